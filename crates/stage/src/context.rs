@@ -1,0 +1,138 @@
+//! [`Context`]: what a running stage sees of the world.
+
+use crate::StageError;
+use crate::protocol::{Input, Reply, Request};
+use fs_err as fs;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often progress is told at most.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What a running stage sees of the world: its request, and a way to tell how it goes. It may be shared by threads.
+pub struct Context {
+    request: Request,
+    reply: Box<dyn Fn(Reply) + Send + Sync>,
+    cancelled: Arc<AtomicBool>,
+    last_progress: Mutex<Option<Instant>>,
+}
+
+/// A folder of files (or one file), with the digests that the action key holds.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// The folder, or the file.
+    pub root: PathBuf,
+    /// The files in it that count, sorted by path.
+    pub files: Vec<SourceFile>,
+}
+
+/// A file of [`Sources`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceFile {
+    /// Below the root, `/` between folders; the file's name where the root is a file.
+    pub path: String,
+    /// BLAKE3 of its content, in hex.
+    pub digest: String,
+    /// Its size.
+    pub size_bytes: u64,
+}
+
+impl Context {
+    /// Returns a context for `request` whose replies go to `reply`; tests of stages make their own.
+    pub fn new(request: Request, cancelled: Arc<AtomicBool>, reply: impl Fn(Reply) + Send + Sync + 'static) -> Self {
+        Self { request, reply: Box::new(reply), cancelled, last_progress: Mutex::new(None) }
+    }
+
+    /// Parses the parameters.
+    pub fn params<P: DeserializeOwned>(&self) -> Result<P, StageError> {
+        Ok(serde_json::from_value(self.request.params.clone())?)
+    }
+
+    /// Returns the path of an input that the contract requires.
+    pub fn input(&self, port: &str) -> Result<&Path, StageError> {
+        self.optional_input(port).ok_or_else(|| StageError::message(format!("the request has no input `{port}`")))
+    }
+
+    /// Returns the path of an input, if it is connected.
+    pub fn optional_input(&self, port: &str) -> Option<&Path> {
+        self.request.inputs.get(port).map(|input| input.path.as_path())
+    }
+
+    /// Returns the folder that the paths of a `videos` table are relative to.
+    pub fn media_root(&self, port: &str) -> Result<&Path, StageError> {
+        let root = self.request.inputs.get(port).and_then(|input| input.media_root.as_deref());
+        root.ok_or_else(|| StageError::message(format!("the request does not say where the videos of `{port}` lie")))
+    }
+
+    /// Returns the files of a folder input, or of the source that a parameter names, whichever the request has.
+    pub fn files(&self, port: &str, param: &str) -> Result<Sources, StageError> {
+        let input = self.request.inputs.get(port).or_else(|| self.request.sources.get(param));
+        let input = input.ok_or_else(|| {
+            StageError::message(format!("neither the input `{port}` nor the parameter `{param}` is given"))
+                .with_help(format!("connect `{port}` under `inputs:`, or write `{param}:` under `with:`"))
+        })?;
+        read_sources(input)
+    }
+
+    /// Returns the source that a parameter names, if it names one.
+    pub fn source(&self, param: &str) -> Result<Option<Sources>, StageError> {
+        self.request.sources.get(param).map(read_sources).transpose()
+    }
+
+    /// Returns where to write the output file or folder `path`, with the folders above it made.
+    pub fn output(&self, path: &str) -> Result<PathBuf, StageError> {
+        let output = self.request.output.join(path);
+        if let Some(parent) = output.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        Ok(output)
+    }
+
+    /// Returns an empty folder for what is not kept.
+    pub fn scratch(&self) -> &Path {
+        &self.request.scratch
+    }
+
+    /// Returns how many threads the stage may use. No result may depend on it.
+    pub fn threads(&self) -> usize {
+        self.request.threads.max(1)
+    }
+
+    /// Tells how far the stage is; cheap enough to call for every item.
+    pub fn progress(&self, done: u64, total: u64, unit: &str, note: impl FnOnce() -> String) {
+        {
+            let mut last = self.last_progress.lock().unwrap_or_else(PoisonError::into_inner);
+            let due = last.is_none_or(|at| at.elapsed() >= PROGRESS_INTERVAL);
+            if !due && done < total {
+                return;
+            }
+            *last = Some(Instant::now());
+        }
+        (self.reply)(Reply::Progress { done, total, unit: unit.to_owned(), note: note() });
+    }
+
+    /// Tells the user something that does not stop the stage. It is kept with the result.
+    pub fn warn(&self, text: impl Into<String>) {
+        (self.reply)(Reply::Warning { text: text.into() });
+    }
+
+    /// Returns an error once the request is told to stop; to be called between items.
+    pub fn check_cancelled(&self) -> Result<(), StageError> {
+        if self.cancelled.load(Ordering::Relaxed) { Err(StageError::cancelled()) } else { Ok(()) }
+    }
+
+    pub(crate) fn request(&self) -> &Request {
+        &self.request
+    }
+}
+
+fn read_sources(input: &Input) -> Result<Sources, StageError> {
+    let list = input.files.as_ref().ok_or_else(|| {
+        StageError::message(format!("the request lists no files for {}", input.path.display()))
+    })?;
+    let files = serde_json::from_slice(&fs::read(list)?)?;
+    Ok(Sources { root: input.path.clone(), files })
+}

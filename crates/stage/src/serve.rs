@@ -1,0 +1,158 @@
+//! [`serve`]: the main function of a worker.
+
+use crate::protocol::{Info, Message, PROTOCOL_VERSION, Reply, Request};
+use crate::{Context, Stage, StageError};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+
+/// What a worker executable consists of.
+pub struct WorkerInfo {
+    /// The stages it runs.
+    pub stages: Vec<&'static dyn Stage>,
+    /// Versions of its libraries, by [`pipe_schemas::Tool::name`].
+    pub tools: BTreeMap<String, String>,
+}
+
+/// Runs requests from stdin until it closes. With `--info`, prints [`Info`] and ends.
+///
+/// `info` is called after the process is set up, so that libraries which print do not disturb the protocol.
+pub fn serve(info: impl FnOnce() -> WorkerInfo) -> ExitCode {
+    // A worker must not outlive `pipe`, however that dies.
+    if let Err(error) = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL) {
+        return startup_failure("can't be tied to its parent", &error);
+    }
+    let replies = match take_stdout() {
+        Ok(file) => Arc::new(Mutex::new(file)),
+        Err(error) => return startup_failure("can't set up its output", &error),
+    };
+    let worker = info();
+    if std::env::args().nth(1).as_deref() == Some("--info") {
+        let kinds = worker.stages.iter().filter_map(|stage| {
+            pipe_schemas::stages::contract(stage.kind()).map(|contract| (contract.kind.to_owned(), contract.version))
+        });
+        let info = Info {
+            protocol: PROTOCOL_VERSION,
+            kinds: kinds.collect(),
+            tools: worker.tools,
+            libraries: loaded_libraries(),
+        };
+        return if write_line(&replies, &info).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let requests = read_messages(Arc::clone(&cancelled));
+    for request in requests {
+        cancelled.store(false, Ordering::Relaxed);
+        let id = request.id;
+        let last = run(&worker.stages, request, Arc::clone(&cancelled), Arc::clone(&replies));
+        if write_line(&replies, &reply_of(id, last)).is_err() {
+            return ExitCode::FAILURE; // `pipe` is gone
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Gives stdout to replies alone; whatever else prints goes to stderr, which is the stage's log.
+fn take_stdout() -> Result<File, std::io::Error> {
+    let replies = nix::unistd::dup(std::io::stdout())?;
+    nix::unistd::dup2_stdout(std::io::stderr())?;
+    Ok(File::from(replies))
+}
+
+#[expect(clippy::print_stderr, reason = "there is no one to reply to yet")]
+fn startup_failure(what: &str, error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("error: the worker {what}: {error}");
+    ExitCode::FAILURE
+}
+
+/// Reads messages on a thread of its own, so that a running request can be cancelled.
+fn read_messages(cancelled: Arc<AtomicBool>) -> mpsc::Receiver<Request> {
+    let (send, receive) = mpsc::sync_channel(1);
+    let reader = move || {
+        for line in std::io::stdin().lock().lines() {
+            let Ok(line) = line else { return };
+            match serde_json::from_str(&line) {
+                Ok(Message::Run(request)) => {
+                    if send.send(*request).is_err() {
+                        return;
+                    }
+                }
+                Ok(Message::Cancel) => cancelled.store(true, Ordering::Relaxed),
+                Err(error) => {
+                    startup_failure("got a message it does not understand", &error);
+                    return;
+                }
+            }
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("messages".into()).spawn(reader) {
+        startup_failure("can't start a thread", &error);
+    }
+    receive
+}
+
+type Outcome = Result<crate::Summary, StageError>;
+
+fn run(
+    stages: &[&'static dyn Stage],
+    request: Request,
+    cancelled: Arc<AtomicBool>,
+    replies: Arc<Mutex<File>>,
+) -> Outcome {
+    if request.protocol != PROTOCOL_VERSION {
+        let text = format!("`pipe` speaks protocol {}, this worker {PROTOCOL_VERSION}", request.protocol);
+        return Err(StageError::message(text).with_help("install `pipe` and its workers from the same build"));
+    }
+    let Some(stage) = stages.iter().find(|stage| stage.kind() == request.kind) else {
+        return Err(StageError::message(format!("this worker has no stage `{}`", request.kind)));
+    };
+    let context = Context::new(request, cancelled, move |reply| {
+        // A reply that can't be written means that `pipe` is gone; the end of stdin ends the worker.
+        let _ = write_line(&replies, &reply);
+    });
+    let known = pipe_schemas::stages::contract(stage.kind()).map(|contract| contract.version);
+    if known != Some(context.request().version) {
+        let text = format!("`pipe` knows version {} of `{}`", context.request().version, stage.kind());
+        return Err(StageError::message(format!("{text}, this worker {}", known.unwrap_or_default()))
+            .with_help("install `pipe` and its workers from the same build"));
+    }
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stage.run(&context))).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+        Err(StageError::message(format!("the stage panicked: {text}"))
+            .with_help("this is a bug in `pipe`; please report it with the stage's log"))
+    })
+}
+
+fn reply_of(id: u64, outcome: Outcome) -> Reply {
+    match outcome {
+        Ok(summary) => Reply::Finished { id, summary: summary.lines },
+        Err(error) => {
+            let mut causes = error.chain();
+            let text = causes.remove(0);
+            let help = error.help().map(str::to_owned);
+            Reply::Failed { id, error: text, causes, help, cancelled: error.is_cancelled() }
+        }
+    }
+}
+
+fn write_line(replies: &Mutex<File>, value: &impl serde::Serialize) -> std::io::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    let mut file = replies.lock().unwrap_or_else(PoisonError::into_inner);
+    file.write_all(&line)
+}
+
+/// Returns the shared libraries mapped into this process that were not there by virtue of the C runtime alone.
+fn loaded_libraries() -> Vec<PathBuf> {
+    let maps = fs_err::read_to_string("/proc/self/maps").unwrap_or_default();
+    let paths = maps.lines().filter_map(|line| line.split_ascii_whitespace().nth(5));
+    let ours = ["libav", "libsw", "libtorch", "libc10", "libonnxruntime"];
+    let named = |path: &&str| path.rsplit('/').next().is_some_and(|name| ours.iter().any(|our| name.starts_with(our)));
+    let unique: std::collections::BTreeSet<PathBuf> = paths.filter(named).map(PathBuf::from).collect();
+    unique.into_iter().collect()
+}

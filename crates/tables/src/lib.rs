@@ -1,0 +1,10 @@
+//! Tables as Parquet: the only home of arrow's and parquet's writer settings.
+//!
+//! [`write_rows`] and [`read_rows`] serve every table whose rows are plain structs of `pipe-schemas`; frame shards, whose
+//! rows are large, have [`frames`].
+
+mod rows;
+pub mod frames;
+mod settings;
+
+pub use rows::{TableError, read_rows, write_rows};

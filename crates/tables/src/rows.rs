@@ -1,0 +1,176 @@
+//! [`write_rows`] and [`read_rows`].
+
+use crate::settings::properties;
+use arrow::datatypes::FieldRef;
+use fs_err::File;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use pipe_schemas::tables::Table;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_arrow::schema::{SchemaLike, TracingOptions};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What can go wrong with a table.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// The file can't be read or written.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The file is no Parquet file, or a broken one.
+    #[error("{} is not a readable Parquet file", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What the library says.
+        source: parquet::errors::ParquetError,
+    },
+    /// The columns are not those of the rows.
+    #[error("the columns of {} do not fit the table `{table}`", path.display())]
+    Columns {
+        /// The file.
+        path: PathBuf,
+        /// The table expected.
+        table: &'static str,
+        /// What the library says.
+        source: Box<serde_arrow::Error>,
+    },
+    /// The file holds another table, or another version of it.
+    #[error("{} holds `{found}`, not `{table}` version {version}", path.display())]
+    OtherTable {
+        /// The file.
+        path: PathBuf,
+        /// The table expected.
+        table: &'static str,
+        /// The version expected.
+        version: u32,
+        /// What its metadata says.
+        found: String,
+    },
+    /// A row refers to what is not there.
+    #[error("{}: {message}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+fn fields<R: DeserializeOwned>() -> Result<Vec<FieldRef>, serde_arrow::Error> {
+    let options = TracingOptions::default()
+        .enums_without_data_as_strings(true)
+        .strings_as_large_utf8(false)
+        .sequence_as_large_list(false);
+    Vec::<FieldRef>::from_type::<R>(options)
+}
+
+/// Writes `rows` in their order. Equal rows give equal bytes.
+pub fn write_rows<R: Table + Serialize + DeserializeOwned>(path: &Path, rows: &[R]) -> Result<(), TableError> {
+    let columns = |source| TableError::Columns { path: path.into(), table: R::NAME, source: Box::new(source) };
+    let parquet = |source| TableError::Parquet { path: path.into(), source };
+    let fields = fields::<R>().map_err(columns)?;
+    let schema = Arc::new(arrow::datatypes::Schema::new(fields.clone()));
+    let properties = properties(R::NAME, R::VERSION).build();
+    let mut writer = ArrowWriter::try_new(File::create(path)?, schema, Some(properties)).map_err(parquet)?;
+    for chunk in rows.chunks(crate::settings::ROW_GROUP_ROWS) {
+        let batch = serde_arrow::to_record_batch(&fields, &chunk).map_err(columns)?;
+        writer.write(&batch).map_err(parquet)?;
+    }
+    writer.close().map_err(parquet)?;
+    Ok(())
+}
+
+/// Reads all rows in their order.
+pub fn read_rows<R: Table + DeserializeOwned>(path: &Path) -> Result<Vec<R>, TableError> {
+    let parquet = |source| TableError::Parquet { path: path.into(), source };
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?.into_parts().0).map_err(parquet)?;
+    check_table::<R>(path, reader.metadata().file_metadata().key_value_metadata())?;
+    let mut rows = Vec::with_capacity(reader.metadata().file_metadata().num_rows().max(0) as usize);
+    for batch in reader.build().map_err(parquet)? {
+        let batch = batch.map_err(|source| parquet(source.into()))?;
+        let part: Vec<R> = serde_arrow::from_record_batch(&batch).map_err(|source| TableError::Columns {
+            path: path.into(),
+            table: R::NAME,
+            source: Box::new(source),
+        })?;
+        rows.extend(part);
+    }
+    Ok(rows)
+}
+
+fn check_table<R: Table>(
+    path: &Path,
+    metadata: Option<&Vec<parquet::file::metadata::KeyValue>>,
+) -> Result<(), TableError> {
+    let value = |key: &str| {
+        let entry = metadata.into_iter().flatten().find(|entry| entry.key == key);
+        entry.and_then(|entry| entry.value.clone()).unwrap_or_default()
+    };
+    let (table, version) = (value("pipe.table"), value("pipe.table_version"));
+    if table == R::NAME && version == R::VERSION.to_string() {
+        return Ok(());
+    }
+    let found = if table.is_empty() { "no table of pipe".to_owned() } else { format!("{table} version {version}") };
+    Err(TableError::OtherTable { path: path.into(), table: R::NAME, version: R::VERSION, found })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pipe_schemas::tables::{AnnotationRow, SampleRow, Split};
+
+    fn row(video_id: &str) -> SampleRow {
+        SampleRow {
+            epoch: 1,
+            position: 2,
+            video_id: video_id.into(),
+            class_index: 3,
+            view: 0,
+            frame_indices: vec![4, 5],
+            crop_x: 0.5,
+            crop_y: 0.0,
+            crop_width: 10.0,
+            crop_height: 11.0,
+            flip: true,
+        }
+    }
+
+    #[test]
+    fn rows_come_back_and_equal_rows_are_equal_bytes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rows = vec![row("a"), row("ü b")];
+        let (one, two) = (folder.path().join("one.parquet"), folder.path().join("two.parquet"));
+        write_rows(&one, &rows).expect("written");
+        write_rows(&two, &rows).expect("written");
+        assert_eq!(read_rows::<SampleRow>(&one).expect("read"), rows);
+        assert_eq!(fs_err::read(&one).expect("read"), fs_err::read(&two).expect("read"));
+    }
+
+    #[test]
+    fn another_table_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.parquet");
+        let rows = vec![AnnotationRow {
+            video_id: "a".into(),
+            split: Split::Test,
+            class_index: 0,
+            group: String::new(),
+            present: true,
+            source_file: "l".into(),
+            source_line: 1,
+        }];
+        write_rows(&path, &rows).expect("written");
+        assert_eq!(read_rows::<AnnotationRow>(&path).expect("read"), rows);
+        let error = read_rows::<SampleRow>(&path).expect_err("another table");
+        assert!(error.to_string().contains("holds `annotations version 1`"), "{error}");
+    }
+
+    #[test]
+    fn no_rows_are_a_table_too() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.parquet");
+        write_rows::<SampleRow>(&path, &[]).expect("written");
+        assert_eq!(read_rows::<SampleRow>(&path).expect("read"), []);
+    }
+}

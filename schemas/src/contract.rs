@@ -1,0 +1,202 @@
+//! [`Contract`]: all that the engine knows of a stage kind.
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// What flows along an edge. Two ports fit when their types are equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PortType {
+    /// A folder of files, not looked into: videos, or annotation lists.
+    Folder,
+    /// The `videos` table.
+    Videos,
+    /// The `annotations` and `classes` tables.
+    Annotations,
+    /// The `classes` table alone.
+    Classes,
+    /// Frame shards with their index.
+    Frames,
+    /// The `samples` tables with the classes and the preprocessing they were drawn for.
+    Samples,
+    /// A trained network: graph, weights, classes, preprocessing.
+    Model,
+    /// The `training_log` table.
+    TrainingLog,
+    /// The `predictions` table.
+    Predictions,
+    /// A JSON file of figures.
+    Metrics,
+    /// An ONNX file with its metadata.
+    Onnx,
+}
+
+impl PortType {
+    /// Returns the word users read in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Folder => "folder",
+            Self::Videos => "videos",
+            Self::Annotations => "annotations",
+            Self::Classes => "classes",
+            Self::Frames => "frames",
+            Self::Samples => "samples",
+            Self::Model => "model",
+            Self::TrainingLog => "training_log",
+            Self::Predictions => "predictions",
+            Self::Metrics => "metrics",
+            Self::Onnx => "onnx",
+        }
+    }
+}
+
+/// The executable that runs a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Worker {
+    /// `pipe-data-worker`: FFmpeg, polars.
+    Data,
+    /// `pipe-torch-worker`: libtorch, ONNX Runtime.
+    Torch,
+}
+
+impl Worker {
+    /// Returns the executable's file name.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Data => "pipe-data-worker",
+            Self::Torch => "pipe-torch-worker",
+        }
+    }
+}
+
+/// A library whose version decides bytes, as the worker reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Tool {
+    /// FFmpeg: libavcodec, libavformat, libswscale.
+    Ffmpeg,
+    /// libjpeg-turbo.
+    LibjpegTurbo,
+    /// libtorch.
+    Libtorch,
+    /// ONNX Runtime.
+    OnnxRuntime,
+}
+
+impl Tool {
+    /// Returns the key under which a worker reports the version.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ffmpeg => "ffmpeg",
+            Self::LibjpegTurbo => "libjpeg-turbo",
+            Self::Libtorch => "libtorch",
+            Self::OnnxRuntime => "onnxruntime",
+        }
+    }
+}
+
+/// A port that a stage reads.
+#[derive(Debug, Clone, Copy)]
+pub struct InputPort {
+    /// Its name under `inputs:`.
+    pub name: &'static str,
+    /// What fits.
+    pub port_type: PortType,
+    /// Whether the stage can't do without.
+    pub required: bool,
+}
+
+/// A port that a stage writes.
+#[derive(Debug, Clone, Copy)]
+pub struct OutputPort {
+    /// Its name, as in `inputs: { lists: clips.lists }`; the first port is the one meant by the stage's name alone.
+    pub name: &'static str,
+    /// What it is.
+    pub port_type: PortType,
+    /// The file or folder inside the stage's output folder.
+    pub path: &'static str,
+}
+
+/// Files from outside the pipeline that decide a stage's output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceSet {
+    /// The parameter that names them: `root`, `load_from`.
+    pub param: &'static str,
+    /// A folder, or one file. Relative paths are relative to the folder `pipe` runs in.
+    pub root: PathBuf,
+    /// Globs below a folder; empty means every file.
+    pub include: Vec<String>,
+    /// Globs left out.
+    pub exclude: Vec<String>,
+}
+
+/// What is wrong with parameters beyond their types, at a path such as `train.sampler.clip_len`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParamError {
+    /// Steps from `with:`; list positions are written as numbers.
+    pub path: Vec<String>,
+    /// What is wrong, as a lower-case fragment.
+    pub message: String,
+    /// What would be right.
+    pub help: String,
+}
+
+/// The typed parameters of a stage kind.
+///
+/// Implementations are plain structs with `serde(default, deny_unknown_fields)`, so that leaving a parameter out equals
+/// writing its default.
+pub trait Params: Serialize + DeserializeOwned + schemars::JsonSchema {
+    /// Returns what types can't say: ranges that depend on each other, choices that exclude each other.
+    fn check(&self) -> Vec<ParamError> {
+        Vec::new()
+    }
+
+    /// Returns the files outside the pipeline that the stage will read.
+    fn sources(&self) -> Vec<SourceSet> {
+        Vec::new()
+    }
+}
+
+/// All that the engine knows of a stage kind.
+#[derive(Debug)]
+pub struct Contract {
+    /// The word after `uses:`.
+    pub kind: &'static str,
+    /// Raised whenever the same inputs give other bytes.
+    pub version: u32,
+    /// One line for `pipe stages` and the README.
+    pub summary: &'static str,
+    /// Who runs it.
+    pub worker: Worker,
+    /// What it reads.
+    pub inputs: &'static [InputPort],
+    /// What it writes; the first is the main port.
+    pub outputs: &'static [OutputPort],
+    /// The libraries whose versions belong to its key.
+    pub tools: &'static [Tool],
+    /// The JSON schema of its parameters.
+    pub schema: fn() -> Value,
+    /// Parses parameters that fit the schema; see [`Parsed`].
+    pub parse: fn(&Value) -> Result<Parsed, serde_json::Error>,
+}
+
+/// Parameters after parsing.
+#[derive(Debug, Clone)]
+pub struct Parsed {
+    /// The parameters with every default filled in: what the key hashes and the worker receives.
+    pub canonical: Value,
+    /// What is wrong beyond types.
+    pub errors: Vec<ParamError>,
+    /// What the stage reads from outside the pipeline.
+    pub sources: Vec<SourceSet>,
+}
+
+/// Parses `value` as `P`; what [`Contract::parse`] points at.
+pub fn parse<P: Params>(value: &Value) -> Result<Parsed, serde_json::Error> {
+    let params: P = serde_json::from_value(value.clone())?;
+    Ok(Parsed { canonical: serde_json::to_value(&params)?, errors: params.check(), sources: params.sources() })
+}
+
+/// Returns the JSON schema of `P`; what [`Contract::schema`] points at.
+pub fn schema<P: Params>() -> Value {
+    schemars::schema_for!(P).to_value()
+}

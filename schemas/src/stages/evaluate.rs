@@ -1,0 +1,63 @@
+//! `evaluate`: a trained network on the test samples.
+
+use crate::contract::{Contract, InputPort, OutputPort, Params, PortType, Tool, Worker, parse, schema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Contract of `evaluate`.
+pub const CONTRACT: Contract = Contract {
+    kind: "evaluate",
+    version: 1,
+    summary: "runs the network on every test view and writes predictions and metrics",
+    worker: Worker::Torch,
+    inputs: &[
+        InputPort { name: "model", port_type: PortType::Model, required: true },
+        InputPort { name: "frames", port_type: PortType::Frames, required: true },
+        InputPort { name: "samples", port_type: PortType::Samples, required: true },
+    ],
+    outputs: &[
+        OutputPort { name: "metrics", port_type: PortType::Metrics, path: "metrics.json" },
+        OutputPort { name: "predictions", port_type: PortType::Predictions, path: "predictions.parquet" },
+    ],
+    tools: &[Tool::Libtorch, Tool::LibjpegTurbo],
+    schema: schema::<EvaluateParams>,
+    parse: parse::<EvaluateParams>,
+};
+
+/// Parameters of `evaluate`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EvaluateParams {
+    /// Views a forward pass; it changes speed and memory, not results beyond rounding.
+    #[schemars(range(min = 1, max = 4096))]
+    pub batch_size: u32,
+}
+
+impl Default for EvaluateParams {
+    fn default() -> Self {
+        Self { batch_size: 32 }
+    }
+}
+
+impl Params for EvaluateParams {}
+
+/// The content of `metrics.json`. Rates are shares of `num_videos`, from 0 to 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// Share of videos whose highest class is theirs.
+    pub top1: f64,
+    /// Share of videos whose class is among the five highest.
+    pub top5: f64,
+    /// Mean over the classes that occur, as target or as prediction, of the share found (MMAction2's definition).
+    pub mean_class_accuracy: f64,
+    /// Mean cross-entropy of the averaged probabilities, in nats.
+    pub loss: f64,
+    /// Videos evaluated: the denominator.
+    pub num_videos: u64,
+    /// Videos of the test list that could not be evaluated: absent or undecodable.
+    pub num_missing: u64,
+    /// Views evaluated.
+    pub num_views: u64,
+    /// Classes of the network.
+    pub num_classes: u64,
+}

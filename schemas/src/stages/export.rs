@@ -1,0 +1,60 @@
+//! `export`: a trained network becomes an ONNX file, compared before it counts.
+
+use crate::contract::{Contract, InputPort, OutputPort, Params, PortType, Tool, Worker, parse, schema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Contract of `export`.
+pub const CONTRACT: Contract = Contract {
+    kind: "export",
+    version: 1,
+    summary: "writes ONNX with labels and preprocessing inside, and compares it with libtorch on test clips",
+    worker: Worker::Torch,
+    inputs: &[
+        InputPort { name: "model", port_type: PortType::Model, required: true },
+        InputPort { name: "frames", port_type: PortType::Frames, required: true },
+        InputPort { name: "samples", port_type: PortType::Samples, required: true },
+    ],
+    outputs: &[
+        OutputPort { name: "onnx", port_type: PortType::Onnx, path: "model.onnx" },
+        OutputPort { name: "parity", port_type: PortType::Metrics, path: "parity.json" },
+    ],
+    tools: &[Tool::Libtorch, Tool::LibjpegTurbo, Tool::OnnxRuntime],
+    schema: schema::<ExportParams>,
+    parse: parse::<ExportParams>,
+};
+
+/// Parameters of `export`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExportParams {
+    /// Test views to compare on.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub parity_views: u32,
+    /// The largest difference of a logit that passes, as a share of the largest logit (at least of 1).
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub tolerance: f64,
+}
+
+impl Default for ExportParams {
+    fn default() -> Self {
+        Self { parity_views: 16, tolerance: 1e-3 }
+    }
+}
+
+impl Params for ExportParams {}
+
+/// The content of `parity.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Parity {
+    /// Views compared.
+    pub num_views: u64,
+    /// The largest absolute difference of a logit.
+    pub max_abs_diff: f64,
+    /// The largest absolute logit of libtorch's.
+    pub max_abs_logit: f64,
+    /// Share of views with the same highest class.
+    pub top1_agreement: f64,
+    /// The runtime compared with, such as `onnxruntime 1.31.1`.
+    pub runtime: String,
+}

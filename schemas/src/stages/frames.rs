@@ -1,0 +1,83 @@
+//! `frames`: videos become JPEG frames in Parquet shards.
+
+use crate::contract::{Contract, InputPort, OutputPort, Params, PortType, Tool, Worker, parse, schema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Contract of `frames`.
+pub const CONTRACT: Contract = Contract {
+    kind: "frames",
+    version: 1,
+    summary: "decodes, samples, resizes and JPEG-codes frames into Parquet shards",
+    worker: Worker::Data,
+    inputs: &[InputPort { name: "videos", port_type: PortType::Videos, required: true }],
+    outputs: &[OutputPort { name: "frames", port_type: PortType::Frames, path: "frames" }],
+    tools: &[Tool::Ffmpeg, Tool::LibjpegTurbo],
+    schema: schema::<FramesParams>,
+    parse: parse::<FramesParams>,
+};
+
+/// Parameters of `frames`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct FramesParams {
+    /// Which frames are kept.
+    pub sample: FrameSampling,
+    /// How large they are stored.
+    pub resize: FrameResize,
+    /// How they are coded.
+    pub encode: FrameCoding,
+    /// Shards; a video's shard is `blake3(video_id) mod buckets`, so that an added video touches one.
+    #[schemars(range(min = 1, max = 4096))]
+    pub buckets: u32,
+    /// What a video that can't be decoded means.
+    pub on_error: super::ingest::OnError,
+}
+
+/// Which frames of a video are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum FrameSampling {
+    /// Every frame.
+    All,
+    /// So many a second, by presentation time; never more than the video has.
+    Fps(f64),
+    /// Every n-th frame.
+    Stride(u32),
+}
+
+/// How large frames are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum FrameResize {
+    /// As decoded.
+    None,
+    /// The short side has so many pixels, the long one `int(old * scale + 0.5)`; never enlarged.
+    ShortSidePx(u32),
+}
+
+/// How frames are coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum FrameCoding {
+    /// JPEG, 4:2:0.
+    Jpeg {
+        /// libjpeg's quality.
+        #[schemars(range(min = 1, max = 100))]
+        quality: u8,
+    },
+}
+
+impl Default for FramesParams {
+    fn default() -> Self {
+        Self {
+            sample: FrameSampling::All,
+            resize: FrameResize::ShortSidePx(256),
+            encode: FrameCoding::Jpeg { quality: 90 },
+            buckets: 64,
+            on_error: super::ingest::OnError::Fail,
+        }
+    }
+}
+
+impl Params for FramesParams {}

@@ -1,0 +1,82 @@
+//! `ingest`: a folder of files becomes the `videos` table.
+
+use crate::contract::{
+    Contract, InputPort, OutputPort, ParamError, Params, PortType, SourceSet, Tool, Worker, parse, schema,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Contract of `ingest`.
+pub const CONTRACT: Contract = Contract {
+    kind: "ingest",
+    version: 1,
+    summary: "probes every video of a folder: codec, size, frame rate, frame count, verdict",
+    worker: Worker::Data,
+    inputs: &[InputPort { name: "folder", port_type: PortType::Folder, required: false }],
+    outputs: &[OutputPort { name: "videos", port_type: PortType::Videos, path: "videos.parquet" }],
+    tools: &[Tool::Ffmpeg],
+    schema: schema::<IngestParams>,
+    parse: parse::<IngestParams>,
+};
+
+/// Parameters of `ingest`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct IngestParams {
+    /// The folder; leave it out when the input `folder` is connected.
+    // Where the files lie is no part of what they are: the key holds their names and contents.
+    #[serde(skip_serializing)]
+    pub root: Option<String>,
+    /// Which files are videos, as globs below the folder.
+    pub include: Vec<String>,
+    /// Which of these are not, as globs.
+    pub exclude: Vec<String>,
+    /// What a file that can't be opened as a video means.
+    pub on_error: OnError,
+}
+
+/// What to do with a file that is no readable video.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    /// Keep the row with its verdict, count it, go on without the file.
+    Skip,
+    /// Fail the stage, naming every such file.
+    Fail,
+}
+
+impl Default for IngestParams {
+    fn default() -> Self {
+        let include = ["avi", "mp4", "mkv", "mov", "webm", "mpg", "mpeg", "m4v", "wmv", "flv", "3gp"];
+        Self {
+            root: None,
+            include: include.iter().map(|extension| format!("**/*.{extension}")).collect(),
+            exclude: Vec::new(),
+            on_error: OnError::Skip,
+        }
+    }
+}
+
+impl Params for IngestParams {
+    fn check(&self) -> Vec<ParamError> {
+        if self.include.is_empty() {
+            vec![ParamError {
+                path: vec!["include".into()],
+                message: "no glob, so no file would be a video".into(),
+                help: "leave it out for the usual extensions".into(),
+            }]
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn sources(&self) -> Vec<SourceSet> {
+        let set = |root: &String| SourceSet {
+            param: "root",
+            root: root.into(),
+            include: self.include.clone(),
+            exclude: self.exclude.clone(),
+        };
+        self.root.iter().map(set).collect()
+    }
+}

@@ -1,0 +1,419 @@
+//! `train`: fits a network to the training samples.
+
+use crate::contract::{
+    Contract, InputPort, OutputPort, ParamError, Params, PortType, SourceSet, Tool, Worker, parse, schema,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Contract of `train`.
+pub const CONTRACT: Contract = Contract {
+    kind: "train",
+    version: 1,
+    summary: "trains a network of the zoo, from scratch or from published weights",
+    worker: Worker::Torch,
+    inputs: &[
+        InputPort { name: "frames", port_type: PortType::Frames, required: true },
+        InputPort { name: "samples", port_type: PortType::Samples, required: true },
+    ],
+    outputs: &[
+        OutputPort { name: "model", port_type: PortType::Model, path: "model" },
+        OutputPort { name: "log", port_type: PortType::TrainingLog, path: "training_log.parquet" },
+    ],
+    tools: &[Tool::Libtorch, Tool::LibjpegTurbo],
+    schema: schema::<TrainParams>,
+    parse: parse::<TrainParams>,
+};
+
+/// Parameters of `train`. Names are those of MMEngine and MMAction2.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainParams {
+    /// The network.
+    pub model: ModelParams,
+    /// Clips a step.
+    pub train_dataloader: DataloaderParams,
+    /// How weights are moved.
+    pub optim_wrapper: OptimWrapper,
+    /// How the learning rate changes; the factors of all entries multiply.
+    pub param_scheduler: Vec<Scheduler>,
+    /// How long.
+    pub train_cfg: TrainCfg,
+    /// Weights to start from.
+    pub load_from: Option<LoadFrom>,
+    /// What initial weights and dropout derive from.
+    pub seed: u64,
+}
+
+/// A network of the zoo.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelParams {
+    /// What turns pixels into features.
+    pub backbone: Backbone,
+    /// What turns features into logits.
+    pub cls_head: ClsHead,
+    /// How pixels are normalised before.
+    pub data_preprocessor: DataPreprocessor,
+}
+
+/// What turns pixels into features.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", deny_unknown_fields)]
+pub enum Backbone {
+    /// ResNet on each frame (TSN; Wang et al. 2016). Names and weights: torchvision.
+    ResNet {
+        /// Layers.
+        depth: ResNetDepth,
+        /// Channels of the stem; 64 in all published weights.
+        #[serde(default = "channels_64")]
+        #[schemars(range(min = 4, max = 256))]
+        base_channels: u32,
+    },
+    /// ResNet with temporal shift before each block's first convolution (TSM; Lin et al. 2019).
+    ResNetTSM {
+        /// Layers.
+        depth: ResNetDepth,
+        /// Channels of the stem; 64 in all published weights.
+        #[serde(default = "channels_64")]
+        #[schemars(range(min = 4, max = 256))]
+        base_channels: u32,
+        /// One channel in so many moves in each direction.
+        #[serde(default = "shift_div")]
+        #[schemars(range(min = 2, max = 64))]
+        shift_div: u32,
+    },
+    /// MobileNetV2 on each frame (Sandler et al. 2018). Names and weights: torchvision.
+    MobileNetV2 {},
+    /// MobileNetV2 with temporal shift in each block that has a residual.
+    #[serde(rename = "MobileNetV2TSM")]
+    MobileNetV2Tsm {
+        /// One channel in so many moves in each direction.
+        #[serde(default = "shift_div")]
+        #[schemars(range(min = 2, max = 64))]
+        shift_div: u32,
+    },
+    /// R3D-18 (Tran et al. 2018). Names and weights: torchvision `r3d_18`.
+    R3D {
+        /// Channels of the stem; 64 in the published weights.
+        #[serde(default = "channels_64")]
+        #[schemars(range(min = 4, max = 256))]
+        base_channels: u32,
+    },
+}
+
+/// Layers of a ResNet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "u32", into = "u32")]
+#[schemars(extend("type" = "integer", "enum" = [18, 50]))]
+pub enum ResNetDepth {
+    /// Basic blocks.
+    D18,
+    /// Bottlenecks.
+    D50,
+}
+
+impl TryFrom<u32> for ResNetDepth {
+    type Error = String;
+
+    fn try_from(depth: u32) -> Result<Self, String> {
+        match depth {
+            18 => Ok(Self::D18),
+            50 => Ok(Self::D50),
+            other => Err(format!("no ResNet-{other}; 18 or 50")),
+        }
+    }
+}
+
+impl From<ResNetDepth> for u32 {
+    fn from(depth: ResNetDepth) -> Self {
+        match depth {
+            ResNetDepth::D18 => 18,
+            ResNetDepth::D50 => 50,
+        }
+    }
+}
+
+/// What turns features into logits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClsHead {
+    /// Classes; leave it out to take the number in the labels. A number that differs from theirs is an error.
+    pub num_classes: Option<u32>,
+    /// Share of features zeroed while training.
+    #[schemars(range(min = 0.0, max = 0.99))]
+    pub dropout_ratio: f64,
+    /// Standard deviation of the classifier's initial weights.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub init_std: f64,
+    /// How the views of a video are averaged.
+    pub average_clips: AverageClips,
+}
+
+/// How the views of a video are averaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AverageClips {
+    /// The mean of probabilities.
+    Prob,
+    /// The mean of logits.
+    Score,
+}
+
+/// How pixels (0 to 255, RGB) are normalised: `(x - mean) / std`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataPreprocessor {
+    /// By channel.
+    pub mean: [f64; 3],
+    /// By channel.
+    pub std: [f64; 3],
+}
+
+/// Clips a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataloaderParams {
+    /// Clips a step.
+    #[schemars(range(min = 1, max = 4096))]
+    pub batch_size: u32,
+}
+
+/// How weights are moved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimWrapper {
+    /// The rule.
+    pub optimizer: Optimizer,
+    /// Where gradients are cut.
+    pub clip_grad: Option<ClipGrad>,
+}
+
+/// The rule by which weights are moved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", deny_unknown_fields)]
+pub enum Optimizer {
+    /// Stochastic gradient descent, PyTorch's semantics.
+    SGD {
+        /// Learning rate.
+        #[schemars(range(min = 0.0))]
+        lr: f64,
+        /// Share of the last step kept.
+        #[serde(default)]
+        #[schemars(range(min = 0.0, max = 1.0))]
+        momentum: f64,
+        /// Times the weight, added to the gradient.
+        #[serde(default)]
+        #[schemars(range(min = 0.0))]
+        weight_decay: f64,
+        /// Nesterov's form.
+        #[serde(default)]
+        nesterov: bool,
+    },
+    /// AdamW, PyTorch's semantics.
+    AdamW {
+        /// Learning rate.
+        #[schemars(range(min = 0.0))]
+        lr: f64,
+        /// Decay of both moments.
+        #[serde(default = "betas")]
+        betas: [f64; 2],
+        /// Decoupled weight decay.
+        #[serde(default = "adamw_decay")]
+        #[schemars(range(min = 0.0))]
+        weight_decay: f64,
+    },
+}
+
+/// Where gradients are cut.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClipGrad {
+    /// The largest 2-norm of all gradients together.
+    #[schemars(range(min = 0.0))]
+    pub max_norm: f64,
+}
+
+/// How the learning rate changes with the epoch, from 0.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", deny_unknown_fields)]
+pub enum Scheduler {
+    /// Times `gamma` from each milestone on.
+    MultiStepLR {
+        /// Epochs.
+        milestones: Vec<u32>,
+        /// The factor.
+        #[serde(default = "tenth")]
+        gamma: f64,
+    },
+    /// From `start_factor` at `begin` to 1 at `end - 1`, linearly (MMEngine's).
+    LinearLR {
+        /// First epoch.
+        #[serde(default)]
+        begin: u32,
+        /// The epoch after the last.
+        end: u32,
+        /// The first factor.
+        #[serde(default = "third")]
+        start_factor: f64,
+    },
+    /// Half a cosine from 1 to `eta_min_ratio` over the epochs from `begin` to `end`.
+    CosineAnnealingLR {
+        /// First epoch.
+        #[serde(default)]
+        begin: u32,
+        /// The epoch after the last.
+        end: u32,
+        /// The last factor.
+        #[serde(default)]
+        eta_min_ratio: f64,
+    },
+}
+
+/// How long to train.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainCfg {
+    /// Epochs; at most those drawn by `augment`.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub max_epochs: u32,
+    /// The test samples are evaluated after every so many epochs and after the last; 0 means never.
+    pub val_interval: u32,
+}
+
+/// Weights to start from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoadFrom {
+    /// A `.pth`, `.pt` or `.safetensors` file. It is read without running anything in it.
+    // Where it lies is no part of what it is: the key holds its content.
+    #[serde(skip_serializing)]
+    #[serde(default)]
+    pub checkpoint: String,
+}
+
+fn channels_64() -> u32 {
+    64
+}
+
+fn shift_div() -> u32 {
+    8
+}
+
+fn betas() -> [f64; 2] {
+    [0.9, 0.999]
+}
+
+fn adamw_decay() -> f64 {
+    0.01
+}
+
+fn tenth() -> f64 {
+    0.1
+}
+
+fn third() -> f64 {
+    1.0 / 3.0
+}
+
+impl Default for TrainParams {
+    fn default() -> Self {
+        Self {
+            model: ModelParams::default(),
+            train_dataloader: DataloaderParams::default(),
+            optim_wrapper: OptimWrapper::default(),
+            param_scheduler: Vec::new(),
+            train_cfg: TrainCfg::default(),
+            load_from: None,
+            seed: 0,
+        }
+    }
+}
+
+impl Default for ModelParams {
+    fn default() -> Self {
+        Self {
+            backbone: Backbone::ResNet { depth: ResNetDepth::D50, base_channels: 64 },
+            cls_head: ClsHead::default(),
+            data_preprocessor: DataPreprocessor::default(),
+        }
+    }
+}
+
+impl Default for ClsHead {
+    fn default() -> Self {
+        Self { num_classes: None, dropout_ratio: 0.4, init_std: 0.01, average_clips: AverageClips::Prob }
+    }
+}
+
+/// ImageNet's constants, as torchvision and MMAction2 use them.
+impl Default for DataPreprocessor {
+    fn default() -> Self {
+        Self { mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375] }
+    }
+}
+
+impl Default for DataloaderParams {
+    fn default() -> Self {
+        Self { batch_size: 32 }
+    }
+}
+
+impl Default for OptimWrapper {
+    fn default() -> Self {
+        let optimizer = Optimizer::SGD { lr: 0.005, momentum: 0.9, weight_decay: 1e-4, nesterov: false };
+        Self { optimizer, clip_grad: None }
+    }
+}
+
+impl Default for TrainCfg {
+    fn default() -> Self {
+        Self { max_epochs: 50, val_interval: 0 }
+    }
+}
+
+impl Params for TrainParams {
+    fn check(&self) -> Vec<ParamError> {
+        let mut errors = Vec::new();
+        for (channel, std) in self.model.data_preprocessor.std.iter().enumerate() {
+            if *std <= 0.0 {
+                errors.push(ParamError {
+                    path: ["model", "data_preprocessor", "std", &channel.to_string()].map(String::from).into(),
+                    message: format!("{std} can't divide pixels"),
+                    help: "a number above 0".into(),
+                });
+            }
+        }
+        for (position, scheduler) in self.param_scheduler.iter().enumerate() {
+            let (Scheduler::LinearLR { begin, end, .. } | Scheduler::CosineAnnealingLR { begin, end, .. }) = scheduler
+            else {
+                continue;
+            };
+            if begin >= end {
+                errors.push(ParamError {
+                    path: vec!["param_scheduler".into(), position.to_string(), "end".into()],
+                    message: format!("ends at epoch {end}, before it begins at {begin}"),
+                    help: format!("an epoch after {begin}"),
+                });
+            }
+        }
+        if self.load_from.as_ref().is_some_and(|load| load.checkpoint.is_empty()) {
+            errors.push(ParamError {
+                path: vec!["load_from".into(), "checkpoint".into()],
+                message: "no file named".into(),
+                help: "the path of a .pth, .pt or .safetensors file".into(),
+            });
+        }
+        errors
+    }
+
+    fn sources(&self) -> Vec<SourceSet> {
+        let set = |load: &LoadFrom| SourceSet {
+            param: "load_from",
+            root: load.checkpoint.clone().into(),
+            include: Vec::new(),
+            exclude: Vec::new(),
+        };
+        self.load_from.iter().map(set).collect()
+    }
+}

@@ -1,0 +1,231 @@
+//! The rows of every table, as plain structs, and the metadata that tables carry.
+//!
+//! Column order is field order. `pipe-tables` writes and reads them as Parquet.
+
+use serde::{Deserialize, Serialize};
+
+/// A table's name and the version of its columns; both stand in the Parquet metadata.
+pub trait Table {
+    /// The table's name, as in DESIGN.md.
+    const NAME: &'static str;
+    /// Raised when columns change.
+    const VERSION: u32;
+}
+
+macro_rules! table {
+    ($row:ty, $name:literal, $version:literal) => {
+        impl Table for $row {
+            const NAME: &'static str = $name;
+            const VERSION: u32 = $version;
+        }
+    };
+}
+
+table!(VideoRow, "videos", 1);
+table!(AnnotationRow, "annotations", 1);
+table!(ClassRow, "classes", 1);
+table!(FrameIndexRow, "frame_index", 1);
+table!(SampleRow, "samples", 1);
+table!(TrainingLogRow, "training_log", 1);
+table!(PredictionRow, "predictions", 1);
+
+/// What `ingest` found in a file. Sorted by `video_id`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VideoRow {
+    /// The path below the root, without its extension, with `/` between folders: `Biking/v_Biking_g01_c04`.
+    pub video_id: String,
+    /// The path below the root.
+    pub path: String,
+    /// BLAKE3 of the file, in hex.
+    pub digest: String,
+    /// Of the file.
+    pub size_bytes: u64,
+    /// FFmpeg's name of the codec; empty without a video stream.
+    pub codec: String,
+    /// As coded, before rotation.
+    pub width_px: u32,
+    /// As coded, before rotation.
+    pub height_px: u32,
+    /// Average frame rate.
+    pub fps_num: u32,
+    /// Average frame rate.
+    pub fps_den: u32,
+    /// Frames that the container declares; 0 if it does not.
+    pub frames_declared: u64,
+    /// Degrees clockwise: 0, 90, 180 or 270.
+    pub rotation: u32,
+    /// Whether the file is usable.
+    pub verdict: Verdict,
+    /// Why not, in words; empty for `ok`.
+    pub reason: String,
+}
+
+/// Whether a file is usable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It is a video.
+    Ok,
+    /// FFmpeg can't open it.
+    Unreadable,
+    /// It opens, but holds no video.
+    NoVideoStream,
+    /// Its first frame can't be decoded.
+    Undecodable,
+}
+
+/// A label of a video. Sorted by `split`, then `video_id`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AnnotationRow {
+    /// As in `videos`.
+    pub video_id: String,
+    /// The list it stands in.
+    pub split: Split,
+    /// From 0.
+    pub class_index: u32,
+    /// Videos cut from one source: UCF101's `gNN` with its class. Empty if not known.
+    pub group: String,
+    /// Whether `videos` has it with the verdict `ok`. Samples are drawn from these only.
+    pub present: bool,
+    /// The list, by file name.
+    pub source_file: String,
+    /// From 1.
+    pub source_line: u32,
+}
+
+/// Which list a video stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Split {
+    /// To learn from.
+    Train,
+    /// To measure on.
+    Test,
+}
+
+/// A class. Sorted by `class_index`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassRow {
+    /// From 0, without gaps.
+    pub class_index: u32,
+    /// As in the data set.
+    pub class_name: String,
+}
+
+/// Where the frames of a video lie: `index.parquet` beside the shards. Sorted by `video_id`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FrameIndexRow {
+    /// As in `videos`.
+    pub video_id: String,
+    /// The shard's file name.
+    pub shard: String,
+    /// The row group that holds this video and no other; one row a frame, in order.
+    pub row_group: u32,
+    /// Frames stored.
+    pub num_frames: u32,
+    /// As stored.
+    pub width_px: u32,
+    /// As stored.
+    pub height_px: u32,
+    /// Average rate of the stored frames.
+    pub fps: f64,
+}
+
+/// A clip to be shown to the network. Sorted by `epoch`, then `position`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SampleRow {
+    /// From 0; 0 for test rows.
+    pub epoch: u32,
+    /// Place in the epoch's order, from 0.
+    pub position: u32,
+    /// As in `frame_index`.
+    pub video_id: String,
+    /// From 0.
+    pub class_index: u32,
+    /// Number of the view of this video, from 0.
+    pub view: u32,
+    /// Stored frames, by position in the video, `T` of them.
+    pub frame_indices: Vec<u32>,
+    /// Left edge of the crop, in pixels of the stored frame.
+    pub crop_x: f32,
+    /// Upper edge.
+    pub crop_y: f32,
+    /// Width.
+    pub crop_width: f32,
+    /// Height.
+    pub crop_height: f32,
+    /// Whether the crop is mirrored left and right.
+    pub flip: bool,
+}
+
+/// An epoch of training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainingLogRow {
+    /// From 0.
+    pub epoch: u32,
+    /// At the epoch's start.
+    pub lr: f64,
+    /// Mean cross-entropy over the epoch's clips, in nats.
+    pub loss: f64,
+    /// Share of clips right while training.
+    pub top1: f64,
+    /// Mean 2-norm of the gradient before clipping.
+    pub grad_norm: f64,
+    /// On the test samples, if evaluated after this epoch.
+    pub val_top1: Option<f64>,
+    /// On the test samples, if evaluated after this epoch.
+    pub val_loss: Option<f64>,
+}
+
+/// What the network says of a video. Sorted by `video_id`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PredictionRow {
+    /// As in `frame_index`.
+    pub video_id: String,
+    /// The label.
+    pub class_index: u32,
+    /// The class with the highest probability.
+    pub predicted_index: u32,
+    /// Views averaged.
+    pub num_views: u32,
+    /// Mean of the views' logits, `K` of them.
+    pub logits: Vec<f32>,
+    /// By `average_clips`, `K` of them; they sum to 1.
+    pub probabilities: Vec<f32>,
+}
+
+/// `preprocessing.json` of a samples folder: what a clip must look like for the network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Preprocessing {
+    /// `T` of a training clip.
+    pub train_frames: u32,
+    /// `T` of a test clip.
+    pub test_frames: u32,
+    /// `H`.
+    pub height_px: u32,
+    /// `W`.
+    pub width_px: u32,
+    /// Epochs drawn.
+    pub epochs: u32,
+    /// The test pipeline, to be repeated wherever the network is used.
+    pub test: crate::stages::augment::ClipPipeline,
+    /// Videos of the test list that are absent or could not be decoded.
+    pub num_missing_test: u64,
+    /// Likewise of the training list.
+    pub num_missing_train: u64,
+}
+
+/// `model.json` of a model folder; beside it lie `checkpoint.safetensors` and `weights.json` (the load report).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelCard {
+    /// The network.
+    pub model: crate::stages::train::ModelParams,
+    /// By index.
+    pub classes: Vec<String>,
+    /// What a clip must look like.
+    pub preprocessing: Preprocessing,
+    /// BLAKE3 of the graph, in hex.
+    pub graph_digest: String,
+    /// Epochs trained.
+    pub epochs: u32,
+}
