@@ -1,1 +1,16 @@
-//! To be written.
+//! Digests, action keys and the store: what makes a second run do nothing.
+//!
+//! Read [`key`] for what decides an output, [`store`] for how outputs are kept, and [`file_index`] for how an unchanged
+//! source is known without reading it.
+
+mod digest;
+mod error;
+pub mod file_index;
+pub mod key;
+pub mod store;
+
+pub use digest::{ActionKey, Digest};
+pub use error::CacheError;
+pub use file_index::{FileIndex, Fingerprint};
+pub use key::{Field, Fields};
+pub use store::{ActionLock, ActionRecord, Lookup, OutputRecord, Store, Tree, TreeFile};

@@ -1,0 +1,44 @@
+//! [`CacheError`].
+
+use crate::Digest;
+use std::path::PathBuf;
+
+/// What can go wrong with the store.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// A file can't be read or written; the message names it.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// A record of the store is not what was written there.
+    #[error("{} is not a record of this version of the store", path.display())]
+    Record {
+        /// The record.
+        path: PathBuf,
+        /// What the parser says.
+        source: serde_json::Error,
+    },
+    /// A stage wrote something that is neither a file nor a folder.
+    #[error("the output {} is neither a file nor a folder", path.display())]
+    OddFile {
+        /// What it wrote.
+        path: PathBuf,
+    },
+    /// A stage wrote a file whose name is not UTF-8.
+    #[error("the output {} has a name that is not UTF-8", path.display())]
+    OddName {
+        /// What it wrote.
+        path: PathBuf,
+    },
+    /// A stage did not write what its contract promises.
+    #[error("the output `{path}` was not written")]
+    MissingOutput {
+        /// Inside the stage's output folder.
+        path: String,
+    },
+    /// An object of the store is gone.
+    #[error("the store lacks the object {}", digest.short())]
+    Lost {
+        /// Which.
+        digest: Digest,
+    },
+}

@@ -1,0 +1,130 @@
+//! [`Fields`]: what decides an action's output, as named values; its hash is the action key.
+//!
+//! | in the key | not in the key |
+//! |---|---|
+//! | stage kind and its `VERSION` | stage and pipeline name, comments, key order, formatting |
+//! | parameters, defaults filled in, a field a leaf | resources, timeouts, log settings, thread counts |
+//! | digest of each input, by port | paths of folders, file times, the clock, host, user |
+//! | path below its root and digest of each source file | files that the stage did not declare |
+//! | versions of the libraries that decide bytes | the version of `pipe` |
+//!
+//! The fields themselves are kept beside the result, so that what an explanation shows is what was hashed.
+
+use crate::{ActionKey, Digest};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Bumped when the way fields are hashed changes.
+const KEY_FORMAT: &[u8] = b"pipe action key v1";
+
+/// One thing that decides the output.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Field {
+    /// Its name, in steps: `["with", "optim_wrapper", "optimizer", "lr"]`.
+    pub path: Vec<String>,
+    /// Its value; parameters as JSON text, so that `1` and `"1"` differ.
+    pub value: String,
+}
+
+/// All that decides the output of an action.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fields(Vec<Field>);
+
+impl Fields {
+    /// Adds a field.
+    pub fn add<'a>(&mut self, path: impl IntoIterator<Item = &'a str>, value: impl Into<String>) {
+        self.0.push(Field { path: path.into_iter().map(str::to_owned).collect(), value: value.into() });
+    }
+
+    /// Adds the digest of an input.
+    pub fn add_input(&mut self, port: &str, digest: Digest) {
+        self.add(["inputs", port], digest.to_string());
+    }
+
+    /// Adds each leaf of `value` below `path`. Empty lists and maps are leaves too.
+    pub fn add_json(&mut self, path: &[&str], value: &Value) {
+        match value {
+            Value::Object(map) if !map.is_empty() => {
+                for (key, value) in map {
+                    self.add_json(&[path, &[key.as_str()]].concat(), value);
+                }
+            }
+            Value::Array(list) if !list.is_empty() => {
+                for (position, value) in list.iter().enumerate() {
+                    self.add_json(&[path, &[position.to_string().as_str()]].concat(), value);
+                }
+            }
+            leaf => self.add(path.iter().copied(), leaf.to_string()),
+        }
+    }
+
+    /// Returns the fields in their canonical order.
+    pub fn sorted(mut self) -> Self {
+        self.0.sort();
+        self
+    }
+
+    /// Returns the fields.
+    pub fn iter(&self) -> impl Iterator<Item = &Field> {
+        self.0.iter()
+    }
+
+    /// Hashes the fields in canonical order; every part is preceded by its length.
+    pub fn key(&self) -> ActionKey {
+        let mut fields: Vec<&Field> = self.0.iter().collect();
+        fields.sort();
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(KEY_FORMAT);
+        let mut part = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        for field in fields {
+            part(&(field.path.len() as u64).to_le_bytes());
+            for step in &field.path {
+                part(step.as_bytes());
+            }
+            part(field.value.as_bytes());
+        }
+        hasher.finalize().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn of(value: &Value) -> ActionKey {
+        let mut fields = Fields::default();
+        fields.add_json(&["with"], value);
+        fields.key()
+    }
+
+    #[test]
+    fn order_of_keys_does_not_matter_and_types_do() {
+        assert_eq!(of(&json!({"a": 1, "b": [1, 2]})), of(&json!({"b": [1, 2], "a": 1})));
+        assert_ne!(of(&json!({"b": [1, 2]})), of(&json!({"b": [2, 1]})));
+        assert_ne!(of(&json!({"a": 1})), of(&json!({"a": "1"})));
+        assert_ne!(of(&json!({"a": {"b": 1}})), of(&json!({"a.b": 1})));
+        assert_ne!(of(&json!({"a": []})), of(&json!({"a": {}})));
+        assert_ne!(of(&json!({"a": []})), of(&json!({})));
+    }
+
+    proptest! {
+        #[test]
+        fn a_byte_that_moves_between_parts_changes_the_key(one in "[a-c]{0,4}", two in "[a-c]{0,4}", at in 0usize..8) {
+            let joined = format!("{one}{two}");
+            let at = at.min(joined.len());
+            let (left, right) = joined.split_at(at);
+            let key = |a: &str, b: &str| {
+                let mut fields = Fields::default();
+                fields.add([a], b);
+                fields.key()
+            };
+            prop_assert_eq!(key(&one, &two) == key(left, right), one == left);
+        }
+    }
+}

@@ -1,0 +1,440 @@
+//! [`Store`]: outputs by content, actions by key. Half of anything is never visible.
+//!
+//! ```text
+//! store/v1/blobs/ab/cdef…            content of one file by its BLAKE3; read-only
+//! store/v1/trees/ab/cdef…/tree.json  the files of one output: path, digest, size
+//! store/v1/trees/ab/cdef…/files/…    the same as a folder of links, which stages and people read
+//! store/v1/actions/ab/cdef….json     action key → output, summary, warnings, times
+//! store/v1/actions/ab/cdef….fields   what the key was made of
+//! store/v1/locks/…                   one lock an action that runs
+//! store/v1/tmp/…                     what is being written
+//! ```
+//!
+//! Bytes come in through `tmp`, a sync and a rename; the action record is written last.
+
+use crate::{ActionKey, CacheError, Digest, Fields};
+use fs_err as fs;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// Up to so many files are synced one by one; more are synced together with the file system.
+const SYNC_EACH_UP_TO: usize = 64;
+
+/// A folder that keeps outputs and the actions that made them. Several processes may use it at once.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// The files of one output, sorted by path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tree {
+    /// Each file once.
+    pub files: Vec<TreeFile>,
+}
+
+/// A file of a [`Tree`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TreeFile {
+    /// Below the output folder, `/` between folders.
+    pub path: String,
+    /// Of its content.
+    pub digest: Digest,
+    /// Its size.
+    pub size_bytes: u64,
+}
+
+/// What an action gave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActionRecord {
+    /// The stage kind.
+    pub kind: String,
+    /// What it wrote.
+    pub output: OutputRecord,
+    /// What it said when it was done.
+    pub summary: Vec<String>,
+    /// What it warned of.
+    pub warnings: Vec<String>,
+    /// How long it ran.
+    pub duration_millis: u64,
+    /// The most memory its worker held, where known.
+    pub peak_memory_bytes: Option<u64>,
+    /// When it ended, in seconds since 1970.
+    pub ended_unix_secs: u64,
+}
+
+/// What an action wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputRecord {
+    /// Of the whole output folder.
+    pub tree: Digest,
+    /// Of each port, which may be a part of the folder.
+    pub ports: BTreeMap<String, Digest>,
+}
+
+/// What the store has for a key.
+#[derive(Debug)]
+pub enum Lookup {
+    /// The record, and every object that it names is there.
+    Hit(Box<ActionRecord>),
+    /// Nothing.
+    Absent,
+    /// Something that can't be used, and why; the action must run again.
+    Damaged(CacheError),
+}
+
+/// Held while an action runs; no other process runs it meanwhile.
+#[derive(Debug)]
+pub struct ActionLock(#[expect(dead_code, reason = "closing the file releases the lock")] std::fs::File);
+
+impl Tree {
+    /// Hashes the files' paths, digests and sizes.
+    pub fn digest(&self) -> Digest {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"pipe tree v1");
+        for file in &self.files {
+            hasher.update(&(file.path.len() as u64).to_le_bytes());
+            hasher.update(file.path.as_bytes());
+            hasher.update(file.digest.as_bytes());
+            hasher.update(&file.size_bytes.to_le_bytes());
+        }
+        hasher.finalize().into()
+    }
+
+    /// Returns the part at `path`: one file, or the files of a folder with their paths below it.
+    pub fn part(&self, path: &str) -> Result<Self, CacheError> {
+        if let Some(file) = self.files.iter().find(|file| file.path == path) {
+            return Ok(Self { files: vec![TreeFile { path: String::new(), ..file.clone() }] });
+        }
+        let below = |file: &TreeFile| {
+            let rest = file.path.strip_prefix(path)?.strip_prefix('/')?;
+            Some(TreeFile { path: rest.to_owned(), ..file.clone() })
+        };
+        let files: Vec<TreeFile> = self.files.iter().filter_map(below).collect();
+        if files.is_empty() {
+            return Err(CacheError::MissingOutput { path: path.to_owned() });
+        }
+        Ok(Self { files })
+    }
+}
+
+impl Store {
+    /// Opens the store below `root` (a `.pipe` folder), making what is missing.
+    pub fn open(root: &Path) -> Result<Self, CacheError> {
+        let store = Self { root: root.join("store/v1") };
+        for folder in ["blobs", "trees", "actions", "locks", "tmp"] {
+            fs::create_dir_all(store.root.join(folder))?;
+        }
+        Ok(store)
+    }
+
+    /// Returns what the store has for `key`, having checked that all of it is there.
+    pub fn find(&self, key: ActionKey) -> Lookup {
+        let record: ActionRecord = match read_json(&self.action_path(key, "json")) {
+            Ok(Some(record)) => record,
+            Ok(None) => return Lookup::Absent,
+            Err(error) => return Lookup::Damaged(error),
+        };
+        match self.check_tree(record.output.tree) {
+            Ok(()) => Lookup::Hit(Box::new(record)),
+            Err(error) => Lookup::Damaged(error),
+        }
+    }
+
+    /// Returns the fields that `key` was made of, if the action was recorded.
+    pub fn fields(&self, key: ActionKey) -> Result<Option<Fields>, CacheError> {
+        read_json(&self.action_path(key, "fields"))
+    }
+
+    /// Waits until no other process runs the action. `waiting` is called if one does.
+    pub fn lock(&self, key: ActionKey, waiting: impl FnOnce()) -> Result<ActionLock, CacheError> {
+        let path = self.root.join("locks").join(key.to_string());
+        let file = fs::File::create(path)?.into_parts().0;
+        if file.try_lock().is_err() {
+            waiting();
+            file.lock()?;
+        }
+        Ok(ActionLock(file))
+    }
+
+    /// Takes the files below `folder`, which is empty of files afterwards, and returns what they are.
+    pub fn insert(&self, folder: &Path) -> Result<Tree, CacheError> {
+        let mut paths = Vec::new();
+        list_files(folder, String::new(), &mut paths)?;
+        paths.sort();
+        let sync_each = paths.len() <= SYNC_EACH_UP_TO;
+        let insert = |path: &String| self.insert_file(folder, path, sync_each);
+        let files = paths.par_iter().map(insert).collect::<Result<Vec<_>, _>>()?;
+        if !sync_each {
+            let root = fs::File::open(&self.root)?;
+            nix::unistd::syncfs(root.file()).map_err(std::io::Error::from)?;
+        }
+        let tree = Tree { files };
+        self.write_tree(&tree)?;
+        Ok(tree)
+    }
+
+    /// Records what an action gave; from now on its key is a hit.
+    pub fn record(&self, key: ActionKey, fields: &Fields, record: &ActionRecord) -> Result<(), CacheError> {
+        self.write_json(&self.action_path(key, "fields"), fields)?;
+        self.write_json(&self.action_path(key, "json"), record)
+    }
+
+    /// Returns the files of an output.
+    pub fn tree(&self, digest: Digest) -> Result<Tree, CacheError> {
+        read_json(&self.tree_folder(digest).join("tree.json"))?.ok_or(CacheError::Lost { digest })
+    }
+
+    /// Returns the folder of links through which an output is read.
+    pub fn view(&self, tree: Digest) -> PathBuf {
+        self.tree_folder(tree).join("files")
+    }
+
+    fn check_tree(&self, digest: Digest) -> Result<(), CacheError> {
+        let tree = self.tree(digest)?;
+        if tree.digest() != digest {
+            return Err(CacheError::Lost { digest });
+        }
+        for file in &tree.files {
+            let metadata = fs::metadata(self.object("blobs", file.digest));
+            if !metadata.is_ok_and(|metadata| metadata.len() == file.size_bytes) {
+                return Err(CacheError::Lost { digest: file.digest });
+            }
+        }
+        Ok(())
+    }
+
+    fn insert_file(&self, folder: &Path, path: &str, sync: bool) -> Result<TreeFile, CacheError> {
+        let from = folder.join(path);
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_mmap(&from)?;
+        let digest = Digest::from(hasher.finalize());
+        let file = fs::File::open(&from)?;
+        let size_bytes = file.metadata()?.len();
+        let to = self.object("blobs", digest);
+        let there = fs::metadata(&to).is_ok_and(|metadata| metadata.len() == size_bytes);
+        if there {
+            fs::remove_file(&from)?;
+        } else {
+            let mut permissions = file.metadata()?.permissions();
+            permissions.set_readonly(true);
+            fs::set_permissions(&from, permissions)?;
+            if sync {
+                file.sync_all()?;
+            }
+            fs::create_dir_all(parent(&to))?;
+            fs::rename(&from, &to)?;
+        }
+        Ok(TreeFile { path: path.to_owned(), digest, size_bytes })
+    }
+
+    fn write_tree(&self, tree: &Tree) -> Result<(), CacheError> {
+        let digest = tree.digest();
+        let to = self.tree_folder(digest);
+        if self.check_tree(digest).is_ok() {
+            return Ok(());
+        }
+        let folder = tempfile::tempdir_in(self.root.join("tmp"))?;
+        let files = folder.path().join("files");
+        fs::create_dir(&files)?;
+        for file in &tree.files {
+            let link = files.join(&file.path);
+            fs::create_dir_all(parent(&link))?;
+            // From below trees/ab/cdef…/files/ up to the store's root.
+            let up = "../".repeat(4 + file.path.matches('/').count());
+            fs::os::unix::fs::symlink(format!("{up}{}", object_path("blobs", file.digest)), link)?;
+        }
+        self.write_json(&folder.path().join("tree.json"), tree)?;
+        fs::create_dir_all(parent(&to))?;
+        if to.exists() {
+            // A damaged view, or one that another process has just made: either way ours is as good.
+            let old = tempfile::tempdir_in(self.root.join("tmp"))?;
+            fs::rename(&to, old.path().join("old"))?;
+        }
+        match fs::rename(folder.path(), &to) {
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
+    fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<(), CacheError> {
+        fs::create_dir_all(parent(path))?;
+        let mut file = tempfile::NamedTempFile::new_in(self.root.join("tmp"))?;
+        let bytes = serde_json::to_vec(value).map_err(|source| CacheError::Record { path: path.into(), source })?;
+        file.write_all(&bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    }
+
+    fn action_path(&self, key: ActionKey, extension: &str) -> PathBuf {
+        self.root.join(format!("{}.{extension}", object_path("actions", key)))
+    }
+
+    fn tree_folder(&self, digest: Digest) -> PathBuf {
+        self.object("trees", digest)
+    }
+
+    fn object(&self, kind: &str, digest: Digest) -> PathBuf {
+        self.root.join(object_path(kind, digest))
+    }
+}
+
+fn object_path(kind: &str, id: impl Display) -> String {
+    let hex = id.to_string();
+    let (first, rest) = hex.split_at(2);
+    format!("{kind}/{first}/{rest}")
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
+}
+
+/// Returns `None` where there is no such file.
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, CacheError> {
+    let bytes = match fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    let record = serde_json::from_slice(&bytes);
+    record.map(Some).map_err(|source| CacheError::Record { path: path.into(), source })
+}
+
+fn list_files(folder: &Path, prefix: String, paths: &mut Vec<String>) -> Result<(), CacheError> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else {
+            return Err(CacheError::OddName { path: entry.path() });
+        };
+        let path = format!("{prefix}{name}");
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            list_files(&entry.path(), format!("{path}/"), paths)?;
+        } else if kind.is_file() {
+            paths.push(path);
+        } else {
+            return Err(CacheError::OddFile { path: entry.path() });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Space {
+        folder: tempfile::TempDir,
+        store: Store,
+    }
+
+    fn space() -> Space {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).expect("a store");
+        Space { folder, store }
+    }
+
+    impl Space {
+        fn insert(&self, files: &[(&str, &str)]) -> Tree {
+            let output = self.folder.path().join("output");
+            for (path, content) in files {
+                let path = output.join(path);
+                fs::create_dir_all(parent(&path)).expect("a folder");
+                fs::write(path, content).expect("written");
+            }
+            self.store.insert(&output).expect("inserted")
+        }
+
+        fn record(&self, tree: &Tree) -> ActionRecord {
+            let ports = BTreeMap::from([("all".to_owned(), tree.digest())]);
+            ActionRecord {
+                kind: "k".into(),
+                output: OutputRecord { tree: tree.digest(), ports },
+                summary: vec![],
+                warnings: vec![],
+                duration_millis: 1,
+                peak_memory_bytes: None,
+                ended_unix_secs: 2,
+            }
+        }
+    }
+
+    fn key(name: &str) -> (ActionKey, Fields) {
+        let mut fields = Fields::default();
+        fields.add(["name"], name);
+        (fields.key(), fields)
+    }
+
+    #[test]
+    fn what_is_recorded_is_found_and_read_through_links() {
+        let space = space();
+        let tree = space.insert(&[("a/b.txt", "one"), ("c.txt", "two")]);
+        let (key, fields) = key("x");
+        assert!(matches!(space.store.find(key), Lookup::Absent));
+        let record = space.record(&tree);
+        space.store.record(key, &fields, &record).expect("recorded");
+        let Lookup::Hit(found) = space.store.find(key) else { panic!("a hit") };
+        assert_eq!(*found, record);
+        assert_eq!(space.store.fields(key).expect("read"), Some(fields));
+        let view = space.store.view(tree.digest());
+        assert_eq!(fs::read_to_string(view.join("a/b.txt")).expect("read"), "one");
+        assert_eq!(fs::read_to_string(view.join("c.txt")).expect("read"), "two");
+    }
+
+    #[test]
+    fn equal_content_is_one_tree_and_a_part_has_its_own_digest() {
+        let space = space();
+        let one = space.insert(&[("a/b.txt", "one"), ("c.txt", "two")]);
+        let two = space.insert(&[("a/b.txt", "one"), ("c.txt", "three")]);
+        assert_ne!(one.digest(), two.digest());
+        let part = |tree: &Tree| tree.part("a").expect("a part").digest();
+        assert_eq!(part(&one), part(&two));
+        assert!(matches!(one.part("absent"), Err(CacheError::MissingOutput { .. })));
+        assert_eq!(space.insert(&[("a/b.txt", "one"), ("c.txt", "two")]), one);
+    }
+
+    #[test]
+    fn a_lost_object_is_no_hit_and_comes_back_with_the_next_run() {
+        let space = space();
+        let tree = space.insert(&[("a.txt", "one")]);
+        let (key, fields) = key("x");
+        space.store.record(key, &fields, &space.record(&tree)).expect("recorded");
+        fs::remove_file(space.store.object("blobs", tree.files[0].digest)).expect("removed");
+        assert!(matches!(space.store.find(key), Lookup::Damaged(CacheError::Lost { .. })));
+        space.insert(&[("a.txt", "one")]);
+        assert!(matches!(space.store.find(key), Lookup::Hit(_)));
+    }
+
+    #[test]
+    fn a_record_cut_short_is_damaged() {
+        let space = space();
+        let tree = space.insert(&[("a.txt", "one")]);
+        let (key, fields) = key("x");
+        space.store.record(key, &fields, &space.record(&tree)).expect("recorded");
+        fs::write(space.store.action_path(key, "json"), "{").expect("written");
+        assert!(matches!(space.store.find(key), Lookup::Damaged(CacheError::Record { .. })));
+    }
+
+    #[test]
+    fn a_link_is_no_output() {
+        let space = space();
+        let output = space.folder.path().join("output");
+        fs::create_dir_all(&output).expect("a folder");
+        fs::os::unix::fs::symlink("/etc/hostname", output.join("a")).expect("a link");
+        assert!(matches!(space.store.insert(&output), Err(CacheError::OddFile { .. })));
+    }
+
+    #[test]
+    fn an_empty_output_is_an_output() {
+        let space = space();
+        fs::create_dir_all(space.folder.path().join("output")).expect("a folder");
+        let tree = space.insert(&[]);
+        assert!(space.store.view(tree.digest()).is_dir());
+    }
+}
