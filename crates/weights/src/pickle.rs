@@ -1,0 +1,499 @@
+//! A machine for the pickles of `torch.save` that calls nothing.
+//!
+//! A pickle is a program for a stack machine; in Python it may import and call anything. Here a name outside a short
+//! list, and all that is made with it, is [`Value::Opaque`]: carried along, never looked into. So a checkpoint of MMEngine
+//! reads well, whose `message_hub` holds objects of its own classes. Start with [`run`].
+
+use crate::error::FormatError;
+use crate::tensor::Dtype;
+use std::collections::BTreeMap;
+
+/// The most instructions of a pickle. A checkpoint has some ten for each tensor; memory is bounded by this too, since
+/// no instruction makes more than one value.
+const MAX_INSTRUCTIONS: usize = 1 << 22;
+
+/// What a pickle evaluates to, with the objects that it refers to.
+#[derive(Debug)]
+pub(crate) struct Pickle<'a> {
+    pub(crate) value: Value<'a>,
+    /// Bytes that the program took.
+    pub(crate) len: usize,
+    objects: Vec<Object<'a>>,
+}
+
+/// A value on the stack. Objects that can be shared or changed lie in [`Pickle`] and are referred to by position.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Value<'a> {
+    None,
+    Bool(bool),
+    Int(i64),
+    Str(&'a str),
+    /// A name to import: module and attribute.
+    Global(&'a str, &'a str),
+    /// Something that is not needed.
+    Opaque,
+    Object(usize),
+}
+
+#[derive(Debug)]
+pub(crate) enum Object<'a> {
+    Tuple(Vec<Value<'a>>),
+    List(Vec<Value<'a>>),
+    Dict(Vec<(Value<'a>, Value<'a>)>),
+    Storage(Storage<'a>),
+    Tensor(TensorRef<'a>),
+}
+
+/// Numbers that lie elsewhere in the file.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Storage<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) dtype: Dtype,
+    pub(crate) numel: usize,
+}
+
+/// A view of a storage; all in elements.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct TensorRef<'a> {
+    pub(crate) storage: Storage<'a>,
+    pub(crate) offset: usize,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) stride: Vec<usize>,
+}
+
+impl<'a> Pickle<'a> {
+    pub(crate) fn list(&self, value: Value<'a>) -> Option<&[Value<'a>]> {
+        match self.object(value)? {
+            Object::List(items) | Object::Tuple(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn dict(&self, value: Value<'a>) -> Option<&[(Value<'a>, Value<'a>)]> {
+        match self.object(value)? {
+            Object::Dict(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn tensor(&self, value: Value<'a>) -> Option<&TensorRef<'a>> {
+        match self.object(value)? {
+            Object::Tensor(tensor) => Some(tensor),
+            _ => None,
+        }
+    }
+
+    /// Returns all storages that the pickle names.
+    pub(crate) fn storages(&self) -> impl Iterator<Item = Storage<'a>> {
+        self.objects
+            .iter()
+            .filter_map(|object| if let Object::Storage(storage) = object { Some(*storage) } else { None })
+    }
+
+    fn object(&self, value: Value<'a>) -> Option<&Object<'a>> {
+        if let Value::Object(id) = value { self.objects.get(id) } else { None }
+    }
+}
+
+/// Runs the pickle that `data` begins with.
+pub(crate) fn run(data: &[u8]) -> Result<Pickle<'_>, FormatError> {
+    let mut machine = Machine {
+        data,
+        at: 0,
+        start: 0,
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: BTreeMap::new(),
+        objects: Vec::new(),
+    };
+    for _ in 0..MAX_INSTRUCTIONS {
+        if machine.step()? {
+            let value = machine.pop()?;
+            return Ok(Pickle { value, len: machine.at, objects: machine.objects });
+        }
+    }
+    Err(FormatError::TooLarge { limit: MAX_INSTRUCTIONS, what: "instructions" })
+}
+
+struct Machine<'a> {
+    data: &'a [u8],
+    at: usize,
+    /// Where the current instruction begins.
+    start: usize,
+    stack: Vec<Value<'a>>,
+    /// Heights of the stack at `MARK`s.
+    marks: Vec<usize>,
+    memo: BTreeMap<u32, Value<'a>>,
+    objects: Vec<Object<'a>>,
+}
+
+impl<'a> Machine<'a> {
+    /// Runs one instruction; returns whether it was the last. Codes are those of CPython's `pickle.py`, protocols 2 to 5.
+    fn step(&mut self) -> Result<bool, FormatError> {
+        self.start = self.at;
+        let opcode = self.byte()?;
+        match opcode {
+            0x80 => self.skip(1)?, // PROTO
+            0x95 => self.skip(8)?, // FRAME
+            b'.' => return Ok(true),
+            b'(' => self.marks.push(self.stack.len()),
+            b'0' => drop(self.pop()?),
+            b'1' => drop(self.pop_to_mark()?),
+            b'2' => {
+                let top = self.top()?;
+                self.stack.push(top);
+            }
+            b'N' => self.stack.push(Value::None),
+            0x88 => self.stack.push(Value::Bool(true)),
+            0x89 => self.stack.push(Value::Bool(false)),
+            b'K' | b'M' | b'J' | 0x8a | 0x8b | b'G' => self.number(opcode)?,
+            b'X' | b'U' | b'T' | 0x8c | 0x8d | b'B' | b'C' | 0x8e | 0x96 => self.string(opcode)?,
+            b'q' | b'r' | 0x94 | b'h' | b'j' => self.memo(opcode)?,
+            b')' | 0x85 | 0x86 | 0x87 | b't' | b']' | b'}' | 0x8f => self.make(opcode)?,
+            b'a' | b'e' | b's' | b'u' | 0x90 => self.fill(opcode)?,
+            0x91 => {
+                self.pop_to_mark()?; // FROZENSET
+                self.stack.push(Value::Opaque);
+            }
+            b'c' | 0x93 | b'R' | 0x81 | 0x92 | b'b' | b'Q' => self.call(opcode)?,
+            _ => return Err(FormatError::Opcode { opcode, offset: self.start }),
+        }
+        Ok(false)
+    }
+
+    fn number(&mut self, opcode: u8) -> Result<(), FormatError> {
+        let value = match opcode {
+            b'K' => Value::Int(i64::from(self.byte()?)),
+            b'M' => Value::Int(i64::from(u16::from_le_bytes(self.array()?))),
+            b'J' => Value::Int(i64::from(i32::from_le_bytes(self.array()?))),
+            b'G' => {
+                self.skip(8)?;
+                Value::Opaque
+            }
+            _ => {
+                let len =
+                    if opcode == 0x8a { usize::from(self.byte()?) } else { u32::from_le_bytes(self.array()?) as usize };
+                long(self.take(len)?)
+            }
+        };
+        self.stack.push(value);
+        Ok(())
+    }
+
+    fn string(&mut self, opcode: u8) -> Result<(), FormatError> {
+        let len = match opcode {
+            b'U' | b'C' | 0x8c => u64::from(self.byte()?),
+            b'X' | b'T' | b'B' => u64::from(u32::from_le_bytes(self.array()?)),
+            _ => u64::from_le_bytes(self.array()?),
+        };
+        let bytes = self.take(usize::try_from(len).unwrap_or(usize::MAX))?;
+        // `U` and `T` are the strings of Python 2; the others that are not text are bytes, which nothing here needs.
+        let text = matches!(opcode, b'X' | b'U' | b'T' | 0x8c | 0x8d).then(|| str::from_utf8(bytes).ok()).flatten();
+        self.stack.push(text.map_or(Value::Opaque, Value::Str));
+        Ok(())
+    }
+
+    fn memo(&mut self, opcode: u8) -> Result<(), FormatError> {
+        match opcode {
+            b'q' | b'r' | 0x94 => {
+                let key = match opcode {
+                    b'q' => u32::from(self.byte()?),
+                    b'r' => u32::from_le_bytes(self.array()?),
+                    _ => self.memo.len() as u32,
+                };
+                let top = self.top()?;
+                self.memo.insert(key, top);
+            }
+            _ => {
+                let key = if opcode == b'h' { u32::from(self.byte()?) } else { u32::from_le_bytes(self.array()?) };
+                let value = self.memo.get(&key).copied().ok_or(self.bad("it recalls what it never stored"))?;
+                self.stack.push(value);
+            }
+        }
+        Ok(())
+    }
+
+    fn make(&mut self, opcode: u8) -> Result<(), FormatError> {
+        let object = match opcode {
+            b')' => Object::Tuple(Vec::new()),
+            0x85..=0x87 => {
+                let first = self.stack.len().checked_sub(usize::from(opcode - 0x84));
+                Object::Tuple(self.stack.split_off(first.ok_or(self.bad("its stack is empty"))?))
+            }
+            b't' => Object::Tuple(self.pop_to_mark()?),
+            b']' => Object::List(Vec::new()),
+            b'}' => Object::Dict(Vec::new()),
+            _ => {
+                self.stack.push(Value::Opaque); // EMPTY_SET
+                return Ok(());
+            }
+        };
+        self.push_object(object);
+        Ok(())
+    }
+
+    /// Adds items to the list or mapping below them. What is added to something opaque is dropped.
+    fn fill(&mut self, opcode: u8) -> Result<(), FormatError> {
+        let items = match opcode {
+            b'a' => vec![self.pop()?],
+            b's' => {
+                let value = self.pop()?;
+                vec![self.pop()?, value]
+            }
+            _ => self.pop_to_mark()?,
+        };
+        let target = self.top()?;
+        let bad = self.bad("it adds items to what can't hold them");
+        let Value::Object(id) = target else {
+            return if target == Value::Opaque { Ok(()) } else { Err(bad) };
+        };
+        match (&mut self.objects[id], opcode) {
+            (Object::List(list), b'a' | b'e') => list.extend(items),
+            (Object::Dict(dict), b's' | b'u') if items.len().is_multiple_of(2) => {
+                dict.extend(items.as_chunks::<2>().0.iter().map(|&[key, value]| (key, value)));
+            }
+            _ => return Err(bad),
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, opcode: u8) -> Result<(), FormatError> {
+        let value = match opcode {
+            b'c' => Value::Global(self.line()?, self.line()?),
+            0x93 => match (self.pop()?, self.pop()?) {
+                (Value::Str(name), Value::Str(module)) => Value::Global(module, name),
+                _ => return Err(self.bad("it imports what is no name")),
+            },
+            b'R' | 0x81 => {
+                let (args, function) = (self.pop()?, self.pop()?);
+                self.reduce(function, args)?
+            }
+            0x92 => {
+                // NEWOBJ_EX: class, arguments, keyword arguments.
+                self.pop()?;
+                self.pop()?;
+                self.pop()?;
+                Value::Opaque
+            }
+            b'b' => {
+                // BUILD gives an object attributes; mappings keep only their items (an OrderedDict's is `_metadata`).
+                self.pop()?;
+                self.pop()?
+            }
+            _ => {
+                let id = self.pop()?;
+                self.persistent(id)?
+            }
+        };
+        self.stack.push(value);
+        Ok(())
+    }
+
+    /// Stands in for calling `function`.
+    fn reduce(&mut self, function: Value<'a>, args: Value<'a>) -> Result<Value<'a>, FormatError> {
+        let Value::Global(module, name) = function else { return Ok(Value::Opaque) };
+        let args = self.tuple(args).ok_or(self.bad("its arguments are no tuple"))?.to_vec();
+        match (module, name) {
+            ("collections", "OrderedDict") if args.is_empty() => Ok(self.object(Object::Dict(Vec::new()))),
+            ("torch._utils", "_rebuild_tensor_v2") => self.rebuild_tensor(&args),
+            ("torch._utils", "_rebuild_parameter") | ("torch", "Size") => {
+                Ok(args.first().copied().unwrap_or(Value::Opaque))
+            }
+            _ => Ok(Value::Opaque),
+        }
+    }
+
+    /// `_rebuild_tensor_v2(storage, storage_offset, size, stride, …)`.
+    fn rebuild_tensor(&mut self, args: &[Value<'a>]) -> Result<Value<'a>, FormatError> {
+        let bad = self.bad("a tensor's arguments are not a storage, an offset, a size and strides");
+        let &[storage, Value::Int(offset), size, stride, ..] = args else { return Err(bad) };
+        let Value::Object(id) = storage else { return Ok(Value::Opaque) }; // a storage of an unknown type
+        let Object::Storage(storage) = self.objects[id] else { return Err(bad) };
+        let whole = |items: &[Value<'a>]| -> Option<Vec<usize>> {
+            let number = |value: &Value<'a>| if let Value::Int(n) = *value { usize::try_from(n).ok() } else { None };
+            items.iter().map(number).collect()
+        };
+        let offset = usize::try_from(offset).ok();
+        let shape = self.tuple(size).and_then(whole);
+        let stride = self.tuple(stride).and_then(whole);
+        let (Some(offset), Some(shape), Some(stride)) = (offset, shape, stride) else { return Err(bad) };
+        if shape.len() != stride.len() {
+            return Err(bad);
+        }
+        Ok(self.object(Object::Tensor(TensorRef { storage, offset, shape, stride })))
+    }
+
+    /// `('storage', storage type, key, location, number of elements[, view])`.
+    fn persistent(&mut self, id: Value<'a>) -> Result<Value<'a>, FormatError> {
+        let items = self.tuple(id).unwrap_or_default();
+        let &[Value::Str("storage"), Value::Global(module, name), Value::Str(key), _, Value::Int(numel), ref view @ ..] =
+            items
+        else {
+            return Err(self.bad("it refers to what is no storage"));
+        };
+        if view.iter().any(|value| *value != Value::None) {
+            return Err(self.bad("a storage is a part of another, as PyTorch before 0.4 wrote them"));
+        }
+        let Some(dtype) = storage_dtype(module, name) else { return Ok(Value::Opaque) };
+        let numel = usize::try_from(numel).map_err(|_negative| self.bad("a storage has a negative size"))?;
+        Ok(self.object(Object::Storage(Storage { key, dtype, numel })))
+    }
+
+    fn tuple(&self, value: Value<'a>) -> Option<&[Value<'a>]> {
+        match value {
+            Value::Object(id) => match &self.objects[id] {
+                Object::Tuple(items) => Some(items),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn object(&mut self, object: Object<'a>) -> Value<'a> {
+        self.objects.push(object);
+        Value::Object(self.objects.len() - 1)
+    }
+
+    fn push_object(&mut self, object: Object<'a>) {
+        let value = self.object(object);
+        self.stack.push(value);
+    }
+
+    fn top(&self) -> Result<Value<'a>, FormatError> {
+        self.stack.last().copied().ok_or(self.bad("its stack is empty"))
+    }
+
+    fn pop(&mut self) -> Result<Value<'a>, FormatError> {
+        let bad = self.bad("its stack is empty");
+        // What lies under a mark belongs to an instruction still to come.
+        if self.marks.last().is_some_and(|&mark| self.stack.len() <= mark) {
+            return Err(bad);
+        }
+        self.stack.pop().ok_or(bad)
+    }
+
+    fn pop_to_mark(&mut self) -> Result<Vec<Value<'a>>, FormatError> {
+        let mark = self.marks.pop().ok_or(self.bad("it has no mark"))?;
+        if mark > self.stack.len() {
+            return Err(self.bad("its mark lies above its stack"));
+        }
+        Ok(self.stack.split_off(mark))
+    }
+
+    fn take(&mut self, len: usize) -> Result<&'a [u8], FormatError> {
+        let end = self.at.checked_add(len).filter(|&end| end <= self.data.len());
+        let end = end.ok_or(FormatError::Truncated { len: self.data.len(), what: "the pickle" })?;
+        let bytes = &self.data[self.at..end];
+        self.at = end;
+        Ok(bytes)
+    }
+
+    fn skip(&mut self, len: usize) -> Result<(), FormatError> {
+        self.take(len).map(drop)
+    }
+
+    fn byte(&mut self) -> Result<u8, FormatError> {
+        Ok(self.take(1)?[0])
+    }
+
+    fn array<const SIZE: usize>(&mut self) -> Result<[u8; SIZE], FormatError> {
+        let mut array = [0; SIZE];
+        array.copy_from_slice(self.take(SIZE)?);
+        Ok(array)
+    }
+
+    fn line(&mut self) -> Result<&'a str, FormatError> {
+        let rest = &self.data[self.at..];
+        let len = rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len());
+        let line = self.take(len)?;
+        self.skip(1)?;
+        str::from_utf8(line).map_err(|_not_text| self.bad("a name is no text"))
+    }
+
+    fn bad(&self, message: &'static str) -> FormatError {
+        FormatError::Pickle { offset: self.start, message }
+    }
+}
+
+/// Reads a little-endian two's complement number; what does not fit 64 bits is nothing a tensor needs.
+fn long(bytes: &[u8]) -> Value<'static> {
+    if bytes.len() > 8 {
+        return Value::Opaque;
+    }
+    let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
+    let mut all = if negative { [0xff; 8] } else { [0; 8] };
+    all[..bytes.len()].copy_from_slice(bytes);
+    Value::Int(i64::from_le_bytes(all))
+}
+
+fn storage_dtype(module: &str, name: &str) -> Option<Dtype> {
+    if module != "torch" && module != "torch.cuda" {
+        return None;
+    }
+    Some(match name {
+        "BoolStorage" => Dtype::Bool,
+        "ByteStorage" => Dtype::U8,
+        "CharStorage" => Dtype::I8,
+        "ShortStorage" => Dtype::I16,
+        "IntStorage" => Dtype::I32,
+        "LongStorage" => Dtype::I64,
+        "HalfStorage" => Dtype::F16,
+        "BFloat16Storage" => Dtype::BF16,
+        "FloatStorage" => Dtype::F32,
+        "DoubleStorage" => Dtype::F64,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(data: &[u8]) -> String {
+        run(data).expect_err("an error").to_string()
+    }
+
+    #[test]
+    fn a_mapping_is_read() {
+        // {"a": 1, "b": (True, -2)}
+        let data = b"\x80\x02}q\x00(X\x01\x00\x00\x00aK\x01X\x01\x00\x00\x00b\x88J\xfe\xff\xff\xff\x86u.rest";
+        let pickle = run(data).expect("a pickle");
+        let dict = pickle.dict(pickle.value).expect("a mapping");
+        assert_eq!(dict[0], (Value::Str("a"), Value::Int(1)));
+        assert_eq!(pickle.list(dict[1].1), Some(&[Value::Bool(true), Value::Int(-2)][..]));
+        assert_eq!(&data[pickle.len..], b"rest");
+    }
+
+    #[test]
+    fn what_python_would_call_is_opaque() {
+        // os.system("true"), and its result given attributes
+        let data = b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00true\x85R}b.";
+        let pickle = run(data).expect("a pickle");
+        assert_eq!(pickle.value, Value::Opaque);
+    }
+
+    #[test]
+    fn an_instance_of_an_unknown_class_is_opaque() {
+        // copyreg's way: cls.__new__(cls), then BUILD with a mapping; as MMEngine's HistoryBuffer
+        let data = b"\x80\x02}X\x01\x00\x00\x00hcmmengine.logging.history_buffer\nHistoryBuffer\n)\x81}b\x73.";
+        let pickle = run(data).expect("a pickle");
+        assert_eq!(pickle.dict(pickle.value), Some(&[(Value::Str("h"), Value::Opaque)][..]));
+    }
+
+    #[test]
+    fn broken_programs_say_where() {
+        assert_eq!(error(b"\x80\x02"), "it ends at byte 2, in the middle of the pickle");
+        assert_eq!(error(b"\x80\x02t."), "the pickle is not well-formed at byte 2: it has no mark");
+        assert_eq!(error(b"\x80\x02i"), "the pickle has instruction 0x69 at byte 2, which torch.save does not write");
+        assert!(error(&b"2".repeat(3)).contains("its stack is empty"));
+        assert!(error(b"\x80\x02X\xff\xff\xff\xff").contains("it ends at byte 7"));
+    }
+
+    #[test]
+    fn numbers_of_any_length() {
+        assert_eq!(long(&[]), Value::Int(0));
+        assert_eq!(long(&[0xff]), Value::Int(-1));
+        assert_eq!(long(&[0xff, 0]), Value::Int(255));
+        assert_eq!(long(&[0; 9]), Value::Opaque);
+    }
+}

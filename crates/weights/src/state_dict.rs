@@ -1,0 +1,121 @@
+//! Finds the state dict in a pickle and gathers its tensors from their storages.
+
+use crate::error::FormatError;
+use crate::pickle::{Pickle, TensorRef, Value};
+use crate::{Checkpoint, Tensor};
+
+/// Where training programs put it: MMEngine and Lightning, pytorchvideo, VideoMAE, DeepSpeed.
+const KEYS: [&str; 4] = ["state_dict", "model_state", "model", "module"];
+
+/// A file may describe few bytes as many tensors (views of one storage); so many times its size is the limit.
+const MAX_EXPANSION: usize = 4;
+
+/// Gathers the tensors of the state dict in `pickle`; `storage` returns the bytes of a storage by its key.
+pub(crate) fn read<'a>(
+    pickle: &Pickle<'a>,
+    file_len: usize,
+    mut storage: impl FnMut(&str) -> Result<&'a [u8], FormatError>,
+) -> Result<Checkpoint, FormatError> {
+    let mut checkpoint = Checkpoint::default();
+    let mut budget_bytes = file_len.saturating_mul(MAX_EXPANSION);
+    for (key, value) in find(pickle).ok_or_else(|| FormatError::NoStateDict { keys: KEYS.join(", ") })? {
+        // What is no tensor (a counter, a module's extra state) is not missed: a network asks for tensors by name.
+        let (Value::Str(name), Some(tensor)) = (key, pickle.tensor(*value)) else { continue };
+        let bytes = storage(tensor.storage.key)?;
+        let tensor = gather(tensor, bytes, &mut budget_bytes)
+            .map_err(|message| FormatError::part(format!("tensor `{name}`"), message))?;
+        checkpoint.insert(name, tensor)?;
+    }
+    Ok(checkpoint)
+}
+
+type Items<'p, 'a> = &'p [(Value<'a>, Value<'a>)];
+
+fn find<'p, 'a>(pickle: &'p Pickle<'a>) -> Option<Items<'p, 'a>> {
+    let top = pickle.dict(pickle.value)?;
+    let holds_tensors = |items: &Items<'p, 'a>| items.iter().any(|(_, value)| pickle.tensor(*value).is_some());
+    let under = |name: &str| {
+        let (_, value) = top.iter().find(|(key, _)| *key == Value::Str(name))?;
+        pickle.dict(*value).filter(holds_tensors)
+    };
+    KEYS.into_iter().find_map(under).or_else(|| Some(top).filter(holds_tensors))
+}
+
+/// Copies a view into row-major order.
+fn gather(tensor: &TensorRef, storage: &[u8], budget_bytes: &mut usize) -> Result<Tensor, &'static str> {
+    let TensorRef { storage: declared, offset, shape, stride } = tensor;
+    let size = declared.dtype.size_bytes();
+    if declared.numel.checked_mul(size) != Some(storage.len()) {
+        return Err("its storage has another size in the file than in the pickle");
+    }
+    let len = shape.iter().try_fold(size, |len, &dim| len.checked_mul(dim)).ok_or("its size is beyond all bounds")?;
+    *budget_bytes = budget_bytes.checked_sub(len).ok_or("the tensors are many times larger than the file")?;
+    let whole = |bytes| Tensor { shape: shape.clone(), dtype: declared.dtype, bytes };
+    if len == 0 {
+        return Ok(whole(Vec::new()));
+    }
+    let reach = |last: usize, (&dim, &step): (&usize, &usize)| (dim - 1).checked_mul(step)?.checked_add(last);
+    let last = shape.iter().zip(stride).try_fold(*offset, reach);
+    if !last.is_some_and(|last| last < declared.numel) {
+        return Err("it reaches past the end of its storage");
+    }
+    if is_row_major(shape, stride) {
+        return Ok(whole(storage[offset * size..offset * size + len].to_vec()));
+    }
+    let mut bytes = Vec::with_capacity(len);
+    let mut index = vec![0; shape.len()];
+    for _ in 0..len / size {
+        let at = size * index.iter().zip(stride).fold(*offset, |at, (i, step)| at + i * step);
+        bytes.extend_from_slice(&storage[at..at + size]);
+        for axis in (0..shape.len()).rev() {
+            index[axis] += 1;
+            if index[axis] < shape[axis] {
+                break;
+            }
+            index[axis] = 0;
+        }
+    }
+    Ok(whole(bytes))
+}
+
+fn is_row_major(shape: &[usize], stride: &[usize]) -> bool {
+    let mut expect = 1;
+    shape.iter().zip(stride).rev().all(|(&dim, &step)| {
+        let fits = dim == 1 || step == expect;
+        expect *= dim;
+        fits
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Dtype;
+    use crate::pickle::Storage;
+
+    fn check(offset: usize, shape: &[usize], stride: &[usize], expect: Result<&[u8], &str>) {
+        let storage = Storage { key: "0", dtype: Dtype::U8, numel: 6 };
+        let tensor = TensorRef { storage, offset, shape: shape.into(), stride: stride.into() };
+        let gathered = gather(&tensor, &[0, 1, 2, 3, 4, 5], &mut 24);
+        assert_eq!(gathered.as_ref().map(|tensor| tensor.bytes.as_slice()).map_err(|message| *message), expect);
+    }
+
+    #[test]
+    fn views_become_row_major() {
+        check(0, &[2, 3], &[3, 1], Ok(&[0, 1, 2, 3, 4, 5]));
+        check(0, &[3, 2], &[1, 3], Ok(&[0, 3, 1, 4, 2, 5]));
+        check(1, &[2, 1], &[2, 77], Ok(&[1, 3]));
+        check(4, &[], &[], Ok(&[4]));
+        check(2, &[4], &[0], Ok(&[2, 2, 2, 2]));
+        check(9, &[0, 5], &[1, 1], Ok(&[]));
+    }
+
+    #[test]
+    fn views_beyond_their_storage_are_refused() {
+        check(1, &[2, 3], &[3, 1], Err("it reaches past the end of its storage"));
+        check(usize::MAX, &[2], &[1], Err("it reaches past the end of its storage"));
+        check(0, &[2], &[usize::MAX], Err("it reaches past the end of its storage"));
+        check(0, &[25], &[0], Err("the tensors are many times larger than the file"));
+        check(0, &[usize::MAX, 3], &[0, 0], Err("its size is beyond all bounds"));
+    }
+}
