@@ -4,10 +4,13 @@
 //! FLOPs and the digest in the training key are functions of it. Build one with [`Builder`].
 
 mod builder;
+mod error;
 pub mod onnx;
+mod shape;
 mod summary;
 
-pub use builder::Builder;
+pub use builder::{BatchNormParams, Builder, ClipShape, ConvParams, PoolParams};
+pub use error::{GraphError, ShapeError};
 
 use serde::{Deserialize, Serialize};
 
@@ -168,6 +171,6 @@ pub enum Init {
         /// Standard deviation.
         std: f64,
     },
-    /// He's: normal with `std = sqrt(2 / fan_out)`, where `fan_out = out * kernel / groups`.
+    /// He's: normal with `std = sqrt(2 / fan_out)`, where `fan_out` is all of the shape but its second axis, as PyTorch counts it.
     KaimingFanOut,
 }
