@@ -6,7 +6,9 @@
 
 pub mod contract;
 pub mod json_schema;
+pub mod pipeline;
 pub mod stages;
 pub mod tables;
 
 pub use contract::{Contract, InputPort, OutputPort, ParamError, PortType, SourceSet, Tool, Worker};
+pub use pipeline::pipeline_schema;

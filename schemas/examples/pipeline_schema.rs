@@ -1,0 +1,9 @@
+//! Writes the schema of pipeline files to stdout; `cargo xtask schema` puts it in its place.
+
+use std::io::Write;
+
+fn main() -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    serde_json::to_writer_pretty(&mut stdout, &pipe_schemas::pipeline_schema())?;
+    writeln!(stdout)
+}

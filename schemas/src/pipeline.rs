@@ -1,0 +1,205 @@
+//! [`pipeline_schema`]: the JSON schema of a whole pipeline file, for editors that complete and check YAML with it.
+//!
+//! The engine does not use it: it also knows variables, `extends` and types of ports, and says more.
+
+use crate::{Contract, stages};
+use serde_json::{Map, Value, json};
+
+/// Returns the schema that `cargo xtask schema` writes to `schemas/json/pipeline.schema.json`.
+pub fn pipeline_schema() -> Value {
+    let mut defs = Map::new();
+    defs.insert("variable".into(), json!({ "type": "string", "pattern": r"^\$\{" }));
+    let mut kinds = Vec::new();
+    for contract in stages::ALL {
+        kinds.push(kind_rule(contract, &mut defs));
+    }
+    defs.insert("stage".into(), stage_schema(kinds));
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "pipe pipeline",
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["pipeline"],
+        "properties": {
+            "pipeline": { "type": "string", "description": "The pipeline's name." },
+            "extends": {
+                "type": "array",
+                "items": { "type": "string" },
+                "description": "Files to start from, relative to this one; later ones win, this file last.",
+            },
+            "vars": {
+                "type": "object",
+                "additionalProperties": { "type": ["string", "number", "boolean"] },
+                "description": "Values to be used as ${name}.",
+            },
+            "stages": {
+                "type": "object",
+                "additionalProperties": { "anyOf": [{ "$ref": "#/$defs/stage" }, { "type": "null" }] },
+                "description": "The stages by name; null removes one that comes from `extends`.",
+            },
+        },
+        "$defs": defs,
+    })
+}
+
+fn stage_schema(kinds: Vec<Value>) -> Value {
+    let word = |contract: &&Contract| json!({ "const": contract.kind, "description": contract.summary });
+    let count = |least: u32| variable_or(json!({ "type": "integer", "minimum": least }));
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "uses": { "oneOf": stages::ALL.iter().map(word).collect::<Vec<_>>(), "description": "The stage kind." },
+            "with": { "type": "object", "description": "The kind's parameters." },
+            "inputs": {
+                "type": "object",
+                "additionalProperties": { "type": "string" },
+                "description": "By input port, the stage to read from: `stage`, or `stage.port`.",
+            },
+            "resources": {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": {
+                    "cpus": count(1),
+                    "memory_gib": variable_or(json!({ "type": "number", "exclusiveMinimum": 0 })),
+                    "gpus": count(0),
+                },
+                "description": "What the stage needs to run; no part of its key.",
+            },
+            "timeout_secs": variable_or(json!({ "type": "number", "exclusiveMinimum": 0 })),
+            "retries": count(0),
+        },
+        "allOf": kinds,
+    })
+}
+
+/// What `with` and `inputs` must be where `uses` is this kind.
+fn kind_rule(contract: &Contract, defs: &mut Map<String, Value>) -> Value {
+    let mut with = (contract.schema)();
+    let fields = with.as_object_mut().expect("a parameter schema is an object");
+    fields.remove("$schema");
+    for (name, mut definition) in fields.remove("$defs").into_iter().flat_map(into_fields) {
+        adapt(&mut definition, contract.kind);
+        // Kinds may use one name for different things, so each has its own.
+        defs.insert(format!("{}.{name}", contract.kind), definition);
+    }
+    adapt(&mut with, contract.kind);
+    let input = |port: &crate::InputPort| {
+        let description = format!("A stage that writes `{}`.", port.port_type.name());
+        (port.name.to_owned(), json!({ "type": "string", "description": description }))
+    };
+    let inputs: Map<_, _> = contract.inputs.iter().map(input).collect();
+    json!({
+        "if": { "properties": { "uses": { "const": contract.kind } }, "required": ["uses"] },
+        "then": {
+            "properties": {
+                "with": with,
+                "inputs": { "properties": inputs, "additionalProperties": false },
+            },
+        },
+    })
+}
+
+fn into_fields(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+/// Points references at the kind's own definitions and lets a variable stand wherever a scalar does.
+fn adapt(schema: &mut Value, kind: &str) {
+    let Some(fields) = schema.as_object_mut() else { return };
+    if let Some(Value::String(reference)) = fields.get_mut("$ref") {
+        *reference = reference.replace("#/$defs/", &format!("#/$defs/{kind}."));
+    }
+    for (name, property) in fields.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+        // The word that tells branches apart must stay the only one that fits.
+        if name != "type" {
+            adapt(property, kind);
+        }
+    }
+    for keyword in ["items", "additionalProperties"] {
+        if let Some(inner) = fields.get_mut(keyword) {
+            adapt(inner, kind);
+        }
+    }
+    let mut takes_scalar = takes_scalar(schema);
+    for keyword in ["oneOf", "anyOf"] {
+        for branch in schema.get_mut(keyword).and_then(Value::as_array_mut).into_iter().flatten() {
+            if self::takes_scalar(branch) {
+                takes_scalar = true;
+            } else {
+                adapt(branch, kind);
+            }
+        }
+    }
+    if takes_scalar {
+        *schema = variable_or(schema.take());
+    }
+}
+
+/// Whether a schema asks for a scalar, and would refuse `${name}` in its place.
+fn takes_scalar(schema: &Value) -> bool {
+    let scalar = |name: &Value| ["integer", "number", "boolean"].iter().any(|scalar| name == scalar);
+    let typed = |types: &Value| scalar(types) || types.as_array().is_some_and(|types| types.iter().any(scalar));
+    schema.get("type").is_some_and(typed) || schema.get("enum").is_some() || schema.get("const").is_some()
+}
+
+/// Keeps description and default outside, where editors look for them.
+fn variable_or(mut schema: Value) -> Value {
+    let mut outer = Map::new();
+    if let Some(fields) = schema.as_object_mut() {
+        for keyword in ["description", "default"] {
+            outer.extend(fields.remove(keyword).map(|value| (keyword.to_owned(), value)));
+        }
+    }
+    outer.insert("anyOf".into(), json!([schema, { "$ref": "#/$defs/variable" }]));
+    outer.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pipeline_schema;
+    use serde_json::Value;
+
+    #[test]
+    fn the_committed_file_is_up_to_date() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/json/pipeline.schema.json");
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        let committed: Value = serde_json::from_str(&committed).unwrap_or_default();
+        assert!(committed == pipeline_schema(), "run `cargo xtask schema` and commit {path}");
+    }
+
+    #[test]
+    fn every_reference_has_its_target() {
+        fn walk(root: &Value, value: &Value) {
+            match value {
+                Value::Object(fields) => fields.iter().for_each(|(key, value)| {
+                    if let ("$ref", Some(reference)) = (key.as_str(), value.as_str()) {
+                        assert!(root.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+                    }
+                    walk(root, value);
+                }),
+                Value::Array(items) => items.iter().for_each(|item| walk(root, item)),
+                _ => {}
+            }
+        }
+        let schema = pipeline_schema();
+        walk(&schema, &schema);
+    }
+
+    #[test]
+    fn a_variable_fits_where_a_scalar_does_and_not_where_a_branch_is_chosen() {
+        let schema = pipeline_schema();
+        let defs = &schema["$defs"];
+        let variable = serde_json::json!({ "$ref": "#/$defs/variable" });
+        let optimizer = &defs["train.Optimizer"]["oneOf"][0]["properties"];
+        assert_eq!(optimizer["lr"]["anyOf"][1], variable);
+        assert_eq!(optimizer["lr"]["description"], "Learning rate.");
+        assert_eq!(optimizer["type"]["const"], "SGD");
+        assert_eq!(defs["train.ResNetDepth"]["anyOf"][1], variable);
+        assert_eq!(defs["frames.FrameSampling"]["anyOf"][1], variable);
+        assert_eq!(defs["train.Scheduler"].get("anyOf"), None);
+    }
+}
