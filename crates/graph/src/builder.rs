@@ -135,9 +135,10 @@ impl Builder {
         }
         let shape = [out_channels, in_channels / groups].into_iter().chain(kernel).collect();
         let weight = self.param(name, "weight", shape, Role::Weight, Init::KaimingFanOut)?;
-        let bias = match bias {
-            true => Some(self.param(name, "bias", vec![out_channels], Role::Bias, Init::Constant(0.0))?),
-            false => None,
+        let bias = if bias {
+            Some(self.param(name, "bias", vec![out_channels], Role::Bias, Init::Constant(0.0))?)
+        } else {
+            None
         };
         let op = Op::Conv { weight, bias, stride: stride.to_vec(), padding: padding.to_vec(), groups };
         self.push(name, op, &[x])
@@ -258,5 +259,158 @@ impl Builder {
             return Ok(());
         }
         Err(GraphError::DuplicateName { name: name.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLIP: ClipShape = ClipShape { channels: 4, frames: 8, height: 9, width: 12 };
+
+    /// Builds on frames, `[N * 8, 4, 9, 12]`.
+    fn on_frames<T>(build: impl FnOnce(&mut Builder, NodeId) -> Result<T, GraphError>) -> Result<T, GraphError> {
+        let mut g = Builder::new("test", CLIP)?;
+        let x = g.frames_to_batch("frames", g.input())?;
+        build(&mut g, x)
+    }
+
+    #[test]
+    fn shapes_follow_from_the_input() {
+        let check = |build: fn(&mut Builder, NodeId) -> Result<NodeId, GraphError>, per_sample, dims: &[usize]| {
+            let shape = on_frames(|g, x| build(g, x).and_then(|y| g.shape(y).cloned())).expect("it fits");
+            assert_eq!(shape, Shape { per_sample, dims: dims.to_vec() });
+        };
+        let conv = ConvParams::<2>::default();
+        check(|_, x| Ok(x), 8, &[4, 9, 12]);
+        check(|g, x| g.conv("c", x, ConvParams::<2> { out_channels: 5, ..ConvParams::default() }), 8, &[5, 9, 12]);
+        check(|g, x| g.conv("c", x, ConvParams { kernel: [3, 5], ..ConvParams::default() }), 8, &[1, 7, 8]);
+        check(
+            |g, x| {
+                g.conv("c", x, ConvParams { kernel: [7; 2], stride: [2; 2], padding: [3; 2], ..ConvParams::default() })
+            },
+            8,
+            &[1, 5, 6],
+        );
+        check(|g, x| g.max_pool("p", x, PoolParams { kernel: [3; 2], stride: [2; 2], padding: [1; 2] }), 8, &[4, 5, 6]);
+        check(|g, x| g.temporal_shift("s", x, 4), 8, &[4, 9, 12]);
+        check(|g, x| g.global_avg_pool("a", x), 8, &[4]);
+        check(|g, x| g.global_avg_pool("a", x).and_then(|x| g.segment_mean("m", x)), 1, &[4]);
+        check(|g, x| g.global_avg_pool("a", x).and_then(|x| g.linear("l", x, 3, Init::Constant(0.0))), 8, &[3]);
+        check(
+            |g, _| g.conv("c", g.input(), ConvParams { kernel: [3, 1, 1], ..ConvParams::default() }),
+            1,
+            &[1, 6, 9, 12],
+        );
+        assert_eq!(
+            conv,
+            ConvParams { out_channels: 1, kernel: [1, 1], stride: [1, 1], padding: [0, 0], groups: 1, bias: false }
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error() {
+        let check = |build: fn(&mut Builder, NodeId) -> Result<NodeId, GraphError>, expect: &str| {
+            let error = on_frames(build).expect_err("it does not fit");
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+            assert_eq!(format!("{error}{}", cause.unwrap_or_default()), expect);
+        };
+        check(
+            |g, x| g.conv("c", x, ConvParams { kernel: [3, 13], ..ConvParams::default() }),
+            "node `c` does not fit its input: a window of 13 is larger than the padded input of 12 on axis 1",
+        );
+        check(
+            |g, x| g.conv("c", x, ConvParams { kernel: [1; 3], ..ConvParams::default() }),
+            "node `c` does not fit its input: it takes 4 axes a row, found [4, 9, 12]",
+        );
+        check(
+            |g, x| g.conv("c", x, ConvParams { kernel: [1; 2], groups: 3, ..ConvParams::default() }),
+            "node `c` does not fit its input: 4 channels can't be split into 3 groups",
+        );
+        check(
+            |g, x| g.conv("c", x, ConvParams { kernel: [1; 2], groups: 0, ..ConvParams::default() }),
+            "node `c` does not fit its input: the number of groups is 0",
+        );
+        check(
+            |g, x| g.conv("c", x, ConvParams { kernel: [1; 2], stride: [1, 0], ..ConvParams::default() }),
+            "node `c` does not fit its input: the stride is 0",
+        );
+        check(
+            |g, x| g.conv("c", x, ConvParams { kernel: [0, 1], ..ConvParams::default() }),
+            "node `c` does not fit its input: an axis is 0",
+        );
+        check(
+            |g, x| g.conv("c", x, ConvParams { out_channels: usize::MAX, kernel: [1; 2], ..ConvParams::default() }),
+            "node `c` does not fit its input: it has more than 2147483648 values",
+        );
+        check(
+            |g, x| g.conv("c", x, ConvParams { kernel: [1; 2], padding: [usize::MAX; 2], ..ConvParams::default() }),
+            "node `c` does not fit its input: it has more than 2147483648 values",
+        );
+        check(
+            |g, x| g.max_pool("p", x, PoolParams { kernel: [2; 2], stride: [2; 2], padding: [2; 2] }),
+            "node `p` does not fit its input: padding of 2 is more than half of the window of 2",
+        );
+        check(
+            |g, x| g.linear("l", x, 3, Init::Constant(0.0)),
+            "node `l` does not fit its input: it takes 1 axes a row, found [4, 9, 12]",
+        );
+        check(
+            |g, x| g.segment_mean("m", x),
+            "node `m` does not fit its input: it takes 1 axes a row, found [4, 9, 12]",
+        );
+        check(
+            |g, x| g.frames_to_batch("f", x),
+            "node `f` does not fit its input: it takes 4 axes a row, found [4, 9, 12]",
+        );
+        check(
+            |g, x| g.add("s", x, g.input()),
+            "node `s` does not fit its input: [8, 4, 9, 12] and [1, 4, 8, 9, 12] can't be added",
+        );
+        check(
+            |g, x| g.dropout("d", x, 1.0),
+            "node `d` does not fit its input: ratio is 1, expected 0 or more, below 1",
+        );
+        check(
+            |g, x| g.dropout("d", x, f64::NAN),
+            "node `d` does not fit its input: ratio is NaN, expected 0 or more, below 1",
+        );
+        check(
+            |g, x| g.batch_norm("b", x, BatchNormParams { eps: 0.0, ..BatchNormParams::default() }),
+            "node `b` does not fit its input: eps is 0, expected a number above 0",
+        );
+        check(
+            |g, x| g.temporal_shift("t", x, 5),
+            "node `t` does not fit its input: of 4 channels one in 5 is none; choose a `shift_div` of at most 4",
+        );
+        check(
+            |g, x| g.temporal_shift("t", x, 1),
+            "node `t` does not fit its input: shift_div is 1, expected 2 or more",
+        );
+        check(|g, x| g.relu("frames", x), "the name `frames` is used twice");
+        check(|g, _| g.relu("r", NodeId(7)), "node 7 is used before it is made");
+        assert!(Builder::new("test", ClipShape { height: 0, ..CLIP }).is_err());
+        assert!(Builder::new("test", ClipShape { height: usize::MAX, ..CLIP }).is_err());
+    }
+
+    #[test]
+    fn a_graph_ends_with_logits_of_a_linear_layer() {
+        type End = fn(&mut Builder, NodeId, NodeId) -> Result<(NodeId, NodeId), GraphError>;
+        let graph = |end: End| {
+            let mut g = Builder::new("test", CLIP)?;
+            let x = g.frames_to_batch("frames", g.input())?;
+            let pooled = g.global_avg_pool("a", x)?;
+            let fc = g.linear("fc", pooled, 3, Init::Constant(0.0))?;
+            let (output, classifier) = end(&mut g, pooled, fc)?;
+            g.finish(output, classifier)
+        };
+        let rows = graph(|_, _, fc| Ok((fc, fc)));
+        assert_eq!(rows, Err(GraphError::Output { node: "fc".into(), rows: 8, dims: vec![3] }));
+        let head = graph(|g, pooled, _| g.segment_mean("m", pooled).map(|x| (x, pooled)));
+        assert_eq!(head, Err(GraphError::Head { node: "a".into() }));
+        let graph = graph(|g, _, fc| g.segment_mean("m", fc).map(|x| (x, fc))).expect("logits of a linear layer");
+        let head: Vec<&str> = graph.head.iter().map(|id| graph.params[id.0].name.as_str()).collect();
+        assert_eq!(head, ["fc.weight", "fc.bias"]);
+        assert_eq!(graph.check(), Ok(()));
     }
 }

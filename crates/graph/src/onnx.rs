@@ -5,16 +5,16 @@
 //!
 //! | here | there |
 //! |---|---|
-//! | [`Op::FramesToBatch`] | Transpose, Reshape |
-//! | [`Op::GlobalAvgPool`] | GlobalAveragePool, Flatten |
-//! | [`Op::SegmentMean`] | Reshape, ReduceMean |
-//! | [`Op::Relu6`] | Clip |
-//! | [`Op::Linear`] | Gemm |
+//! | [`Op::FramesToBatch`] | `Transpose`, `Reshape` |
+//! | [`Op::GlobalAvgPool`] | `GlobalAveragePool`, `Flatten` |
+//! | [`Op::SegmentMean`] | `Reshape`, `ReduceMean` |
+//! | [`Op::Relu6`] | `Clip` |
+//! | [`Op::Linear`] | `Gemm` |
 //! | [`Op::Dropout`] | nothing |
-//! | [`Op::TemporalShift`] | Reshape, Slice, Pad with zeros, Concat, Reshape |
+//! | [`Op::TemporalShift`] | `Reshape`, `Slice`, `Pad` with zeros, `Concat`, `Reshape` |
 //!
 //! The shift is made of copies that engines run fast and quantise. Slice assignment, as PyTorch exports it, becomes
-//! `ScatterND`, which they do not. Zeros come from Pad because the batch, and so the size of a block of zeros, is not known.
+//! `ScatterND`, which they do not. Zeros come from `Pad` because the batch, and so the size of a block of zeros, is not known.
 
 mod proto;
 
@@ -307,4 +307,80 @@ fn value_info(name: &str, shape: &Shape) -> ValueInfoProto {
     let dim = std::iter::once(batch).chain(shape.dims.iter().map(size)).collect();
     let tensor_type = TensorTypeProto { elem_type: Some(FLOAT), shape: Some(TensorShapeProto { dim }) };
     ValueInfoProto { name: Some(name.to_owned()), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::summary::tests::tiny;
+    use crate::{Builder, ClipShape, Init};
+
+    #[expect(clippy::unnecessary_wraps, reason = "the signature is that of a look-up")]
+    fn numbered(param: &Param) -> Option<Vec<f32>> {
+        Some((0..param.len()).map(|index| index as f32).collect())
+    }
+
+    fn model(graph: &Graph) -> ModelProto {
+        let metadata = BTreeMap::from([("b".to_owned(), "2".to_owned()), ("a".to_owned(), "1".to_owned())]);
+        let bytes = write(graph, numbered, &metadata).expect("the graph is written");
+        ModelProto::decode(bytes.as_slice()).expect("what was written is read")
+    }
+
+    #[test]
+    fn nodes_are_those_of_the_table() {
+        let graph = model(&tiny()).graph.expect("a model has a graph");
+        let found: Vec<&str> = graph.node.iter().filter_map(|node| node.op_type.as_deref()).collect();
+        let shift = ["Reshape", "Slice", "Pad", "Slice", "Pad", "Concat", "Reshape"];
+        let before = ["Transpose", "Reshape", "Conv", "BatchNormalization", "Clip"];
+        let after = ["GlobalAveragePool", "Flatten", "Reshape", "ReduceMean", "Gemm"];
+        assert_eq!(found, [before.as_slice(), &shift, &after].concat());
+    }
+
+    #[test]
+    fn names_are_those_of_the_graph() {
+        let model = model(&tiny());
+        let metadata: Vec<_> = model.metadata_props.iter().filter_map(|entry| entry.key.as_deref()).collect();
+        assert_eq!((model.ir_version, model.opset_import[0].version, metadata), (Some(8), Some(17), vec!["a", "b"]));
+        let graph = model.graph.expect("a model has a graph");
+        assert_eq!((graph.input[0].name.as_deref(), graph.output[0].name.as_deref()), (Some(INPUT), Some(OUTPUT)));
+        let conv = graph.node.iter().find(|node| node.name.as_deref() == Some("conv1")).expect("there is one");
+        assert_eq!(conv.input, ["frames", "conv1.weight", "conv1.bias"]);
+        // The dropout before it is gone.
+        let fc = graph.node.last().expect("there are nodes");
+        assert_eq!((fc.input[0].as_str(), fc.output[0].as_str()), ("consensus", "logits"));
+        let bias =
+            graph.initializer.iter().find(|tensor| tensor.name.as_deref() == Some("fc.bias")).expect("there is one");
+        let expect: Vec<u8> = [0.0_f32, 1.0, 2.0, 3.0, 4.0].iter().flat_map(|value| value.to_le_bytes()).collect();
+        assert_eq!((bias.dims.as_slice(), bias.raw_data.as_ref()), ([5].as_slice(), Some(&expect)));
+    }
+
+    #[test]
+    fn equal_graphs_give_equal_bytes() {
+        let write = || write(&tiny(), numbered, &BTreeMap::new()).expect("the graph is written");
+        assert_eq!(write(), write());
+        // A change of bytes changes each exported model: it is one on purpose, or a mistake.
+        assert_eq!(
+            blake3::hash(&write()).to_hex().as_str(),
+            "544848dca768be40c9c32d78d06213820f77ab2a510f28822b15e5d401cb40bb"
+        );
+    }
+
+    #[test]
+    fn names_that_collide_are_errors() {
+        let mut graph = tiny();
+        graph.nodes[2].name = OUTPUT.into();
+        assert_eq!(write(&graph, numbered, &BTreeMap::new()), Err(GraphError::DuplicateName { name: OUTPUT.into() }));
+    }
+
+    #[test]
+    fn more_than_two_gigabytes_are_an_error() {
+        let mut g =
+            Builder::new("huge", ClipShape { channels: 1 << 15, frames: 1, height: 1, width: 1 }).expect("a clip");
+        let x = g.global_avg_pool("pool", g.input()).expect("pixels");
+        let fc = g.linear("fc", x, 1 << 15, Init::Constant(0.0)).expect("features");
+        let graph = g.finish(fc, fc).expect("logits");
+        let size_bytes = ((1 << 30) + (1 << 15)) * 4;
+        let expect = GraphError::TooLargeForOnnx { size_bytes, limit_bytes: i32::MAX as u64 };
+        assert_eq!(write(&graph, |_| None, &BTreeMap::new()), Err(expect));
+    }
 }

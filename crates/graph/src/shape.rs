@@ -280,3 +280,47 @@ pub(crate) fn check_size(dims: &[usize]) -> Result<(), ShapeError> {
         _ => Err(ShapeError::TooLarge { limit: MAX_VALUES }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::summary::tests::tiny;
+    use crate::{Init, Role};
+
+    #[test]
+    fn a_graph_that_was_changed_is_found_out() {
+        let check = |change: fn(&mut Graph), expect: GraphError| {
+            let mut graph = tiny();
+            assert_eq!(graph.check(), Ok(()));
+            change(&mut graph);
+            assert_eq!(graph.check(), Err(expect));
+        };
+        check(|g| g.nodes[1].name = "clip".into(), GraphError::DuplicateName { name: "clip".into() });
+        check(|g| g.params[1].name = "fc.bias".into(), GraphError::DuplicateName { name: "fc.bias".into() });
+        check(|g| g.nodes[1].inputs = vec![NodeId(1)], GraphError::UnknownNode { id: NodeId(1) });
+        check(|g| g.output = NodeId(99), GraphError::UnknownNode { id: NodeId(99) });
+        check(|g| g.head = vec![ParamId(99)], GraphError::UnknownParam { id: ParamId(99) });
+        check(|g| g.params.truncate(1), GraphError::UnknownParam { id: ParamId(1) });
+        check(|g| g.nodes[1].op = Op::Input, GraphError::Input { node: "frames".into() });
+        check(|g| g.nodes[0].shape.per_sample = 2, GraphError::Input { node: "clip".into() });
+        check(|g| g.nodes.remove(0).shape.dims.clear(), GraphError::Input { node: "frames".into() });
+        let wrong = |node: &str, source| GraphError::Shape { node: node.into(), source };
+        check(|g| g.nodes[1].inputs.clear(), wrong("frames", ShapeError::Inputs { expected: 1, found: 0 }));
+        check(
+            |g| g.params[0].shape = vec![2, 3, 3],
+            wrong(
+                "conv1",
+                ShapeError::Param { name: "conv1.weight".into(), expected: vec![2, 1, 3], found: vec![2, 3, 3] },
+            ),
+        );
+        check(
+            |g| g.nodes[2].shape.dims[0] = 3,
+            GraphError::WrongShape { node: "conv1".into(), expected: vec![2, 2, 4, 4], found: vec![2, 3, 4, 4] },
+        );
+        let huge =
+            Param { name: "huge".into(), shape: vec![1 << 40; 2], role: Role::Weight, init: Init::Constant(0.0) };
+        let mut graph = tiny();
+        graph.params.push(huge);
+        assert_eq!(graph.check(), Err(wrong("huge", ShapeError::TooLarge { limit: 1 << 31 })));
+    }
+}

@@ -26,6 +26,6 @@ pub enum ModelError {
         height: usize,
         /// What does not fit.
         #[source]
-        source: GraphError,
+        source: Box<GraphError>,
     },
 }

@@ -29,7 +29,7 @@ pub fn build(params: &ModelParams, clip: ClipShape, num_classes: usize) -> Resul
     };
     graph(&name, &params.backbone, clip, &head).map_err(|source| {
         let ClipShape { frames, width, height, .. } = clip;
-        ModelError::Graph { name, frames, width, height, source }
+        ModelError::Graph { name, frames, width, height, source: Box::new(source) }
     })
 }
 
