@@ -6,11 +6,13 @@
 mod builder;
 mod error;
 pub mod onnx;
+mod passes;
 mod shape;
 mod summary;
 
 pub use builder::{BatchNormParams, Builder, ClipShape, ConvParams, PoolParams};
 pub use error::{GraphError, ShapeError};
+pub use passes::fold_batch_norm;
 
 use serde::{Deserialize, Serialize};
 

@@ -2,7 +2,7 @@
 
 use pipe_graph::{
     BatchNormParams, Builder, ClipShape, ConvParams, Graph, GraphError, Init, Node, NodeId, Op, Param, PoolParams,
-    Shape, onnx,
+    Shape, fold_batch_norm, onnx,
 };
 use pipe_infer::{InferError, Runtime, Session};
 use pipe_schemas::stages::train::{Backbone, ModelParams, ResNetDepth};
@@ -248,7 +248,7 @@ fn some_weights(graph: &Graph) -> impl Fn(&Param) -> Option<Vec<f32>> {
 #[test]
 fn every_network_of_the_zoo_runs() {
     let Some(runtime) = runtime() else { return };
-    let check = |backbone: Backbone, sees_order: bool| {
+    let check_network = |backbone: Backbone, sees_order: bool| {
         let params = ModelParams { backbone, ..ModelParams::default() };
         let (frames, size) = (4, 32);
         let graph = pipe_models::build(&params, clip(3, frames, size, size), 5).expect("the network fits");
@@ -263,22 +263,30 @@ fn every_network_of_the_zoo_runs() {
         let reversed: Vec<f32> =
             first.chunks(frames * plane).flat_map(|channel| channel.chunks(plane).rev()).flatten().copied().collect();
         let data = [first, reversed].concat();
-        let (shape, logits) = session.run("clip", [2, 3, frames, size, size], data).expect("it runs");
+        let (shape, logits) = session.run("clip", [2, 3, frames, size, size], data.clone()).expect("it runs");
         assert_eq!(shape, [2, 5], "{}", graph.name);
         assert!(logits.iter().all(|logit| logit.is_finite()), "{}: {logits:?}", graph.name);
         let spread = logits[..5].iter().fold(0.0_f32, |most, logit| most.max((logit - logits[0]).abs()));
         assert!(spread > 1e-3, "{}: {logits:?}", graph.name);
         let differ = (0..5).any(|class| (logits[class] - logits[class + 5]).abs() > 1e-4);
         assert_eq!(differ, sees_order, "{}: {logits:?}", graph.name);
+
+        let weights = some_weights(&graph);
+        let tensors = graph.params.iter().filter_map(|param| Some((param.name.clone(), weights(param)?))).collect();
+        let (folded, tensors) = fold_batch_norm(&graph, &tensors).expect("the network folds");
+        assert!(!folded.nodes.iter().any(|node| matches!(node.op, Op::BatchNorm { .. })));
+        let bytes = onnx::write(&folded, |param| tensors.get(&param.name).cloned(), &BTreeMap::new());
+        let mut session = runtime.session_from_bytes(&bytes.expect("it is written"), 1).expect("the model opens");
+        check(&session.run("clip", [2, 3, frames, size, size], data).expect("it runs"), &[2, 5], &logits);
     };
     let [d18, d50] = [ResNetDepth::D18, ResNetDepth::D50];
-    check(Backbone::ResNet { depth: d18, base_channels: 8 }, false);
-    check(Backbone::ResNet { depth: d50, base_channels: 8 }, false);
-    check(Backbone::ResNetTSM { depth: d18, base_channels: 8, shift_div: 8 }, true);
-    check(Backbone::ResNetTSM { depth: d50, base_channels: 8, shift_div: 4 }, true);
-    check(Backbone::MobileNetV2 {}, false);
-    check(Backbone::MobileNetV2Tsm { shift_div: 8 }, true);
-    check(Backbone::R3D { base_channels: 8 }, true);
+    check_network(Backbone::ResNet { depth: d18, base_channels: 8 }, false);
+    check_network(Backbone::ResNet { depth: d50, base_channels: 8 }, false);
+    check_network(Backbone::ResNetTSM { depth: d18, base_channels: 8, shift_div: 8 }, true);
+    check_network(Backbone::ResNetTSM { depth: d50, base_channels: 8, shift_div: 4 }, true);
+    check_network(Backbone::MobileNetV2 {}, false);
+    check_network(Backbone::MobileNetV2Tsm { shift_div: 8 }, true);
+    check_network(Backbone::R3D { base_channels: 8 }, true);
 }
 
 fn tiny() -> Graph {
