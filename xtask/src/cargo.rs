@@ -1,0 +1,69 @@
+//! The tasks that call cargo again, now that all it needs is there.
+
+use crate::failure::Failure;
+use crate::say;
+use fs_err as fs;
+use std::env;
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Where `pipe` and its workers come from.
+const PROGRAMS: &[&str] = &[".", "workers/data", "workers/torch"];
+
+/// Builds `pipe` and its workers, then becomes `pipe run`; returns only if that fails.
+pub(crate) fn run(root: &Path, args: &[OsString]) -> Result<(), Failure> {
+    build(root)?;
+    // This program was built into the same folder.
+    let pipe = env::current_exe()?.with_file_name("pipe");
+    Err(Command::new(pipe).arg("run").args(args).exec().into())
+}
+
+/// Runs all tests, or those of the packages that `args` names.
+pub(crate) fn test(root: &Path, args: &[OsString]) -> Result<(), Failure> {
+    // The black-box tests start the workers, which cargo does not build for a test of another package.
+    build(root)?;
+    let has_nextest = cargo(root, &["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+    let chosen = args.iter().any(|arg| arg == "-p" || arg.to_string_lossy().starts_with("--package"));
+    let runner: &[&str] = if has_nextest.success() { &["nextest", "run"] } else { &["test"] };
+    succeed(cargo(root, runner).args((!chosen).then_some("--workspace")).args(args))
+}
+
+/// Installs `pipe` and its workers beside each other, in cargo's folder of programs.
+pub(crate) fn install(root: &Path, args: &[OsString]) -> Result<(), Failure> {
+    for path in PROGRAMS {
+        succeed(cargo(root, &["install", "--locked", "--path", path]).args(args))?;
+    }
+    Ok(())
+}
+
+/// Writes the schema of pipeline files.
+pub(crate) fn schema(root: &Path) -> Result<(), Failure> {
+    let mut command = cargo(root, &["run", "--quiet", "--package", "pipe-schemas", "--example", "pipeline_schema"]);
+    let output = command.stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        return Err(Failure::Program(output.status));
+    }
+    let path = root.join("schemas/json/pipeline.schema.json");
+    fs::write(&path, output.stdout)?;
+    say(&format!("wrote {}", path.display()));
+    Ok(())
+}
+
+fn build(root: &Path) -> Result<(), Failure> {
+    succeed(&mut cargo(root, &["build"]))
+}
+
+fn cargo(root: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root).args(args);
+    command
+}
+
+fn succeed(command: &mut Command) -> Result<(), Failure> {
+    match command.status()? {
+        status if status.success() => Ok(()),
+        status => Err(Failure::Program(status)),
+    }
+}

