@@ -1,0 +1,297 @@
+//! [`Loader`]: rows of a `samples` table to batches of pixels, read ahead by threads of their own.
+
+use crate::ClipError;
+use crate::decode::{FrameDecoder, Shown};
+use pipe_schemas::tables::{FrameIndexRow, SampleRow};
+use pipe_tables::frames::FrameShards;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+/// Batches that are in the making or ready while the caller works on one.
+const BATCHES_AHEAD: usize = 2;
+
+/// Pixels of a batch, in bytes.
+const MAX_BATCH_BYTES: usize = 1 << 32;
+
+/// Makes clips from a folder of frame shards.
+#[derive(Clone)]
+pub struct Loader {
+    shards: Arc<FrameShards>,
+}
+
+/// What every clip of a table looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClipSize {
+    /// `T`.
+    pub frames: usize,
+    /// `H`.
+    pub height: usize,
+    /// `W`.
+    pub width: usize,
+}
+
+/// Some clips, in the order of their rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// `[N, T, H, W, 3]`, RGB.
+    pub pixels: Vec<u8>,
+    /// `[N]`.
+    pub class_indices: Vec<i64>,
+    /// `N`; less than asked for in the last batch.
+    pub num_clips: usize,
+    /// Which rows these are.
+    pub rows: Range<usize>,
+}
+
+/// An iterator over all batches. Ends after the first error; its threads end when it is dropped.
+///
+/// The batches do not depend on the number of threads. Pixels of up to three batches are held at a time.
+pub struct Batches {
+    rows: Arc<[SampleRow]>,
+    size: ClipSize,
+    batch_size: usize,
+    /// First row of the next batch.
+    next: usize,
+    /// First row that no thread was asked for.
+    requested: usize,
+    /// Clips that came before their batch was complete; the first is that of row `next`.
+    ahead: VecDeque<Option<Clip>>,
+    /// `None` once it is over; the threads end when they can't receive.
+    requests: Option<SyncSender<usize>>,
+    clips: Receiver<(usize, Clip)>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+type Clip = Result<Vec<u8>, ClipError>;
+
+impl Loader {
+    /// Opens the shards in `frames_dir`.
+    pub fn open(frames_dir: &Path) -> Result<Self, ClipError> {
+        Ok(Self { shards: Arc::new(FrameShards::open(frames_dir)?) })
+    }
+
+    /// Returns the shards.
+    pub fn shards(&self) -> &FrameShards {
+        &self.shards
+    }
+
+    /// Starts `threads` threads that make the clips of `rows`, `batch_size` to a batch.
+    ///
+    /// # Errors
+    /// [`ClipError`] if a row does not fit the shards or `size`; all rows are checked before any is loaded.
+    pub fn clips(
+        &self,
+        rows: impl Into<Arc<[SampleRow]>>,
+        size: ClipSize,
+        batch_size: usize,
+        threads: usize,
+    ) -> Result<Batches, ClipError> {
+        let rows: Arc<[SampleRow]> = rows.into();
+        check_size(size, batch_size)?;
+        for row in rows.iter() {
+            self.check(row, size).map_err(|error| error.of_video(&row.video_id))?;
+        }
+        // Every clip that is asked for has a place in these channels, so that neither side ever waits to send.
+        let places = batch_size.min(rows.len()).max(1) * BATCHES_AHEAD;
+        let (requests, received) = sync_channel(places);
+        let (send, clips) = sync_channel(places);
+        let received = Arc::new(Mutex::new(received));
+        let threads = threads.clamp(1, places);
+        let mut batches = Batches {
+            rows,
+            size,
+            batch_size,
+            next: 0,
+            requested: 0,
+            ahead: VecDeque::new(),
+            requests: Some(requests),
+            clips,
+            threads: Vec::with_capacity(threads),
+        };
+        for number in 0..threads {
+            let worker = Worker { shards: Arc::clone(&self.shards), decoder: FrameDecoder::new()?, size };
+            let (rows, received, send) = (Arc::clone(&batches.rows), Arc::clone(&received), send.clone());
+            let thread = std::thread::Builder::new().name(format!("clips-{number}"));
+            let handle = thread.spawn(move || worker.run(&rows, &received, &send)).map_err(ClipError::Thread)?;
+            batches.threads.push(handle);
+        }
+        batches.request(batch_size.saturating_mul(BATCHES_AHEAD));
+        Ok(batches)
+    }
+
+    fn check(&self, row: &SampleRow, size: ClipSize) -> Result<(), ClipError> {
+        let index = self.shards.find(&row.video_id).ok_or(ClipError::UnknownVideo)?;
+        if row.frame_indices.len() != size.frames {
+            return Err(ClipError::NumFrames { found: row.frame_indices.len(), expected: size.frames });
+        }
+        if let Some(frame_index) = row.frame_indices.iter().find(|frame_index| **frame_index >= index.num_frames) {
+            return Err(ClipError::FrameIndex { frame_index: *frame_index, num_frames: index.num_frames });
+        }
+        check_crop(row, index)
+    }
+}
+
+fn check_size(size: ClipSize, batch_size: usize) -> Result<(), ClipError> {
+    let sides = [size.frames, size.height, size.width, 3];
+    let bytes = sides.into_iter().try_fold(batch_size, usize::checked_mul);
+    if bytes.is_some_and(|bytes| (1..=MAX_BATCH_BYTES).contains(&bytes)) {
+        return Ok(());
+    }
+    Err(ClipError::BatchSize { batch_size, frames: size.frames, height: size.height, width: size.width })
+}
+
+/// The box may reach out of the frame by what f32 can't hold.
+fn check_crop(row: &SampleRow, index: &FrameIndexRow) -> Result<(), ClipError> {
+    const SLACK_PX: f64 = 0.01;
+    let right = f64::from(row.crop_x) + f64::from(row.crop_width);
+    let bottom = f64::from(row.crop_y) + f64::from(row.crop_height);
+    let inside = row.crop_x >= 0.0
+        && row.crop_y >= 0.0
+        && row.crop_width > 0.0
+        && row.crop_height > 0.0
+        && right <= f64::from(index.width_px) + SLACK_PX
+        && bottom <= f64::from(index.height_px) + SLACK_PX;
+    if inside {
+        return Ok(());
+    }
+    Err(ClipError::CropOutside {
+        x: row.crop_x,
+        y: row.crop_y,
+        width: row.crop_width,
+        height: row.crop_height,
+        width_px: index.width_px,
+        height_px: index.height_px,
+    })
+}
+
+/// What a thread needs to make clips.
+struct Worker {
+    shards: Arc<FrameShards>,
+    decoder: FrameDecoder,
+    size: ClipSize,
+}
+
+impl Worker {
+    fn run(mut self, rows: &[SampleRow], requests: &Mutex<Receiver<usize>>, clips: &SyncSender<(usize, Clip)>) {
+        loop {
+            let request = requests.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(position) = request else { return };
+            let row = &rows[position];
+            let clip = catch_unwind(AssertUnwindSafe(|| self.clip(row))).unwrap_or(Err(ClipError::Panicked));
+            if clips.send((position, clip.map_err(|error| error.of_video(&row.video_id)))).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Returns the pixels of a row, `[T, H, W, 3]`.
+    fn clip(&mut self, row: &SampleRow) -> Clip {
+        let index = self.shards.find(&row.video_id).ok_or(ClipError::UnknownVideo)?;
+        let shown = Shown {
+            frame_px: (index.width_px as usize, index.height_px as usize),
+            crop: [row.crop_x, row.crop_y, row.crop_width, row.crop_height].map(f64::from),
+            out_px: (self.size.width, self.size.height),
+            flip: row.flip,
+        };
+        let mut distinct = row.frame_indices.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let jpegs = self.shards.read(index, &distinct)?;
+        let frame_bytes = 3 * self.size.height * self.size.width;
+        let mut pixels = vec![0; self.size.frames * frame_bytes];
+        for (at, frame_index) in row.frame_indices.iter().enumerate() {
+            let start = at * frame_bytes;
+            // A frame that a short video shows again is decoded once.
+            if let Some(before) = row.frame_indices[..at].iter().position(|earlier| earlier == frame_index) {
+                pixels.copy_within(before * frame_bytes..(before + 1) * frame_bytes, start);
+                continue;
+            }
+            let jpeg = &jpegs[distinct.partition_point(|earlier| earlier < frame_index)];
+            self.decoder.decode(jpeg, *frame_index, &shown, &mut pixels[start..start + frame_bytes])?;
+        }
+        Ok(pixels)
+    }
+}
+
+impl Batches {
+    /// Asks for the clips of the next `count` rows.
+    fn request(&mut self, count: usize) {
+        let Some(requests) = &self.requests else { return };
+        let until = self.requested.saturating_add(count).min(self.rows.len());
+        for position in self.requested..until {
+            // There is a thread to receive it for as long as `self` holds the sender.
+            let _ = requests.send(position);
+        }
+        self.requested = until;
+    }
+
+    /// Waits for the clips of the next batch and puts them together.
+    fn assemble(&mut self) -> Result<Batch, ClipError> {
+        let rows = self.next..(self.next + self.batch_size).min(self.rows.len());
+        let clip_bytes = self.size.frames * self.size.height * self.size.width * 3;
+        let mut pixels = Vec::with_capacity(rows.len() * clip_bytes);
+        for position in rows.clone() {
+            pixels.extend_from_slice(&self.take(position)?);
+        }
+        let class_indices = self.rows[rows.clone()].iter().map(|row| i64::from(row.class_index)).collect();
+        Ok(Batch { pixels, class_indices, num_clips: rows.len(), rows })
+    }
+
+    /// Waits for the clip at `position`, which is `next`, and moves `next` on.
+    fn take(&mut self, position: usize) -> Clip {
+        loop {
+            if let Some(Some(_)) = self.ahead.front() {
+                self.next += 1;
+                return self.ahead.pop_front().flatten().unwrap_or(Err(ClipError::Panicked));
+            }
+            let Ok((found, clip)) = self.clips.recv() else { return Err(ClipError::Panicked) };
+            let place = found - position;
+            if self.ahead.len() <= place {
+                self.ahead.resize_with(place + 1, || None);
+            }
+            self.ahead[place] = Some(clip);
+        }
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<Batch, ClipError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.requests.is_none() || self.next >= self.rows.len() {
+            return None;
+        }
+        let batch = self.assemble();
+        if batch.is_ok() {
+            self.request(self.batch_size);
+        } else {
+            self.requests = None;
+        }
+        Some(batch)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = (self.rows.len() - self.next).div_ceil(self.batch_size);
+        (usize::from(left > 0), Some(left))
+    }
+}
+
+impl Drop for Batches {
+    fn drop(&mut self) {
+        self.requests = None;
+        // What was asked for is still being made; each thread ends with its clip because nobody takes the others.
+        drop(std::mem::replace(&mut self.clips, sync_channel(0).1));
+        for thread in self.threads.drain(..) {
+            // A thread catches its panics and has nothing to say.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
