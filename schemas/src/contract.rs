@@ -103,6 +103,8 @@ pub struct InputPort {
     pub port_type: PortType,
     /// Whether the stage can't do without.
     pub required: bool,
+    /// The parameter that names files outside the pipeline in its place; one of the two must be given, not both.
+    pub or_param: Option<&'static str>,
 }
 
 /// A port that a stage writes.

@@ -664,10 +664,10 @@ mod tests {
                 assert!(KNOWN.contains(&keyword.as_str()), "{kind}: {keyword}");
                 match keyword.as_str() {
                     "properties" | "$defs" => {
-                        content.as_object().into_iter().flatten().for_each(|(_, s)| walk(s, kind))
+                        content.as_object().into_iter().flatten().for_each(|(_, s)| walk(s, kind));
                     }
                     "oneOf" | "anyOf" | "prefixItems" => {
-                        content.as_array().into_iter().flatten().for_each(|s| walk(s, kind))
+                        content.as_array().into_iter().flatten().for_each(|s| walk(s, kind));
                     }
                     "items" | "additionalProperties" => walk(content, kind),
                     _ => {}

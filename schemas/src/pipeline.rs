@@ -13,7 +13,7 @@ pub fn pipeline_schema() -> Value {
     for contract in stages::ALL {
         kinds.push(kind_rule(contract, &mut defs));
     }
-    defs.insert("stage".into(), stage_schema(kinds));
+    defs.insert("stage".into(), stage_schema(&kinds));
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "pipe pipeline",
@@ -42,9 +42,9 @@ pub fn pipeline_schema() -> Value {
     })
 }
 
-fn stage_schema(kinds: Vec<Value>) -> Value {
+fn stage_schema(kinds: &[Value]) -> Value {
     let word = |contract: &&Contract| json!({ "const": contract.kind, "description": contract.summary });
-    let count = |least: u32| variable_or(json!({ "type": "integer", "minimum": least }));
+    let cpus = json!({ "type": "integer", "minimum": 1, "description": "Threads; all of the machine's if not given." });
     json!({
         "type": "object",
         "additionalProperties": false,
@@ -59,15 +59,9 @@ fn stage_schema(kinds: Vec<Value>) -> Value {
             "resources": {
                 "type": "object",
                 "additionalProperties": false,
-                "properties": {
-                    "cpus": count(1),
-                    "memory_gib": variable_or(json!({ "type": "number", "exclusiveMinimum": 0 })),
-                    "gpus": count(0),
-                },
-                "description": "What the stage needs to run; no part of its key.",
+                "properties": { "cpus": variable_or(cpus) },
+                "description": "What the stage may use; no part of its key.",
             },
-            "timeout_secs": variable_or(json!({ "type": "number", "exclusiveMinimum": 0 })),
-            "retries": count(0),
         },
         "allOf": kinds,
     })

@@ -130,9 +130,10 @@ impl Context {
 }
 
 fn read_sources(input: &Input) -> Result<Sources, StageError> {
-    let list = input.files.as_ref().ok_or_else(|| {
-        StageError::message(format!("the request lists no files for {}", input.path.display()))
-    })?;
+    let list = input
+        .files
+        .as_ref()
+        .ok_or_else(|| StageError::message(format!("the request lists no files for {}", input.path.display())))?;
     let files = serde_json::from_slice(&fs::read(list)?)?;
     Ok(Sources { root: input.path.clone(), files })
 }

@@ -7,10 +7,12 @@ mod context;
 mod error;
 pub mod protocol;
 mod serve;
+mod text;
 
 pub use context::{Context, SourceFile, Sources};
 pub use error::StageError;
 pub use serve::{WorkerInfo, serve};
+pub use text::grouped;
 
 /// The work behind a stage kind.
 pub trait Stage: Sync {

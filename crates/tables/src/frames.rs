@@ -1,1 +1,490 @@
-//! To be written.
+//! Frame shards: Parquet files whose rows are JPEG frames. [`ShardWriter`] writes one, [`FrameShards`] reads a folder of them.
+//!
+//! ```text
+//! frames/index.parquet          FrameIndexRow, sorted by video_id
+//! frames/shard-00012.parquet    one row group a video, one row a frame
+//! ```
+//!
+//! The columns are `video_id`, `frame_index`, `pts_nanos`, `height`, `width` and `image: {bytes, path}`, which is how
+//! Hugging Face `datasets` keeps images; their schema stands in the metadata, so that it decodes them. `image.bytes` is
+//! neither compressed nor dictionary-coded, and each frame has a page of its own: a reader takes from the file the frames
+//! it wants and no others.
+
+use crate::settings::properties;
+use crate::{TableError, read_rows};
+use arrow::array::{ArrayRef, AsArray, BinaryArray, Int32Array, Int64Array, StringArray, StructArray};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use bytes::Bytes;
+use fs_err::File;
+use fs_err::os::unix::fs::FileExt;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelectionPolicy,
+};
+use parquet::arrow::{ArrowWriter, ProjectionMask};
+use parquet::basic::{Compression, Encoding};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{KeyValue, PageIndexPolicy};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::reader::{ChunkReader, Length};
+use parquet::schema::types::ColumnPath;
+use pipe_schemas::tables::FrameIndexRow;
+use std::collections::BTreeMap;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+const TABLE: &str = "frames";
+const VERSION: u32 = 1;
+
+/// The index beside the shards.
+pub const INDEX_FILE: &str = "index.parquet";
+
+/// Bytes of JPEG handed to the writer at once; arrow's offsets end at 2 GiB.
+const BATCH_BYTES: usize = 64 << 20;
+
+/// What Hugging Face `datasets` looks for in the metadata.
+const HUGGINGFACE: &str = concat!(
+    r#"{"info": {"features": {"video_id": {"dtype": "string", "_type": "Value"}, "#,
+    r#""frame_index": {"dtype": "int32", "_type": "Value"}, "pts_nanos": {"dtype": "int64", "_type": "Value"}, "#,
+    r#""height": {"dtype": "int32", "_type": "Value"}, "width": {"dtype": "int32", "_type": "Value"}, "#,
+    r#""image": {"_type": "Image"}}}}"#
+);
+
+/// A frame as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedFrame {
+    /// Presentation time.
+    pub pts_nanos: i64,
+    /// A whole JPEG file.
+    pub jpeg: Vec<u8>,
+}
+
+/// Writes a shard, video by video. Equal frames give equal bytes.
+pub struct ShardWriter {
+    path: PathBuf,
+    schema: SchemaRef,
+    writer: ArrowWriter<File>,
+}
+
+/// The shards of a folder, to be read by many threads at once.
+pub struct FrameShards {
+    folder: PathBuf,
+    index: Vec<FrameIndexRow>,
+    shards: BTreeMap<String, OnceLock<Shard>>,
+}
+
+impl ShardWriter {
+    /// Creates the file.
+    pub fn create(path: &Path) -> Result<Self, TableError> {
+        let parquet = |source| TableError::Parquet { path: path.into(), source };
+        let schema = schema();
+        let mut writer = ArrowWriter::try_new(File::create(path)?, Arc::clone(&schema), Some(shard_properties()))
+            .map_err(parquet)?;
+        writer.append_key_value_metadata(KeyValue::new("huggingface".to_owned(), HUGGINGFACE.to_owned()));
+        Ok(Self { path: path.into(), schema, writer })
+    }
+
+    /// Writes a video's frames as a row group and returns its index.
+    ///
+    /// # Errors
+    /// [`TableError::Content`] if there are no frames.
+    pub fn write_video(
+        &mut self,
+        video_id: &str,
+        frames: &[EncodedFrame],
+        width_px: u32,
+        height_px: u32,
+    ) -> Result<u32, TableError> {
+        if frames.is_empty() {
+            return Err(self.content(format!("video `{video_id}` has no frames")));
+        }
+        let row_group = self.writer.flushed_row_groups().len() as u32;
+        let mut start = 0;
+        while start < frames.len() {
+            let end = start + frames_in_batch(&frames[start..]);
+            let batch = batch(&self.schema, video_id, start, &frames[start..end], width_px, height_px);
+            let written = batch.map_err(ParquetError::from).and_then(|batch| self.writer.write(&batch));
+            written.map_err(|source| self.parquet(source))?;
+            start = end;
+        }
+        self.writer.flush().map_err(|source| TableError::Parquet { path: self.path.clone(), source })?;
+        Ok(row_group)
+    }
+
+    /// Writes the footer. Without it the file is no Parquet file.
+    pub fn finish(self) -> Result<(), TableError> {
+        let path = self.path;
+        self.writer.close().map_err(|source| TableError::Parquet { path, source })?;
+        Ok(())
+    }
+
+    fn parquet(&self, source: ParquetError) -> TableError {
+        TableError::Parquet { path: self.path.clone(), source }
+    }
+
+    fn content(&self, message: String) -> TableError {
+        TableError::Content { path: self.path.clone(), message }
+    }
+}
+
+fn schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("video_id", DataType::Utf8, false),
+        Field::new("frame_index", DataType::Int32, false),
+        Field::new("pts_nanos", DataType::Int64, false),
+        Field::new("height", DataType::Int32, false),
+        Field::new("width", DataType::Int32, false),
+        Field::new("image", DataType::Struct(image_fields()), false),
+    ]))
+}
+
+fn image_fields() -> Fields {
+    Fields::from(vec![Field::new("bytes", DataType::Binary, false), Field::new("path", DataType::Utf8, true)])
+}
+
+fn shard_properties() -> WriterProperties {
+    let jpeg = || ColumnPath::new(vec!["image".to_owned(), "bytes".to_owned()]);
+    properties(TABLE, VERSION)
+        .set_max_row_group_row_count(None) // a row group is a video, however long
+        .set_write_batch_size(1) // the page limit below is looked at after each batch
+        .set_column_data_page_size_limit(jpeg(), 1) // a page a frame
+        .set_column_compression(jpeg(), Compression::UNCOMPRESSED)
+        .set_column_dictionary_enabled(jpeg(), false)
+        .set_column_encoding(jpeg(), Encoding::PLAIN)
+        .set_column_statistics_enabled(jpeg(), EnabledStatistics::None)
+        .build()
+}
+
+fn frames_in_batch(frames: &[EncodedFrame]) -> usize {
+    let mut bytes = 0;
+    let fits = frames.iter().take_while(|frame| {
+        bytes += frame.jpeg.len();
+        bytes <= BATCH_BYTES
+    });
+    fits.count().max(1)
+}
+
+fn batch(
+    schema: &SchemaRef,
+    video_id: &str,
+    first_index: usize,
+    frames: &[EncodedFrame],
+    width_px: u32,
+    height_px: u32,
+) -> Result<RecordBatch, arrow::error::ArrowError> {
+    let count = frames.len();
+    let jpegs: ArrayRef = Arc::new(BinaryArray::from_iter_values(frames.iter().map(|frame| &frame.jpeg)));
+    let paths: ArrayRef = Arc::new(StringArray::new_null(count));
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from_iter_values(std::iter::repeat_n(video_id, count))),
+        Arc::new(Int32Array::from_iter_values((first_index..first_index + count).map(|index| index as i32))),
+        Arc::new(Int64Array::from_iter_values(frames.iter().map(|frame| frame.pts_nanos))),
+        Arc::new(Int32Array::from_value(height_px as i32, count)),
+        Arc::new(Int32Array::from_value(width_px as i32, count)),
+        Arc::new(StructArray::try_new(image_fields(), vec![jpegs, paths], None)?),
+    ];
+    RecordBatch::try_new(Arc::clone(schema), columns)
+}
+
+impl FrameShards {
+    /// Reads the index of `folder`; shards are opened when they are first read from.
+    pub fn open(folder: &Path) -> Result<Self, TableError> {
+        let path = folder.join(INDEX_FILE);
+        let index: Vec<FrameIndexRow> = read_rows(&path)?;
+        let content = |message| TableError::Content { path: path.clone(), message };
+        if let Some(pair) = index.windows(2).find(|pair| pair[0].video_id >= pair[1].video_id) {
+            let (first, second) = (&pair[0].video_id, &pair[1].video_id);
+            return Err(content(format!("`{first}` comes before `{second}`; the rows must be sorted and distinct")));
+        }
+        if let Some(row) = index.iter().find(|row| row.shard.contains('/') || row.shard.starts_with('.')) {
+            return Err(content(format!("`{}` of video `{}` is no file beside the index", row.shard, row.video_id)));
+        }
+        let shards = index.iter().map(|row| (row.shard.clone(), OnceLock::new())).collect();
+        Ok(Self { folder: folder.into(), index, shards })
+    }
+
+    /// Returns the rows of the index, sorted by `video_id`.
+    pub fn index(&self) -> &[FrameIndexRow] {
+        &self.index
+    }
+
+    /// Returns the row of a video.
+    pub fn find(&self, video_id: &str) -> Option<&FrameIndexRow> {
+        let found = self.index.binary_search_by(|row| row.video_id.as_str().cmp(video_id));
+        found.ok().map(|position| &self.index[position])
+    }
+
+    /// Reads frames of the video at `row`, in the order of `frame_indices`, as JPEG files.
+    ///
+    /// An index may stand there twice. Only the pages of these frames are read from the file.
+    ///
+    /// # Errors
+    /// [`TableError::Content`] if the video has no such frame, or the shard does not hold what the index says.
+    pub fn read(&self, row: &FrameIndexRow, frame_indices: &[u32]) -> Result<Vec<Vec<u8>>, TableError> {
+        let shard = self.shard(&row.shard)?;
+        let content = |message| TableError::Content { path: self.folder.join(&row.shard), message };
+        let row_groups = shard.metadata.metadata().row_groups();
+        let stored = row_groups.get(row.row_group as usize).map(|group| group.num_rows());
+        if stored != Some(i64::from(row.num_frames)) {
+            let found = stored.map_or("no such row group".to_owned(), |count| format!("{count} frames"));
+            return Err(content(format!(
+                "row group {} should hold the {} frames of video `{}`, but there is {found}",
+                row.row_group, row.num_frames, row.video_id
+            )));
+        }
+        if let Some(index) = frame_indices.iter().find(|&&index| index >= row.num_frames) {
+            let last = row.num_frames.saturating_sub(1);
+            return Err(content(format!("video `{}` has frames 0 to {last}, but no frame {index}", row.video_id)));
+        }
+        let mut wanted = frame_indices.to_vec();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let parquet = |source| TableError::Parquet { path: self.folder.join(&row.shard), source };
+        let mut frames = shard.read(row.row_group as usize, &wanted, row.num_frames).map_err(parquet)?;
+        if frames.len() != wanted.len() {
+            return Err(content(format!("{} frames of video `{}` are missing", wanted.len(), row.video_id)));
+        }
+        if wanted == frame_indices {
+            return Ok(frames);
+        }
+        let mut uses_left: Vec<usize> = vec![0; wanted.len()];
+        let positions: Vec<usize> = frame_indices.iter().map(|index| wanted.partition_point(|w| w < index)).collect();
+        positions.iter().for_each(|&position| uses_left[position] += 1);
+        let mut take = |position: usize| {
+            uses_left[position] -= 1;
+            if uses_left[position] == 0 { std::mem::take(&mut frames[position]) } else { frames[position].clone() }
+        };
+        Ok(positions.into_iter().map(&mut take).collect())
+    }
+
+    fn shard(&self, name: &str) -> Result<&Shard, TableError> {
+        let path = self.folder.join(name);
+        let Some(cell) = self.shards.get(name) else {
+            let message = "the index does not name this shard".to_owned();
+            return Err(TableError::Content { path, message });
+        };
+        if let Some(shard) = cell.get() {
+            return Ok(shard);
+        }
+        // Two threads may both open it; one of the two is kept.
+        let shard = Shard::open(&path)?;
+        Ok(cell.get_or_init(|| shard))
+    }
+}
+
+struct Shard {
+    source: Source,
+    metadata: ArrowReaderMetadata,
+    jpegs: ProjectionMask,
+}
+
+impl Shard {
+    fn open(path: &Path) -> Result<Self, TableError> {
+        let parquet = |source| TableError::Parquet { path: path.into(), source };
+        let file = File::open(path)?;
+        let source = Source { size_bytes: file.metadata()?.len(), file: Arc::new(file) };
+        let options = ArrowReaderOptions::new()
+            .with_offset_index_policy(PageIndexPolicy::Required)
+            .with_column_index_policy(PageIndexPolicy::Skip);
+        let metadata = ArrowReaderMetadata::load(&source, options).map_err(parquet)?;
+        crate::rows::check_table(path, TABLE, VERSION, metadata.metadata().file_metadata().key_value_metadata())?;
+        let (found, expected) = (metadata.schema().fields(), schema());
+        if found != expected.fields() {
+            let message = "the columns are not those of a frame shard".to_owned();
+            return Err(TableError::Content { path: path.into(), message });
+        }
+        let jpegs = ProjectionMask::columns(metadata.parquet_schema(), ["image.bytes"]);
+        Ok(Self { source, metadata, jpegs })
+    }
+
+    /// Reads the frames at `wanted`, which is sorted and distinct.
+    fn read(&self, row_group: usize, wanted: &[u32], num_frames: u32) -> Result<Vec<Vec<u8>>, ParquetError> {
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ranges = wanted.iter().map(|&index| index as usize..index as usize + 1);
+        let selection = RowSelection::from_consecutive_ranges(ranges, num_frames as usize);
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(self.source.clone(), self.metadata.clone())
+            .with_row_groups(vec![row_group])
+            .with_projection(self.jpegs.clone())
+            .with_row_selection(selection)
+            // The other policy would read the pages in between and drop them.
+            .with_row_selection_policy(RowSelectionPolicy::Selectors)
+            .with_batch_size(wanted.len())
+            .build()?;
+        let mut frames = Vec::with_capacity(wanted.len());
+        for batch in reader {
+            let batch = batch?;
+            let jpegs = batch.column(0).as_struct().column(0).as_binary::<i32>();
+            frames.extend(jpegs.iter().map(|jpeg| jpeg.unwrap_or_default().to_vec()));
+        }
+        Ok(frames)
+    }
+}
+
+/// A file read at positions, so that threads do not share a cursor.
+#[derive(Clone)]
+struct Source {
+    file: Arc<File>,
+    size_bytes: u64,
+}
+
+impl Length for Source {
+    fn len(&self) -> u64 {
+        self.size_bytes
+    }
+}
+
+impl ChunkReader for Source {
+    type T = BufReader<SourceFrom>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        Ok(BufReader::new(SourceFrom { source: self.clone(), position: start }))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        if start.checked_add(length as u64).is_none_or(|end| end > self.size_bytes) {
+            let text = format!("{length} bytes at {start} lie beyond the end of the file at {}", self.size_bytes);
+            return Err(ParquetError::EOF(text));
+        }
+        let mut buffer = vec![0; length];
+        self.file.read_exact_at(&mut buffer, start)?;
+        Ok(buffer.into())
+    }
+}
+
+/// The bytes of a [`Source`] from a position on.
+struct SourceFrom {
+    source: Source,
+    position: u64,
+}
+
+impl Read for SourceFrom {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.source.file.read_at(buffer, self.position)?;
+        self.position += count as u64;
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::write_rows;
+
+    fn jpeg(video: u8, frame: u8) -> Vec<u8> {
+        vec![video.wrapping_mul(31) ^ frame; 1000 + 10 * usize::from(frame)]
+    }
+
+    fn video(video: u8, count: u8) -> Vec<EncodedFrame> {
+        let frame = |index| EncodedFrame { pts_nanos: i64::from(index) * 40_000_000, jpeg: jpeg(video, index) };
+        (0..count).map(frame).collect()
+    }
+
+    /// Writes videos `a` (5 frames) and `b` (200 frames) into one shard, with an index.
+    fn write(folder: &Path) -> Vec<FrameIndexRow> {
+        let mut writer = ShardWriter::create(&folder.join("shard-00000.parquet")).expect("created");
+        let mut rows = Vec::new();
+        for (number, (video_id, count)) in [("a", 5), ("b", 200)].into_iter().enumerate() {
+            let row_group = writer.write_video(video_id, &video(number as u8, count), 40, 30).expect("written");
+            assert_eq!(row_group as usize, number);
+            rows.push(FrameIndexRow {
+                video_id: video_id.into(),
+                shard: "shard-00000.parquet".into(),
+                row_group,
+                num_frames: u32::from(count),
+                width_px: 40,
+                height_px: 30,
+                fps: 25.0,
+            });
+        }
+        writer.finish().expect("finished");
+        write_rows(&folder.join(INDEX_FILE), &rows).expect("written");
+        rows
+    }
+
+    #[test]
+    fn frames_come_back_in_any_order() {
+        let folder = tempfile::tempdir().expect("a folder");
+        write(folder.path());
+        let shards = FrameShards::open(folder.path()).expect("opened");
+        assert_eq!(shards.index().len(), 2);
+        assert!(shards.find("c").is_none());
+        let check = |video_id: &str, number: u8, indices: &[u32]| {
+            let row = shards.find(video_id).expect("there");
+            let expect: Vec<_> = indices.iter().map(|&index| jpeg(number, index as u8)).collect();
+            assert_eq!(shards.read(row, indices).expect("read"), expect, "{video_id} {indices:?}");
+        };
+        check("a", 0, &[0, 1, 2, 3, 4]);
+        check("b", 1, &[199, 0, 57, 57, 56, 199, 199]);
+        check("b", 1, &[3]);
+        check("b", 1, &[]);
+    }
+
+    #[test]
+    fn many_threads_read_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        write(folder.path());
+        let shards = FrameShards::open(folder.path()).expect("opened");
+        let row = shards.find("b").expect("there");
+        std::thread::scope(|scope| {
+            for start in 0..8_u32 {
+                let shards = &shards;
+                scope.spawn(move || {
+                    for index in (start..200).step_by(8) {
+                        assert_eq!(shards.read(row, &[index]).expect("read"), [jpeg(1, index as u8)]);
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn equal_frames_are_equal_bytes_and_each_has_a_page() {
+        let (one, two) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        write(one.path());
+        write(two.path());
+        let bytes = |folder: &Path| fs_err::read(folder.join("shard-00000.parquet")).expect("read");
+        assert_eq!(bytes(one.path()), bytes(two.path()));
+        let shard = Shard::open(&one.path().join("shard-00000.parquet")).expect("opened");
+        let pages = shard.metadata.metadata().page_index_for_row_group(1);
+        let count = |column| pages.page_locations(column).expect("an offset index").len();
+        assert_eq!((count(1), count(5)), (1, 200)); // frame_index and image.bytes
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rows = write(folder.path());
+        let shards = FrameShards::open(folder.path()).expect("opened");
+        let check = |row: &FrameIndexRow, indices: &[u32], expect: &str| {
+            let error = shards.read(row, indices).expect_err("not there");
+            assert!(error.to_string().contains(expect), "{error}");
+        };
+        check(&rows[0], &[0, 5], "video `a` has frames 0 to 4, but no frame 5");
+        check(&FrameIndexRow { row_group: 7, ..rows[0].clone() }, &[0], "no such row group");
+        check(&FrameIndexRow { num_frames: 4, ..rows[0].clone() }, &[0], "5 frames");
+        check(&FrameIndexRow { shard: "other".into(), ..rows[0].clone() }, &[0], "does not name this shard");
+    }
+
+    #[test]
+    fn a_broken_shard_is_an_error() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rows = write(folder.path());
+        let path = folder.path().join("shard-00000.parquet");
+        let bytes = fs_err::read(&path).expect("read");
+        for length in [0, 3, 100, bytes.len() / 2, bytes.len() - 1] {
+            fs_err::write(&path, &bytes[..length]).expect("written");
+            let shards = FrameShards::open(folder.path()).expect("opened");
+            shards.read(&rows[1], &[199]).expect_err("truncated");
+        }
+    }
+
+    #[test]
+    fn a_shard_of_no_frames_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut writer = ShardWriter::create(&folder.path().join("a.parquet")).expect("created");
+        assert!(writer.write_video("a", &[], 1, 1).is_err());
+    }
+}

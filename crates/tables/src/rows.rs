@@ -85,7 +85,7 @@ pub fn write_rows<R: Table + Serialize + DeserializeOwned>(path: &Path, rows: &[
 pub fn read_rows<R: Table + DeserializeOwned>(path: &Path) -> Result<Vec<R>, TableError> {
     let parquet = |source| TableError::Parquet { path: path.into(), source };
     let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?.into_parts().0).map_err(parquet)?;
-    check_table::<R>(path, reader.metadata().file_metadata().key_value_metadata())?;
+    check_table(path, R::NAME, R::VERSION, reader.metadata().file_metadata().key_value_metadata())?;
     let mut rows = Vec::with_capacity(reader.metadata().file_metadata().num_rows().max(0) as usize);
     for batch in reader.build().map_err(parquet)? {
         let batch = batch.map_err(|source| parquet(source.into()))?;
@@ -99,20 +99,24 @@ pub fn read_rows<R: Table + DeserializeOwned>(path: &Path) -> Result<Vec<R>, Tab
     Ok(rows)
 }
 
-fn check_table<R: Table>(
+/// Checks that the metadata of a file says that it holds `table` in `version`.
+pub(crate) fn check_table(
     path: &Path,
+    table: &'static str,
+    version: u32,
     metadata: Option<&Vec<parquet::file::metadata::KeyValue>>,
 ) -> Result<(), TableError> {
     let value = |key: &str| {
         let entry = metadata.into_iter().flatten().find(|entry| entry.key == key);
         entry.and_then(|entry| entry.value.clone()).unwrap_or_default()
     };
-    let (table, version) = (value("pipe.table"), value("pipe.table_version"));
-    if table == R::NAME && version == R::VERSION.to_string() {
+    let (found, found_version) = (value("pipe.table"), value("pipe.table_version"));
+    if found == table && found_version == version.to_string() {
         return Ok(());
     }
-    let found = if table.is_empty() { "no table of pipe".to_owned() } else { format!("{table} version {version}") };
-    Err(TableError::OtherTable { path: path.into(), table: R::NAME, version: R::VERSION, found })
+    let found =
+        if found.is_empty() { "no table of pipe".to_owned() } else { format!("{found} version {found_version}") };
+    Err(TableError::OtherTable { path: path.into(), table, version, found })
 }
 
 #[cfg(test)]

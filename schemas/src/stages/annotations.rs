@@ -11,8 +11,8 @@ pub const CONTRACT: Contract = Contract {
     summary: "reads label lists, joins them with the videos, and checks both",
     worker: Worker::Data,
     inputs: &[
-        InputPort { name: "videos", port_type: PortType::Videos, required: true },
-        InputPort { name: "lists", port_type: PortType::Folder, required: false },
+        InputPort { name: "videos", port_type: PortType::Videos, required: true, or_param: None },
+        InputPort { name: "lists", port_type: PortType::Folder, required: false, or_param: Some("root") },
     ],
     outputs: &[
         OutputPort { name: "annotations", port_type: PortType::Annotations, path: "labels" },

@@ -11,8 +11,8 @@ pub const CONTRACT: Contract = Contract {
     summary: "draws which frames, crops and flips the network sees: one row a clip, for every epoch and test view",
     worker: Worker::Data,
     inputs: &[
-        InputPort { name: "frames", port_type: PortType::Frames, required: true },
-        InputPort { name: "labels", port_type: PortType::Annotations, required: true },
+        InputPort { name: "frames", port_type: PortType::Frames, required: true, or_param: None },
+        InputPort { name: "labels", port_type: PortType::Annotations, required: true, or_param: None },
     ],
     outputs: &[OutputPort { name: "samples", port_type: PortType::Samples, path: "samples" }],
     tools: &[],

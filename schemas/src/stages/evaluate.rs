@@ -11,9 +11,9 @@ pub const CONTRACT: Contract = Contract {
     summary: "runs the network on every test view and writes predictions and metrics",
     worker: Worker::Torch,
     inputs: &[
-        InputPort { name: "model", port_type: PortType::Model, required: true },
-        InputPort { name: "frames", port_type: PortType::Frames, required: true },
-        InputPort { name: "samples", port_type: PortType::Samples, required: true },
+        InputPort { name: "model", port_type: PortType::Model, required: true, or_param: None },
+        InputPort { name: "frames", port_type: PortType::Frames, required: true, or_param: None },
+        InputPort { name: "samples", port_type: PortType::Samples, required: true, or_param: None },
     ],
     outputs: &[
         OutputPort { name: "metrics", port_type: PortType::Metrics, path: "metrics.json" },

@@ -10,7 +10,7 @@ pub const CONTRACT: Contract = Contract {
     version: 1,
     summary: "decodes, samples, resizes and JPEG-codes frames into Parquet shards",
     worker: Worker::Data,
-    inputs: &[InputPort { name: "videos", port_type: PortType::Videos, required: true }],
+    inputs: &[InputPort { name: "videos", port_type: PortType::Videos, required: true, or_param: None }],
     outputs: &[OutputPort { name: "frames", port_type: PortType::Frames, path: "frames" }],
     tools: &[Tool::Ffmpeg, Tool::LibjpegTurbo],
     schema: schema::<FramesParams>,

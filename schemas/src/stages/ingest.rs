@@ -12,7 +12,7 @@ pub const CONTRACT: Contract = Contract {
     version: 1,
     summary: "probes every video of a folder: codec, size, frame rate, frame count, verdict",
     worker: Worker::Data,
-    inputs: &[InputPort { name: "folder", port_type: PortType::Folder, required: false }],
+    inputs: &[InputPort { name: "folder", port_type: PortType::Folder, required: false, or_param: Some("root") }],
     outputs: &[OutputPort { name: "videos", port_type: PortType::Videos, path: "videos.parquet" }],
     tools: &[Tool::Ffmpeg],
     schema: schema::<IngestParams>,

@@ -77,9 +77,7 @@ impl Default for SynthesizeParams {
     fn default() -> Self {
         use Motion::{Grow, MoveDown, MoveLeft, MoveRight, MoveUp, RotateClockwise, RotateCounterclockwise, Shrink};
         Self {
-            classes: vec![
-                MoveLeft, MoveRight, MoveUp, MoveDown, RotateClockwise, RotateCounterclockwise, Grow, Shrink,
-            ],
+            classes: vec![MoveLeft, MoveRight, MoveUp, MoveDown, RotateClockwise, RotateCounterclockwise, Grow, Shrink],
             groups: 25,
             test_groups: 7,
             clips_per_group: 2,

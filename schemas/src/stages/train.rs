@@ -13,8 +13,8 @@ pub const CONTRACT: Contract = Contract {
     summary: "trains a network of the zoo, from scratch or from published weights",
     worker: Worker::Torch,
     inputs: &[
-        InputPort { name: "frames", port_type: PortType::Frames, required: true },
-        InputPort { name: "samples", port_type: PortType::Samples, required: true },
+        InputPort { name: "frames", port_type: PortType::Frames, required: true, or_param: None },
+        InputPort { name: "samples", port_type: PortType::Samples, required: true, or_param: None },
     ],
     outputs: &[
         OutputPort { name: "model", port_type: PortType::Model, path: "model" },
@@ -26,7 +26,7 @@ pub const CONTRACT: Contract = Contract {
 };
 
 /// Parameters of `train`. Names are those of MMEngine and MMAction2.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainParams {
     /// The network.
@@ -314,20 +314,6 @@ fn tenth() -> f64 {
 
 fn third() -> f64 {
     1.0 / 3.0
-}
-
-impl Default for TrainParams {
-    fn default() -> Self {
-        Self {
-            model: ModelParams::default(),
-            train_dataloader: DataloaderParams::default(),
-            optim_wrapper: OptimWrapper::default(),
-            param_scheduler: Vec::new(),
-            train_cfg: TrainCfg::default(),
-            load_from: None,
-            seed: 0,
-        }
-    }
 }
 
 impl Default for ModelParams {

@@ -1,0 +1,91 @@
+//! [`Problem`]: what is wrong with a pipeline file, where, and what would be right.
+
+use crate::place::{Place, SourceText};
+use miette::{Diagnostic, LabeledSpan, NamedSource, Severity, SourceCode};
+use std::fmt;
+use std::sync::Arc;
+
+/// One mistake in a pipeline file.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// A short name of the kind of mistake, such as `unknown-key`.
+    pub code: &'static str,
+    /// What is wrong, as a lower-case fragment.
+    pub message: String,
+    /// What would be right.
+    pub help: Option<String>,
+    /// Where.
+    pub place: Place,
+    named: NamedSource<String>,
+}
+
+/// All mistakes of a pipeline file and what it extends, in the order of files and lines. Never empty.
+#[derive(Debug, Clone)]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problem {
+    /// Returns a problem at `place`.
+    pub fn new(code: &'static str, place: &Place, message: impl Into<String>) -> Self {
+        let SourceText { name, text, .. } = &*place.source;
+        let named = NamedSource::new(name, text.clone());
+        Self { code, message: message.into(), help: None, place: place.clone(), named }
+    }
+
+    /// Adds what would be right.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl Problems {
+    /// Puts problems into the order of a reader: files as they were read, then places.
+    pub(crate) fn sorted(mut problems: Vec<Problem>, files: &[Arc<SourceText>]) -> Self {
+        let rank = |problem: &Problem| files.iter().position(|file| Arc::ptr_eq(file, &problem.place.source));
+        problems.sort_by_key(|problem| (rank(problem), problem.place.offset));
+        Self(problems)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl Diagnostic for Problem {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(self.code))
+    }
+
+    fn severity(&self) -> Option<Severity> {
+        Some(Severity::Error)
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(&self.named)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let span = (self.place.offset, self.place.length);
+        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(None, span))))
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.len() {
+            1 => out.write_str("the pipeline file has a mistake"),
+            count => write!(out, "the pipeline file has {count} mistakes"),
+        }
+    }
+}
+
+impl std::error::Error for Problems {}

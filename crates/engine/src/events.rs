@@ -1,0 +1,121 @@
+//! [`RunEvent`]: what happens in a run, told as data. Renderers in `src/render` turn it into lines, bars or JSON.
+
+use serde::{Deserialize, Serialize};
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum RunEvent {
+    /// The run begins.
+    RunStarted {
+        /// The pipeline's name.
+        pipeline: String,
+        /// The run's name, under `.pipe/runs/`.
+        run: String,
+        /// Stages in order.
+        stages: Vec<String>,
+    },
+    /// Source files are read because they look changed.
+    SourcesHashed {
+        /// The stage that declares them.
+        stage: String,
+        /// Files declared.
+        num_files: u64,
+        /// Files read.
+        num_read: u64,
+        /// Bytes read.
+        bytes_read: u64,
+    },
+    /// A stage starts, because its key is not in the store.
+    StageStarted {
+        /// Its name.
+        stage: String,
+        /// Its action key.
+        key: String,
+        /// Why it is no hit, one line each.
+        reasons: Vec<String>,
+    },
+    /// Another process runs the same action; this one waits for its result.
+    StageWaiting {
+        /// Its name.
+        stage: String,
+    },
+    /// How far a stage is.
+    StageProgress {
+        /// Its name.
+        stage: String,
+        /// Items done.
+        done: u64,
+        /// Items in all.
+        total: u64,
+        /// What an item is.
+        unit: String,
+        /// What matters just now.
+        note: String,
+    },
+    /// A stage is through.
+    StageFinished {
+        /// Its name.
+        stage: String,
+        /// How it went.
+        outcome: Outcome,
+        /// Its action key, if it got as far.
+        key: Option<String>,
+        /// The digest of its whole output, if there is one.
+        output: Option<String>,
+        /// How long it took in this run.
+        duration_millis: u64,
+        /// What it says of its result.
+        summary: Vec<String>,
+        /// What the user should know; kept with the result, so that a hit repeats it.
+        warnings: Vec<String>,
+        /// What went wrong.
+        failure: Option<Failure>,
+    },
+    /// The run ends.
+    RunFinished {
+        /// The pipeline's name.
+        pipeline: String,
+        /// The run's name.
+        run: String,
+        /// Stages taken from the store.
+        hits: u64,
+        /// Stages run.
+        ran: u64,
+        /// Stages that failed.
+        failed: u64,
+        /// Stages not run, because what they read failed or the run was cancelled.
+        skipped: u64,
+        /// Whether the user stopped it.
+        cancelled: bool,
+        /// How long it took.
+        duration_millis: u64,
+    },
+}
+
+/// How a stage went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Its result was in the store.
+    Hit,
+    /// It ran.
+    Ran,
+    /// It failed.
+    Failed,
+    /// It was not run.
+    Skipped,
+}
+
+/// What went wrong with a stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What happened.
+    pub error: String,
+    /// Why, outermost first.
+    pub causes: Vec<String>,
+    /// What to do.
+    pub help: Option<String>,
+    /// The file with all that the stage's worker said.
+    pub log: Option<String>,
+}

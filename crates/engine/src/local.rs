@@ -1,0 +1,211 @@
+//! Workers on this machine: processes that are kept for the whole run and given one request at a time.
+
+use fs_err as fs;
+use pipe_stage::protocol::{Message, Reply, Request};
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How many lines of a dead worker's log are shown.
+const LAST_LINES: usize = 10;
+/// How long a worker that closed its output may take to end.
+const END_WITHIN: Duration = Duration::from_secs(2);
+
+/// A worker process.
+#[derive(Debug)]
+pub(crate) struct WorkerProcess {
+    handle: Handle,
+    stdout: BufReader<ChildStdout>,
+    log: Arc<Mutex<Log>>,
+}
+
+/// A way to stop a worker from another thread.
+#[derive(Debug, Clone)]
+pub(crate) struct Handle {
+    child: Arc<Mutex<Child>>,
+    stdin: Arc<Mutex<ChildStdin>>,
+}
+
+/// Where a worker's stderr goes: the log of the stage it runs.
+#[derive(Debug, Default)]
+struct Log {
+    file: Option<fs::File>,
+    last_lines: VecDeque<String>,
+}
+
+/// How a request ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    Finished {
+        summary: Vec<String>,
+        warnings: Vec<String>,
+        peak_memory_bytes: Option<u64>,
+    },
+    Failed {
+        error: String,
+        causes: Vec<String>,
+        help: Option<String>,
+        cancelled: bool,
+    },
+    /// The worker is gone; the process must not be used again.
+    Died {
+        how: String,
+        last_lines: Vec<String>,
+    },
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl WorkerProcess {
+    /// Starts a worker. It dies with the thread that calls this, so that has to be one that lives as long as the run.
+    pub(crate) fn start(program: &Path) -> std::io::Result<Self> {
+        let mut child = Command::new(program)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0) // Ctrl-C on the terminal is for `pipe` to handle
+            .spawn()?;
+        let missing = || std::io::Error::other("a pipe to the worker is missing");
+        let stdin = child.stdin.take().ok_or_else(missing)?;
+        let stdout = BufReader::new(child.stdout.take().ok_or_else(missing)?);
+        let stderr = child.stderr.take().ok_or_else(missing)?;
+        let log = Arc::new(Mutex::new(Log::default()));
+        let sink = Arc::clone(&log);
+        std::thread::Builder::new().name("worker-log".into()).spawn(move || copy_log(stderr, &sink))?;
+        let handle = Handle { child: Arc::new(Mutex::new(child)), stdin: Arc::new(Mutex::new(stdin)) };
+        Ok(Self { handle, stdout, log })
+    }
+
+    pub(crate) fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Runs a request to its end. What the worker says on stderr goes to the file at `log`.
+    pub(crate) fn run(
+        &mut self,
+        request: Request,
+        log: &Path,
+        mut progress: impl FnMut(Reply),
+    ) -> std::io::Result<Ended> {
+        *lock(&self.log) = Log { file: Some(fs::File::create(log)?), last_lines: VecDeque::new() };
+        self.reset_peak_memory();
+        if self.handle.send(&Message::Run(Box::new(request))).is_err() {
+            return Ok(self.died());
+        }
+        let mut warnings = Vec::new();
+        let mut line = String::new();
+        loop {
+            line.clear();
+            if self.stdout.read_line(&mut line)? == 0 {
+                return Ok(self.died());
+            }
+            match serde_json::from_str(&line) {
+                Ok(Reply::Warning { text }) => warnings.push(text),
+                Ok(reply @ Reply::Progress { .. }) => progress(reply),
+                Ok(Reply::Finished { summary, .. }) => {
+                    return Ok(Ended::Finished { summary, warnings, peak_memory_bytes: self.peak_memory() });
+                }
+                Ok(Reply::Failed { error, causes, help, cancelled, .. }) => {
+                    return Ok(Ended::Failed { error, causes, help, cancelled });
+                }
+                Err(error) => {
+                    self.handle.kill();
+                    let how = format!("it said what is no reply ({error}): {}", line.trim_end());
+                    return Ok(Ended::Died { how, last_lines: Vec::new() });
+                }
+            }
+        }
+    }
+
+    /// Waits for a worker whose output has closed, and says how it ended.
+    fn died(&mut self) -> Ended {
+        let until = Instant::now() + END_WITHIN;
+        let status = loop {
+            match lock(&self.handle.child).try_wait() {
+                Ok(Some(status)) => break describe(status),
+                Ok(None) if Instant::now() < until => {}
+                Ok(None) => {
+                    self.handle.kill();
+                    break "it closed its output and did not end".to_owned();
+                }
+                Err(error) => break error.to_string(),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        Ended::Died { how: status, last_lines: lock(&self.log).last_lines.iter().cloned().collect() }
+    }
+
+    fn pid(&self) -> u32 {
+        lock(&self.handle.child).id()
+    }
+
+    fn reset_peak_memory(&self) {
+        // Best effort: where the kernel has no such file, the peak is that of the worker's whole life.
+        let _ = fs::write(format!("/proc/{}/clear_refs", self.pid()), "5");
+    }
+
+    fn peak_memory(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        Some(line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024)
+    }
+}
+
+/// A worker ends when its stdin closes; one that does not is killed.
+impl Drop for WorkerProcess {
+    fn drop(&mut self) {
+        self.handle.kill();
+        // The process is gone or about to be: this only takes its entry out of the system's table.
+        let _ = lock(&self.handle.child).wait();
+    }
+}
+
+impl Handle {
+    /// Tells the worker to stop its request soon.
+    pub(crate) fn cancel(&self) {
+        // A worker that can't be told is dead already, which the thread that reads from it will see.
+        let _ = self.send(&Message::Cancel);
+    }
+
+    /// Ends the worker now.
+    pub(crate) fn kill(&self) {
+        let _ = lock(&self.child).kill();
+    }
+
+    fn send(&self, message: &Message) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(message)?;
+        line.push(b'\n');
+        let mut stdin = lock(&self.stdin);
+        stdin.write_all(&line)?;
+        stdin.flush()
+    }
+}
+
+fn copy_log(stderr: ChildStderr, log: &Mutex<Log>) {
+    for line in BufReader::new(stderr).split(b'\n') {
+        let Ok(line) = line else { return };
+        let mut log = lock(log);
+        if let Some(file) = &mut log.file {
+            // A full disk must not stop the stage for the sake of its log.
+            let _ = file.write_all(&line).and_then(|()| file.write_all(b"\n"));
+        }
+        if log.last_lines.len() == LAST_LINES {
+            log.last_lines.pop_front();
+        }
+        log.last_lines.push_back(String::from_utf8_lossy(&line).into_owned());
+    }
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.signal().map(nix::sys::signal::Signal::try_from), status.code()) {
+        (Some(Ok(signal)), _) => format!("killed by {signal}"),
+        (Some(Err(_)), _) => "killed by an unknown signal".into(),
+        (None, code) => format!("ended with exit code {}", code.unwrap_or(-1)),
+    }
+}

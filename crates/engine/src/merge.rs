@@ -1,0 +1,229 @@
+//! How one file extends others, and how `--set` changes a value: maps merge key by key, everything else is replaced.
+
+use crate::diagnostics::Problem;
+use crate::place::{Place, SourceText};
+use crate::yaml::{Entry, Node, Value, parse};
+use fs_err as fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The longest chain of files that extend each other.
+const MAX_EXTENDS: usize = 16;
+
+/// Lays `over` on `base`: maps merge key by key, a null removes its key, `!replace` and everything else replaces.
+pub(crate) fn merge(base: Node, over: Node) -> Node {
+    let over_place = over.place.clone();
+    match (base.value, over.value) {
+        (Value::Map(mut entries), Value::Map(over_entries)) if !over.replace => {
+            for entry in over_entries {
+                put(&mut entries, entry);
+            }
+            Node::new(Value::Map(entries), over_place)
+        }
+        (_, value) => Node { value, place: over_place, replace: false },
+    }
+}
+
+fn put(entries: &mut Vec<Entry>, entry: Entry) {
+    let position = entries.iter().position(|known| known.key == entry.key);
+    match (position, &entry.node.value) {
+        (Some(position), Value::Null) => {
+            entries.remove(position);
+        }
+        (None, Value::Null) => {}
+        (Some(position), _) => {
+            let known = entries.remove(position);
+            let node = merge(known.node, entry.node);
+            entries.insert(position, Entry { node, ..entry });
+        }
+        // Nothing to merge into; nulls below still remove.
+        (None, _) => {
+            let place = entry.node.place.clone();
+            let is_map = matches!(entry.node.value, Value::Map(_));
+            let node = if is_map { merge(Node::new(Value::Map(Vec::new()), place), entry.node) } else { entry.node };
+            entries.push(Entry { node, ..entry });
+        }
+    }
+}
+
+/// Reads a file with all that it extends. `files` receives every text, in the order of reading.
+pub(crate) fn read(path: &Path, files: &mut Vec<Arc<SourceText>>) -> Result<Node, Vec<Problem>> {
+    let text = fs::read_to_string(path).map_err(|error| {
+        let name = path.display().to_string();
+        let nothing = Arc::new(SourceText { name, path: None, text: String::new() });
+        let place = Place::start_of(&nothing);
+        files.push(nothing);
+        vec![Problem::new("unreadable-file", &place, error.to_string())]
+    })?;
+    let source = Arc::new(SourceText { name: path.display().to_string(), path: Some(path.to_owned()), text });
+    read_text(&source, &[], files)
+}
+
+fn read_text(
+    source: &Arc<SourceText>,
+    above: &[PathBuf],
+    files: &mut Vec<Arc<SourceText>>,
+) -> Result<Node, Vec<Problem>> {
+    files.push(Arc::clone(source));
+    let mut node = parse(source).map_err(|problem| vec![problem])?;
+    if !matches!(node.value, Value::Map(_)) {
+        let problem = Problem::new("not-a-pipeline", &node.place, format!("expected a map, found {}", node.describe()));
+        return Err(vec![problem.help("a pipeline file has the keys `pipeline`, `extends`, `vars` and `stages`")]);
+    }
+    let Some(extends) = take(&mut node, "extends") else {
+        return Ok(merge(Node::new(Value::Map(Vec::new()), node.place.clone()), node));
+    };
+    let Value::List(bases) = &extends.value else {
+        let message = format!("expected a list of files, found {}", extends.describe());
+        return Err(vec![
+            Problem::new("wrong-type", &extends.place, message).help("extends: [base/models/tsn_r50.yaml]"),
+        ]);
+    };
+    let (mut merged, mut problems) = (Node::new(Value::Map(Vec::new()), node.place.clone()), Vec::new());
+    for base in bases {
+        match read_base(base, source, above, files) {
+            Ok(base) => merged = merge(merged, base),
+            Err(found) => problems.extend(found),
+        }
+    }
+    if problems.is_empty() { Ok(merge(merged, node)) } else { Err(problems) }
+}
+
+fn read_base(
+    base: &Node,
+    source: &Arc<SourceText>,
+    above: &[PathBuf],
+    files: &mut Vec<Arc<SourceText>>,
+) -> Result<Node, Vec<Problem>> {
+    let problem = |message: String| vec![Problem::new("extends", &base.place, message)];
+    let Value::Text(name) = &base.value else {
+        return Err(problem(format!("expected a file, found {}", base.describe())));
+    };
+    let folder = source.path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+    let path = folder.join(name);
+    let text = fs::read_to_string(&path).map_err(|error| problem(error.to_string()))?;
+    let here = source.path.as_deref().and_then(|path| path.canonicalize().ok());
+    let above: Vec<PathBuf> = above.iter().cloned().chain(here).collect();
+    let canonical = path.canonicalize().map_err(|error| problem(error.to_string()))?;
+    if above.contains(&canonical) {
+        return Err(problem(format!("{} extends itself", path.display())));
+    }
+    if above.len() >= MAX_EXTENDS {
+        return Err(problem(format!("more than {MAX_EXTENDS} files that extend each other")));
+    }
+    read_text(&Arc::new(SourceText { name: path.display().to_string(), path: Some(path), text }), &above, files)
+}
+
+fn take(node: &mut Node, key: &str) -> Option<Node> {
+    let Value::Map(entries) = &mut node.value else { return None };
+    let position = entries.iter().position(|entry| entry.key == key)?;
+    Some(entries.remove(position).node)
+}
+
+/// Applies one `--set PATH=VALUE`. Steps into lists are positions.
+pub(crate) fn set(root: &mut Node, setting: &str, files: &mut Vec<Arc<SourceText>>) -> Result<(), Problem> {
+    let (path, text) = setting.split_once('=').unwrap_or((setting, ""));
+    let name = format!("--set {path}");
+    let source = Arc::new(SourceText { name: name.clone(), path: None, text: text.to_owned() });
+    files.push(Arc::clone(&source));
+    let place = Place::start_of(&source);
+    let steps: Vec<&str> = path.split('.').collect();
+    if !setting.contains('=') || steps.iter().any(|step| step.is_empty()) {
+        let problem = Problem::new("bad-setting", &place, format!("`{setting}` is not of the form PATH=VALUE"));
+        return Err(problem.help("for example --set stages.model.with.optim_wrapper.optimizer.lr=0.01"));
+    }
+    let value =
+        if text.trim().is_empty() { Node::new(Value::Text(text.to_owned()), place.clone()) } else { parse(&source)? };
+    set_at(root, &steps, value, &place)
+}
+
+fn set_at(node: &mut Node, steps: &[&str], value: Node, place: &Place) -> Result<(), Problem> {
+    let Some((&step, rest)) = steps.split_first() else {
+        let base = std::mem::replace(node, Node::new(Value::Null, place.clone()));
+        *node = merge(base, value);
+        return Ok(());
+    };
+    match &mut node.value {
+        Value::List(nodes) => {
+            let count = nodes.len();
+            let child = step.parse().ok().and_then(|position: usize| nodes.get_mut(position));
+            let Some(child) = child else {
+                let problem =
+                    Problem::new("bad-setting", place, format!("`{step}` is no position in a list of {count}"));
+                return Err(problem.help("positions count from 0"));
+            };
+            set_at(child, rest, value, place)
+        }
+        Value::Map(entries) => {
+            if rest.is_empty() {
+                put(entries, Entry { key: step.to_owned(), key_place: place.clone(), node: value });
+                return Ok(());
+            }
+            let position = entries.iter().position(|entry| entry.key == step).unwrap_or_else(|| {
+                let node = Node::new(Value::Map(Vec::new()), place.clone());
+                entries.push(Entry { key: step.to_owned(), key_place: place.clone(), node });
+                entries.len() - 1
+            });
+            set_at(&mut entries[position].node, rest, value, place)
+        }
+        _ => {
+            *node = Node::new(Value::Map(Vec::new()), place.clone());
+            set_at(node, steps, value, place)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn node(text: &str) -> Node {
+        parse(&Arc::new(SourceText { name: "t".into(), path: None, text: text.into() })).expect("parsed")
+    }
+
+    fn check(base: &str, over: &str, expect: serde_json::Value) {
+        assert_eq!(merge(node(base), node(over)).to_json(), expect);
+    }
+
+    #[test]
+    fn maps_merge_and_all_else_is_replaced() {
+        check("{a: 1, b: {c: 2, d: 3}}", "{b: {c: 4}, e: 5}", json!({"a": 1, "b": {"c": 4, "d": 3}, "e": 5}));
+        check("{a: [1, 2]}", "{a: [3]}", json!({"a": [3]}));
+        check("{a: {b: 1}}", "{a: 2}", json!({"a": 2}));
+        check("{a: {b: 1, c: 2}}", "{a: {b: null}}", json!({"a": {"c": 2}}));
+        check("{a: {b: 1}}", "{a: !replace {c: 2}}", json!({"a": {"c": 2}}));
+        check("{}", "{a: {b: null, c: 1}}", json!({"a": {"c": 1}}));
+    }
+
+    #[test]
+    fn settings_reach_into_maps_and_lists() {
+        let check = |setting: &str, expect: serde_json::Value| {
+            let mut root = node("{a: {b: [1, {c: 2}]}}");
+            set(&mut root, setting, &mut Vec::new()).expect("set");
+            assert_eq!(root.to_json(), expect);
+        };
+        check("a.b.1.c=0.5", json!({"a": {"b": [1, {"c": 0.5}]}}));
+        check("a.x=[3]", json!({"a": {"b": [1, {"c": 2}], "x": [3]}}));
+        check("vars.data=some/where", json!({"a": {"b": [1, {"c": 2}]}, "vars": {"data": "some/where"}}));
+        check("a=null", json!({}));
+        let mut root = node("{a: [1]}");
+        assert!(set(&mut root, "a.1=2", &mut Vec::new()).is_err());
+        assert!(set(&mut root, "nonsense", &mut Vec::new()).is_err());
+        assert!(set(&mut root, "a..b=1", &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn files_extend_files_and_not_themselves() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+        write("one.yaml", "extends: [two.yaml, three.yaml]\na: 1\n");
+        write("two.yaml", "a: 2\nb: 2\nc: 2\n");
+        write("three.yaml", "b: 3\n");
+        let merged = read(&folder.path().join("one.yaml"), &mut Vec::new()).expect("read");
+        assert_eq!(merged.to_json(), json!({"a": 1, "b": 3, "c": 2}));
+        write("two.yaml", "extends: [one.yaml]\n");
+        let problems = read(&folder.path().join("one.yaml"), &mut Vec::new()).expect_err("a circle");
+        assert!(problems[0].message.contains("extends itself"), "{}", problems[0].message);
+    }
+}

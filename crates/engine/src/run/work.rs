@@ -1,0 +1,81 @@
+//! Folders of a run: scratch that goes away, and links to results that stay.
+
+use super::RunError;
+use fs_err as fs;
+use pipe_cache::ActionKey;
+use std::path::{Component, Path, PathBuf};
+
+/// Scratch of one run. It is locked while the run lives, so that later runs know what they may clear.
+pub(super) struct Work {
+    folder: PathBuf,
+    _lock: std::fs::File,
+}
+
+impl Work {
+    /// Makes the scratch folder of `run`, and clears those of runs that are dead.
+    pub(super) fn new(root: &Path, run: &str) -> Result<Self, RunError> {
+        let all = root.join("work");
+        fs::create_dir_all(&all)?;
+        for entry in fs::read_dir(&all)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "lock")
+                && let Ok(lock) = fs::File::open(&path)
+                && lock.file().try_lock().is_ok()
+            {
+                // Its owner is gone. What can't be removed now is tried again by the next run.
+                let _ = fs::remove_dir_all(path.with_extension(""));
+                let _ = fs::remove_file(&path);
+            }
+        }
+        // The lock comes before the folder, so that nobody takes a folder that is being made for a dead one.
+        let folder = all.join(run);
+        let lock = fs::File::create(folder.with_extension("lock"))?.into_parts().0;
+        lock.lock()?;
+        fs::create_dir_all(&folder)?;
+        Ok(Self { folder, _lock: lock })
+    }
+
+    /// Returns an empty folder for a stage, as an absolute path.
+    pub(super) fn folder(&self, stage: usize) -> Result<PathBuf, RunError> {
+        let folder = self.folder.join(stage.to_string());
+        fs::create_dir_all(&folder)?;
+        Ok(std::path::absolute(folder)?)
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        // The next run clears what can't be removed now.
+        let _ = fs::remove_dir_all(&self.folder);
+        let _ = fs::remove_file(self.folder.with_extension("lock"));
+    }
+}
+
+/// Points `.pipe/out/<pipeline>/<stage>` at a result, and remembers its key. Does nothing where both are so already.
+pub(super) fn publish(root: &Path, names: (&str, &str), view: &Path, key: ActionKey) -> Result<(), RunError> {
+    let link = root.join("out").join(names.0).join(names.1);
+    let below_root = view.strip_prefix(root).unwrap_or(view);
+    let target =
+        Path::new("../..").join(below_root.components().filter(|part| *part != Component::CurDir).collect::<PathBuf>());
+    if fs::read_link(&link).is_ok_and(|current| current == target) && is_latest(root, names, key) {
+        return Ok(());
+    }
+    let folder = root.join("out").join(names.0);
+    fs::create_dir_all(&folder)?;
+    let fresh = folder.join(format!(".{}.{}", names.1, std::process::id()));
+    let _ = fs::remove_file(&fresh);
+    fs::os::unix::fs::symlink(target, &fresh)?;
+    fs::rename(&fresh, &link)?;
+    let latest = latest(root, names);
+    fs::create_dir_all(latest.parent().unwrap_or(root))?;
+    Ok(fs::write(latest, key.to_string())?)
+}
+
+/// Returns the file that holds the key of a stage's newest result.
+pub(super) fn latest(root: &Path, names: (&str, &str)) -> PathBuf {
+    root.join("latest").join(names.0).join(names.1)
+}
+
+fn is_latest(root: &Path, names: (&str, &str), key: ActionKey) -> bool {
+    fs::read_to_string(latest(root, names)).is_ok_and(|known| known == key.to_string())
+}

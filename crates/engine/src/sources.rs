@@ -1,0 +1,164 @@
+//! Source files: which count, and what is in them, reading only those that look changed.
+
+use crate::run::RunError;
+use fs_err as fs;
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use pipe_cache::{Digest, FileIndex, Fingerprint};
+use pipe_schemas::SourceSet;
+use pipe_stage::SourceFile;
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// How often a file that changes while it is read is read again.
+const MAX_READS: usize = 3;
+
+/// The files of a [`SourceSet`], hashed.
+#[derive(Debug)]
+pub(crate) struct Collected {
+    /// The folder or file, absolute.
+    pub(crate) root: PathBuf,
+    /// Sorted by path. A root that is one file has the path "": its name is no part of what it is.
+    pub(crate) files: Vec<SourceFile>,
+    pub(crate) num_read: u64,
+    pub(crate) bytes_read: u64,
+}
+
+/// Lists and hashes the files of `set`. `store_root` is the `.pipe` folder.
+pub(crate) fn collect(store_root: &Path, set: &SourceSet) -> Result<Collected, RunError> {
+    let root = std::path::absolute(&set.root)?;
+    let listed = list(&root, set)?;
+    let mut index = FileIndex::open(index_path(store_root, &root, set));
+    let hashed = listed
+        .into_par_iter()
+        .map(|(path, fingerprint)| {
+            if let Some(digest) = index.find(&path, &fingerprint) {
+                return Ok((path, Look { fingerprint, digest, read: false, settled: true }));
+            }
+            let look = read(&if path.is_empty() { root.clone() } else { root.join(&path) })?;
+            Ok((path, look))
+        })
+        .collect::<Result<Vec<_>, RunError>>()?;
+    let (mut known, mut files, mut num_read, mut bytes_read) = (BTreeMap::new(), Vec::new(), 0, 0);
+    for (path, look) in hashed {
+        if look.read {
+            num_read += 1;
+            bytes_read += look.fingerprint.size_bytes;
+        }
+        if look.settled {
+            known.insert(path.clone(), (look.fingerprint, look.digest));
+        }
+        files.push(SourceFile { path, digest: look.digest.to_string(), size_bytes: look.fingerprint.size_bytes });
+    }
+    index.replace(known);
+    index.save()?;
+    Ok(Collected { root, files, num_read, bytes_read })
+}
+
+/// The index is kept per folder and globs, so that two stages that read one folder differently do not undo each other's.
+fn index_path(store_root: &Path, root: &Path, set: &SourceSet) -> PathBuf {
+    let name = format!("{}\n{:?}\n{:?}", root.display(), set.include, set.exclude);
+    store_root.join("index").join(Digest::of(name.as_bytes()).to_string())
+}
+
+fn list(root: &Path, set: &SourceSet) -> Result<Vec<(String, Fingerprint)>, RunError> {
+    let metadata = fs::metadata(root)?;
+    if metadata.is_file() {
+        return Ok(vec![(String::new(), Fingerprint::of(&metadata))]);
+    }
+    let (include, exclude) = (globs(&set.include)?, globs(&set.exclude)?);
+    let mut files = Vec::new();
+    for entry in walkdir::WalkDir::new(root).follow_links(true) {
+        let entry = entry.map_err(std::io::Error::from)?;
+        if !entry.file_type().is_file() {
+            continue;
+        }
+        let path = entry.path().strip_prefix(root).unwrap_or(entry.path());
+        if (!set.include.is_empty() && !include.is_match(path)) || exclude.is_match(path) {
+            continue;
+        }
+        let Some(path) = path.to_str() else {
+            return Err(RunError::OddName { path: entry.path().into() });
+        };
+        let metadata = entry.metadata().map_err(std::io::Error::from)?;
+        files.push((path.to_owned(), Fingerprint::of(&metadata)));
+    }
+    files.sort_by(|one, two| one.0.cmp(&two.0));
+    Ok(files)
+}
+
+fn globs(patterns: &[String]) -> Result<GlobSet, RunError> {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        set.add(GlobBuilder::new(pattern).literal_separator(true).build()?);
+    }
+    Ok(set.build()?)
+}
+
+struct Look {
+    fingerprint: Fingerprint,
+    digest: Digest,
+    read: bool,
+    settled: bool,
+}
+
+/// Hashes a file that is still the same file afterwards.
+fn read(path: &Path) -> Result<Look, RunError> {
+    for _ in 0..MAX_READS {
+        let before = Fingerprint::of(&fs::metadata(path)?);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i128);
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_mmap(path)?;
+        if Fingerprint::of(&fs::metadata(path)?) == before {
+            let digest = hasher.finalize().into();
+            return Ok(Look { fingerprint: before, digest, read: true, settled: before.is_settled(now) });
+        }
+    }
+    Err(RunError::Restless { path: path.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(set: &SourceSet, store: &Path) -> Vec<String> {
+        collect(store, set).expect("collected").files.into_iter().map(|file| file.path).collect()
+    }
+
+    #[test]
+    fn globs_choose_and_unchanged_files_are_not_read_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (root, store) = (folder.path().join("data"), folder.path().join("store"));
+        for path in ["a.avi", "b/c.avi", "b/d.txt", "b/e/f #;(.avi"] {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            fs::write(path, "x").expect("written");
+        }
+        let mut set =
+            SourceSet { param: "root", root: root.clone(), include: vec!["**/*.avi".into()], exclude: vec![] };
+        assert_eq!(paths(&set, &store), ["a.avi", "b/c.avi", "b/e/f #;(.avi"]);
+        set.exclude = vec!["b/*.avi".into()];
+        assert_eq!(paths(&set, &store), ["a.avi", "b/e/f #;(.avi"]);
+        std::thread::sleep(std::time::Duration::from_millis(120));
+        collect(&store, &set).expect("collected");
+        let again = collect(&store, &set).expect("collected");
+        assert_eq!((again.num_read, again.files.len()), (0, 2));
+        fs::write(root.join("a.avi"), "y").expect("written");
+        let changed = collect(&store, &set).expect("collected");
+        assert_eq!(changed.num_read, 1);
+        assert_ne!(changed.files[0].digest, again.files[0].digest);
+    }
+
+    #[test]
+    fn one_file_is_a_source_too_whatever_its_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let digest = |name: &str| {
+            let root = folder.path().join(name);
+            fs::write(&root, "weights").expect("written");
+            let set = SourceSet { param: "load_from", root, include: vec![], exclude: vec![] };
+            collect(folder.path(), &set).expect("collected").files
+        };
+        assert_eq!(digest("a.pth"), digest("b.pth"));
+    }
+}

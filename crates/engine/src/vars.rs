@@ -1,0 +1,169 @@
+//! Interpolation: `${name}` in any text becomes the value of that variable.
+//!
+//! A text that is only `${name}` takes the variable's type; `$${` is a literal `${`. Variables may use variables.
+
+use crate::diagnostics::Problem;
+use crate::yaml::{Entry, Node, Value};
+use pipe_schemas::json_schema::nearest;
+use std::collections::BTreeMap;
+
+/// Replaces every `${name}` below `node`, reporting each that can't be.
+pub(crate) fn interpolate(node: &mut Node, vars: &BTreeMap<String, Node>, problems: &mut Vec<Problem>) {
+    match &mut node.value {
+        Value::Map(entries) => entries.iter_mut().for_each(|Entry { node, .. }| interpolate(node, vars, problems)),
+        Value::List(nodes) => nodes.iter_mut().for_each(|node| interpolate(node, vars, problems)),
+        Value::Text(text) if text.contains("${") => match expand(text, vars) {
+            Ok(value) => node.value = value,
+            Err((message, help)) => {
+                let problem = Problem::new("undefined-variable", &node.place, message);
+                problems.push(if let Some(help) = help { problem.help(help) } else { problem });
+            }
+        },
+        _ => {}
+    }
+}
+
+/// Reads the `vars` map, with variables inside variables written out.
+pub(crate) fn read(node: Option<&Node>, problems: &mut Vec<Problem>) -> BTreeMap<String, Node> {
+    let mut open: BTreeMap<String, Node> = BTreeMap::new();
+    for entry in node.map(Node::entries).unwrap_or_default() {
+        if matches!(entry.node.value, Value::Map(_) | Value::List(_)) {
+            let message = format!("a variable is one value, this is {}", entry.node.describe());
+            problems.push(Problem::new("wrong-type", &entry.node.place, message));
+        }
+        open.insert(entry.key.clone(), entry.node.clone());
+    }
+    // Each round resolves variables whose own variables are resolved; what is left uses itself or what is not there.
+    let mut done: BTreeMap<String, Node> = BTreeMap::new();
+    loop {
+        let ready = |node: &Node| match &node.value {
+            Value::Text(text) => names(text).iter().all(|name| done.contains_key(*name)),
+            _ => true,
+        };
+        let next: Vec<String> = open.iter().filter(|(_, node)| ready(node)).map(|(name, _)| name.clone()).collect();
+        if next.is_empty() {
+            break;
+        }
+        for name in next {
+            if let Some(mut node) = open.remove(&name) {
+                interpolate(&mut node, &done, problems);
+                done.insert(name, node);
+            }
+        }
+    }
+    for (name, node) in open {
+        let message = format!("the variable `{name}` uses itself or one that nobody defined");
+        problems.push(Problem::new("undefined-variable", &node.place, message));
+        done.insert(name, Node::new(Value::Null, node.place));
+    }
+    done
+}
+
+/// Returns the names used in `text`, in order.
+fn names(text: &str) -> Vec<&str> {
+    pieces(text).filter_map(|piece| if let Piece::Name(name) = piece { Some(name) } else { None }).collect()
+}
+
+enum Piece<'a> {
+    Literal(&'a str),
+    Name(&'a str),
+    /// A `${` without its `}`.
+    Open,
+}
+
+fn pieces(mut rest: &str) -> impl Iterator<Item = Piece<'_>> {
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        if let Some(after) = rest.strip_prefix("$${") {
+            rest = after;
+            return Some(Piece::Literal("${"));
+        }
+        if let Some(after) = rest.strip_prefix("${") {
+            let Some((name, after)) = after.split_once('}') else {
+                rest = "";
+                return Some(Piece::Open);
+            };
+            rest = after;
+            return Some(Piece::Name(name));
+        }
+        // A `$` that starts nothing is itself literal.
+        let first = rest.chars().next().map_or(0, char::len_utf8);
+        let next = rest[first..].find('$').map_or(rest.len(), |at| at + first);
+        let (literal, after) = rest.split_at(next);
+        rest = after;
+        Some(Piece::Literal(literal))
+    })
+}
+
+fn expand(text: &str, vars: &BTreeMap<String, Node>) -> Result<Value, (String, Option<String>)> {
+    let find = |name: &str| {
+        vars.get(name).ok_or_else(|| {
+            let define = format!("define it under `vars:` or with --set vars.{name}=…");
+            let help = match nearest(name, vars.keys().map(String::as_str)) {
+                Some(nearest) => format!("did you mean `${{{nearest}}}`? If not, {define}"),
+                None => define,
+            };
+            (format!("the variable `{name}` is not defined"), Some(help))
+        })
+    };
+    let mut whole = String::new();
+    for (position, piece) in pieces(text).enumerate() {
+        match piece {
+            Piece::Literal(literal) => whole.push_str(literal),
+            Piece::Open => return Err(("`${` without its `}`".into(), Some("write `$${` for a literal `${`".into()))),
+            Piece::Name(name) => {
+                let node = find(name)?;
+                if position == 0 && text.len() == name.len() + "${}".len() {
+                    return Ok(node.value.clone());
+                }
+                match &node.value {
+                    Value::Text(text) => whole.push_str(text),
+                    Value::Number(number) => whole.push_str(&number.to_string()),
+                    Value::Bool(value) => whole.push_str(&value.to_string()),
+                    _ => return Err((format!("the variable `{name}` has no text to put in here"), None)),
+                }
+            }
+        }
+    }
+    Ok(Value::Text(whole))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::place::SourceText;
+    use serde_json::json;
+    use std::sync::Arc;
+
+    fn check(text: &str, expect: Result<serde_json::Value, &str>) {
+        let source = Arc::new(SourceText { name: "t".into(), path: None, text: text.into() });
+        let mut node = crate::yaml::parse(&source).expect("parsed");
+        let mut problems = Vec::new();
+        let vars = read(node.get("vars"), &mut problems);
+        interpolate(&mut node, &vars, &mut problems);
+        match expect {
+            Ok(value) => {
+                assert!(problems.is_empty(), "{problems:?}");
+                assert_eq!(node.get("x").map(Node::to_json), Some(value));
+            }
+            Err(message) => assert!(problems.iter().any(|problem| problem.message.contains(message)), "{problems:?}"),
+        }
+    }
+
+    #[test]
+    fn a_whole_value_keeps_its_type_and_a_part_is_text() {
+        check("{vars: {a: 1}, x: '${a}'}", Ok(json!(1)));
+        check("{vars: {a: 1}, x: 'ü${a}$${a}$'}", Ok(json!("ü1${a}$")));
+        check("{vars: {a: ü, b: '${a}/c'}, x: ['${b}']}", Ok(json!(["ü/c"])));
+    }
+
+    #[test]
+    fn what_is_not_defined_is_a_problem() {
+        check("{vars: {epochs: 1}, x: '${epoch}'}", Err("`epoch` is not defined"));
+        check("{vars: {a: '${b}', b: '${a}'}, x: 1}", Err("uses itself"));
+        check("{x: 'a${b'}", Err("without its"));
+        check("{vars: {a: [1]}, x: 1}", Err("one value"));
+    }
+}

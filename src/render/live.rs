@@ -1,0 +1,78 @@
+//! Bars on a terminal: one a running stage, and a line for each that is through.
+
+use super::{Renderer, lines::Lines, text};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use pipe_engine::RunSummary;
+use pipe_engine::events::RunEvent;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+/// Draws on stderr.
+pub(crate) struct Live {
+    bars: MultiProgress,
+    running: BTreeMap<String, ProgressBar>,
+    lines: Lines,
+    colour: bool,
+    width: usize,
+}
+
+impl Live {
+    pub(crate) fn new(colour: bool) -> Self {
+        Self { bars: MultiProgress::new(), running: BTreeMap::new(), lines: Lines::new(colour), colour, width: 0 }
+    }
+
+    fn bar(&mut self, stage: &str) -> &ProgressBar {
+        let (bars, width) = (&self.bars, self.width);
+        self.running.entry(stage.to_owned()).or_insert_with(|| {
+            let bar = bars.add(ProgressBar::new(0));
+            let style = ProgressStyle::with_template("{spinner} {prefix}  {elapsed:>6}  {msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.set_prefix(format!("     {stage:width$}"));
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        })
+    }
+
+    fn print(&self, line: &str) {
+        // A terminal that is gone has nobody in front of it.
+        let _ = self.bars.println(line);
+    }
+}
+
+impl Renderer for Live {
+    fn event(&mut self, event: &RunEvent) {
+        match event {
+            RunEvent::RunStarted { stages, .. } => self.width = stages.iter().map(String::len).max().unwrap_or(0),
+            RunEvent::SourcesHashed { .. } => {}
+            RunEvent::StageStarted { stage, reasons, .. } => {
+                let reason = reasons.join("; ");
+                self.bar(stage).set_message(reason);
+            }
+            RunEvent::StageWaiting { stage } => {
+                self.bar(stage).set_message("another `pipe` is running it");
+            }
+            RunEvent::StageProgress { stage, done, total, unit, note } => {
+                let bar = self.bar(stage);
+                let style = ProgressStyle::with_template(
+                    "{spinner} {prefix}  {elapsed:>6}  {bar:24} {human_pos}/{human_len} {msg}  (eta {eta})",
+                );
+                bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+                bar.set_length(*total);
+                bar.set_position(*done);
+                bar.set_message(format!("{unit}  {note}"));
+            }
+            RunEvent::StageFinished { stage, .. } => {
+                if let Some(bar) = self.running.remove(stage) {
+                    bar.finish_and_clear();
+                }
+                self.print(&text::stage_finished(event, self.width, self.colour).unwrap_or_default());
+            }
+            RunEvent::RunFinished { .. } => self.print(&text::run_finished(event).unwrap_or_default()),
+        }
+    }
+
+    fn finish(&mut self, summary: &RunSummary, root: &Path) {
+        self.lines.finish(summary, root);
+    }
+}

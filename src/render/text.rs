@@ -1,0 +1,106 @@
+//! Words and numbers as people read them.
+
+use pipe_engine::events::{Failure, Outcome, RunEvent};
+use pipe_schemas::{Contract, InputPort, OutputPort};
+
+/// Returns a duration as `0.04 s`, `12.3 s`, `4 m 05 s` or `2 h 03 m`.
+pub(crate) fn duration(millis: u64) -> String {
+    let secs = millis as f64 / 1000.0;
+    match millis {
+        0..10_000 => format!("{secs:.2} s"),
+        10_000..60_000 => format!("{secs:.1} s"),
+        60_000..3_600_000 => format!("{} m {:02} s", millis / 60_000, millis / 1000 % 60),
+        _ => format!("{} h {:02} m", millis / 3_600_000, millis / 60_000 % 60),
+    }
+}
+
+/// Returns the word for an outcome, padded to one width.
+pub(crate) fn outcome(outcome: Outcome, colour: bool) -> String {
+    let (word, code) = match outcome {
+        Outcome::Hit => ("hit    ", "36"),
+        Outcome::Ran => ("ran    ", "32"),
+        Outcome::Failed => ("failed ", "31;1"),
+        Outcome::Skipped => ("skipped", "33"),
+    };
+    if colour { format!("\u{1b}[{code}m{word}\u{1b}[0m") } else { word.to_owned() }
+}
+
+/// Returns the lines that tell how a stage ended.
+pub(crate) fn stage_finished(event: &RunEvent, width: usize, colour: bool) -> Option<String> {
+    let RunEvent::StageFinished { stage, outcome: how, duration_millis, summary, warnings, failure, .. } = event else {
+        return None;
+    };
+    let mut text = format!("{} {stage:width$}", outcome(*how, colour));
+    if *how == Outcome::Ran || *how == Outcome::Failed {
+        text += &format!("  {:>8}", duration(*duration_millis));
+    } else {
+        text += &format!("  {:>8}", "");
+    }
+    for (position, line) in summary.iter().enumerate() {
+        text += &if position == 0 { format!("  {line}") } else { format!("\n{:1$}{line}", "", 20 + width) };
+    }
+    let mut text = text.trim_end().to_owned();
+    for warning in warnings {
+        text += &format!("\n  warning: {}", indented(warning));
+    }
+    if let Some(failure) = failure {
+        text += &failed(failure);
+    }
+    Some(text)
+}
+
+fn failed(failure: &Failure) -> String {
+    let mut text = format!("\n  error: {}", indented(&failure.error));
+    for cause in &failure.causes {
+        text += &format!("\n    because: {}", indented(cause));
+    }
+    if let Some(help) = &failure.help {
+        text += &format!("\n  help: {}", indented(help));
+    }
+    if let Some(log) = &failure.log {
+        text += &format!("\n  log: {log}");
+    }
+    text
+}
+
+fn indented(text: &str) -> String {
+    text.trim_end().replace('\n', "\n    ")
+}
+
+/// Returns the last line of a run.
+pub(crate) fn run_finished(event: &RunEvent) -> Option<String> {
+    let RunEvent::RunFinished { pipeline, hits, ran, failed, skipped, cancelled, duration_millis, .. } = event else {
+        return None;
+    };
+    let counts = [(*hits, "hits"), (*ran, "ran"), (*failed, "failed"), (*skipped, "skipped")];
+    let counts = counts.iter().filter(|(count, word)| *count > 0 || ["hits", "ran"].contains(word));
+    let counts: Vec<String> = counts.map(|(count, word)| format!("{count} {word}")).collect();
+    let stopped = if *cancelled { ", stopped" } else { "" };
+    Some(format!("{pipeline}: {} in {}{stopped}", counts.join(", "), duration(*duration_millis)))
+}
+
+/// Returns a stage kind with its ports.
+pub(crate) fn stage_kind(contract: &Contract) -> String {
+    let input = |port: &InputPort| {
+        let optional = if port.required { "" } else { "?" };
+        format!("{}{optional}", port.name)
+    };
+    let inputs: Vec<String> = contract.inputs.iter().map(input).collect();
+    let outputs: Vec<&str> = contract.outputs.iter().map(|port: &OutputPort| port.name).collect();
+    let ports = format!("{} → {}", inputs.join(", "), outputs.join(", "));
+    format!("{:12} {}\n{:12} {}", contract.kind, contract.summary, "", ports.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_well() {
+        let check = |millis, expect: &str| assert_eq!(duration(millis), expect);
+        check(42, "0.04 s");
+        check(12_345, "12.3 s");
+        check(245_000, "4 m 05 s");
+        check(7_380_000, "2 h 03 m");
+    }
+}

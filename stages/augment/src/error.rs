@@ -1,0 +1,66 @@
+//! [`AugmentError`]: why no samples can be drawn.
+
+use pipe_clips::ClipError;
+use pipe_stage::grouped;
+
+/// Why no samples can be drawn.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AugmentError {
+    /// There is nothing to train on.
+    #[error(
+        "there is nothing to train on: of {} listed training videos {} are present, and none of these is in the frame \
+         shards",
+        grouped(*listed), grouped(*labelled)
+    )]
+    NoTraining {
+        /// In the training list.
+        listed: u64,
+        /// Of those, found by `annotations`.
+        labelled: u64,
+    },
+    /// A pipeline does not fit a video.
+    #[error("the {part} pipeline does not fit the frames")]
+    Draw {
+        /// `train` or `test`.
+        part: &'static str,
+        /// Which video, and why.
+        source: ClipError,
+    },
+    /// The network can take one size only.
+    #[error(
+        "clips differ in size: {first_part} clips of `{first_video}` have {}x{} px, {part} clips of `{video}` {}x{} px",
+        first.0, first.1, found.0, found.1
+    )]
+    MixedSizes {
+        /// `train` or `test`.
+        first_part: &'static str,
+        /// The video seen first.
+        first_video: String,
+        /// Its width and height.
+        first: (u32, u32),
+        /// `train` or `test`.
+        part: &'static str,
+        /// The first one that differs.
+        video: String,
+        /// Its width and height.
+        found: (u32, u32),
+    },
+}
+
+impl AugmentError {
+    /// Returns what the user can do.
+    pub(crate) fn help(&self) -> &'static str {
+        match self {
+            Self::NoTraining { listed: 0, .. } => "the training list is empty; look at the `annotations` stage",
+            Self::NoTraining { labelled: 0, .. } => {
+                "none of them lies in the folder of videos; look at `root` and `include` of the `ingest` stage"
+            }
+            Self::NoTraining { .. } => "look at the warnings of the `frames` stage",
+            Self::Draw { .. } => "a `Resize` before the crop makes small frames large enough",
+            Self::MixedSizes { .. } => {
+                "end `train.transforms` and `test.transforms` with `{ type: Resize, scale: { exact: [W, H] } }`, or with \
+                 crops of one size"
+            }
+        }
+    }
+}

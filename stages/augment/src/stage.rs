@@ -1,0 +1,130 @@
+//! [`Augment`]: reads the tables, draws, and writes the samples.
+
+use crate::draw::{Drawn, Size, Video, test_views, train_epoch};
+use crate::error::AugmentError;
+use fs_err as fs;
+use pipe_clips::sampler::frames_per_clip;
+use pipe_schemas::stages::augment::{AugmentParams, CONTRACT};
+use pipe_schemas::tables::{AnnotationRow, ClassRow, FrameIndexRow, Preprocessing, SampleRow, Split};
+use pipe_stage::{Context, Stage, StageError, Summary, grouped};
+use pipe_tables::frames::INDEX_FILE;
+use pipe_tables::{read_rows, write_rows};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The stage `augment`.
+pub struct Augment;
+
+/// The videos of one list.
+struct List<'a> {
+    /// Those that can be drawn from, by `video_id`.
+    videos: Vec<Video<'a>>,
+    /// All that are listed.
+    listed: u64,
+    /// Those that `annotations` found.
+    labelled: u64,
+}
+
+impl Stage for Augment {
+    fn kind(&self) -> &'static str {
+        CONTRACT.kind
+    }
+
+    fn run(&self, context: &Context) -> Result<Summary, StageError> {
+        let params: AugmentParams = context.params()?;
+        let index: Vec<FrameIndexRow> = read_rows(&context.input("frames")?.join(INDEX_FILE))?;
+        let labels = context.input("labels")?;
+        let annotations: Vec<AnnotationRow> = read_rows(&labels.join("annotations.parquet"))?;
+        let classes: Vec<ClassRow> = read_rows(&labels.join("classes.parquet"))?;
+        let (train, test) = (list(&annotations, &index, Split::Train), list(&annotations, &index, Split::Test));
+        if train.videos.is_empty() {
+            return Err(helped(AugmentError::NoTraining { listed: train.listed, labelled: train.labelled }));
+        }
+        if test.videos.is_empty() {
+            let listed = grouped(test.listed);
+            context.warn(format!("none of the {listed} listed test videos is present: nothing can be evaluated"));
+        }
+        let train_drawn = draw_epochs(context, &params, &train.videos)?;
+        let test_drawn = test_views(&params.test, &test.videos).map_err(helped)?;
+        let size = one_size(&train_drawn, &test_drawn)?;
+        let preprocessing = Preprocessing {
+            train_frames: frames_per_clip(&params.train.sampler),
+            test_frames: frames_per_clip(&params.test.sampler),
+            height_px: size.1,
+            width_px: size.0,
+            epochs: params.epochs,
+            test: params.test.clone(),
+            num_missing_test: test.listed - test.videos.len() as u64,
+            num_missing_train: train.listed - train.videos.len() as u64,
+        };
+        let clips_per_epoch = grouped(train_drawn.first().map_or(0, |epoch| epoch.rows.len()) as u64);
+        let (epochs, test_views) = (grouped(u64::from(params.epochs)), grouped(test_drawn.rows.len() as u64));
+        let rows: Vec<SampleRow> = train_drawn.into_iter().flat_map(|epoch| epoch.rows).collect();
+        write(&context.output("samples")?, &rows, &test_drawn.rows, &classes, &preprocessing)?;
+        Ok(Summary::line(format!("{clips_per_epoch} training clips x {epochs} epochs, {test_views} test views")))
+    }
+}
+
+fn helped(error: AugmentError) -> StageError {
+    let help = error.help();
+    StageError::from(error).with_help(help)
+}
+
+fn list<'a>(annotations: &[AnnotationRow], index: &'a [FrameIndexRow], split: Split) -> List<'a> {
+    let stored: BTreeMap<&str, &FrameIndexRow> = index.iter().map(|row| (row.video_id.as_str(), row)).collect();
+    let rows: Vec<_> = annotations.iter().filter(|row| row.split == split).collect();
+    let labelled: Vec<_> = rows.iter().filter(|row| row.present).collect();
+    let video = |row: &&&AnnotationRow| {
+        stored.get(row.video_id.as_str()).map(|frames| Video { frames, class_index: row.class_index })
+    };
+    let mut videos: Vec<Video> = labelled.iter().filter_map(video).collect();
+    videos.sort_by_key(|video| video.frames.video_id.as_str());
+    List { videos, listed: rows.len() as u64, labelled: labelled.len() as u64 }
+}
+
+/// Draws all epochs, in order, on the threads that the stage may use.
+fn draw_epochs(context: &Context, params: &AugmentParams, videos: &[Video<'_>]) -> Result<Vec<Drawn>, StageError> {
+    let done = AtomicU64::new(0);
+    let draw = |epoch| {
+        context.check_cancelled()?;
+        let drawn = train_epoch(&params.train, videos, params.seed, epoch).map_err(helped)?;
+        let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+        context.progress(done, u64::from(params.epochs), "epochs", String::new);
+        Ok(drawn)
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(context.threads()).build()?;
+    let epochs: Vec<Result<Drawn, StageError>> =
+        pool.install(|| (0..params.epochs).into_par_iter().map(draw).collect());
+    // The first error in the order of epochs, whichever thread met one first.
+    epochs.into_iter().collect()
+}
+
+/// Returns the width and height that all clips have.
+fn one_size(train: &[Drawn], test: &Drawn) -> Result<(u32, u32), StageError> {
+    let mut sizes = train.iter().chain([test]).filter_map(|drawn| drawn.size.as_ref());
+    let first: &Size = sizes.next().ok_or_else(|| StageError::message("no clips were drawn"))?;
+    sizes.try_for_each(|size| first.check(Some(size))).map_err(helped)?;
+    Ok(first.width_height)
+}
+
+fn write(
+    folder: &Path,
+    train: &[SampleRow],
+    test: &[SampleRow],
+    classes: &[ClassRow],
+    preprocessing: &Preprocessing,
+) -> Result<(), StageError> {
+    fs::create_dir_all(folder)?;
+    write_rows(&folder.join("train.parquet"), train)?;
+    write_rows(&folder.join("test.parquet"), test)?;
+    write_rows(&folder.join("classes.parquet"), classes)?;
+    let mut json = serde_json::to_string_pretty(preprocessing)?;
+    json.push('\n');
+    fs::write(folder.join("preprocessing.json"), json)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+use super::*;
+use pipe_stage::protocol::{Input, PROTOCOL_VERSION, Reply, Request};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use tempfile::TempDir;
+
+/// Frame shards' index and labels of `num_train` and `num_test` videos, all of them present.
+struct Fixture {
+    folder: TempDir,
+    index: Vec<FrameIndexRow>,
+    annotations: Vec<AnnotationRow>,
+}
+
+/// What a run says and writes.
+struct Outcome {
+    result: Result<Summary, StageError>,
+    warnings: Vec<String>,
+    samples: PathBuf,
+    _folder: TempDir,
+}
+
+impl Fixture {
+    fn new(num_train: u32, num_test: u32) -> Self {
+        let video_id = |number| format!("Biking/v_Biking_g{number:05}");
+        let index = (0..num_train + num_test).map(|number| FrameIndexRow {
+            video_id: video_id(number),
+            shard: "shard-00000.parquet".into(),
+            row_group: number,
+            num_frames: 60 + number % 50,
+            width_px: 341,
+            height_px: 256,
+            fps: 10.0,
+        });
+        let annotations = (0..num_train + num_test).map(|number| AnnotationRow {
+            video_id: video_id(number),
+            split: if number < num_train { Split::Train } else { Split::Test },
+            class_index: number % 2,
+            group: String::new(),
+            present: true,
+            source_file: "list".into(),
+            source_line: number + 1,
+        });
+        Self {
+            folder: tempfile::tempdir().expect("a folder"),
+            index: index.collect(),
+            annotations: annotations.collect(),
+        }
+    }
+
+    fn run(&self, params: &Value, threads: usize) -> Outcome {
+        let (frames, labels) = (self.folder.path().join("frames"), self.folder.path().join("labels"));
+        fs::create_dir_all(&frames).expect("made");
+        fs::create_dir_all(&labels).expect("made");
+        write_rows(&frames.join(INDEX_FILE), &self.index).expect("written");
+        write_rows(&labels.join("annotations.parquet"), &self.annotations).expect("written");
+        write_rows(&labels.join("classes.parquet"), &classes()).expect("written");
+        let folder = tempfile::tempdir().expect("a folder");
+        let input = |path| Input { path, files: None, media_root: None };
+        let request = Request {
+            protocol: PROTOCOL_VERSION,
+            id: 1,
+            kind: CONTRACT.kind.into(),
+            version: CONTRACT.version,
+            params: params.clone(),
+            inputs: [("frames".to_owned(), input(frames)), ("labels".to_owned(), input(labels))].into(),
+            sources: BTreeMap::new(),
+            output: folder.path().join("output"),
+            scratch: folder.path().join("scratch"),
+            threads,
+        };
+        let warnings = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&warnings);
+        let context = Context::new(request, Arc::new(AtomicBool::new(false)), move |reply| {
+            if let Reply::Warning { text } = reply {
+                told.lock().expect("no panic").push(text);
+            }
+        });
+        let result = Augment.run(&context);
+        drop(context);
+        let warnings = warnings.lock().expect("no panic").clone();
+        Outcome { result, warnings, samples: folder.path().join("output/samples"), _folder: folder }
+    }
+}
+
+fn classes() -> Vec<ClassRow> {
+    ["Archery", "Biking"]
+        .into_iter()
+        .zip(0..)
+        .map(|(name, class_index)| ClassRow { class_index, class_name: name.into() })
+        .collect()
+}
+
+fn params(epochs: u32) -> Value {
+    let sampler = json!({"type": "SampleFrames", "clip_len": 1, "num_clips": 8});
+    let train = json!([
+        {"type": "Resize", "scale": {"short_side_px": 256}},
+        {"type": "RandomResizedCrop"},
+        {"type": "Resize", "scale": {"exact": [224, 224]}},
+        {"type": "Flip"}
+    ]);
+    json!({"epochs": epochs, "seed": 1, "train": {"sampler": sampler, "transforms": train}})
+}
+
+impl Outcome {
+    fn rows(&self, file: &str) -> Vec<SampleRow> {
+        read_rows(&self.samples.join(file)).expect("read")
+    }
+
+    fn error(&self) -> String {
+        self.result.as_ref().expect_err("it fails").chain().join(": ")
+    }
+}
+
+#[test]
+fn rows_of_every_epoch_and_view_are_written() {
+    let mut fixture = Fixture::new(12, 5);
+    fixture.annotations[3].present = false; // not in the folder
+    fixture.index.remove(15); // a test video that could not be decoded
+    let outcome = fixture.run(&params(3), 2);
+    assert_eq!(outcome.result.as_ref().expect("run").lines, ["11 training clips x 3 epochs, 4 test views"]);
+    assert_eq!(outcome.warnings, [""; 0]);
+    let train = outcome.rows("train.parquet");
+    let places: Vec<_> = train.iter().map(|row| (row.epoch, row.position)).collect();
+    assert_eq!(places, (0..3).flat_map(|epoch| (0..11).map(move |at| (epoch, at))).collect::<Vec<_>>());
+    assert!(train.iter().all(|row| row.video_id != fixture.annotations[3].video_id && row.frame_indices.len() == 8));
+    let test = outcome.rows("test.parquet");
+    assert!(test.iter().map(|row| &row.video_id).is_sorted() && test.len() == 4);
+    assert_eq!((test[0].crop_x, test[0].crop_y, test[0].crop_width), (58.0, 16.0, 224.0));
+    assert_eq!(read_rows::<ClassRow>(&outcome.samples.join("classes.parquet")).expect("read"), classes());
+    let json = fs::read_to_string(outcome.samples.join("preprocessing.json")).expect("read");
+    assert!(json.ends_with("}\n"));
+    let found: Preprocessing = serde_json::from_str(&json).expect("parsed");
+    assert_eq!((found.num_missing_train, found.num_missing_test), (1, 1));
+    assert_eq!((found.train_frames, found.test_frames, found.height_px, found.width_px), (8, 8, 224, 224));
+    assert_eq!((found.epochs, found.test), (3, AugmentParams::default().test));
+}
+
+#[test]
+fn threads_do_not_change_bytes() {
+    let fixture = Fixture::new(30, 4);
+    let (one, four) = (fixture.run(&params(6), 1), fixture.run(&params(6), 4));
+    for file in ["train.parquet", "test.parquet", "classes.parquet", "preprocessing.json"] {
+        let bytes = |outcome: &Outcome| fs::read(outcome.samples.join(file)).expect("read");
+        assert!(bytes(&one) == bytes(&four), "{file}");
+    }
+}
+
+#[test]
+fn more_epochs_keep_the_first_ones() {
+    let fixture = Fixture::new(10, 2);
+    let (short, long) =
+        (fixture.run(&params(2), 2).rows("train.parquet"), fixture.run(&params(5), 2).rows("train.parquet"));
+    assert_eq!(short, long[..short.len()]);
+    let other_seed = json!({"epochs": 2, "seed": 2, "train": params(2)["train"]});
+    assert_ne!(short, fixture.run(&other_seed, 2).rows("train.parquet"));
+}
+
+#[test]
+fn an_empty_list_is_told() {
+    let outcome = Fixture::new(3, 0).run(&params(1), 1);
+    assert_eq!(outcome.warnings, ["none of the 0 listed test videos is present: nothing can be evaluated"]);
+    assert_eq!(outcome.rows("test.parquet"), []);
+
+    let mut fixture = Fixture::new(3, 1);
+    fixture.annotations.iter_mut().for_each(|row| row.present = false);
+    let outcome = fixture.run(&params(1), 1);
+    let expect = "there is nothing to train on: of 3 listed training videos 0 are present, and none of these is in the \
+                  frame shards";
+    assert_eq!(outcome.error(), expect);
+    assert!(outcome.result.expect_err("it fails").help().is_some_and(|help| help.contains("`ingest`")));
+}
+
+#[test]
+fn clips_of_two_sizes_are_refused() {
+    let mut params = params(1);
+    params["test"] = json!({"transforms": [{"type": "ThreeCrop", "crop_size": 256}]});
+    let outcome = Fixture::new(2, 1).run(&params, 1);
+    let expect = "clips differ in size: train clips of `Biking/v_Biking_g00000` have 224x224 px, test clips of \
+                  `Biking/v_Biking_g00002` 256x256 px";
+    assert_eq!(outcome.error(), expect);
+
+    params["train"]["transforms"] = json!([{"type": "CenterCrop", "crop_size": 300}]);
+    let expect = "the train pipeline does not fit the frames: can't make a clip of `Biking/v_Biking_g00000`: CenterCrop \
+                  cuts 300x300 px from only 341x256 px";
+    assert_eq!(Fixture::new(2, 1).run(&params, 1).error(), expect);
+}
+
+/// Prints how long the tables of UCF101 for 50 epochs take; run with `--ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+#[expect(clippy::print_stderr, reason = "its result is for people")]
+fn measure_ucf101() {
+    let fixture = Fixture::new(9_537, 3_783);
+    let start = std::time::Instant::now();
+    let outcome = fixture.run(&params(50), 2);
+    let lines = outcome.result.as_ref().expect("run").lines.join("; ");
+    let bytes = fs::metadata(outcome.samples.join("train.parquet")).expect("written").len();
+    eprintln!("{lines}: {:.1} s, train.parquet {bytes} bytes", start.elapsed().as_secs_f64());
+}
