@@ -68,13 +68,12 @@ pub(crate) fn problems(problems: &Problems) {
     let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_context_lines(1).with_width(120);
     for problem in &problems.0 {
         let mut text = String::new();
-        let (line, column) = problem.place.line_column();
-        let place = format!("{}:{line}:{column}", problem.place.source.name);
         // A report that can't be drawn still has its place and its words.
         if handler.render_report(&mut text, problem).is_err() {
-            text.clone_from(&problem.message);
+            let (line, column) = problem.place.line_column();
+            text = format!("{}:{line}:{column}: {}", problem.place.source.name, problem.message);
         }
-        say(&format!("{place}: error: {}\n{}\n", problem.message, text.trim_end()));
+        say(&format!("{}\n", text.trim_end()));
     }
     say(&format!("error: {problems}; nothing was run"));
 }

@@ -5,6 +5,9 @@ use miette::{Diagnostic, LabeledSpan, NamedSource, Severity, SourceCode};
 use std::fmt;
 use std::sync::Arc;
 
+/// The code of a variable that is not defined.
+pub(crate) const UNDEFINED: &str = "undefined-variable";
+
 /// One mistake in a pipeline file.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -43,6 +46,10 @@ impl Problems {
     /// Puts problems into the order of a reader: files as they were read, then places.
     pub(crate) fn sorted(mut problems: Vec<Problem>, files: &[Arc<SourceText>]) -> Self {
         let rank = |problem: &Problem| files.iter().position(|file| Arc::ptr_eq(file, &problem.place.source));
+        // What a variable that is not defined would have been, nobody knows: other complaints about it would mislead.
+        let undefined: Vec<Place> =
+            problems.iter().filter(|problem| problem.code == UNDEFINED).map(|problem| problem.place.clone()).collect();
+        problems.retain(|problem| problem.code == UNDEFINED || !undefined.iter().any(|at| at.is_at(&problem.place)));
         problems.sort_by_key(|problem| (rank(problem), problem.place.offset));
         Self(problems)
     }

@@ -31,6 +31,11 @@ impl Place {
         Self { source: Arc::clone(source), offset: 0, length: 0 }
     }
 
+    /// Returns whether both places begin at the same byte of the same text.
+    pub fn is_at(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.source, &other.source) && self.offset == other.offset
+    }
+
     /// Returns line and column, both from 1; columns count characters.
     pub fn line_column(&self) -> (usize, usize) {
         let before = self.source.text.get(..self.offset).unwrap_or(&self.source.text);

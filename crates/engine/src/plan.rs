@@ -1,10 +1,10 @@
 //! [`Plan`]: stages in an order in which each comes after what it reads. Only a plan can run.
 
-use crate::diagnostics::Problem;
 use crate::spec::{Spec, StageSpec};
 use petgraph::algo::{tarjan_scc, toposort};
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
+use std::collections::BTreeSet;
 
 /// A checked pipeline.
 #[derive(Debug)]
@@ -41,35 +41,32 @@ impl Plan {
     }
 }
 
-/// Connects the stages of `spec`; circles are problems.
-pub(crate) fn seal(spec: Spec, problems: &mut Vec<Problem>) -> Option<Plan> {
+/// Orders the stages of `spec`; `None` where they go in circles.
+pub(crate) fn seal(spec: Spec) -> Option<Plan> {
+    let edges = spec.stages.iter().enumerate();
+    let edges = edges.flat_map(|(to, stage)| stage.inputs.values().map(move |input| (input.stage, to)));
+    let graph = graph(spec.stages.len(), edges);
+    let order = toposort(&graph, None).ok()?.into_iter().map(NodeIndex::index).collect();
+    Some(Plan { order, graph, spec })
+}
+
+/// Returns the groups of stages that read each other, or a stage that reads itself; positions ascend.
+pub(crate) fn circles(num_stages: usize, edges: impl Iterator<Item = (usize, usize)>) -> Vec<Vec<usize>> {
+    let graph = graph(num_stages, edges);
+    let groups = tarjan_scc(&graph).into_iter();
+    let circles =
+        groups.filter(|group| group.len() > 1 || group.iter().any(|&stage| graph.contains_edge(stage, stage)));
+    let positions = |group: Vec<NodeIndex>| group.into_iter().map(NodeIndex::index).collect::<BTreeSet<_>>();
+    circles.map(|group| positions(group).into_iter().collect()).collect()
+}
+
+fn graph(num_stages: usize, edges: impl Iterator<Item = (usize, usize)>) -> DiGraph<(), ()> {
     let mut graph = DiGraph::new();
-    for _ in &spec.stages {
+    for _ in 0..num_stages {
         graph.add_node(());
     }
-    for (position, stage) in spec.stages.iter().enumerate() {
-        for input in stage.inputs.values() {
-            graph.update_edge(NodeIndex::new(input.stage), NodeIndex::new(position), ());
-        }
+    for (from, to) in edges {
+        graph.update_edge(NodeIndex::new(from), NodeIndex::new(to), ());
     }
-    if let Ok(order) = toposort(&graph, None) {
-        return Some(Plan { order: order.into_iter().map(NodeIndex::index).collect(), graph, spec });
-    }
-    for circle in tarjan_scc(&graph) {
-        let mut circle: Vec<usize> = circle.into_iter().map(NodeIndex::index).collect();
-        circle.sort_unstable();
-        let (Some(&first), names) =
-            (circle.first(), circle.iter().map(|&stage| format!("`{}`", spec.stages[stage].name)))
-        else {
-            continue;
-        };
-        let inputs = || spec.stages[first].inputs.values().find(|input| circle.contains(&input.stage));
-        let Some(input) = inputs() else { continue };
-        let message = match circle.len() {
-            1 => format!("the stage `{}` reads its own output", spec.stages[first].name),
-            _ => format!("the stages {} read each other's outputs in a circle", names.collect::<Vec<_>>().join(", ")),
-        };
-        problems.push(Problem::new("cycle", &input.place, message).help("break the circle at one of its inputs"));
-    }
-    None
+    graph
 }

@@ -33,7 +33,7 @@ impl fmt::Display for StageName {
 #[derive(Debug, Clone)]
 pub struct Setting(pub String);
 
-/// A pipeline whose parts are right; [`plan::seal`] checks that they fit together.
+/// A pipeline without a mistake; [`plan::seal`] puts it in order.
 #[derive(Debug)]
 pub struct Spec {
     /// The pipeline's name.
@@ -83,8 +83,7 @@ pub struct Resources {
 pub fn load(path: &Path, settings: &[Setting]) -> Result<plan::Plan, Problems> {
     let (mut files, mut problems) = (Vec::new(), Vec::new());
     let spec = read(path, settings, &mut files, &mut problems);
-    let plan = spec.and_then(|spec| plan::seal(spec, &mut problems));
-    match plan {
+    match spec.and_then(plan::seal) {
         Some(plan) if problems.is_empty() => Ok(plan),
         _ => Err(Problems::sorted(problems, &files)),
     }
@@ -124,6 +123,7 @@ fn read(
     let entries = stages.map(Node::entries).unwrap_or_default();
     let drafts: Vec<Draft> = entries.iter().map(|entry| draft(entry, problems)).collect();
     let stages: Vec<_> = drafts.iter().map(|draft| finish(draft, &drafts, problems)).collect();
+    check_circles(&drafts, problems);
     // A stage with a problem is `None`; the others were still checked against it.
     let stages = stages.into_iter().collect::<Option<Vec<_>>>()?;
     Some(Spec { name, stages })
@@ -213,16 +213,12 @@ fn draft<'a>(entry: &'a Entry, problems: &mut Vec<Problem>) -> Draft<'a> {
 }
 
 fn finish(draft: &Draft, drafts: &[Draft], problems: &mut Vec<Problem>) -> Option<StageSpec> {
-    let node = &draft.entry.node;
-    let resources = resources(node.get("resources"), problems);
+    let resources = resources(draft.entry.node.get("resources"), problems);
     let contract = draft.contract?;
     let parsed = params(draft, contract, problems);
     let before = problems.len();
     let inputs = inputs(draft, contract, drafts, problems);
     check_required(draft, contract, problems);
-    if let Some(parsed) = &parsed {
-        check_sources(node, parsed, problems);
-    }
     let parsed = parsed?;
     (problems.len() == before).then(|| StageSpec {
         name: StageName(draft.entry.key.clone()),
@@ -238,31 +234,50 @@ fn finish(draft: &Draft, drafts: &[Draft], problems: &mut Vec<Problem>) -> Optio
 fn params(draft: &Draft, contract: &Contract, problems: &mut Vec<Problem>) -> Option<Parsed> {
     let empty = Node::new(Value::Map(Vec::new()), draft.entry.key_place.clone());
     let with = draft.entry.node.get("with").unwrap_or(&empty);
-    let value = with.to_json();
+    let mut value = with.to_json();
     let before = problems.len();
-    for finding in json_schema::check(&(contract.schema)(), &value) {
+    let findings = json_schema::check(&(contract.schema)(), &value);
+    for finding in &findings {
         let place = with.place_of(&finding.path, finding.at_key);
         let code = if finding.at_key { "unknown-key" } else { "wrong-value" };
         let problem = Problem::new(code, place, in_with(&finding.path, finding.at_key, &finding.message));
-        problems.push(if let Some(help) = finding.help { problem.help(help) } else { problem });
+        problems.push(if let Some(help) = &finding.help { problem.help(help) } else { problem });
     }
     if problems.len() > before {
-        return None;
+        // The parameters that are right are checked further, so that all mistakes are told at once.
+        value = without(value, findings.iter().map(|finding| finding.path.as_slice()));
     }
     match (contract.parse)(&value) {
-        Err(error) => {
+        Err(error) if problems.len() == before => {
             problems.push(Problem::new("wrong-value", &with.place, error.to_string()));
             None
         }
+        Err(_) => None,
         Ok(parsed) => {
             for error in &parsed.errors {
                 let message = in_with(&error.path, false, &error.message);
                 problems
                     .push(Problem::new("wrong-value", with.place_of(&error.path, false), message).help(&error.help));
             }
-            parsed.errors.is_empty().then_some(parsed)
+            check_sources(&draft.entry.node, &parsed, problems);
+            (problems.len() == before).then_some(parsed)
         }
     }
+}
+
+/// Removes the values at `paths`; where one can't be removed alone, as from a list, the nearest map's entry goes.
+fn without<'a>(mut value: serde_json::Value, paths: impl Iterator<Item = &'a [String]>) -> serde_json::Value {
+    fn remove(value: &mut serde_json::Value, path: &[String]) -> bool {
+        let (serde_json::Value::Object(map), Some((first, rest))) = (value, path.split_first()) else { return false };
+        if !map.get_mut(first).is_some_and(|child| remove(child, rest)) {
+            map.remove(first);
+        }
+        true
+    }
+    for path in paths {
+        remove(&mut value, path);
+    }
+    value
 }
 
 /// Prefixes a message with the parameter it is about.
@@ -325,6 +340,30 @@ fn inputs(
 
 fn describe_ref(node: &Node) -> String {
     if let Value::Text(text) = &node.value { text.clone() } else { node.describe() }
+}
+
+/// Finds stages that read each other, whatever else is wrong with them.
+fn check_circles(drafts: &[Draft], problems: &mut Vec<Problem>) {
+    let mut edges = Vec::new();
+    for (to, draft) in drafts.iter().enumerate() {
+        for input in draft.entry.node.get("inputs").map(Node::entries).unwrap_or_default() {
+            if let Value::Text(text) = &input.node.value {
+                let stage = text.split('.').next().unwrap_or(text);
+                let from = drafts.iter().position(|draft| draft.entry.key == stage);
+                edges.extend(from.map(|from| (from, to, &input.node.place)));
+            }
+        }
+    }
+    for circle in plan::circles(drafts.len(), edges.iter().map(|(from, to, _)| (*from, *to))) {
+        let inside = |(from, to, _): &&(usize, usize, &Place)| circle.contains(from) && circle.contains(to);
+        let Some((_, _, place)) = edges.iter().find(inside) else { continue };
+        let names: Vec<String> = circle.iter().map(|&stage| format!("`{}`", drafts[stage].entry.key)).collect();
+        let message = match names.as_slice() {
+            [name] => format!("the stage {name} reads its own output"),
+            names => format!("the stages {} read each other's outputs in a circle", names.join(", ")),
+        };
+        problems.push(Problem::new("cycle", place, message).help("break the circle at one of its inputs"));
+    }
 }
 
 /// Finds the output that `stage` or `stage.port` names.

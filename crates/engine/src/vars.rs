@@ -2,7 +2,7 @@
 //!
 //! A text that is only `${name}` takes the variable's type; `$${` is a literal `${`. Variables may use variables.
 
-use crate::diagnostics::Problem;
+use crate::diagnostics::{Problem, UNDEFINED};
 use crate::yaml::{Entry, Node, Value};
 use pipe_schemas::json_schema::nearest;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ pub(crate) fn interpolate(node: &mut Node, vars: &BTreeMap<String, Node>, proble
         Value::Text(text) if text.contains("${") => match expand(text, vars) {
             Ok(value) => node.value = value,
             Err((message, help)) => {
-                let problem = Problem::new("undefined-variable", &node.place, message);
+                let problem = Problem::new(UNDEFINED, &node.place, message);
                 problems.push(if let Some(help) = help { problem.help(help) } else { problem });
             }
         },
@@ -53,7 +53,7 @@ pub(crate) fn read(node: Option<&Node>, problems: &mut Vec<Problem>) -> BTreeMap
     }
     for (name, node) in open {
         let message = format!("the variable `{name}` uses itself or one that nobody defined");
-        problems.push(Problem::new("undefined-variable", &node.place, message));
+        problems.push(Problem::new(UNDEFINED, &node.place, message));
         done.insert(name, Node::new(Value::Null, node.place));
     }
     done
