@@ -34,7 +34,7 @@ pub fn pipeline_schema() -> Value {
             },
             "stages": {
                 "type": "object",
-                "additionalProperties": { "anyOf": [{ "$ref": "#/$defs/stage" }, { "type": "null" }] },
+                "additionalProperties": { "$ref": "#/$defs/stage" },
                 "description": "The stages by name; null removes one that comes from `extends`.",
             },
         },
@@ -46,7 +46,7 @@ fn stage_schema(kinds: &[Value]) -> Value {
     let word = |contract: &&Contract| json!({ "const": contract.kind, "description": contract.summary });
     let cpus = json!({ "type": "integer", "minimum": 1, "description": "Threads; all of the machine's if not given." });
     json!({
-        "type": "object",
+        "type": ["object", "null"],
         "additionalProperties": false,
         "properties": {
             "uses": { "oneOf": stages::ALL.iter().map(word).collect::<Vec<_>>(), "description": "The stage kind." },
