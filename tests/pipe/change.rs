@@ -1,0 +1,111 @@
+//! What runs again after a change: exactly what depends on it, and it says why.
+
+use crate::space::{Space, Told, repository};
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+fn ran(told: &Told) -> Vec<String> {
+    told.stages("ran")
+}
+
+#[test]
+fn a_changed_learning_rate_trains_again_and_nothing_before() {
+    let space = Space::new();
+    let first = space.run_tiny(&[]).ok();
+    assert_eq!(ran(&first), ["clips", "eval", "frames", "labels", "model", "onnx", "samples", "videos"]);
+    let again = space.run_tiny(&["stages.model.with.optim_wrapper.optimizer.lr=0.01"]).ok();
+    assert_eq!(ran(&again), ["eval", "model", "onnx"]);
+    let started = again.events.iter().find(|event| event["event"] == "stage_started" && event["stage"] == "model");
+    let reasons = started.unwrap()["reasons"].to_string();
+    assert!(reasons.contains("with.optim_wrapper.optimizer.lr: 0.05 → 0.01"), "{reasons}");
+    // A default written out is the same parameter.
+    let same = space.run_tiny(&["stages.model.with.optim_wrapper.optimizer.nesterov=false"]).ok();
+    assert_eq!(ran(&same), [""; 0]);
+}
+
+#[test]
+fn an_output_with_the_same_bytes_stops_the_ripple() {
+    let space = Space::new();
+    space.run_tiny(&[]).ok();
+    // Another severity is another key, but the labels are the same: nothing after them runs.
+    let again = space.run_tiny(&["stages.labels.with.unlabelled=off"]).ok();
+    assert_eq!(ran(&again), ["labels"]);
+}
+
+/// Copies the synthetic videos to a folder of the user's, and writes a pipeline that reads them there.
+fn own_videos(space: &Space) {
+    space.run_tiny(&[]).ok();
+    let out = space.path(".pipe/out/smoke/clips");
+    copy(&out, &space.path("data"));
+    let smoke = repository().join("pipelines/smoke.yaml");
+    let text = format!(
+        "pipeline: own\nextends: [{}]\nvars: {{ epochs: 1 }}\nstages:\n  clips: null\n  \
+         videos: !replace {{ uses: ingest, with: {{ root: data/videos }} }}\n  \
+         labels: {{ inputs: {{ lists: null }}, with: {{ root: data/lists }} }}\n  \
+         samples: {{ with: {{ train: {{ sampler: {{ clip_len: 4 }} }}, test: {{ sampler: {{ clip_len: 4 }} }} }} }}\n",
+        smoke.display()
+    );
+    space.write("own.yaml", &text);
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            // Not `fs::copy`: the files of a store are read-only, the user's are not.
+            fs::write(target, fs::read(entry.path()).unwrap()).unwrap();
+        }
+    }
+}
+
+fn touch_all(folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        if entry.path().is_dir() {
+            touch_all(&entry.path());
+        } else {
+            let later = SystemTime::now() + Duration::from_secs(5);
+            fs::File::options().write(true).open(entry.path()).unwrap().set_modified(later).unwrap();
+        }
+    }
+}
+
+#[test]
+fn touching_videos_changes_nothing_and_adding_one_runs_what_depends_on_it() {
+    let space = Space::new();
+    own_videos(&space);
+    space.run("own.yaml", &[]).ok();
+    touch_all(&space.path("data"));
+    let touched = space.run("own.yaml", &[]).ok();
+    assert_eq!(ran(&touched), [""; 0]);
+
+    // Not in any list: the labels are the same, so only what reads the videos themselves runs again.
+    let first = space.path("data/videos/MoveLeft/v_MoveLeft_g01_c01.avi");
+    fs::copy(&first, space.path("data/videos/MoveLeft/v_MoveLeft_g09_c09.avi")).unwrap();
+    let added = space.run("own.yaml", &[]).ok();
+    let ran = ran(&added);
+    for stage in ["videos", "labels", "frames"] {
+        assert!(ran.contains(&stage.to_owned()), "{ran:?}");
+    }
+    let started = added.events.iter().find(|event| event["event"] == "stage_started" && event["stage"] == "videos");
+    assert!(started.unwrap()["reasons"].to_string().contains("v_MoveLeft_g09_c09.avi: added"));
+    assert!(added.stage("labels")["warnings"].to_string().contains("v_MoveLeft_g09_c09"), "an unlabelled video is told");
+}
+
+#[test]
+fn a_file_that_is_no_video_is_counted_and_costs_nothing_else() {
+    let space = Space::new();
+    own_videos(&space);
+    space.write("data/videos/MoveLeft/v_MoveLeft_g01_c01.avi", "this is no video");
+    let strict = space.run("own.yaml", &[]);
+    assert_eq!(strict.code, Some(1));
+    let failure = strict.stage("labels")["failure"].to_string();
+    assert!(failure.contains("v_MoveLeft_g01_c01"), "{failure}");
+    let lenient = space.run("own.yaml", &["stages.labels.with.missing=warn"]).ok();
+    assert!(lenient.stage("videos")["warnings"].to_string().contains("v_MoveLeft_g01_c01"));
+    let metrics = space.json("own", "eval", "metrics.json");
+    assert_eq!((metrics["num_videos"].as_u64(), metrics["num_missing"].as_u64()), (Some(3), Some(1)), "{metrics}");
+}

@@ -1,0 +1,10 @@
+//! Black-box tests: they run the real `pipe` in a folder of their own and look at exit code, output and files only.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail where it likes")]
+
+mod change;
+mod crash;
+mod main_job;
+mod mistakes;
+mod space;
+mod ucf101;

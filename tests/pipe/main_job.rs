@@ -1,0 +1,73 @@
+//! The main job on made-up clips: it learns motion, a second run does nothing, and shuffled labels teach it nothing.
+
+use crate::space::{Space, repository, run_args};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn smoke_learns_motion_and_a_second_run_does_nothing() {
+    let space = Space::new();
+    let first = space.run("smoke", &[]).ok();
+    assert_eq!(first.run_finished()["ran"], 8);
+    let metrics = space.json("smoke", "eval", "metrics.json");
+    assert!(metrics["top1"].as_f64().unwrap() >= 0.9, "{metrics}");
+    assert!(metrics["top5"].as_f64().unwrap() >= metrics["top1"].as_f64().unwrap(), "{metrics}");
+    assert_eq!((metrics["num_videos"].as_u64(), metrics["num_missing"].as_u64()), (Some(80), Some(0)), "{metrics}");
+    let parity = space.json("smoke", "onnx", "parity.json");
+    assert_eq!(parity["top1_agreement"].as_f64(), Some(1.0), "{parity}");
+
+    let second = space.run("smoke", &[]).ok();
+    assert_eq!(second.run_finished()["hits"], 8);
+    assert_eq!(second.run_finished()["ran"], 0);
+    assert_eq!(second.digests(), first.digests());
+    assert!(!second.events.iter().any(|event| event["event"] == "stage_started"), "nothing may start");
+    let args = run_args("smoke", &[]);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let mut secs: Vec<f64> = (0..5).map(|_| space.cpu_secs(&args)).collect();
+    secs.sort_by(f64::total_cmp);
+    assert!(secs[2] <= 0.05, "the median of five runs with nothing to do took {} s of CPU: {secs:?}", secs[2]);
+}
+
+/// The same clips under the names of other classes: whatever it learns by heart can't hold on the test groups.
+#[test]
+fn with_shuffled_labels_it_stays_near_chance() {
+    let space = Space::new();
+    space.run("smoke", &["stages.clips.with.groups=10", "stages.clips.with.test_groups=4"]).ok();
+    shuffle(&space.path(".pipe/out/smoke/clips/videos"), &space.path("shuffled"));
+    let lists = space.path(".pipe/out/smoke/clips/lists").display().to_string();
+    let pipeline = repository().join("pipelines/smoke.yaml");
+    space.write(
+        "control.yaml",
+        &format!(
+            "pipeline: control\nextends: [{}]\nstages:\n  clips: null\n  videos: !replace {{ uses: ingest, with: {{ root: shuffled }} }}\n  \
+             labels: {{ inputs: {{ lists: null }}, with: {{ root: {lists} }} }}\n",
+            pipeline.display()
+        ),
+    );
+    space.run("control.yaml", &["vars.epochs=8"]).ok();
+    let metrics = space.json("control", "eval", "metrics.json");
+    // 64 test clips of 8 classes: chance is 0.125, and 0.30 is more than four standard deviations above it.
+    assert!(metrics["top1"].as_f64().unwrap() < 0.30, "{metrics}");
+    assert_eq!(metrics["num_videos"], 64);
+}
+
+/// Copies all clips to new places: each gets the name of another clip, by a fixed permutation over all classes.
+fn shuffle(from: &Path, to: &Path) {
+    let mut clips = BTreeMap::new();
+    for class in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        for clip in fs::read_dir(class.path()).unwrap().map(Result::unwrap) {
+            let name = clip.path().strip_prefix(from).unwrap().display().to_string();
+            // The digest of the name is as good as random, and the same every time.
+            clips.insert(blake3::hash(name.as_bytes()).to_hex().to_string(), name);
+        }
+    }
+    let shuffled: Vec<&String> = clips.values().collect();
+    let mut names = shuffled.clone();
+    names.sort();
+    for (content, name) in shuffled.into_iter().zip(names) {
+        let path = to.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::copy(from.join(content), path).unwrap();
+    }
+}

@@ -1,0 +1,44 @@
+//! Mistakes in a pipeline file: all told at once, with places; exit code 2; nothing run.
+
+use crate::space::Space;
+
+#[test]
+fn every_mistake_is_told_with_its_place() {
+    let space = Space::new();
+    space.write("bad.yaml", include_str!("bad.yaml"));
+    let output = space.output(&["run", "bad.yaml"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+    insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap());
+    assert_eq!(std::fs::read_dir(space.path(".pipe")).unwrap().count(), 0, "nothing may be run or written");
+}
+
+#[test]
+fn what_is_no_pipeline_is_told_too() {
+    let space = Space::new();
+    let check = |text: &str, expect: &str| {
+        space.write("p.yaml", text);
+        let output = space.output(&["run", "p.yaml"]);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(expect), "{text:?}: {stderr}");
+    };
+    check("", "expected a map");
+    check("[1, 2]", "expected a map");
+    check("pipeline: [", "p.yaml:");
+    check("pipeline: x", "needs a map of stages");
+    check("pipeline: x\nextends: [absent.yaml]\nstages: {}", "absent.yaml");
+    check("pipeline: x\nstages: { a: { uses: ingest } }", "has neither `root` nor the input `folder`");
+    assert_eq!(space.output(&["run", "absent.yaml"]).status.code(), Some(2));
+    assert_eq!(space.output(&["run", "p.yaml", "--set", "nonsense"]).status.code(), Some(2));
+    assert_eq!(space.output(&["fly"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_right_file_is_checked_without_running() {
+    let space = Space::new();
+    let smoke = crate::space::repository().join("pipelines/smoke.yaml");
+    let output = space.output(&["check", smoke.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("8 stages, no mistakes"));
+}

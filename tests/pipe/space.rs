@@ -1,0 +1,170 @@
+//! [`Space`]: a folder with a store, in which `pipe` runs.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+/// Settings that make the smoke pipeline tiny: two classes, a handful of clips, two epochs.
+const TINY: &[&str] = &[
+    "stages.clips.with.classes=[move_left, move_right]",
+    "stages.clips.with.groups=3",
+    "stages.clips.with.test_groups=1",
+    "stages.clips.with.clips_per_group=2",
+    "stages.clips.with.frames_per_clip=12",
+    "stages.samples.with.train.sampler.clip_len=4",
+    "stages.samples.with.test.sampler.clip_len=4",
+    "stages.model.with.train_dataloader.batch_size=4",
+    "vars.epochs=2",
+];
+
+/// A folder in which `pipe` runs, with its store in `.pipe`.
+pub(crate) struct Space {
+    folder: tempfile::TempDir,
+}
+
+/// What a run with `--output json` told.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) code: Option<i32>,
+    pub(crate) events: Vec<serde_json::Value>,
+    pub(crate) stderr: String,
+}
+
+/// Returns the folder of this repository.
+pub(crate) fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+impl Space {
+    pub(crate) fn new() -> Self {
+        let space = Self { folder: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(space.path(".pipe")).unwrap();
+        space
+    }
+
+    pub(crate) fn path(&self, below: &str) -> PathBuf {
+        self.folder.path().join(below)
+    }
+
+    pub(crate) fn write(&self, below: &str, text: &str) {
+        let path = self.path(below);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pipe"));
+        command.args(args).current_dir(self.folder.path()).env("NO_COLOR", "1").stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn output(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Runs a pipeline with `--output json`.
+    pub(crate) fn run(&self, pipeline: &str, settings: &[&str]) -> Told {
+        let output = self.command(&run_args(pipeline, settings).iter().map(String::as_str).collect::<Vec<_>>()).output();
+        told(&output.unwrap())
+    }
+
+    /// Runs the smoke pipeline, made tiny, with more settings.
+    pub(crate) fn run_tiny(&self, settings: &[&str]) -> Told {
+        self.run("smoke", &tiny(settings))
+    }
+
+    /// Starts the tiny smoke pipeline and kills it after a while, by its own process id.
+    pub(crate) fn kill_tiny_after(&self, delay: Duration) {
+        let args = run_args("smoke", &tiny(&[]));
+        let mut command = self.command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(delay);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Reads a JSON file of a stage's newest output.
+    pub(crate) fn json(&self, pipeline: &str, stage: &str, file: &str) -> serde_json::Value {
+        let path = self.path(".pipe/out").join(pipeline).join(stage).join(file);
+        serde_json::from_str(&std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"))).unwrap()
+    }
+
+    /// Returns the CPU seconds that a command takes, by bash's own accounting.
+    pub(crate) fn cpu_secs(&self, args: &[&str]) -> f64 {
+        let script = r#"TIMEFORMAT="%U %S"; time "$@" >/dev/null 2>&1"#;
+        let output = Command::new("bash")
+            .args(["-c", script, "bash", env!("CARGO_BIN_EXE_pipe")])
+            .args(args)
+            .current_dir(self.folder.path())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        text.split_whitespace().map(|secs| secs.parse::<f64>().unwrap()).sum()
+    }
+}
+
+pub(crate) fn tiny<'a>(settings: &[&'a str]) -> Vec<&'a str> {
+    TINY.iter().copied().chain(settings.iter().copied()).collect()
+}
+
+/// Returns the arguments that run `pipelines/NAME.yaml`, or a file with another name.
+pub(crate) fn run_args(pipeline: &str, settings: &[&str]) -> Vec<String> {
+    let file = match pipeline.strip_suffix(".yaml") {
+        Some(_) => PathBuf::from(pipeline),
+        None => repository().join("pipelines").join(format!("{pipeline}.yaml")),
+    };
+    let mut args = vec!["run".to_owned(), file.display().to_string(), "--output".into(), "json".into()];
+    args.extend(settings.iter().flat_map(|setting| ["--set".to_owned(), (*setting).to_owned()]));
+    args
+}
+
+fn told(output: &Output) -> Told {
+    let stdout = String::from_utf8(output.stdout.clone()).unwrap();
+    Told {
+        code: output.status.code(),
+        events: stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
+        stderr: String::from_utf8(output.stderr.clone()).unwrap(),
+    }
+}
+
+impl Told {
+    /// Insists that the run went well.
+    pub(crate) fn ok(self) -> Self {
+        assert_eq!(self.code, Some(0), "{:#?}\n{}", self.finished(), self.stderr);
+        self
+    }
+
+    fn finished(&self) -> Vec<&serde_json::Value> {
+        self.events.iter().filter(|event| event["event"] == "stage_finished").collect()
+    }
+
+    /// Returns the `stage_finished` event of a stage.
+    pub(crate) fn stage(&self, name: &str) -> &serde_json::Value {
+        let found = self.finished().into_iter().find(|event| event["stage"] == name);
+        found.unwrap_or_else(|| panic!("no stage `{name}` finished: {}", self.stderr))
+    }
+
+    /// Returns the stages with an outcome, sorted.
+    pub(crate) fn stages(&self, outcome: &str) -> Vec<String> {
+        let with = self.finished().into_iter().filter(|event| event["outcome"] == outcome);
+        let mut names: Vec<String> = with.map(|event| event["stage"].as_str().unwrap().to_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// Returns each stage's output digest.
+    pub(crate) fn digests(&self) -> BTreeMap<String, String> {
+        let digest = |event: &serde_json::Value| {
+            (event["stage"].as_str().unwrap().to_owned(), event["output"].as_str().unwrap_or_default().to_owned())
+        };
+        self.finished().into_iter().map(digest).collect()
+    }
+
+    /// Returns the last event, `run_finished`.
+    pub(crate) fn run_finished(&self) -> &serde_json::Value {
+        let last = self.events.last().unwrap();
+        assert_eq!(last["event"], "run_finished");
+        last
+    }
+}
