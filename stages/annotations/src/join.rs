@@ -1,13 +1,11 @@
 //! The lists joined with the `videos` table: [`join`]. The only home of polars here.
 
 use crate::ucf101::Entry;
-use pipe_schemas::tables::Split;
+use pipe_schemas::tables::{Split, Verdict, VideoRow};
 use polars::df;
 use polars::prelude::{
-    DataFrame, DataType, Expr, IntoLazy, JoinArgs, JoinType, LazyFrame, PlRefPath, PolarsResult, ScanArgsParquet,
-    SortMultipleOptions, UnionArgs, col, concat, len, lit,
+    DataFrame, DataType, Expr, IntoLazy, JoinArgs, JoinType, LazyFrame, PolarsResult, SortMultipleOptions, UnionArgs, col, concat, len, lit,
 };
-use std::path::Path;
 
 /// What joining the lists with the videos says.
 #[derive(Debug, PartialEq)]
@@ -57,12 +55,12 @@ pub(crate) struct Count {
     pub(crate) present: u64,
 }
 
-/// Joins `entries` with the `videos` table at `videos_path`, by path.
+/// Joins `entries` with the `videos` table, by path.
 ///
 /// A path that is not there is looked for again without regard to case; it counts as found if exactly one entry and one
 /// video are left under that name.
-pub(crate) fn join(entries: &[Entry], videos_path: &Path) -> PolarsResult<Joined> {
-    let videos = videos(videos_path)?.collect()?;
+pub(crate) fn join(entries: &[Entry], videos: &[VideoRow]) -> PolarsResult<Joined> {
+    let videos = known(videos)?;
     let listed = listed(entries)?;
     let found = found(&listed.clone().lazy(), &videos.clone().lazy())?.collect()?;
     let matched = listed
@@ -93,15 +91,15 @@ fn listed(entries: &[Entry]) -> PolarsResult<DataFrame> {
 }
 
 /// Columns `path`, `found_path`, `video_id`, `digest`, `ok`.
-fn videos(path: &Path) -> PolarsResult<LazyFrame> {
-    let args = ScanArgsParquet { glob: false, ..ScanArgsParquet::default() };
-    Ok(LazyFrame::scan_parquet(PlRefPath::try_from_path(path)?, args)?.select([
-        col("path"),
-        col("path").alias("found_path"),
-        col("video_id"),
-        col("digest"),
-        col("verdict").eq(lit("ok")).alias("ok"),
-    ]))
+fn known(videos: &[VideoRow]) -> PolarsResult<DataFrame> {
+    let paths: Vec<&str> = videos.iter().map(|video| video.path.as_str()).collect();
+    df!(
+        "path" => &paths,
+        "found_path" => &paths,
+        "video_id" => videos.iter().map(|video| video.video_id.as_str()).collect::<Vec<_>>(),
+        "digest" => videos.iter().map(|video| video.digest.as_str()).collect::<Vec<_>>(),
+        "ok" => videos.iter().map(|video| video.verdict == Verdict::Ok).collect::<Vec<_>>(),
+    )
 }
 
 /// Columns `row`, `found_path`, `video_id`, `digest`, `ok`, `other_case`, for entries that are in the table.
@@ -190,9 +188,7 @@ fn counts(matched: &DataFrame) -> PolarsResult<Vec<Count>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pipe_schemas::tables::{Verdict, VideoRow};
-    use pipe_tables::write_rows;
-
+    
     fn entry(path: &str, split: Split, class_index: u32, group: &str) -> Entry {
         Entry { path: path.into(), split, class_index, group: group.into(), file: "l".into(), line: 1 }
     }
@@ -216,10 +212,7 @@ mod tests {
     }
 
     fn run(entries: &[Entry], videos: &[VideoRow]) -> Joined {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("videos [1].parquet"); // no glob
-        write_rows(&path, videos).expect("written");
-        join(entries, &path).expect("joined")
+        join(entries, videos).expect("joined")
     }
 
     #[test]

@@ -6,9 +6,9 @@ use crate::report::report;
 use crate::ucf101::{ListFile, Lists, parse};
 use fs_err as fs;
 use pipe_schemas::stages::annotations::{AnnotationFormat, AnnotationsParams, CONTRACT, Severity};
-use pipe_schemas::tables::{AnnotationRow, ClassRow};
+use pipe_schemas::tables::{AnnotationRow, ClassRow, VideoRow};
 use pipe_stage::{Context, Sources, Stage, StageError, Summary};
-use pipe_tables::write_rows;
+use pipe_tables::{read_rows, write_rows};
 use std::path::Path;
 
 /// A label list of a million videos has less.
@@ -30,7 +30,8 @@ impl Stage for Annotations {
         };
         let lists = lists.map_err(AnnotationsError::into_stage_error)?;
         context.check_cancelled()?;
-        let joined = join(&lists.entries, context.input("videos")?).map_err(AnnotationsError::from)?;
+        let videos: Vec<VideoRow> = read_rows(context.input("videos")?)?;
+        let joined = join(&lists.entries, &videos).map_err(AnnotationsError::from)?;
         let report = report(&params, &lists, &joined);
         let findings = report.messages(Severity::Error);
         if !findings.is_empty() {
