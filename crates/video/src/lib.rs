@@ -1,1 +1,29 @@
-//! To be written.
+//! Video files in and out: the only home of FFmpeg and of JPEG encoding.
+//!
+//! - [`probe`] says what a file is, or why it is no video. It decodes the first frame.
+//! - [`Decoder`] gives the frames of a file in presentation order, each with its time.
+//! - [`FrameScaler`] makes full-range YUV 4:2:0 of a frame at another size; [`JpegEncoder`] makes a JPEG file of that.
+//! - [`Encoder`] writes an AVI file.
+//! - [`ffmpeg_version`] and [`libjpeg_turbo_version`] belong to the keys of what is made with them.
+//!
+//! Files are hostile: only containers of video are opened, never playlists or network addresses; sizes are bounded; one
+//! decoded frame is in memory at a time. Each decoder runs on one thread, and results do not depend on the processor.
+
+mod color;
+mod decode;
+mod encode;
+mod error;
+mod input;
+mod jpeg;
+mod probe;
+mod scale;
+mod versions;
+
+pub use decode::{DecodedFrame, Decoder};
+pub use encode::{Encoder, EncoderParams};
+pub use error::VideoError;
+pub use input::{MAX_PIXELS, MAX_SIDE_PX};
+pub use jpeg::JpegEncoder;
+pub use probe::{VideoInfo, probe};
+pub use scale::{FrameScaler, YuvImage};
+pub use versions::{ffmpeg_version, libjpeg_turbo_version};

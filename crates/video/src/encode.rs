@@ -1,0 +1,127 @@
+//! [`Encoder`]: frames become an AVI file.
+
+use crate::VideoError;
+use crate::color::{self, Coding};
+use crate::input::{check_size, setup};
+use crate::scale::SCALING;
+use ffmpeg_next::codec::{self, threading};
+use ffmpeg_next::error::EAGAIN;
+use ffmpeg_next::format::{Pixel, context::Output};
+use ffmpeg_next::software::scaling;
+use ffmpeg_next::{Dictionary, Error, Packet, Rational, encoder, frame};
+use std::path::Path;
+
+/// Factor between a quantiser and FFmpeg's quality.
+const LAMBDA: i32 = ffmpeg_next::ffi::FF_QP2LAMBDA;
+
+/// What an [`Encoder`] writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EncoderParams {
+    /// Even.
+    pub width_px: u32,
+    /// Even.
+    pub height_px: u32,
+    /// Frames a second.
+    pub fps: u32,
+    /// MPEG-4's, 1 (large and good) to 31.
+    pub quantizer: u32,
+}
+
+/// Writes an AVI file of MPEG-4 part 2, as in UCF101. Equal frames give equal bytes.
+pub struct Encoder {
+    params: EncoderParams,
+    output: Output,
+    encoder: encoder::Video,
+    context: scaling::Context,
+    rgb: frame::Video,
+    frames: i64,
+}
+
+impl Encoder {
+    /// Creates the file.
+    pub fn create(path: &Path, params: EncoderParams) -> Result<Self, VideoError> {
+        setup();
+        check_size(params.width_px, params.height_px)?;
+        let text = path.to_str().filter(|text| !text.contains('\0')).ok_or(VideoError::Path)?;
+        let encode = |source| VideoError::Encode { source };
+        let mut output = ffmpeg_next::format::output_as(&format!("file:{text}"), "avi").map_err(encode)?;
+        let encoder = open_encoder(&params).map_err(encode)?;
+        let mut stream = output.add_stream_with(&encoder).map_err(encode)?;
+        stream.set_time_base(Rational::new(1, params.fps as i32));
+        // Without this flag, the library's version would stand in the file.
+        let options = Dictionary::from_iter([("fflags", "+bitexact")]);
+        output.write_header_with(options).map_err(encode)?;
+        let (width_px, height_px) = (params.width_px, params.height_px);
+        let mut context =
+            scaling::Context::get(Pixel::RGB24, width_px, height_px, Pixel::YUV420P, width_px, height_px, SCALING)
+                .map_err(encode)?;
+        let limited = Coding { full_range: false, ..Coding::JPEG };
+        color::set(&mut context, limited, limited);
+        let rgb = frame::Video::new(Pixel::RGB24, width_px, height_px);
+        Ok(Self { params, output, encoder, context, rgb, frames: 0 })
+    }
+
+    /// Writes a frame.
+    ///
+    /// # Shapes
+    /// - `rgb`: `[H, W, 3]`
+    pub fn write_rgb(&mut self, rgb: &[u8]) -> Result<(), VideoError> {
+        let line = 3 * self.params.width_px as usize;
+        let expected = line * self.params.height_px as usize;
+        if rgb.len() != expected {
+            return Err(VideoError::FrameSize { expected, found: rgb.len() });
+        }
+        let stride = self.rgb.stride(0);
+        for (target, source) in self.rgb.data_mut(0).chunks_mut(stride).zip(rgb.chunks_exact(line)) {
+            target[..line].copy_from_slice(source);
+        }
+        let encode = |source| VideoError::Encode { source };
+        // The encoder keeps a reference to a frame, so each one is new.
+        let mut picture = frame::Video::empty();
+        self.context.run(&self.rgb, &mut picture).map_err(encode)?;
+        picture.set_pts(Some(self.frames));
+        self.frames += 1;
+        self.encoder.send_frame(&picture).map_err(encode)?;
+        self.write_packets()
+    }
+
+    /// Writes what the encoder holds and the file's index.
+    pub fn finish(mut self) -> Result<(), VideoError> {
+        self.encoder.send_eof().map_err(|source| VideoError::Encode { source })?;
+        self.write_packets()?;
+        self.output.write_trailer().map_err(|source| VideoError::Encode { source })
+    }
+
+    fn write_packets(&mut self) -> Result<(), VideoError> {
+        let encode = |source| VideoError::Encode { source };
+        let stream_base = self.output.stream(0).map_or(Rational::new(1, 1), |stream| stream.time_base());
+        loop {
+            let mut packet = Packet::empty();
+            match self.encoder.receive_packet(&mut packet) {
+                Ok(()) => {
+                    packet.set_stream(0);
+                    packet.rescale_ts(Rational::new(1, self.params.fps as i32), stream_base);
+                    packet.write_interleaved(&mut self.output).map_err(encode)?;
+                }
+                Err(Error::Eof | Error::Other { errno: EAGAIN }) => return Ok(()),
+                Err(source) => return Err(encode(source)),
+            }
+        }
+    }
+}
+
+fn open_encoder(params: &EncoderParams) -> Result<encoder::Video, Error> {
+    let codec = encoder::find(codec::Id::MPEG4).ok_or(Error::EncoderNotFound)?;
+    let mut context = codec::Context::new_with_codec(codec);
+    context.set_threading(threading::Config::count(1));
+    context.set_flags(codec::Flags::BITEXACT | codec::Flags::QSCALE);
+    let mut encoder = context.encoder().video()?;
+    encoder.set_width(params.width_px);
+    encoder.set_height(params.height_px);
+    encoder.set_format(Pixel::YUV420P);
+    encoder.set_time_base(Rational::new(1, params.fps as i32));
+    encoder.set_frame_rate(Some(Rational::new(params.fps as i32, 1)));
+    encoder.set_max_b_frames(0);
+    encoder.set_global_quality(params.quantizer as i32 * LAMBDA);
+    encoder.open_as(codec)
+}

@@ -1,0 +1,229 @@
+//! Files made here, real clips and hostile files: what `probe` and `Decoder` say of them.
+
+use pipe_video::{
+    DecodedFrame, Decoder, Encoder, EncoderParams, FrameScaler, JpegEncoder, VideoError, VideoInfo, probe,
+};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// No file here takes a second; a file that hangs is to be named.
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn shared(folder: &str) -> Option<PathBuf> {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")).join(folder);
+    if path.is_dir() {
+        return Some(path);
+    }
+    skipped(&format!("{} is not there", path.display()));
+    None
+}
+
+#[expect(clippy::print_stderr, reason = "a test that did not run must be seen")]
+fn skipped(reason: &str) {
+    eprintln!("skipped: {reason}");
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs_err::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() { files.extend(files_below(&path)) } else { files.push(path) }
+    }
+    files.sort();
+    files
+}
+
+/// Encodes a grey that grows by 4 a frame, up to 58 frames.
+fn encode(path: &Path, frames: usize) {
+    let params = EncoderParams { width_px: 64, height_px: 48, fps: 25, quantizer: 2 };
+    let mut encoder = Encoder::create(path, params).expect("created");
+    for frame in 0..frames {
+        encoder.write_rgb(&[20 + 4 * frame as u8; 64 * 48 * 3]).expect("written");
+    }
+    encoder.finish().expect("finished");
+}
+
+/// Decodes a whole file; also scales and codes each frame. Returns the times, and how it ended.
+fn decode(path: &Path) -> (Vec<i64>, Result<(), VideoError>) {
+    let mut times = Vec::new();
+    let result = (|| {
+        let decoder = Decoder::open(path)?;
+        let rotation = decoder.info().rotation;
+        let mut scaler = FrameScaler::new(57, 43, rotation)?;
+        let mut coder = JpegEncoder::new(90)?;
+        for (index, frame) in decoder.enumerate() {
+            let frame = frame?;
+            assert_eq!(frame.frame_index(), index as u64);
+            times.push(frame.pts_nanos());
+            let image = scaler.scale(&frame)?;
+            assert_eq!((image.width_px, image.height_px), (57, 43));
+            coder.encode(image)?;
+        }
+        Ok(())
+    })();
+    assert!(times.is_sorted_by(|a, b| a < b), "{}", path.display());
+    (times, result)
+}
+
+#[test]
+fn what_is_encoded_is_decoded() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("concat:ü b.avi");
+    encode(&path, 30);
+    let info = probe(&path).expect("a video");
+    let expect = VideoInfo {
+        codec: "mpeg4".into(),
+        width_px: 64,
+        height_px: 48,
+        fps_num: 25,
+        fps_den: 1,
+        frames_declared: 30,
+        rotation: 0,
+    };
+    assert_eq!(info, expect);
+    let (times, result) = decode(&path);
+    result.expect("decoded");
+    assert_eq!(times, (0..30).map(|index| index * 40_000_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn grey_levels_survive() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.avi");
+    encode(&path, 58);
+    let mut scaler = FrameScaler::new(32, 24, 0).expect("a scaler");
+    for (index, frame) in Decoder::open(&path).expect("opened").enumerate() {
+        let image = scaler.scale(&frame.expect("decoded")).expect("scaled");
+        let expect = 20 + 4 * index as u8;
+        for (plane, expect) in [expect, 128, 128].into_iter().enumerate() {
+            let far = image.planes[plane].iter().filter(|value| value.abs_diff(expect) > 3).count();
+            assert_eq!(far, 0, "frame {index}, plane {plane}: {} for {expect}", image.planes[plane][0]);
+        }
+    }
+}
+
+#[test]
+fn equal_frames_are_equal_bytes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (one, two) = (folder.path().join("one.avi"), folder.path().join("two.avi"));
+    encode(&one, 10);
+    encode(&two, 10);
+    let bytes = fs_err::read(one).expect("read");
+    assert_eq!(bytes, fs_err::read(two).expect("read"));
+    assert!(!bytes.windows(4).any(|window| window == b"Lavf"), "the library's version stands in the file");
+}
+
+#[test]
+fn a_truncated_file_is_no_shorter_video() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.avi");
+    encode(&path, 58);
+    let bytes = fs_err::read(&path).expect("read");
+    for percent in [60, 75, 90] {
+        fs_err::write(&path, &bytes[..bytes.len() * percent / 100]).expect("written");
+        decode(&path).1.expect_err("truncated");
+    }
+}
+
+#[test]
+fn what_is_no_video_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.avi");
+    fs_err::write(&path, b"no video at all, just text\n").expect("written");
+    assert!(matches!(probe(&path), Err(VideoError::Open { .. })));
+    assert!(matches!(probe(folder.path()), Err(VideoError::Path)));
+    assert!(matches!(probe(&folder.path().join("none")), Err(VideoError::Io(_))));
+    // A playlist names another file; it must not be followed.
+    let other = folder.path().join("b.avi");
+    encode(&other, 3);
+    fs_err::write(&path, "ffconcat version 1.0\nfile b.avi\n").expect("written");
+    assert!(matches!(probe(&path), Err(VideoError::Open { .. })));
+    fs_err::write(&path, "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nb.avi\n#EXT-X-ENDLIST\n").expect("written");
+    assert!(matches!(probe(&path), Err(VideoError::Open { .. })));
+}
+
+/// Runs `work` on a thread of its own and gives it [`LIMIT`].
+fn within_limit<T: Send + 'static>(path: &Path, work: impl FnOnce(&Path) -> T + Send + 'static) -> T {
+    let (send, receive) = mpsc::channel();
+    let owned = path.to_owned();
+    std::thread::spawn(move || send.send(work(&owned)));
+    receive.recv_timeout(LIMIT).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn hostile_files_neither_hang_nor_crash() {
+    let Some(folder) = shared("hostile") else { return };
+    let mut verdicts = Vec::new();
+    for path in files_below(&folder) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let probed = within_limit(&path, probe);
+        let (times, decoded) = within_limit(&path, decode);
+        verdicts.push(format!("{name}: probe {probed:?}; {} frames, {decoded:?}", times.len()));
+        let sound = decoded.is_ok();
+        assert!(!sound || probed.is_ok(), "{name} decodes, but probing says {probed:?}");
+    }
+    let verdict = |name: &str| {
+        verdicts.iter().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name} is not there"))
+    };
+    let check = |name: &str, expect: &str| assert!(verdict(name).contains(expect), "{}", verdict(name));
+    check("derived_zero_bytes.mp4", "probe Err(Open");
+    check("derived_text_named.mp4", "probe Err(Open");
+    check("derived_jpeg_named.avi", "probe Err(Open");
+    check("lfs_pointer_h264.mp4", "probe Err(Open");
+    check("exo_sample_latm.ts", "probe Err(NoVideoStream");
+    check("exo_sample_with_opus_audio.mkv", "probe Err(NoVideoStream");
+    check("mp4parse_invalid_userdata.mp4", "probe Err(Undecodable");
+    check("derived_truncated_half.avi", "86 frames, Err(CutShort { frame_index: 86 })");
+    check("derived_zeroed_middle.avi", "181");
+    check("derived name with spaces", "20 frames, Ok");
+    check("derived_one_frame.avi", "1 frames, Ok");
+    check("exo_bear-vp9-odd-dimensions.webm", "30 frames, Ok");
+    check("torchcodec_var_fps_video.mp4", "300 frames, Ok");
+    check("decord_video_90.mov", "rotation: 90");
+    check("decord_video_180.mov", "rotation: 180");
+    check("mp4parse_video_rotation_90.mp4", "rotation: 90");
+    if std::env::var_os("PIPE_SHOW_VERDICTS").is_some() {
+        skipped(&format!("nothing; the verdicts are\n{}", verdicts.join("\n")));
+    }
+}
+
+#[test]
+fn real_clips_have_the_frames_that_they_declare() {
+    let Some(folder) = shared("clips/ucf101") else { return };
+    let files: Vec<_> =
+        files_below(&folder).into_iter().filter(|path| path.extension().is_some_and(|e| e == "avi")).collect();
+    assert!(!files.is_empty());
+    for path in &files {
+        let info = probe(path).expect("a video");
+        assert_eq!((info.codec.as_str(), info.width_px, info.height_px), ("mpeg4", 320, 240));
+        let (times, result) = decode(path);
+        result.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        // One clip holds a frame that is coded as `as before`, which the decoder does not repeat.
+        let missing = info.frames_declared - times.len() as u64;
+        assert!(missing <= 1, "{} lacks {missing} frames", path.display());
+    }
+}
+
+/// Returns the mean of each plane of a file's first frame.
+fn mean_colour(path: &Path) -> [f64; 3] {
+    let first: DecodedFrame = Decoder::open(path).expect("opened").next().expect("a frame").expect("decoded");
+    let mut scaler = FrameScaler::new(first.width_px(), first.height_px(), 0).expect("a scaler");
+    let image = scaler.scale(&first).expect("scaled");
+    image.planes.each_ref().map(|plane| plane.iter().map(|&value| f64::from(value)).sum::<f64>() / plane.len() as f64)
+}
+
+#[test]
+fn colours_are_those_of_ffmpeg() {
+    let Some(folder) = shared("hostile") else { return };
+    // Expected by FFmpeg's program: `-vf scale=in_range=…:out_range=full:in_color_matrix=…:out_color_matrix=bt601`.
+    let check = |name: &str, expect: [f64; 3]| {
+        let found = mean_colour(&folder.join(name));
+        let close = found.iter().zip(expect).all(|(found, expect)| (found - expect).abs() < 0.6);
+        assert!(close, "{name}: {found:?}, not {expect:?}");
+    };
+    check("torchcodec_bt709_full_range.mp4", [124.90, 126.88, 126.68]);
+    check("torchcodec_h264_10bits.mp4", [117.91, 132.12, 126.30]);
+    check("exo_sample_av1.mp4", [148.65, 127.61, 130.81]);
+    check("imageio_newtonscradle.gif", [194.46, 127.99, 128.00]);
+}

@@ -1,0 +1,53 @@
+//! [`FramesError`].
+
+use pipe_video::VideoError;
+
+/// What can go wrong while frames are made.
+#[derive(Debug, thiserror::Error)]
+pub enum FramesError {
+    /// A parameter is out of range.
+    #[error("`{name}` is {value}, which is not above 0")]
+    NotPositive {
+        /// The parameter.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+    },
+    /// The table holds no usable video.
+    #[error("none of {num_videos} videos is readable")]
+    NoVideos {
+        /// Rows of the table.
+        num_videos: usize,
+    },
+    /// A file is not what `ingest` saw.
+    #[error("`{path}` has changed since `ingest` saw it")]
+    Changed {
+        /// As in the table.
+        path: String,
+    },
+    /// A file can't be read.
+    #[error("`{path}` can't be read")]
+    Read {
+        /// As in the table.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A video can't be decoded.
+    #[error("the video `{video_id}` can't be used")]
+    Video {
+        /// As in the table.
+        video_id: String,
+        /// Why.
+        source: VideoError,
+    },
+    /// Not one video could be decoded.
+    #[error("none of {num_videos} videos could be decoded")]
+    NoneDecoded {
+        /// Videos tried.
+        num_videos: usize,
+    },
+    /// The threads can't be started.
+    #[error("can't start threads")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+}

@@ -1,0 +1,96 @@
+//! Which frames of a video are kept.
+
+use crate::FramesError;
+use pipe_schemas::stages::frames::FrameSampling;
+
+/// How far a time may be rounded: containers keep times as coarse as a millisecond.
+const ROUNDING_NANOS: f64 = 500_000.0;
+
+/// Decides for each frame, in order, whether it is kept.
+///
+/// With `fps`, the k-th picture is wanted at k / fps seconds after the first frame; it is the latest frame presented by
+/// then, give or take half a millisecond. A frame is kept once, however many pictures want it, so a video never gets more
+/// frames than it has. The last frame counts as shown for as long as the one before it.
+#[derive(Debug)]
+pub(crate) struct Sampler {
+    sampling: FrameSampling,
+    first_pts_nanos: Option<i64>,
+}
+
+impl Sampler {
+    pub(crate) fn new(sampling: FrameSampling) -> Result<Self, FramesError> {
+        let (name, value) = match sampling {
+            FrameSampling::All => return Ok(Self { sampling, first_pts_nanos: None }),
+            FrameSampling::Fps(fps) => ("sample.fps", fps),
+            FrameSampling::Stride(stride) => ("sample.stride", f64::from(stride)),
+        };
+        if value > 0.0 {
+            Ok(Self { sampling, first_pts_nanos: None })
+        } else {
+            Err(FramesError::NotPositive { name, value })
+        }
+    }
+
+    /// Returns whether the frame at `frame_index` is kept, which is shown from `pts_nanos` to `end_nanos`.
+    pub(crate) fn keeps(&mut self, frame_index: u64, pts_nanos: i64, end_nanos: i64) -> bool {
+        let first = *self.first_pts_nanos.get_or_insert(pts_nanos);
+        match self.sampling {
+            FrameSampling::All => true,
+            FrameSampling::Stride(stride) => frame_index.is_multiple_of(u64::from(stride)),
+            FrameSampling::Fps(fps) => {
+                let start = (pts_nanos.saturating_sub(first) as f64 - ROUNDING_NANOS).max(0.0);
+                let end = end_nanos.saturating_sub(first) as f64 - ROUNDING_NANOS;
+                let period_nanos = 1e9 / fps;
+                let next_wanted = (start / period_nanos).ceil() * period_nanos;
+                next_wanted < end || frame_index == 0
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the kept frames of `count` frames at `rate` a second, whose times are rounded to `rounding` nanoseconds.
+    fn kept(sampling: FrameSampling, rate: f64, count: u64, rounding: i64) -> Vec<u64> {
+        let mut sampler = Sampler::new(sampling).expect("a sampler");
+        let pts = |index: u64| {
+            let exact = (index as f64 * 1e9 / rate) as i64 + 7_000_000_000;
+            (exact + rounding / 2) / rounding * rounding
+        };
+        (0..count).filter(|&index| sampler.keeps(index, pts(index), pts(index + 1))).collect()
+    }
+
+    #[test]
+    fn strides_and_all() {
+        assert_eq!(kept(FrameSampling::All, 25.0, 4, 1), [0, 1, 2, 3]);
+        assert_eq!(kept(FrameSampling::Stride(3), 25.0, 8, 1), [0, 3, 6]);
+        assert_eq!(kept(FrameSampling::Stride(30), 25.0, 8, 1), [0]);
+    }
+
+    #[test]
+    fn rates_follow_time() {
+        for rounding in [1, 1_000_000] {
+            let check = |fps: f64, rate: f64, count: u64, expect: &[u64]| {
+                assert_eq!(kept(FrameSampling::Fps(fps), rate, count, rounding), expect, "{fps} of {rate}");
+            };
+            check(10.0, 30.0, 12, &[0, 3, 6, 9]);
+            check(10.0, 25.0, 13, &[0, 2, 5, 7, 10, 12]); // at 0, 100, 200, 300, 400, 500 ms: 80, 200, 280, 400, 480
+            check(30.0, 30.0, 5, &[0, 1, 2, 3, 4]);
+            check(60.0, 30.0, 5, &[0, 1, 2, 3, 4]);
+            check(0.1, 30.0, 5, &[0]);
+        }
+        let whole = kept(FrameSampling::Fps(10.0), 30_000.0 / 1001.0, 300, 1);
+        assert_eq!(whole.len(), 101); // 10.01 seconds: at 0.0 to 10.0
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for sampling in
+            [FrameSampling::Stride(0), FrameSampling::Fps(0.0), FrameSampling::Fps(-1.0), FrameSampling::Fps(f64::NAN)]
+        {
+            Sampler::new(sampling).expect_err("refused");
+        }
+    }
+}

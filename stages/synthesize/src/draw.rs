@@ -1,0 +1,122 @@
+//! Painting: a frame from a look and a pose, with soft edges so that motion below a pixel shows.
+
+use crate::scene::{Look, Pose};
+use std::f64::consts::TAU;
+
+/// A shape is a union of boxes `[left, top, right, bottom]` within -1 to 1. None looks the same after any turn.
+pub(crate) const SHAPES: [&[[f64; 4]]; 5] = [
+    // An L.
+    &[[-0.7, -1.0, -0.2, 1.0], [-0.7, 0.5, 0.8, 1.0]],
+    // An F.
+    &[[-0.7, -1.0, -0.25, 1.0], [-0.7, -1.0, 0.8, -0.55], [-0.7, -0.2, 0.4, 0.25]],
+    // A flag on a pole.
+    &[[-0.7, -1.0, -0.45, 1.0], [-0.7, -1.0, 0.8, 0.1]],
+    // A hook.
+    &[[0.2, -1.0, 0.7, 1.0], [-0.7, 0.55, 0.7, 1.0], [-0.7, 0.1, -0.3, 1.0]],
+    // Steps.
+    &[[-0.9, 0.4, 0.9, 1.0], [-0.3, -0.3, 0.9, 1.0], [0.3, -1.0, 0.9, 1.0]],
+];
+
+/// The background of a group, painted once.
+pub(crate) struct Canvas {
+    width: usize,
+    height: usize,
+    /// `[H, W, 3]`, 0 to 1.
+    background: Vec<[f64; 3]>,
+}
+
+impl Canvas {
+    pub(crate) fn new(look: &Look, width_px: u32, height_px: u32) -> Self {
+        let (width, height) = (width_px as usize, height_px as usize);
+        let at = |index: usize| {
+            let (x, y) = ((index % width) as f64 + 0.5, (index / width) as f64 + 0.5);
+            look.background_at(x / width as f64, y / height as f64)
+        };
+        Self { width, height, background: (0..width * height).map(at).collect() }
+    }
+
+    /// Returns the frame.
+    ///
+    /// # Shapes
+    /// - returns: `[H, W, 3]`
+    pub(crate) fn paint(&self, look: &Look, pose: &Pose) -> Vec<u8> {
+        let (sin, cos) = (TAU * pose.angle).sin_cos();
+        let (width, height) = (self.width as f64, self.height as f64);
+        let center = [pose.center[0] * width, pose.center[1] * height];
+        let boxes = SHAPES[look.shape];
+        let mut rgb = Vec::with_capacity(self.background.len() * 3);
+        for (index, background) in self.background.iter().enumerate() {
+            let x = around((index % self.width) as f64 + 0.5 - center[0], width);
+            let y = around((index / self.width) as f64 + 0.5 - center[1], height);
+            // Turned back into the shape's own frame; y points down, so this turn is clockwise on the screen.
+            let (u, v) = (x * cos + y * sin, y * cos - x * sin);
+            let distance =
+                boxes.iter().map(|bounds| distance_px(bounds, pose.radius_px, u, v)).fold(f64::MAX, f64::min);
+            let cover = (0.5 - distance).clamp(0.0, 1.0);
+            for (channel, behind) in look.color.iter().zip(background) {
+                let value = behind + (channel - behind) * cover;
+                rgb.push((value.clamp(0.0, 1.0) * 255.0).round() as u8);
+            }
+        }
+        rgb
+    }
+}
+
+/// Returns the shortest way on a circle of that length, from minus a half to a half of it.
+fn around(difference: f64, length: f64) -> f64 {
+    (difference + length / 2.0).rem_euclid(length) - length / 2.0
+}
+
+/// Returns the distance from a point to a box, negative inside.
+fn distance_px(bounds: &[f64; 4], radius_px: f64, x: f64, y: f64) -> f64 {
+    let [left, top, right, bottom] = bounds.map(|bound| bound * radius_px);
+    let outside_x = (left - x).max(x - right);
+    let outside_y = (top - y).max(y - bottom);
+    outside_x.max(0.0).hypot(outside_y.max(0.0)) + outside_x.max(outside_y).min(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_to_a_box() {
+        let check = |x, y, expect: f64| {
+            let found = distance_px(&[-1.0, -1.0, 1.0, 0.5], 10.0, x, y);
+            assert!((found - expect).abs() < 1e-9, "{found}");
+        };
+        check(0.0, 0.0, -5.0);
+        check(13.0, 0.0, 3.0);
+        check(13.0, 9.0, 5.0);
+    }
+
+    #[test]
+    fn a_shape_beyond_the_edge_comes_in_again() {
+        let look = Look {
+            waves: Look::new(0, 1).waves.map(|wave| crate::scene::Wave { strength: [0.0; 3], ..wave }),
+            ..Look::new(0, 1)
+        };
+        let canvas = Canvas::new(&look, 64, 48);
+        let area = |x: f64, y: f64| {
+            let frame = canvas.paint(&look, &Pose { center: [x, y], angle: 0.0, radius_px: 10.0 });
+            let shape = (look.color[0] * 255.0).round() as u8;
+            frame.chunks(3).filter(|pixel| pixel[0] == shape).count()
+        };
+        assert_eq!(area(0.5, 0.5), area(0.0, 0.0));
+        assert!(area(0.5, 0.5) > 50);
+    }
+
+    #[test]
+    fn no_shape_is_like_itself_turned() {
+        for shape in 0..SHAPES.len() {
+            let look = Look { shape, ..Look::new(0, 1) };
+            let canvas = Canvas::new(&look, 64, 64);
+            let frame = |angle| canvas.paint(&look, &Pose { center: [0.5, 0.5], angle, radius_px: 15.0 });
+            for turns in 1..12 {
+                let (a, b) = (frame(0.0), frame(f64::from(turns) / 12.0));
+                let different = a.iter().zip(&b).filter(|(a, b)| a.abs_diff(**b) > 40).count();
+                assert!(different > 150, "shape {shape} after {turns}/12 of a turn: {different}");
+            }
+        }
+    }
+}
