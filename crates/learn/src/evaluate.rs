@@ -1,0 +1,152 @@
+//! Asks a network about views, and averages the views of a video.
+
+use crate::{LearnError, Network, Normalisation};
+use pipe_clips::{Batch, ClipError, ClipSize};
+use pipe_schemas::stages::train::AverageClips;
+use pipe_schemas::tables::{PredictionRow, SampleRow};
+use std::collections::BTreeMap;
+
+/// Returns the logits of each clip, `K` of them, in the order of the batches. `after_batch` is told how many clips are
+/// done, and may stop it with an error of its own.
+pub fn evaluate_views<E: From<LearnError>>(
+    network: &Network,
+    normalisation: &Normalisation,
+    size: ClipSize,
+    batches: impl Iterator<Item = Result<Batch, ClipError>>,
+    mut after_batch: impl FnMut(usize) -> Result<(), E>,
+) -> Result<Vec<Vec<f32>>, E> {
+    let _no_grad = tch::no_grad_guard();
+    let mut all = Vec::new();
+    for batch in batches {
+        let batch = batch.map_err(LearnError::from)?;
+        let logits = network.forward(&normalisation.clips(&batch, size)?, None)?;
+        let mut values = vec![0f32; logits.numel()];
+        logits.contiguous().copy_data(&mut values, logits.numel());
+        all.extend(values.chunks_exact(network.num_classes()).map(<[f32]>::to_vec));
+        after_batch(all.len())?;
+    }
+    Ok(all)
+}
+
+/// Averages the views of each video; `logits` are those of `rows`, one for one. The result is sorted by video.
+///
+/// # Errors
+/// [`LearnError::Logits`] if the network answered with numbers that are not finite.
+pub fn average_views(
+    rows: &[SampleRow],
+    logits: &[Vec<f32>],
+    average: AverageClips,
+) -> Result<Vec<PredictionRow>, LearnError> {
+    let mut videos: BTreeMap<&str, (u32, Vec<&[f32]>)> = BTreeMap::new();
+    for (row, logits) in rows.iter().zip(logits) {
+        if !logits.iter().all(|value| value.is_finite()) {
+            return Err(LearnError::Logits { video_id: row.video_id.clone() });
+        }
+        videos.entry(&row.video_id).or_insert((row.class_index, Vec::new())).1.push(logits);
+    }
+    let prediction = |(video_id, (class_index, views)): (&str, (u32, Vec<&[f32]>))| {
+        let wide: Vec<Vec<f64>> =
+            views.iter().map(|view| view.iter().map(|value| f64::from(*value)).collect()).collect();
+        let logits = mean(&wide);
+        let probabilities = match average {
+            AverageClips::Prob => mean(&wide.iter().map(|view| softmax(view)).collect::<Vec<_>>()),
+            AverageClips::Score => softmax(&logits),
+        };
+        let narrow = |values: &[f64]| values.iter().map(|value| *value as f32).collect::<Vec<f32>>();
+        let probabilities = narrow(&probabilities);
+        PredictionRow {
+            video_id: video_id.to_owned(),
+            class_index,
+            predicted_index: highest(&probabilities),
+            num_views: views.len() as u32,
+            logits: narrow(&logits),
+            probabilities,
+        }
+    };
+    Ok(videos.into_iter().map(prediction).collect())
+}
+
+fn mean(views: &[Vec<f64>]) -> Vec<f64> {
+    let len = views.first().map_or(0, Vec::len);
+    (0..len).map(|class| views.iter().map(|view| view[class]).sum::<f64>() / views.len() as f64).collect()
+}
+
+fn softmax(logits: &[f64]) -> Vec<f64> {
+    let highest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let powers: Vec<f64> = logits.iter().map(|logit| (logit - highest).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.into_iter().map(|power| power / sum).collect()
+}
+
+/// Returns the position of the highest value; of equal ones the first.
+fn highest(values: &[f32]) -> u32 {
+    let better = |best: usize, at: usize| if values[at] > values[best] { at } else { best };
+    (0..values.len()).reduce(better).unwrap_or(0) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(video_id: &str, view: u32) -> SampleRow {
+        SampleRow {
+            epoch: 0,
+            position: 0,
+            video_id: video_id.into(),
+            class_index: 1,
+            view,
+            frame_indices: vec![0],
+            crop_x: 0.0,
+            crop_y: 0.0,
+            crop_width: 1.0,
+            crop_height: 1.0,
+            flip: false,
+        }
+    }
+
+    fn check(views: &[[f32; 2]], average: AverageClips, probabilities: [f32; 2], predicted_index: u32) {
+        let rows: Vec<_> = (0..views.len()).map(|view| row("a", view as u32)).collect();
+        let logits: Vec<_> = views.iter().map(|view| view.to_vec()).collect();
+        let prediction = average_views(&rows, &logits, average).expect("averaged").remove(0);
+        for (found, expect) in prediction.probabilities.iter().zip(probabilities) {
+            assert!((found - expect).abs() < 1e-6, "{:?}, not {probabilities:?}", prediction.probabilities);
+        }
+        assert_eq!((prediction.predicted_index, prediction.num_views), (predicted_index, views.len() as u32));
+    }
+
+    #[test]
+    fn views_are_averaged_as_probabilities_or_as_logits() {
+        // softmax(ln 9, 0) = .9, .1; softmax(0, ln 3) = .25, .75; mean logits: ln 9 / 2 = ln 3 against ln 3 / 2.
+        let views = [[9f32.ln(), 0.0], [0.0, 3f32.ln()]];
+        check(&views, AverageClips::Prob, [0.575, 0.425], 0);
+        let (a, b) = (3.0, 3f32.sqrt());
+        check(&views, AverageClips::Score, [a / (a + b), b / (a + b)], 0);
+        // Where the two disagree: one view is sure of 0, two lean to 1.
+        let views = [[4.0, 0.0], [0.0, 1.5], [0.0, 1.5]];
+        check(
+            &views,
+            AverageClips::Score,
+            [1.0 / (1.0 + (-1.0f32 / 3.0).exp()), 1.0 / (1.0 + (1.0f32 / 3.0).exp())],
+            0,
+        );
+        let sure = |x: f32| 1.0 / (1.0 + (-x).exp());
+        let second = (2.0 * sure(1.5) + sure(-4.0)) / 3.0;
+        check(&views, AverageClips::Prob, [1.0 - second, second], 1);
+    }
+
+    #[test]
+    fn of_equal_classes_the_first_wins() {
+        check(&[[1.0, 1.0]], AverageClips::Prob, [0.5, 0.5], 0);
+    }
+
+    #[test]
+    fn videos_are_sorted_and_bad_numbers_refused() {
+        let rows = [row("b", 0), row("a", 0), row("b", 1)];
+        let logits = vec![vec![0.0, 1.0]; 3];
+        let predictions = average_views(&rows, &logits, AverageClips::Prob).expect("averaged");
+        let found: Vec<_> = predictions.iter().map(|row| (row.video_id.as_str(), row.num_views)).collect();
+        assert_eq!(found, [("a", 1), ("b", 2)]);
+        let error = average_views(&rows, &[vec![f32::NAN, 0.0]], AverageClips::Prob).expect_err("not finite");
+        assert_eq!(error.to_string(), "the logits of `b` are not finite");
+    }
+}

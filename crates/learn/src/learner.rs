@@ -1,0 +1,194 @@
+//! [`Learner`]: moves the tensors of a network, epoch by epoch.
+
+use crate::error::{At, LearnError};
+use crate::network::Dropout;
+use crate::optimizer::clip_gradients;
+use crate::{Network, Normalisation, Optimizer, lr_factor};
+use pipe_clips::{Batch, ClipError, ClipSize};
+use pipe_schemas::stages::train::{Scheduler, TrainParams};
+use pipe_weights::{Checkpoint, write_safetensors};
+use std::path::Path;
+use tch::{Kind, Reduction, Tensor};
+
+/// Moves the tensors of a network, epoch by epoch.
+#[derive(Debug)]
+pub struct Learner {
+    network: Network,
+    /// The same tensors as the network's, without its running statistics.
+    trained: Vec<Tensor>,
+    optimizer: Optimizer,
+    schedulers: Vec<Scheduler>,
+    max_norm: Option<f64>,
+    normalisation: Normalisation,
+    seed: u64,
+}
+
+/// How an epoch goes, after each of its steps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Step {
+    /// From 0.
+    pub step: usize,
+    /// Clips of the epoch so far.
+    pub num_clips: usize,
+    /// Mean cross-entropy of these clips, each as it was when its step came.
+    pub loss: f64,
+    /// Share of these clips right.
+    pub top1: f64,
+}
+
+/// How an epoch went.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EpochResult {
+    /// Learning rate.
+    pub lr: f64,
+    /// Mean cross-entropy over the clips, each as it was when its step came.
+    pub loss: f64,
+    /// Share of clips right, likewise.
+    pub top1: f64,
+    /// Mean 2-norm of the gradient before clipping.
+    pub grad_norm: f64,
+}
+
+/// Sums over an epoch.
+#[derive(Default)]
+struct Sums {
+    steps: usize,
+    clips: usize,
+    loss: f64,
+    right: i64,
+    grad_norm: f64,
+}
+
+impl Learner {
+    /// Makes a learner for `network` that has not made a step.
+    pub fn new(network: Network, params: &TrainParams) -> Self {
+        let trained = network.trained().map(|(_, tensor)| tensor.shallow_clone()).collect();
+        Self {
+            network,
+            trained,
+            optimizer: Optimizer::new(&params.optim_wrapper.optimizer),
+            schedulers: params.param_scheduler.clone(),
+            max_norm: params.optim_wrapper.clip_grad.as_ref().map(|clip| clip.max_norm),
+            normalisation: Normalisation::new(&params.model.data_preprocessor),
+            seed: params.seed,
+        }
+    }
+
+    /// Returns the network as it is now.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Returns the learning rate of `epoch`, from 0.
+    pub fn lr(&self, epoch: u32) -> f64 {
+        self.optimizer.base_lr() * lr_factor(&self.schedulers, epoch)
+    }
+
+    /// Makes a step with each batch. `after_step` may stop it with an error of its own.
+    ///
+    /// # Errors
+    /// [`LearnError::Diverged`] as soon as a loss or gradient is not finite.
+    pub fn train_epoch<E: From<LearnError>>(
+        &mut self,
+        epoch: u32,
+        size: ClipSize,
+        batches: impl Iterator<Item = Result<Batch, ClipError>>,
+        mut after_step: impl FnMut(Step) -> Result<(), E>,
+    ) -> Result<EpochResult, E> {
+        let lr = self.lr(epoch);
+        let mut sums = Sums::default();
+        for batch in batches {
+            let batch = batch.map_err(LearnError::from)?;
+            self.step(epoch, lr, size, &batch, &mut sums)?;
+            after_step(sums.step())?;
+        }
+        let Step { loss, top1, .. } = sums.step();
+        Ok(EpochResult { lr, loss, top1, grad_norm: sums.grad_norm / sums.steps.max(1) as f64 })
+    }
+
+    fn step(&mut self, epoch: u32, lr: f64, size: ClipSize, batch: &Batch, sums: &mut Sums) -> Result<(), LearnError> {
+        let step = sums.steps;
+        let num_classes = self.network.num_classes();
+        let in_range = |label: &&i64| !(0..num_classes as i64).contains(*label);
+        if let Some(&class_index) = batch.class_indices.iter().find(in_range) {
+            return Err(LearnError::Label { class_index, num_classes });
+        }
+        let clips = self.normalisation.clips(batch, size)?;
+        let logits = self.network.forward(&clips, Some(Dropout { seed: self.seed, epoch, step }))?;
+        let targets = Tensor::from_slice(&batch.class_indices);
+        let loss = cross_entropy(&logits, &targets)?;
+        let loss_value = loss.double_value(&[]);
+        if !loss_value.is_finite() {
+            return Err(LearnError::Diverged { what: "loss", epoch, step });
+        }
+        let mut gradients = Tensor::f_run_backward(&[loss], &self.trained, false, false).at("the gradient")?;
+        let grad_norm = clip_gradients(&mut gradients, self.max_norm);
+        if !grad_norm.is_finite() {
+            return Err(LearnError::Diverged { what: "gradient", epoch, step });
+        }
+        self.optimizer.step(lr, &mut self.trained, gradients);
+        sums.steps += 1;
+        sums.clips += batch.num_clips;
+        sums.loss += loss_value * batch.num_clips as f64;
+        sums.right += logits.argmax(1, false).eq_tensor(&targets).sum(Kind::Int64).int64_value(&[]);
+        sums.grad_norm += grad_norm;
+        Ok(())
+    }
+
+    /// Writes all that training goes on from: the network's tensors and what the optimiser keeps.
+    pub fn save(&self, path: &Path) -> Result<(), LearnError> {
+        let named = |(name, tensor): (String, _)| (format!("network.{name}"), tensor);
+        let mut tensors: std::collections::BTreeMap<_, _> = self.network.tensors().into_iter().map(named).collect();
+        let state = self.optimizer.tensors(self.network.trained().map(|(name, _)| name));
+        tensors.extend(state.into_iter().map(|(name, tensor)| (format!("optimizer.{name}"), tensor)));
+        Ok(write_safetensors(path, &tensors)?)
+    }
+
+    /// Goes on from what [`Self::save`] wrote: the epochs that follow give what they would have given without the break.
+    pub fn restore(&mut self, path: &Path) -> Result<(), LearnError> {
+        let (mut network, mut state) = (Checkpoint::default(), Checkpoint::default());
+        for (name, tensor) in Checkpoint::open(path)?.tensors {
+            if let Some(name) = name.strip_prefix("network.") {
+                network.tensors.insert(name.to_owned(), tensor);
+            } else if let Some(name) = name.strip_prefix("optimizer.") {
+                state.tensors.insert(name.to_owned(), tensor);
+            }
+        }
+        let report = self.network.load(&network)?;
+        let mut missing = report.reinitialised;
+        missing.extend(self.optimizer.restore(self.network.trained(), &state.tensors));
+        if missing.is_empty() { Ok(()) } else { Err(LearnError::Incomplete { path: path.into(), missing }) }
+    }
+}
+
+impl Sums {
+    /// Returns how it stands after the last step.
+    fn step(&self) -> Step {
+        let clips = self.clips.max(1) as f64;
+        Step {
+            step: self.steps.saturating_sub(1),
+            num_clips: self.clips,
+            loss: self.loss / clips,
+            top1: self.right as f64 / clips,
+        }
+    }
+}
+
+/// Returns the mean over the clips of `-ln softmax(logits)[target]`.
+fn cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Tensor, LearnError> {
+    /// A target that PyTorch leaves out; no label is negative.
+    const IGNORE_INDEX: i64 = -100;
+    logits.f_cross_entropy_loss(targets, None::<Tensor>, Reduction::Mean, IGNORE_INDEX, 0.0).at("the loss")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cross_entropy_of_field_notes() {
+        let logits = Tensor::from_slice(&[2.0f32, 1.0, 0.0, 0.0, 0.0, 3.0]).view([2, 3]);
+        let loss = cross_entropy(&logits, &Tensor::from_slice(&[0i64, 2])).expect("a loss");
+        assert!((loss.double_value(&[]) - 0.25126).abs() < 1e-5);
+    }
+}

@@ -1,0 +1,99 @@
+//! [`TrainedModel`]: a model folder, written by `train` and read by all that follows.
+//!
+//! ```text
+//! model/model.json               what it is: network, classes, preprocessing (`ModelCard`)
+//! model/checkpoint.safetensors   its tensors, running statistics included
+//! model/weights.json             what became of the published weights it started from ([`WeightsReport`])
+//! ```
+
+use crate::{LearnError, Network, Normalisation};
+use pipe_clips::ClipSize;
+use pipe_graph::{ClipShape, Graph};
+use pipe_schemas::stages::train::ModelParams;
+use pipe_schemas::tables::{ModelCard, Preprocessing};
+use pipe_weights::{Checkpoint, LoadReport, write_safetensors};
+use std::path::Path;
+
+const CARD: &str = "model.json";
+const CHECKPOINT: &str = "checkpoint.safetensors";
+const REPORT: &str = "weights.json";
+
+/// A trained network for test clips.
+#[derive(Debug)]
+pub struct TrainedModel {
+    /// What it is.
+    pub card: ModelCard,
+    /// For clips of `card.preprocessing.test_frames` frames.
+    pub network: Network,
+}
+
+/// Where the first weights came from.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(untagged)]
+pub enum WeightsReport {
+    /// From a checkpoint.
+    Loaded(LoadReport),
+    /// From random draws.
+    Initialised {
+        /// Tensors of the network.
+        initialised: usize,
+    },
+}
+
+impl TrainedModel {
+    /// Builds the graph of `model` for clips of so many frames.
+    pub fn graph(
+        model: &ModelParams,
+        frames: u32,
+        preprocessing: &Preprocessing,
+        num_classes: usize,
+    ) -> Result<Graph, LearnError> {
+        let (height, width) = (preprocessing.height_px as usize, preprocessing.width_px as usize);
+        let clip = ClipShape { channels: 3, frames: frames as usize, height, width };
+        Ok(pipe_models::build(model, clip, num_classes)?)
+    }
+
+    /// Writes the folder.
+    pub fn write(dir: &Path, card: &ModelCard, network: &Network, report: &WeightsReport) -> Result<(), LearnError> {
+        fs_err::create_dir_all(dir)?;
+        write_json(&dir.join(CARD), card)?;
+        write_json(&dir.join(REPORT), report)?;
+        Ok(write_safetensors(&dir.join(CHECKPOINT), &network.tensors())?)
+    }
+
+    /// Reads the folder.
+    ///
+    /// # Errors
+    /// [`LearnError::OtherGraph`] if the network's definition changed since it was trained.
+    pub fn open(dir: &Path) -> Result<Self, LearnError> {
+        let path = dir.join(CARD);
+        let card: ModelCard =
+            serde_json::from_slice(&fs_err::read(&path)?).map_err(|source| LearnError::Card { path, source })?;
+        let graph = |frames| Self::graph(&card.model, frames, &card.preprocessing, card.classes.len());
+        let expected = graph(card.preprocessing.train_frames)?.digest().to_hex().to_string();
+        if expected != card.graph_digest {
+            return Err(LearnError::OtherGraph { path: dir.into(), expected, found: card.graph_digest });
+        }
+        let mut network = Network::new(graph(card.preprocessing.test_frames)?, 0);
+        let path = dir.join(CHECKPOINT);
+        let missing = network.load(&Checkpoint::open(&path)?)?.reinitialised;
+        if missing.is_empty() { Ok(Self { card, network }) } else { Err(LearnError::Incomplete { path, missing }) }
+    }
+
+    /// Returns what a test clip looks like.
+    pub fn clip_size(&self) -> ClipSize {
+        let Preprocessing { test_frames, height_px, width_px, .. } = self.card.preprocessing;
+        ClipSize { frames: test_frames as usize, height: height_px as usize, width: width_px as usize }
+    }
+
+    /// Returns how its pixels are normalised.
+    pub fn normalisation(&self) -> Normalisation {
+        Normalisation::new(&self.card.model.data_preprocessor)
+    }
+}
+
+fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), LearnError> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(|source| LearnError::Card { path: path.into(), source })?;
+    text.push(b'\n');
+    Ok(fs_err::write(path, text)?)
+}

@@ -1,0 +1,158 @@
+//! Trains small networks on ten tiny clips.
+
+use pipe_clips::{Batch, ClipError, ClipSize, Draws};
+use pipe_graph::{BatchNormParams, Builder, ClipShape, ConvParams, Graph, GraphError, Init};
+use pipe_learn::{EpochResult, LearnError, Learner, Network, pin_threads};
+use pipe_schemas::stages::train::{ClipGrad, OptimWrapper, Optimizer, Scheduler, TrainParams};
+use std::collections::BTreeMap;
+
+const SIZE: ClipSize = ClipSize { frames: 4, height: 16, width: 16 };
+const NUM_CLIPS: usize = 10;
+const BATCH_SIZE: usize = 4;
+
+/// Two convolutions on single frames with a temporal shift between them.
+fn graph() -> Result<Graph, GraphError> {
+    let clip = ClipShape { channels: 3, frames: SIZE.frames, height: SIZE.height, width: SIZE.width };
+    let conv = ConvParams { out_channels: 8, kernel: [3; 2], stride: [2; 2], padding: [1; 2], ..ConvParams::default() };
+    let mut g = Builder::new("tiny", clip)?;
+    let x = g.frames_to_batch("frames", g.input())?;
+    let x = g.conv("conv1", x, conv)?;
+    let x = g.batch_norm("bn1", x, BatchNormParams::default())?;
+    let x = g.relu("relu1", x)?;
+    let x = g.temporal_shift("shift", x, 4)?;
+    let x = g.conv("conv2", x, ConvParams { out_channels: 16, ..conv })?;
+    let x = g.batch_norm("bn2", x, BatchNormParams::default())?;
+    let x = g.relu("relu2", x)?;
+    let x = g.global_avg_pool("avgpool", x)?;
+    let x = g.segment_mean("consensus", x)?;
+    let x = g.dropout("dropout", x, 0.2)?;
+    let x = g.linear("fc", x, 2, Init::Normal { std: 0.01 })?;
+    g.finish(x, x)
+}
+
+/// A bright square that moves right in class 0 and left in class 1, on noise.
+fn clip(index: usize) -> (Vec<u8>, i64) {
+    let mut draws = Draws::new(3, &["clip", &index.to_string()]);
+    let class_index = index % 2;
+    let mut pixels = Vec::new();
+    for frame in 0..SIZE.frames {
+        let left = if class_index == 0 { frame * 3 } else { 11 - frame * 3 };
+        for row in 0..SIZE.height {
+            for column in 0..SIZE.width {
+                let square = (left..left + 4).contains(&column) && (6..10).contains(&row);
+                let noise = draws.below(60) as u8;
+                pixels.extend([if square { 255 - noise } else { noise }; 3]);
+            }
+        }
+    }
+    (pixels, class_index as i64)
+}
+
+fn batches() -> impl Iterator<Item = Result<Batch, ClipError>> {
+    (0..NUM_CLIPS).step_by(BATCH_SIZE).map(|start| {
+        let rows = start..(start + BATCH_SIZE).min(NUM_CLIPS);
+        let (pixels, class_indices): (Vec<_>, Vec<_>) = rows.clone().map(clip).unzip();
+        Ok(Batch { pixels: pixels.concat(), class_indices, num_clips: rows.len(), rows })
+    })
+}
+
+fn params(optimizer: Optimizer) -> TrainParams {
+    TrainParams {
+        optim_wrapper: OptimWrapper { optimizer, clip_grad: Some(ClipGrad { max_norm: 40.0 }) },
+        param_scheduler: vec![Scheduler::LinearLR { begin: 0, end: 3, start_factor: 0.1 }],
+        ..TrainParams::default()
+    }
+}
+
+fn sgd() -> Optimizer {
+    Optimizer::SGD { lr: 0.05, momentum: 0.9, weight_decay: 1e-4, nesterov: false }
+}
+
+fn adamw() -> Optimizer {
+    Optimizer::AdamW { lr: 0.01, betas: [0.9, 0.999], weight_decay: 0.01 }
+}
+
+fn learner(params: &TrainParams) -> Learner {
+    pin_threads();
+    Learner::new(Network::new(graph().expect("a graph"), params.seed), params)
+}
+
+fn train(learner: &mut Learner, epochs: std::ops::Range<u32>) -> Vec<EpochResult> {
+    let epoch = |epoch| learner.train_epoch::<LearnError>(epoch, SIZE, batches(), |_| Ok(())).expect("an epoch");
+    epochs.map(epoch).collect()
+}
+
+fn tensors(learner: &Learner) -> BTreeMap<String, pipe_weights::Tensor> {
+    learner.network().tensors()
+}
+
+#[test]
+fn loss_falls_on_ten_clips() {
+    for optimizer in [sgd(), adamw()] {
+        let results = train(&mut learner(&params(optimizer.clone())), 0..40);
+        let (first, last) = (results[0].loss, results[39].loss);
+        assert!(last < first / 2.0, "from {first} to {last} with {optimizer:?}");
+    }
+}
+
+#[test]
+fn equal_seeds_give_equal_bits() {
+    let trained = |seed| {
+        let mut learner = learner(&TrainParams { seed, ..params(sgd()) });
+        let results = train(&mut learner, 0..3);
+        (results, tensors(&learner))
+    };
+    assert_eq!(trained(1), trained(1));
+    assert_ne!(trained(1), trained(2));
+}
+
+#[test]
+fn going_on_equals_never_having_stopped() {
+    for optimizer in [sgd(), adamw()] {
+        let params = params(optimizer);
+        let mut whole = learner(&params);
+        let expect = train(&mut whole, 0..4);
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("state.safetensors");
+        let mut first = learner(&params);
+        train(&mut first, 0..2);
+        first.save(&path).expect("saved");
+        let mut second = learner(&TrainParams { seed: params.seed, ..params.clone() });
+        second.restore(&path).expect("restored");
+        assert_eq!(train(&mut second, 2..4), expect[2..]);
+        assert_eq!(tensors(&second), tensors(&whole));
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_training() {
+    let mut learner = learner(&TrainParams {
+        param_scheduler: vec![],
+        ..params(Optimizer::SGD { lr: 1e30, momentum: 0.0, weight_decay: 0.0, nesterov: false })
+    });
+    let error = learner.train_epoch::<LearnError>(4, SIZE, batches(), |_| Ok(())).expect_err("diverges").to_string();
+    assert!(error.contains("is not finite in epoch 5, step "), "{error}");
+}
+
+#[test]
+fn labels_and_shapes_are_checked() {
+    let mut learner = learner(&params(sgd()));
+    let bad_label = batches().map(|batch| batch.map(|batch| Batch { class_indices: vec![0, 1, 2, 0], ..batch }));
+    let error = learner.train_epoch::<LearnError>(0, SIZE, bad_label, |_| Ok(())).expect_err("a bad label");
+    assert_eq!(error.to_string(), "label 2 is no class of a network of 2");
+    let flat = ClipSize { frames: 2, height: 32, width: 16 };
+    let error = learner.train_epoch::<LearnError>(0, flat, batches(), |_| Ok(())).expect_err("a bad shape");
+    assert_eq!(error.to_string(), "the network takes clips of shape [3, 4, 16, 16], not [3, 2, 32, 16]");
+}
+
+#[test]
+fn a_caller_can_stop_an_epoch() {
+    let mut steps = 0;
+    let stop = |_| {
+        steps += 1;
+        if steps == 2 { Err(LearnError::NotFinite { name: "stopped".into() }) } else { Ok(()) }
+    };
+    learner(&params(sgd())).train_epoch(0, SIZE, batches(), stop).expect_err("stopped");
+    assert_eq!(steps, 2);
+}
