@@ -1,2 +1,64 @@
-//! To be written.
-fn main() {}
+//! `pipe-torch-worker`: runs the stages that need libtorch or ONNX Runtime.
+
+use pipe_infer::Runtime;
+use pipe_schemas::Tool;
+use pipe_stage::{WorkerInfo, serve};
+use pipe_stage_export::Export;
+use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// Of the libtorch linked, as its `build-version` says; libtorch does not tell it at run time.
+const LIBTORCH_VERSION: &str = match option_env!("LIBTORCH_VERSION") {
+    Some(version) => version,
+    None => "unknown",
+};
+
+fn main() -> ExitCode {
+    let info_only = std::env::args().len() > 1;
+    if !info_only {
+        wait_without_spinning();
+    }
+    serve(|| {
+        let onnx_runtime = onnx_runtime();
+        // Only `export` needs it, and says what is wrong if it is missing.
+        let onnx_version =
+            Runtime::load(&onnx_runtime).map_or("missing".to_owned(), |runtime| runtime.version().to_owned());
+        let export: &'static Export = Box::leak(Box::new(Export { onnx_runtime }));
+        WorkerInfo {
+            stages: vec![&pipe_stage_train::Train, &pipe_stage_evaluate::Evaluate, export],
+            tools: BTreeMap::from([
+                (Tool::Libtorch.name().to_owned(), LIBTORCH_VERSION.to_owned()),
+                (Tool::LibjpegTurbo.name().to_owned(), pipe_clips::jpeg_version().to_owned()),
+                (Tool::OnnxRuntime.name().to_owned(), onnx_version),
+            ]),
+        }
+    })
+}
+
+/// Starts this program anew with OpenMP's threads told to sleep while they wait for each other, unless its caller chose.
+///
+/// They spin by default, which is several times slower as soon as anything else runs on the machine. OpenMP reads the
+/// variable when libtorch is loaded, that is before `main`.
+fn wait_without_spinning() {
+    const POLICY: &str = "OMP_WAIT_POLICY";
+    if std::env::var_os(POLICY).is_some() {
+        return;
+    }
+    if let Ok(program) = std::env::current_exe() {
+        // This returns only if it fails, and then the work can be done all the same.
+        let _ = Command::new(program).env(POLICY, "passive").exec();
+    }
+}
+
+/// Returns where ONNX Runtime should be: `ORT_DYLIB_PATH`, else where `cargo xtask setup` puts it.
+fn onnx_runtime() -> PathBuf {
+    if let Some(path) = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()) {
+        return path.into();
+    }
+    let absolute = |path: &PathBuf| path.is_absolute();
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(absolute);
+    let home = || std::env::var_os("HOME").map_or(PathBuf::from("/"), PathBuf::from).join(".cache");
+    cache.unwrap_or_else(home).join(Path::new("pipe/onnxruntime-1.31.1/libonnxruntime.so.1.31.1"))
+}

@@ -1,0 +1,73 @@
+//! [`Evaluate`]: the stage itself.
+
+use crate::EvaluateError;
+use pipe_clips::Loader;
+use pipe_learn::{TrainedModel, average_views, evaluate_views, metrics, pin_threads};
+use pipe_schemas::stages::evaluate::EvaluateParams;
+use pipe_schemas::tables::{ClassRow, ModelCard, Preprocessing, SampleRow};
+use pipe_stage::{Context, Stage, StageError, Summary};
+use pipe_tables::{read_rows, write_rows};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The stage `evaluate`.
+pub struct Evaluate;
+
+impl Stage for Evaluate {
+    fn kind(&self) -> &'static str {
+        pipe_schemas::stages::evaluate::CONTRACT.kind
+    }
+
+    fn run(&self, context: &Context) -> Result<Summary, StageError> {
+        pin_threads();
+        let params: EvaluateParams = context.params()?;
+        let model = TrainedModel::open(context.input("model")?)?;
+        let (rows, num_missing) = read_samples(context.input("samples")?, &model.card)?;
+        let loader = Loader::open(context.input("frames")?)?;
+        let (size, total) = (model.clip_size(), rows.len() as u64);
+        let batches = loader.clips(Arc::clone(&rows), size, params.batch_size as usize, context.threads())?;
+        let after_batch = |done: usize| {
+            context.progress(done as u64, total, "views", String::new);
+            context.check_cancelled()
+        };
+        let logits = evaluate_views(&model.network, &model.normalisation(), size, batches, after_batch)?;
+        let predictions = average_views(&rows, &logits, model.card.model.cls_head.average_clips)?;
+        let metrics = metrics(&predictions, num_missing);
+
+        let mut text = serde_json::to_vec_pretty(&metrics)?;
+        text.push(b'\n');
+        fs_err::write(context.output("metrics.json")?, text)?;
+        write_rows(&context.output("predictions.parquet")?, &predictions)?;
+        let (top1, top5, num_videos) = (metrics.top1, metrics.top5, metrics.num_videos);
+        Ok(Summary::line(format!("top1 {top1:.2}, top5 {top5:.2} on {num_videos} videos ({num_missing} missing)")))
+    }
+}
+
+/// Returns the test rows, and how many videos of the test list have none.
+fn read_samples(folder: &Path, card: &ModelCard) -> Result<(Arc<[SampleRow]>, u64), StageError> {
+    let path = folder.join("preprocessing.json");
+    let preprocessing: Preprocessing = serde_json::from_slice(&fs_err::read(&path)?)
+        .map_err(|source| EvaluateError::Preprocessing { path, source })?;
+    let (expected, found) = (clips(&card.preprocessing), clips(&preprocessing));
+    if expected != found {
+        return Err(EvaluateError::OtherClips { expected, found }.into());
+    }
+    let classes: Vec<ClassRow> = read_rows(&folder.join("classes.parquet"))?;
+    let found: Vec<String> = classes.into_iter().map(|class| class.class_name).collect();
+    if found != card.classes {
+        return Err(EvaluateError::OtherClasses { expected: card.classes.clone(), found }.into());
+    }
+    let rows: Vec<SampleRow> = read_rows(&folder.join("test.parquet"))?;
+    let num_missing = preprocessing.num_missing_test;
+    if rows.is_empty() {
+        return Err(StageError::from(EvaluateError::NoSamples { num_missing })
+            .with_help("see what `ingest` and `frames` say of the videos"));
+    }
+    Ok((rows.into(), num_missing))
+}
+
+/// Says what a test clip looks like.
+fn clips(preprocessing: &Preprocessing) -> String {
+    let Preprocessing { test_frames, height_px, width_px, .. } = preprocessing;
+    format!("{test_frames} frames of {width_px}x{height_px} px")
+}

@@ -1,0 +1,78 @@
+//! How far two runtimes are apart on the same clips.
+
+use crate::ExportError;
+use pipe_schemas::stages::export::Parity;
+use pipe_schemas::tables::SampleRow;
+
+/// Gathers the answers of both runtimes.
+#[derive(Debug, Default)]
+pub(crate) struct Comparison {
+    num_views: u64,
+    num_agreeing: u64,
+    max_abs_diff: f64,
+    max_abs_logit: f64,
+}
+
+impl Comparison {
+    /// Adds the logits of one view. A difference that is no number counts as infinite.
+    pub(crate) fn add(&mut self, reference: &[f32], exported: &[f32]) {
+        self.num_views += 1;
+        self.num_agreeing += u64::from(highest(reference) == highest(exported));
+        for (a, b) in reference.iter().zip(exported) {
+            let diff = f64::from((a - b).abs());
+            self.max_abs_diff = self.max_abs_diff.max(if diff.is_nan() { f64::INFINITY } else { diff });
+            self.max_abs_logit = self.max_abs_logit.max(f64::from(a.abs()));
+        }
+    }
+
+    /// Returns the figures, or an error if a logit differs by more than `tolerance` times the largest logit (at least 1).
+    pub(crate) fn finish(self, tolerance: f64, runtime: String) -> Result<Parity, ExportError> {
+        let Self { num_views, num_agreeing, max_abs_diff, max_abs_logit } = self;
+        let limit = tolerance * max_abs_logit.max(1.0);
+        if max_abs_diff > limit {
+            return Err(ExportError::Parity { max_abs_diff, max_abs_logit, num_views, limit });
+        }
+        let top1_agreement = num_agreeing as f64 / num_views.max(1) as f64;
+        Ok(Parity { num_views, max_abs_diff, max_abs_logit, top1_agreement, runtime })
+    }
+}
+
+/// Returns so many rows, evenly spread over all: rows are sorted by video, and so often by class.
+pub(crate) fn spread(rows: &[SampleRow], count: usize) -> Vec<SampleRow> {
+    let count = count.min(rows.len());
+    (0..count).map(|at| rows[at * rows.len() / count].clone()).collect()
+}
+
+fn highest(logits: &[f32]) -> Option<usize> {
+    (0..logits.len()).reduce(|best, at| if logits[at] > logits[best] { at } else { best })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(exported: [f32; 2], tolerance: f64) -> Result<Parity, String> {
+        let mut comparison = Comparison::default();
+        comparison.add(&[4.0, -8.0], &[4.0, -8.0]);
+        comparison.add(&[4.0, -8.0], &exported);
+        comparison.finish(tolerance, "r".into()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_largest_difference_counts_relative_to_the_largest_logit() {
+        let parity = check([4.0, -8.5], 0.1).expect("passes");
+        assert_eq!((parity.num_views, parity.max_abs_diff, parity.max_abs_logit), (2, 0.5, 8.0));
+        assert!((parity.top1_agreement - 1.0).abs() < 1e-12);
+        let error = check([4.0, -8.5], 0.01).expect_err("differs");
+        assert_eq!(
+            error,
+            "the exported network differs from libtorch's: a logit by 5.000e-1, with logits up to 8.000e0, on 2 views; \
+             8.000e-2 are allowed"
+        );
+    }
+
+    #[test]
+    fn what_is_no_number_never_passes() {
+        assert!(check([f32::NAN, 0.0], 1.0).is_err());
+    }
+}

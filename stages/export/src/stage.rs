@@ -1,0 +1,111 @@
+//! [`Export`]: the stage itself.
+
+use crate::parity::{Comparison, spread};
+use crate::{ExportError, metadata};
+use pipe_clips::{Batch, Loader};
+use pipe_graph::onnx;
+use pipe_infer::{Runtime, Session};
+use pipe_learn::{COMPUTE_THREADS, LearnError, TrainedModel, evaluate_views, pin_threads};
+use pipe_schemas::stages::export::ExportParams;
+use pipe_schemas::tables::SampleRow;
+use pipe_stage::{Context, Stage, StageError, Summary};
+use pipe_tables::read_rows;
+use std::path::{Path, PathBuf};
+
+/// Views a forward pass; the last pass has the rest, so that the batch axis is seen to be free.
+const BATCH_SIZE: usize = 4;
+
+/// The stage `export`.
+pub struct Export {
+    /// The shared library of ONNX Runtime.
+    pub onnx_runtime: PathBuf,
+}
+
+impl Stage for Export {
+    fn kind(&self) -> &'static str {
+        pipe_schemas::stages::export::CONTRACT.kind
+    }
+
+    fn run(&self, context: &Context) -> Result<Summary, StageError> {
+        pin_threads();
+        let params: ExportParams = context.params()?;
+        let runtime = Runtime::load(&self.onnx_runtime).map_err(|error| {
+            StageError::from(error).with_help("run `cargo xtask setup`, or let ORT_DYLIB_PATH name libonnxruntime.so")
+        })?;
+        let model = TrainedModel::open(context.input("model")?)?;
+        let path = context.output("model.onnx")?;
+        let size_bytes = write_onnx(&model, &path)?;
+
+        let mut session = runtime.session(&path, COMPUTE_THREADS as usize)?;
+        let comparison = compare(context, &params, &model, &mut session)?;
+        let parity = comparison.finish(params.tolerance, format!("onnxruntime {}", runtime.version()))?;
+        let mut text = serde_json::to_vec_pretty(&parity)?;
+        text.push(b'\n');
+        fs_err::write(context.output("parity.json")?, text)?;
+        Ok(Summary::line(format!(
+            "{:.1} MB, differs from libtorch by {:.1e} on {} views, logits up to {:.1}",
+            size_bytes as f64 / 1e6,
+            parity.max_abs_diff,
+            parity.num_views,
+            parity.max_abs_logit
+        )))
+    }
+}
+
+fn write_onnx(model: &TrainedModel, path: &Path) -> Result<usize, StageError> {
+    let graph = model.network.graph();
+    let tensors = model.network.tensors();
+    let values = |param: &pipe_graph::Param| tensors.get(&param.name).map(pipe_weights::Tensor::to_f32);
+    let bytes = onnx::write(graph, values, &metadata(&model.card, &graph.name)?)?;
+    fs_err::write(path, &bytes)?;
+    Ok(bytes.len())
+}
+
+/// Asks both runtimes about test views.
+fn compare(
+    context: &Context,
+    params: &ExportParams,
+    model: &TrainedModel,
+    session: &mut Session,
+) -> Result<Comparison, StageError> {
+    let all: Vec<SampleRow> = read_rows(&context.input("samples")?.join("test.parquet"))?;
+    if all.is_empty() {
+        return Err(
+            StageError::from(ExportError::NoSamples).with_help("see what `ingest` and `frames` say of the videos")
+        );
+    }
+    let rows = spread(&all, params.parity_views as usize);
+    let total = rows.len() as u64;
+    let loader = Loader::open(context.input("frames")?)?;
+    let mut comparison = Comparison::default();
+    for batch in loader.clips(rows, model.clip_size(), BATCH_SIZE, context.threads())? {
+        let batch = batch?;
+        let done = batch.rows.end as u64;
+        let exported = ask_onnx(model, session, &batch)?;
+        let reference = evaluate_views::<LearnError>(
+            &model.network,
+            &model.normalisation(),
+            model.clip_size(),
+            std::iter::once(Ok(batch)),
+            |_| Ok(()),
+        )?;
+        for (reference, exported) in reference.iter().zip(&exported) {
+            comparison.add(reference, exported);
+        }
+        context.progress(done, total, "views", String::new);
+        context.check_cancelled()?;
+    }
+    Ok(comparison)
+}
+
+/// Returns the logits of each clip.
+fn ask_onnx(model: &TrainedModel, session: &mut Session, batch: &Batch) -> Result<Vec<Vec<f32>>, StageError> {
+    let (size, num_clips, num_classes) = (model.clip_size(), batch.num_clips, model.card.classes.len());
+    let shape = [num_clips, 3, size.frames, size.height, size.width];
+    let values = model.normalisation().values(batch, size)?;
+    let (found, logits) = session.run(onnx::INPUT, shape, values)?;
+    if found != [num_clips as i64, num_classes as i64] {
+        return Err(ExportError::Shape { num_clips, num_classes, found }.into());
+    }
+    Ok(logits.chunks_exact(num_classes).map(<[f32]>::to_vec).collect())
+}

@@ -1,0 +1,122 @@
+//! What the samples folder holds, checked against the parameters.
+
+use crate::TrainError;
+use pipe_clips::ClipSize;
+use pipe_schemas::stages::train::TrainParams;
+use pipe_schemas::tables::{ClassRow, Preprocessing, SampleRow};
+use pipe_stage::StageError;
+use pipe_tables::read_rows;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What the samples folder holds.
+pub(crate) struct Samples {
+    pub(crate) preprocessing: Preprocessing,
+    /// Names by class index.
+    pub(crate) classes: Vec<String>,
+    /// By epoch, as many as are trained.
+    pub(crate) epochs: Vec<Arc<[SampleRow]>>,
+    pub(crate) test: Arc<[SampleRow]>,
+    /// Clips left out of an epoch because they would be a batch of their own.
+    pub(crate) num_left_out: usize,
+}
+
+impl Samples {
+    pub(crate) fn read(folder: &Path, params: &TrainParams) -> Result<Self, StageError> {
+        let path = folder.join("preprocessing.json");
+        let preprocessing: Preprocessing = serde_json::from_slice(&fs_err::read(&path)?)
+            .map_err(|source| TrainError::Preprocessing { path, source })?;
+        let classes: Vec<ClassRow> = read_rows(&folder.join("classes.parquet"))?;
+        let misplaced = classes.iter().enumerate().find(|(place, class)| class.class_index as usize != *place);
+        if let Some((place, class)) = misplaced {
+            return Err(TrainError::Classes { class_index: class.class_index, place }.into());
+        }
+        let (max_epochs, drawn) = (params.train_cfg.max_epochs, preprocessing.epochs);
+        if max_epochs > drawn {
+            return Err(StageError::from(TrainError::Epochs { max_epochs, drawn })
+                .with_help(format!("draw more (`epochs: {max_epochs}` of the `augment` stage), or train fewer")));
+        }
+        let rows: Vec<SampleRow> = read_rows(&folder.join("train.parquet"))?;
+        if rows.is_empty() {
+            let num_missing = preprocessing.num_missing_train;
+            return Err(StageError::from(TrainError::NoSamples { num_missing })
+                .with_help("see what `ingest` and `frames` say of the videos"));
+        }
+        let (epochs, num_left_out) = by_epoch(rows, max_epochs, params.train_dataloader.batch_size as usize)?;
+        let test: Vec<SampleRow> = read_rows(&folder.join("test.parquet"))?;
+        let classes = classes.into_iter().map(|class| class.class_name).collect();
+        Ok(Self { preprocessing, classes, epochs, test: test.into(), num_left_out })
+    }
+
+    /// Returns what a clip of so many frames looks like.
+    pub(crate) fn clip_size(&self, frames: u32) -> ClipSize {
+        let Preprocessing { height_px, width_px, .. } = self.preprocessing;
+        ClipSize { frames: frames as usize, height: height_px as usize, width: width_px as usize }
+    }
+}
+
+type Epochs = Vec<Arc<[SampleRow]>>;
+
+/// Cuts the rows, which are sorted by epoch, into epochs; returns with them how many clips an epoch loses.
+fn by_epoch(rows: Vec<SampleRow>, max_epochs: u32, batch_size: usize) -> Result<(Epochs, usize), TrainError> {
+    let mut epochs = vec![Vec::new(); max_epochs as usize];
+    for row in rows {
+        if let Some(epoch) = epochs.get_mut(row.epoch as usize) {
+            epoch.push(row);
+        }
+    }
+    let mut num_left_out = 0;
+    for (epoch, rows) in epochs.iter_mut().enumerate() {
+        if rows.is_empty() {
+            return Err(TrainError::EmptyEpoch { epoch: epoch as u32 });
+        }
+        if batch_size > 1 && rows.len() > 1 && rows.len() % batch_size == 1 {
+            rows.pop();
+            num_left_out = 1;
+        }
+    }
+    Ok((epochs.into_iter().map(Arc::from).collect(), num_left_out))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(epoch: u32, position: u32) -> SampleRow {
+        SampleRow {
+            epoch,
+            position,
+            video_id: "a".into(),
+            class_index: 0,
+            view: 0,
+            frame_indices: vec![0],
+            crop_x: 0.0,
+            crop_y: 0.0,
+            crop_width: 1.0,
+            crop_height: 1.0,
+            flip: false,
+        }
+    }
+
+    fn check(clips: u32, batch_size: usize, expect: usize) {
+        let rows = (0..2).flat_map(|epoch| (0..clips).map(move |position| row(epoch, position))).collect();
+        let (epochs, left_out) = by_epoch(rows, 1, batch_size).expect("epochs");
+        assert_eq!(epochs.len(), 1, "only what is trained");
+        assert_eq!((epochs[0].len(), left_out), (expect, clips as usize - expect));
+    }
+
+    #[test]
+    fn a_last_batch_of_one_clip_is_left_out() {
+        check(9, 4, 8);
+        check(10, 4, 10);
+        check(8, 4, 8);
+        check(3, 1, 3);
+        check(1, 4, 1);
+    }
+
+    #[test]
+    fn an_epoch_without_samples_is_an_error() {
+        let error = by_epoch(vec![row(0, 0)], 2, 4).expect_err("an error");
+        assert_eq!(error.to_string(), "epoch 2 has no samples");
+    }
+}

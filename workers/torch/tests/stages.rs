@@ -1,0 +1,309 @@
+//! Runs the real worker on requests, as `pipe` does: train, evaluate, export on a few tiny videos.
+
+use pipe_schemas::stages::train::{
+    Backbone, ClsHead, DataloaderParams, LoadFrom, ModelParams, ResNetDepth, TrainCfg, TrainParams,
+};
+use pipe_schemas::tables::{ClassRow, FrameIndexRow, PredictionRow, Preprocessing, SampleRow, TrainingLogRow};
+use pipe_stage::protocol::{Info, Input, Message, PROTOCOL_VERSION, Reply, Request};
+use pipe_tables::frames::{EncodedFrame, ShardWriter};
+use pipe_tables::{read_rows, write_rows};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const WORKER: &str = env!("CARGO_BIN_EXE_pipe-torch-worker");
+const SIDE_PX: usize = 32;
+const NUM_FRAMES: u32 = 4;
+const EPOCHS: u32 = 2;
+const VIDEOS: [&str; 10] = ["l/a", "l/b", "l/c", "l/d", "l/e", "r/a", "r/b", "r/c", "r/d", "r/e"];
+
+/// A folder with frames and samples, and room for outputs.
+struct Space {
+    folder: tempfile::TempDir,
+}
+
+/// How a request ended: its summary, or its error and help.
+type Outcome = Result<Vec<String>, (String, String)>;
+
+impl Space {
+    fn new() -> Self {
+        let space = Self { folder: tempfile::tempdir().expect("a folder") };
+        write_frames(&space.path("frames"));
+        write_samples(&space.path("samples"));
+        space
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs a stage with its outputs in `output`; `model` is the output folder of a training, if the stage needs one.
+    fn run(&self, kind: &str, params: Value, model: Option<&str>, output: &str) -> Outcome {
+        self.run_with(kind, params, model, output, 1, None)
+    }
+
+    fn run_with(
+        &self,
+        kind: &str,
+        params: Value,
+        model: Option<&str>,
+        output: &str,
+        threads: usize,
+        load_from: Option<&Path>,
+    ) -> Outcome {
+        let input = |path: PathBuf| Input { path, files: None, media_root: None };
+        let mut inputs = BTreeMap::from([
+            ("frames".to_owned(), input(self.path("frames"))),
+            ("samples".to_owned(), input(self.path("samples"))),
+        ]);
+        if let Some(model) = model {
+            inputs.insert("model".to_owned(), input(self.path(model).join("model")));
+        }
+        let mut sources = BTreeMap::new();
+        if let Some(path) = load_from {
+            let list = self.path("load_from.json");
+            let name = path.file_name().expect("a file").to_string_lossy();
+            fs_err::write(&list, json!([{ "path": name, "digest": "", "size_bytes": 0 }]).to_string())
+                .expect("written");
+            sources.insert("load_from".to_owned(), Input { path: path.into(), files: Some(list), media_root: None });
+        }
+        fs_err::create_dir_all(self.path(output)).expect("a folder");
+        let version = pipe_schemas::stages::contract(kind).expect("a kind").version;
+        ask(Request {
+            protocol: PROTOCOL_VERSION,
+            id: 7,
+            kind: kind.into(),
+            version,
+            params,
+            inputs,
+            sources,
+            output: self.path(output),
+            scratch: self.path("scratch"),
+            threads,
+        })
+    }
+}
+
+fn ask(request: Request) -> Outcome {
+    let mut worker =
+        Command::new(WORKER).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the worker starts");
+    let mut line = serde_json::to_vec(&Message::Run(Box::new(request))).expect("JSON");
+    line.push(b'\n');
+    let mut stdin = worker.stdin.take().expect("a pipe");
+    stdin.write_all(&line).expect("written");
+    let stdout = BufReader::new(worker.stdout.take().expect("a pipe"));
+    let mut outcome = None;
+    for line in stdout.lines() {
+        match serde_json::from_str(&line.expect("a line")).expect("a reply") {
+            Reply::Finished { summary, .. } => outcome = Some(Ok(summary)),
+            Reply::Failed { error, help, .. } => outcome = Some(Err((error, help.unwrap_or_default()))),
+            Reply::Progress { .. } | Reply::Warning { .. } => continue,
+        }
+        break;
+    }
+    drop(stdin);
+    worker.wait().expect("the worker ends");
+    outcome.expect("an outcome")
+}
+
+/// A square that moves left or right, by the first letter of the video's name.
+fn jpeg(video: usize, frame: usize) -> Vec<u8> {
+    let step = if VIDEOS[video].starts_with('l') { 24 - 8 * frame } else { 8 * frame };
+    let (left, top) = (step, 3 * (video % 5) + 4);
+    let mut pixels = vec![20 * video as u8; SIDE_PX * SIDE_PX * 3];
+    for row in top..top + 8 {
+        pixels[(row * SIDE_PX + left) * 3..(row * SIDE_PX + left + 8) * 3].fill(230);
+    }
+    let format = turbojpeg::PixelFormat::RGB;
+    let image = turbojpeg::Image { pixels: &pixels[..], width: SIDE_PX, pitch: 3 * SIDE_PX, height: SIDE_PX, format };
+    turbojpeg::compress(image, 95, turbojpeg::Subsamp::None).expect("a JPEG").to_vec()
+}
+
+fn write_frames(folder: &Path) {
+    fs_err::create_dir_all(folder).expect("a folder");
+    let shard = "shard-00000.parquet";
+    let mut writer = ShardWriter::create(&folder.join(shard)).expect("a shard");
+    let mut index = Vec::new();
+    for (video, video_id) in VIDEOS.iter().enumerate() {
+        let frame = |frame| EncodedFrame { pts_nanos: frame as i64 * 40_000_000, jpeg: jpeg(video, frame) };
+        let frames: Vec<_> = (0..NUM_FRAMES as usize).map(frame).collect();
+        let side = SIDE_PX as u32;
+        let row_group = writer.write_video(video_id, &frames, side, side).expect("written");
+        index.push(FrameIndexRow {
+            video_id: (*video_id).into(),
+            shard: shard.into(),
+            row_group,
+            num_frames: NUM_FRAMES,
+            width_px: side,
+            height_px: side,
+            fps: 25.0,
+        });
+    }
+    writer.finish().expect("written");
+    write_rows(&folder.join("index.parquet"), &index).expect("written");
+}
+
+fn sample(epoch: u32, position: u32, video: usize, view: u32) -> SampleRow {
+    SampleRow {
+        epoch,
+        position,
+        video_id: VIDEOS[video].into(),
+        class_index: u32::from(VIDEOS[video].starts_with('r')),
+        view,
+        frame_indices: (0..NUM_FRAMES).collect(),
+        crop_x: 0.0,
+        crop_y: 0.0,
+        crop_width: SIDE_PX as f32,
+        crop_height: SIDE_PX as f32,
+        flip: false,
+    }
+}
+
+fn write_samples(folder: &Path) {
+    fs_err::create_dir_all(folder).expect("a folder");
+    // The last of each class is for the test, in two views.
+    let train: Vec<_> = [0, 5, 1, 6, 2, 7, 3, 8].into_iter().enumerate().collect();
+    let epoch = |epoch| train.iter().map(move |(position, video)| sample(epoch, *position as u32, *video, 0));
+    let rows: Vec<_> = (0..EPOCHS).flat_map(epoch).collect();
+    write_rows(&folder.join("train.parquet"), &rows).expect("written");
+    let test: Vec<_> = [(4, 0), (4, 1), (9, 0), (9, 1)]
+        .into_iter()
+        .enumerate()
+        .map(|(position, (video, view))| sample(0, position as u32, video, view))
+        .collect();
+    write_rows(&folder.join("test.parquet"), &test).expect("written");
+    let class = |(class_index, class_name): (u32, &str)| ClassRow { class_index, class_name: class_name.into() };
+    write_rows(&folder.join("classes.parquet"), &[(0, "Left"), (1, "Right")].map(class)).expect("written");
+    let preprocessing = Preprocessing {
+        train_frames: NUM_FRAMES,
+        test_frames: NUM_FRAMES,
+        height_px: SIDE_PX as u32,
+        width_px: SIDE_PX as u32,
+        epochs: EPOCHS,
+        test: pipe_schemas::stages::augment::ClipPipeline::default(),
+        num_missing_test: 3,
+        num_missing_train: 0,
+    };
+    let text = serde_json::to_vec(&preprocessing).expect("JSON");
+    fs_err::write(folder.join("preprocessing.json"), text).expect("written");
+}
+
+fn train_params() -> TrainParams {
+    TrainParams {
+        model: ModelParams {
+            backbone: Backbone::ResNetTSM { depth: ResNetDepth::D18, base_channels: 8, shift_div: 8 },
+            cls_head: ClsHead { dropout_ratio: 0.2, ..ClsHead::default() },
+            ..ModelParams::default()
+        },
+        train_dataloader: DataloaderParams { batch_size: 4 },
+        train_cfg: TrainCfg { max_epochs: EPOCHS, val_interval: 1 },
+        ..TrainParams::default()
+    }
+}
+
+fn json_of(params: &TrainParams) -> Value {
+    serde_json::to_value(params).expect("JSON")
+}
+
+fn read_json(path: &Path) -> Value {
+    serde_json::from_slice(&fs_err::read(path).expect("read")).expect("JSON")
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a skipped part should be seen")]
+fn train_evaluate_export() {
+    let space = Space::new();
+    let summary = space.run("train", json_of(&train_params()), None, "one").expect("trained");
+    assert!(summary[0].starts_with("2 epochs, loss "), "{summary:?}");
+    let log: Vec<TrainingLogRow> = read_rows(&space.path("one/training_log.parquet")).expect("a log");
+    assert_eq!(log.iter().map(|row| row.epoch).collect::<Vec<_>>(), [0, 1]);
+    assert!(log.iter().all(|row| row.loss.is_finite() && row.grad_norm > 0.0 && row.val_top1.is_some()));
+    let tensors = read_json(&space.path("one/model/weights.json"))["initialised"].as_u64();
+    assert!(tensors.is_some_and(|tensors| tensors > 100), "{tensors:?}");
+
+    // Another number of threads gives the same bytes.
+    space.run_with("train", json_of(&train_params()), None, "two", 3, None).expect("trained");
+    for file in ["model/model.json", "model/checkpoint.safetensors", "model/weights.json", "training_log.parquet"] {
+        let read = |run: &str| fs_err::read(space.path(run).join(file)).expect("read");
+        assert_eq!(read("one"), read("two"), "{file}");
+    }
+
+    let summary = space.run("evaluate", json!({ "batch_size": 3 }), Some("one"), "eval").expect("evaluated");
+    assert!(summary[0].ends_with("on 2 videos (3 missing)"), "{summary:?}");
+    let predictions: Vec<PredictionRow> = read_rows(&space.path("eval/predictions.parquet")).expect("predictions");
+    assert_eq!(predictions.iter().map(|row| row.video_id.as_str()).collect::<Vec<_>>(), ["l/e", "r/e"]);
+    assert!(predictions.iter().all(|row| (row.probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5));
+    assert_eq!(read_json(&space.path("eval/metrics.json"))["num_views"], 4);
+
+    let exported = space.run("export", json!({ "parity_views": 3, "tolerance": 1e-3 }), Some("one"), "onnx");
+    if exported.as_ref().is_err_and(|(error, _)| error.starts_with("no ONNX Runtime at")) {
+        eprintln!("skipped: {exported:?}");
+        return;
+    }
+    let summary = exported.expect("exported");
+    assert!(summary[0].contains("on 3 views"), "{summary:?}");
+    assert_eq!(read_json(&space.path("onnx/parity.json"))["num_views"], 3);
+    let error = space.run("export", json!({ "parity_views": 3, "tolerance": 0.0 }), Some("one"), "onnx");
+    if let Err((error, _)) = error {
+        assert!(error.starts_with("the exported network differs from libtorch's: a logit by "), "{error}");
+    }
+}
+
+#[test]
+fn weights_of_an_earlier_training_are_taken() {
+    let space = Space::new();
+    space.run("train", json_of(&train_params()), None, "one").expect("trained");
+    let checkpoint = space.path("one/model/checkpoint.safetensors");
+    let load_from = Some(LoadFrom { checkpoint: String::new() });
+    let params = TrainParams { load_from: load_from.clone(), ..train_params() };
+    let summary =
+        space.run_with("train", json_of(&params), None, "two", 1, Some(&checkpoint)).expect("trained on from there");
+    assert!(summary[1].ends_with(" tensors matched, 0 reinitialised, 0 unused"), "{summary:?}");
+    assert_eq!(read_json(&space.path("two/model/weights.json"))["num_unused"], 0);
+
+    let backbone = Backbone::ResNetTSM { depth: ResNetDepth::D18, base_channels: 16, shift_div: 8 };
+    let model = ModelParams { backbone, ..train_params().model };
+    let params = TrainParams { load_from, model, ..train_params() };
+    let (error, help) =
+        space.run_with("train", json_of(&params), None, "three", 1, Some(&checkpoint)).expect_err("another network");
+    assert!(error.contains("conv1.weight is [8, 3, 7, 7] in the checkpoint, [16, 3, 7, 7] in the network"), "{error}");
+    assert!(help.contains("model.backbone"), "{help}");
+}
+
+fn check_error(params: &TrainParams, change: impl FnOnce(&Path), error: &str, help: &str) {
+    let space = Space::new();
+    change(&space.path("samples"));
+    let found = space.run("train", json_of(params), None, "out").expect_err("an error");
+    assert!(found.0.contains(error), "{found:?}");
+    assert!(found.1.contains(help), "{found:?}");
+}
+
+#[test]
+fn what_does_not_fit_is_said() {
+    let params = train_params();
+    let more = TrainParams { train_cfg: TrainCfg { max_epochs: 3, val_interval: 0 }, ..params.clone() };
+    check_error(&more, |_| (), "`train_cfg.max_epochs` is 3, but only 2 epochs of samples were drawn", "`epochs: 3`");
+    let none = |samples: &Path| write_rows::<SampleRow>(&samples.join("train.parquet"), &[]).expect("written");
+    check_error(&params, none, "there are no training samples", "ingest");
+    let mut three_classes = params.clone();
+    three_classes.model.cls_head.num_classes = Some(3);
+    check_error(&three_classes, |_| (), "`cls_head.num_classes` is 3, the labels have 2 classes", "");
+    let longer = |samples: &Path| {
+        let path = samples.join("preprocessing.json");
+        let mut preprocessing = read_json(&path);
+        preprocessing["test_frames"] = 8.into();
+        fs_err::write(path, preprocessing.to_string()).expect("written");
+    };
+    check_error(&params, longer, "shifts between 4 frames in training, but test clips have 8", "same number of frames");
+}
+
+#[test]
+fn info_names_kinds_and_libraries() {
+    let output = Command::new(WORKER).arg("--info").output().expect("runs");
+    let info: Info = serde_json::from_slice(&output.stdout).expect("a line of JSON");
+    assert_eq!(info.kinds.keys().collect::<Vec<_>>(), ["evaluate", "export", "train"]);
+    assert_eq!(info.tools.keys().collect::<Vec<_>>(), ["libjpeg-turbo", "libtorch", "onnxruntime"]);
+    assert!(info.tools["libtorch"].starts_with("2."), "{:?}", info.tools);
+}
