@@ -32,7 +32,7 @@ pub struct Sources {
 /// A file of [`Sources`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceFile {
-    /// Below the root, `/` between folders; the file's name where the root is a file.
+    /// Below the root, `/` between folders; empty where the root is the file.
     pub path: String,
     /// BLAKE3 of its content, in hex.
     pub digest: String,

@@ -1,6 +1,7 @@
 //! [`write_rows`] and [`read_rows`].
 
 use crate::settings::properties;
+use arrow::array::RecordBatch;
 use arrow::datatypes::FieldRef;
 use fs_err::File;
 use parquet::arrow::ArrowWriter;
@@ -68,39 +69,61 @@ fn fields<R: DeserializeOwned>() -> Result<Vec<FieldRef>, serde_arrow::Error> {
 /// Writes `rows` in their order. Equal rows give equal bytes.
 pub fn write_rows<R: Table + Serialize + DeserializeOwned>(path: &Path, rows: &[R]) -> Result<(), TableError> {
     let columns = |source| TableError::Columns { path: path.into(), table: R::NAME, source: Box::new(source) };
-    let parquet = |source| TableError::Parquet { path: path.into(), source };
     let fields = fields::<R>().map_err(columns)?;
-    let schema = Arc::new(arrow::datatypes::Schema::new(fields.clone()));
-    let properties = properties(R::NAME, R::VERSION).build();
-    let mut writer = ArrowWriter::try_new(File::create(path)?, schema, Some(properties)).map_err(parquet)?;
+    let mut writer = Writer::create(path, &fields, R::NAME, R::VERSION)?;
     for chunk in rows.chunks(crate::settings::ROW_GROUP_ROWS) {
-        let batch = serde_arrow::to_record_batch(&fields, &chunk).map_err(columns)?;
-        writer.write(&batch).map_err(parquet)?;
+        writer.write(&serde_arrow::to_record_batch(&fields, &chunk).map_err(columns)?)?;
     }
-    writer.close().map_err(parquet)?;
-    Ok(())
+    writer.close()
 }
 
 /// Reads all rows in their order.
 pub fn read_rows<R: Table + DeserializeOwned>(path: &Path) -> Result<Vec<R>, TableError> {
-    let parquet = |source| TableError::Parquet { path: path.into(), source };
-    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?.into_parts().0).map_err(parquet)?;
-    check_table(path, R::NAME, R::VERSION, reader.metadata().file_metadata().key_value_metadata())?;
-    let mut rows = Vec::with_capacity(reader.metadata().file_metadata().num_rows().max(0) as usize);
-    for batch in reader.build().map_err(parquet)? {
-        let batch = batch.map_err(|source| parquet(source.into()))?;
-        let part: Vec<R> = serde_arrow::from_record_batch(&batch).map_err(|source| TableError::Columns {
-            path: path.into(),
-            table: R::NAME,
-            source: Box::new(source),
-        })?;
-        rows.extend(part);
+    let columns = |source| TableError::Columns { path: path.into(), table: R::NAME, source: Box::new(source) };
+    let mut rows = Vec::new();
+    for batch in read_batches(path, R::NAME, R::VERSION)? {
+        rows.extend(serde_arrow::from_record_batch::<Vec<R>>(&batch).map_err(columns)?);
     }
     Ok(rows)
 }
 
-/// Checks that the metadata of a file says that it holds `table` in `version`.
-pub(crate) fn check_table(
+// What follows does not depend on the row type, so that parquet's own generics are compiled here once, not in every crate
+// that reads a table.
+
+struct Writer {
+    path: PathBuf,
+    writer: ArrowWriter<std::fs::File>,
+}
+
+impl Writer {
+    fn create(path: &Path, fields: &[FieldRef], table: &'static str, version: u32) -> Result<Self, TableError> {
+        let schema = Arc::new(arrow::datatypes::Schema::new(fields.to_vec()));
+        let properties = properties(table, version).build();
+        let file = File::create(path)?.into_parts().0;
+        let writer = ArrowWriter::try_new(file, schema, Some(properties));
+        let writer = writer.map_err(|source| TableError::Parquet { path: path.into(), source })?;
+        Ok(Self { path: path.into(), writer })
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), TableError> {
+        self.writer.write(batch).map_err(|source| TableError::Parquet { path: self.path.clone(), source })
+    }
+
+    fn close(self) -> Result<(), TableError> {
+        let closed = self.writer.close().map(drop);
+        closed.map_err(|source| TableError::Parquet { path: self.path, source })
+    }
+}
+
+fn read_batches(path: &Path, table: &'static str, version: u32) -> Result<Vec<RecordBatch>, TableError> {
+    let parquet = |source| TableError::Parquet { path: path.into(), source };
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?.into_parts().0).map_err(parquet)?;
+    check_table(path, table, version, reader.metadata().file_metadata().key_value_metadata())?;
+    let batches = reader.build().map_err(parquet)?;
+    batches.map(|batch| batch.map_err(|source| parquet(source.into()))).collect()
+}
+
+fn check_table(
     path: &Path,
     table: &'static str,
     version: u32,
@@ -110,12 +133,12 @@ pub(crate) fn check_table(
         let entry = metadata.into_iter().flatten().find(|entry| entry.key == key);
         entry.and_then(|entry| entry.value.clone()).unwrap_or_default()
     };
-    let (found, found_version) = (value("pipe.table"), value("pipe.table_version"));
-    if found == table && found_version == version.to_string() {
+    let found = (value("pipe.table"), value("pipe.table_version"));
+    if found == (table.to_owned(), version.to_string()) {
         return Ok(());
     }
     let found =
-        if found.is_empty() { "no table of pipe".to_owned() } else { format!("{found} version {found_version}") };
+        if found.0.is_empty() { "no table of pipe".to_owned() } else { format!("{} version {}", found.0, found.1) };
     Err(TableError::OtherTable { path: path.into(), table, version, found })
 }
 

@@ -21,7 +21,11 @@ const CONTAINERS: &str = "avi,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,flv,asf,mpeg
 /// Sets FFmpeg up; cheap to call again.
 pub(crate) fn setup() {
     static SETUP: Once = Once::new();
-    SETUP.call_once(|| ffmpeg_next::log::set_level(ffmpeg_next::log::Level::Error));
+    SETUP.call_once(|| {
+        // It registers the texts of errors, and can't fail.
+        let _ = ffmpeg_next::init();
+        ffmpeg_next::log::set_level(ffmpeg_next::log::Level::Error);
+    });
 }
 
 /// Opens a file and returns it with the index of its video stream.

@@ -131,7 +131,10 @@ fn what_is_no_video_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a.avi");
     fs_err::write(&path, b"no video at all, just text\n").expect("written");
-    assert!(matches!(probe(&path), Err(VideoError::Open { .. })));
+    match probe(&path) {
+        Err(VideoError::Open { source }) => assert!(source.to_string().starts_with("Invalid data"), "{source}"),
+        other => panic!("{other:?}"),
+    }
     assert!(matches!(probe(folder.path()), Err(VideoError::Path)));
     assert!(matches!(probe(&folder.path().join("none")), Err(VideoError::Io(_))));
     // A playlist names another file; it must not be followed.

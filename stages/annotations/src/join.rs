@@ -4,7 +4,8 @@ use crate::ucf101::Entry;
 use pipe_schemas::tables::{Split, Verdict, VideoRow};
 use polars::df;
 use polars::prelude::{
-    DataFrame, DataType, Expr, IntoLazy, JoinArgs, JoinType, LazyFrame, PolarsResult, SortMultipleOptions, UnionArgs, col, concat, len, lit,
+    DataFrame, DataType, Expr, IntoLazy, JoinArgs, JoinType, LazyFrame, PolarsResult, SortMultipleOptions, UnionArgs,
+    col, concat, len, lit,
 };
 
 /// What joining the lists with the videos says.
@@ -79,22 +80,24 @@ pub(crate) fn join(entries: &[Entry], videos: &[VideoRow]) -> PolarsResult<Joine
     })
 }
 
-/// Columns `row`, `path`, `is_train`, `class_index`, `group`.
+/// Columns `row`, `path`, `lower`, `is_train`, `class_index`, `group`.
 fn listed(entries: &[Entry]) -> PolarsResult<DataFrame> {
     df!(
         "row" => (0..entries.len() as u32).collect::<Vec<_>>(),
         "path" => entries.iter().map(|entry| entry.path.as_str()).collect::<Vec<_>>(),
+        "lower" => entries.iter().map(|entry| entry.path.to_lowercase()).collect::<Vec<_>>(),
         "is_train" => entries.iter().map(|entry| entry.split == Split::Train).collect::<Vec<_>>(),
         "class_index" => entries.iter().map(|entry| entry.class_index).collect::<Vec<_>>(),
         "group" => entries.iter().map(|entry| entry.group.as_str()).collect::<Vec<_>>(),
     )
 }
 
-/// Columns `path`, `found_path`, `video_id`, `digest`, `ok`.
+/// Columns `path`, `lower`, `found_path`, `video_id`, `digest`, `ok`.
 fn known(videos: &[VideoRow]) -> PolarsResult<DataFrame> {
     let paths: Vec<&str> = videos.iter().map(|video| video.path.as_str()).collect();
     df!(
         "path" => &paths,
+        "lower" => videos.iter().map(|video| video.path.to_lowercase()).collect::<Vec<_>>(),
         "found_path" => &paths,
         "video_id" => videos.iter().map(|video| video.video_id.as_str()).collect::<Vec<_>>(),
         "digest" => videos.iter().map(|video| video.digest.as_str()).collect::<Vec<_>>(),
@@ -121,7 +124,6 @@ fn only_one(frame: LazyFrame, kept: &[&str]) -> LazyFrame {
     let mut columns: Vec<Expr> = kept.iter().map(|name| col(*name).first()).collect();
     columns.push(len().alias("rows"));
     frame
-        .with_column(col("path").str().to_lowercase().alias("lower"))
         .group_by([col("lower")])
         .agg(columns)
         .filter(col("rows").eq(lit(1)))
@@ -188,7 +190,7 @@ fn counts(matched: &DataFrame) -> PolarsResult<Vec<Count>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    
+
     fn entry(path: &str, split: Split, class_index: u32, group: &str) -> Entry {
         Entry { path: path.into(), split, class_index, group: group.into(), file: "l".into(), line: 1 }
     }

@@ -5,6 +5,12 @@ use std::path::PathBuf;
 /// What can go wrong while a folder is read.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
+    /// The root is one file.
+    #[error("{} is a file, not a folder of videos", root.display())]
+    NotAFolder {
+        /// The file.
+        root: PathBuf,
+    },
     /// No file fits the globs.
     #[error("no video lies in {} that fits {}{}", root.display(), include.join(", "), without(exclude))]
     NoFiles {

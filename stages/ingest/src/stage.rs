@@ -25,6 +25,10 @@ impl Stage for Ingest {
             // The engine has filtered `root`; an input folder comes whole.
             keep_fitting(&mut sources.files, &params)?;
         }
+        if sources.root.is_file() {
+            return Err(StageError::from(IngestError::NotAFolder { root: sources.root })
+                .with_help("name the folder, and the file under `include:`"));
+        }
         if sources.files.is_empty() {
             let (include, exclude) = (params.include, params.exclude);
             return Err(StageError::from(IngestError::NoFiles { root: sources.root, include, exclude })
@@ -55,14 +59,10 @@ fn globs(patterns: &[String]) -> Result<GlobSet, globset::Error> {
 fn probe(context: &Context, sources: &Sources) -> Result<Vec<VideoRow>, StageError> {
     let paths: Vec<_> = sources.files.iter().map(|file| file.path.as_str()).collect();
     let named: Vec<_> = sources.files.iter().zip(video_ids(&paths)).collect();
-    // A source that is one file is its own root.
-    let path = |file: &SourceFile| {
-        if sources.root.is_file() { sources.root.clone() } else { sources.root.join(&file.path) }
-    };
     let (done, total) = (AtomicU64::new(0), named.len() as u64);
     let probe = |(file, video_id): (&SourceFile, String)| {
         context.check_cancelled()?;
-        let row = row(video_id, file, pipe_video::probe(&path(file)));
+        let row = row(video_id, file, pipe_video::probe(&sources.root.join(&file.path)));
         context.progress(done.fetch_add(1, Ordering::Relaxed) + 1, total, "videos", String::new);
         Ok(row)
     };
@@ -95,4 +95,105 @@ fn judge(
     }
     context.warn(format!("{num_unusable} of {num_files} files are no readable videos: {list}"));
     Ok(Summary::line(format!("{num_usable} videos, {num_unusable} unreadable")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pipe_stage::protocol::{Input, PROTOCOL_VERSION, Reply, Request};
+    use pipe_video::{Encoder, EncoderParams};
+    use std::collections::BTreeMap;
+    use std::path::Path;
+    use std::sync::{Arc, Mutex};
+
+    fn encode(path: &Path) {
+        let params = EncoderParams { width_px: 64, height_px: 48, fps: 25, quantizer: 2 };
+        let mut encoder = Encoder::create(path, params).expect("created");
+        for _ in 0..3 {
+            encoder.write_rgb(&[90; 64 * 48 * 3]).expect("written");
+        }
+        encoder.finish().expect("finished");
+    }
+
+    /// Makes two videos and two files that are none.
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs_err::create_dir(folder.path().join("b")).expect("made");
+        encode(&folder.path().join("b/x.avi"));
+        encode(&folder.path().join("y.avi"));
+        fs_err::write(folder.path().join("b/text.avi"), "text").expect("written");
+        fs_err::write(folder.path().join("list.txt"), "text").expect("written");
+        folder
+    }
+
+    type Outcome = (Result<Summary, String>, Vec<String>);
+
+    /// Runs the stage on a folder that comes by the input `folder`.
+    fn run(folder: &Path, output: &Path, params: &IngestParams) -> Outcome {
+        let files = ["b/text.avi", "b/x.avi", "list.txt", "y.avi"].map(|path| SourceFile {
+            path: path.into(),
+            digest: format!("digest of {path}"),
+            size_bytes: fs_err::metadata(folder.join(path)).map_or(0, |metadata| metadata.len()),
+        });
+        let list = output.join("files.json");
+        fs_err::write(&list, serde_json::to_vec(&files).expect("JSON")).expect("written");
+        let input = Input { path: folder.into(), files: Some(list), media_root: None };
+        let request = Request {
+            protocol: PROTOCOL_VERSION,
+            id: 1,
+            kind: CONTRACT.kind.into(),
+            version: CONTRACT.version,
+            params: serde_json::to_value(params).expect("JSON"),
+            inputs: BTreeMap::from([("folder".into(), input)]),
+            sources: BTreeMap::new(),
+            output: output.into(),
+            scratch: output.into(),
+            threads: 2,
+        };
+        let warnings = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&warnings);
+        let context = Context::new(request, Arc::default(), move |reply| {
+            if let Reply::Warning { text } = reply {
+                heard.lock().expect("not poisoned").push(text);
+            }
+        });
+        let result = Ingest.run(&context).map_err(|error| error.chain().join(": "));
+        (result, warnings.lock().expect("not poisoned").clone())
+    }
+
+    #[test]
+    fn each_fitting_file_is_a_row() {
+        let (folder, output) = (folder(), tempfile::tempdir().expect("a folder"));
+        let (summary, warnings) = run(folder.path(), output.path(), &IngestParams::default());
+        assert_eq!(summary.expect("made").lines, ["2 videos, 1 unreadable"]);
+        let reason = "no readable video container: Invalid data found when processing input";
+        assert_eq!(warnings, [format!("1 of 3 files are no readable videos: b/text.avi ({reason})")]);
+        let rows: Vec<VideoRow> = pipe_tables::read_rows(&output.path().join("videos.parquet")).expect("read");
+        let ids: Vec<_> = rows.iter().map(|row| row.video_id.as_str()).collect();
+        assert_eq!(ids, ["b/text", "b/x", "y"]);
+        assert_eq!((rows[0].verdict, rows[0].reason.as_str()), (Verdict::Unreadable, reason));
+        assert_eq!((rows[2].verdict, rows[2].width_px, rows[2].frames_declared), (Verdict::Ok, 64, 3));
+        assert_eq!(rows[2].digest, "digest of y.avi");
+    }
+
+    #[test]
+    fn unusable_files_may_fail_the_stage() {
+        let (folder, output) = (folder(), tempfile::tempdir().expect("a folder"));
+        let params = IngestParams { on_error: OnError::Fail, ..IngestParams::default() };
+        let error = run(folder.path(), output.path(), &params).0.expect_err("refused");
+        assert!(error.starts_with("1 of 3 files are no readable videos: b/text.avi ("), "{error}");
+        let params = IngestParams { exclude: vec!["**/text.*".into()], ..params };
+        assert_eq!(run(folder.path(), output.path(), &params).0.expect("made").lines, ["2 videos"]);
+    }
+
+    #[test]
+    fn a_folder_without_videos_says_where_it_looked() {
+        let (folder, output) = (folder(), tempfile::tempdir().expect("a folder"));
+        let params = IngestParams { include: vec!["**/*.mp4".into(), "*.mov".into()], ..IngestParams::default() };
+        let error = run(folder.path(), output.path(), &params).0.expect_err("none");
+        assert_eq!(error, format!("no video lies in {} that fits **/*.mp4, *.mov", folder.path().display()));
+        let params = IngestParams { include: vec!["b/t*.avi".into()], ..IngestParams::default() };
+        let error = run(folder.path(), output.path(), &params).0.expect_err("none usable");
+        assert!(error.starts_with("none of 1 files in "), "{error}");
+    }
 }
