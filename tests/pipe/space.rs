@@ -12,6 +12,7 @@ const TINY: &[&str] = &[
     "stages.clips.with.test_groups=1",
     "stages.clips.with.clips_per_group=2",
     "stages.clips.with.frames_per_clip=12",
+    "stages.samples.with.test.sampler.num_clips=1",
     "stages.samples.with.train.sampler.clip_len=4",
     "stages.samples.with.test.sampler.clip_len=4",
     "stages.model.with.train_dataloader.batch_size=4",

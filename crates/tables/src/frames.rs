@@ -135,20 +135,20 @@ fn schema() -> SchemaRef {
         Field::new("pts_nanos", DataType::Int64, false),
         Field::new("height", DataType::Int32, false),
         Field::new("width", DataType::Int32, false),
-        Field::new("image", DataType::Struct(image_fields()), false),
+        // Nullable, or it is not the type that `datasets` decodes. No value is null.
+        Field::new("image", DataType::Struct(image_fields()), true),
     ]))
 }
 
 fn image_fields() -> Fields {
-    Fields::from(vec![Field::new("bytes", DataType::Binary, false), Field::new("path", DataType::Utf8, true)])
+    Fields::from(vec![Field::new("bytes", DataType::Binary, true), Field::new("path", DataType::Utf8, true)])
 }
 
 fn shard_properties() -> WriterProperties {
     let jpeg = || ColumnPath::new(vec!["image".to_owned(), "bytes".to_owned()]);
     properties(TABLE, VERSION)
         .set_max_row_group_row_count(None) // a row group is a video, however long
-        .set_write_batch_size(1) // the page limit below is looked at after each batch
-        .set_column_data_page_size_limit(jpeg(), 1) // a page a frame
+        .set_column_data_page_row_count_limit(jpeg(), 1) // a page a frame
         .set_column_compression(jpeg(), Compression::UNCOMPRESSED)
         .set_column_dictionary_enabled(jpeg(), false)
         .set_column_encoding(jpeg(), Encoding::PLAIN)
@@ -317,7 +317,7 @@ impl Shard {
         for batch in reader {
             let batch = batch?;
             let jpegs = batch.column(0).as_struct().column(0).as_binary::<i32>();
-            frames.extend(jpegs.iter().map(|jpeg| jpeg.unwrap_or_default().to_vec()));
+            frames.extend(jpegs.iter().flatten().map(<[u8]>::to_vec));
         }
         Ok(frames)
     }

@@ -123,7 +123,7 @@ fn read_batches(path: &Path, table: &'static str, version: u32) -> Result<Vec<Re
     batches.map(|batch| batch.map_err(|source| parquet(source.into()))).collect()
 }
 
-fn check_table(
+pub(crate) fn check_table(
     path: &Path,
     table: &'static str,
     version: u32,

@@ -25,8 +25,8 @@ pub struct YuvImage {
 
 /// Scales frames (bilinear) to one size. Frames of a video may differ in size and format; the result does not.
 pub struct FrameScaler {
-    width_px: u32,
-    height_px: u32,
+    /// Before turning.
+    coded_size: (u32, u32),
     rotation: u32,
     context: Option<(Source, scaling::Context)>,
     scaled: frame::Video,
@@ -58,41 +58,64 @@ impl FrameScaler {
         check_size(width_px, height_px)?;
         let scaled = frame::Video::empty();
         let (turned, image) = (YuvImage::default(), YuvImage::default());
-        Ok(Self { width_px, height_px, rotation, context: None, scaled, turned, image })
+        let coded_size = if rotation % 180 == 90 { (height_px, width_px) } else { (width_px, height_px) };
+        Ok(Self { coded_size, rotation, context: None, scaled, turned, image })
     }
 
     /// Scales a frame. The image is valid until the next call.
     pub fn scale(&mut self, frame: &DecodedFrame) -> Result<&YuvImage, VideoError> {
         let picture = &frame.picture;
-        let coding = Coding::of(picture);
-        let source =
-            Source { format: picture.format(), width_px: picture.width(), height_px: picture.height(), coding };
-        let convert = |source_error| VideoError::Convert {
-            format: source.format.descriptor().map_or("unknown", |format| format.name()).to_owned(),
-            source: source_error,
-        };
-        if self.context.as_ref().is_none_or(|(made_for, _)| *made_for != source) {
-            let (width_px, height_px) = self.coded_size();
-            self.context = Some((source, context(source, width_px, height_px).map_err(convert)?));
-            self.scaled = frame::Video::empty();
-        }
-        let Some((_, context)) = &mut self.context else { return Err(VideoError::NoFrames) };
-        context.run(picture, &mut self.scaled).map_err(convert)?;
+        let (format, coding) = (picture.format(), Coding::of(picture));
+        let source = Source { format, width_px: picture.width(), height_px: picture.height(), coding };
         let target = if self.rotation == 0 { &mut self.image } else { &mut self.turned };
-        copy(&self.scaled, target);
+        let as_it_is = can_be_copied(picture, coding) && (picture.width(), picture.height()) == self.coded_size;
+        if as_it_is && coding.full_range {
+            copy(picture, target, |luma| luma, |chroma| chroma);
+        } else if as_it_is {
+            copy(picture, target, full_range_luma, full_range_chroma);
+        } else {
+            let convert = |source| VideoError::Convert {
+                format: format.descriptor().map_or("unknown", |format| format.name()).to_owned(),
+                source,
+            };
+            let context = match &mut self.context {
+                Some((made_for, context)) if *made_for == source => context,
+                other => {
+                    self.scaled = frame::Video::empty();
+                    &mut other.insert((source, context(source, self.coded_size).map_err(convert)?)).1
+                }
+            };
+            context.run(picture, &mut self.scaled).map_err(convert)?;
+            copy(&self.scaled, target, |luma| luma, |chroma| chroma);
+        }
         if self.rotation != 0 {
             turn(&self.turned, self.rotation, &mut self.image);
         }
         Ok(&self.image)
     }
-
-    /// Returns the size before turning.
-    fn coded_size(&self) -> (u32, u32) {
-        if self.rotation % 180 == 90 { (self.height_px, self.width_px) } else { (self.width_px, self.height_px) }
-    }
 }
 
-fn context(source: Source, width_px: u32, height_px: u32) -> Result<scaling::Context, ffmpeg_next::Error> {
+/// Returns whether a frame of the right size needs no more than another range: swscale takes three times as long.
+fn can_be_copied(picture: &frame::Video, coding: Coding) -> bool {
+    // Lines may be stored bottom-up, with a negative stride, which reads as a huge one.
+    let top_down = || (0..3).all(|plane| i32::try_from(picture.stride(plane)).is_ok());
+    matches!(picture.format(), Pixel::YUV420P | Pixel::YUVJ420P)
+        && coding.matrix == Coding::JPEG.matrix
+        && picture.planes() >= 3
+        && top_down()
+}
+
+/// Widens 16 to 235 to 0 to 255, rounded.
+fn full_range_luma(value: u8) -> u8 {
+    ((u32::from(value.saturating_sub(16)) * 38_155 + (1 << 14)) >> 15).min(255) as u8
+}
+
+/// Widens 16 to 240 to 0 to 255 around 128, rounded.
+fn full_range_chroma(value: u8) -> u8 {
+    ((((i32::from(value) - 128) * 37_303 + (1 << 14)) >> 15) + 128).clamp(0, 255) as u8
+}
+
+fn context(source: Source, (width_px, height_px): (u32, u32)) -> Result<scaling::Context, ffmpeg_next::Error> {
     let Source { format, coding, .. } = source;
     // Of samples wider than 8 bits, swscale 6 settles the range when a context is made and not later. Full range needs
     // no conversion, which is had by calling both sides limited.
@@ -111,7 +134,7 @@ fn context(source: Source, width_px: u32, height_px: u32) -> Result<scaling::Con
 }
 
 /// Copies the planes of a 4:2:0 frame, and repeats the last column and row of an odd side.
-fn copy(frame: &frame::Video, image: &mut YuvImage) {
+fn copy(frame: &frame::Video, image: &mut YuvImage, luma: impl Fn(u8) -> u8, chroma: impl Fn(u8) -> u8) {
     (image.width_px, image.height_px) = (frame.width(), frame.height());
     for plane in 0..3 {
         let (width, height) = image.plane_size(plane);
@@ -123,8 +146,12 @@ fn copy(frame: &frame::Video, image: &mut YuvImage) {
         for row in 0..height {
             let start = row.min(given_height - 1) * stride;
             let line = &data[start..start + given_width];
-            target.extend_from_slice(line);
-            target.extend(std::iter::repeat_n(line[given_width - 1], width - given_width));
+            if plane == 0 {
+                target.extend(line.iter().map(|&value| luma(value)));
+            } else {
+                target.extend(line.iter().map(|&value| chroma(value)));
+            }
+            target.extend_from_within(target.len() - (width - given_width)..);
         }
     }
 }
@@ -197,6 +224,16 @@ mod tests {
             now = next;
         }
         assert_eq!(now, start);
+    }
+
+    #[test]
+    fn limited_range_becomes_full_range() {
+        for value in 0..=255_u8 {
+            let luma = ((f64::from(value) - 16.0) * 255.0 / 219.0).round().clamp(0.0, 255.0);
+            let chroma = ((f64::from(value) - 128.0) * 255.0 / 224.0).round().clamp(-128.0, 127.0) + 128.0;
+            assert_eq!(f64::from(full_range_luma(value)), luma, "{value}");
+            assert_eq!(f64::from(full_range_chroma(value)), chroma, "{value}");
+        }
     }
 
     #[test]

@@ -17,12 +17,17 @@ pub(crate) const SHAPES: [&[[f64; 4]]; 5] = [
     &[[-0.9, 0.4, 0.9, 1.0], [-0.3, -0.3, 0.9, 1.0], [0.3, -1.0, 0.9, 1.0]],
 ];
 
+/// How far a shape reaches from its centre, as a share of its radius: to a corner of its square.
+const REACH: f64 = std::f64::consts::SQRT_2;
+
 /// The background of a group, painted once.
 pub(crate) struct Canvas {
     width: usize,
     height: usize,
     /// `[H, W, 3]`, 0 to 1.
     background: Vec<[f64; 3]>,
+    /// `[H, W, 3]`
+    rgb: Vec<u8>,
 }
 
 impl Canvas {
@@ -32,7 +37,9 @@ impl Canvas {
             let (x, y) = ((index % width) as f64 + 0.5, (index / width) as f64 + 0.5);
             look.background_at(x / width as f64, y / height as f64)
         };
-        Self { width, height, background: (0..width * height).map(at).collect() }
+        let background: Vec<_> = (0..width * height).map(at).collect();
+        let rgb = background.iter().flatten().map(|&value| byte(value)).collect();
+        Self { width, height, background, rgb }
     }
 
     /// Returns the frame.
@@ -41,30 +48,36 @@ impl Canvas {
     /// - returns: `[H, W, 3]`
     pub(crate) fn paint(&self, look: &Look, pose: &Pose) -> Vec<u8> {
         let (sin, cos) = (TAU * pose.angle).sin_cos();
-        let (width, height) = (self.width as f64, self.height as f64);
-        let center = [pose.center[0] * width, pose.center[1] * height];
+        let center = [pose.center[0] * self.width as f64, pose.center[1] * self.height as f64];
+        let reach = pose.radius_px * REACH + 1.0;
         let boxes = SHAPES[look.shape];
-        let mut rgb = Vec::with_capacity(self.background.len() * 3);
-        for (index, background) in self.background.iter().enumerate() {
-            let x = around((index % self.width) as f64 + 0.5 - center[0], width);
-            let y = around((index / self.width) as f64 + 0.5 - center[1], height);
-            // Turned back into the shape's own frame; y points down, so this turn is clockwise on the screen.
-            let (u, v) = (x * cos + y * sin, y * cos - x * sin);
-            let distance =
-                boxes.iter().map(|bounds| distance_px(bounds, pose.radius_px, u, v)).fold(f64::MAX, f64::min);
-            let cover = (0.5 - distance).clamp(0.0, 1.0);
-            for (channel, behind) in look.color.iter().zip(background) {
-                let value = behind + (channel - behind) * cover;
-                rgb.push((value.clamp(0.0, 1.0) * 255.0).round() as u8);
+        let mut rgb = self.rgb.clone();
+        for (row, y) in around(center[1], reach, self.height) {
+            for (column, x) in around(center[0], reach, self.width) {
+                // Turned back into the shape's own frame; y points down, so this turn is clockwise on the screen.
+                let (u, v) = (x * cos + y * sin, y * cos - x * sin);
+                let distances = boxes.iter().map(|bounds| distance_px(bounds, pose.radius_px, u, v));
+                let cover = (0.5 - distances.fold(f64::MAX, f64::min)).clamp(0.0, 1.0);
+                let at = row * self.width + column;
+                for (channel, (color, behind)) in look.color.iter().zip(self.background[at]).enumerate() {
+                    rgb[3 * at + channel] = byte(behind + (color - behind) * cover);
+                }
             }
         }
         rgb
     }
 }
 
-/// Returns the shortest way on a circle of that length, from minus a half to a half of it.
-fn around(difference: f64, length: f64) -> f64 {
-    (difference + length / 2.0).rem_euclid(length) - length / 2.0
+fn byte(value: f64) -> u8 {
+    (value.clamp(0.0, 1.0) * 255.0).round() as u8
+}
+
+/// Returns the pixels within `reach` of `center` on a circle of `length` pixels, each once, with their distances.
+fn around(center: f64, reach: f64, length: usize) -> impl Iterator<Item = (usize, f64)> {
+    let first = (center - reach).floor() as i64;
+    let count = ((2.0 * reach) as i64 + 2).min(length as i64);
+    let pixel = move |at: i64| (at.rem_euclid(length as i64) as usize, at as f64 + 0.5 - center);
+    (first..first + count).map(pixel)
 }
 
 /// Returns the distance from a point to a box, negative inside.
@@ -72,7 +85,8 @@ fn distance_px(bounds: &[f64; 4], radius_px: f64, x: f64, y: f64) -> f64 {
     let [left, top, right, bottom] = bounds.map(|bound| bound * radius_px);
     let outside_x = (left - x).max(x - right);
     let outside_y = (top - y).max(y - bottom);
-    outside_x.max(0.0).hypot(outside_y.max(0.0)) + outside_x.max(outside_y).min(0.0)
+    let (x, y) = (outside_x.max(0.0), outside_y.max(0.0));
+    (x * x + y * y).sqrt() + outside_x.max(outside_y).min(0.0)
 }
 
 #[cfg(test)]

@@ -139,15 +139,15 @@ fn pose(motion: Motion, start: [f64; 4], speed: f64, frame: u32, params: &Synthe
     let (width, height) = (f64::from(params.width_px), f64::from(params.height_px));
     let short = width.min(height);
     let steps = f64::from(frame) * speed;
-    let travelled = steps * short / 45.0;
+    let travelled = steps * short / 24.0;
     let mut at = start;
     match motion {
         Motion::MoveLeft => at[0] -= travelled / width,
         Motion::MoveRight => at[0] += travelled / width,
         Motion::MoveUp => at[1] -= travelled / height,
         Motion::MoveDown => at[1] += travelled / height,
-        Motion::RotateClockwise => at[2] += steps / 45.0,
-        Motion::RotateCounterclockwise => at[2] -= steps / 45.0,
+        Motion::RotateClockwise => at[2] += steps / 30.0,
+        Motion::RotateCounterclockwise => at[2] -= steps / 30.0,
         Motion::Grow => at[3] += steps / 30.0,
         Motion::Shrink => at[3] -= steps / 30.0,
     }
