@@ -13,7 +13,7 @@ fn smoke_learns_motion_and_a_second_run_does_nothing() {
     let metrics = space.json("smoke", "eval", "metrics.json");
     assert!(metrics["top1"].as_f64().unwrap() >= 0.9, "{metrics}");
     assert!(metrics["top5"].as_f64().unwrap() >= metrics["top1"].as_f64().unwrap(), "{metrics}");
-    assert_eq!((metrics["num_videos"].as_u64(), metrics["num_missing"].as_u64()), (Some(96), Some(0)), "{metrics}");
+    assert_eq!((metrics["num_videos"].as_u64(), metrics["num_missing"].as_u64()), (Some(80), Some(0)), "{metrics}");
     let parity = space.json("smoke", "onnx", "parity.json");
     assert_eq!(parity["top1_agreement"].as_f64(), Some(1.0), "{parity}");
 
@@ -47,9 +47,9 @@ fn with_shuffled_labels_it_stays_near_chance() {
     );
     space.run("control.yaml", &["vars.epochs=4"]).ok();
     let metrics = space.json("control", "eval", "metrics.json");
-    // 72 test clips of 6 classes: chance is 0.17, and 0.35 is four standard deviations above it.
-    assert!(metrics["top1"].as_f64().unwrap() < 0.35, "{metrics}");
-    assert_eq!(metrics["num_videos"], 72);
+    // 60 test clips of 5 classes: chance is 0.2, and 0.4 is almost four standard deviations above it.
+    assert!(metrics["top1"].as_f64().unwrap() < 0.4, "{metrics}");
+    assert_eq!(metrics["num_videos"], 60);
 }
 
 /// Copies all clips to new places: each gets the name of another clip, by a fixed permutation over all classes.

@@ -24,7 +24,7 @@ use parquet::arrow::arrow_reader::{
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, Encoding};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{KeyValue, PageIndexPolicy};
+use parquet::file::metadata::{KeyValue, PageIndexPolicy, RowGroupMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::schema::types::ColumnPath;
@@ -225,7 +225,7 @@ impl FrameShards {
         let shard = self.shard(&row.shard)?;
         let content = |message| TableError::Content { path: self.folder.join(&row.shard), message };
         let row_groups = shard.metadata.metadata().row_groups();
-        let stored = row_groups.get(row.row_group as usize).map(|group| group.num_rows());
+        let stored = row_groups.get(row.row_group as usize).map(RowGroupMetaData::num_rows);
         if stored != Some(i64::from(row.num_frames)) {
             let found = stored.map_or("no such row group".to_owned(), |count| format!("{count} frames"));
             return Err(content(format!(
@@ -250,7 +250,9 @@ impl FrameShards {
         }
         let mut uses_left: Vec<usize> = vec![0; wanted.len()];
         let positions: Vec<usize> = frame_indices.iter().map(|index| wanted.partition_point(|w| w < index)).collect();
-        positions.iter().for_each(|&position| uses_left[position] += 1);
+        for &position in &positions {
+            uses_left[position] += 1;
+        }
         let mut take = |position: usize| {
             uses_left[position] -= 1;
             if uses_left[position] == 0 { std::mem::take(&mut frames[position]) } else { frames[position].clone() }

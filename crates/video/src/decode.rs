@@ -19,7 +19,7 @@ const MISSING_ALLOWED: u64 = 2;
 pub struct Decoder {
     info: VideoInfo,
     input: Input,
-    decoder: decoder::Video,
+    codec: decoder::Video,
     stream_index: usize,
     time_base: Rational,
     expected_packets: u64,
@@ -57,11 +57,11 @@ impl Decoder {
         let stream = input.stream(stream_index).ok_or(VideoError::NoVideoStream)?;
         let (info, time_base) = (stream_info(&stream), stream.time_base());
         let expected_packets = expected_packets(&input, stream_index, &info);
-        let decoder = open_decoder(&input, stream_index)?;
+        let codec = open_decoder(&input, stream_index)?;
         Ok(Self {
             info,
             input,
-            decoder,
+            codec,
             stream_index,
             time_base,
             expected_packets,
@@ -80,7 +80,7 @@ impl Decoder {
     fn next_frame(&mut self) -> Result<Option<DecodedFrame>, VideoError> {
         let mut picture = frame::Video::empty();
         while self.state != State::Ended {
-            match self.decoder.receive_frame(&mut picture) {
+            match self.codec.receive_frame(&mut picture) {
                 Ok(()) => {
                     check_size(picture.width(), picture.height())?;
                     let pts_nanos = self.pts_nanos(&picture);
@@ -103,16 +103,16 @@ impl Decoder {
         loop {
             let mut packet = Packet::empty();
             match packet.read(&mut self.input) {
-                Ok(()) if packet.stream() != self.stream_index => continue,
+                Ok(()) if packet.stream() != self.stream_index => (),
                 Ok(()) if packet.is_corrupt() => return Err(VideoError::CutShort { frame_index }),
                 Ok(()) => {
                     self.packets += 1;
-                    let sent = self.decoder.send_packet(&packet);
+                    let sent = self.codec.send_packet(&packet);
                     return sent.map_err(|source| VideoError::Decode { frame_index, source });
                 }
                 Err(Error::Eof) => {
                     self.state = State::Draining;
-                    return self.decoder.send_eof().map_err(|source| VideoError::Decode { frame_index, source });
+                    return self.codec.send_eof().map_err(|source| VideoError::Decode { frame_index, source });
                 }
                 Err(source) => return Err(VideoError::Read { frame_index, source }),
             }

@@ -31,7 +31,7 @@ pub struct EncoderParams {
 pub struct Encoder {
     params: EncoderParams,
     output: Output,
-    encoder: encoder::Video,
+    codec: encoder::Video,
     context: scaling::Context,
     rgb: frame::Video,
     frames: i64,
@@ -45,8 +45,8 @@ impl Encoder {
         let text = path.to_str().filter(|text| !text.contains('\0')).ok_or(VideoError::Path)?;
         let encode = |source| VideoError::Encode { source };
         let mut output = ffmpeg_next::format::output_as(&format!("file:{text}"), "avi").map_err(encode)?;
-        let encoder = open_encoder(&params).map_err(encode)?;
-        let mut stream = output.add_stream_with(&encoder).map_err(encode)?;
+        let codec = open_encoder(&params).map_err(encode)?;
+        let mut stream = output.add_stream_with(&codec).map_err(encode)?;
         stream.set_time_base(Rational::new(1, params.fps as i32));
         // Without this flag, the library's version would stand in the file.
         let options = Dictionary::from_iter([("fflags", "+bitexact")]);
@@ -58,7 +58,7 @@ impl Encoder {
         let limited = Coding { full_range: false, ..Coding::JPEG };
         color::set(&mut context, limited, limited);
         let rgb = frame::Video::new(Pixel::RGB24, width_px, height_px);
-        Ok(Self { params, output, encoder, context, rgb, frames: 0 })
+        Ok(Self { params, output, codec, context, rgb, frames: 0 })
     }
 
     /// Writes a frame.
@@ -81,13 +81,13 @@ impl Encoder {
         self.context.run(&self.rgb, &mut picture).map_err(encode)?;
         picture.set_pts(Some(self.frames));
         self.frames += 1;
-        self.encoder.send_frame(&picture).map_err(encode)?;
+        self.codec.send_frame(&picture).map_err(encode)?;
         self.write_packets()
     }
 
     /// Writes what the encoder holds and the file's index.
     pub fn finish(mut self) -> Result<(), VideoError> {
-        self.encoder.send_eof().map_err(|source| VideoError::Encode { source })?;
+        self.codec.send_eof().map_err(|source| VideoError::Encode { source })?;
         self.write_packets()?;
         self.output.write_trailer().map_err(|source| VideoError::Encode { source })
     }
@@ -97,7 +97,7 @@ impl Encoder {
         let stream_base = self.output.stream(0).map_or(Rational::new(1, 1), |stream| stream.time_base());
         loop {
             let mut packet = Packet::empty();
-            match self.encoder.receive_packet(&mut packet) {
+            match self.codec.receive_packet(&mut packet) {
                 Ok(()) => {
                     packet.set_stream(0);
                     packet.rescale_ts(Rational::new(1, self.params.fps as i32), stream_base);

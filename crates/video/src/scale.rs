@@ -231,8 +231,8 @@ mod tests {
         for value in 0..=255_u8 {
             let luma = ((f64::from(value) - 16.0) * 255.0 / 219.0).round().clamp(0.0, 255.0);
             let chroma = ((f64::from(value) - 128.0) * 255.0 / 224.0).round().clamp(-128.0, 127.0) + 128.0;
-            assert_eq!(f64::from(full_range_luma(value)), luma, "{value}");
-            assert_eq!(f64::from(full_range_chroma(value)), chroma, "{value}");
+            assert_eq!(full_range_luma(value), luma as u8, "{value}");
+            assert_eq!(full_range_chroma(value), chroma as u8, "{value}");
         }
     }
 

@@ -65,10 +65,8 @@ fn gather(context: &Context, made: Vec<Made>) -> (Vec<FrameIndexRow>, Summary) {
     }
     let num_frames: u64 = index.iter().map(|row| u64::from(row.num_frames)).sum();
     let megabytes = size_bytes.div_ceil(1_000_000);
-    let mut line = format!("{} videos, {} frames, {megabytes} MB", index.len(), grouped(num_frames));
-    if !skipped.is_empty() {
-        line += &format!(", {} skipped", skipped.len());
-    }
+    let made = format!("{} videos, {} frames, {megabytes} MB", index.len(), grouped(num_frames));
+    let line = if skipped.is_empty() { made } else { format!("{made}, {} skipped", skipped.len()) };
     (index, Summary::line(line))
 }
 

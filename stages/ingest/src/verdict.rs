@@ -51,13 +51,13 @@ fn in_words(error: &VideoError) -> String {
     if let VideoError::Io(error) = error {
         return format!("the file can't be read ({})", error.kind());
     }
-    let mut words = error.to_string();
+    let mut words = vec![error.to_string()];
     let mut source = error.source();
     while let Some(cause) = source {
-        words += &format!(": {cause}");
+        words.push(cause.to_string());
         source = cause.source();
     }
-    words
+    words.join(": ")
 }
 
 /// Returns the first ten unusable files with their reasons, as one line.

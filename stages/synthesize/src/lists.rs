@@ -10,15 +10,12 @@ use crate::scene::Clip;
 
 /// Name and content of each list.
 pub(crate) fn lists(classes: &[&'static str], clips: &[Clip], test_groups: u32) -> [(&'static str, String); 3] {
-    let class_index: String =
-        classes.iter().enumerate().map(|(index, name)| format!("{} {name}\n", index + 1)).collect();
-    let (mut train, mut test) = (String::new(), String::new());
-    for clip in clips {
-        if clip.group <= test_groups {
-            test += &format!("{}\n", clip.path());
-        } else {
-            train += &format!("{} {}\n", clip.path(), clip.class_index + 1);
-        }
-    }
+    let lines = |lines: Vec<String>| lines.join("\n") + "\n";
+    let names = classes.iter().enumerate().map(|(index, name)| format!("{} {name}", index + 1));
+    let (test_clips, train_clips): (Vec<_>, Vec<_>) = clips.iter().partition(|clip| clip.group <= test_groups);
+    let labelled = |clip: &&Clip| format!("{} {}", clip.path(), clip.class_index + 1);
+    let class_index = lines(names.collect());
+    let train = lines(train_clips.iter().map(labelled).collect());
+    let test = lines(test_clips.iter().map(|clip| clip.path()).collect());
     [("classInd.txt", class_index), ("trainlist01.txt", train), ("testlist01.txt", test)]
 }
