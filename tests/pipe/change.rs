@@ -92,7 +92,10 @@ fn touching_videos_changes_nothing_and_adding_one_runs_what_depends_on_it() {
     }
     let started = added.events.iter().find(|event| event["event"] == "stage_started" && event["stage"] == "videos");
     assert!(started.unwrap()["reasons"].to_string().contains("v_MoveLeft_g09_c09.avi: added"));
-    assert!(added.stage("labels")["warnings"].to_string().contains("v_MoveLeft_g09_c09"), "an unlabelled video is told");
+    assert!(
+        added.stage("labels")["warnings"].to_string().contains("v_MoveLeft_g09_c09"),
+        "an unlabelled video is told"
+    );
 }
 
 #[test]

@@ -66,7 +66,8 @@ impl Space {
 
     /// Runs a pipeline with `--output json`.
     pub(crate) fn run(&self, pipeline: &str, settings: &[&str]) -> Told {
-        let output = self.command(&run_args(pipeline, settings).iter().map(String::as_str).collect::<Vec<_>>()).output();
+        let output =
+            self.command(&run_args(pipeline, settings).iter().map(String::as_str).collect::<Vec<_>>()).output();
         told(&output.unwrap())
     }
 
@@ -88,7 +89,8 @@ impl Space {
     /// Reads a JSON file of a stage's newest output.
     pub(crate) fn json(&self, pipeline: &str, stage: &str, file: &str) -> serde_json::Value {
         let path = self.path(".pipe/out").join(pipeline).join(stage).join(file);
-        serde_json::from_str(&std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"))).unwrap()
+        serde_json::from_str(&std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}")))
+            .unwrap()
     }
 
     /// Returns the CPU seconds that a command takes, by bash's own accounting.

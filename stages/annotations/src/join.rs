@@ -123,10 +123,7 @@ fn found(listed: &LazyFrame, videos: &LazyFrame) -> PolarsResult<LazyFrame> {
 fn only_one(frame: LazyFrame, kept: &[&str]) -> LazyFrame {
     let mut columns: Vec<Expr> = kept.iter().map(|name| col(*name).first()).collect();
     columns.push(len().alias("rows"));
-    frame
-        .group_by([col("lower")])
-        .agg(columns)
-        .filter(col("rows").eq(lit(1)))
+    frame.group_by([col("lower")]).agg(columns).filter(col("rows").eq(lit(1)))
 }
 
 fn matches(matched: &DataFrame) -> PolarsResult<Vec<Match>> {

@@ -22,9 +22,12 @@ impl Work {
                 && let Ok(lock) = fs::File::open(&path)
                 && lock.file().try_lock().is_ok()
             {
-                // Its owner is gone. What can't be removed now is tried again by the next run.
-                let _ = fs::remove_dir_all(path.with_extension(""));
-                let _ = fs::remove_file(&path);
+                // Its owner is gone, but a worker of its may just be dying: what can't be removed now keeps its lock file,
+                // and is tried again by the next run.
+                let folder = path.with_extension("");
+                if !folder.exists() || fs::remove_dir_all(&folder).is_ok() {
+                    let _ = fs::remove_file(&path);
+                }
             }
         }
         // The lock comes before the folder, so that nobody takes a folder that is being made for a dead one.
