@@ -14,7 +14,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 pub(crate) fn run(args: Args) -> Result<Code> {
     match args.command {
         Command::Run(args) => run_pipeline(&args),
-        Command::Check(args) => check(&args),
+        Command::Check(args) => Ok(check(&args)),
         Command::Stages => {
             render::stages(pipe_schemas::stages::ALL);
             Ok(Code::Ok)
@@ -31,14 +31,14 @@ fn load(args: &FileArgs) -> std::result::Result<Plan, Code> {
     })
 }
 
-fn check(args: &CheckArgs) -> Result<Code> {
-    Ok(match load(&args.file) {
+fn check(args: &CheckArgs) -> Code {
+    match load(&args.file) {
         Ok(plan) => {
             render::checked(&plan);
             Code::Ok
         }
         Err(code) => code,
-    })
+    }
 }
 
 fn run_pipeline(args: &RunArgs) -> Result<Code> {

@@ -60,6 +60,7 @@ impl Fields {
     }
 
     /// Returns the fields in their canonical order.
+    #[must_use]
     pub fn sorted(mut self) -> Self {
         self.0.sort();
         self

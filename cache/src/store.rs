@@ -350,18 +350,18 @@ mod tests {
             }
             self.store.insert(&output).expect("inserted")
         }
+    }
 
-        fn record(&self, tree: &Tree) -> ActionRecord {
-            let ports = BTreeMap::from([("all".to_owned(), tree.digest())]);
-            ActionRecord {
-                kind: "k".into(),
-                output: OutputRecord { tree: tree.digest(), ports },
-                summary: vec![],
-                warnings: vec![],
-                duration_millis: 1,
-                peak_memory_bytes: None,
-                ended_unix_secs: 2,
-            }
+    fn record_of(tree: &Tree) -> ActionRecord {
+        let ports = BTreeMap::from([("all".to_owned(), tree.digest())]);
+        ActionRecord {
+            kind: "k".into(),
+            output: OutputRecord { tree: tree.digest(), ports },
+            summary: vec![],
+            warnings: vec![],
+            duration_millis: 1,
+            peak_memory_bytes: None,
+            ended_unix_secs: 2,
         }
     }
 
@@ -377,7 +377,7 @@ mod tests {
         let tree = space.insert(&[("a/b.txt", "one"), ("c.txt", "two")]);
         let (key, fields) = key("x");
         assert!(matches!(space.store.find(key), Lookup::Absent));
-        let record = space.record(&tree);
+        let record = record_of(&tree);
         space.store.record(key, &fields, &record).expect("recorded");
         let Lookup::Hit(found) = space.store.find(key) else { panic!("a hit") };
         assert_eq!(*found, record);
@@ -404,7 +404,7 @@ mod tests {
         let space = space();
         let tree = space.insert(&[("a.txt", "one")]);
         let (key, fields) = key("x");
-        space.store.record(key, &fields, &space.record(&tree)).expect("recorded");
+        space.store.record(key, &fields, &record_of(&tree)).expect("recorded");
         fs::remove_file(space.store.object("blobs", tree.files[0].digest)).expect("removed");
         assert!(matches!(space.store.find(key), Lookup::Damaged(CacheError::Lost { .. })));
         space.insert(&[("a.txt", "one")]);
@@ -416,7 +416,7 @@ mod tests {
         let space = space();
         let tree = space.insert(&[("a.txt", "one")]);
         let (key, fields) = key("x");
-        space.store.record(key, &fields, &space.record(&tree)).expect("recorded");
+        space.store.record(key, &fields, &record_of(&tree)).expect("recorded");
         fs::write(space.store.action_path(key, "json"), "{").expect("written");
         assert!(matches!(space.store.find(key), Lookup::Damaged(CacheError::Record { .. })));
     }

@@ -89,8 +89,10 @@ impl Space {
     /// Reads a JSON file of a stage's newest output.
     pub(crate) fn json(&self, pipeline: &str, stage: &str, file: &str) -> serde_json::Value {
         let path = self.path(".pipe/out").join(pipeline).join(stage).join(file);
-        serde_json::from_str(&std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}")))
-            .unwrap()
+        serde_json::from_str(
+            &std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())),
+        )
+        .unwrap()
     }
 
     /// Returns the CPU seconds that a command takes, by bash's own accounting.

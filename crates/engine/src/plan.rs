@@ -47,7 +47,7 @@ pub(crate) fn seal(spec: Spec) -> Option<Plan> {
     let edges = edges.flat_map(|(to, stage)| stage.inputs.values().map(move |input| (input.stage, to)));
     let graph = graph(spec.stages.len(), edges);
     let order = toposort(&graph, None).ok()?.into_iter().map(NodeIndex::index).collect();
-    Some(Plan { order, graph, spec })
+    Some(Plan { spec, graph, order })
 }
 
 /// Returns the groups of stages that read each other, or a stage that reads itself; positions ascend.

@@ -265,7 +265,8 @@ impl Walk<'_> {
         };
         let (value, replace) = untag(value, &place)?;
         let value = match value {
-            serde_yaml::Value::Null => Value::Null,
+            // No tag is left: untag() has taken them off.
+            serde_yaml::Value::Null | serde_yaml::Value::Tagged(_) => Value::Null,
             serde_yaml::Value::Bool(value) => Value::Bool(value),
             serde_yaml::Value::Number(number) => Value::Number(json_number(&number, &place)?),
             serde_yaml::Value::String(text) => Value::Text(text),
@@ -283,7 +284,6 @@ impl Walk<'_> {
                 self.end(inside);
                 Value::Map(entries)
             }
-            serde_yaml::Value::Tagged(_) => Value::Null, // untag() has taken tags off
         };
         Ok(Node { value, place: trimmed(place), replace })
     }

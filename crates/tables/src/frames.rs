@@ -18,10 +18,11 @@ use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use fs_err::File;
 use fs_err::os::unix::fs::FileExt;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelectionPolicy,
 };
-use parquet::arrow::{ArrowWriter, ProjectionMask};
+use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
 use parquet::basic::{Compression, Encoding};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, PageIndexPolicy, RowGroupMetaData};
@@ -79,8 +80,10 @@ impl ShardWriter {
     pub fn create(path: &Path) -> Result<Self, TableError> {
         let parquet = |source| TableError::Parquet { path: path.into(), source };
         let schema = schema();
-        let mut writer = ArrowWriter::try_new(File::create(path)?, Arc::clone(&schema), Some(shard_properties()))
-            .map_err(parquet)?;
+        // An arrow schema in the metadata would hide ours from pyarrow, and with it from `datasets`.
+        let options = ArrowWriterOptions::new().with_properties(shard_properties()).with_skip_arrow_metadata(true);
+        let mut writer =
+            ArrowWriter::try_new_with_options(File::create(path)?, Arc::clone(&schema), options).map_err(parquet)?;
         writer.append_key_value_metadata(KeyValue::new("huggingface".to_owned(), HUGGINGFACE.to_owned()));
         Ok(Self { path: path.into(), schema, writer })
     }

@@ -57,11 +57,11 @@ mod tests {
         pickle.extend(b"X\x0a\0\0\0state_dictccollections\nOrderedDict\n)R(");
         pickle.extend(b"X\x08\0\0\0module.w");
         pickle.extend(b"ctorch._utils\n_rebuild_tensor_v2\n(");
-        pickle.extend(b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\00X\x03\0\0\0cpuK\x04NtQ");
+        pickle.extend(b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x04NtQ");
         pickle.extend(b"K\0K\x02K\x02\x86K\x01K\x02\x86\x89NtR");
         pickle.extend(b"X\x01\0\0\0n");
         pickle.extend(b"ctorch._utils\n_rebuild_tensor_v2\n(");
-        pickle.extend(b"(X\x07\0\0\0storagectorch\nLongStorage\nX\x01\0\0\01X\x03\0\0\0cpuK\x01NtQ");
+        pickle.extend(b"(X\x07\0\0\0storagectorch\nLongStorage\nX\x01\0\0\x001X\x03\0\0\0cpuK\x01NtQ");
         pickle.extend(b"K\0))\x89NtR");
         pickle.extend(b"uu.");
         pickle
@@ -76,7 +76,7 @@ mod tests {
         file.extend(b"\x80\x02M\xe9\x03.");
         file.extend(b"\x80\x02}X\x0d\0\0\0little_endian\x88s.");
         file.extend(object());
-        file.extend(b"\x80\x02](X\x01\0\0\00X\x01\0\0\01e.");
+        file.extend(b"\x80\x02](X\x01\0\0\x000X\x01\0\0\x001e.");
         let [floats, long] = storages();
         file.extend([&4i64.to_le_bytes()[..], &floats, &1i64.to_le_bytes(), &long].concat());
         file

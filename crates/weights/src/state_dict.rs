@@ -56,7 +56,7 @@ fn gather(tensor: &TensorRef, storage: &[u8], budget_bytes: &mut usize) -> Resul
     }
     let reach = |last: usize, (&dim, &step): (&usize, &usize)| (dim - 1).checked_mul(step)?.checked_add(last);
     let last = shape.iter().zip(stride).try_fold(*offset, reach);
-    if !last.is_some_and(|last| last < declared.numel) {
+    if last.is_none_or(|last| last >= declared.numel) {
         return Err("it reaches past the end of its storage");
     }
     if is_row_major(shape, stride) {
