@@ -69,6 +69,7 @@ impl WorkerProcess {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            .env(pipe_stage::PARENT_VARIABLE, std::process::id().to_string())
             .process_group(0) // Ctrl-C on the terminal is for `pipe` to handle
             .spawn()?;
         let missing = || std::io::Error::other("a pipe to the worker is missing");

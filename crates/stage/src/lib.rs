@@ -11,7 +11,7 @@ mod text;
 
 pub use context::{Context, SourceFile, Sources};
 pub use error::StageError;
-pub use serve::{WorkerInfo, serve};
+pub use serve::{PARENT_VARIABLE, WorkerInfo, serve};
 pub use text::grouped;
 
 /// The work behind a stage kind.

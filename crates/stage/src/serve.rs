@@ -10,6 +10,9 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
+/// The environment variable in which `pipe` tells a worker its own process id.
+pub const PARENT_VARIABLE: &str = "PIPE_PARENT";
+
 /// What a worker executable consists of.
 pub struct WorkerInfo {
     /// The stages it runs.
@@ -25,6 +28,11 @@ pub fn serve(info: impl FnOnce() -> WorkerInfo) -> ExitCode {
     // A worker must not outlive `pipe`, however that dies.
     if let Err(error) = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL) {
         return startup_failure("can't be tied to its parent", &error);
+    }
+    // It may have died before that took effect.
+    let parent = std::env::var(PARENT_VARIABLE).ok().and_then(|parent| parent.parse().ok());
+    if parent.is_some_and(|parent: i32| parent != nix::unistd::getppid().as_raw()) {
+        return ExitCode::FAILURE;
     }
     let replies = match take_stdout() {
         Ok(file) => Arc::new(Mutex::new(file)),
