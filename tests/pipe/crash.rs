@@ -21,6 +21,7 @@ fn a_killed_run_is_completed_by_the_next_with_the_same_results() {
     let told = space.run_tiny(&[]).ok();
     assert_eq!(told.digests(), expect);
     assert!(told.run_finished()["hits"].as_u64().unwrap() > 0, "work already committed is not done again");
+    assert_eq!(walk(&space.path(".pipe/work")), 0, "scratch of killed runs is cleared");
 }
 
 #[test]

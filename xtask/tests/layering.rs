@@ -33,12 +33,13 @@ fn allowed(folder: &str) -> Vec<&'static str> {
         "" => vec!["pipe-engine", "pipe-cache", "pipe-stage", "pipe-schemas"],
         "crates/engine" => vec!["pipe-cache", "pipe-stage", "pipe-schemas"],
         "crates/stage" | "crates/tables" => vec!["pipe-schemas"],
+        "crates/testkit" => vec!["pipe-stage", "pipe-schemas"],
         "cache" | "schemas" | "xtask" => vec![],
         _ => {
             let mut allowed = vec!["pipe-schemas", "pipe-tables"];
             allowed.extend(DOMAIN);
             if folder.starts_with("stages/") {
-                allowed.push("pipe-stage");
+                allowed.extend(["pipe-stage", "pipe-testkit"]);
             }
             if folder.starts_with("workers/") {
                 allowed.extend(["pipe-stage", "pipe-stage-*"]);

@@ -1,8 +1,9 @@
 //! One stored JPEG frame to the pixels of a view: [`FrameDecoder`].
 
 use crate::ClipError;
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use turbojpeg::{Decompressor, PixelFormat, ScalingFactor};
 
 /// Pixels that a stored frame may have; what is more is no frame of ours.
@@ -61,10 +62,10 @@ impl FrameDecoder {
         let denominator = denominator(shown);
         let (width, height) = self.decompress(jpeg, frame_index, shown.frame_px, denominator)?;
         let resample = |source| ClipError::Resample { frame_index, source };
-        let source = ImageRef::new(width as u32, height as u32, &self.decoded, PixelType::U8x3)
+        let source = TypedImageRef::<U8x3>::from_buffer(width as u32, height as u32, &self.decoded)
             .map_err(|_| too_large("a decoded frame", (width, height)))?;
         let (out_width, out_height) = shown.out_px;
-        let mut target = Image::from_slice_u8(out_width as u32, out_height as u32, out, PixelType::U8x3)
+        let mut target = TypedImage::<U8x3>::from_buffer(out_width as u32, out_height as u32, out)
             .map_err(|_| too_large("a clip", shown.out_px))?;
         let (left, crop_width) = clamp(shown.crop[0], shown.crop[2], denominator, width);
         let (top, crop_height) = clamp(shown.crop[1], shown.crop[3], denominator, height);
@@ -74,7 +75,8 @@ impl FrameDecoder {
             crop_width,
             crop_height,
         );
-        self.resizer.resize(&source, &mut target, &options).map_err(resample)?;
+        // Typed, or the code for every other kind of pixel would be compiled too.
+        self.resizer.resize_typed(&source, &mut target, &options).map_err(resample)?;
         if shown.flip {
             out.chunks_exact_mut(3 * out_width).for_each(mirror);
         }

@@ -1,6 +1,6 @@
 //! `frames`: videos become JPEG frames in Parquet shards.
 
-use crate::contract::{Contract, InputPort, OutputPort, Params, PortType, Tool, Worker, parse, schema};
+use crate::contract::{Contract, InputPort, OutputPort, ParamError, Params, PortType, Tool, Worker, parse, schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -80,4 +80,43 @@ impl Default for FramesParams {
     }
 }
 
-impl Params for FramesParams {}
+impl Params for FramesParams {
+    fn check(&self) -> Vec<ParamError> {
+        let above_0 = |path: [&str; 2], value: f64| {
+            let right = value.is_finite() && value > 0.0;
+            (!right).then(|| ParamError {
+                path: path.map(String::from).into(),
+                message: format!("{value} is not above 0"),
+                help: "a number above 0".into(),
+            })
+        };
+        let sample = match self.sample {
+            FrameSampling::All => None,
+            FrameSampling::Fps(fps) => above_0(["sample", "fps"], fps),
+            FrameSampling::Stride(stride) => above_0(["sample", "stride"], f64::from(stride)),
+        };
+        let resize = match self.resize {
+            FrameResize::None => None,
+            FrameResize::ShortSidePx(side) => above_0(["resize", "short_side_px"], f64::from(side)),
+        };
+        sample.into_iter().chain(resize).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_and_sizes_must_be_above_0() {
+        let check = |sample, resize, expect: &[&str]| {
+            let params = FramesParams { sample, resize, ..FramesParams::default() };
+            let found: Vec<String> = params.check().into_iter().map(|error| error.path.join(".")).collect();
+            assert_eq!(found, expect);
+        };
+        check(FrameSampling::Fps(0.5), FrameResize::ShortSidePx(1), &[]);
+        check(FrameSampling::Fps(0.0), FrameResize::None, &["sample.fps"]);
+        check(FrameSampling::Fps(f64::NAN), FrameResize::ShortSidePx(0), &["sample.fps", "resize.short_side_px"]);
+        check(FrameSampling::Stride(0), FrameResize::None, &["sample.stride"]);
+    }
+}

@@ -1,6 +1,5 @@
 //! A video becomes JPEG frames: decode, sample, resize, code. One decoded frame is in memory at a time, or two.
 
-use crate::FramesError;
 use crate::sample::Sampler;
 use pipe_schemas::stages::frames::{FrameCoding, FrameResize, FramesParams};
 use pipe_tables::frames::EncodedFrame;
@@ -14,15 +13,6 @@ pub(crate) struct EncodedVideo {
     pub(crate) height_px: u32,
     /// Average rate of the kept frames.
     pub(crate) fps: f64,
-}
-
-/// Refuses parameters that no video could be made with.
-pub(crate) fn check(params: &FramesParams) -> Result<(), FramesError> {
-    Sampler::new(params.sample)?;
-    match params.resize {
-        FrameResize::ShortSidePx(0) => Err(FramesError::NotPositive { name: "resize.short_side_px", value: 0.0 }),
-        FrameResize::None | FrameResize::ShortSidePx(_) => Ok(()),
-    }
 }
 
 /// Makes the frames of a file.

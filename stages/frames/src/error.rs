@@ -5,14 +5,6 @@ use pipe_video::VideoError;
 /// What can go wrong while frames are made.
 #[derive(Debug, thiserror::Error)]
 pub enum FramesError {
-    /// A parameter is out of range.
-    #[error("`{name}` is {value}, which is not above 0")]
-    NotPositive {
-        /// The parameter.
-        name: &'static str,
-        /// Its value.
-        value: f64,
-    },
     /// The table holds no usable video.
     #[error("none of {num_videos} videos is readable")]
     NoVideos {

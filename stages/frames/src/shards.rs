@@ -95,7 +95,7 @@ impl Maker<'_> {
         self.context.check_cancelled()?;
         let path = self.media_root.join(&video.path);
         check_digest(&path, video)?;
-        let sampler = Sampler::new(self.params.sample)?;
+        let sampler = Sampler::new(self.params.sample);
         let encoded = encode_video(&path, self.params, sampler);
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
         self.context.progress(done, self.total, "videos", || video.video_id.clone());

@@ -1,11 +1,10 @@
 //! [`Frames`].
 
 use crate::FramesError;
-use crate::encode::check;
 use crate::shards::{Made, Maker, by_bucket};
 use pipe_schemas::stages::frames::{CONTRACT, FramesParams};
 use pipe_schemas::tables::{FrameIndexRow, Verdict, VideoRow};
-use pipe_stage::{Context, Stage, StageError, Summary};
+use pipe_stage::{Context, Stage, StageError, Summary, grouped};
 use pipe_tables::frames::INDEX_FILE;
 use std::error::Error;
 use std::sync::atomic::AtomicU64;
@@ -20,7 +19,6 @@ impl Stage for Frames {
 
     fn run(&self, context: &Context) -> Result<Summary, StageError> {
         let params: FramesParams = context.params()?;
-        check(&params)?;
         let mut videos: Vec<VideoRow> = pipe_tables::read_rows(context.input("videos")?)?;
         let num_videos = videos.len();
         videos.retain(|video| video.verdict == Verdict::Ok);
@@ -70,31 +68,16 @@ fn gather(context: &Context, made: Vec<Made>) -> (Vec<FrameIndexRow>, Summary) {
     (index, Summary::line(line))
 }
 
-/// Writes a number with a comma after each thousand: `5,230`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let comma_before = |position: usize| position > 0 && (digits.len() - position).is_multiple_of(3);
-    let mut text = String::new();
-    for (position, digit) in digits.chars().enumerate() {
-        if comma_before(position) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use pipe_schemas::stages::frames::{FrameCoding, FrameResize, FrameSampling};
     use pipe_schemas::stages::ingest::OnError;
-    use pipe_stage::protocol::{Input, PROTOCOL_VERSION, Reply, Request};
+    use pipe_stage::protocol::Input;
     use pipe_tables::frames::FrameShards;
+    use pipe_testkit::run_stage;
     use pipe_video::{Encoder, EncoderParams};
-    use std::collections::BTreeMap;
     use std::path::Path;
-    use std::sync::{Arc, Mutex};
 
     /// Encodes `frames` frames of a growing bar.
     fn encode(path: &Path, frames: usize) {
@@ -142,27 +125,8 @@ mod tests {
         let table = output.join("videos.parquet");
         pipe_tables::write_rows(&table, rows).expect("written");
         let input = Input { path: table, files: None, media_root: Some(media.into()) };
-        let request = Request {
-            protocol: PROTOCOL_VERSION,
-            id: 1,
-            kind: CONTRACT.kind.into(),
-            version: CONTRACT.version,
-            params: serde_json::to_value(params).expect("JSON"),
-            inputs: BTreeMap::from([("videos".into(), input)]),
-            sources: BTreeMap::new(),
-            output: output.into(),
-            scratch: output.into(),
-            threads,
-        };
-        let warnings = Arc::new(Mutex::new(Vec::new()));
-        let heard = Arc::clone(&warnings);
-        let context = Context::new(request, Arc::default(), move |reply| {
-            if let Reply::Warning { text } = reply {
-                heard.lock().expect("not poisoned").push(text);
-            }
-        });
-        let result = Frames.run(&context).map_err(|error| error.chain().join(": "));
-        (result, warnings.lock().expect("not poisoned").clone())
+        let ran = run_stage(&Frames, params, [("videos", input)], output, threads);
+        (ran.result.map_err(|error| error.chain().join(": ")), ran.warnings)
     }
 
     #[test]
@@ -257,12 +221,5 @@ mod tests {
             fs_err::metadata(output.path().join("frames/shard-00000.parquet")).expect("there").len()
         };
         assert!(size(95) > size(30));
-    }
-
-    #[test]
-    fn thousands_are_grouped() {
-        for (number, expect) in [(0, "0"), (999, "999"), (5230, "5,230"), (1_234_567, "1,234,567")] {
-            assert_eq!(grouped(number), expect);
-        }
     }
 }

@@ -100,11 +100,10 @@ fn judge(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pipe_stage::protocol::{Input, PROTOCOL_VERSION, Reply, Request};
+    use pipe_stage::protocol::Input;
+    use pipe_testkit::run_stage;
     use pipe_video::{Encoder, EncoderParams};
-    use std::collections::BTreeMap;
     use std::path::Path;
-    use std::sync::{Arc, Mutex};
 
     fn encode(path: &Path) {
         let params = EncoderParams { width_px: 64, height_px: 48, fps: 25, quantizer: 2 };
@@ -138,27 +137,8 @@ mod tests {
         let list = output.join("files.json");
         fs_err::write(&list, serde_json::to_vec(&files).expect("JSON")).expect("written");
         let input = Input { path: folder.into(), files: Some(list), media_root: None };
-        let request = Request {
-            protocol: PROTOCOL_VERSION,
-            id: 1,
-            kind: CONTRACT.kind.into(),
-            version: CONTRACT.version,
-            params: serde_json::to_value(params).expect("JSON"),
-            inputs: BTreeMap::from([("folder".into(), input)]),
-            sources: BTreeMap::new(),
-            output: output.into(),
-            scratch: output.into(),
-            threads: 2,
-        };
-        let warnings = Arc::new(Mutex::new(Vec::new()));
-        let heard = Arc::clone(&warnings);
-        let context = Context::new(request, Arc::default(), move |reply| {
-            if let Reply::Warning { text } = reply {
-                heard.lock().expect("not poisoned").push(text);
-            }
-        });
-        let result = Ingest.run(&context).map_err(|error| error.chain().join(": "));
-        (result, warnings.lock().expect("not poisoned").clone())
+        let ran = run_stage(&Ingest, params, [("folder", input)], output, 2);
+        (ran.result.map_err(|error| error.chain().join(": ")), ran.warnings)
     }
 
     #[test]

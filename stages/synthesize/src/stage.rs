@@ -60,25 +60,11 @@ fn encode(path: &Path, params: &SynthesizeParams, look: &Look, clip: &Clip) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pipe_stage::protocol::{PROTOCOL_VERSION, Request};
+    use pipe_testkit::run_stage;
     use pipe_video::Decoder;
-    use std::collections::BTreeMap;
-    use std::sync::Arc;
 
     fn run(folder: &Path, params: &SynthesizeParams, threads: usize) -> Summary {
-        let request = Request {
-            protocol: PROTOCOL_VERSION,
-            id: 1,
-            kind: CONTRACT.kind.into(),
-            version: CONTRACT.version,
-            params: serde_json::to_value(params).expect("JSON"),
-            inputs: BTreeMap::new(),
-            sources: BTreeMap::new(),
-            output: folder.into(),
-            scratch: folder.into(),
-            threads,
-        };
-        Synthesize.run(&Context::new(request, Arc::default(), |_| {})).expect("made")
+        run_stage(&Synthesize, params, [], folder, threads).result.expect("made")
     }
 
     fn small() -> SynthesizeParams {

@@ -1,13 +1,10 @@
 use super::*;
 use pipe_schemas::tables::{Split, Verdict, VideoRow};
 use pipe_stage::SourceFile;
-use pipe_stage::protocol::{Input, PROTOCOL_VERSION, Reply, Request};
-use pipe_tables::read_rows;
+use pipe_stage::protocol::Input;
+use pipe_testkit::{Ran, input, run_stage};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 const REAL_LISTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/annotations/ucf101");
@@ -15,19 +12,18 @@ const REAL_CLIPS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/d
 
 /// What a run says and writes.
 struct Outcome {
-    result: Result<Summary, StageError>,
-    warnings: Vec<String>,
+    ran: Ran,
     output: PathBuf,
     _folder: TempDir,
 }
 
 impl Outcome {
     fn summary(&self) -> &str {
-        &self.result.as_ref().expect("run").lines[0]
+        &self.ran.lines()[0]
     }
 
     fn error(&self) -> String {
-        self.result.as_ref().expect_err("it fails").chain().join(": ")
+        self.ran.error()
     }
 
     fn annotations(&self) -> Vec<AnnotationRow> {
@@ -90,31 +86,10 @@ fn run_in(root: &Path, videos: &[VideoRow], params: &Value) -> Outcome {
     let (table, files) = (folder.path().join("videos.parquet"), folder.path().join("files.json"));
     write_rows(&table, videos).expect("written");
     fs::write(&files, serde_json::to_vec(&files_below(root, "")).expect("JSON")).expect("written");
-    let videos = Input { path: table, files: None, media_root: None };
-    let lists = Input { path: root.into(), files: Some(files), media_root: None };
-    let request = Request {
-        protocol: PROTOCOL_VERSION,
-        id: 1,
-        kind: CONTRACT.kind.into(),
-        version: CONTRACT.version,
-        params: params.clone(),
-        inputs: [("videos".to_owned(), videos), ("lists".to_owned(), lists)].into(),
-        sources: BTreeMap::new(),
-        output: folder.path().join("output"),
-        scratch: folder.path().join("scratch"),
-        threads: 2,
-    };
-    let warnings = Arc::new(Mutex::new(Vec::new()));
-    let told = Arc::clone(&warnings);
-    let context = Context::new(request, Arc::new(AtomicBool::new(false)), move |reply| {
-        if let Reply::Warning { text } = reply {
-            told.lock().expect("no panic").push(text);
-        }
-    });
-    let result = Annotations.run(&context);
-    drop(context);
-    let warnings = warnings.lock().expect("no panic").clone();
-    Outcome { result, warnings, output: folder.path().join("output"), _folder: folder }
+    let lists = Input { files: Some(files), ..input(root) };
+    let output = folder.path().join("output");
+    let ran = run_stage(&Annotations, params, [("videos", input(table)), ("lists", lists)], &output, 2);
+    Outcome { ran, output, _folder: folder }
 }
 
 fn run(lists: [&str; 3], videos: &[VideoRow], params: &Value) -> Outcome {
@@ -139,7 +114,7 @@ fn all_videos() -> Vec<VideoRow> {
 fn labels_are_written_in_order() {
     let outcome = run([CLASSES, TRAIN, TEST], &all_videos(), &json!({}));
     assert_eq!(outcome.summary(), "3 classes, 2 of 2 training and 1 of 1 test videos present");
-    assert_eq!(outcome.warnings, [""; 0]);
+    assert_eq!(outcome.ran.warnings, [""; 0]);
     let rows: Vec<_> = outcome
         .annotations()
         .into_iter()
@@ -181,16 +156,16 @@ fn missing_videos_have_three_severities() {
     );
     let failed = run([CLASSES, TRAIN, TEST], &videos, &json!({}));
     assert_eq!(failed.error(), format!("{text}\n  {train}\n  {test}"));
-    assert!(failed.result.expect_err("it fails").help().is_some_and(|help| help.contains("`warn`")));
+    assert!(failed.ran.result.expect_err("it fails").help().is_some_and(|help| help.contains("`warn`")));
 
     let warned = run([CLASSES, TRAIN, TEST], &videos, &json!({"missing": "warn"}));
     let extra = "1 of 3 videos are in no list; first: Extra/a.avi";
-    assert_eq!(warned.warnings, [format!("{text} {train}"), extra.to_owned()]);
+    assert_eq!(warned.ran.warnings, [format!("{text} {train}"), extra.to_owned()]);
     assert_eq!(warned.summary(), "3 classes, 1 of 2 training and 0 of 1 test videos present");
     assert_eq!(warned.annotations().iter().map(|row| row.present).collect::<Vec<_>>(), [true, false, false]);
 
     let off = run([CLASSES, TRAIN, TEST], &videos, &json!({"missing": "off", "unlabelled": "off"}));
-    assert_eq!(off.warnings, [""; 0]);
+    assert_eq!(off.ran.warnings, [""; 0]);
     assert_eq!(off.report()["checks"]["missing"]["count"], 2);
     assert_eq!(off.report()["checks"]["missing"]["examples"], json!([train, test]));
     assert_eq!(off.report()["checks"]["unlabelled"]["examples"], json!(["Extra/a.avi"]));
@@ -212,7 +187,7 @@ fn leaks_are_errors_by_default() {
     assert_eq!(failed.error(), expect);
     let params = json!({"group_leakage": "warn", "content_leakage": "off"});
     let warned = run([CLASSES, &train, TEST], &videos, &params);
-    assert_eq!(warned.warnings.len(), 1);
+    assert_eq!(warned.ran.warnings.len(), 1);
     assert_eq!(warned.report()["checks"]["content_leakage"]["count"], 1);
 }
 
@@ -224,7 +199,7 @@ fn another_case_is_found_and_told() {
     let expect = "1 listed video has another case in the folder; first: \
                   HandstandPushups/v_HandStandPushups_g02_c01.avi (trainlist01.txt:1) is \
                   HandStandPushups/v_HandStandPushups_g02_c01.avi";
-    assert_eq!(outcome.warnings, [expect]);
+    assert_eq!(outcome.ran.warnings, [expect]);
     assert_eq!(outcome.annotations()[1].video_id, "HandStandPushups/v_HandStandPushups_g02_c01");
 }
 
@@ -244,7 +219,7 @@ fn lists_are_found_by_name() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = write_lists(folder.path(), [CLASSES, TRAIN, TEST]);
     fs::write(root.join("classInd.txt.bak"), "").expect("written");
-    assert!(run_in(&root, &all_videos(), &json!({})).result.is_ok());
+    assert!(run_in(&root, &all_videos(), &json!({})).ran.result.is_ok());
     let error = run_in(&root, &all_videos(), &json!({"split": 2})).error();
     assert!(error.ends_with("has no `trainlist02.txt`"), "{error}");
     fs::write(root.join("testlist01.txt"), "").expect("written");
@@ -275,7 +250,7 @@ fn the_real_lists_are_whole() {
     for (split, train, test) in [(1, 9_537, 3_783), (2, 9_586, 3_734), (3, 9_624, 3_696)] {
         let params = json!({"split": split, "missing": "off", "unlabelled": "off"});
         let outcome = run_in(Path::new(REAL_LISTS), &[], &params);
-        outcome.result.as_ref().expect("no leaks, no errors");
+        outcome.ran.result.as_ref().expect("no leaks, no errors");
         let report = outcome.report();
         assert_eq!((&report["listed"]["train"], &report["listed"]["test"]), (&json!(train), &json!(test)));
         assert_eq!(report["num_classes"], 101);
@@ -306,9 +281,9 @@ fn the_clips_at_hand_are_joined() {
     let outcome = run_in(Path::new(REAL_LISTS), &videos, &json!({"missing": "warn"}));
     let report = outcome.report();
     let present = report["present"]["train"].as_u64().zip(report["present"]["test"].as_u64()).expect("counts");
-    assert_eq!(present.0 + present.1, videos.len() as u64, "{:?}", outcome.warnings);
+    assert_eq!(present.0 + present.1, videos.len() as u64, "{:?}", outcome.ran.warnings);
     let expect = format!("101 classes, {} of 9,537 training and {} of 3,783 test videos present", present.0, present.1);
     assert_eq!(outcome.summary(), expect);
-    assert_eq!(outcome.warnings.len(), 1);
-    assert!(outcome.warnings[0].contains(" of 13,320 listed videos are absent or unreadable (train "));
+    assert_eq!(outcome.ran.warnings.len(), 1);
+    assert!(outcome.ran.warnings[0].contains(" of 13,320 listed videos are absent or unreadable (train "));
 }

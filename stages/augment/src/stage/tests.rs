@@ -1,9 +1,7 @@
 use super::*;
-use pipe_stage::protocol::{Input, PROTOCOL_VERSION, Reply, Request};
+use pipe_testkit::{Ran, input, run_stage};
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 /// Frame shards' index and labels of `num_train` and `num_test` videos, all of them present.
@@ -15,8 +13,7 @@ struct Fixture {
 
 /// What a run says and writes.
 struct Outcome {
-    result: Result<Summary, StageError>,
-    warnings: Vec<String>,
+    ran: Ran,
     samples: PathBuf,
     _folder: TempDir,
 }
@@ -57,30 +54,9 @@ impl Fixture {
         write_rows(&labels.join("annotations.parquet"), &self.annotations).expect("written");
         write_rows(&labels.join("classes.parquet"), &classes()).expect("written");
         let folder = tempfile::tempdir().expect("a folder");
-        let input = |path| Input { path, files: None, media_root: None };
-        let request = Request {
-            protocol: PROTOCOL_VERSION,
-            id: 1,
-            kind: CONTRACT.kind.into(),
-            version: CONTRACT.version,
-            params: params.clone(),
-            inputs: [("frames".to_owned(), input(frames)), ("labels".to_owned(), input(labels))].into(),
-            sources: BTreeMap::new(),
-            output: folder.path().join("output"),
-            scratch: folder.path().join("scratch"),
-            threads,
-        };
-        let warnings = Arc::new(Mutex::new(Vec::new()));
-        let told = Arc::clone(&warnings);
-        let context = Context::new(request, Arc::new(AtomicBool::new(false)), move |reply| {
-            if let Reply::Warning { text } = reply {
-                told.lock().expect("no panic").push(text);
-            }
-        });
-        let result = Augment.run(&context);
-        drop(context);
-        let warnings = warnings.lock().expect("no panic").clone();
-        Outcome { result, warnings, samples: folder.path().join("output/samples"), _folder: folder }
+        let inputs = [("frames", input(frames)), ("labels", input(labels))];
+        let ran = run_stage(&Augment, params, inputs, folder.path().join("output"), threads);
+        Outcome { ran, samples: folder.path().join("output/samples"), _folder: folder }
     }
 }
 
@@ -107,10 +83,6 @@ impl Outcome {
     fn rows(&self, file: &str) -> Vec<SampleRow> {
         read_rows(&self.samples.join(file)).expect("read")
     }
-
-    fn error(&self) -> String {
-        self.result.as_ref().expect_err("it fails").chain().join(": ")
-    }
 }
 
 #[test]
@@ -119,8 +91,8 @@ fn rows_of_every_epoch_and_view_are_written() {
     fixture.annotations[3].present = false; // not in the folder
     fixture.index.remove(15); // a test video that could not be decoded
     let outcome = fixture.run(&params(3), 2);
-    assert_eq!(outcome.result.as_ref().expect("run").lines, ["11 training clips x 3 epochs, 4 test views"]);
-    assert_eq!(outcome.warnings, [""; 0]);
+    assert_eq!(outcome.ran.lines(), ["11 training clips x 3 epochs, 4 test views"]);
+    assert_eq!(outcome.ran.warnings, [""; 0]);
     let train = outcome.rows("train.parquet");
     let places: Vec<_> = train.iter().map(|row| (row.epoch, row.position)).collect();
     assert_eq!(places, (0..3).flat_map(|epoch| (0..11).map(move |at| (epoch, at))).collect::<Vec<_>>());
@@ -160,7 +132,7 @@ fn more_epochs_keep_the_first_ones() {
 #[test]
 fn an_empty_list_is_told() {
     let outcome = Fixture::new(3, 0).run(&params(1), 1);
-    assert_eq!(outcome.warnings, ["none of the 0 listed test videos is present: nothing can be evaluated"]);
+    assert_eq!(outcome.ran.warnings, ["none of the 0 listed test videos is present: nothing can be evaluated"]);
     assert_eq!(outcome.rows("test.parquet"), []);
 
     let mut fixture = Fixture::new(3, 1);
@@ -168,8 +140,8 @@ fn an_empty_list_is_told() {
     let outcome = fixture.run(&params(1), 1);
     let expect = "there is nothing to train on: of 3 listed training videos 0 are present, and none of these is in the \
                   frame shards";
-    assert_eq!(outcome.error(), expect);
-    assert!(outcome.result.expect_err("it fails").help().is_some_and(|help| help.contains("`ingest`")));
+    assert_eq!(outcome.ran.error(), expect);
+    assert!(outcome.ran.result.expect_err("it fails").help().is_some_and(|help| help.contains("`ingest`")));
 }
 
 #[test]
@@ -179,12 +151,12 @@ fn clips_of_two_sizes_are_refused() {
     let outcome = Fixture::new(2, 1).run(&params, 1);
     let expect = "clips differ in size: train clips of `Biking/v_Biking_g00000` have 224x224 px, test clips of \
                   `Biking/v_Biking_g00002` 256x256 px";
-    assert_eq!(outcome.error(), expect);
+    assert_eq!(outcome.ran.error(), expect);
 
     params["train"]["transforms"] = json!([{"type": "CenterCrop", "crop_size": 300}]);
     let expect = "the train pipeline does not fit the frames: can't make a clip of `Biking/v_Biking_g00000`: CenterCrop \
                   cuts 300x300 px from only 341x256 px";
-    assert_eq!(Fixture::new(2, 1).run(&params, 1).error(), expect);
+    assert_eq!(Fixture::new(2, 1).run(&params, 1).ran.error(), expect);
 }
 
 /// Prints how long the tables of UCF101 for 50 epochs take; run with `--ignored --nocapture`.
@@ -195,7 +167,7 @@ fn measure_ucf101() {
     let fixture = Fixture::new(9_537, 3_783);
     let start = std::time::Instant::now();
     let outcome = fixture.run(&params(50), 2);
-    let lines = outcome.result.as_ref().expect("run").lines.join("; ");
+    let lines = outcome.ran.lines().join("; ");
     let bytes = fs::metadata(outcome.samples.join("train.parquet")).expect("written").len();
     eprintln!("{lines}: {:.1} s, train.parquet {bytes} bytes", start.elapsed().as_secs_f64());
 }
