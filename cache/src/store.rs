@@ -56,6 +56,9 @@ pub struct ActionRecord {
     pub kind: String,
     /// What it wrote.
     pub output: OutputRecord,
+    /// The parts it was put together from, by name, if it is made in parts; each is an action too.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parts: BTreeMap<String, ActionKey>,
     /// What it said when it was done.
     pub summary: Vec<String>,
     /// What it warned of.
@@ -357,6 +360,7 @@ mod tests {
         ActionRecord {
             kind: "k".into(),
             output: OutputRecord { tree: tree.digest(), ports },
+            parts: BTreeMap::new(),
             summary: vec![],
             warnings: vec![],
             duration_millis: 1,

@@ -87,6 +87,7 @@ impl Job {
                 let record = ActionRecord {
                     kind: self.contract.kind.to_owned(),
                     output,
+                    parts: BTreeMap::new(),
                     summary,
                     warnings,
                     duration_millis: since.elapsed().as_millis() as u64,
