@@ -17,6 +17,22 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Check a pipeline file without running anything
     Check(CheckArgs),
+    /// Show what a run would do, and why
+    Plan(PlanArgs),
+    /// Show every change that makes stages run again, against their newest results
+    Why(WhyArgs),
+    /// List the runs, newest first
+    Runs(RunsArgs),
+    /// Show the stages of a run
+    Show(ShowArgs),
+    /// Print the newest log of a stage
+    Logs(LogsArgs),
+    /// Show the figures of the newest runs, or how those of two runs differ
+    Metrics(MetricsArgs),
+    /// Show how the newest run of each pipeline stands
+    Status(RunsArgs),
+    /// List the newest results and their files
+    Ls(LsArgs),
     /// List the stage kinds with what they read and write
     Stages,
 }
@@ -37,18 +53,130 @@ pub(crate) struct CheckArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-pub(crate) struct RunArgs {
-    #[command(flatten)]
-    pub(crate) file: FileArgs,
+pub(crate) struct StoreArgs {
     /// Where results are kept [default: the nearest `.pipe` in this folder or above, else a new one here]
     #[arg(long, value_name = "DIR")]
     pub(crate) store: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) file: FileArgs,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// How to tell it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct WhyArgs {
+    #[command(flatten)]
+    pub(crate) file: FileArgs,
+    /// Only this stage [default: all that would run]
+    pub(crate) stage: Option<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// How to tell it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) file: FileArgs,
+    /// Only these stages, with all that they need [default: every stage]
+    #[arg(value_name = "STAGE")]
+    pub(crate) stages: Vec<String>,
+    /// Nothing that depends on this stage
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) until: Vec<String>,
+    /// Run this stage even if the store has its result
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) force: Vec<String>,
+    /// After a failure, still start what does not depend on the failed stage
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
     /// Stages that run at once [default: one a processor]
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
     /// How to tell what happens
     #[arg(long, value_enum, default_value_t = Output::Auto)]
     pub(crate) output: Output,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RunsArgs {
+    /// Only this pipeline
+    pub(crate) pipeline: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// How to tell it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ShowArgs {
+    /// How the run's name begins; `latest` is the newest, `latest~1` the one before
+    #[arg(default_value = "latest")]
+    pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// How to tell it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LogsArgs {
+    /// The stage
+    pub(crate) stage: String,
+    /// Only this run
+    #[arg(long)]
+    pub(crate) run: Option<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct MetricsArgs {
+    /// Only this pipeline
+    pub(crate) pipeline: Option<String>,
+    /// Compare two runs
+    #[arg(long, num_args = 2, value_names = ["A", "B"])]
+    pub(crate) diff: Vec<String>,
+    /// At most so many runs
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// How to tell it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LsArgs {
+    /// A pipeline, or `pipeline/stage`
+    pub(crate) path: Option<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For scripts
+    Json,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,12 +1,20 @@
 //! What each command does.
 
-use crate::args::{Args, CheckArgs, Command, FileArgs, RunArgs};
+use crate::args::{Args, CheckArgs, Command, FileArgs, Format, PlanArgs, RunArgs, WhyArgs};
 use crate::exit::Code;
 use crate::render;
-use pipe_engine::{Cancel, Executables, Plan, RunOptions, Setting, events::Outcome};
+use pipe_engine::{
+    Cancel, Executables, Outlook, Plan, RunError, RunOptions, Selection, Setting, StageOutlook, events::Outcome,
+    outlook,
+};
 use std::error::Error;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+mod records;
+
+pub(crate) use records::Metrics;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -15,6 +23,14 @@ pub(crate) fn run(args: Args) -> Result<Code> {
     match args.command {
         Command::Run(args) => run_pipeline(&args),
         Command::Check(args) => Ok(check(&args)),
+        Command::Plan(args) => plan(&args),
+        Command::Why(args) => why(&args),
+        Command::Runs(args) => records::runs(&args),
+        Command::Show(args) => records::show(&args),
+        Command::Logs(args) => records::logs(&args),
+        Command::Metrics(args) => records::metrics(&args),
+        Command::Status(args) => records::status(&args),
+        Command::Ls(args) => records::ls(&args),
         Command::Stages => {
             render::stages(pipe_schemas::stages::ALL);
             Ok(Code::Ok)
@@ -41,6 +57,42 @@ fn check(args: &CheckArgs) -> Code {
     }
 }
 
+fn plan(args: &PlanArgs) -> Result<Code> {
+    let plan = match load(&args.file) {
+        Ok(plan) => plan,
+        Err(code) => return Ok(code),
+    };
+    let outlooks = outlook(&plan, &store_root(args.store.store.clone())?, &executables()?)?;
+    render::outlooks(&outlooks, args.output == Format::Json, render::Detail::Short);
+    Ok(code_of(&outlooks))
+}
+
+fn why(args: &WhyArgs) -> Result<Code> {
+    let plan = match load(&args.file) {
+        Ok(plan) => plan,
+        Err(code) => return Ok(code),
+    };
+    let mut outlooks = outlook(&plan, &store_root(args.store.store.clone())?, &executables()?)?;
+    match &args.stage {
+        Some(wanted) => {
+            let named = |name: &str| plan.stages().iter().any(|s| s.name.as_str() == name && s.name.is_named(wanted));
+            outlooks.retain(|outlook| named(&outlook.stage));
+            if outlooks.is_empty() {
+                render::error(&*Box::<dyn Error>::from(format!("the pipeline has no stage `{wanted}`")));
+                return Ok(Code::BadInput);
+            }
+        }
+        None => outlooks.retain(|outlook| !matches!(outlook.outlook, Outlook::Hit { .. })),
+    }
+    render::outlooks(&outlooks, args.output == Format::Json, render::Detail::Full);
+    Ok(code_of(&outlooks))
+}
+
+fn code_of(outlooks: &[StageOutlook]) -> Code {
+    let failed = outlooks.iter().any(|outlook| matches!(outlook.outlook, Outlook::Error { .. }));
+    if failed { Code::Failed } else { Code::Ok }
+}
+
 fn run_pipeline(args: &RunArgs) -> Result<Code> {
     let plan = match load(&args.file) {
         Ok(plan) => plan,
@@ -51,15 +103,25 @@ fn run_pipeline(args: &RunArgs) -> Result<Code> {
     ctrlc::set_handler(move || on_signal.trigger())?;
     let jobs = args.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, Into::into), usize::from);
     let now = jiff::Zoned::now();
+    let selection = Selection { stages: args.stages.clone(), until: args.until.clone(), force: args.force.clone() };
     let options = RunOptions {
-        root: store_root(args.store.clone())?,
-        executables: Executables { folder: workers_folder()? },
+        root: store_root(args.store.store.clone())?,
+        executables: executables()?,
+        environment: environment(),
         jobs,
-        run: format!("{}-{}", now.strftime("%Y%m%dT%H%M%S"), std::process::id()),
+        selection,
+        keep_going: args.keep_going,
+        // Names sort by time.
+        run: format!("{}{:03}-{}", now.strftime("%Y%m%dT%H%M%S"), now.millisecond(), std::process::id()),
         started: now.timestamp().to_string(),
     };
     let mut renderer = render::renderer(args.output);
-    let summary = pipe_engine::run(&plan, &options, &cancel, &mut |event| renderer.event(event))?;
+    let ran = pipe_engine::run(&plan, &options, &cancel, &mut |event| renderer.event(event));
+    if let Err(error @ RunError::NoStage { .. }) = &ran {
+        render::error(error);
+        return Ok(Code::BadInput);
+    }
+    let summary = ran?;
     renderer.finish(&summary, &options.root);
     Ok(if summary.cancelled {
         Code::Cancelled
@@ -81,7 +143,13 @@ fn store_root(given: Option<PathBuf>) -> Result<PathBuf> {
 }
 
 /// Workers lie beside this executable.
-fn workers_folder() -> Result<PathBuf> {
-    let own = std::env::current_exe()?.canonicalize()?;
-    Ok(own.parent().map(PathBuf::from).unwrap_or_default())
+fn executables() -> Result<Executables> {
+    let pipe = std::env::current_exe()?.canonicalize()?;
+    Ok(Executables { workers: pipe.parent().map(PathBuf::from).unwrap_or_default(), pipe })
+}
+
+/// Returns what commands see of the environment; what else they need, their stage declares.
+fn environment() -> Vec<(String, OsString)> {
+    let value = |name: &str| std::env::var_os(name).map(|value| (name.to_owned(), value));
+    ["PATH", "HOME", "TMPDIR"].into_iter().filter_map(value).collect()
 }

@@ -11,6 +11,10 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|first| first == pipe_engine::reaper::ARGUMENT) {
+        pipe_engine::reaper::run(std::io::stdin().lock());
+        return ExitCode::SUCCESS;
+    }
     let args = args::Args::parse();
     match commands::run(args) {
         Ok(code) => code.into(),

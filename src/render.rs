@@ -3,12 +3,13 @@
 mod json;
 mod lines;
 mod live;
+pub(crate) mod records;
 mod text;
 
 use crate::args::Output;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use pipe_engine::events::RunEvent;
-use pipe_engine::{Plan, Problems, RunSummary};
+use pipe_engine::{Outlook, Plan, Problems, RunSummary, StageOutlook};
 use pipe_schemas::Contract;
 use std::error::Error;
 use std::io::{IsTerminal, Write};
@@ -47,6 +48,11 @@ fn print(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
+/// Writes bytes to stdout as they are.
+pub(crate) fn raw(bytes: &[u8]) {
+    let _ = std::io::stdout().lock().write_all(bytes);
+}
+
 /// Shows an error that no stage and no pipeline file is to blame for.
 pub(crate) fn error(error: &dyn Error) {
     let mut text = format!("error: {error}");
@@ -82,6 +88,38 @@ pub(crate) fn problems(problems: &Problems) {
 pub(crate) fn checked(plan: &Plan) {
     let stages: Vec<&str> = plan.order().iter().map(|&stage| plan.stages()[stage].name.as_str()).collect();
     print(&format!("{}: {} stages, no mistakes: {}", plan.name(), stages.len(), stages.join(" → ")));
+}
+
+/// How much of each reason is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// Files that changed alike are counted.
+    Short,
+    /// Everything.
+    Full,
+}
+
+/// Shows what a run would do.
+pub(crate) fn outlooks(outlooks: &[StageOutlook], json: bool, detail: Detail) {
+    if json {
+        for outlook in outlooks {
+            print(&serde_json::to_string(outlook).unwrap_or_default());
+        }
+        return;
+    }
+    let width = outlooks.iter().map(|outlook| outlook.stage.len()).max().unwrap_or(0);
+    for outlook in outlooks {
+        print(&text::outlook(outlook, width, detail == Detail::Full));
+    }
+    let count = |state: fn(&Outlook) -> bool| outlooks.iter().filter(|outlook| state(&outlook.outlook)).count();
+    let (hits, misses) =
+        (count(|state| matches!(state, Outlook::Hit { .. })), count(|state| matches!(state, Outlook::Miss { .. })));
+    let open = count(|state| matches!(state, Outlook::Open { .. }));
+    if detail == Detail::Short {
+        print(&format!("{hits} hits, {misses} to run, {open} that depend on what these give"));
+    } else if outlooks.is_empty() {
+        print("nothing would run");
+    }
 }
 
 /// Lists stage kinds.

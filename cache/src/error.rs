@@ -35,6 +35,12 @@ pub enum CacheError {
         /// Inside the stage's output folder.
         path: String,
     },
+    /// Two parts of a stage wrote one file.
+    #[error("the output `{path}` was written by two parts")]
+    TwoFiles {
+        /// Inside the stage's output folder.
+        path: String,
+    },
     /// An object of the store is gone.
     #[error("the store lacks the object {}", digest.short())]
     Lost {

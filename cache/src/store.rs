@@ -20,9 +20,13 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Up to so many files are synced one by one; more are synced together with the file system.
 const SYNC_EACH_UP_TO: usize = 64;
+
+/// How often a lock that another process holds is tried. A system call that waits could not be cancelled.
+const LOCK_POLL: Duration = Duration::from_millis(20);
 
 /// A folder that keeps outputs and the actions that made them. Several processes may use it at once.
 #[derive(Debug, Clone)]
@@ -155,19 +159,38 @@ impl Store {
         read_json(&self.action_path(key, "fields"))
     }
 
-    /// Waits until no other process runs the action. `waiting` is called if one does.
-    pub fn lock(&self, key: ActionKey, waiting: impl FnOnce()) -> Result<ActionLock, CacheError> {
+    /// Waits until no other process runs the action. `go_on` is called from time to time while one does, and says whether
+    /// to wait further; `None` means that it did not.
+    pub fn lock(&self, key: ActionKey, mut go_on: impl FnMut() -> bool) -> Result<Option<ActionLock>, CacheError> {
+        loop {
+            if let Some(lock) = self.try_lock(key)? {
+                return Ok(Some(lock));
+            }
+            if !go_on() {
+                return Ok(None);
+            }
+            std::thread::sleep(LOCK_POLL);
+        }
+    }
+
+    /// Returns `None` if another process, or another action of this one, runs the action.
+    pub fn try_lock(&self, key: ActionKey) -> Result<Option<ActionLock>, CacheError> {
         let path = self.root.join("locks").join(key.to_string());
         let file = fs::File::create(path)?.into_parts().0;
-        if file.try_lock().is_err() {
-            waiting();
-            file.lock()?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(ActionLock(file))),
+            Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+            Err(std::fs::TryLockError::Error(error)) => Err(error.into()),
         }
-        Ok(ActionLock(file))
+    }
+
+    /// Takes the files below `folder`, which is empty of files afterwards, as one output.
+    pub fn insert(&self, folder: &Path) -> Result<Tree, CacheError> {
+        self.insert_tree(self.insert_files(folder)?)
     }
 
     /// Takes the files below `folder`, which is empty of files afterwards, and returns what they are.
-    pub fn insert(&self, folder: &Path) -> Result<Tree, CacheError> {
+    pub fn insert_files(&self, folder: &Path) -> Result<Vec<TreeFile>, CacheError> {
         let mut paths = Vec::new();
         list_files(folder, String::new(), &mut paths)?;
         paths.sort();
@@ -177,6 +200,15 @@ impl Store {
         if !sync_each {
             let root = fs::File::open(&self.root)?;
             nix::unistd::syncfs(root.file()).map_err(std::io::Error::from)?;
+        }
+        Ok(files)
+    }
+
+    /// Makes one output of files that are in the store.
+    pub fn insert_tree(&self, mut files: Vec<TreeFile>) -> Result<Tree, CacheError> {
+        files.sort();
+        if let Some(twice) = files.windows(2).find(|pair| pair[0].path == pair[1].path) {
+            return Err(CacheError::TwoFiles { path: twice[0].path.clone() });
         }
         let tree = Tree { files };
         self.write_tree(&tree)?;

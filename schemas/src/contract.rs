@@ -2,9 +2,11 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
-/// What flows along an edge. Two ports fit when their types are equal.
+/// What flows along an edge; see [`PortType::fits`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PortType {
     /// A folder of files, not looked into: videos, or annotation lists.
@@ -29,6 +31,8 @@ pub enum PortType {
     Metrics,
     /// An ONNX file with its metadata.
     Onnx,
+    /// What a `command` takes and gives: it fits everywhere, and whoever reads it finds out what it is.
+    Any,
 }
 
 impl PortType {
@@ -46,7 +50,13 @@ impl PortType {
             Self::Predictions => "predictions",
             Self::Metrics => "metrics",
             Self::Onnx => "onnx",
+            Self::Any => "any",
         }
+    }
+
+    /// Returns whether an output of this type may be connected to an input of type `wanted`.
+    pub fn fits(self, wanted: Self) -> bool {
+        self == wanted || self == Self::Any || wanted == Self::Any
     }
 }
 
@@ -118,6 +128,23 @@ pub struct OutputPort {
     pub path: &'static str,
 }
 
+/// An output of one stage: a port of its contract, or one that its parameters name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// As in [`OutputPort::name`].
+    pub name: String,
+    /// As in [`OutputPort::port_type`].
+    pub port_type: PortType,
+    /// As in [`OutputPort::path`].
+    pub path: String,
+}
+
+impl From<&OutputPort> for Output {
+    fn from(port: &OutputPort) -> Self {
+        Self { name: port.name.to_owned(), port_type: port.port_type, path: port.path.to_owned() }
+    }
+}
+
 /// Files from outside the pipeline that decide a stage's output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceSet {
@@ -156,6 +183,20 @@ pub trait Params: Serialize + DeserializeOwned + schemars::JsonSchema {
     fn sources(&self) -> Vec<SourceSet> {
         Vec::new()
     }
+
+    /// Returns the outputs that the contract does not name; for stages with open ports.
+    fn outputs(&self) -> Vec<Output> {
+        Vec::new()
+    }
+}
+
+/// How a stage is made of parts that are keyed, kept and made one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parts {
+    /// Each by itself, such as the shards of `frames`.
+    Independent,
+    /// Each from the one before, such as the epochs of `train`.
+    Chain,
 }
 
 /// All that the engine knows of a stage kind.
@@ -167,18 +208,31 @@ pub struct Contract {
     pub version: u32,
     /// One line for `pipe stages` and the README.
     pub summary: &'static str,
-    /// Who runs it.
-    pub worker: Worker,
+    /// Who runs it; `None` where the stage itself names a program.
+    pub worker: Option<Worker>,
+    /// Whether a stage names its own ports, of type [`PortType::Any`], and source globs beside `with:`.
+    pub open_ports: bool,
     /// What it reads.
     pub inputs: &'static [InputPort],
     /// What it writes; the first is the main port.
     pub outputs: &'static [OutputPort],
+    /// How it is made of parts, if it is.
+    pub parts: Option<Parts>,
     /// The libraries whose versions belong to its key.
     pub tools: &'static [Tool],
     /// The JSON schema of its parameters.
     pub schema: fn() -> Value,
     /// Parses parameters that fit the schema; see [`Parsed`].
     pub parse: fn(&Value) -> Result<Parsed, serde_json::Error>,
+}
+
+impl Contract {
+    /// Returns the JSON schema of its parameters, made once a process.
+    pub fn schema(&self) -> &'static Value {
+        static MADE: Mutex<BTreeMap<&str, &Value>> = Mutex::new(BTreeMap::new());
+        let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+        made.entry(self.kind).or_insert_with(|| Box::leak(Box::new((self.schema)())))
+    }
 }
 
 /// Parameters after parsing.
@@ -190,12 +244,19 @@ pub struct Parsed {
     pub errors: Vec<ParamError>,
     /// What the stage reads from outside the pipeline.
     pub sources: Vec<SourceSet>,
+    /// What it writes besides the ports of its contract.
+    pub outputs: Vec<Output>,
 }
 
 /// Parses `value` as `P`; what [`Contract::parse`] points at.
 pub fn parse<P: Params>(value: &Value) -> Result<Parsed, serde_json::Error> {
     let params: P = serde_json::from_value(value.clone())?;
-    Ok(Parsed { canonical: serde_json::to_value(&params)?, errors: params.check(), sources: params.sources() })
+    Ok(Parsed {
+        canonical: serde_json::to_value(&params)?,
+        errors: params.check(),
+        sources: params.sources(),
+        outputs: params.outputs(),
+    })
 }
 
 /// Returns the JSON schema of `P`; what [`Contract::schema`] points at.

@@ -32,6 +32,7 @@ pub fn pipeline_schema() -> Value {
                 "additionalProperties": { "type": ["string", "number", "boolean"] },
                 "description": "Values to be used as ${name}.",
             },
+            "matrix": matrix("Every stage that uses one of these variables is made once for each of its values."),
             "stages": {
                 "type": "object",
                 "additionalProperties": { "$ref": "#/$defs/stage" },
@@ -44,7 +45,8 @@ pub fn pipeline_schema() -> Value {
 
 fn stage_schema(kinds: &[Value]) -> Value {
     let word = |contract: &&Contract| json!({ "const": contract.kind, "description": contract.summary });
-    let cpus = json!({ "type": "integer", "minimum": 1, "description": "Threads; all of the machine's if not given." });
+    let count =
+        |from: u64, about: &str| variable_or(json!({ "type": "integer", "minimum": from, "description": about }));
     json!({
         "type": ["object", "null"],
         "additionalProperties": false,
@@ -59,11 +61,31 @@ fn stage_schema(kinds: &[Value]) -> Value {
             "resources": {
                 "type": "object",
                 "additionalProperties": false,
-                "properties": { "cpus": variable_or(cpus) },
+                "properties": {
+                    "cpus": count(1, "Processors; if not given, it counts as one and may use all."),
+                    "memory": { "type": "string", "description": "Memory: `8GB`, `512MiB`." },
+                    "gpus": count(0, "GPUs."),
+                },
                 "description": "What the stage may use; no part of its key.",
             },
+            "sources": {
+                "type": "array",
+                "items": { "type": "string" },
+                "description": "For `command`: globs of the files from outside the pipeline that it reads.",
+            },
+            "matrix": matrix("The stage is made once for each value of these variables."),
+            "timeout": { "type": "string", "description": "How long it may take: `90s`, `30m`, `12h`." },
+            "retries": count(0, "How often it is tried again when its worker crashed or was killed."),
         },
         "allOf": kinds,
+    })
+}
+
+fn matrix(description: &str) -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": { "type": "array", "items": { "type": ["string", "number", "boolean"] }, "minItems": 1 },
+        "description": description,
     })
 }
 
@@ -88,7 +110,7 @@ fn kind_rule(contract: &Contract, defs: &mut Map<String, Value>) -> Value {
         "then": {
             "properties": {
                 "with": with,
-                "inputs": { "properties": inputs, "additionalProperties": false },
+                "inputs": { "properties": inputs, "additionalProperties": contract.open_ports },
             },
         },
     })

@@ -2,6 +2,7 @@
 
 pub mod annotations;
 pub mod augment;
+pub mod command;
 pub mod evaluate;
 pub mod export;
 pub mod frames;
@@ -21,6 +22,7 @@ pub const ALL: &[&Contract] = &[
     &train::CONTRACT,
     &evaluate::CONTRACT,
     &export::CONTRACT,
+    &command::CONTRACT,
 ];
 
 /// Returns the contract of `kind`.

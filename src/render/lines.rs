@@ -1,8 +1,8 @@
 //! A line for each thing that happens, for logs and pipes.
 
 use super::{Renderer, say, text};
-use pipe_engine::RunSummary;
 use pipe_engine::events::{Outcome, RunEvent};
+use pipe_engine::{RunSummary, StageSummary};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -21,6 +21,11 @@ impl Lines {
     pub(crate) fn new(colour: bool) -> Self {
         Self { colour, width: 0, told: BTreeMap::new() }
     }
+}
+
+/// Returns the lines that tell how a stage ended.
+pub(super) fn finished(event: &RunEvent, width: usize, colour: bool) -> String {
+    StageSummary::of(event).map(|stage| text::stage(&stage, width, colour)).unwrap_or_default()
 }
 
 impl Renderer for Lines {
@@ -43,8 +48,11 @@ impl Renderer for Lines {
                     say(format!("        {stage:width$}  {done}/{total} {unit}  {note}").trim_end());
                 }
             }
+            // What was there already is told by the last line.
+            RunEvent::StageFinished { outcome: Outcome::Hit, warnings, .. } if warnings.is_empty() => {}
+            RunEvent::StageRetried { .. } => say(&text::retried(event).unwrap_or_default()),
             RunEvent::StageFinished { .. } => {
-                say(&text::stage_finished(event, self.width, self.colour).unwrap_or_default());
+                say(&finished(event, self.width, self.colour));
             }
             RunEvent::RunFinished { .. } => say(&text::run_finished(event).unwrap_or_default()),
         }

@@ -1,9 +1,10 @@
 //! Bars on a terminal: one a running stage, and a line for each that is through.
 
-use super::{Renderer, lines::Lines, text};
+use super::lines::{Lines, finished};
+use super::{Renderer, text};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use pipe_engine::RunSummary;
-use pipe_engine::events::RunEvent;
+use pipe_engine::events::{Outcome, RunEvent};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -66,8 +67,13 @@ impl Renderer for Live {
                 if let Some(bar) = self.running.remove(stage) {
                     bar.finish_and_clear();
                 }
-                self.print(&text::stage_finished(event, self.width, self.colour).unwrap_or_default());
+                if matches!(event, RunEvent::StageFinished { outcome: Outcome::Hit, warnings, .. } if warnings.is_empty())
+                {
+                    return; // what was there already is told by the last line
+                }
+                self.print(&finished(event, self.width, self.colour));
             }
+            RunEvent::StageRetried { .. } => self.print(&text::retried(event).unwrap_or_default()),
             RunEvent::RunFinished { .. } => self.print(&text::run_finished(event).unwrap_or_default()),
         }
     }

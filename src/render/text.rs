@@ -1,6 +1,7 @@
 //! Words and numbers as people read them.
 
 use pipe_engine::events::{Failure, Outcome, RunEvent};
+use pipe_engine::{Outlook, StageOutlook, StageSummary, grouped, reason_lines};
 use pipe_schemas::{Contract, InputPort, OutputPort};
 
 /// Returns a duration as `0.04 s`, `12.3 s`, `4 m 05 s` or `2 h 03 m`.
@@ -26,17 +27,18 @@ pub(crate) fn outcome(outcome: Outcome, colour: bool) -> String {
 }
 
 /// Returns the lines that tell how a stage ended.
-pub(crate) fn stage_finished(event: &RunEvent, width: usize, colour: bool) -> Option<String> {
-    let RunEvent::StageFinished { stage, outcome: how, duration_millis, summary, warnings, failure, .. } = event else {
-        return None;
-    };
-    let mut text = format!("{} {stage:width$}", outcome(*how, colour));
+pub(crate) fn stage(stage: &StageSummary, width: usize, colour: bool) -> String {
+    let StageSummary { stage: name, outcome: how, duration_millis, parts, summary, warnings, failure, .. } = stage;
+    let mut text = format!("{} {name:width$}", outcome(*how, colour));
     if *how == Outcome::Ran || *how == Outcome::Failed {
         text += &format!("  {:>8}", duration(*duration_millis));
     } else {
         text += &format!("  {:>8}", "");
     }
-    for (position, line) in summary.iter().enumerate() {
+    let parts = parts
+        .filter(|parts| parts.hits > 0)
+        .map(|parts| format!("{} of {} parts were there", grouped(parts.hits), grouped(parts.hits + parts.ran)));
+    for (position, line) in summary.iter().chain(&parts).enumerate() {
         text += &if position == 0 { format!("  {line}") } else { format!("\n{:1$}{line}", "", 20 + width) };
     }
     let mut text = text.trim_end().to_owned();
@@ -46,7 +48,13 @@ pub(crate) fn stage_finished(event: &RunEvent, width: usize, colour: bool) -> Op
     if let Some(failure) = failure {
         text += &failed(failure);
     }
-    Some(text)
+    text
+}
+
+/// Returns the lines that tell that a stage is tried again.
+pub(crate) fn retried(event: &RunEvent) -> Option<String> {
+    let RunEvent::StageRetried { stage, tries, of, failure } = event else { return None };
+    Some(format!("again   {stage}  try {tries} of {of}{}", failed(failure)))
 }
 
 fn failed(failure: &Failure) -> String {
@@ -67,6 +75,22 @@ fn indented(text: &str) -> String {
     text.trim_end().replace('\n', "\n    ")
 }
 
+/// Returns what a run would do with a stage.
+pub(crate) fn outlook(outlook: &StageOutlook, width: usize, full: bool) -> String {
+    let (word, mut lines) = match &outlook.outlook {
+        Outlook::Hit { summary } => ("hit ", summary.clone()),
+        Outlook::Miss { reasons } if full => ("run ", reasons.iter().map(ToString::to_string).collect()),
+        Outlook::Miss { reasons } => ("run ", reason_lines(reasons)),
+        Outlook::Open { waits_for } => ("?   ", vec![format!("after {}", waits_for.join(", "))]),
+        Outlook::Error { error } => ("fail", vec![error.clone()]),
+    };
+    if matches!(outlook.outlook, Outlook::Hit { .. }) {
+        lines.truncate(1);
+    }
+    let indent = format!("\n{:1$}", "", 8 + width);
+    format!("{word}  {:width$}  {}", outlook.stage, lines.join(&indent)).trim_end().to_owned()
+}
+
 /// Returns the last line of a run.
 pub(crate) fn run_finished(event: &RunEvent) -> Option<String> {
     let RunEvent::RunFinished { pipeline, hits, ran, failed, skipped, cancelled, duration_millis, .. } = event else {
@@ -85,6 +109,9 @@ pub(crate) fn stage_kind(contract: &Contract) -> String {
         let optional = if port.required { "" } else { "?" };
         format!("{}{optional}", port.name)
     };
+    if contract.open_ports {
+        return format!("{:12} {}\n{:12} any → any, named by the stage", contract.kind, contract.summary, "");
+    }
     let inputs: Vec<String> = contract.inputs.iter().map(input).collect();
     let outputs: Vec<&str> = contract.outputs.iter().map(|port: &OutputPort| port.name).collect();
     let ports = format!("{} → {}", inputs.join(", "), outputs.join(", "));

@@ -3,8 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail where it likes")]
 
 mod change;
+mod command;
 mod crash;
 mod main_job;
 mod mistakes;
+mod model;
+mod race;
+mod select;
+mod soak;
 mod space;
 mod ucf101;

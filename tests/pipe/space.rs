@@ -124,7 +124,7 @@ pub(crate) fn run_args(pipeline: &str, settings: &[&str]) -> Vec<String> {
     args
 }
 
-fn told(output: &Output) -> Told {
+pub(crate) fn told(output: &Output) -> Told {
     let stdout = String::from_utf8(output.stdout.clone()).unwrap();
     Told {
         code: output.status.code(),

@@ -30,6 +30,31 @@ pub(crate) fn test(root: &Path, args: &[OsString]) -> Result<(), Failure> {
     succeed(cargo(root, runner).args((!chosen).then_some("--workspace")).args(args))
 }
 
+/// Runs the tests that take many minutes, one after the other.
+pub(crate) fn soak(root: &Path, args: &[OsString]) -> Result<(), Failure> {
+    build(root)?;
+    let ignored =
+        ["test", "--package", "pipe", "--test", "pipe", "--", "--ignored", "--nocapture", "--test-threads", "1"];
+    succeed(cargo(root, &ignored).args(args))
+}
+
+/// Runs a benchmark of `benches/` on an optimised build.
+pub(crate) fn bench(root: &Path, args: &[OsString]) -> Result<(), Failure> {
+    let Some((name, rest)) = args.split_first() else {
+        return Err(Failure::new("which benchmark?").help("cargo xtask bench engine"));
+    };
+    let script = root.join("benches").join(name).with_extension("py");
+    if !script.is_file() {
+        return Err(
+            Failure::new(format!("there is no benchmark `{}`", name.display())).help("cargo xtask bench engine")
+        );
+    }
+    succeed(&mut cargo(root, &["build", "--release", "--package", "pipe"]))?;
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
+    let mut python = Command::new("python3");
+    succeed(python.arg(script).arg(target.join("release/pipe")).args(rest))
+}
+
 /// Installs `pipe` and its workers beside each other, in cargo's folder of programs.
 pub(crate) fn install(root: &Path, args: &[OsString]) -> Result<(), Failure> {
     for path in PROGRAMS {

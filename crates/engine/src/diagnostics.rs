@@ -51,6 +51,8 @@ impl Problems {
             problems.iter().filter(|problem| problem.code == UNDEFINED).map(|problem| problem.place.clone()).collect();
         problems.retain(|problem| problem.code == UNDEFINED || !undefined.iter().any(|at| at.is_at(&problem.place)));
         problems.sort_by_key(|problem| (rank(problem), problem.place.offset));
+        // A stage of a matrix has the same mistake for each of its values.
+        problems.dedup_by(|one, two| one.place.is_at(&two.place) && one.message == two.message);
         Self(problems)
     }
 }

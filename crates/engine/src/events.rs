@@ -12,6 +12,9 @@ pub enum RunEvent {
         pipeline: String,
         /// The run's name, under `.pipe/runs/`.
         run: String,
+        /// When, RFC 3339.
+        #[serde(default)]
+        started: String,
         /// Stages in order.
         stages: Vec<String>,
     },
@@ -40,6 +43,17 @@ pub enum RunEvent {
         /// Its name.
         stage: String,
     },
+    /// A stage's worker crashed or was killed; the stage is tried again.
+    StageRetried {
+        /// Its name.
+        stage: String,
+        /// Which try begins.
+        tries: u32,
+        /// How many there may be.
+        of: u32,
+        /// What went wrong.
+        failure: Failure,
+    },
     /// How far a stage is.
     StageProgress {
         /// Its name.
@@ -65,6 +79,8 @@ pub enum RunEvent {
         output: Option<String>,
         /// How long it took in this run.
         duration_millis: u64,
+        /// How many of its parts were made, where it is made in parts and ran.
+        parts: Option<PartCounts>,
         /// What it says of its result.
         summary: Vec<String>,
         /// What the user should know; kept with the result, so that a hit repeats it.
@@ -91,6 +107,15 @@ pub enum RunEvent {
         /// How long it took.
         duration_millis: u64,
     },
+}
+
+/// Where the parts of a stage came from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartCounts {
+    /// From the store.
+    pub hits: u64,
+    /// Made.
+    pub ran: u64,
 }
 
 /// How a stage went.

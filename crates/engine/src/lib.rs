@@ -10,7 +10,9 @@
 pub mod diagnostics;
 pub mod events;
 mod keys;
+pub mod latest;
 mod local;
+mod look;
 mod merge;
 pub mod place;
 mod plan;
@@ -23,7 +25,11 @@ mod vars;
 mod yaml;
 
 pub use diagnostics::{Problem, Problems};
+pub use keys::{Change, Reason, lines as reason_lines};
+pub use local::reaper;
+pub use look::{Outlook, StageOutlook, outlook};
+pub use pipe_stage::grouped;
 pub use plan::Plan;
-pub use record::RunSummary;
-pub use run::{Cancel, Executables, RunError, RunOptions, run};
-pub use spec::{Resources, Setting, Spec, StageName, load};
+pub use record::{RunRecord, RunSummary, StageSummary, is_alive, output_folder, runs};
+pub use run::{Cancel, Executables, RunError, RunOptions, Selection, run};
+pub use spec::{Limits, Setting, Spec, StageName, load};

@@ -1,14 +1,22 @@
-//! Workers on this machine: processes that are kept for the whole run and given one request at a time.
+//! Processes on this machine: workers, which are kept for the whole run and given one request at a time, and
+//! [`command`]s.
 
 use fs_err as fs;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use pipe_stage::protocol::PlannedPart;
 use pipe_stage::protocol::{Message, Reply, Request};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+pub(crate) mod command;
+pub mod reaper;
 
 /// How many lines of a dead worker's log are shown.
 const LAST_LINES: usize = 10;
@@ -18,14 +26,31 @@ const END_WITHIN: Duration = Duration::from_secs(2);
 /// A worker process.
 #[derive(Debug)]
 pub(crate) struct WorkerProcess {
-    handle: Handle,
+    handle: WorkerHandle,
     stdout: BufReader<ChildStdout>,
     log: Arc<Mutex<Log>>,
 }
 
-/// A way to stop a worker from another thread.
-#[derive(Debug, Clone)]
+/// A way to stop an action from another thread.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Handle {
+    /// Set for good once the action is told to stop, so that what has not begun yet does not begin.
+    stopped: Arc<AtomicBool>,
+    target: Arc<Mutex<Target>>,
+}
+
+/// Who is to be stopped.
+#[derive(Debug, Clone, Default)]
+enum Target {
+    #[default]
+    Nobody,
+    Worker(WorkerHandle),
+    /// The process group of a command.
+    Group(Pid),
+}
+
+#[derive(Debug, Clone)]
+struct WorkerHandle {
     child: Arc<Mutex<Child>>,
     stdin: Arc<Mutex<ChildStdin>>,
 }
@@ -33,13 +58,23 @@ pub(crate) struct Handle {
 /// Where a worker's stderr goes: the log of the stage it runs.
 #[derive(Debug, Default)]
 struct Log {
-    file: Option<fs::File>,
+    file: Option<std::fs::File>,
     last_lines: VecDeque<String>,
+}
+
+/// What a worker says before the end.
+#[derive(Debug)]
+pub(crate) enum Meanwhile {
+    Progress { done: u64, total: u64, unit: String, note: String },
+    PartFinished { name: String },
 }
 
 /// How a request ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
+    Planned {
+        parts: Vec<PlannedPart>,
+    },
     Finished {
         summary: Vec<String>,
         warnings: Vec<String>,
@@ -79,22 +114,26 @@ impl WorkerProcess {
         let log = Arc::new(Mutex::new(Log::default()));
         let sink = Arc::clone(&log);
         std::thread::Builder::new().name("worker-log".into()).spawn(move || copy_log(stderr, &sink))?;
-        let handle = Handle { child: Arc::new(Mutex::new(child)), stdin: Arc::new(Mutex::new(stdin)) };
+        let handle = WorkerHandle { child: Arc::new(Mutex::new(child)), stdin: Arc::new(Mutex::new(stdin)) };
         Ok(Self { handle, stdout, log })
     }
 
+    /// Returns a handle for the next action.
     pub(crate) fn handle(&self) -> Handle {
-        self.handle.clone()
+        let target = Target::Worker(self.handle.clone());
+        Handle { stopped: Arc::default(), target: Arc::new(Mutex::new(target)) }
     }
 
-    /// Runs a request to its end. What the worker says on stderr goes to the file at `log`.
-    pub(crate) fn run(
+    /// Runs a request to its end, telling `meanwhile` what the worker says before. What it says on stderr is added to the
+    /// file at `log`.
+    pub(crate) fn run<E: From<std::io::Error>>(
         &mut self,
         request: Request,
         log: &Path,
-        mut progress: impl FnMut(Reply),
-    ) -> std::io::Result<Ended> {
-        *lock(&self.log) = Log { file: Some(fs::File::create(log)?), last_lines: VecDeque::new() };
+        mut meanwhile: impl FnMut(Meanwhile) -> Result<(), E>,
+    ) -> Result<Ended, E> {
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
+        *lock(&self.log) = Log { file: Some(file), last_lines: VecDeque::new() };
         self.reset_peak_memory();
         if self.handle.send(&Message::Run(Box::new(request))).is_err() {
             return Ok(self.died());
@@ -108,7 +147,11 @@ impl WorkerProcess {
             }
             match serde_json::from_str(&line) {
                 Ok(Reply::Warning { text }) => warnings.push(text),
-                Ok(reply @ Reply::Progress { .. }) => progress(reply),
+                Ok(Reply::Progress { done, total, unit, note }) => {
+                    meanwhile(Meanwhile::Progress { done, total, unit, note })?;
+                }
+                Ok(Reply::PartFinished { name }) => meanwhile(Meanwhile::PartFinished { name })?,
+                Ok(Reply::Planned { parts, .. }) => return Ok(Ended::Planned { parts }),
                 Ok(Reply::Finished { summary, .. }) => {
                     return Ok(Ended::Finished { summary, warnings, peak_memory_bytes: self.peak_memory() });
                 }
@@ -168,14 +211,35 @@ impl Drop for WorkerProcess {
 }
 
 impl Handle {
-    /// Tells the worker to stop its request soon.
+    /// Asks the action to stop soon.
     pub(crate) fn cancel(&self) {
-        // A worker that can't be told is dead already, which the thread that reads from it will see.
-        let _ = self.send(&Message::Cancel);
+        self.stopped.store(true, Ordering::Relaxed);
+        match &*lock(&self.target) {
+            Target::Nobody => {}
+            // A worker that can't be told is dead already, which the thread that reads from it will see.
+            Target::Worker(worker) => drop(worker.send(&Message::Cancel)),
+            Target::Group(group) => drop(killpg(*group, Signal::SIGTERM)),
+        }
     }
 
-    /// Ends the worker now.
+    /// Ends the action now.
     pub(crate) fn kill(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        match &*lock(&self.target) {
+            Target::Nobody => {}
+            Target::Worker(worker) => worker.kill(),
+            Target::Group(group) => drop(killpg(*group, Signal::SIGKILL)),
+        }
+    }
+
+    /// Returns whether the action was told to stop.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+}
+
+impl WorkerHandle {
+    fn kill(&self) {
         let _ = lock(&self.child).kill();
     }
 

@@ -114,7 +114,8 @@ fn read_base(
     read_text(&Arc::new(SourceText { name: path.display().to_string(), path: Some(path), text }), &above, files)
 }
 
-fn take(node: &mut Node, key: &str) -> Option<Node> {
+/// Removes the entry `key` of a map.
+pub(crate) fn take(node: &mut Node, key: &str) -> Option<Node> {
     let Value::Map(entries) = &mut node.value else { return None };
     let position = entries.iter().position(|entry| entry.key == key)?;
     Some(entries.remove(position).node)

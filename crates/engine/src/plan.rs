@@ -1,9 +1,11 @@
 //! [`Plan`]: stages in an order in which each comes after what it reads. Only a plan can run.
 
+use crate::run::RunError;
 use crate::spec::{Spec, StageSpec};
-use petgraph::algo::{tarjan_scc, toposort};
+use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
+use pipe_schemas::json_schema;
 use std::collections::BTreeSet;
 
 /// A checked pipeline.
@@ -41,13 +43,74 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Returns the stages with one of `names`; a name without values means all stages of its matrix.
+    pub(crate) fn named(&self, names: &[String]) -> Result<BTreeSet<usize>, RunError> {
+        let mut found = BTreeSet::new();
+        for name in names {
+            let stages = self.stages().iter().enumerate();
+            let before = found.len();
+            found.extend(stages.filter(|(_, stage)| stage.name.is_named(name)).map(|(position, _)| position));
+            if found.len() == before && !self.stages().iter().any(|stage| stage.name.is_named(name)) {
+                let known = self.stages().iter().map(|stage| stage.name.as_str());
+                let near = json_schema::nearest(name, known.clone());
+                let known = near.map_or_else(|| known.collect::<Vec<_>>().join(", "), |near| format!("`{near}`"));
+                return Err(RunError::NoStage { name: name.clone(), known });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns `stages` (if there are none: all) with all that they need, without what depends on `until`.
+    pub(crate) fn select(&self, stages: &[String], until: &[String]) -> Result<BTreeSet<usize>, RunError> {
+        let mut wanted = self.named(stages)?;
+        if stages.is_empty() {
+            wanted.extend(0..self.stages().len());
+        }
+        let last = self.named(until)?;
+        let mut after = BTreeSet::new();
+        for &stage in self.order() {
+            if self.dependencies(stage).any(|needed| last.contains(&needed) || after.contains(&needed)) {
+                after.insert(stage);
+            }
+        }
+        wanted.retain(|stage| !after.contains(stage) || last.contains(stage));
+        for &stage in self.order().iter().rev() {
+            if wanted.contains(&stage) {
+                wanted.extend(self.dependencies(stage));
+            }
+        }
+        Ok(wanted)
+    }
+}
+
 /// Orders the stages of `spec`; `None` where they go in circles.
 pub(crate) fn seal(spec: Spec) -> Option<Plan> {
     let edges = spec.stages.iter().enumerate();
     let edges = edges.flat_map(|(to, stage)| stage.inputs.values().map(move |input| (input.stage, to)));
     let graph = graph(spec.stages.len(), edges);
-    let order = toposort(&graph, None).ok()?.into_iter().map(NodeIndex::index).collect();
+    let order = order(&graph, &spec)?;
     Some(Plan { spec, graph, order })
+}
+
+/// Returns the stages, each after all that it reads, and otherwise by name: how the file is written does not matter.
+/// `None` where they go in circles.
+fn order(graph: &DiGraph<(), ()>, spec: &Spec) -> Option<Vec<usize>> {
+    let count = |node: NodeIndex| graph.neighbors_directed(node, petgraph::Incoming).count();
+    let mut missing: Vec<usize> = graph.node_indices().map(count).collect();
+    let ranked = |node: NodeIndex| (&spec.stages[node.index()].name, node);
+    let mut ready: BTreeSet<_> = graph.node_indices().filter(|node| missing[node.index()] == 0).map(ranked).collect();
+    let mut order = Vec::with_capacity(missing.len());
+    while let Some((_, node)) = ready.pop_first() {
+        order.push(node.index());
+        for dependent in graph.neighbors(node) {
+            missing[dependent.index()] -= 1;
+            if missing[dependent.index()] == 0 {
+                ready.insert(ranked(dependent));
+            }
+        }
+    }
+    (order.len() == missing.len()).then_some(order)
 }
 
 /// Returns the groups of stages that read each other, or a stage that reads itself; positions ascend.

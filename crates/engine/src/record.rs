@@ -1,8 +1,9 @@
 //! Run records: `.pipe/runs/<run>/events.jsonl`, `summary.json` and a log a stage.
 
-use crate::events::{Failure, Outcome, RunEvent};
+use crate::events::{Failure, Outcome, PartCounts, RunEvent};
 use crate::run::RunError;
 use fs_err as fs;
+use pipe_cache::Store;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,9 @@ pub struct StageSummary {
     pub output: Option<String>,
     /// How long it took in this run.
     pub duration_millis: u64,
+    /// How many of its parts were made, where it is made in parts and ran.
+    #[serde(default)]
+    pub parts: Option<PartCounts>,
     /// What it said of its result.
     pub summary: Vec<String>,
     /// What it warned of.
@@ -47,6 +51,107 @@ impl RunSummary {
     /// Counts the stages that ended so.
     pub fn count(&self, outcome: Outcome) -> u64 {
         self.stages.iter().filter(|stage| stage.outcome == outcome).count() as u64
+    }
+}
+
+/// A run that is recorded below `.pipe/runs/`.
+#[derive(Debug, Clone)]
+pub struct RunRecord {
+    folder: PathBuf,
+    /// What it came to; of a run that still goes on, or was killed, what it came to so far.
+    pub summary: RunSummary,
+    /// Whether it wrote its summary.
+    pub ended: bool,
+    /// Stages that had begun and not ended.
+    pub running: Vec<String>,
+}
+
+impl RunRecord {
+    /// Returns the log of a stage in this run, if it wrote one.
+    pub fn log(&self, stage: &str) -> Option<PathBuf> {
+        let path = log(&self.folder, stage);
+        fs::metadata(&path).is_ok_and(|metadata| metadata.len() > 0).then_some(path)
+    }
+}
+
+/// Returns whether the `pipe` of a run is still there.
+pub fn is_alive(store_root: &Path, run: &str) -> bool {
+    let lock = store_root.join("work").join(format!("{run}.lock"));
+    fs::File::open(lock).is_ok_and(|lock| matches!(lock.file().try_lock(), Err(std::fs::TryLockError::WouldBlock)))
+}
+
+/// Returns the folder of files of an output that a record names.
+pub fn output_folder(store_root: &Path, output: &str) -> Option<PathBuf> {
+    let store = Store::open(store_root).ok()?;
+    Some(store.view(output.parse().ok()?))
+}
+
+/// Returns the recorded runs, newest first. Nothing is locked: a run that goes on is shown as it is now.
+pub fn runs(store_root: &Path) -> std::io::Result<Vec<RunRecord>> {
+    let entries = match fs::read_dir(store_root.join("runs")) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut folders = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
+    // Names begin with the time, so they sort by it.
+    folders.sort_by(|one, two| two.file_name().cmp(&one.file_name()));
+    Ok(folders.iter().filter_map(|folder| read(folder)).collect())
+}
+
+fn read(folder: &Path) -> Option<RunRecord> {
+    let summary = fs::read(folder.join("summary.json")).ok();
+    if let Some(summary) = summary.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+        return Some(RunRecord { folder: folder.to_owned(), summary, ended: true, running: Vec::new() });
+    }
+    let mut summary = RunSummary {
+        pipeline: String::new(),
+        run: folder.file_name()?.to_str()?.to_owned(),
+        started: String::new(),
+        stages: Vec::new(),
+        cancelled: false,
+    };
+    let mut running = Vec::new();
+    for line in fs::read_to_string(folder.join("events.jsonl")).ok()?.lines() {
+        // The last line may be cut short.
+        match serde_json::from_str(line) {
+            Ok(RunEvent::RunStarted { pipeline, started, .. }) => {
+                (summary.pipeline, summary.started) = (pipeline, started);
+            }
+            Ok(RunEvent::StageStarted { stage, .. }) => running.push(stage),
+            Ok(event) => {
+                let stage = StageSummary::of(&event);
+                running.retain(|name| stage.as_ref().is_none_or(|stage| stage.stage != *name));
+                summary.stages.extend(stage);
+            }
+            Err(_) => {}
+        }
+    }
+    Some(RunRecord { folder: folder.to_owned(), summary, ended: false, running })
+}
+
+fn log(folder: &Path, stage: &str) -> PathBuf {
+    folder.join("logs").join(format!("{stage}.log"))
+}
+
+impl StageSummary {
+    /// Returns what `event` says of a stage that is through.
+    pub fn of(event: &RunEvent) -> Option<Self> {
+        let RunEvent::StageFinished { stage, outcome, key, output, duration_millis, parts, summary, warnings, failure } =
+            event
+        else {
+            return None;
+        };
+        Some(Self {
+            stage: stage.clone(),
+            outcome: *outcome,
+            key: key.clone(),
+            output: output.clone(),
+            duration_millis: *duration_millis,
+            parts: *parts,
+            summary: summary.clone(),
+            warnings: warnings.clone(),
+            failure: failure.clone(),
+        })
     }
 }
 
@@ -67,24 +172,11 @@ impl Recorder {
 
     /// Returns where the log of `stage` goes.
     pub(crate) fn log(&self, stage: &str) -> PathBuf {
-        self.folder.join("logs").join(format!("{stage}.log"))
+        log(&self.folder, stage)
     }
 
     pub(crate) fn event(&mut self, event: &RunEvent) -> Result<(), RunError> {
-        if let RunEvent::StageFinished { stage, outcome, key, output, duration_millis, summary, warnings, failure } =
-            event
-        {
-            self.summary.stages.push(StageSummary {
-                stage: stage.clone(),
-                outcome: *outcome,
-                key: key.clone(),
-                output: output.clone(),
-                duration_millis: *duration_millis,
-                summary: summary.clone(),
-                warnings: warnings.clone(),
-                failure: failure.clone(),
-            });
-        }
+        self.summary.stages.extend(StageSummary::of(event));
         if !matches!(event, RunEvent::StageProgress { .. }) {
             let mut line = serde_json::to_vec(event)?;
             line.push(b'\n');

@@ -1,26 +1,34 @@
 //! [`run`]: carries out a [`Plan`]. One thread owns the run's state; a thread an action waits for its worker.
 
-use crate::events::{Failure, Outcome, RunEvent};
+use crate::events::{Failure, Outcome, PartCounts, RunEvent};
+use crate::keys::{self, Reason};
+use crate::latest;
+use crate::local::reaper::Reaper;
 use crate::local::{Handle, WorkerProcess};
+use crate::look::{Look, Prepared};
 use crate::plan::Plan;
 use crate::record::{Recorder, RunSummary};
 use crate::sources::Collected;
-use crate::{keys, sources, tools};
-use fs_err as fs;
-use job::{Job, JobEnd};
+use job::{Job, JobEnd, JobInput, Runner};
 use pipe_cache::store::Lookup;
-use pipe_cache::{ActionKey, ActionRecord, CacheError, Digest, Fields, Store};
+use pipe_cache::{ActionKey, ActionRecord, CacheError, Store, TreeFile};
 use pipe_schemas::{PortType, Worker};
 use pipe_stage::SourceFile;
-use pipe_stage::protocol::Info;
-use std::collections::BTreeMap;
+use schedule::{Room, Schedule};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 mod job;
+mod parts;
+mod schedule;
 mod work;
+
+/// How many changes are told when a stage starts; `pipe why` tells all.
+const MAX_REASONS: usize = 5;
 
 /// How long workers may take to stop once told to.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -52,6 +60,23 @@ pub enum RunError {
         /// The file.
         path: PathBuf,
     },
+    /// A glob of a command's sources matches nothing.
+    #[error("no file matches the source `{glob}`")]
+    NoSource {
+        /// The glob, relative to the folder `pipe` runs in.
+        glob: String,
+    },
+    /// There is no such stage.
+    #[error("the pipeline has no stage `{name}`; it has {known}")]
+    NoStage {
+        /// As asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// The action was told to stop before it had begun.
+    #[error("stopped")]
+    Stopped,
     /// A worker can't be used.
     #[error("{worker} can't be used ({}): {reason}", program.display())]
     Worker {
@@ -72,11 +97,13 @@ pub enum RunError {
     },
 }
 
-/// Where the workers are.
+/// Where programs of ours are.
 #[derive(Debug, Clone)]
 pub struct Executables {
-    /// The folder that holds them.
-    pub folder: PathBuf,
+    /// The folder that holds the workers.
+    pub workers: PathBuf,
+    /// `pipe` itself; see [`crate::reaper`].
+    pub pipe: PathBuf,
 }
 
 /// How to run.
@@ -84,14 +111,31 @@ pub struct Executables {
 pub struct RunOptions {
     /// The `.pipe` folder.
     pub root: PathBuf,
-    /// Where the workers are.
+    /// Where programs of ours are.
     pub executables: Executables,
+    /// What commands see of the environment.
+    pub environment: Vec<(String, OsString)>,
     /// Stages at once.
     pub jobs: usize,
     /// The run's name, unique in `root`.
     pub run: String,
     /// When it began, RFC 3339.
     pub started: String,
+    /// What to run.
+    pub selection: Selection,
+    /// Whether stages that do not depend on a failed one are still started.
+    pub keep_going: bool,
+}
+
+/// Which stages to run.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// These with all that they need; empty means every stage.
+    pub stages: Vec<String>,
+    /// Nothing that depends on these.
+    pub until: Vec<String>,
+    /// These are run even if the store has their results.
+    pub force: Vec<String>,
 }
 
 /// Stops a run from another thread: the first time gently, the second time at once.
@@ -146,22 +190,24 @@ struct Running {
     handle: Handle,
     key: ActionKey,
     since: Instant,
-    media_root: Option<PathBuf>,
+    /// When its time is up.
+    until: Option<Instant>,
+    timed_out: bool,
+    media: Option<Media>,
 }
 
 #[derive(Debug)]
 struct Done {
     record: ActionRecord,
-    /// Where the videos of a `videos` table lie.
-    media_root: Option<PathBuf>,
+    media: Option<Media>,
 }
 
-/// A stage with its key.
-struct Prepared {
-    key: ActionKey,
-    fields: Fields,
-    sources: BTreeMap<&'static str, Collected>,
-    media_root: Option<PathBuf>,
+/// Where the videos of a `videos` table lie.
+#[derive(Debug, Clone)]
+struct Media {
+    root: PathBuf,
+    /// What was hashed of them, where they come from outside the pipeline.
+    sources: Vec<Arc<Collected>>,
 }
 
 /// Carries out `plan`, telling `tell` what happens. Failed stages are in the summary, not in the error.
@@ -171,6 +217,8 @@ pub fn run(
     cancel: &Cancel,
     tell: &mut dyn FnMut(&RunEvent),
 ) -> Result<RunSummary, RunError> {
+    let wanted = plan.select(&options.selection.stages, &options.selection.until)?;
+    let forced = plan.named(&options.selection.force)?;
     let store = Store::open(&options.root)?;
     let work = work::Work::new(&options.root, &options.run)?;
     let summary = RunSummary {
@@ -192,9 +240,15 @@ pub fn run(
         work,
         recorder,
         sender,
+        look: Look::new(plan, &options.root, &options.executables),
         states: plan.stages().iter().map(|_| State::Waiting).collect(),
+        schedule: Schedule::new(plan, &wanted, Room::of_machine(options.jobs)),
+        wanted,
+        forced,
+        running: BTreeSet::new(),
+        tries: BTreeMap::new(),
         idle: BTreeMap::new(),
-        infos: BTreeMap::new(),
+        reaper: None,
         failed: false,
     };
     run.carry_out(&receiver)
@@ -209,27 +263,37 @@ struct Run<'a> {
     work: work::Work,
     recorder: Recorder,
     sender: SyncSender<Happening>,
+    look: Look<'a>,
     states: Vec<State>,
+    schedule: Schedule,
+    wanted: BTreeSet<usize>,
+    forced: BTreeSet<usize>,
+    running: BTreeSet<usize>,
+    /// How often a stage was tried again.
+    tries: BTreeMap<usize, u32>,
     idle: BTreeMap<Worker, Vec<WorkerProcess>>,
-    infos: BTreeMap<Worker, Info>,
+    reaper: Option<Arc<Reaper>>,
     failed: bool,
 }
 
 impl Run<'_> {
     fn carry_out(mut self, receiver: &Receiver<Happening>) -> Result<RunSummary, RunError> {
         let since = Instant::now();
-        let stages = self.plan.order().iter().map(|&stage| self.name(stage)).collect();
+        let order = self.plan.order().iter().filter(|stage| self.wanted.contains(stage));
+        let stages = order.map(|&stage| self.name(stage)).collect();
         let (pipeline, run) = (self.plan.name().to_owned(), self.options.run.clone());
-        self.event(&RunEvent::RunStarted { pipeline: pipeline.clone(), run: run.clone(), stages })?;
+        let started = self.options.started.clone();
+        self.event(&RunEvent::RunStarted { pipeline: pipeline.clone(), run: run.clone(), started, stages })?;
         let mut stop_at: Option<Instant> = None;
         loop {
             while let Some(stage) = self.next() {
                 self.start(stage)?;
             }
-            if self.num_running() == 0 {
+            if self.running.is_empty() {
                 break;
             }
-            let happening = match stop_at {
+            let deadlines = self.running().filter(|running| !running.timed_out).filter_map(|running| running.until);
+            let happening = match deadlines.chain(stop_at).min() {
                 None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(at) => receiver.recv_timeout(at.saturating_duration_since(Instant::now())),
             };
@@ -238,12 +302,13 @@ impl Run<'_> {
                 Ok(Happening::Ended { stage, end, worker }) => self.ended(stage, end, worker)?,
                 Ok(Happening::Cancel) if self.cancel.level() < 2 => {
                     stop_at = Some(Instant::now() + STOP_WITHIN);
-                    self.for_running(Handle::cancel);
+                    self.running().for_each(|running| running.handle.cancel());
                 }
+                Err(_) if stop_at.is_none_or(|at| Instant::now() < at) => self.end_those_out_of_time(),
                 Ok(Happening::Cancel) | Err(_) => {
-                    // Told twice, or too slow: a killed worker's thread reports its end at once.
+                    // Told twice, or too slow: the thread of a killed action reports its end at once.
                     stop_at = None;
-                    self.for_running(Handle::kill);
+                    self.running().for_each(|running| running.handle.kill());
                 }
             }
         }
@@ -275,28 +340,32 @@ impl Run<'_> {
         self.plan.stages()[stage].name.to_string()
     }
 
-    fn num_running(&self) -> usize {
-        self.states.iter().filter(|state| matches!(state, State::Running(_))).count()
+    fn running(&self) -> impl Iterator<Item = &Running> {
+        self.running.iter().filter_map(|&stage| match &self.states[stage] {
+            State::Running(running) => Some(running),
+            _ => None,
+        })
     }
 
-    fn for_running(&self, what: impl Fn(&Handle)) {
-        for state in &self.states {
-            if let State::Running(running) = state {
-                what(&running.handle);
+    fn end_those_out_of_time(&mut self) {
+        let now = Instant::now();
+        for &stage in &self.running {
+            if let State::Running(running) = &mut self.states[stage]
+                && running.until.is_some_and(|until| until <= now)
+                && !running.timed_out
+            {
+                running.timed_out = true;
+                running.handle.kill();
             }
         }
     }
 
-    /// Returns the next stage that can start: the first in order whose inputs are all there.
-    fn next(&self) -> Option<usize> {
-        if self.failed || self.cancel.level() > 0 || self.num_running() >= self.options.jobs.max(1) {
+    /// Returns the next stage that can start.
+    fn next(&mut self) -> Option<usize> {
+        if (self.failed && !self.options.keep_going) || self.cancel.level() > 0 {
             return None;
         }
-        let ready = |stage: usize| {
-            matches!(self.states[stage], State::Waiting)
-                && self.plan.dependencies(stage).all(|needed| matches!(self.states[needed], State::Done(_)))
-        };
-        self.plan.order().iter().copied().find(|&stage| ready(stage))
+        self.schedule.next(self.plan)
     }
 
     /// Takes a stage from the store, or starts its action.
@@ -306,20 +375,23 @@ impl Run<'_> {
             Ok(prepared) => prepared,
             Err(error) => return self.failed_to_start(stage, &error, since),
         };
-        let damage = match self.store.find(prepared.key) {
+        let mut reasons = match self.store.find(prepared.key) {
+            _ if self.forced.contains(&stage) => vec![Reason::Forced],
             Lookup::Hit(record) => {
-                let done = Done { record: *record, media_root: prepared.media_root };
-                return self.done(stage, prepared.key, done, Outcome::Hit, since);
+                let done = Done { record: *record, media: self.media(stage, &prepared) };
+                return self.done(stage, Some(prepared.key), done, Outcome::Hit, since, Told::default());
             }
-            Lookup::Absent => None,
-            Lookup::Damaged(error) => Some(error.to_string()),
+            Lookup::Absent => self.look.reasons(&self.store, stage, &prepared),
+            Lookup::Damaged(error) => vec![Reason::Damaged { what: error.to_string() }],
         };
-        let mut reasons = keys::reasons(self.last_fields(stage).as_ref(), &prepared.fields);
-        if let Some(damage) = damage {
-            reasons = vec![damage];
+        let num_reasons = reasons.len();
+        reasons.truncate(MAX_REASONS);
+        let mut lines = keys::lines(&reasons);
+        if num_reasons > reasons.len() {
+            lines.push(format!("and {} more changes", num_reasons - reasons.len()));
         }
         let key = prepared.key.to_string();
-        self.event(&RunEvent::StageStarted { stage: self.name(stage), key, reasons })?;
+        self.event(&RunEvent::StageStarted { stage: self.name(stage), key, reasons: lines })?;
         match self.start_job(stage, prepared, since) {
             Ok(()) => Ok(()),
             Err(error) => self.failed_to_start(stage, &error, since),
@@ -327,112 +399,154 @@ impl Run<'_> {
     }
 
     fn prepare(&mut self, stage: usize) -> Result<Prepared, RunError> {
-        let spec = &self.plan.stages()[stage];
-        let mut collected = BTreeMap::new();
-        for set in &spec.sources {
-            let source = sources::collect(&self.options.root, set)?;
-            if source.num_read > 0 {
-                let (num_files, num_read, bytes_read) = (source.files.len() as u64, source.num_read, source.bytes_read);
-                self.event(&RunEvent::SourcesHashed { stage: spec.name.to_string(), num_files, num_read, bytes_read })?;
-            }
-            collected.insert(set.param, source);
+        let states = &self.states;
+        let record = |stage: usize| match &states[stage] {
+            State::Done(done) => Some(&done.record),
+            _ => None,
+        };
+        let prepared = self.look.prepare(stage, record)?;
+        for source in prepared.sources.values().filter(|source| source.num_read > 0) {
+            let (num_files, num_read, bytes_read) = (source.files.len() as u64, source.num_read, source.bytes_read);
+            self.event(&RunEvent::SourcesHashed { stage: self.name(stage), num_files, num_read, bytes_read })?;
         }
-        let mut inputs: BTreeMap<&'static str, Digest> = BTreeMap::new();
-        for (port, input) in &spec.inputs {
-            let State::Done(done) = &self.states[input.stage] else { continue };
-            if let Some(digest) = done.record.output.ports.get(input.port.name) {
-                inputs.insert(port, *digest);
-            }
-        }
-        let fields = keys::fields(spec, &inputs, &collected, self.info(spec.contract.worker)?)?;
-        let media_root = self.media_root(stage, &collected);
-        Ok(Prepared { key: fields.key(), fields, sources: collected, media_root })
+        Ok(prepared)
     }
 
     /// Videos lie in the stage's source folder, or in the folder that it reads.
-    fn media_root(&self, stage: usize, sources: &BTreeMap<&'static str, Collected>) -> Option<PathBuf> {
-        let spec = &self.plan.stages()[stage];
-        let source = sources.values().map(|source| source.root.clone()).next();
-        source.or_else(|| {
-            let folder = spec.inputs.values().find(|input| input.port.port_type == PortType::Folder)?;
-            let State::Done(done) = &self.states[folder.stage] else { return None };
-            Some(self.store.view(done.record.output.tree).join(folder.port.path))
-        })
-    }
-
-    fn info(&mut self, worker: Worker) -> Result<&Info, RunError> {
-        if !self.infos.contains_key(&worker) {
-            let program = self.options.executables.folder.join(worker.program());
-            let info = tools::info(&self.options.root, worker, &program)?;
-            self.infos.insert(worker, info);
+    fn media(&self, stage: usize, prepared: &Prepared) -> Option<Media> {
+        if let Some(source) = prepared.sources.values().next() {
+            return Some(Media { root: source.root.clone(), sources: prepared.sources.values().cloned().collect() });
         }
-        Ok(&self.infos[&worker])
+        let inputs = &self.plan.stages()[stage].inputs;
+        let folder = inputs.values().find(|input| input.wanted == PortType::Folder)?;
+        let State::Done(done) = &self.states[folder.stage] else { return None };
+        let root = self.store.view(done.record.output.tree).join(&folder.output.path);
+        Some(Media { root, sources: Vec::new() })
     }
 
     fn start_job(&mut self, stage: usize, prepared: Prepared, since: Instant) -> Result<(), RunError> {
         let spec = &self.plan.stages()[stage];
         let name = spec.name.to_string();
-        let kind = spec.contract.worker;
-        let worker = match self.idle.get_mut(&kind).and_then(Vec::pop) {
-            Some(worker) => worker,
-            None => WorkerProcess::start(&self.options.executables.folder.join(kind.program()))?,
-        };
+        let runner = self.runner(spec.contract.worker)?;
+        let (inputs, mut guards) = self.job_inputs(stage)?;
+        guards.extend(prepared.sources.values().cloned());
+        let media = self.media(stage, &prepared);
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let handle = runner.handle();
         let job = Job {
             stage,
             name: name.clone(),
             contract: spec.contract,
             params: spec.params.clone(),
-            inputs: self.job_inputs(stage)?,
+            inputs,
             sources: prepared.sources,
-            threads: spec.resources.cpus.unwrap_or(threads),
+            guards,
+            outputs: spec.outputs.clone(),
+            threads: spec.limits.cpus.unwrap_or(threads),
             key: prepared.key,
             fields: prepared.fields,
+            tools: prepared.tools,
+            latest: latest::key(&self.options.root, self.plan.name(), &name),
+            forced: self.forced.contains(&stage),
             store: self.store.clone(),
             work: self.work.folder(stage)?,
             log: self.recorder.log(&name),
+            handle: handle.clone(),
+            sender: self.sender.clone(),
         };
-        let running = Running { handle: worker.handle(), key: prepared.key, since, media_root: prepared.media_root };
-        let sender = self.sender.clone();
-        std::thread::Builder::new().name(format!("stage-{name}")).spawn(move || job.run(worker, &sender))?;
+        let until = spec.limits.timeout.map(|timeout| since + timeout);
+        let running = Running { handle, key: prepared.key, since, until, timed_out: false, media };
+        std::thread::Builder::new().name(format!("stage-{name}")).spawn(move || job.run(runner))?;
         self.states[stage] = State::Running(running);
+        self.running.insert(stage);
+        self.schedule.take(&spec.limits);
         Ok(())
     }
 
-    fn job_inputs(&self, stage: usize) -> Result<BTreeMap<String, job::JobInput>, RunError> {
-        let mut inputs = BTreeMap::new();
+    /// Returns who runs an action: an idle worker, a new one, or a program of the user's.
+    fn runner(&mut self, worker: Option<Worker>) -> Result<Runner, RunError> {
+        let Some(kind) = worker else {
+            let reaper = match &self.reaper {
+                Some(reaper) => Arc::clone(reaper),
+                None => Arc::clone(self.reaper.insert(Arc::new(Reaper::start(&self.options.executables.pipe)?))),
+            };
+            return Ok(Runner::command(reaper, self.options.environment.clone()));
+        };
+        if let Some(worker) = self.idle.get_mut(&kind).and_then(Vec::pop) {
+            return Ok(Runner::Worker(worker));
+        }
+        Ok(Runner::Worker(WorkerProcess::start(&self.options.executables.workers.join(kind.program()))?))
+    }
+
+    /// Returns what a job reads, and what must not change while it does.
+    fn job_inputs(&self, stage: usize) -> Result<(BTreeMap<String, JobInput>, Vec<Arc<Collected>>), RunError> {
+        let (mut inputs, mut guards) = (BTreeMap::new(), Vec::new());
         for (port, input) in &self.plan.stages()[stage].inputs {
             let State::Done(done) = &self.states[input.stage] else { continue };
             let tree = done.record.output.tree;
-            let files = match input.port.port_type {
-                PortType::Folder => Some(self.store.tree(tree)?.part(input.port.path)?.files),
+            let files = match input.wanted {
+                PortType::Folder => Some(self.store.tree(tree)?.part(&input.output.path)?.files),
                 _ => None,
             };
-            let files = files.map(|files| {
-                let file = |file: pipe_cache::TreeFile| SourceFile {
-                    path: file.path,
-                    digest: file.digest.to_string(),
-                    size_bytes: file.size_bytes,
-                };
-                files.into_iter().map(file).collect()
-            });
-            let path = std::path::absolute(self.store.view(tree).join(input.port.path))?;
-            inputs.insert((*port).to_owned(), job::JobInput { path, files, media_root: done.media_root.clone() });
+            let file = |file: TreeFile| SourceFile {
+                path: file.path,
+                digest: file.digest.to_string(),
+                size_bytes: file.size_bytes,
+            };
+            let files = files.map(|files| files.into_iter().map(file).collect());
+            let path = std::path::absolute(self.store.view(tree).join(&input.output.path))?;
+            let digest = done.record.output.ports.get(&input.output.name).map(ToString::to_string).unwrap_or_default();
+            let media = done.media.as_ref().filter(|_| input.wanted == PortType::Videos);
+            guards.extend(media.iter().flat_map(|media| media.sources.iter().cloned()));
+            let media_root = media.map(|media| media.root.clone());
+            inputs.insert(port.clone(), JobInput { path, digest, files, media_root });
         }
-        Ok(inputs)
+        Ok((inputs, guards))
     }
 
     fn ended(&mut self, stage: usize, end: JobEnd, worker: Option<WorkerProcess>) -> Result<(), RunError> {
         let State::Running(running) = std::mem::replace(&mut self.states[stage], State::Over) else { return Ok(()) };
-        if let Some(worker) = worker {
-            self.idle.entry(self.plan.stages()[stage].contract.worker).or_default().push(worker);
+        let spec = &self.plan.stages()[stage];
+        self.running.remove(&stage);
+        self.schedule.give_back(&spec.limits);
+        if let (Some(worker), Some(kind)) = (worker, spec.contract.worker) {
+            self.idle.entry(kind).or_default().push(worker);
         }
-        let (key, since) = (running.key, running.since);
-        let done = |record| Done { record, media_root: running.media_root };
+        let (key, since, media) = (running.key, running.since, running.media);
         match end {
-            JobEnd::Shared(record) => self.done(stage, key, done(*record), Outcome::Hit, since),
-            JobEnd::Ran(record) => self.done(stage, key, done(*record), Outcome::Ran, since),
+            JobEnd::Shared(record) => {
+                self.done(stage, Some(key), Done { record: *record, media }, Outcome::Hit, since, Told::default())
+            }
+            JobEnd::Ran { record, parts, changed } => {
+                let done = Done { record: *record, media };
+                let key = changed.is_none().then_some(key);
+                self.done(stage, key, done, Outcome::Ran, since, Told { parts, changed })
+            }
+            JobEnd::Cancelled | JobEnd::Failed(_) | JobEnd::Died(_) if running.timed_out => {
+                let failure =
+                    job::timed_out(spec.limits.timeout.unwrap_or_default(), &self.recorder.log(spec.name.as_str()));
+                self.over(stage, Some(key), Outcome::Failed, Some(failure), since)
+            }
             JobEnd::Cancelled => self.over(stage, Some(key), Outcome::Skipped, None, since),
+            JobEnd::Died(_) if running.handle.is_stopped() => {
+                self.over(stage, Some(key), Outcome::Skipped, None, since)
+            }
+            JobEnd::Died(failure) => {
+                let tries = self.tries.entry(stage).or_default();
+                if *tries >= spec.limits.retries {
+                    return self.over(stage, Some(key), Outcome::Failed, Some(failure), since);
+                }
+                *tries += 1;
+                let tries = *tries;
+                self.states[stage] = State::Waiting;
+                self.schedule.again(stage);
+                self.event(&RunEvent::StageRetried {
+                    stage: spec.name.to_string(),
+                    tries,
+                    of: spec.limits.retries,
+                    failure,
+                })
+            }
             JobEnd::Failed(failure) => self.over(stage, Some(key), Outcome::Failed, Some(failure), since),
         }
     }
@@ -440,25 +554,32 @@ impl Run<'_> {
     fn done(
         &mut self,
         stage: usize,
-        key: ActionKey,
+        key: Option<ActionKey>,
         done: Done,
         outcome: Outcome,
         since: Instant,
+        told: Told,
     ) -> Result<(), RunError> {
         let name = self.name(stage);
         let names = (self.plan.name(), name.as_str());
-        work::publish(&self.options.root, names, &self.store.view(done.record.output.tree), key)?;
+        latest::publish(&self.options.root, names, &self.store.view(done.record.output.tree), key)?;
+        let mut warnings = done.record.warnings.clone();
+        warnings.extend(told.changed.map(|path| {
+            format!("{} changed while the stage ran: its result is not kept for the next run", path.display())
+        }));
         let event = RunEvent::StageFinished {
             stage: name,
             outcome,
-            key: Some(key.to_string()),
+            key: key.map(|key| key.to_string()),
             output: Some(done.record.output.tree.to_string()),
             duration_millis: since.elapsed().as_millis() as u64,
+            parts: told.parts,
             summary: done.record.summary.clone(),
-            warnings: done.record.warnings.clone(),
+            warnings,
             failure: None,
         };
         self.states[stage] = State::Done(done);
+        self.schedule.done(self.plan, stage);
         self.event(&event)
     }
 
@@ -483,6 +604,7 @@ impl Run<'_> {
             key: key.map(|key| key.to_string()),
             output: None,
             duration_millis: since.elapsed().as_millis() as u64,
+            parts: None,
             summary: Vec::new(),
             warnings: Vec::new(),
             failure,
@@ -491,17 +613,18 @@ impl Run<'_> {
 
     fn skip_the_rest(&mut self) -> Result<(), RunError> {
         for &stage in self.plan.order() {
-            if matches!(self.states[stage], State::Waiting) {
+            if self.wanted.contains(&stage) && matches!(self.states[stage], State::Waiting) {
                 self.over(stage, None, Outcome::Skipped, None, Instant::now())?;
             }
         }
         Ok(())
     }
+}
 
-    /// Returns what the last key of the stage was made of, if that is still known.
-    fn last_fields(&self, stage: usize) -> Option<Fields> {
-        let path = work::latest(&self.options.root, (self.plan.name(), &self.name(stage)));
-        let key = fs::read_to_string(path).ok()?.trim().parse().ok()?;
-        self.store.fields(key).ok().flatten()
-    }
+/// What is told of an action besides its record.
+#[derive(Debug, Default)]
+struct Told {
+    parts: Option<PartCounts>,
+    /// A source that changed while it ran.
+    changed: Option<PathBuf>,
 }

@@ -7,7 +7,7 @@ use pipe_cache::{Digest, FileIndex, Fingerprint};
 use pipe_schemas::SourceSet;
 use pipe_stage::SourceFile;
 use rayon::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -23,6 +23,29 @@ pub(crate) struct Collected {
     pub(crate) files: Vec<SourceFile>,
     pub(crate) num_read: u64,
     pub(crate) bytes_read: u64,
+    set: SourceSet,
+    /// Of each of `files`, as it looked when it was hashed.
+    fingerprints: Vec<Fingerprint>,
+}
+
+impl Collected {
+    /// Returns a file that is not what it was when it was hashed, or was not there, or is no longer.
+    pub(crate) fn changed(&self) -> Result<Option<PathBuf>, RunError> {
+        let now = list(&self.root, &self.set)?;
+        let then: BTreeMap<&str, (&Fingerprint, &SourceFile)> =
+            self.files.iter().zip(&self.fingerprints).map(|(file, look)| (file.path.as_str(), (look, file))).collect();
+        let full = |path: &str| if path.is_empty() { self.root.clone() } else { self.root.join(path) };
+        for (path, look) in &now {
+            match then.get(path.as_str()) {
+                Some((known, _)) if *known == look => {}
+                // It was touched, but may hold what it held.
+                Some((_, file)) if read(&full(path))?.digest.to_string() == file.digest => {}
+                _ => return Ok(Some(full(path))),
+            }
+        }
+        let here: BTreeSet<&str> = now.iter().map(|(path, _)| path.as_str()).collect();
+        Ok(then.keys().find(|path| !here.contains(*path)).map(|path| full(path)))
+    }
 }
 
 /// Lists and hashes the files of `set`. `store_root` is the `.pipe` folder.
@@ -41,6 +64,7 @@ pub(crate) fn collect(store_root: &Path, set: &SourceSet) -> Result<Collected, R
         })
         .collect::<Result<Vec<_>, RunError>>()?;
     let (mut known, mut files, mut num_read, mut bytes_read) = (BTreeMap::new(), Vec::new(), 0, 0);
+    let mut fingerprints = Vec::with_capacity(hashed.len());
     for (path, look) in hashed {
         if look.read {
             num_read += 1;
@@ -49,11 +73,12 @@ pub(crate) fn collect(store_root: &Path, set: &SourceSet) -> Result<Collected, R
         if look.settled {
             known.insert(path.clone(), (look.fingerprint, look.digest));
         }
+        fingerprints.push(look.fingerprint);
         files.push(SourceFile { path, digest: look.digest.to_string(), size_bytes: look.fingerprint.size_bytes });
     }
     index.replace(known);
     index.save()?;
-    Ok(Collected { root, files, num_read, bytes_read })
+    Ok(Collected { root, files, num_read, bytes_read, set: set.clone(), fingerprints })
 }
 
 /// The index is kept per folder and globs, so that two stages that read one folder differently do not undo each other's.
@@ -68,24 +93,45 @@ fn list(root: &Path, set: &SourceSet) -> Result<Vec<(String, Fingerprint)>, RunE
         return Ok(vec![(String::new(), Fingerprint::of(&metadata))]);
     }
     let (include, exclude) = (globs(&set.include)?, globs(&set.exclude)?);
-    let mut files = Vec::new();
-    for entry in walkdir::WalkDir::new(root).follow_links(true) {
-        let entry = entry.map_err(std::io::Error::from)?;
-        if !entry.file_type().is_file() {
-            continue;
+    let mut files = BTreeMap::new();
+    for start in starts(&set.include) {
+        let folder = root.join(&start);
+        if !folder.exists() {
+            continue; // what globs ask for need not be there
         }
-        let path = entry.path().strip_prefix(root).unwrap_or(entry.path());
-        if (!set.include.is_empty() && !include.is_match(path)) || exclude.is_match(path) {
-            continue;
+        for entry in walkdir::WalkDir::new(&folder).follow_links(true) {
+            let entry = entry.map_err(std::io::Error::from)?;
+            if !entry.file_type().is_file() {
+                continue;
+            }
+            let below = entry.path().strip_prefix(&folder).unwrap_or(entry.path());
+            let path = if below.as_os_str().is_empty() { PathBuf::from(&start) } else { Path::new(&start).join(below) };
+            if (!set.include.is_empty() && !include.is_match(&path)) || exclude.is_match(&path) {
+                continue;
+            }
+            let Some(path) = path.to_str() else {
+                return Err(RunError::OddName { path: entry.path().into() });
+            };
+            let metadata = entry.metadata().map_err(std::io::Error::from)?;
+            files.insert(path.to_owned(), Fingerprint::of(&metadata));
         }
-        let Some(path) = path.to_str() else {
-            return Err(RunError::OddName { path: entry.path().into() });
-        };
-        let metadata = entry.metadata().map_err(std::io::Error::from)?;
-        files.push((path.to_owned(), Fingerprint::of(&metadata)));
     }
-    files.sort_by(|one, two| one.0.cmp(&two.0));
-    Ok(files)
+    Ok(files.into_iter().collect())
+}
+
+/// Returns the folders or files below which globs can match: what stands before their first special character.
+fn starts(globs: &[String]) -> Vec<String> {
+    let start = |glob: &String| {
+        let special = glob.find(['*', '?', '[', '{', '\\']);
+        let plain = special.map_or(glob.as_str(), |at| &glob[..at]);
+        let end = if special.is_some() { plain.rfind('/').unwrap_or(0) } else { plain.len() };
+        // The folder `/` is more than nothing.
+        if end == 0 && plain.starts_with('/') { "/".to_owned() } else { plain[..end].to_owned() }
+    };
+    let mut starts: Vec<String> = globs.iter().map(start).collect();
+    starts.sort();
+    starts.dedup();
+    if starts.is_empty() || starts[0].is_empty() { vec![String::new()] } else { starts }
 }
 
 fn globs(patterns: &[String]) -> Result<GlobSet, RunError> {
@@ -148,6 +194,34 @@ mod tests {
         let changed = collect(&store, &set).expect("collected");
         assert_eq!(changed.num_read, 1);
         assert_ne!(changed.files[0].digest, again.files[0].digest);
+    }
+
+    #[test]
+    fn only_folders_in_which_globs_can_match_are_walked() {
+        let globs = |globs: &[&str]| starts(&globs.iter().map(|glob| (*glob).to_owned()).collect::<Vec<_>>());
+        assert_eq!(globs(&["data/*.txt", "data/a/b?c", "x.py"]), ["data", "data/a", "x.py"]);
+        assert_eq!(globs(&["data/*.txt", "**/*.avi"]), [""]);
+        assert_eq!(globs(&[]), [""]);
+        assert_eq!(globs(&["/*.txt", "/data/*"]), ["/", "/data"]);
+    }
+
+    #[test]
+    fn a_change_after_hashing_is_seen_and_a_touch_is_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("data");
+        fs::create_dir(&root).expect("made");
+        fs::write(root.join("a"), "1").expect("written");
+        let set = SourceSet { param: "root", root: root.clone(), include: vec![], exclude: vec![] };
+        let collected = collect(&folder.path().join("store"), &set).expect("collected");
+        let changed = || collected.changed().expect("listed").map(|path| path.display().to_string());
+        assert_eq!(changed(), None);
+        fs::write(root.join("a"), "1").expect("written");
+        assert_eq!(changed(), None, "the same content again");
+        fs::write(root.join("b"), "1").expect("written");
+        assert_eq!(changed(), Some(root.join("b").display().to_string()));
+        fs::remove_file(root.join("b")).expect("removed");
+        fs::remove_file(root.join("a")).expect("removed");
+        assert_eq!(changed(), Some(root.join("a").display().to_string()));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use crate::diagnostics::{Problem, UNDEFINED};
 use crate::yaml::{Entry, Node, Value};
 use pipe_schemas::json_schema::nearest;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Replaces every `${name}` below `node`, reporting each that can't be.
 pub(crate) fn interpolate(node: &mut Node, vars: &BTreeMap<String, Node>, problems: &mut Vec<Problem>) {
@@ -23,8 +23,12 @@ pub(crate) fn interpolate(node: &mut Node, vars: &BTreeMap<String, Node>, proble
     }
 }
 
-/// Reads the `vars` map, with variables inside variables written out.
-pub(crate) fn read(node: Option<&Node>, problems: &mut Vec<Problem>) -> BTreeMap<String, Node> {
+/// Reads the `vars` map, with variables inside variables written out. The values of a matrix take the place of its own.
+pub(crate) fn read(
+    node: Option<&Node>,
+    matrix: &BTreeMap<String, Node>,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<String, Node> {
     let mut open: BTreeMap<String, Node> = BTreeMap::new();
     for entry in node.map(Node::entries).unwrap_or_default() {
         if matches!(entry.node.value, Value::Map(_) | Value::List(_)) {
@@ -33,6 +37,7 @@ pub(crate) fn read(node: Option<&Node>, problems: &mut Vec<Problem>) -> BTreeMap
         }
         open.insert(entry.key.clone(), entry.node.clone());
     }
+    open.extend(matrix.iter().map(|(name, node)| (name.clone(), node.clone())));
     // Each round resolves variables whose own variables are resolved; what is left uses itself or what is not there.
     let mut done: BTreeMap<String, Node> = BTreeMap::new();
     loop {
@@ -59,9 +64,35 @@ pub(crate) fn read(node: Option<&Node>, problems: &mut Vec<Problem>) -> BTreeMap
     done
 }
 
+/// Returns the variables that are used below `node`, also those that other variables use.
+pub(crate) fn used(node: &Node, vars: Option<&Node>) -> BTreeSet<String> {
+    let mut used = BTreeSet::new();
+    let mut open = vec![node];
+    while let Some(node) = open.pop() {
+        match &node.value {
+            Value::Map(entries) => open.extend(entries.iter().map(|entry| &entry.node)),
+            Value::List(nodes) => open.extend(nodes),
+            Value::Text(text) => {
+                for name in names(text) {
+                    if used.insert(name.to_owned()) {
+                        open.extend(vars.and_then(|vars| vars.get(name)));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    used
+}
+
 /// Returns the names used in `text`, in order.
 fn names(text: &str) -> Vec<&str> {
     pieces(text).filter_map(|piece| if let Piece::Name(name) = piece { Some(name) } else { None }).collect()
+}
+
+/// Returns whether `${name}` stands for a path that is only known when a command runs.
+fn is_port(name: &str) -> bool {
+    name.starts_with("inputs.") || name.starts_with("outputs.")
 }
 
 enum Piece<'a> {
@@ -85,8 +116,9 @@ fn pieces(mut rest: &str) -> impl Iterator<Item = Piece<'_>> {
                 rest = "";
                 return Some(Piece::Open);
             };
+            let whole = &rest[..rest.len() - after.len()];
             rest = after;
-            return Some(Piece::Name(name));
+            return Some(if is_port(name) { Piece::Literal(whole) } else { Piece::Name(name) });
         }
         // A `$` that starts nothing is itself literal.
         let first = rest.chars().next().map_or(0, char::len_utf8);
@@ -118,12 +150,9 @@ fn expand(text: &str, vars: &BTreeMap<String, Node>) -> Result<Value, (String, O
                 if position == 0 && text.len() == name.len() + "${}".len() {
                     return Ok(node.value.clone());
                 }
-                match &node.value {
-                    Value::Text(text) => whole.push_str(text),
-                    Value::Number(number) => whole.push_str(&number.to_string()),
-                    Value::Bool(value) => whole.push_str(&value.to_string()),
-                    _ => return Err((format!("the variable `{name}` has no text to put in here"), None)),
-                }
+                let text = node.value.as_plain_text();
+                let nothing = || (format!("the variable `{name}` has no text to put in here"), None);
+                whole.push_str(&text.ok_or_else(nothing)?);
             }
         }
     }
@@ -141,7 +170,7 @@ mod tests {
         let source = Arc::new(SourceText { name: "t".into(), path: None, text: text.into() });
         let mut node = crate::yaml::parse(&source).expect("parsed");
         let mut problems = Vec::new();
-        let vars = read(node.get("vars"), &mut problems);
+        let vars = read(node.get("vars"), &BTreeMap::new(), &mut problems);
         interpolate(&mut node, &vars, &mut problems);
         match expect {
             Ok(value) => {
@@ -156,6 +185,7 @@ mod tests {
     fn a_whole_value_keeps_its_type_and_a_part_is_text() {
         check("{vars: {a: 1}, x: '${a}'}", Ok(json!(1)));
         check("{vars: {a: 1}, x: 'ü${a}$${a}$'}", Ok(json!("ü1${a}$")));
+        check("{vars: {a: 1}, x: '${inputs.a}/${a}'}", Ok(json!("${inputs.a}/1")));
         check("{vars: {a: ü, b: '${a}/c'}, x: ['${b}']}", Ok(json!(["ü/c"])));
     }
 

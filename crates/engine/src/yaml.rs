@@ -43,6 +43,18 @@ pub(crate) struct Entry {
     pub(crate) node: Node,
 }
 
+impl Value {
+    /// Returns a single value as it is written inside a text.
+    pub(crate) fn as_plain_text(&self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text.clone()),
+            Self::Number(number) => Some(number.to_string()),
+            Self::Bool(value) => Some(value.to_string()),
+            Self::Null | Self::List(_) | Self::Map(_) => None,
+        }
+    }
+}
+
 /// Nodes are equal when their values are; places do not matter.
 impl PartialEq for Node {
     fn eq(&self, other: &Self) -> bool {
@@ -70,6 +82,11 @@ impl Node {
 
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         self.entries().iter().find(|entry| entry.key == key).map(|entry| &entry.node)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        let Value::Map(entries) = &mut self.value else { return None };
+        entries.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.node)
     }
 
     /// Returns what the value is, for messages.

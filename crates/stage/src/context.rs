@@ -96,6 +96,11 @@ impl Context {
         &self.request.scratch
     }
 
+    /// Returns the digest of an input, as in the action key, if it is connected.
+    pub fn input_digest(&self, port: &str) -> Option<&str> {
+        self.request.inputs.get(port).map(|input| input.digest.as_str())
+    }
+
     /// Returns how many threads the stage may use. No result may depend on it.
     pub fn threads(&self) -> usize {
         self.request.threads.max(1)
@@ -117,6 +122,11 @@ impl Context {
     /// Tells the user something that does not stop the stage. It is kept with the result.
     pub fn warn(&self, text: impl Into<String>) {
         (self.reply)(Reply::Warning { text: text.into() });
+    }
+
+    /// Tells that a part is complete; it must not be written to any more.
+    pub fn part_finished(&self, name: &str) {
+        (self.reply)(Reply::PartFinished { name: name.to_owned() });
     }
 
     /// Returns an error once the request is told to stop; to be called between items.

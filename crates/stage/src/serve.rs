@@ -1,7 +1,7 @@
 //! [`serve`]: the main function of a worker.
 
-use crate::protocol::{Info, Message, PROTOCOL_VERSION, Reply, Request};
-use crate::{Context, Stage, StageError};
+use crate::protocol::{Info, Message, PROTOCOL_VERSION, Reply, Request, Task};
+use crate::{AnyStage, Context, StageError, Summary};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, Write};
@@ -16,7 +16,7 @@ pub const PARENT_VARIABLE: &str = "PIPE_PARENT";
 /// What a worker executable consists of.
 pub struct WorkerInfo {
     /// The stages it runs.
-    pub stages: Vec<&'static dyn Stage>,
+    pub stages: Vec<AnyStage>,
     /// Versions of its libraries, by [`pipe_schemas::Tool::name`].
     pub tools: BTreeMap<String, String>,
 }
@@ -57,7 +57,8 @@ pub fn serve(info: impl FnOnce() -> WorkerInfo) -> ExitCode {
         cancelled.store(false, Ordering::Relaxed);
         let id = request.id;
         let last = run(&worker.stages, request, Arc::clone(&cancelled), Arc::clone(&replies));
-        if write_line(&replies, &reply_of(id, last)).is_err() {
+        let last = last.unwrap_or_else(|error| failed(id, &error));
+        if write_line(&replies, &last).is_err() {
             return ExitCode::FAILURE; // `pipe` is gone
         }
     }
@@ -103,14 +104,13 @@ fn read_messages(cancelled: Arc<AtomicBool>) -> mpsc::Receiver<Request> {
     receive
 }
 
-type Outcome = Result<crate::Summary, StageError>;
-
+/// Does what `request` asks for, and returns its last reply.
 fn run(
-    stages: &[&'static dyn Stage],
+    stages: &[AnyStage],
     request: Request,
     cancelled: Arc<AtomicBool>,
     replies: Arc<Mutex<File>>,
-) -> Outcome {
+) -> Result<Reply, StageError> {
     if request.protocol != PROTOCOL_VERSION {
         let text = format!("`pipe` speaks protocol {}, this worker {PROTOCOL_VERSION}", request.protocol);
         return Err(StageError::message(text).with_help("install `pipe` and its workers from the same build"));
@@ -128,7 +128,7 @@ fn run(
         return Err(StageError::message(format!("{text}, this worker {}", known.unwrap_or_default()))
             .with_help("install `pipe` and its workers from the same build"));
     }
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stage.run(&context))).unwrap_or_else(|panic| {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| act(*stage, &context))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
         Err(StageError::message(format!("the stage panicked: {text}"))
@@ -136,16 +136,27 @@ fn run(
     })
 }
 
-fn reply_of(id: u64, outcome: Outcome) -> Reply {
-    match outcome {
-        Ok(summary) => Reply::Finished { id, summary: summary.lines },
-        Err(error) => {
-            let mut causes = error.chain();
-            let text = causes.remove(0);
-            let help = error.help().map(str::to_owned);
-            Reply::Failed { id, error: text, causes, help, cancelled: error.is_cancelled() }
+fn act(stage: AnyStage, context: &Context) -> Result<Reply, StageError> {
+    let id = context.request().id;
+    let finished = |summary: Summary| Reply::Finished { id, summary: summary.lines };
+    match (stage, &context.request().task) {
+        (AnyStage::Whole(stage), Task::Whole) => stage.run(context).map(finished),
+        (AnyStage::Parted(stage), Task::Plan) => Ok(Reply::Planned { id, parts: stage.plan(context)? }),
+        (AnyStage::Parted(stage), Task::Make(parts)) => {
+            stage.make(context, parts)?;
+            Ok(finished(Summary::default()))
         }
+        (AnyStage::Parted(stage), Task::Assemble { parts }) => stage.assemble(context, parts).map(finished),
+        (AnyStage::Whole(_), _) => Err(StageError::message(format!("`{}` is not made in parts", stage.kind()))),
+        (AnyStage::Parted(_), Task::Whole) => Err(StageError::message(format!("`{}` is made in parts", stage.kind()))),
     }
+}
+
+fn failed(id: u64, error: &StageError) -> Reply {
+    let mut causes = error.chain();
+    let text = causes.remove(0);
+    let help = error.help().map(str::to_owned);
+    Reply::Failed { id, error: text, causes, help, cancelled: error.is_cancelled() }
 }
 
 fn write_line(replies: &Mutex<File>, value: &impl serde::Serialize) -> std::io::Result<()> {

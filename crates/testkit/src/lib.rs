@@ -1,6 +1,6 @@
 //! What tests of several crates share: [`run_stage`] runs a stage without an engine and a worker.
 
-use pipe_stage::protocol::{Input, PROTOCOL_VERSION, Reply, Request};
+use pipe_stage::protocol::{Input, PROTOCOL_VERSION, Reply, Request, Task};
 use pipe_stage::{Context, Stage, StageError, Summary};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -42,7 +42,7 @@ impl Ran {
 
 /// Returns an input that is a file, or a folder that is not looked into.
 pub fn input(path: impl Into<PathBuf>) -> Input {
-    Input { path: path.into(), files: None, media_root: None }
+    Input { path: path.into(), digest: String::new(), files: None, media_root: None }
 }
 
 /// Runs `stage` with its outputs below `output`.
@@ -63,6 +63,7 @@ pub fn run_stage<'a>(
         id: 1,
         kind: contract.kind.to_owned(),
         version: contract.version,
+        task: Task::Whole,
         params: serde_json::to_value(params).expect("parameters as JSON"),
         inputs: inputs.into_iter().map(|(port, input)| (port.to_owned(), input)).collect(),
         sources: BTreeMap::new(),

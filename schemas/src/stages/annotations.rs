@@ -9,7 +9,8 @@ pub const CONTRACT: Contract = Contract {
     kind: "annotations",
     version: 1,
     summary: "reads label lists, joins them with the videos, and checks both",
-    worker: Worker::Data,
+    worker: Some(Worker::Data),
+    open_ports: false,
     inputs: &[
         InputPort { name: "videos", port_type: PortType::Videos, required: true, or_param: None },
         InputPort { name: "lists", port_type: PortType::Folder, required: false, or_param: Some("root") },
@@ -19,6 +20,7 @@ pub const CONTRACT: Contract = Contract {
         OutputPort { name: "classes", port_type: PortType::Classes, path: "labels/classes.parquet" },
         OutputPort { name: "report", port_type: PortType::Metrics, path: "report.json" },
     ],
+    parts: None,
     tools: &[],
     schema: schema::<AnnotationsParams>,
     parse: parse::<AnnotationsParams>,

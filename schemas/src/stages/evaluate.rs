@@ -9,7 +9,8 @@ pub const CONTRACT: Contract = Contract {
     kind: "evaluate",
     version: 1,
     summary: "runs the network on every test view and writes predictions and metrics",
-    worker: Worker::Torch,
+    worker: Some(Worker::Torch),
+    open_ports: false,
     inputs: &[
         InputPort { name: "model", port_type: PortType::Model, required: true, or_param: None },
         InputPort { name: "frames", port_type: PortType::Frames, required: true, or_param: None },
@@ -19,6 +20,7 @@ pub const CONTRACT: Contract = Contract {
         OutputPort { name: "metrics", port_type: PortType::Metrics, path: "metrics.json" },
         OutputPort { name: "predictions", port_type: PortType::Predictions, path: "predictions.parquet" },
     ],
+    parts: None,
     tools: &[Tool::Libtorch, Tool::LibjpegTurbo],
     schema: schema::<EvaluateParams>,
     parse: parse::<EvaluateParams>,

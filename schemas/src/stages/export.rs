@@ -9,7 +9,8 @@ pub const CONTRACT: Contract = Contract {
     kind: "export",
     version: 1,
     summary: "writes ONNX with labels and preprocessing inside, and compares it with libtorch on test clips",
-    worker: Worker::Torch,
+    worker: Some(Worker::Torch),
+    open_ports: false,
     inputs: &[
         InputPort { name: "model", port_type: PortType::Model, required: true, or_param: None },
         InputPort { name: "frames", port_type: PortType::Frames, required: true, or_param: None },
@@ -19,6 +20,7 @@ pub const CONTRACT: Contract = Contract {
         OutputPort { name: "onnx", port_type: PortType::Onnx, path: "model.onnx" },
         OutputPort { name: "parity", port_type: PortType::Metrics, path: "parity.json" },
     ],
+    parts: None,
     tools: &[Tool::Libtorch, Tool::LibjpegTurbo, Tool::OnnxRuntime],
     schema: schema::<ExportParams>,
     parse: parse::<ExportParams>,

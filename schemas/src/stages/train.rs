@@ -11,7 +11,8 @@ pub const CONTRACT: Contract = Contract {
     kind: "train",
     version: 1,
     summary: "trains a network of the zoo, from scratch or from published weights",
-    worker: Worker::Torch,
+    worker: Some(Worker::Torch),
+    open_ports: false,
     inputs: &[
         InputPort { name: "frames", port_type: PortType::Frames, required: true, or_param: None },
         InputPort { name: "samples", port_type: PortType::Samples, required: true, or_param: None },
@@ -20,6 +21,7 @@ pub const CONTRACT: Contract = Contract {
         OutputPort { name: "model", port_type: PortType::Model, path: "model" },
         OutputPort { name: "log", port_type: PortType::TrainingLog, path: "training_log.parquet" },
     ],
+    parts: None,
     tools: &[Tool::Libtorch, Tool::LibjpegTurbo],
     schema: schema::<TrainParams>,
     parse: parse::<TrainParams>,

@@ -124,7 +124,7 @@ mod tests {
     fn run(media: &Path, output: &Path, rows: &[VideoRow], params: &FramesParams, threads: usize) -> Outcome {
         let table = output.join("videos.parquet");
         pipe_tables::write_rows(&table, rows).expect("written");
-        let input = Input { path: table, files: None, media_root: Some(media.into()) };
+        let input = Input { path: table, digest: String::new(), files: None, media_root: Some(media.into()) };
         let ran = run_stage(&Frames, params, [("videos", input)], output, threads);
         (ran.result.map_err(|error| error.chain().join(": ")), ran.warnings)
     }

@@ -136,7 +136,7 @@ mod tests {
         });
         let list = output.join("files.json");
         fs_err::write(&list, serde_json::to_vec(&files).expect("JSON")).expect("written");
-        let input = Input { path: folder.into(), files: Some(list), media_root: None };
+        let input = Input { path: folder.into(), digest: String::new(), files: Some(list), media_root: None };
         let ran = run_stage(&Ingest, params, [("folder", input)], output, 2);
         (ran.result.map_err(|error| error.chain().join(": ")), ran.warnings)
     }

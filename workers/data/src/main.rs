@@ -1,18 +1,18 @@
 //! `pipe-data-worker`: runs the stages that need FFmpeg or polars.
 
 use pipe_schemas::Tool;
-use pipe_stage::{WorkerInfo, serve};
+use pipe_stage::{AnyStage, WorkerInfo, serve};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     serve(|| WorkerInfo {
         stages: vec![
-            &pipe_stage_synthesize::Synthesize,
-            &pipe_stage_ingest::Ingest,
-            &pipe_stage_annotations::Annotations,
-            &pipe_stage_frames::Frames,
-            &pipe_stage_augment::Augment,
+            AnyStage::Whole(&pipe_stage_synthesize::Synthesize),
+            AnyStage::Whole(&pipe_stage_ingest::Ingest),
+            AnyStage::Whole(&pipe_stage_annotations::Annotations),
+            AnyStage::Whole(&pipe_stage_frames::Frames),
+            AnyStage::Whole(&pipe_stage_augment::Augment),
         ],
         tools: BTreeMap::from([
             (Tool::Ffmpeg.name().to_owned(), pipe_video::ffmpeg_version()),

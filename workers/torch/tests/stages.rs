@@ -4,7 +4,7 @@ use pipe_schemas::stages::train::{
     Backbone, ClsHead, DataloaderParams, LoadFrom, ModelParams, ResNetDepth, TrainCfg, TrainParams,
 };
 use pipe_schemas::tables::{ClassRow, FrameIndexRow, PredictionRow, Preprocessing, SampleRow, TrainingLogRow};
-use pipe_stage::protocol::{Info, Input, Message, PROTOCOL_VERSION, Reply, Request};
+use pipe_stage::protocol::{Info, Input, Message, PROTOCOL_VERSION, Reply, Request, Task};
 use pipe_tables::frames::{EncodedFrame, ShardWriter};
 use pipe_tables::{read_rows, write_rows};
 use serde_json::{Value, json};
@@ -53,7 +53,7 @@ impl Space {
         threads: usize,
         load_from: Option<&Path>,
     ) -> Outcome {
-        let input = |path: PathBuf| Input { path, files: None, media_root: None };
+        let input = |path: PathBuf| Input { path, digest: String::new(), files: None, media_root: None };
         let mut inputs = BTreeMap::from([
             ("frames".to_owned(), input(self.path("frames"))),
             ("samples".to_owned(), input(self.path("samples"))),
@@ -67,7 +67,10 @@ impl Space {
             let name = path.file_name().expect("a file").to_string_lossy();
             fs_err::write(&list, json!([{ "path": name, "digest": "", "size_bytes": 0 }]).to_string())
                 .expect("written");
-            sources.insert("load_from".to_owned(), Input { path: path.into(), files: Some(list), media_root: None });
+            sources.insert(
+                "load_from".to_owned(),
+                Input { path: path.into(), digest: String::new(), files: Some(list), media_root: None },
+            );
         }
         fs_err::create_dir_all(self.path(output)).expect("a folder");
         let version = pipe_schemas::stages::contract(kind).expect("a kind").version;
@@ -76,6 +79,7 @@ impl Space {
             id: 7,
             kind: kind.into(),
             version,
+            task: Task::Whole,
             params,
             inputs,
             sources,

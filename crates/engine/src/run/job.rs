@@ -1,20 +1,26 @@
 //! [`Job`]: one action, on a thread of its own, from lock to record.
 
+use super::parts::PartedJob;
 use super::{Happening, RunError};
-use crate::events::{Failure, RunEvent};
-use crate::local::{Ended, WorkerProcess};
+use crate::events::{Failure, PartCounts, RunEvent};
+use crate::keys::Tools;
+use crate::local::command::{self, CommandRun};
+use crate::local::reaper::Reaper;
+use crate::local::{Ended, Handle, Meanwhile, WorkerProcess};
 use crate::sources::Collected;
 use fs_err as fs;
 use pipe_cache::store::Lookup;
-use pipe_cache::{ActionKey, ActionRecord, Fields, OutputRecord, Store};
-use pipe_schemas::Contract;
+use pipe_cache::{ActionKey, ActionRecord, CacheError, Fields, OutputRecord, Store, Tree};
+use pipe_schemas::{Contract, Output};
 use pipe_stage::SourceFile;
-use pipe_stage::protocol::{Input, PROTOCOL_VERSION, Reply, Request};
+use pipe_stage::protocol::{Input, PROTOCOL_VERSION, Request, Task};
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// All that an action needs.
 pub(super) struct Job {
@@ -23,20 +29,37 @@ pub(super) struct Job {
     pub(super) contract: &'static Contract,
     pub(super) params: serde_json::Value,
     pub(super) inputs: BTreeMap<String, JobInput>,
-    pub(super) sources: BTreeMap<&'static str, Collected>,
+    pub(super) sources: BTreeMap<&'static str, Arc<Collected>>,
+    /// What must not change while the action runs.
+    pub(super) guards: Vec<Arc<Collected>>,
+    pub(super) outputs: Vec<Output>,
     pub(super) threads: usize,
     pub(super) key: ActionKey,
     pub(super) fields: Fields,
+    pub(super) tools: Tools,
+    /// The key of the stage's newest result, whose parts may still be good for something.
+    pub(super) latest: Option<ActionKey>,
+    /// Whether it runs even if the store has its result.
+    pub(super) forced: bool,
     pub(super) store: Store,
     /// An empty folder of its own.
     pub(super) work: PathBuf,
     pub(super) log: PathBuf,
+    pub(super) handle: Handle,
+    pub(super) sender: SyncSender<Happening>,
 }
 
 pub(super) struct JobInput {
     pub(super) path: PathBuf,
+    pub(super) digest: String,
     pub(super) files: Option<Vec<SourceFile>>,
     pub(super) media_root: Option<PathBuf>,
+}
+
+/// Who runs an action.
+pub(super) enum Runner {
+    Worker(WorkerProcess),
+    Command { handle: Handle, reaper: Arc<Reaper>, environment: Vec<(String, OsString)> },
 }
 
 /// How an action ended.
@@ -44,101 +67,237 @@ pub(super) struct JobInput {
 pub(super) enum JobEnd {
     /// Another process ran it meanwhile.
     Shared(Box<ActionRecord>),
-    Ran(Box<ActionRecord>),
+    Ran {
+        record: Box<ActionRecord>,
+        parts: Option<PartCounts>,
+        /// A source that is not what the key says; the result is not recorded.
+        changed: Option<PathBuf>,
+    },
     Failed(Failure),
+    /// The worker crashed or was killed.
+    Died(Failure),
     Cancelled,
+}
+
+/// What the work of an action came to, before it is recorded.
+pub(super) struct Worked {
+    pub(super) tree: Tree,
+    pub(super) parts: BTreeMap<String, ActionKey>,
+    pub(super) counts: Option<PartCounts>,
+    pub(super) summary: Vec<String>,
+    pub(super) warnings: Vec<String>,
+    pub(super) peak_memory_bytes: Option<u64>,
+}
+
+/// Why there is no result.
+pub(super) enum NoResult {
+    /// The action ended without.
+    Ended(Ended),
+    /// Something around it went wrong.
+    Error(RunError),
+}
+
+impl<E: Into<RunError>> From<E> for NoResult {
+    fn from(error: E) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+impl Runner {
+    pub(super) fn command(reaper: Arc<Reaper>, environment: Vec<(String, OsString)>) -> Self {
+        Self::Command { handle: Handle::default(), reaper, environment }
+    }
+
+    pub(super) fn handle(&self) -> Handle {
+        match self {
+            Self::Worker(worker) => worker.handle(),
+            Self::Command { handle, .. } => handle.clone(),
+        }
+    }
 }
 
 impl Job {
     /// Runs to the end, and tells it together with the worker, where that can be used again.
-    pub(super) fn run(self, mut worker: WorkerProcess, sender: &SyncSender<Happening>) {
-        let ended = self.act(&mut worker, sender);
+    pub(super) fn run(self, mut runner: Runner) {
+        let ended = self.act(&mut runner);
         // What is left of it is of no use to anyone; the next run clears what can't be removed now.
         let _ = fs::remove_dir_all(&self.work);
-        let (end, worker) = match ended {
-            Ok((end, alive)) => (end, alive.then_some(worker)),
-            Err(error) => (JobEnd::Failed(Failure { log: self.log_if_any(), ..failure_of(&error) }), Some(worker)),
+        let (end, alive) = match ended {
+            Ok(end) => (end, true),
+            Err(NoResult::Ended(Ended::Died { how, last_lines })) => (JobEnd::Died(self.died(&how, last_lines)), false),
+            Err(NoResult::Ended(Ended::Failed { cancelled: true, .. })) => (JobEnd::Cancelled, true),
+            Err(NoResult::Ended(Ended::Failed { error, causes, help, .. })) => {
+                (JobEnd::Failed(Failure { error, causes, help, log: self.log_if_any() }), true)
+            }
+            Err(NoResult::Ended(Ended::Planned { .. } | Ended::Finished { .. })) => {
+                let error = "the worker answered something else than it was asked".to_owned();
+                (JobEnd::Failed(Failure { error, causes: Vec::new(), help: None, log: self.log_if_any() }), false)
+            }
+            Err(NoResult::Error(RunError::Stopped)) => (JobEnd::Cancelled, !self.handle.is_stopped()),
+            // The worker may be in the middle of something.
+            Err(NoResult::Error(error)) => {
+                (JobEnd::Failed(Failure { log: self.log_if_any(), ..failure_of(&error) }), false)
+            }
+        };
+        let worker = match runner {
+            Runner::Worker(worker) if alive => Some(worker),
+            _ => None,
         };
         // Without a receiver the run is over, and nobody waits for this.
-        let _ = sender.send(Happening::Ended { stage: self.stage, end, worker });
+        let _ = self.sender.send(Happening::Ended { stage: self.stage, end, worker });
     }
 
-    fn act(&self, worker: &mut WorkerProcess, sender: &SyncSender<Happening>) -> Result<(JobEnd, bool), RunError> {
-        let waiting = || {
-            let _ = sender.send(Happening::Event(RunEvent::StageWaiting { stage: self.name.clone() }));
-        };
-        let _lock = self.store.lock(self.key, waiting)?;
-        if let Lookup::Hit(record) = self.store.find(self.key) {
-            return Ok((JobEnd::Shared(record), true));
+    fn act(&self, runner: &mut Runner) -> Result<JobEnd, NoResult> {
+        let _lock = self.lock(self.key)?;
+        if !self.forced
+            && let Lookup::Hit(record) = self.store.find(self.key)
+        {
+            return Ok(JobEnd::Shared(record));
         }
         let since = Instant::now();
-        let request = self.request()?;
+        let worked = match runner {
+            Runner::Command { handle, reaper, environment } => self.command(handle, reaper, environment),
+            Runner::Worker(worker) if self.contract.parts.is_some() => PartedJob::new(self, worker).run(),
+            Runner::Worker(worker) => self.whole(worker),
+        }?;
+        let record = self.record_of(&worked, since)?;
+        let changed = self.changed()?;
+        if changed.is_none() {
+            self.store.record(self.key, &self.fields, &record)?;
+        }
+        Ok(JobEnd::Ran { record: Box::new(record), parts: worked.counts, changed })
+    }
+
+    /// Waits until no other process runs the action `key`.
+    pub(super) fn lock(&self, key: ActionKey) -> Result<pipe_cache::ActionLock, RunError> {
+        let mut told = false;
+        let lock = self.store.lock(key, || {
+            if !told {
+                told = true;
+                let _ = self.sender.send(Happening::Event(RunEvent::StageWaiting { stage: self.name.clone() }));
+            }
+            !self.handle.is_stopped()
+        })?;
+        lock.ok_or(RunError::Stopped)
+    }
+
+    /// Returns a source that is not what the key says any more.
+    pub(super) fn changed(&self) -> Result<Option<PathBuf>, RunError> {
+        for guard in &self.guards {
+            if let Some(path) = guard.changed()? {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Runs the stage in one go.
+    fn whole(&self, worker: &mut WorkerProcess) -> Result<Worked, NoResult> {
+        let request = self.request(Task::Whole)?;
         let output = request.output.clone();
-        let progress = |reply| {
-            if let Reply::Progress { done, total, unit, note } = reply {
-                let stage = self.name.clone();
-                let _ = sender.send(Happening::Event(RunEvent::StageProgress { stage, done, total, unit, note }));
-            }
+        let told = |meanwhile| {
+            self.progress(meanwhile);
+            Ok::<_, RunError>(())
         };
-        match worker.run(request, &self.log, progress)? {
+        match worker.run(request, &self.log, told)? {
             Ended::Finished { summary, warnings, peak_memory_bytes } => {
-                let output = self.insert(&output)?;
-                let now = SystemTime::now().duration_since(UNIX_EPOCH);
-                let record = ActionRecord {
-                    kind: self.contract.kind.to_owned(),
-                    output,
-                    parts: BTreeMap::new(),
-                    summary,
-                    warnings,
-                    duration_millis: since.elapsed().as_millis() as u64,
-                    peak_memory_bytes,
-                    ended_unix_secs: now.map_or(0, |since| since.as_secs()),
-                };
-                self.store.record(self.key, &self.fields, &record)?;
-                Ok((JobEnd::Ran(Box::new(record)), true))
+                let tree = self.store.insert(&output)?;
+                Ok(Worked { tree, parts: BTreeMap::new(), counts: None, summary, warnings, peak_memory_bytes })
             }
-            Ended::Failed { cancelled: true, .. } => Ok((JobEnd::Cancelled, true)),
-            Ended::Failed { error, causes, help, .. } => {
-                Ok((JobEnd::Failed(Failure { error, causes, help, log: self.log_if_any() }), true))
-            }
-            Ended::Died { how, last_lines } => {
-                let error = format!("the worker is gone: {how}");
-                let help = (how.contains("SIGKILL"))
-                    .then(|| "if nobody killed it, the machine was out of memory: try a smaller batch".to_owned());
-                Ok((JobEnd::Failed(Failure { error, causes: last_lines, help, log: self.log_if_any() }), false))
-            }
+            other => Err(NoResult::Ended(other)),
         }
     }
 
-    fn insert(&self, output: &Path) -> Result<OutputRecord, RunError> {
-        let tree = self.store.insert(output)?;
+    /// Runs a program of the user's. What it did not declare is not kept.
+    fn command(
+        &self,
+        handle: &Handle,
+        reaper: &Reaper,
+        environment: &[(String, OsString)],
+    ) -> Result<Worked, NoResult> {
+        let params = serde_json::from_value(self.params.clone()).map_err(RunError::from)?;
+        let output = self.work.join("output");
+        fs::create_dir_all(&output)?;
+        let inputs = self.inputs.iter().map(|(port, input)| (port.clone(), input.path.clone())).collect();
+        let run = CommandRun { params: &params, inputs: &inputs, output: &output, environment, log: &self.log };
+        let Ended::Finished { summary, warnings, peak_memory_bytes } = (match command::run(&run, handle, reaper)? {
+            ended @ Ended::Finished { .. } => ended,
+            other => return Err(NoResult::Ended(other)),
+        }) else {
+            unreachable!("matched above")
+        };
+        let kept = self.work.join("kept");
+        for port in &self.outputs {
+            let (from, to) = (output.join(&port.path), kept.join(&port.path));
+            let missing = |_| NoResult::Ended(self.not_written(port));
+            let metadata = fs::symlink_metadata(&from).map_err(missing)?;
+            if metadata.is_dir() && fs::read_dir(&from)?.next().is_none() {
+                return Err(NoResult::Ended(self.not_written(port)));
+            }
+            fs::create_dir_all(to.parent().unwrap_or(&kept))?;
+            fs::rename(from, to)?;
+        }
+        let tree = self.store.insert(&kept)?;
+        Ok(Worked { tree, parts: BTreeMap::new(), counts: None, summary, warnings, peak_memory_bytes })
+    }
+
+    fn not_written(&self, port: &Output) -> Ended {
+        Ended::Failed {
+            error: format!("the program did not write its output `{}`", port.name),
+            causes: Vec::new(),
+            help: Some(format!("it must write to ${{outputs.{}}}, which ends in {}", port.name, port.path)),
+            cancelled: false,
+        }
+    }
+
+    pub(super) fn progress(&self, meanwhile: Meanwhile) {
+        if let Meanwhile::Progress { done, total, unit, note } = meanwhile {
+            let stage = self.name.clone();
+            let _ = self.sender.send(Happening::Event(RunEvent::StageProgress { stage, done, total, unit, note }));
+        }
+    }
+
+    fn record_of(&self, worked: &Worked, since: Instant) -> Result<ActionRecord, CacheError> {
         let mut ports = BTreeMap::new();
-        for port in self.contract.outputs {
-            ports.insert(port.name.to_owned(), tree.part(port.path)?.digest());
+        for output in &self.outputs {
+            ports.insert(output.name.clone(), worked.tree.part(&output.path)?.digest());
         }
-        Ok(OutputRecord { tree: tree.digest(), ports })
+        Ok(ActionRecord {
+            kind: self.contract.kind.to_owned(),
+            output: OutputRecord { tree: worked.tree.digest(), ports },
+            parts: worked.parts.clone(),
+            summary: worked.summary.clone(),
+            warnings: worked.warnings.clone(),
+            duration_millis: since.elapsed().as_millis() as u64,
+            peak_memory_bytes: worked.peak_memory_bytes,
+            ended_unix_secs: unix_secs(),
+        })
     }
 
-    fn request(&self) -> Result<Request, RunError> {
+    /// Returns a request with its own empty folders.
+    pub(super) fn request(&self, task: Task) -> Result<Request, RunError> {
         let (output, scratch) = (self.work.join("output"), self.work.join("scratch"));
         fs::create_dir_all(&output)?;
         fs::create_dir_all(&scratch)?;
         let mut inputs = BTreeMap::new();
         for (port, input) in &self.inputs {
             let files = input.files.as_ref().map(|files| self.write_files(port, files)).transpose()?;
-            let input = Input { path: input.path.clone(), files, media_root: input.media_root.clone() };
+            let JobInput { path, digest, media_root, .. } = input;
+            let input = Input { path: path.clone(), digest: digest.clone(), files, media_root: media_root.clone() };
             inputs.insert(port.clone(), input);
         }
         let mut sources = BTreeMap::new();
         for (param, source) in &self.sources {
             let files = Some(self.write_files(param, &source.files)?);
-            sources.insert((*param).to_owned(), Input { path: source.root.clone(), files, media_root: None });
+            let input = Input { path: source.root.clone(), digest: String::new(), files, media_root: None };
+            sources.insert((*param).to_owned(), input);
         }
         Ok(Request {
             protocol: PROTOCOL_VERSION,
             id: self.stage as u64,
             kind: self.contract.kind.to_owned(),
             version: self.contract.version,
+            task,
             params: self.params.clone(),
             inputs,
             sources,
@@ -154,10 +313,35 @@ impl Job {
         Ok(path)
     }
 
+    fn died(&self, how: &str, last_lines: Vec<String>) -> Failure {
+        let error = format!("the worker is gone: {how}");
+        let help = (how.contains("SIGKILL"))
+            .then(|| "if nobody killed it, the machine was out of memory: try a smaller batch".to_owned());
+        Failure { error, causes: last_lines, help, log: self.log_if_any() }
+    }
+
     /// Returns the log's path, if anything was logged.
     fn log_if_any(&self) -> Option<String> {
-        let any = fs::metadata(&self.log).is_ok_and(|metadata| metadata.len() > 0);
-        any.then(|| self.log.display().to_string())
+        log_if_any(&self.log)
+    }
+}
+
+fn log_if_any(log: &Path) -> Option<String> {
+    let any = fs::metadata(log).is_ok_and(|metadata| metadata.len() > 0);
+    any.then(|| log.display().to_string())
+}
+
+pub(super) fn unix_secs() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Says that a stage's time was up.
+pub(super) fn timed_out(timeout: Duration, log: &Path) -> Failure {
+    Failure {
+        error: format!("it was ended after its `timeout` of {} s", timeout.as_secs()),
+        causes: Vec::new(),
+        help: Some("give it more time, or find out from its log what it waits for".into()),
+        log: log_if_any(log),
     }
 }
 

@@ -1,9 +1,8 @@
-//! Folders of a run: scratch that goes away, and links to results that stay.
+//! [`Work`]: scratch of one run, which goes away with it.
 
 use super::RunError;
 use fs_err as fs;
-use pipe_cache::ActionKey;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// Scratch of one run. It is locked while the run lives, so that later runs know what they may clear.
 pub(super) struct Work {
@@ -52,33 +51,4 @@ impl Drop for Work {
         let _ = fs::remove_dir_all(&self.folder);
         let _ = fs::remove_file(self.folder.with_extension("lock"));
     }
-}
-
-/// Points `.pipe/out/<pipeline>/<stage>` at a result, and remembers its key. Does nothing where both are so already.
-pub(super) fn publish(root: &Path, names: (&str, &str), view: &Path, key: ActionKey) -> Result<(), RunError> {
-    let link = root.join("out").join(names.0).join(names.1);
-    let below_root = view.strip_prefix(root).unwrap_or(view);
-    let target =
-        Path::new("../..").join(below_root.components().filter(|part| *part != Component::CurDir).collect::<PathBuf>());
-    if fs::read_link(&link).is_ok_and(|current| current == target) && is_latest(root, names, key) {
-        return Ok(());
-    }
-    let folder = root.join("out").join(names.0);
-    fs::create_dir_all(&folder)?;
-    let fresh = folder.join(format!(".{}.{}", names.1, std::process::id()));
-    let _ = fs::remove_file(&fresh);
-    fs::os::unix::fs::symlink(target, &fresh)?;
-    fs::rename(&fresh, &link)?;
-    let latest = latest(root, names);
-    fs::create_dir_all(latest.parent().unwrap_or(root))?;
-    Ok(fs::write(latest, key.to_string())?)
-}
-
-/// Returns the file that holds the key of a stage's newest result.
-pub(super) fn latest(root: &Path, names: (&str, &str)) -> PathBuf {
-    root.join("latest").join(names.0).join(names.1)
-}
-
-fn is_latest(root: &Path, names: (&str, &str), key: ActionKey) -> bool {
-    fs::read_to_string(latest(root, names)).is_ok_and(|known| known == key.to_string())
 }

@@ -1,0 +1,48 @@
+//! The newest result of each stage: what people open, and what the next key is compared with.
+//!
+//! ```text
+//! out/<pipeline>/<stage>     link to the files
+//! latest/<pipeline>/<stage>  their action key
+//! ```
+
+use fs_err as fs;
+use pipe_cache::ActionKey;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+/// Returns the key of the newest result of a stage.
+pub fn key(root: &Path, pipeline: &str, stage: &str) -> Option<ActionKey> {
+    fs::read_to_string(path(root, pipeline, stage)).ok()?.trim().parse().ok()
+}
+
+fn path(root: &Path, pipeline: &str, stage: &str) -> PathBuf {
+    root.join("latest").join(pipeline).join(stage)
+}
+
+/// Points `out/<pipeline>/<stage>` at the files in `view`, and remembers their key. Does nothing where both are so already.
+///
+/// A result without a key was not recorded: it can be looked at, but the next run makes it again.
+pub(crate) fn publish(root: &Path, names: (&str, &str), view: &Path, key: Option<ActionKey>) -> io::Result<()> {
+    let folder = root.join("out").join(names.0);
+    let link = folder.join(names.1);
+    let below_root = view.strip_prefix(root).unwrap_or(view);
+    let target =
+        Path::new("../..").join(below_root.components().filter(|part| *part != Component::CurDir).collect::<PathBuf>());
+    if !fs::read_link(&link).is_ok_and(|current| current == target) {
+        fs::create_dir_all(&folder)?;
+        let fresh = folder.join(format!(".{}.{}", names.1, std::process::id()));
+        let _ = fs::remove_file(&fresh);
+        fs::os::unix::fs::symlink(target, &fresh)?;
+        fs::rename(&fresh, &link)?;
+    }
+    let Some(key) = key else { return Ok(()) };
+    if self::key(root, names.0, names.1) != Some(key) {
+        let path = path(root, names.0, names.1);
+        let folder = path.parent().unwrap_or(root);
+        fs::create_dir_all(folder)?;
+        let fresh = folder.join(format!(".{}.{}", names.1, std::process::id()));
+        fs::write(&fresh, key.to_string())?;
+        fs::rename(&fresh, &path)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! [`Schedule`]: which stage may start next.
+
+use crate::Plan;
+use crate::spec::Limits;
+use fs_err as fs;
+use std::collections::BTreeSet;
+
+/// Which stage may start next: one whose inputs are all there, and for which there is room.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    /// Of each stage, how many of those that it reads are not done; `None` if it is not to be run.
+    missing: Vec<Option<usize>>,
+    /// Place in the plan's order, and stage.
+    ready: BTreeSet<(usize, usize)>,
+    rank: Vec<usize>,
+    room: Room,
+    free: Room,
+}
+
+/// What there is to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Room {
+    pub(super) jobs: usize,
+    pub(super) cpus: usize,
+    pub(super) memory_bytes: u64,
+    pub(super) gpus: usize,
+}
+
+impl Room {
+    /// Returns what this machine has, for at most `jobs` stages at once.
+    pub(super) fn of_machine(jobs: usize) -> Self {
+        let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let memory = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+        let kilobytes = memory.and_then(|text| text.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+        let gpus = fs::read_dir("/proc/driver/nvidia/gpus").map_or(0, Iterator::count);
+        // Unknown memory limits nothing.
+        let memory_bytes = kilobytes.map_or(u64::MAX, |kilobytes| kilobytes * 1024);
+        Self { jobs: jobs.max(1), cpus: cpus.max(jobs), memory_bytes, gpus }
+    }
+
+    /// Returns what a stage takes; never more than there is, so that each can run alone.
+    fn taken_by(&self, limits: &Limits) -> Self {
+        Self {
+            jobs: 1,
+            cpus: limits.cpus.unwrap_or(1).min(self.cpus),
+            memory_bytes: limits.memory_bytes.unwrap_or(0).min(self.memory_bytes),
+            gpus: limits.gpus.unwrap_or(0).min(self.gpus),
+        }
+    }
+
+    fn has(&self, wanted: &Self) -> bool {
+        self.jobs >= wanted.jobs
+            && self.cpus >= wanted.cpus
+            && self.memory_bytes >= wanted.memory_bytes
+            && self.gpus >= wanted.gpus
+    }
+
+    fn less(self, taken: Self) -> Self {
+        Self {
+            jobs: self.jobs - taken.jobs,
+            cpus: self.cpus - taken.cpus,
+            memory_bytes: self.memory_bytes - taken.memory_bytes,
+            gpus: self.gpus - taken.gpus,
+        }
+    }
+
+    fn more(self, given: Self) -> Self {
+        Self {
+            jobs: self.jobs + given.jobs,
+            cpus: self.cpus + given.cpus,
+            memory_bytes: self.memory_bytes + given.memory_bytes,
+            gpus: self.gpus + given.gpus,
+        }
+    }
+}
+
+impl Schedule {
+    /// Returns the schedule of the stages that `wanted` holds, with all that they need.
+    pub(super) fn new(plan: &Plan, wanted: &BTreeSet<usize>, room: Room) -> Self {
+        let mut rank = vec![0; plan.stages().len()];
+        plan.order().iter().enumerate().for_each(|(place, &stage)| rank[stage] = place);
+        let missing = |stage| wanted.contains(&stage).then(|| plan.dependencies(stage).count());
+        let missing: Vec<Option<usize>> = (0..rank.len()).map(missing).collect();
+        let ready = wanted.iter().filter(|&&stage| missing[stage] == Some(0)).map(|&stage| (rank[stage], stage));
+        Self { ready: ready.collect(), missing, rank, room, free: room }
+    }
+
+    /// Returns the first stage in order that can start, and takes it off the list.
+    pub(super) fn next(&mut self, plan: &Plan) -> Option<usize> {
+        let fits = |&&(_, stage): &&(usize, usize)| self.free.has(&self.room.taken_by(&plan.stages()[stage].limits));
+        let found = *self.ready.iter().find(fits)?;
+        self.ready.remove(&found);
+        Some(found.1)
+    }
+
+    /// Puts a stage back on the list.
+    pub(super) fn again(&mut self, stage: usize) {
+        self.ready.insert((self.rank[stage], stage));
+    }
+
+    /// Takes the room of a stage that starts to run.
+    pub(super) fn take(&mut self, limits: &Limits) {
+        self.free = self.free.less(self.room.taken_by(limits));
+    }
+
+    /// Gives back the room of a stage that ran.
+    pub(super) fn give_back(&mut self, limits: &Limits) {
+        self.free = self.free.more(self.room.taken_by(limits));
+    }
+
+    /// Makes stages ready that waited for `stage` alone.
+    pub(super) fn done(&mut self, plan: &Plan, stage: usize) {
+        for dependent in plan.dependents(stage) {
+            if let Some(missing) = &mut self.missing[dependent] {
+                *missing -= 1;
+                if *missing == 0 {
+                    self.ready.insert((self.rank[dependent], dependent));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stage_that_wants_more_than_there_is_takes_all_there_is() {
+        let room = Room { jobs: 4, cpus: 4, memory_bytes: 100, gpus: 0 };
+        let greedy = Limits { cpus: Some(64), memory_bytes: Some(1000), gpus: Some(2), ..Limits::default() };
+        let taken = room.taken_by(&greedy);
+        assert_eq!(taken, Room { jobs: 1, cpus: 4, memory_bytes: 100, gpus: 0 });
+        let free = room.less(taken);
+        assert!(!free.has(&room.taken_by(&Limits::default())));
+        assert_eq!(free.more(taken), room);
+    }
+}

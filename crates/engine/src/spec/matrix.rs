@@ -1,0 +1,203 @@
+//! `matrix`: one stage becomes one for each value of a variable.
+//!
+//! A matrix of a stage holds for it; one of the pipeline for every stage that uses its variables. Whatever reads a stage
+//! that was multiplied is multiplied in the same way, unless it names one of them: `labels@split=1`.
+
+use super::is_name;
+use crate::diagnostics::Problem;
+use crate::vars;
+use crate::yaml::{Entry, Node, Value};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Stands before the values in the name of a multiplied stage.
+pub(super) const MARK: char = '@';
+
+/// More stages than this are a mistake rather than a wish.
+const MAX_STAGES: usize = 100_000;
+
+/// The values of each variable.
+type Axes = BTreeMap<String, Vec<Node>>;
+/// A value of each variable.
+pub(super) type Values = BTreeMap<String, Node>;
+
+/// The matrices of a pipeline.
+pub(super) struct Matrices {
+    axes: Axes,
+    /// The variables of the pipeline's own matrix.
+    common: Vec<String>,
+}
+
+impl Matrices {
+    /// Reads the matrix of the pipeline and those of its stages.
+    pub(super) fn read(root: &Node, stages: &[Entry], problems: &mut Vec<Problem>) -> Self {
+        let mut axes = Axes::new();
+        read_axes(root.get("matrix"), &mut axes, problems);
+        let common = axes.keys().cloned().collect();
+        for entry in stages {
+            read_axes(entry.node.get("matrix"), &mut axes, problems);
+        }
+        Self { axes, common }
+    }
+
+    /// Returns the variables that are the same for all values.
+    pub(super) fn common_vars(&self, vars: Option<&Node>, problems: &mut Vec<Problem>) -> Values {
+        let first: Values = self.axes.iter().map(|(name, values)| (name.clone(), values[0].clone())).collect();
+        let mut common = vars::read(vars, &first, problems);
+        common.retain(|name, _| match vars.and_then(|vars| vars.get(name)) {
+            Some(node) => vars::used(node, vars).iter().all(|used| !self.axes.contains_key(used)),
+            None => false,
+        });
+        for (name, node) in &mut common {
+            if self.axes.contains_key(name)
+                && let Some(own) = vars.and_then(|vars| vars.get(name))
+            {
+                *node = own.clone();
+            }
+        }
+        common
+    }
+}
+
+/// Returns the stages with every variable put in, multiplied by their matrices, in the order of the file.
+pub(super) fn expand(
+    root: &Node,
+    mut stages: Vec<Entry>,
+    matrices: &Matrices,
+    vars: &Values,
+    problems: &mut Vec<Problem>,
+) -> Vec<Entry> {
+    let Matrices { axes, common } = matrices;
+    if axes.is_empty() {
+        stages.iter_mut().for_each(|entry| vars::interpolate(&mut entry.node, vars, problems));
+        return stages;
+    }
+    let keys = keys(&stages, common, root.get("vars"));
+    let mut expanded = Vec::new();
+    for entry in &stages {
+        if keys[&entry.key].is_empty() {
+            let mut entry = entry.clone();
+            vars::interpolate(&mut entry.node, vars, problems);
+            expanded.push(entry);
+            continue;
+        }
+        for values in combinations(&keys[&entry.key], axes) {
+            if expanded.len() >= MAX_STAGES {
+                let message = format!("the matrices make more than {MAX_STAGES} stages");
+                problems.push(Problem::new("matrix", &entry.key_place, message));
+                return expanded;
+            }
+            expanded.push(one(entry, &values, root, &keys, problems));
+        }
+    }
+    expanded
+}
+
+/// Adds the variables of a matrix, a map from variables to lists of values, to `axes`.
+fn read_axes(node: Option<&Node>, axes: &mut Axes, problems: &mut Vec<Problem>) {
+    let Some(node) = node else { return };
+    let mut wrong = |node: &Node, message: String| {
+        problems.push(Problem::new("matrix", &node.place, message).help("matrix: { split: [1, 2, 3] }"));
+    };
+    if !matches!(node.value, Value::Map(_)) {
+        wrong(node, format!("expected a map from variables to lists of values, found {}", node.describe()));
+    }
+    for Entry { key, node, .. } in node.entries() {
+        let Value::List(values) = &node.value else {
+            wrong(node, format!("expected a list of values for `{key}`, found {}", node.describe()));
+            continue;
+        };
+        let plain = |value: &Node| !matches!(value.value, Value::Map(_) | Value::List(_) | Value::Null);
+        if !is_name(key) || values.is_empty() || !values.iter().all(plain) {
+            wrong(node, format!("`{key}` needs a name of letters, digits, `_` and `-`, and a list of single values"));
+        } else if axes.get(key).is_some_and(|known| known != values) {
+            wrong(node, format!("another matrix gives `{key}` other values"));
+        } else {
+            axes.insert(key.clone(), values.clone());
+        }
+    }
+}
+
+/// Returns by which variables each stage is multiplied: those of its own matrix, those of the pipeline's that it uses,
+/// and those of the stages it reads.
+fn keys(stages: &[Entry], common: &[String], vars: Option<&Node>) -> BTreeMap<String, BTreeSet<String>> {
+    let own = |entry: &Entry| {
+        let matrix = entry.node.get("matrix").map(Node::entries).unwrap_or_default();
+        let used = vars::used(&entry.node, vars);
+        let common = common.iter().filter(|name| used.contains(*name)).cloned();
+        matrix.iter().map(|entry| entry.key.clone()).chain(common).collect()
+    };
+    let mut keys: BTreeMap<String, BTreeSet<String>> =
+        stages.iter().map(|entry| (entry.key.clone(), own(entry))).collect();
+    // Each round hands variables one edge on. Circles are told elsewhere, and end this as well.
+    loop {
+        let mut changed = false;
+        for entry in stages {
+            for read in entry.node.get("inputs").map(Node::entries).unwrap_or_default() {
+                let from = stage_of(&read.node).and_then(|stage| keys.get(stage)).cloned().unwrap_or_default();
+                let known = keys.entry(entry.key.clone()).or_default();
+                changed |= !from.is_subset(known);
+                known.extend(from);
+            }
+        }
+        if !changed {
+            return keys;
+        }
+    }
+}
+
+/// Returns the stage that `stage` or `stage.port` names.
+fn stage_of(input: &Node) -> Option<&str> {
+    if let Value::Text(text) = &input.value { text.split('.').next() } else { None }
+}
+
+/// Returns every choice of a value for each of `keys`, the last one changing fastest.
+fn combinations(keys: &BTreeSet<String>, axes: &Axes) -> Vec<Values> {
+    let mut all = vec![Values::new()];
+    for key in keys {
+        let Some(values) = axes.get(key) else { continue };
+        let with = |chosen: &Values, value: &Node| {
+            let mut chosen = chosen.clone();
+            chosen.insert(key.clone(), value.clone());
+            chosen
+        };
+        all = all.iter().flat_map(|chosen| values.iter().map(move |value| with(chosen, value))).collect();
+        all.truncate(MAX_STAGES + 1);
+    }
+    all
+}
+
+/// Returns a stage with `values` put in.
+fn one(
+    entry: &Entry,
+    values: &Values,
+    root: &Node,
+    keys: &BTreeMap<String, BTreeSet<String>>,
+    problems: &mut Vec<Problem>,
+) -> Entry {
+    let mut entry = entry.clone();
+    let vars = vars::read(root.get("vars"), values, problems);
+    let Value::Map(fields) = &mut entry.node.value else { return entry };
+    fields.retain(|field| field.key != "matrix");
+    for field in fields.iter_mut().filter(|field| field.key == "inputs") {
+        let Value::Map(inputs) = &mut field.node.value else { continue };
+        for Entry { node, .. } in inputs {
+            let Some(stage) = stage_of(node) else { continue };
+            let (Some(keys), Value::Text(text)) = (keys.get(stage), &node.value) else { continue };
+            node.value = Value::Text(format!("{}{}", name(stage, keys, values), &text[stage.len()..]));
+        }
+    }
+    vars::interpolate(&mut entry.node, &vars, problems);
+    entry.key = name(&entry.key, &keys[&entry.key], values);
+    entry
+}
+
+/// Returns the name of a stage for the values that it is multiplied by: `labels@split=1`.
+fn name(stage: &str, keys: &BTreeSet<String>, values: &Values) -> String {
+    let fit = |letter: char| if letter.is_ascii_alphanumeric() || "_-.+".contains(letter) { letter } else { '-' };
+    let value = |key: &String| {
+        let text = values.get(key).and_then(|node| node.value.as_plain_text()).unwrap_or_default();
+        format!("{key}={}", text.chars().map(fit).collect::<String>())
+    };
+    let values: Vec<String> = keys.iter().map(value).collect();
+    if values.is_empty() { stage.to_owned() } else { format!("{stage}{MARK}{}", values.join(",")) }
+}

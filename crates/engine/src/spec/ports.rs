@@ -1,0 +1,204 @@
+//! Inputs and outputs: what is connected to what, and whether it fits.
+
+use super::InputRef;
+use crate::diagnostics::Problem;
+use crate::place::Place;
+use crate::plan;
+use crate::yaml::{Entry, Node, Value};
+use pipe_schemas::contract::PortType;
+use pipe_schemas::json_schema::nearest;
+use pipe_schemas::stages::command::is_port_name;
+use pipe_schemas::{Contract, Output};
+use std::collections::{BTreeMap, HashMap};
+
+/// What the others see of a stage.
+pub(super) struct Stage<'a> {
+    pub(super) entry: &'a Entry,
+    /// `None` where a mistake keeps it unknown.
+    pub(super) outputs: Option<Vec<Output>>,
+}
+
+/// Stages by name.
+pub(super) struct Names<'a>(HashMap<&'a str, usize>);
+
+impl<'a> Names<'a> {
+    /// Finds each stage's position; two of one name come from a matrix whose values are spelt alike.
+    pub(super) fn of(stages: &[Stage<'a>], problems: &mut Vec<Problem>) -> Self {
+        let mut names = HashMap::new();
+        for (position, stage) in stages.iter().enumerate() {
+            if names.insert(stage.entry.key.as_str(), position).is_some() {
+                let message = format!("two stages would be called `{}`", stage.entry.key);
+                problems
+                    .push(Problem::new("matrix", &stage.entry.key_place, message).help("let the values differ more"));
+            }
+        }
+        Self(names)
+    }
+
+    /// Splits `stage` or `stage.port`. A name may itself contain dots, where it has a value of a matrix.
+    fn find<'t>(&self, text: &'t str) -> Option<(usize, Option<&'t str>)> {
+        if let Some(&stage) = self.0.get(text) {
+            return Some((stage, None));
+        }
+        let (stage, port) = text.rsplit_once('.')?;
+        self.0.get(stage).map(|&stage| (stage, Some(port)))
+    }
+}
+
+/// Connects the inputs of `stage`.
+pub(super) fn inputs(
+    stage: &Stage,
+    contract: &'static Contract,
+    known: &[Stage],
+    names: &Names,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<String, InputRef> {
+    let mut inputs = BTreeMap::new();
+    let Some(node) = stage.entry.node.get("inputs") else { return inputs };
+    if !matches!(node.value, Value::Map(_)) {
+        let message = format!("expected a map from port to stage, found {}", node.describe());
+        problems.push(Problem::new("wrong-type", &node.place, message).help("inputs: { videos: videos }"));
+        return inputs;
+    }
+    for entry in node.entries() {
+        let Some(wanted) = port_type(entry, contract, problems) else { continue };
+        let Some((from, output)) = output(&entry.node, known, names, problems) else { continue };
+        if !output.port_type.fits(wanted) {
+            problems.push(misfit(entry, &output, wanted, known));
+            continue;
+        }
+        let place = entry.node.place.clone();
+        inputs.insert(entry.key.clone(), InputRef { stage: from, output, wanted, place });
+    }
+    inputs
+}
+
+/// Returns what the input port that `entry` names takes.
+fn port_type(entry: &Entry, contract: &Contract, problems: &mut Vec<Problem>) -> Option<PortType> {
+    if let Some(port) = contract.inputs.iter().find(|port| port.name == entry.key) {
+        return Some(port.port_type);
+    }
+    if contract.open_ports {
+        if is_port_name(&entry.key) {
+            return Some(PortType::Any);
+        }
+        let problem = Problem::new("bad-name", &entry.key_place, format!("`{}` is no port name", entry.key));
+        problems.push(problem.help("letters, digits, `_` and `-`"));
+        return None;
+    }
+    let names = || contract.inputs.iter().map(|port| port.name);
+    let help = match nearest(&entry.key, names()) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None if contract.inputs.is_empty() => format!("`{}` has no inputs", contract.kind),
+        None => format!("known are {}", names().collect::<Vec<_>>().join(", ")),
+    };
+    let message = format!("`{}` has no input `{}`", contract.kind, entry.key);
+    problems.push(Problem::new("unknown-port", &entry.key_place, message).help(help));
+    None
+}
+
+/// Says that an output does not fit, and which would.
+fn misfit(entry: &Entry, output: &Output, wanted: PortType, known: &[Stage]) -> Problem {
+    let found = output.port_type.name();
+    let named = if let Value::Text(text) = &entry.node.value { text.clone() } else { entry.node.describe() };
+    let message = format!("`{named}` is {found}, the input `{}` wants {}", entry.key, wanted.name());
+    let fitting = known.iter().flat_map(|stage| {
+        let outputs = stage.outputs.as_deref().unwrap_or_default().iter().enumerate();
+        let fitting = outputs.filter(|(_, output)| output.port_type == wanted);
+        fitting.map(|(position, output)| match position {
+            0 => format!("`{}`", stage.entry.key),
+            _ => format!("`{}.{}`", stage.entry.key, output.name),
+        })
+    });
+    let fitting: Vec<String> = fitting.collect();
+    let problem = Problem::new("port-type", &entry.node.place, message);
+    if fitting.is_empty() {
+        problem.help(format!("no stage of this pipeline makes {}", wanted.name()))
+    } else {
+        problem.help(format!("{} would fit", fitting.join(" or ")))
+    }
+}
+
+/// Finds the output that `stage` or `stage.port` names.
+fn output(node: &Node, known: &[Stage], names: &Names, problems: &mut Vec<Problem>) -> Option<(usize, Output)> {
+    let Value::Text(text) = &node.value else {
+        let message = format!("expected a stage, found {}", node.describe());
+        problems.push(Problem::new("wrong-type", &node.place, message).help("`stage` or `stage.port`"));
+        return None;
+    };
+    let Some((position, port)) = names.find(text) else {
+        let stage = text.split('.').next().unwrap_or(text);
+        let help = match nearest(stage, known.iter().map(|stage| stage.entry.key.as_str())) {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None => "it must be a stage of this pipeline".into(),
+        };
+        problems.push(Problem::new("unknown-stage", &node.place, format!("there is no stage `{stage}`")).help(help));
+        return None;
+    };
+    let outputs = known[position].outputs.as_deref()?;
+    let found = match port {
+        None => outputs.first(),
+        Some(port) => outputs.iter().find(|output| output.name == port),
+    };
+    if found.is_none() {
+        let stage = &known[position].entry.key;
+        let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
+        let message = format!("the stage `{stage}` has no output `{}`", port.unwrap_or_default());
+        problems
+            .push(Problem::new("unknown-port", &node.place, message).help(format!("known are {}", names.join(", "))));
+    }
+    found.map(|output| (position, output.clone()))
+}
+
+/// Checks that every port that must be connected is, and none twice.
+pub(super) fn check_required(stage: &Stage, contract: &Contract, problems: &mut Vec<Problem>) {
+    let (inputs, with) = (stage.entry.node.get("inputs"), stage.entry.node.get("with"));
+    let (name, place) = (&stage.entry.key, &stage.entry.key_place);
+    for port in contract.inputs {
+        let connected = inputs.is_some_and(|inputs| inputs.get(port.name).is_some());
+        let param = port.or_param.filter(|param| with.is_some_and(|with| with.get(param).is_some()));
+        let wanted = port.port_type.name();
+        match (connected, param, port.or_param) {
+            (false, None, _) if port.required => {
+                let message = format!("the stage `{name}` lacks its input `{}`", port.name);
+                let help = format!("inputs: {{ {}: a stage that makes {wanted} }}", port.name);
+                problems.push(Problem::new("missing-input", place, message).help(help));
+            }
+            (false, None, Some(param)) => {
+                let message = format!("the stage `{name}` has neither `{param}` nor the input `{}`", port.name);
+                let help =
+                    format!("with: {{ {param}: a path }}, or inputs: {{ {}: a stage that makes {wanted} }}", port.name);
+                problems.push(Problem::new("missing-input", place, message).help(help));
+            }
+            (true, Some(param), _) => {
+                let message = format!("the stage `{name}` has both `{param}` and the input `{}`", port.name);
+                problems.push(Problem::new("two-inputs", place, message).help("take one of them away"));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Finds stages that read each other, whatever else is wrong with them.
+pub(super) fn check_circles(stages: &[Stage], names: &Names, problems: &mut Vec<Problem>) {
+    let mut edges = Vec::new();
+    for (to, stage) in stages.iter().enumerate() {
+        for input in stage.entry.node.get("inputs").map(Node::entries).unwrap_or_default() {
+            if let Value::Text(text) = &input.node.value
+                && let Some((from, _)) = names.find(text)
+            {
+                edges.push((from, to, &input.node.place));
+            }
+        }
+    }
+    for circle in plan::circles(stages.len(), edges.iter().map(|(from, to, _)| (*from, *to))) {
+        let inside = |(from, to, _): &&(usize, usize, &Place)| circle.contains(from) && circle.contains(to);
+        let Some((_, _, place)) = edges.iter().find(inside) else { continue };
+        let names: Vec<String> = circle.iter().map(|&stage| format!("`{}`", stages[stage].entry.key)).collect();
+        let message = match names.as_slice() {
+            [name] => format!("the stage {name} reads its own output"),
+            names => format!("the stages {} read each other's outputs in a circle", names.join(", ")),
+        };
+        problems.push(Problem::new("cycle", place, message).help("break the circle at one of its inputs"));
+    }
+}

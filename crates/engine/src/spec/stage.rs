@@ -1,0 +1,237 @@
+//! One stage of the file after the other: its kind, its parameters, its sources.
+
+use super::ports::{self, Stage};
+use super::{StageName, StageSpec, check_keys, is_name, limits, matrix};
+use crate::diagnostics::Problem;
+use crate::yaml::{Entry, Node, Value};
+use pipe_schemas::contract::Parsed;
+use pipe_schemas::json_schema::{self, nearest};
+use pipe_schemas::stages::command::{CommandParams, Placeholder};
+use pipe_schemas::{Contract, Output, SourceSet, stages};
+use std::path::Path;
+
+const KEYS: &[&str] = &["uses", "with", "inputs", "sources", "matrix", "resources", "timeout", "retries"];
+
+/// Reads all stages. One with a problem is `None`; the others are still checked against it.
+pub(super) fn read_all(entries: &[Entry], problems: &mut Vec<Problem>) -> Vec<Option<StageSpec>> {
+    let drafts: Vec<Draft> = entries.iter().map(|entry| draft(entry, problems)).collect();
+    let known: Vec<Stage> = drafts.iter().map(Draft::known).collect();
+    let names = ports::Names::of(&known, problems);
+    let stages = drafts.iter().map(|draft| finish(draft, &known, &names, problems)).collect();
+    ports::check_circles(&known, &names, problems);
+    stages
+}
+
+/// A stage before its inputs are connected.
+struct Draft<'a> {
+    entry: &'a Entry,
+    contract: Option<&'static Contract>,
+    parsed: Option<Parsed>,
+}
+
+impl<'a> Draft<'a> {
+    /// Returns what other stages see of it.
+    fn known(&self) -> Stage<'a> {
+        let outputs = match (self.contract, &self.parsed) {
+            // Which outputs there are is only known once the parameters are right.
+            (Some(contract), None) if contract.open_ports => None,
+            (Some(contract), parsed) => {
+                let named = parsed.iter().flat_map(|parsed| parsed.outputs.iter().cloned());
+                Some(contract.outputs.iter().map(Output::from).chain(named).collect())
+            }
+            (None, _) => None,
+        };
+        Stage { entry: self.entry, outputs }
+    }
+}
+
+fn draft<'a>(entry: &'a Entry, problems: &mut Vec<Problem>) -> Draft<'a> {
+    let place = &entry.key_place;
+    if !is_name(entry.key.split(matrix::MARK).next().unwrap_or_default()) {
+        let problem = Problem::new("bad-name", place, format!("`{}` is no stage name", entry.key));
+        problems.push(problem.help("letters, digits, `_` and `-`"));
+    }
+    if !matches!(entry.node.value, Value::Map(_)) {
+        let message = format!("expected a stage, found {}", entry.node.describe());
+        problems.push(
+            Problem::new("wrong-type", &entry.node.place, message).help("a stage has `uses`, `with` and `inputs`"),
+        );
+        return Draft { entry, contract: None, parsed: None };
+    }
+    check_keys(&entry.node, &format!("the stage `{}`", entry.key), KEYS, problems);
+    let contract = kind(entry, problems);
+    let parsed = contract.and_then(|contract| params(entry, contract, problems));
+    Draft { entry, contract, parsed }
+}
+
+fn kind(entry: &Entry, problems: &mut Vec<Problem>) -> Option<&'static Contract> {
+    let kinds = || stages::ALL.iter().map(|contract| contract.kind);
+    match entry.node.get("uses") {
+        None => {
+            let message = format!("the stage `{}` does not say what it uses", entry.key);
+            let problem = Problem::new("missing-key", &entry.key_place, message);
+            problems.push(problem.help(format!("uses: one of {}", kinds().collect::<Vec<_>>().join(", "))));
+            None
+        }
+        Some(Node { value: Value::Text(kind), place, .. }) => {
+            let contract = stages::contract(kind);
+            if contract.is_none() {
+                let help = match nearest(kind, kinds()) {
+                    Some(nearest) => format!("did you mean `{nearest}`?"),
+                    None => format!("known are {}", kinds().collect::<Vec<_>>().join(", ")),
+                };
+                problems.push(Problem::new("unknown-kind", place, format!("unknown stage kind `{kind}`")).help(help));
+            }
+            contract
+        }
+        Some(node) => {
+            let message = format!("expected a stage kind, found {}", node.describe());
+            problems.push(Problem::new("wrong-type", &node.place, message));
+            None
+        }
+    }
+}
+
+fn finish(draft: &Draft, known: &[Stage], names: &ports::Names, problems: &mut Vec<Problem>) -> Option<StageSpec> {
+    let Draft { entry, contract, parsed } = draft;
+    let limits = limits::read(&entry.node, problems);
+    let contract = (*contract)?;
+    let before = problems.len();
+    let sources = source_globs(entry, contract, problems);
+    let stage = Stage { entry, outputs: None };
+    let inputs = ports::inputs(&stage, contract, known, names, problems);
+    ports::check_required(&stage, contract, problems);
+    let parsed = parsed.as_ref()?;
+    if contract.open_ports {
+        check_placeholders(entry, parsed, problems);
+    }
+    (problems.len() == before).then(|| StageSpec {
+        name: StageName(entry.key.clone()),
+        place: entry.key_place.clone(),
+        contract,
+        params: parsed.canonical.clone(),
+        sources: parsed.sources.iter().cloned().chain(sources).collect(),
+        inputs,
+        outputs: contract.outputs.iter().map(Output::from).chain(parsed.outputs.iter().cloned()).collect(),
+        limits,
+    })
+}
+
+fn params(entry: &Entry, contract: &Contract, problems: &mut Vec<Problem>) -> Option<Parsed> {
+    let empty = Node::new(Value::Map(Vec::new()), entry.key_place.clone());
+    let with = entry.node.get("with").unwrap_or(&empty);
+    let mut value = with.to_json();
+    let before = problems.len();
+    let findings = json_schema::check(contract.schema(), &value);
+    for finding in &findings {
+        let place = with.place_of(&finding.path, finding.at_key);
+        let code = if finding.at_key { "unknown-key" } else { "wrong-value" };
+        let problem = Problem::new(code, place, in_with(&finding.path, finding.at_key, &finding.message));
+        problems.push(if let Some(help) = &finding.help { problem.help(help) } else { problem });
+    }
+    if problems.len() > before {
+        // The parameters that are right are checked further, so that all mistakes are told at once.
+        value = without(value, findings.iter().map(|finding| finding.path.as_slice()));
+    }
+    match (contract.parse)(&value) {
+        Err(error) if problems.len() == before => {
+            problems.push(Problem::new("wrong-value", &with.place, error.to_string()));
+            None
+        }
+        Err(_) => None,
+        Ok(parsed) => {
+            for error in &parsed.errors {
+                let message = in_with(&error.path, false, &error.message);
+                problems
+                    .push(Problem::new("wrong-value", with.place_of(&error.path, false), message).help(&error.help));
+            }
+            check_sources(&entry.node, &parsed, problems);
+            (problems.len() == before).then_some(parsed)
+        }
+    }
+}
+
+/// Removes the values at `paths`; where one can't be removed alone, as from a list, the nearest map's entry goes.
+fn without<'a>(mut value: serde_json::Value, paths: impl Iterator<Item = &'a [String]>) -> serde_json::Value {
+    fn remove(value: &mut serde_json::Value, path: &[String]) -> bool {
+        let (serde_json::Value::Object(map), Some((first, rest))) = (value, path.split_first()) else { return false };
+        if !map.get_mut(first).is_some_and(|child| remove(child, rest)) {
+            map.remove(first);
+        }
+        true
+    }
+    for path in paths {
+        remove(&mut value, path);
+    }
+    value
+}
+
+/// Prefixes a message with the parameter it is about.
+fn in_with(path: &[String], at_key: bool, message: &str) -> String {
+    let path = if at_key { path.split_last().map_or(path, |(_, above)| above) } else { path };
+    if path.is_empty() { message.to_owned() } else { format!("`{}`: {message}", path.join(".")) }
+}
+
+fn check_sources(node: &Node, parsed: &Parsed, problems: &mut Vec<Problem>) {
+    for source in &parsed.sources {
+        if source.root.exists() {
+            continue;
+        }
+        let path = vec![source.param.to_owned()];
+        let place = node.get("with").map_or(&node.place, |with| with.place_of(&path, false));
+        let message = format!("{} does not exist", source.root.display());
+        let problem = Problem::new("missing-source", place, message);
+        problems.push(if source.root.is_relative() {
+            problem.help("paths are relative to the folder in which `pipe` runs")
+        } else {
+            problem
+        });
+    }
+}
+
+/// Reads `sources:`, globs for files that a stage with open ports reads.
+fn source_globs(entry: &Entry, contract: &Contract, problems: &mut Vec<Problem>) -> Option<SourceSet> {
+    let node = entry.node.get("sources")?;
+    let mut wrong = |node: &Node, message: String, help: &str| {
+        problems.push(Problem::new("wrong-value", &node.place, message).help(help));
+        None
+    };
+    if !contract.open_ports {
+        let message = format!("`{}` finds its sources through its parameters", contract.kind);
+        return wrong(node, message, "`sources` belongs to stages of the kind `command`");
+    }
+    let Value::List(globs) = &node.value else {
+        let message = format!("`sources`: expected a list of globs, found {}", node.describe());
+        return wrong(node, message, "sources: [\"data/*.txt\"]");
+    };
+    let mut include = Vec::new();
+    for glob in globs {
+        let Value::Text(text) = &glob.value else {
+            return wrong(glob, format!("`sources`: expected a glob, found {}", glob.describe()), "\"data/*.txt\"");
+        };
+        if let Err(error) = globset::Glob::new(text) {
+            return wrong(glob, format!("`sources`: {error}"), "* stands for any name, ** for any folders");
+        }
+        include.push(text.clone());
+    }
+    (!include.is_empty()).then(|| SourceSet { param: "sources", root: Path::new(".").into(), include, exclude: vec![] })
+}
+
+/// Checks that each `${inputs.NAME}` is connected.
+fn check_placeholders(entry: &Entry, parsed: &Parsed, problems: &mut Vec<Problem>) {
+    let Ok(params) = serde_json::from_value::<CommandParams>(parsed.canonical.clone()) else { return };
+    let (with, inputs) = (entry.node.get("with"), entry.node.get("inputs"));
+    for (path, placeholder) in params.placeholders() {
+        let Placeholder::Input(name) = placeholder else { continue };
+        if inputs.is_none_or(|inputs| inputs.get(name).is_none()) {
+            let place = with.map_or(&entry.node.place, |with| with.place_of(&path, false));
+            let known: Vec<&str> =
+                inputs.map(Node::entries).unwrap_or_default().iter().map(|i| i.key.as_str()).collect();
+            let help = match nearest(name, known) {
+                Some(nearest) => format!("did you mean `${{inputs.{nearest}}}`?"),
+                None => format!("inputs: {{ {name}: a stage }} connects it"),
+            };
+            problems.push(Problem::new("missing-input", place, format!("there is no input `{name}`")).help(help));
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Stages of the kind `command`: what they see, what is kept of them, and how they end.
+
+use crate::space::Space;
+use std::time::{Duration, Instant};
+
+/// Writes a pipeline of commands.
+fn pipeline(space: &Space, stages: &str) {
+    space.write("p.yaml", &format!("pipeline: p\nstages:\n{stages}"));
+}
+
+const COPY: &str = r#"
+  table:
+    uses: command
+    sources: ["data/*.txt"]
+    with: { shell: 'cat data/*.txt > "${outputs.all}"; echo x > "$(dirname "${outputs.all}")/junk"', outputs: { all: all.txt } }
+  copy:
+    uses: command
+    inputs: { table: table.all }
+    with: { run: [cp, "${inputs.table}", "${outputs.result}"], outputs: { result: a folder/result.txt } }
+"#;
+
+#[test]
+fn what_is_declared_is_kept_and_nothing_else() {
+    let space = Space::new();
+    space.write("data/a b.txt", "one\n");
+    pipeline(&space, COPY);
+    let first = space.run("p.yaml", &[]).ok();
+    assert_eq!(first.stages("ran"), ["copy", "table"]);
+    let result = std::fs::read_to_string(space.path(".pipe/out/p/copy/a folder/result.txt")).unwrap();
+    assert_eq!(result, "one\n");
+    assert!(!space.path(".pipe/out/p/table/junk").exists());
+    assert_eq!(space.run("p.yaml", &[]).ok().stages("hit"), ["copy", "table"]);
+
+    space.write("data/c.txt", "");
+    let again = space.run("p.yaml", &[]).ok();
+    assert_eq!((again.stages("ran"), again.stages("hit")), (vec!["table".into()], vec!["copy".into()]), "early cutoff");
+    space.write("data/c.txt", "two\n");
+    assert_eq!(space.run("p.yaml", &[]).ok().stages("ran"), ["copy", "table"]);
+    std::fs::remove_file(space.path("data/c.txt")).unwrap();
+    assert_eq!(space.run("p.yaml", &[]).ok().stages("hit"), ["copy", "table"], "back to what was there");
+}
+
+#[test]
+fn order_comments_and_names_do_not_matter() {
+    let space = Space::new();
+    space.write("data/a.txt", "one\n");
+    pipeline(&space, COPY);
+    let first = space.run("p.yaml", &[]).ok();
+    space.write(
+        "q.yaml",
+        r#"# the same, written differently
+stages:
+  second:
+    with:
+      outputs: { "result": "a folder/result.txt" }
+      env: {}
+      run:
+        - cp
+        - ${inputs.table}
+        - ${outputs.result}   # a comment
+    resources: { cpus: 1 }
+    retries: 2
+    inputs: { table: first }
+    uses: command
+  first:
+    with: { outputs: { all: all.txt }, shell: 'cat data/*.txt > "${outputs.all}"; echo x > "$(dirname "${outputs.all}")/junk"' }
+    uses: command
+    sources: ["data/*.txt"]
+pipeline: q
+"#,
+    );
+    let second = space.run("q.yaml", &[]).ok();
+    assert_eq!(second.stages("hit"), ["first", "second"]);
+    assert_eq!(first.stage("copy")["key"], second.stage("second")["key"]);
+}
+
+#[test]
+fn the_environment_is_what_is_declared() {
+    let space = Space::new();
+    pipeline(
+        &space,
+        r#"
+  env:
+    uses: command
+    with: { shell: 'env > "${outputs.env}"', env: { ANSWER: 42 }, outputs: { env: env.txt } }
+"#,
+    );
+    let args = ["run", "p.yaml"];
+    let output = space.command(&args).env("SECRET", "s3cret").output().unwrap();
+    assert!(output.status.success());
+    let text = std::fs::read_to_string(space.path(".pipe/out/p/env/env.txt")).unwrap();
+    assert!(text.contains("ANSWER=42") && text.contains("PATH=") && !text.contains("SECRET"), "{text}");
+}
+
+/// Runs one stage and returns its failure.
+fn failure(space: &Space, with: &str) -> serde_json::Value {
+    pipeline(space, &format!("  s:\n    uses: command\n{with}"));
+    let told = space.run("p.yaml", &[]);
+    assert_eq!(told.code, Some(1), "{}", told.stderr);
+    told.stage("s")["failure"].clone()
+}
+
+#[test]
+fn failures_say_what_happened_and_are_no_results() {
+    let space = Space::new();
+    let told = failure(&space, "    with: { shell: 'echo out; echo oh no >&2; exit 3', outputs: { r: r } }");
+    assert_eq!(told["error"], "the program ended with exit code 3");
+    assert_eq!(told["causes"], serde_json::json!(["out", "oh no"]));
+    assert!(std::fs::read_to_string(told["log"].as_str().unwrap()).unwrap().contains("oh no"));
+    let told = failure(&space, "    with: { run: [true], outputs: { r: r.csv } }");
+    assert_eq!(told["error"], "the program did not write its output `r`");
+    let told = failure(&space, "    with: { run: [no-such-program], outputs: { r: r } }");
+    assert!(told["error"].as_str().unwrap().contains("`no-such-program` can't be started"), "{told}");
+    let told = failure(&space, "    with: { shell: 'kill -SEGV $$', outputs: { r: r } }");
+    assert!(told["error"].as_str().unwrap().contains("SIGSEGV"), "{told}");
+    let told = failure(&space, "    sources: [absent/*.txt]\n    with: { run: [true], outputs: { r: r } }");
+    assert!(told["error"].as_str().unwrap().contains("no file matches the source `absent/*.txt`"), "{told}");
+    let told = failure(&space, "    with: { shell: 'ln -s /etc/passwd \"${outputs.r}\"', outputs: { r: r } }");
+    assert!(told["error"].as_str().unwrap().contains("neither a file nor a folder"), "{told}");
+}
+
+#[test]
+fn a_source_that_changes_meanwhile_is_no_result_for_later() {
+    let space = Space::new();
+    space.write("data/a.txt", "one\n");
+    let stage = r#"
+  s:
+    uses: command
+    sources: [data/a.txt]
+    with: { shell: 'cat data/a.txt > "${outputs.r}"; [ -e stop ] || echo two > data/a.txt', outputs: { r: r.txt } }
+"#;
+    pipeline(&space, stage);
+    let told = space.run("p.yaml", &[]).ok();
+    let warnings = told.stage("s")["warnings"].to_string();
+    assert!(warnings.contains("data/a.txt changed while the stage ran"), "{warnings}");
+    assert_eq!(std::fs::read_to_string(space.path(".pipe/out/p/s/r.txt")).unwrap(), "one\n", "kept to be looked at");
+    space.write("data/a.txt", "one\n");
+    space.write("stop", "");
+    assert_eq!(space.run("p.yaml", &[]).ok().stages("ran"), ["s"], "it was not recorded");
+    assert_eq!(space.run("p.yaml", &[]).ok().stages("hit"), ["s"]);
+}
+
+#[test]
+fn time_limits_end_a_command_with_all_that_it_started() {
+    let space = Space::new();
+    let since = Instant::now();
+    let told = failure(
+        &space,
+        "    timeout: 1s\n    retries: 3\n    with: { shell: 'sleep 600 & echo $! > pid; wait', outputs: { r: r } }",
+    );
+    assert!(told["error"].as_str().unwrap().contains("`timeout` of 1 s"), "{told}");
+    assert!(since.elapsed() < Duration::from_secs(20));
+    assert_gone(&space, "pid");
+}
+
+/// Waits until the process whose id is in a file is gone.
+fn assert_gone(space: &Space, file: &str) {
+    let pid = std::fs::read_to_string(space.path(file)).unwrap();
+    let stat = format!("/proc/{}/stat", pid.trim());
+    let until = Instant::now() + Duration::from_secs(5);
+    // A process that nobody waits for any more is a zombie until it is.
+    let alive = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
+    while alive() {
+        assert!(Instant::now() < until, "process {pid} lives on");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_command_does_not_outlive_a_killed_pipe() {
+    let space = Space::new();
+    pipeline(
+        &space,
+        "  s:\n    uses: command\n    with: { shell: 'sleep 600 & echo $! > pid; wait', outputs: { r: r } }\n",
+    );
+    let mut child = space.command(&["run", "p.yaml"]).spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(10);
+    while std::fs::read_to_string(space.path("pid")).map_or(true, |pid| !pid.ends_with('\n')) {
+        assert!(Instant::now() < until, "it did not start");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_gone(&space, "pid");
+}
+
+#[test]
+fn ctrl_c_ends_commands_and_the_run_says_so() {
+    let space = Space::new();
+    pipeline(
+        &space,
+        "  s:\n    uses: command\n    with: { shell: 'trap \"\" TERM; echo $$ > pid; while true; do sleep 0.1; done', outputs: { r: r } }\n",
+    );
+    let child =
+        space.command(&["run", "p.yaml", "--output", "json"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(10);
+    while std::fs::read_to_string(space.path("pid")).map_or(true, |pid| !pid.ends_with('\n')) {
+        assert!(Instant::now() < until, "it did not start");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let interrupt = || std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    interrupt();
+    std::thread::sleep(Duration::from_millis(200));
+    interrupt();
+    let since = Instant::now();
+    let output = child.wait_with_output().unwrap();
+    assert!(since.elapsed() < Duration::from_secs(3), "twice means now");
+    assert_eq!(output.status.code(), Some(130));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.lines().last().unwrap().contains("\"cancelled\":true"), "{text}");
+    assert_gone(&space, "pid");
+}

@@ -1,0 +1,112 @@
+//! Choosing what runs: stages, `--until`, `--force`, `--keep-going`, `matrix`; and saying why.
+
+use crate::space::Space;
+
+/// A diamond: `a` feeds `b` and `c`, and both feed `d`; `e` stands alone.
+const DIAMOND: &str = r#"pipeline: p
+stages:
+  a: { uses: command, with: { shell: 'echo a > "${outputs.r}"', outputs: { r: r } } }
+  b: { uses: command, inputs: { a: a }, with: { run: [cp, "${inputs.a}", "${outputs.r}"], outputs: { r: b } } }
+  c: { uses: command, inputs: { a: a }, with: { run: [cp, "${inputs.a}", "${outputs.r}"], outputs: { r: c } } }
+  d: { uses: command, inputs: { b: b, c: c }, with: { run: [cp, "${inputs.b}", "${outputs.r}"], outputs: { r: d } } }
+  e: { uses: command, with: { run: [cp, /dev/null, "${outputs.r}"], outputs: { r: e } } }
+"#;
+
+fn ran(space: &Space, args: &[&str]) -> (Option<i32>, Vec<String>, Vec<String>, Vec<String>) {
+    let args = [&["run", "p.yaml", "--output", "json"], args].concat();
+    let told = crate::space::told(&space.output(&args));
+    (told.code, told.stages("ran"), told.stages("failed"), told.stages("skipped"))
+}
+
+fn names(names: &str) -> Vec<String> {
+    names.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn stages_run_with_all_that_they_need_and_no_more() {
+    let space = Space::new();
+    space.write("p.yaml", DIAMOND);
+    assert_eq!(ran(&space, &["b"]), (Some(0), names("a b"), names(""), names("")));
+    assert_eq!(ran(&space, &["--until", "c"]).1, names("c e"), "`d` depends on `c`");
+    assert_eq!(ran(&space, &["--force", "a"]).1, names("a d"), "the others have their input again");
+    assert_eq!(ran(&space, &["--force", "d", "d", "e"]).1, names("d"));
+    let output = space.output(&["run", "p.yaml", "bb"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("no stage `bb`; it has `b`"));
+}
+
+#[test]
+fn a_failure_stops_the_run_or_only_what_depends_on_it() {
+    let space = Space::new();
+    space.write(
+        "p.yaml",
+        &DIAMOND.replace(r#"[cp, "${inputs.a}", "${outputs.r}"], outputs: { r: b }"#, "[false], outputs: { r: b }"),
+    );
+    let (code, ran_now, failed, skipped) = ran(&space, &["--jobs", "1"]);
+    assert_eq!((code, failed), (Some(1), names("b")));
+    assert!(skipped.contains(&"d".to_owned()), "{ran_now:?} {skipped:?}");
+    let (code, _, failed, skipped) = ran(&space, &["--keep-going"]);
+    assert_eq!((code, failed, skipped), (Some(1), names("b"), names("d")));
+}
+
+#[test]
+fn a_matrix_multiplies_what_uses_it_and_what_reads_that() {
+    let space = Space::new();
+    space.write(
+        "p.yaml",
+        r#"pipeline: p
+vars: { text: "value ${n}" }
+matrix: { n: [1, 2.5] }
+stages:
+  base: { uses: command, with: { run: [cp, /dev/null, "${outputs.r}"], outputs: { r: r } } }
+  each: { uses: command, inputs: { base: base }, with: { shell: 'echo ${text} > "${outputs.r}"', outputs: { r: r } } }
+  next: { uses: command, inputs: { each: each.r }, with: { run: [cp, "${inputs.each}", "${outputs.r}"], outputs: { r: r } } }
+  last: { uses: command, inputs: { each: "each@n=2.5" }, with: { run: [cp, "${inputs.each}", "${outputs.r}"], outputs: { r: last } } }
+"#,
+    );
+    let (code, ran_now, ..) = ran(&space, &[]);
+    assert_eq!((code, ran_now), (Some(0), names("base each@n=1 each@n=2.5 last next@n=1 next@n=2.5")));
+    let read = |stage: &str| {
+        std::fs::read_to_string(space.path(".pipe/out/p").join(stage).join(if stage == "last" { stage } else { "r" }))
+            .unwrap()
+    };
+    assert_eq!([read("next@n=1"), read("next@n=2.5"), read("last")], ["value 1\n", "value 2.5\n", "value 2.5\n"]);
+    assert_eq!(ran(&space, &["--force", "each", "next"]).1, names("each@n=1 each@n=2.5"));
+}
+
+#[test]
+fn plan_and_why_tell_every_change_without_running() {
+    let space = Space::new();
+    space.write("p.yaml", &DIAMOND.replace("  e:", "  f: { uses: command, sources: [\"data/*\"], with: { shell: 'cat data/* > \"${outputs.r}\"', outputs: { r: f } } }\n  e:"));
+    for file in ["1", "2", "3", "4", "5"] {
+        space.write(&format!("data/{file}"), file);
+    }
+    let say = |args: &[&str]| String::from_utf8(space.output(args).stdout).unwrap();
+    assert!(say(&["plan", "p.yaml"]).contains("0 hits, 3 to run, 3 that depend on what these give"));
+    space.run("p.yaml", &[]).ok();
+    assert!(say(&["plan", "p.yaml"]).contains("6 hits, 0 to run"));
+    assert_eq!(say(&["why", "p.yaml"]), "nothing would run\n");
+    for file in ["1", "2", "3", "4", "6"] {
+        space.write(&format!("data/{file}"), "new");
+    }
+    let set = ["--set", "stages.d.with.env.X=1", "--set", "stages.a.with.outputs.r=rr"];
+    let why = say(&[&["why", "p.yaml"], set.as_slice()].concat());
+    let expect = [
+        "with.outputs.r: \"r\" → \"rr\"",
+        "6: added",
+        "1: changed",
+        "2: changed",
+        "3: changed",
+        "4: changed",
+        "after b, c",
+    ];
+    for line in expect {
+        assert!(why.contains(line), "{line}: {why}");
+    }
+    assert!(say(&["plan", "p.yaml"]).contains("4 files changed"));
+    let json = say(&["plan", "p.yaml", "--output", "json"]);
+    let stages: Vec<serde_json::Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let state = |name: &str| stages.iter().find(|stage| stage["stage"] == name).unwrap()["state"].clone();
+    assert_eq!([state("a"), state("f")], ["hit", "miss"]);
+    assert_eq!(space.run("p.yaml", &[]).ok().stages("ran"), ["f"], "nothing was run before");
+}

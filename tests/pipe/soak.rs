@@ -1,0 +1,150 @@
+//! `cargo xtask soak`: kills at random moments, many of them. Whatever was recorded stays, and the end is always the same.
+
+use crate::space::{Space, run_args, tiny, told};
+use std::collections::BTreeSet;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+const KILLS: usize = 200;
+
+/// Moments need not come again, so the clock may choose them.
+fn random_below(bound: u128) -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos() as u128 * 7919 % bound.max(1)
+}
+
+fn start(space: &Space, settings: &[&str]) -> Child {
+    let args = run_args("smoke", &tiny(settings));
+    let mut command = space.command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Stages and parts that a run, killed or not, has told to be done.
+fn done(child: Child) -> (bool, BTreeSet<String>, Vec<serde_json::Value>) {
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    // A line may be cut short.
+    let events: Vec<serde_json::Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let finished = events.iter().filter(|event| event["event"] == "stage_finished" && event["output"].is_string());
+    let names = finished.map(|event| event["stage"].as_str().unwrap().to_owned()).collect();
+    (output.status.success(), names, events)
+}
+
+/// Runs to the end once, in a space of its own.
+fn undisturbed() -> (std::collections::BTreeMap<String, String>, Duration) {
+    let space = Space::new();
+    let since = Instant::now();
+    let digests = space.run_tiny(&[]).ok().digests();
+    (digests, since.elapsed())
+}
+
+fn assert_clean(space: &Space, expect: &std::collections::BTreeMap<String, String>) {
+    let last = space.run_tiny(&[]).ok();
+    assert_eq!(&last.digests(), expect);
+    assert_eq!(last.stages("hit").len(), expect.len());
+    let left: Vec<_> = std::fs::read_dir(space.path(".pipe/work")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+#[ignore = "takes minutes; cargo xtask soak"]
+fn pipe_is_killed_again_and_again() {
+    let (expect, whole) = undisturbed();
+    let (mut kills, mut rounds) = (0, 0);
+    while kills < KILLS {
+        let space = Space::new();
+        let mut known = BTreeSet::new();
+        loop {
+            let mut child = start(&space, &[]);
+            let delay = Duration::from_millis(random_below(whole.as_millis() / 2) as u64);
+            let until = Instant::now() + delay;
+            while Instant::now() < until && child.try_wait().unwrap().is_none() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let killed = child.try_wait().unwrap().is_none();
+            if killed {
+                child.kill().unwrap();
+                kills += 1;
+            }
+            let (success, finished, events) = done(child);
+            let again =
+                events.iter().filter(|event| event["outcome"] == "ran").map(|event| event["stage"].as_str().unwrap());
+            let again: Vec<&str> = again.filter(|stage| known.contains(*stage)).collect();
+            assert!(again.is_empty(), "made twice: {again:?}");
+            known.extend(finished);
+            if !killed {
+                assert!(success, "{events:#?}");
+                break;
+            }
+        }
+        assert_clean(&space, &expect);
+        rounds += 1;
+    }
+    println!("{kills} kills of pipe in {rounds} rounds: all digests equal, nothing made twice, no scratch left");
+}
+
+#[test]
+#[ignore = "takes minutes; cargo xtask soak"]
+fn workers_are_killed_again_and_again() {
+    let (expect, whole) = undisturbed();
+    let (mut kills, mut rounds) = (0, 0);
+    let retries: Vec<String> = expect.keys().map(|stage| format!("stages.{stage}.retries=1000")).collect();
+    let retries: Vec<&str> = retries.iter().map(String::as_str).collect();
+    while kills < KILLS {
+        let space = Space::new();
+        let mut child = start(&space, &retries);
+        while child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(100 + random_below(whole.as_millis() / 3) as u64));
+            let workers = children(child.id());
+            if let Some(worker) = workers.get(random_below(workers.len() as u128) as usize) {
+                // It may have ended meanwhile; its number is not given away before `pipe` has taken notice.
+                let _ =
+                    std::process::Command::new("kill").args(["-9", &worker.to_string()]).stderr(Stdio::null()).status();
+                kills += 1;
+            }
+        }
+        let (success, ..) = done(child);
+        assert!(success);
+        assert_clean(&space, &expect);
+        rounds += 1;
+    }
+    println!("{kills} kills of workers in {rounds} rounds: every run went on to the end, all digests equal");
+}
+
+/// Returns the processes that a process has started.
+fn children(pid: u32) -> Vec<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let of = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+    tasks
+        .map(of)
+        .flat_map(|text| text.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<u32>>())
+        .collect()
+}
+
+#[test]
+#[ignore = "takes minutes; cargo xtask soak"]
+fn commands_are_killed_again_and_again() {
+    let space = Space::new();
+    let link = |link: usize| {
+        let before = if link == 0 { String::new() } else { format!("inputs: {{ before: c{} }}, ", link - 1) };
+        format!(
+            "  c{link}: {{ uses: command, {before}with: {{ shell: 'sleep 0.01; echo {link} > \"${{outputs.r}}\"', outputs: {{ r: r }} }} }}\n"
+        )
+    };
+    let stages: String = (0..200).map(link).collect();
+    space.write("p.yaml", &format!("pipeline: p\nstages:\n{stages}"));
+    let mut kills = 0;
+    loop {
+        let mut child = space.command(&["run", "p.yaml"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(20 + random_below(60) as u64));
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+        assert!(kills < 2000, "no way forward");
+    }
+    let last = told(&space.output(&["run", "p.yaml", "--output", "json"])).ok();
+    assert_eq!(last.stages("hit").len(), 200);
+    println!("{kills} kills of a chain of 200 commands: it came to its end");
+}
