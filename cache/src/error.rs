@@ -1,6 +1,7 @@
 //! [`CacheError`].
 
 use crate::Digest;
+use crate::remote::RemoteError;
 use std::path::PathBuf;
 
 /// What can go wrong with the store.
@@ -47,6 +48,9 @@ pub enum CacheError {
         /// Its name.
         digest: Digest,
     },
+    /// A remote failed.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// An object of the store is gone.
     #[error("the store lacks the object {}", digest.short())]
     Lost {
