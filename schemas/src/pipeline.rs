@@ -32,6 +32,10 @@ pub fn pipeline_schema() -> Value {
                 "additionalProperties": { "type": ["string", "number", "boolean"] },
                 "description": "Values to be used as ${name}.",
             },
+            "remote": {
+                "type": "string",
+                "description": "Where results are shared: s3://bucket/prefix, gs://…, az://…, file:///folder, or none.",
+            },
             "stages": {
                 "type": "object",
                 "additionalProperties": { "$ref": "#/$defs/stage" },

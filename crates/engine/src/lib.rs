@@ -7,6 +7,7 @@
 //!
 //! The engine knows stages by their contracts only. It prints nothing: what happens is told as [`events::RunEvent`]s.
 
+mod config;
 pub mod diagnostics;
 pub mod events;
 mod keys;
@@ -15,6 +16,7 @@ mod merge;
 pub mod place;
 mod plan;
 pub mod record;
+pub mod remote;
 mod run;
 mod sources;
 mod spec;
@@ -22,6 +24,7 @@ mod tools;
 mod vars;
 mod yaml;
 
+pub use config::Config;
 pub use diagnostics::{Problem, Problems};
 pub use plan::Plan;
 pub use record::RunSummary;

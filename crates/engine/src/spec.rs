@@ -3,7 +3,8 @@
 use crate::diagnostics::Problem;
 use crate::place::{Place, SourceText};
 use crate::yaml::{Entry, Node, Value};
-use crate::{Problems, merge, plan, vars};
+use crate::{Problems, merge, plan, remote, vars};
+use pipe_cache::RemoteSetting;
 use pipe_schemas::contract::Parsed;
 use pipe_schemas::json_schema::{self, nearest};
 use pipe_schemas::{Contract, OutputPort, SourceSet, stages};
@@ -38,6 +39,8 @@ pub struct Setting(pub String);
 pub struct Spec {
     /// The pipeline's name.
     pub name: String,
+    /// Where results are shared; no part of any key.
+    pub remote: Option<RemoteSetting>,
     /// In the order of the file.
     pub stages: Vec<StageSpec>,
 }
@@ -109,8 +112,9 @@ fn read(
     }
     let vars = vars::read(root.get("vars"), problems);
     vars::interpolate(&mut root, &vars, problems);
-    check_keys(&root, "the pipeline", &["pipeline", "extends", "vars", "stages"], problems);
+    check_keys(&root, "the pipeline", &["pipeline", "extends", "vars", "remote", "stages"], problems);
     let name = name_of(&root, path, problems);
+    let remote = remote::read(root.get("remote"), problems);
     let stages = root.get("stages");
     if stages.is_none_or(|stages| stages.entries().is_empty()) {
         let place = stages.map_or(&root.place, |stages| &stages.place);
@@ -126,10 +130,10 @@ fn read(
     check_circles(&drafts, problems);
     // A stage with a problem is `None`; the others were still checked against it.
     let stages = stages.into_iter().collect::<Option<Vec<_>>>()?;
-    Some(Spec { name, stages })
+    Some(Spec { name, remote, stages })
 }
 
-fn check_keys(node: &Node, what: &str, known: &[&str], problems: &mut Vec<Problem>) {
+pub(crate) fn check_keys(node: &Node, what: &str, known: &[&str], problems: &mut Vec<Problem>) {
     for entry in node.entries() {
         if known.contains(&entry.key.as_str()) {
             continue;
