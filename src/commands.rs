@@ -1,6 +1,8 @@
 //! What each command does.
 
-use crate::args::{Args, CheckArgs, Command, FileArgs, RunArgs};
+mod remote;
+
+use crate::args::{Args, CacheCommand, CheckArgs, Command, FileArgs, RunArgs};
 use crate::exit::Code;
 use crate::render;
 use pipe_engine::{Cancel, Executables, Plan, RunOptions, Setting, events::Outcome};
@@ -19,6 +21,8 @@ pub(crate) fn run(args: Args) -> Result<Code> {
             render::stages(pipe_schemas::stages::ALL);
             Ok(Code::Ok)
         }
+        Command::Cache(CacheCommand::Push(args)) => remote::push(&args),
+        Command::Cache(CacheCommand::Pull(args)) => remote::pull(&args),
     }
 }
 

@@ -6,5 +6,6 @@ mod change;
 mod crash;
 mod main_job;
 mod mistakes;
+mod remote;
 mod space;
 mod ucf101;
