@@ -35,6 +35,43 @@ pub(crate) enum Command {
     Ls(LsArgs),
     /// List the stage kinds with what they read and write
     Stages,
+    /// Share what the store keeps
+    #[command(subcommand)]
+    Cache(CacheCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// Send the newest results to the remote
+    Push(PushArgs),
+    /// Fetch the remote's results that are not here; `pipe run` fetches what it needs by itself
+    Pull(TransferArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TransferArgs {
+    /// Only what belongs to this pipeline file
+    pub(crate) file: Option<PathBuf>,
+    /// Change a value of the pipeline file, as for `pipe run`
+    #[arg(long = "set", value_name = "PATH=VALUE", requires = "file")]
+    pub(crate) settings: Vec<String>,
+    /// Where results are kept [default: the nearest `.pipe` in this folder or above, else a new one here]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) store: Option<PathBuf>,
+    /// The remote: s3://bucket/prefix, gs://…, az://… or file:///folder [default: `remote` in .pipe/config.yaml, then in
+    /// the pipeline file]
+    // Text here: the parser's own message would repeat what may hold a password.
+    #[arg(long, value_name = "URL")]
+    pub(crate) remote: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PushArgs {
+    #[command(flatten)]
+    pub(crate) transfer: TransferArgs,
+    /// Send all of it anew, to a remote whose data is damaged
+    #[arg(long)]
+    pub(crate) replace: bool,
 }
 
 #[derive(Debug, ClapArgs)]

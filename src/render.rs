@@ -5,6 +5,7 @@ mod lines;
 mod live;
 pub(crate) mod records;
 mod text;
+pub(crate) mod transfer;
 
 use crate::args::Output;
 use miette::{GraphicalReportHandler, GraphicalTheme};
@@ -82,6 +83,11 @@ pub(crate) fn problems(problems: &Problems) {
         say(&format!("{}\n", text.trim_end()));
     }
     say(&format!("error: {problems}; nothing was run"));
+}
+
+/// Shows that a command has no remote to talk to.
+pub(crate) fn no_remote() {
+    say("error: no remote is set\n  help: --remote URL, or `remote: URL` in .pipe/config.yaml or in the pipeline file");
 }
 
 /// Shows that a pipeline file is right.

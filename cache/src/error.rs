@@ -1,6 +1,7 @@
 //! [`CacheError`].
 
 use crate::Digest;
+use crate::remote::RemoteError;
 use std::path::PathBuf;
 
 /// What can go wrong with the store.
@@ -41,6 +42,21 @@ pub enum CacheError {
         /// Inside the stage's output folder.
         path: String,
     },
+    /// A tree names a file where none may be.
+    #[error("{path:?} is no path inside an output")]
+    OddPath {
+        /// As the tree has it.
+        path: String,
+    },
+    /// The content of a blob is not that of its name.
+    #[error("the store's object {} is not what its name says", digest.short())]
+    Damaged {
+        /// Its name.
+        digest: Digest,
+    },
+    /// A remote failed.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// An object of the store is gone.
     #[error("the store lacks the object {}", digest.short())]
     Lost {

@@ -22,8 +22,18 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+mod incoming;
+
+pub use incoming::Incoming;
+
+/// The longest path of a file in an output; what a file system takes at most, less the way to the store.
+const MAX_PATH_BYTES: usize = 2048;
+
+/// The longest name of a file or folder.
+const MAX_NAME_BYTES: usize = 255;
+
 /// Up to so many files are synced one by one; more are synced together with the file system.
-const SYNC_EACH_UP_TO: usize = 64;
+pub(crate) const SYNC_EACH_UP_TO: usize = 64;
 
 /// How often a lock that another process holds is tried. A system call that waits could not be cancelled.
 const LOCK_POLL: Duration = Duration::from_millis(20);
@@ -114,6 +124,26 @@ impl Tree {
         hasher.finalize().into()
     }
 
+    /// Checks that the paths are sorted, each there once, and that none leads out of the folder or through a file.
+    pub fn check(&self) -> Result<(), CacheError> {
+        let mut before: Option<&str> = None;
+        for TreeFile { path, .. } in &self.files {
+            let named = path.split('/').all(|name| !matches!(name, "" | "." | "..") && name.len() <= MAX_NAME_BYTES);
+            let sorted = before.is_none_or(|before| before < path.as_str());
+            let through_file = || path.match_indices('/').any(|(end, _)| self.has(&path[..end]));
+            if !named || !sorted || path.len() > MAX_PATH_BYTES || path.contains('\0') || through_file() {
+                return Err(CacheError::OddPath { path: path.clone() });
+            }
+            before = Some(path);
+        }
+        Ok(())
+    }
+
+    /// Returns whether there is a file at `path`, provided that files are sorted.
+    fn has(&self, path: &str) -> bool {
+        self.files.binary_search_by(|file| file.path.as_str().cmp(path)).is_ok()
+    }
+
     /// Returns the part at `path`: one file, or the files of a folder with their paths below it.
     pub fn part(&self, path: &str) -> Result<Self, CacheError> {
         if let Some(file) = self.files.iter().find(|file| file.path == path) {
@@ -186,7 +216,7 @@ impl Store {
 
     /// Takes the files below `folder`, which is empty of files afterwards, as one output.
     pub fn insert(&self, folder: &Path) -> Result<Tree, CacheError> {
-        self.insert_tree(self.insert_files(folder)?)
+        self.assemble(self.insert_files(folder)?)
     }
 
     /// Takes the files below `folder`, which is empty of files afterwards, and returns what they are.
@@ -198,14 +228,13 @@ impl Store {
         let insert = |path: &String| self.insert_file(folder, path, sync_each);
         let files = paths.par_iter().map(insert).collect::<Result<Vec<_>, _>>()?;
         if !sync_each {
-            let root = fs::File::open(&self.root)?;
-            nix::unistd::syncfs(root.file()).map_err(std::io::Error::from)?;
+            self.sync()?;
         }
         Ok(files)
     }
 
     /// Makes one output of files that are in the store.
-    pub fn insert_tree(&self, mut files: Vec<TreeFile>) -> Result<Tree, CacheError> {
+    pub fn assemble(&self, mut files: Vec<TreeFile>) -> Result<Tree, CacheError> {
         files.sort();
         if let Some(twice) = files.windows(2).find(|pair| pair[0].path == pair[1].path) {
             return Err(CacheError::TwoFiles { path: twice[0].path.clone() });
@@ -223,7 +252,9 @@ impl Store {
 
     /// Returns the files of an output.
     pub fn tree(&self, digest: Digest) -> Result<Tree, CacheError> {
-        read_json(&self.tree_folder(digest).join("tree.json"))?.ok_or(CacheError::Lost { digest })
+        let tree: Tree = read_json(&self.tree_folder(digest).join("tree.json"))?.ok_or(CacheError::Lost { digest })?;
+        tree.check()?;
+        Ok(tree)
     }
 
     /// Returns the folder of links through which an output is read.
@@ -270,6 +301,7 @@ impl Store {
     }
 
     fn write_tree(&self, tree: &Tree) -> Result<(), CacheError> {
+        tree.check()?;
         let digest = tree.digest();
         let to = self.tree_folder(digest);
         if self.check_tree(digest).is_ok() {

@@ -33,6 +33,10 @@ pub fn pipeline_schema() -> Value {
                 "description": "Values to be used as ${name}.",
             },
             "matrix": matrix("Every stage that uses one of these variables is made once for each of its values."),
+            "remote": {
+                "type": "string",
+                "description": "Where results are shared: s3://bucket/prefix, gs://…, az://…, file:///folder, or none.",
+            },
             "stages": {
                 "type": "object",
                 "additionalProperties": { "$ref": "#/$defs/stage" },

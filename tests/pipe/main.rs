@@ -11,5 +11,6 @@ mod model;
 mod race;
 mod select;
 mod soak;
+mod remote;
 mod space;
 mod ucf101;

@@ -79,6 +79,7 @@ fn a_heavy_dependency_has_one_home() {
                 "ffmpeg-next" | "ffmpeg-sys-next" => name == "pipe-video",
                 "ort" => name == "pipe-infer",
                 "serde_yaml" => name == "pipe-engine",
+                "object_store" | "reqwest" | "rustls" | "tokio" => name == "pipe-cache",
                 "polars" => data_stages(name),
                 _ => true,
             };

@@ -7,6 +7,7 @@
 //!
 //! The engine knows stages by their contracts only. It prints nothing: what happens is told as [`events::RunEvent`]s.
 
+mod config;
 pub mod diagnostics;
 pub mod events;
 mod keys;
@@ -17,6 +18,7 @@ mod merge;
 pub mod place;
 mod plan;
 pub mod record;
+pub mod remote;
 mod run;
 mod sources;
 mod spec;
@@ -24,6 +26,7 @@ mod tools;
 mod vars;
 mod yaml;
 
+pub use config::Config;
 pub use diagnostics::{Problem, Problems};
 pub use keys::{Change, Reason, lines as reason_lines};
 pub use local::reaper;

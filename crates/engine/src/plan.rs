@@ -6,6 +6,7 @@ use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 use pipe_schemas::json_schema;
+use pipe_cache::RemoteSetting;
 use std::collections::BTreeSet;
 
 /// A checked pipeline.
@@ -20,6 +21,11 @@ impl Plan {
     /// Returns the pipeline's name.
     pub fn name(&self) -> &str {
         &self.spec.name
+    }
+
+    /// Returns where the pipeline file says that results are shared.
+    pub fn remote(&self) -> Option<&RemoteSetting> {
+        self.spec.remote.as_ref()
     }
 
     /// Returns the stages, by position; positions are those of [`crate::spec::InputRef::stage`].

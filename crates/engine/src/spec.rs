@@ -3,7 +3,8 @@
 use crate::diagnostics::Problem;
 use crate::place::{Place, SourceText};
 use crate::yaml::{Node, Value};
-use crate::{Problems, merge, plan, vars};
+use crate::{Problems, merge, plan, remote, vars};
+use pipe_cache::RemoteSetting;
 use pipe_schemas::json_schema::nearest;
 use pipe_schemas::{Contract, Output, PortType, SourceSet};
 use std::collections::BTreeMap;
@@ -48,6 +49,8 @@ pub struct Setting(pub String);
 pub struct Spec {
     /// The pipeline's name.
     pub name: String,
+    /// Where results are shared; no part of any key.
+    pub remote: Option<RemoteSetting>,
     /// In the order of the file.
     pub stages: Vec<StageSpec>,
 }
@@ -129,15 +132,18 @@ fn read(
             problems.push(problem);
         }
     }
-    check_keys(&root, "the pipeline", &["pipeline", "extends", "vars", "matrix", "stages"], problems);
+    check_keys(&root, "the pipeline", &["pipeline", "extends", "vars", "matrix", "remote", "stages"], problems);
     let stages = merge::take(&mut root, "stages");
     let entries = stages.as_ref().map(|stages| stages.entries().to_vec()).unwrap_or_default();
     let matrices = matrix::Matrices::read(&root, &entries, problems);
     let vars = matrices.common_vars(root.get("vars"), problems);
-    if let Some(name) = root.get_mut("pipeline") {
-        vars::interpolate(name, &vars, problems);
+    for key in ["pipeline", "remote"] {
+        if let Some(node) = root.get_mut(key) {
+            vars::interpolate(node, &vars, problems);
+        }
     }
     let name = name_of(&root, path, problems);
+    let remote = remote::read(root.get("remote"), problems);
     if entries.is_empty() {
         let place = stages.as_ref().map_or(&root.place, |stages| &stages.place);
         problems.push(
@@ -150,10 +156,10 @@ fn read(
     let stages = stage::read_all(&entries, problems);
     // A stage with a problem is `None`; the others were still checked against it.
     let stages = stages.into_iter().collect::<Option<Vec<_>>>()?;
-    Some(Spec { name, stages })
+    Some(Spec { name, remote, stages })
 }
 
-fn check_keys(node: &Node, what: &str, known: &[&str], problems: &mut Vec<Problem>) {
+pub(crate) fn check_keys(node: &Node, what: &str, known: &[&str], problems: &mut Vec<Problem>) {
     for entry in node.entries() {
         if known.contains(&entry.key.as_str()) {
             continue;

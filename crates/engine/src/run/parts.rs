@@ -249,7 +249,7 @@ impl<'a> PartedJob<'a> {
                 files.extend(part.files);
             }
         }
-        let tree = job.store.insert_tree(files)?;
+        let tree = job.store.assemble(files)?;
         let parts = pairs().map(|(part, have)| (part.name.clone(), have.key)).collect();
         Ok(Worked { tree, parts, counts: Some(counts), summary, warnings, peak_memory_bytes })
     }

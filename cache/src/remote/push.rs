@@ -1,0 +1,256 @@
+//! From a store to a remote: blobs, then the tree, then the action, which makes them a result.
+
+use super::error::Damage;
+use super::link::{Fault, Link, PART_BYTES};
+use super::wire::Action;
+use super::{Progress, object};
+use crate::store::Lookup;
+use crate::{ActionKey, CacheError, Digest, Store, Tree};
+use fs_err as fs;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path;
+use object_store::{MultipartUpload, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::task::JoinSet;
+
+/// Actions that are sent at once.
+const ACTIONS_AT_ONCE: usize = 8;
+/// Blobs of an action that are looked for at once.
+const BLOBS_AT_ONCE: usize = 16;
+/// Object stores take at most 10,000 parts.
+const MAX_PARTS: u64 = 9_000;
+
+/// What to do with objects that the remote has already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replace {
+    /// Leave them, if they have the right size.
+    Never,
+    /// Write them anew: for a remote with damaged data.
+    Always,
+}
+
+/// What came of a push.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pushed {
+    /// Actions that the remote did not have.
+    pub actions: u64,
+    /// Actions that it had.
+    pub had: u64,
+    /// Actions that the store does not have, or not whole.
+    pub absent: u64,
+    /// Blobs that were sent.
+    pub blobs: u64,
+    /// Their content.
+    pub bytes: u64,
+}
+
+/// One push.
+struct Push<'a> {
+    link: &'a Link,
+    store: &'a Store,
+    replace: Replace,
+    /// Blobs that the remote is known to have.
+    there: Mutex<BTreeSet<Digest>>,
+}
+
+/// Sends actions, after those of their parts.
+pub(super) async fn all(
+    link: &Link,
+    store: &Store,
+    keys: &[ActionKey],
+    replace: Replace,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Pushed, Fault> {
+    let mut pushed = Pushed::default();
+    let (mut wholes, mut parts) = (BTreeMap::new(), BTreeMap::new());
+    for key in keys.iter().copied().collect::<BTreeSet<_>>() {
+        match whole(store, key)? {
+            Some(action) => {
+                for part in action.record.parts.values() {
+                    // A part that was cleared away is not needed: its content is in the whole.
+                    parts.extend(whole(store, *part)?.map(|action| (*part, action)));
+                }
+                wholes.insert(key, action);
+            }
+            None => pushed.absent += 1,
+        }
+    }
+    parts.retain(|key, _| !wholes.contains_key(key));
+    let push = Push { link, store, replace, there: Mutex::default() };
+    let (mut done, total) = (0, (parts.len() + wholes.len()) as u64);
+    for actions in [parts, wholes] {
+        let sending = stream::iter(actions).map(async |(key, action)| push.action(key, &action).await);
+        let mut sending = sending.buffer_unordered(ACTIONS_AT_ONCE);
+        while let Some(sent) = sending.try_next().await? {
+            pushed.actions += u64::from(sent.new);
+            pushed.had += u64::from(!sent.new);
+            pushed.blobs += sent.blobs;
+            pushed.bytes += sent.bytes;
+            done += 1;
+            progress(Progress { done, total, bytes: pushed.bytes });
+        }
+    }
+    Ok(pushed)
+}
+
+/// Returns an action with its fields, if the store has all of it.
+fn whole(store: &Store, key: ActionKey) -> Result<Option<Action>, CacheError> {
+    let Lookup::Hit(record) = store.find(key) else { return Ok(None) };
+    let fields = store.fields(key)?.filter(|fields| fields.key() == key);
+    Ok(fields.map(|fields| Action { fields, record: *record }))
+}
+
+struct Sent {
+    new: bool,
+    blobs: u64,
+    bytes: u64,
+}
+
+impl Push<'_> {
+    async fn action(&self, key: ActionKey, action: &Action) -> Result<Sent, Fault> {
+        let digest = action.record.output.tree;
+        let tree = self.store.tree(digest)?;
+        let blobs: BTreeSet<(Digest, u64)> = tree.files.iter().map(|file| (file.digest, file.size_bytes)).collect();
+        let sending = stream::iter(blobs).map(async |(digest, size_bytes)| self.blob(digest, size_bytes).await);
+        let mut sending = sending.buffer_unordered(BLOBS_AT_ONCE);
+        let mut sent = Sent { new: false, blobs: 0, bytes: 0 };
+        while let Some(bytes) = sending.try_next().await? {
+            sent.blobs += u64::from(bytes.is_some());
+            sent.bytes += bytes.unwrap_or(0);
+        }
+        self.tree(digest, &tree).await?;
+        sent.new = self.record(key, action).await?;
+        Ok(sent)
+    }
+
+    /// Sends a blob, unless it is there. Returns how much was sent.
+    async fn blob(&self, digest: Digest, size_bytes: u64) -> Result<Option<u64>, Fault> {
+        if self.there.lock().unwrap_or_else(PoisonError::into_inner).contains(&digest) {
+            return Ok(None);
+        }
+        let name = object("blobs", digest, "");
+        let there = self.replace == Replace::Never && self.link.size(&name).await? == Some(size_bytes);
+        if !there {
+            let path = self.link.path(&name);
+            if size_bytes <= PART_BYTES {
+                self.small_blob(&path, digest).await?;
+            } else {
+                self.large_blob(&path, digest, size_bytes).await?;
+            }
+        }
+        self.there.lock().unwrap_or_else(PoisonError::into_inner).insert(digest);
+        Ok((!there).then_some(size_bytes))
+    }
+
+    async fn small_blob(&self, path: &Path, digest: Digest) -> Result<(), Fault> {
+        let _permit = self.link.permits.acquire().await;
+        let file = self.store.blob(digest);
+        let read = move || -> Result<Vec<u8>, CacheError> {
+            let bytes = fs::read(file)?;
+            if Digest::of(&bytes) == digest { Ok(bytes) } else { Err(CacheError::Damaged { digest }) }
+        };
+        let bytes = blocking(read).await?;
+        self.link.moves.put(path, bytes.into()).await.map_err(|error| self.link.trouble(&error))?;
+        Ok(())
+    }
+
+    /// Sends a blob in parts. It becomes visible as a whole, and only if its content is what its name says.
+    async fn large_blob(&self, path: &Path, digest: Digest, size_bytes: u64) -> Result<(), Fault> {
+        let mut upload = self.link.moves.put_multipart(path).await.map_err(|error| self.link.trouble(&error))?;
+        let sent = self.parts(&mut *upload, digest, size_bytes).await;
+        let done = match sent {
+            Ok(()) => upload.complete().await.map(|_| ()).map_err(|error| self.link.trouble(&error)),
+            Err(fault) => Err(fault),
+        };
+        if done.is_err() {
+            // What can't be taken back now, the server's own rules clear away.
+            let _ = upload.abort().await;
+        }
+        done
+    }
+
+    async fn parts(&self, upload: &mut dyn MultipartUpload, digest: Digest, size_bytes: u64) -> Result<(), Fault> {
+        let part_bytes = PART_BYTES.max(size_bytes.div_ceil(MAX_PARTS));
+        let mut file = fs::File::open(self.store.blob(digest)).map_err(CacheError::from)?;
+        let (mut hasher, mut parts) = (blake3::Hasher::new(), JoinSet::new());
+        loop {
+            // Taken before the part is read, given back when it is sent: so many parts are in memory at once.
+            let permit = Arc::clone(&self.link.permits).acquire_owned().await;
+            let read = move || -> Result<_, CacheError> {
+                let mut bytes = Vec::with_capacity(part_bytes as usize);
+                file.by_ref().take(part_bytes).read_to_end(&mut bytes)?;
+                hasher.update(&bytes);
+                Ok((bytes, file, hasher))
+            };
+            let bytes;
+            (bytes, file, hasher) = blocking(read).await?;
+            if bytes.is_empty() {
+                break;
+            }
+            let part = upload.put_part(PutPayload::from(bytes));
+            parts.spawn(async move {
+                let sent = part.await;
+                drop(permit);
+                sent
+            });
+            while let Some(sent) = parts.try_join_next() {
+                self.sent(sent)?;
+            }
+        }
+        while let Some(sent) = parts.join_next().await {
+            self.sent(sent)?;
+        }
+        if Digest::from(hasher.finalize()) == digest { Ok(()) } else { Err(CacheError::Damaged { digest }.into()) }
+    }
+
+    fn sent(&self, sent: Result<object_store::Result<()>, tokio::task::JoinError>) -> Result<(), Fault> {
+        sent.map_err(object_store::Error::from).flatten().map_err(|error| self.link.trouble(&error))
+    }
+
+    async fn tree(&self, digest: Digest, tree: &Tree) -> Result<(), Fault> {
+        let name = object("trees", digest, ".json");
+        let bytes = json(serde_json::to_vec(tree), &name)?;
+        if self.replace == Replace::Always || self.link.size(&name).await? != Some(bytes.len() as u64) {
+            let _permit = self.link.permits.acquire().await;
+            let put = self.link.moves.put(&self.link.path(&name), bytes.into()).await;
+            put.map_err(|error| self.link.trouble(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Creates the action; returns whether there was none.
+    async fn record(&self, key: ActionKey, action: &Action) -> Result<bool, Fault> {
+        let name = object("actions", key, "");
+        let payload = PutPayload::from(json(action.to_bytes(), &name)?);
+        let path = self.link.path(&name);
+        if self.replace == Replace::Never && self.link.size(&name).await?.is_some() {
+            return Ok(false);
+        }
+        let _permit = self.link.permits.acquire().await;
+        let mode = if self.replace == Replace::Always { PutMode::Overwrite } else { PutMode::Create };
+        let put = self.link.moves.put_opts(&path, payload.clone(), PutOptions::from(mode)).await;
+        let put = match put {
+            // A server that can't create: both of two racing pushes write the same key, the later one stays.
+            Err(object_store::Error::NotImplemented { .. }) => self.link.moves.put(&path, payload).await,
+            other => other,
+        };
+        match put {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(false),
+            Err(error) => Err(self.link.trouble(&error)),
+        }
+    }
+}
+
+fn json(bytes: Result<Vec<u8>, serde_json::Error>, name: &str) -> Result<Vec<u8>, Fault> {
+    bytes.map_err(|_| Fault::Damage { object: name.to_owned(), damage: Damage::Format })
+}
+
+/// Does what waits for the disk or computes, without holding up transfers.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, CacheError> + Send + 'static,
+) -> Result<T, CacheError> {
+    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
+}

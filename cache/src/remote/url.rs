@@ -1,0 +1,157 @@
+//! [`RemoteUrl`]: where a remote is. Holds no credentials, so that it can be shown.
+
+use super::RemoteError;
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+/// Which service keeps the objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// Amazon S3 and what speaks its language.
+    S3,
+    /// Google Cloud Storage.
+    Gs,
+    /// Azure Blob Storage.
+    Az,
+    /// A folder, perhaps of a shared file system.
+    File,
+}
+
+/// `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix` or `file:///folder`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteUrl {
+    scheme: Scheme,
+    bucket: String,
+    path: String,
+}
+
+/// A remote, or a word that there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RemoteSetting {
+    /// `none`: whatever else is set.
+    Off,
+    /// The remote to use.
+    At(RemoteUrl),
+}
+
+impl RemoteUrl {
+    /// Returns the service.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// Returns the bucket or container; nothing for a folder.
+    pub(super) fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    /// Returns what stands before every object's name in the bucket; nothing for a folder.
+    pub(super) fn prefix(&self) -> &str {
+        if self.scheme == Scheme::File { "" } else { &self.path }
+    }
+
+    /// Returns the folder, where it is one.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        (self.scheme == Scheme::File).then(|| Path::new(&self.path))
+    }
+}
+
+impl Scheme {
+    fn name(self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            Self::Gs => "gs",
+            Self::Az => "az",
+            Self::File => "file",
+        }
+    }
+}
+
+impl FromStr for RemoteUrl {
+    type Err = RemoteError;
+
+    fn from_str(text: &str) -> Result<Self, RemoteError> {
+        let (name, rest) = text.split_once("://").ok_or(RemoteError::Url { reason: "" })?;
+        let schemes = [Scheme::S3, Scheme::Gs, Scheme::Az, Scheme::File];
+        let known = schemes.into_iter().find(|scheme| scheme.name() == name);
+        let scheme = known.ok_or(RemoteError::Url { reason: "" })?;
+        if rest.chars().any(char::is_control) {
+            return Err(RemoteError::Url { reason: "; this one has control characters" });
+        }
+        if scheme == Scheme::File {
+            // All of it is a path, as it stands.
+            if !rest.starts_with('/') {
+                return Err(RemoteError::Url { reason: "; a folder's path begins with `/`" });
+            }
+            return Ok(Self { scheme, bucket: String::new(), path: rest.to_owned() });
+        }
+        let (bucket, path) = rest.split_once('/').unwrap_or((rest, ""));
+        if rest.contains(['@', '?', '#']) || bucket.contains(':') {
+            return Err(RemoteError::Url { reason: "; credentials and options come from the environment" });
+        }
+        let letter = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
+        if bucket.is_empty() || !bucket.chars().all(letter) {
+            return Err(RemoteError::Url { reason: "; this one has no fit bucket" });
+        }
+        let path = path.trim_end_matches('/');
+        if !path.is_empty() && path.split('/').any(|step| matches!(step, "" | "." | "..")) {
+            return Err(RemoteError::Url { reason: "; its path may have no `.`, `..` and `//`" });
+        }
+        Ok(Self { scheme, bucket: bucket.to_owned(), path: path.to_owned() })
+    }
+}
+
+impl fmt::Display for RemoteUrl {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let slash = if self.scheme == Scheme::File || self.path.is_empty() { "" } else { "/" };
+        write!(out, "{}://{}{slash}{}", self.scheme.name(), self.bucket, self.path)
+    }
+}
+
+impl FromStr for RemoteSetting {
+    type Err = RemoteError;
+
+    fn from_str(text: &str) -> Result<Self, RemoteError> {
+        if text == "none" { Ok(Self::Off) } else { text.parse().map(Self::At) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_comes_back_as_it_was() {
+        for text in ["s3://b", "s3://my-b.x_1/a/b c", "gs://b/a", "az://c/a", "file:///mnt/a b/%20?x", "file:///"] {
+            let url: RemoteUrl = text.parse().expect(text);
+            assert_eq!(url.to_string(), text);
+        }
+        let slash: RemoteUrl = "s3://b/a/".parse().expect("a URL");
+        assert_eq!(slash.to_string(), "s3://b/a");
+        assert_eq!("none".parse::<RemoteSetting>().expect("a setting"), RemoteSetting::Off);
+    }
+
+    #[test]
+    fn what_is_no_remote_is_refused_without_repeating_it() {
+        for text in [
+            "",
+            "bucket",
+            "http://secret/a",
+            "s3:/b",
+            "s3://",
+            "s3:///a",
+            "s3://key:secret@b/a",
+            "az://c/a?sig=secret",
+            "s3://b/a#secret",
+            "s3://b/../a",
+            "s3://b//a",
+            "s3://b/\u{1b}[31m",
+            "file://secret/a",
+            "file:a",
+        ] {
+            let error = text.parse::<RemoteUrl>().expect_err(text).to_string();
+            assert!(!error.contains("secret") && error.contains("s3://bucket/prefix"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Remotes: one suite of checks for a folder, SeaweedFS (S3) and Azurite (Azure), and what a hostile or dying server does.
+//!
+//! `cache/tests/install-servers.sh` installs the two servers; without them, their tests say that they skip.
+
+mod fake;
+mod hostile;
+mod place;
+mod servers;
+mod suite;
+
+use object_store::local::LocalFileSystem;
+use place::Bucket;
+use std::sync::Arc;
+
+#[test]
+fn a_folder_is_a_remote() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = |name: &str| {
+        let folder = folder.path().join(name);
+        std::fs::create_dir(&folder).expect("a folder");
+        let raw = Arc::new(LocalFileSystem::new_with_prefix(&folder).expect("a folder"));
+        Bucket { url: format!("file://{}", folder.display()), environment: Vec::new(), raw }
+    };
+    suite::all(&url);
+}
+
+#[test]
+fn seaweedfs_is_a_remote() {
+    let Some(server) = servers::SeaweedFs::start() else { return };
+    suite::all(&|name| server.bucket(name));
+}
+
+#[test]
+fn azurite_is_a_remote() {
+    let Some(server) = servers::Azurite::start() else { return };
+    suite::all(&|name| server.bucket(name));
+}
+
+/// Prints what README's figures are made of: `cargo test -p pipe-cache --test remote -- --ignored --nocapture`.
+#[test]
+#[ignore = "measures"]
+#[expect(clippy::print_stderr, reason = "a measurement is for reading")]
+fn speed() {
+    let Some(server) = servers::SeaweedFs::start() else { return };
+    for line in suite::speed(&server.bucket("speed")) {
+        eprintln!("{line}");
+    }
+}

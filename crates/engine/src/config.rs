@@ -1,0 +1,83 @@
+//! [`Config`]: `.pipe/config.yaml`, what a user sets for one store rather than for a pipeline.
+
+use crate::place::{Place, SourceText};
+use crate::yaml::{self, Node, Value};
+use crate::{Problem, Problems, remote, spec};
+use fs_err as fs;
+use pipe_cache::RemoteSetting;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What the file says; all of it may be left out.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// The remote of this store.
+    pub remote: Option<RemoteSetting>,
+}
+
+impl Config {
+    /// Reads the file below `root`, a `.pipe` folder. Where there is none, nothing is set.
+    pub fn read(root: &Path) -> Result<Self, Problems> {
+        let path = root.join("config.yaml");
+        let (text, failure) = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => (String::new(), Some(error)),
+            Ok(text) => (text, None),
+        };
+        let source = Arc::new(SourceText { name: path.display().to_string(), path: Some(path), text });
+        let mut problems = Vec::new();
+        if let Some(error) = failure {
+            problems.push(Problem::new("unreadable-file", &Place::start_of(&source), error.to_string()));
+        }
+        let config = match yaml::parse(&source) {
+            Ok(node) => Self::of(&node, &mut problems),
+            Err(problem) => {
+                problems.push(problem);
+                Self::default()
+            }
+        };
+        if problems.is_empty() { Ok(config) } else { Err(Problems::sorted(problems, &[source])) }
+    }
+
+    fn of(node: &Node, problems: &mut Vec<Problem>) -> Self {
+        if !matches!(node.value, Value::Map(_) | Value::Null) {
+            let message = format!("expected a map, found {}", node.describe());
+            problems.push(Problem::new("wrong-type", &node.place, message).help("remote: s3://bucket/prefix"));
+        }
+        spec::check_keys(node, "the configuration", &["remote"], problems);
+        Self { remote: remote::read(node.get("remote"), problems) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_config_says_where_the_remote_is_and_mistakes_are_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let check = |text: &str, expect: Result<Option<&str>, &str>| {
+            fs::write(folder.path().join("config.yaml"), text).expect("written");
+            match (Config::read(folder.path()), expect) {
+                (Ok(config), Ok(expect)) => {
+                    assert_eq!(config.remote, expect.map(|text| text.parse().expect("a setting")), "{text}");
+                }
+                (Err(problems), Err(expect)) => {
+                    assert!(problems.0[0].message.contains(expect), "{text}: {}", problems.0[0]);
+                }
+                (found, expect) => panic!("{text}: {found:?}, not {expect:?}"),
+            }
+        };
+        assert_eq!(Config::read(&folder.path().join("absent")).expect("read"), Config::default());
+        check("", Ok(None));
+        check("# nothing", Ok(None));
+        check("remote: s3://bucket/a", Ok(Some("s3://bucket/a")));
+        check("remote: none", Ok(Some("none")));
+        check("remotes: none", Err("unknown key `remotes`"));
+        check("remote: 3", Err("expected a remote"));
+        check("remote: s3://a:b@c/d", Err("come from the environment"));
+        check("[", Err(""));
+        check("none", Err("expected a map"));
+    }
+}

@@ -1,0 +1,136 @@
+//! Which remote is used, what belongs there, and what of it is believed.
+
+use crate::Problem;
+use crate::config::Config;
+use crate::plan::Plan;
+use crate::yaml::{Node, Value};
+use fs_err as fs;
+use pipe_cache::{ActionKey, ActionRecord, Fields, RemoteSetting, RemoteUrl, Tree};
+use pipe_schemas::stages;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+/// Returns the remote to use. What is nearer to the user wins: the command line, the store's own configuration, and then
+/// the pipeline file, which may be shared.
+pub fn remote_url(given: Option<RemoteSetting>, config: Config, plan: Option<&Plan>) -> Option<RemoteUrl> {
+    match given.or(config.remote).or_else(|| plan.and_then(Plan::remote).cloned())? {
+        RemoteSetting::At(url) => Some(url),
+        RemoteSetting::Off => None,
+    }
+}
+
+/// Returns the newest keys below `root`, a `.pipe` folder: of the stages of `plan`, or of all that ever ran there.
+pub fn latest_keys(root: &Path, plan: Option<&Plan>) -> io::Result<Vec<ActionKey>> {
+    let latest = root.join("latest");
+    let files = match plan {
+        Some(plan) => {
+            let folder = latest.join(plan.name());
+            plan.stages().iter().map(|stage| folder.join(stage.name.as_str())).collect()
+        }
+        None => entries(&latest)?.iter().map(|folder| entries(folder)).collect::<io::Result<Vec<_>>>()?.concat(),
+    };
+    let mut keys = BTreeSet::new();
+    for file in files {
+        match fs::read_to_string(file) {
+            // What is no key was not written by us, and names no result.
+            Ok(text) => keys.extend(text.trim().parse::<ActionKey>()),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(keys.into_iter().collect())
+}
+
+/// Returns what is in a folder; nothing where there is none.
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
+    }
+}
+
+/// Reads the value of a key `remote`.
+pub(crate) fn read(node: Option<&Node>, problems: &mut Vec<Problem>) -> Option<RemoteSetting> {
+    let node = node?;
+    let Value::Text(text) = &node.value else {
+        let message = format!("expected a remote, found {}", node.describe());
+        problems.push(Problem::new("wrong-type", &node.place, message).help("remote: s3://bucket/prefix, or none"));
+        return None;
+    };
+    match text.parse() {
+        Ok(setting) => Some(setting),
+        Err(error) => {
+            problems.push(Problem::new("wrong-value", &node.place, format!("{error}")));
+            None
+        }
+    }
+}
+
+/// Returns the stage kind that a key with these fields is of.
+pub fn kind(fields: &Fields) -> Option<&str> {
+    fields.iter().find(|field| field.path == ["kind"]).map(|field| field.value.as_str())
+}
+
+/// Returns whether a record that a remote has for a key with these fields names the ports of its tree, and no others.
+///
+/// The digests of ports go into the keys of what reads them, so a wrong one would let wrong results pass for right ones.
+/// The record of a part of a stage has no ports.
+pub fn ports_fit(fields: &Fields, record: &ActionRecord, tree: &Tree) -> bool {
+    let kind = kind(fields).filter(|kind| *kind == record.kind);
+    let Some(contract) = kind.and_then(stages::contract) else { return false };
+    let port = |port: &pipe_schemas::OutputPort| Some((port.name.to_owned(), tree.part(port.path).ok()?.digest()));
+    let ports: BTreeMap<_, _> = contract.outputs.iter().filter_map(port).collect();
+    record.output.ports.is_empty() || (ports.len() == contract.outputs.len() && ports == record.output.ports)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pipe_cache::{Digest, OutputRecord, TreeFile};
+
+    #[test]
+    fn the_nearest_setting_wins_and_none_is_a_setting() {
+        let setting = |text: &str| text.parse::<RemoteSetting>().expect("a setting");
+        let config = |text: Option<&str>| Config { remote: text.map(setting) };
+        let url = |given: Option<&str>, set: Option<&str>| {
+            remote_url(given.map(setting), config(set), None).map(|url| url.to_string())
+        };
+        assert_eq!(url(None, None), None);
+        assert_eq!(url(None, Some("s3://a")).as_deref(), Some("s3://a"));
+        assert_eq!(url(Some("s3://b"), Some("s3://a")).as_deref(), Some("s3://b"));
+        assert_eq!(url(Some("none"), Some("s3://a")), None);
+    }
+
+    #[test]
+    fn only_the_ports_of_the_tree_are_believed() {
+        let contract = stages::contract("evaluate").expect("a kind");
+        let files = contract.outputs.iter().map(|port| port.path.to_owned()).collect::<BTreeSet<_>>().into_iter();
+        let file = |path: String| TreeFile { digest: Digest::of(path.as_bytes()), path, size_bytes: 1 };
+        let tree = Tree { files: files.map(file).collect() };
+        let mut fields = Fields::default();
+        fields.add(["kind"], "evaluate");
+        let port =
+            |port: &pipe_schemas::OutputPort| (port.name.to_owned(), tree.part(port.path).expect("a part").digest());
+        let ports: BTreeMap<_, _> = contract.outputs.iter().map(port).collect();
+        let record = |kind: &str, ports: BTreeMap<String, Digest>| ActionRecord {
+            kind: kind.into(),
+            output: OutputRecord { tree: tree.digest(), ports },
+            parts: BTreeMap::new(),
+            summary: vec![],
+            warnings: vec![],
+            duration_millis: 1,
+            peak_memory_bytes: None,
+            ended_unix_secs: 2,
+        };
+        assert!(ports_fit(&fields, &record("evaluate", ports.clone()), &tree));
+        assert!(!ports_fit(&fields, &record("train", ports.clone()), &tree), "another kind");
+        let mut wrong = ports.clone();
+        *wrong.values_mut().next().expect("a port") = Digest::of(b"wrong");
+        assert!(!ports_fit(&fields, &record("evaluate", wrong), &tree), "another digest");
+        let mut fewer = ports;
+        fewer.pop_first();
+        assert!(fewer.is_empty() || !ports_fit(&fields, &record("evaluate", fewer), &tree), "a port that is absent");
+    }
+}
