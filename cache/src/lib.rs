@@ -6,11 +6,16 @@
 mod digest;
 mod error;
 pub mod file_index;
+mod hold;
 pub mod key;
+mod record;
 pub mod store;
+#[cfg(test)]
+mod testing;
 
 pub use digest::{ActionKey, Digest};
 pub use error::CacheError;
 pub use file_index::{FileIndex, Fingerprint};
+pub use hold::StoreLock;
 pub use key::{Field, Fields};
 pub use store::{ActionLock, ActionRecord, Lookup, OutputRecord, Store, Tree, TreeFile};

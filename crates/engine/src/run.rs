@@ -20,7 +20,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 mod job;
-mod work;
+pub(crate) mod work;
 
 /// How long workers may take to stop once told to.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -171,7 +171,7 @@ pub fn run(
     cancel: &Cancel,
     tell: &mut dyn FnMut(&RunEvent),
 ) -> Result<RunSummary, RunError> {
-    let store = Store::open(&options.root)?;
+    let store = Store::open(&options.root)?.hold(|| tell(&RunEvent::StoreWaiting))?;
     let work = work::Work::new(&options.root, &options.run)?;
     let summary = RunSummary {
         pipeline: plan.name().to_owned(),
