@@ -1,15 +1,18 @@
 //! Digests, action keys and the store: what makes a second run do nothing.
 //!
 //! Read [`key`] for what decides an output, [`store`] for how outputs are kept, and [`file_index`] for how an unchanged
-//! source is known without reading it. [`verify`] finds what is damaged; it says what it found, and prints nothing.
+//! source is known without reading it. [`verify`] finds what is damaged, [`gc`] removes what nobody needs, and [`stats`]
+//! counts; each says what it found, and prints nothing.
 
 mod digest;
 mod error;
 pub mod file_index;
+pub mod gc;
 mod hold;
 mod inventory;
 pub mod key;
 mod record;
+pub mod stats;
 pub mod store;
 #[cfg(test)]
 mod testing;
