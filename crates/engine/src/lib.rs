@@ -9,6 +9,7 @@
 
 pub mod diagnostics;
 pub mod events;
+pub mod housekeeping;
 mod keys;
 mod local;
 mod merge;
