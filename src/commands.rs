@@ -8,6 +8,8 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+mod cache;
+
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Runs the command that `args` name.
@@ -19,6 +21,7 @@ pub(crate) fn run(args: Args) -> Result<Code> {
             render::stages(pipe_schemas::stages::ALL);
             Ok(Code::Ok)
         }
+        Command::Cache(command) => cache::run(&command),
     }
 }
 

@@ -6,6 +6,7 @@ mod args;
 mod commands;
 mod exit;
 mod render;
+mod units;
 
 use clap::Parser;
 use std::process::ExitCode;

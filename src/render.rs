@@ -1,5 +1,6 @@
 //! All that `pipe` writes: stdout is data, stderr is for people. Nothing else prints.
 
+pub(crate) mod cache;
 mod json;
 mod lines;
 mod live;
@@ -45,6 +46,11 @@ fn say(text: &str) {
 /// Writes to stdout. Whoever closes it early, as `head` does, has enough.
 fn print(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// Shows that something goes on elsewhere that this waits for.
+pub(crate) fn waiting(what: &str) {
+    say(&format!("waiting: {what}"));
 }
 
 /// Shows an error that no stage and no pipeline file is to blame for.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail where it likes")]
 
+mod cache;
 mod change;
 mod crash;
 mod main_job;
