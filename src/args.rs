@@ -1,7 +1,9 @@
 //! Arguments.
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use pipe_engine::units;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// From a folder of videos to a trained, evaluated and exported classifier, from one YAML file.
 #[derive(Debug, Parser)]
@@ -35,13 +37,19 @@ pub(crate) enum Command {
     Ls(LsArgs),
     /// List the stage kinds with what they read and write
     Stages,
-    /// Share what the store keeps
+    /// Look after the store that results are kept in
     #[command(subcommand)]
     Cache(CacheCommand),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CacheCommand {
+    /// Read all that is kept, and set aside what is damaged; the next run makes it again
+    Verify(CacheArgs),
+    /// Remove what no result needs, and results that are old or too much; those of recent runs stay
+    Gc(GcArgs),
+    /// Count what is kept, and what it cost to make
+    Stats(CacheArgs),
     /// Send the newest results to the remote
     Push(PushArgs),
     /// Fetch the remote's results that are not here; `pipe run` fetches what it needs by itself
@@ -72,6 +80,31 @@ pub(crate) struct PushArgs {
     /// Send all of it anew, to a remote whose data is damaged
     #[arg(long)]
     pub(crate) replace: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CacheArgs {
+    /// Where results are kept [default: the nearest `.pipe` in this folder or above]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) store: Option<PathBuf>,
+    /// How to tell what was found
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct GcArgs {
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+    /// Remove results, the longest unused first, until the rest is no larger, such as 20GB or 500MiB
+    #[arg(long, value_name = "SIZE", value_parser = units::size)]
+    pub(crate) max_size: Option<u64>,
+    /// Remove results that were not used for so long, such as 30d or 12h
+    #[arg(long, value_name = "AGE", value_parser = units::age)]
+    pub(crate) max_age: Option<Duration>,
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -209,19 +242,19 @@ pub(crate) struct LsArgs {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// For people
-    Text,
-    /// For scripts
-    Json,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
     /// Live bars on a terminal, lines elsewhere
     Auto,
     /// A line for each thing that happens
     Lines,
     /// JSON lines on stdout, for scripts
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// One JSON object on stdout, for scripts
     Json,
 }

@@ -1,6 +1,6 @@
 //! What each command does.
 
-use crate::args::{Args, CacheCommand, CheckArgs, Command, FileArgs, Format, PlanArgs, RunArgs, WhyArgs};
+use crate::args::{Args, CheckArgs, Command, FileArgs, Format, PlanArgs, RunArgs, WhyArgs};
 use crate::exit::Code;
 use crate::render;
 use pipe_engine::{
@@ -12,6 +12,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+mod cache;
 mod records;
 mod remote;
 
@@ -36,8 +37,7 @@ pub(crate) fn run(args: Args) -> Result<Code> {
             render::stages(pipe_schemas::stages::ALL);
             Ok(Code::Ok)
         }
-        Command::Cache(CacheCommand::Push(args)) => remote::push(&args),
-        Command::Cache(CacheCommand::Pull(args)) => remote::pull(&args),
+        Command::Cache(command) => cache::run(&command),
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub(crate) enum Code {
     /// All went well.
     Ok = 0,
-    /// A stage failed, or something around it.
+    /// A stage failed, or something around it; or `pipe cache verify` found damage.
     Failed = 1,
     /// The pipeline file or the arguments are wrong; nothing was run. (Clap's code for bad arguments is the same.)
     BadInput = 2,

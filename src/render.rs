@@ -1,5 +1,6 @@
 //! All that `pipe` writes: stdout is data, stderr is for people. Nothing else prints.
 
+pub(crate) mod cache;
 mod json;
 mod lines;
 mod live;
@@ -52,6 +53,11 @@ fn print(text: &str) {
 /// Writes bytes to stdout as they are.
 pub(crate) fn raw(bytes: &[u8]) {
     let _ = std::io::stdout().lock().write_all(bytes);
+}
+
+/// Shows that something goes on elsewhere that this waits for.
+pub(crate) fn waiting(what: &str) {
+    say(&format!("waiting: {what}"));
 }
 
 /// Shows an error that no stage and no pipeline file is to blame for.

@@ -18,6 +18,24 @@ pub enum CacheError {
         /// What the parser says.
         source: serde_json::Error,
     },
+    /// A record of the store is not what was written there, though it reads like one.
+    #[error("{} has changed since it was written", path.display())]
+    Altered {
+        /// The record.
+        path: PathBuf,
+    },
+    /// What the store holds can't be told, because something in it is damaged.
+    #[error("{} can't be read, and what it needs can't be told; verify the store first", path.display())]
+    Unreadable {
+        /// The record, or the list of files.
+        path: PathBuf,
+    },
+    /// There is no store.
+    #[error("there is no store at {}", path.display())]
+    NoStore {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
     /// A stage wrote something that is neither a file nor a folder.
     #[error("the output {} is neither a file nor a folder", path.display())]
     OddFile {

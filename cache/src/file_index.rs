@@ -82,9 +82,10 @@ impl FileIndex {
         }
     }
 
-    /// Writes the index, if it changed.
+    /// Writes the index, if it changed. The file's time says when it was last of use.
     pub fn save(&self) -> Result<(), CacheError> {
         if !self.changed {
+            crate::record::touch(&self.path);
             return Ok(());
         }
         let folder = self.path.parent().unwrap_or(Path::new("."));

@@ -4,10 +4,12 @@
 //! store/v1/blobs/ab/cdef…            content of one file by its BLAKE3; read-only
 //! store/v1/trees/ab/cdef…/tree.json  the files of one output: path, digest, size
 //! store/v1/trees/ab/cdef…/files/…    the same as a folder of links, which stages and people read
-//! store/v1/actions/ab/cdef….json     action key → output, summary, warnings, times
+//! store/v1/actions/ab/cdef….json     action key → output, summary, warnings, times; sealed, see `record.rs`
 //! store/v1/actions/ab/cdef….fields   what the key was made of
 //! store/v1/locks/…                   one lock an action that runs
+//! store/v1/lock                      shared by runs, held alone by garbage collection; see `hold.rs`
 //! store/v1/tmp/…                     what is being written
+//! store/v1/damaged/<kind>/ab/cdef…   what was found damaged, see [`crate::verify`]
 //! ```
 //!
 //! Bytes come in through `tmp`, a sync and a rename; the action record is written last.
@@ -20,6 +22,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 mod incoming;
@@ -41,7 +44,9 @@ const LOCK_POLL: Duration = Duration::from_millis(20);
 /// A folder that keeps outputs and the actions that made them. Several processes may use it at once.
 #[derive(Debug, Clone)]
 pub struct Store {
-    root: PathBuf,
+    pub(crate) root: PathBuf,
+    /// The shared lock of a store that is held, until the last clone is gone.
+    pub(crate) held: Option<Arc<std::fs::File>>,
 }
 
 /// The files of one output, sorted by path.
@@ -144,6 +149,17 @@ impl Tree {
         self.files.binary_search_by(|file| file.path.as_str().cmp(path)).is_ok()
     }
 
+    /// Returns the bytes of all files.
+    pub fn size_bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.size_bytes).sum()
+    }
+
+    /// Returns where the link of a file leads: from below `trees/ab/cdef…/files/` up to the store's root, and to its blob.
+    pub(crate) fn link_to(file: &TreeFile) -> String {
+        let up = "../".repeat(4 + file.path.matches('/').count());
+        format!("{up}{}", object_path("blobs", file.digest))
+    }
+
     /// Returns the part at `path`: one file, or the files of a folder with their paths below it.
     pub fn part(&self, path: &str) -> Result<Self, CacheError> {
         if let Some(file) = self.files.iter().find(|file| file.path == path) {
@@ -164,22 +180,31 @@ impl Tree {
 impl Store {
     /// Opens the store below `root` (a `.pipe` folder), making what is missing.
     pub fn open(root: &Path) -> Result<Self, CacheError> {
-        let store = Self { root: root.join("store/v1") };
+        let store = Self { root: root.join("store/v1"), held: None };
         for folder in ["blobs", "trees", "actions", "locks", "tmp"] {
             fs::create_dir_all(store.root.join(folder))?;
         }
         Ok(store)
     }
 
+    /// Opens the store below `root` as it is, making nothing.
+    pub fn open_existing(root: &Path) -> Result<Self, CacheError> {
+        let store = Self { root: root.join("store/v1"), held: None };
+        if store.root.is_dir() { Ok(store) } else { Err(CacheError::NoStore { path: store.root }) }
+    }
+
     /// Returns what the store has for `key`, having checked that all of it is there.
     pub fn find(&self, key: ActionKey) -> Lookup {
-        let record: ActionRecord = match read_json(&self.action_path(key, "json")) {
+        let record = match self.read_record(key) {
             Ok(Some(record)) => record,
             Ok(None) => return Lookup::Absent,
             Err(error) => return Lookup::Damaged(error),
         };
         match self.check_tree(record.output.tree) {
-            Ok(()) => Lookup::Hit(Box::new(record)),
+            Ok(()) => {
+                self.touch(key);
+                Lookup::Hit(Box::new(record))
+            }
             Err(error) => Lookup::Damaged(error),
         }
     }
@@ -247,7 +272,7 @@ impl Store {
     /// Records what an action gave; from now on its key is a hit.
     pub fn record(&self, key: ActionKey, fields: &Fields, record: &ActionRecord) -> Result<(), CacheError> {
         self.write_json(&self.action_path(key, "fields"), fields)?;
-        self.write_json(&self.action_path(key, "json"), record)
+        self.write_record(key, record)
     }
 
     /// Returns the files of an output.
@@ -302,20 +327,22 @@ impl Store {
 
     fn write_tree(&self, tree: &Tree) -> Result<(), CacheError> {
         tree.check()?;
-        let digest = tree.digest();
-        let to = self.tree_folder(digest);
-        if self.check_tree(digest).is_ok() {
+        if self.check_tree(tree.digest()).is_ok() {
             return Ok(());
         }
+        self.write_view(tree)
+    }
+
+    /// Writes the list of a tree and its folder of links, whatever was there.
+    pub(crate) fn write_view(&self, tree: &Tree) -> Result<(), CacheError> {
+        let to = self.tree_folder(tree.digest());
         let folder = tempfile::tempdir_in(self.root.join("tmp"))?;
         let files = folder.path().join("files");
         fs::create_dir(&files)?;
         for file in &tree.files {
             let link = files.join(&file.path);
             fs::create_dir_all(parent(&link))?;
-            // From below trees/ab/cdef…/files/ up to the store's root.
-            let up = "../".repeat(4 + file.path.matches('/').count());
-            fs::os::unix::fs::symlink(format!("{up}{}", object_path("blobs", file.digest)), link)?;
+            fs::os::unix::fs::symlink(Tree::link_to(file), link)?;
         }
         self.write_json(&folder.path().join("tree.json"), tree)?;
         fs::create_dir_all(parent(&to))?;
@@ -331,40 +358,44 @@ impl Store {
     }
 
     fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<(), CacheError> {
+        let bytes = serde_json::to_vec(value).map_err(|source| CacheError::Record { path: path.into(), source })?;
+        self.write_file(path, &bytes)
+    }
+
+    pub(crate) fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<(), CacheError> {
         fs::create_dir_all(parent(path))?;
         let mut file = tempfile::NamedTempFile::new_in(self.root.join("tmp"))?;
-        let bytes = serde_json::to_vec(value).map_err(|source| CacheError::Record { path: path.into(), source })?;
-        file.write_all(&bytes)?;
+        file.write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
         Ok(())
     }
 
-    fn action_path(&self, key: ActionKey, extension: &str) -> PathBuf {
+    pub(crate) fn action_path(&self, key: ActionKey, extension: &str) -> PathBuf {
         self.root.join(format!("{}.{extension}", object_path("actions", key)))
     }
 
-    fn tree_folder(&self, digest: Digest) -> PathBuf {
+    pub(crate) fn tree_folder(&self, digest: Digest) -> PathBuf {
         self.object("trees", digest)
     }
 
-    fn object(&self, kind: &str, digest: Digest) -> PathBuf {
+    pub(crate) fn object(&self, kind: &str, digest: Digest) -> PathBuf {
         self.root.join(object_path(kind, digest))
     }
 }
 
-fn object_path(kind: &str, id: impl Display) -> String {
+pub(crate) fn object_path(kind: &str, id: impl Display) -> String {
     let hex = id.to_string();
     let (first, rest) = hex.split_at(2);
     format!("{kind}/{first}/{rest}")
 }
 
-fn parent(path: &Path) -> &Path {
+pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("."))
 }
 
 /// Returns `None` where there is no such file.
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, CacheError> {
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, CacheError> {
     let bytes = match fs::read(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         other => other?,

@@ -78,7 +78,7 @@ fn stage_schema(kinds: &[Value]) -> Value {
                 "description": "For `command`: globs of the files from outside the pipeline that it reads.",
             },
             "matrix": matrix("The stage is made once for each value of these variables."),
-            "timeout": { "type": "string", "description": "How long it may take: `90s`, `30m`, `12h`." },
+            "timeout": { "type": "string", "description": "How long it may take: `90s`, `30min`, `12h`." },
             "retries": count(0, "How often it is tried again when its worker crashed or was killed."),
         },
         "allOf": kinds,

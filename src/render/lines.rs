@@ -32,6 +32,7 @@ impl Renderer for Lines {
     fn event(&mut self, event: &RunEvent) {
         let width = self.width;
         match event {
+            RunEvent::StoreWaiting => say("wait    another `pipe` removes what is no longer needed from the store"),
             RunEvent::RunStarted { stages, .. } => self.width = stages.iter().map(String::len).max().unwrap_or(0),
             RunEvent::SourcesHashed { stage, num_read, bytes_read, .. } => {
                 let megabytes = bytes_read / 1_000_000;

@@ -44,6 +44,7 @@ impl Live {
 impl Renderer for Live {
     fn event(&mut self, event: &RunEvent) {
         match event {
+            RunEvent::StoreWaiting => self.lines.event(event),
             RunEvent::RunStarted { stages, .. } => self.width = stages.iter().map(String::len).max().unwrap_or(0),
             RunEvent::SourcesHashed { .. } => {}
             RunEvent::StageStarted { stage, reasons, .. } => {

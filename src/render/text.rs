@@ -15,6 +15,17 @@ pub(crate) fn duration(millis: u64) -> String {
     }
 }
 
+/// Returns a size as `813 B`, `21.0 MB` or `2.0 GB`.
+pub(crate) fn bytes(bytes: u64) -> String {
+    let size = bytes as f64;
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{:.1} kB", size / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", size / 1e6),
+        _ => format!("{:.1} GB", size / 1e9),
+    }
+}
+
 /// Returns the word for an outcome, padded to one width.
 pub(crate) fn outcome(outcome: Outcome, colour: bool) -> String {
     let (word, code) = match outcome {
@@ -129,5 +140,13 @@ mod tests {
         check(12_345, "12.3 s");
         check(245_000, "4 m 05 s");
         check(7_380_000, "2 h 03 m");
+    }
+
+    #[test]
+    fn sizes_read_well() {
+        let check = |size, expect: &str| assert_eq!(bytes(size), expect);
+        check(813, "813 B");
+        check(21_040_000, "21.0 MB");
+        check(2_000_000_000, "2.0 GB");
     }
 }

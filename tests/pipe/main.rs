@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail where it likes")]
 
+mod cache;
 mod change;
 mod command;
 mod crash;
@@ -9,8 +10,8 @@ mod main_job;
 mod mistakes;
 mod model;
 mod race;
+mod remote;
 mod select;
 mod soak;
-mod remote;
 mod space;
 mod ucf101;

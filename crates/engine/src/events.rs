@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum RunEvent {
+    /// Another process collects garbage in the store; the run begins when it is done.
+    StoreWaiting,
     /// The run begins.
     RunStarted {
         /// The pipeline's name.

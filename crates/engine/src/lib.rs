@@ -10,6 +10,7 @@
 mod config;
 pub mod diagnostics;
 pub mod events;
+pub mod housekeeping;
 mod keys;
 pub mod latest;
 mod local;
@@ -23,6 +24,7 @@ mod run;
 mod sources;
 mod spec;
 mod tools;
+pub mod units;
 mod vars;
 mod yaml;
 

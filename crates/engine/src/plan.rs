@@ -5,8 +5,8 @@ use crate::spec::{Spec, StageSpec};
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
-use pipe_schemas::json_schema;
 use pipe_cache::RemoteSetting;
+use pipe_schemas::json_schema;
 use std::collections::BTreeSet;
 
 /// A checked pipeline.

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 mod job;
 mod parts;
 mod schedule;
-mod work;
+pub(crate) mod work;
 
 /// How many changes are told when a stage starts; `pipe why` tells all.
 const MAX_REASONS: usize = 5;
@@ -219,7 +219,7 @@ pub fn run(
 ) -> Result<RunSummary, RunError> {
     let wanted = plan.select(&options.selection.stages, &options.selection.until)?;
     let forced = plan.named(&options.selection.force)?;
-    let store = Store::open(&options.root)?;
+    let store = Store::open(&options.root)?.hold(|| tell(&RunEvent::StoreWaiting))?;
     let work = work::Work::new(&options.root, &options.run)?;
     let summary = RunSummary {
         pipeline: plan.name().to_owned(),

@@ -1,0 +1,124 @@
+//! Action records on disk: a line of JSON, and a line with a seal over the key and the JSON.
+//!
+//! Blobs, trees and fields are named by a digest of what they hold; a record is named by its action's key, and a flipped
+//! bit in it could pass for another result. The seal finds it. A record without one is of the time before seals.
+
+use crate::store::{ActionRecord, Store};
+use crate::{ActionKey, CacheError, Digest};
+use fs_err as fs;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+/// Hits of a younger record do not touch it: a hit is then one read more, and a write a day.
+const TOUCH_AFTER: Duration = Duration::from_hours(24);
+
+impl Store {
+    /// Returns the record of `key`, or `None` where there is none.
+    pub(crate) fn read_record(&self, key: ActionKey) -> Result<Option<ActionRecord>, CacheError> {
+        let path = self.action_path(key, "json");
+        match fs::read(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+            Ok(bytes) => decode(&path, key, &bytes).map(Some),
+        }
+    }
+
+    pub(crate) fn write_record(&self, key: ActionKey, record: &ActionRecord) -> Result<(), CacheError> {
+        let path = self.action_path(key, "json");
+        let mut bytes =
+            serde_json::to_vec(record).map_err(|source| CacheError::Record { path: path.clone(), source })?;
+        let seal = seal(key, &bytes);
+        bytes.extend(format!("\n\"{seal}\"\n").into_bytes());
+        self.write_file(&path, &bytes)
+    }
+
+    /// Notes that a record is used, as its file's time. Only runs use results; others look at them.
+    pub(crate) fn touch(&self, key: ActionKey) {
+        if self.held.is_some() {
+            touch(&self.action_path(key, "json"));
+        }
+    }
+}
+
+/// Notes that a file is used, if that was not noted lately.
+pub(crate) fn touch(path: &Path) {
+    let used = fs::metadata(path).and_then(|metadata| metadata.modified());
+    if used.is_ok_and(|used| used.elapsed().is_ok_and(|age| age > TOUCH_AFTER)) {
+        // The time is a hint for later; what can't be touched is as good.
+        let _ = fs::File::open(path).and_then(|file| file.file().set_modified(SystemTime::now()));
+    }
+}
+
+fn decode(path: &Path, key: ActionKey, bytes: &[u8]) -> Result<ActionRecord, CacheError> {
+    let (json, rest) = match bytes.iter().position(|&byte| byte == b'\n') {
+        Some(newline) => bytes.split_at(newline),
+        None => (bytes, &b""[..]),
+    };
+    let record = serde_json::from_slice(json).map_err(|source| CacheError::Record { path: path.into(), source })?;
+    if rest.is_empty() || rest == format!("\n\"{}\"\n", seal(key, json)).as_bytes() {
+        Ok(record)
+    } else {
+        Err(CacheError::Altered { path: path.into() })
+    }
+}
+
+fn seal(key: ActionKey, json: &[u8]) -> Digest {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"pipe action record v1");
+    hasher.update(key.to_string().as_bytes());
+    hasher.update(json);
+    hasher.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Space;
+    use crate::{ActionLock, Lookup};
+
+    #[test]
+    fn no_flipped_bit_of_a_record_goes_unseen() {
+        let space = Space::new();
+        let key = space.action("x", &[("a.txt", "one")]);
+        let path = space.store.action_path(key, "json");
+        let right = fs::read(&path).expect("read");
+        for position in 0..right.len() {
+            let mut wrong = right.clone();
+            wrong[position] ^= 1;
+            fs::write(&path, wrong).expect("written");
+            assert!(matches!(space.store.find(key), Lookup::Damaged(_)), "byte {position}");
+        }
+        let end = right.iter().position(|&byte| byte == b'\n').expect("two lines");
+        fs::write(&path, &right[..end]).expect("written");
+        assert!(matches!(space.store.find(key), Lookup::Hit(_)), "a record from before there were seals");
+    }
+
+    #[test]
+    fn a_record_under_another_key_is_no_result_of_that_key() {
+        let space = Space::new();
+        let (one, two) = (space.action("x", &[("a.txt", "one")]), space.action("y", &[("a.txt", "two")]));
+        fs::copy(space.store.action_path(one, "json"), space.store.action_path(two, "json")).expect("copied");
+        assert!(matches!(space.store.find(two), Lookup::Damaged(CacheError::Altered { .. })));
+    }
+
+    #[test]
+    fn a_hit_of_a_run_touches_an_old_record_and_no_other_does() {
+        let space = Space::new();
+        let key = space.action("x", &[("a.txt", "one")]);
+        let days = |days: u64| SystemTime::now() - Duration::from_hours(days * 24);
+        let used =
+            || fs::metadata(space.store.action_path(key, "json")).and_then(|file| file.modified()).expect("a time");
+        space.used(key, days(3));
+        space.store.find(key);
+        assert!(used() < days(2), "looking is no use");
+        let held = space.store.clone().hold(|| ()).expect("held");
+        held.find(key);
+        assert!(used() > days(1));
+        let soon = SystemTime::now() - Duration::from_mins(10);
+        space.used(key, soon);
+        held.find(key);
+        assert_eq!(used(), soon, "a write a day is enough");
+        let _: ActionLock = held.lock(key, || ()).expect("an action's lock is another one");
+    }
+}

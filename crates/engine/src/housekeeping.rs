@@ -1,0 +1,177 @@
+//! What of a `.pipe` folder is still wanted, and what was left behind: what `pipe cache` asks before it removes anything.
+
+use crate::record::RunSummary;
+use crate::run::{RunError, work};
+use fs_err as fs;
+use pipe_cache::{ActionKey, Counted, list_folder, measure_files};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// The results of so many runs are kept, those that ended last, besides the newest result of every stage.
+pub const KEPT_RUNS: usize = 10;
+
+/// Returns the stages, as `pipeline/stage`, by the keys of their newest results.
+pub fn stages_by_key(root: &Path) -> Result<BTreeMap<ActionKey, Vec<String>>, RunError> {
+    let mut stages: BTreeMap<ActionKey, Vec<String>> = BTreeMap::new();
+    for (pipeline, folder) in list_folder(&root.join("latest"))?.into_iter().filter(|(_, path)| path.is_dir()) {
+        for (stage, path) in list_folder(&folder)? {
+            // One that was cut short names no result.
+            if let Ok(key) = fs::read_to_string(path)?.trim().parse() {
+                stages.entry(key).or_default().push(format!("{pipeline}/{stage}"));
+            }
+        }
+    }
+    Ok(stages)
+}
+
+/// Returns the keys of the results that are wanted: the newest one of every stage, and those of the last
+/// [`KEPT_RUNS`] runs.
+pub fn wanted_keys(root: &Path) -> Result<BTreeSet<ActionKey>, RunError> {
+    let mut keys: BTreeSet<ActionKey> = stages_by_key(root)?.into_keys().collect();
+    let mut ended: Vec<(SystemTime, PathBuf)> = Vec::new();
+    for (_, run) in list_folder(&root.join("runs"))? {
+        let summary = run.join("summary.json");
+        // A run that goes on, or was killed, has none.
+        if let Ok(metadata) = fs::metadata(&summary) {
+            ended.push((metadata.modified()?, summary));
+        }
+    }
+    ended.sort();
+    for (_, path) in ended.iter().rev().take(KEPT_RUNS) {
+        if let Ok(summary) = serde_json::from_slice::<RunSummary>(&fs::read(path)?) {
+            keys.extend(summary.stages.iter().filter_map(|stage| stage.key.as_ref()?.parse::<ActionKey>().ok()));
+        }
+    }
+    Ok(keys)
+}
+
+/// What lies beside the store, and no run needs.
+pub struct Leftovers {
+    /// Scratch of runs that are gone.
+    pub scratch: Counted,
+    /// Indexes of source folders that nobody looked at for long, and files that were never finished.
+    pub indexes: Counted,
+    dead: Vec<work::Dead>,
+    paths: Vec<PathBuf>,
+}
+
+impl Leftovers {
+    /// Finds them. An index is old if no run used it for `max_age`; without that, none is.
+    pub fn find(root: &Path, max_age: Option<Duration>, now: SystemTime) -> Result<Self, RunError> {
+        let dead = work::dead(root)?;
+        let mut found = Self { scratch: Counted::default(), indexes: Counted::default(), dead, paths: Vec::new() };
+        for (_, path) in list_folder(&root.join("work"))? {
+            let of_dead = found.dead.iter().any(|dead| dead.folder == path);
+            // A folder without a lock file is what a run left that ended but could not clear it.
+            let alone = path.is_dir() && !path.with_extension("lock").exists();
+            if of_dead || alone {
+                found.scratch.count += 1;
+                found.scratch.size_bytes += measure_files(&path)?.size_bytes;
+            }
+            if alone {
+                found.paths.push(path);
+            }
+        }
+        for folder in ["index", "tools"] {
+            for (name, path) in list_folder(&root.join(folder))? {
+                let metadata = fs::metadata(&path)?;
+                let age = now.duration_since(metadata.modified()?).unwrap_or_default();
+                let old = folder == "index" && max_age.is_some_and(|max_age| age >= max_age);
+                if old || name.starts_with(".tmp") {
+                    found.indexes.count += 1;
+                    found.indexes.size_bytes += metadata.len();
+                    found.paths.push(path);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Removes them. What a dying worker still writes to stays for the next time.
+    pub fn remove(self) -> Result<(), RunError> {
+        self.dead.into_iter().for_each(work::Dead::clear);
+        for path in self.paths {
+            if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pipe_cache::Fields;
+
+    fn key(name: &str) -> ActionKey {
+        let mut fields = Fields::default();
+        fields.add(["name"], name);
+        fields.key()
+    }
+
+    fn write(path: &Path, text: &str) {
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, text).expect("written");
+    }
+
+    #[test]
+    fn newest_results_and_those_of_the_last_runs_are_wanted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path();
+        assert_eq!(wanted_keys(root).expect("read"), BTreeSet::new(), "nothing has run yet");
+        write(&root.join("latest/smoke/frames"), &key("latest").to_string());
+        write(&root.join("latest/other/frames"), &key("latest").to_string());
+        write(&root.join("latest/smoke/cut"), "12");
+        for run in 0..KEPT_RUNS + 2 {
+            let stage = |key: &str| {
+                format!(
+                    r#"{{"stage":"s","outcome":"ran","key":{key},"output":null,"duration_millis":1,"summary":[],"warnings":[],"failure":null}}"#
+                )
+            };
+            let stages = format!("{},{}", stage(&format!("\"{}\"", key(&run.to_string()))), stage("null"));
+            let summary = format!(r#"{{"pipeline":"p","run":"r","started":"","stages":[{stages}],"cancelled":false}}"#);
+            // Names do not tell which was last.
+            let path = root.join(format!("runs/{}/summary.json", 99 - run));
+            write(&path, &summary);
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(run as u64);
+            fs::File::options().write(true).open(&path).expect("open").file().set_modified(at).expect("touched");
+        }
+        write(&root.join("runs/killed/events.jsonl"), "");
+        let mut expect: BTreeSet<ActionKey> = (2..KEPT_RUNS + 2).map(|run| key(&run.to_string())).collect();
+        expect.insert(key("latest"));
+        assert_eq!(wanted_keys(root).expect("read"), expect);
+        let stages = stages_by_key(root).expect("read");
+        assert_eq!(stages[&key("latest")], ["other/frames", "smoke/frames"]);
+    }
+
+    #[test]
+    fn scratch_of_the_dead_and_old_indexes_go() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (root, now) = (folder.path(), SystemTime::now());
+        let living = work::Work::new(root, "living").expect("made");
+        for path in ["work/dead/0/file", "work/dead.lock", "work/left/0/file", "index/old", "index/new", "tools/.tmpAb"]
+        {
+            write(&root.join(path), "12345");
+        }
+        let day = Duration::from_hours(24);
+        let old = fs::File::options().write(true).open(root.join("index/old")).expect("open");
+        old.file().set_modified(now - 3 * day).expect("touched");
+        let count = |max_age| {
+            let found = Leftovers::find(root, max_age, now).expect("found");
+            (found.scratch, found.indexes)
+        };
+        let two = Counted { count: 2, size_bytes: 10 };
+        assert_eq!(count(None), (two, Counted { count: 1, size_bytes: 5 }));
+        assert_eq!(count(Some(2 * day)), (two, two));
+        Leftovers::find(root, Some(2 * day), now).expect("found").remove().expect("removed");
+        let left = |folder: &str| {
+            list_folder(&root.join(folder)).expect("listed").into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (left("work"), left("index")),
+            (vec!["living".into(), "living.lock".into()], vec!["new".to_owned()])
+        );
+        assert_eq!(count(Some(2 * day)), (Counted::default(), Counted::default()));
+        drop(living);
+    }
+}

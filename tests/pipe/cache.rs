@@ -1,0 +1,304 @@
+//! `pipe cache`: damage is found, named and healed; what goes is told; a kill at any time leaves whole results.
+//!
+//! Runs are those of a worker that is a script (`fake-worker.sh`), so that nothing has to be built for these tests.
+
+use crate::space::{Space, repository};
+use pipe_cache::{ActionKey, ActionRecord, Fields, Lookup, OutputRecord, Store};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, SystemTime};
+
+const PIPELINE: &str = "pipeline: p\nstages: { clips: { uses: synthesize, with: { seed: 1 } } }\n";
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// A `pipe` with the worker that is a script beside it.
+fn with_fake_worker() -> Space {
+    let space = Space::new();
+    space.write("p.yaml", PIPELINE);
+    fs::create_dir(space.path("bin")).unwrap();
+    // Another process copies: a file that this one had open for writing might not start.
+    let copy = |from: &Path, name: &str| {
+        assert!(Command::new("cp").arg(from).arg(space.path("bin").join(name)).status().unwrap().success());
+    };
+    copy(Path::new(env!("CARGO_BIN_EXE_pipe")), "pipe");
+    copy(&repository().join("tests/pipe/fake-worker.sh"), "pipe-data-worker");
+    space
+}
+
+fn command(space: &Space, args: &[&str]) -> Command {
+    let mut command = Command::new(space.path("bin/pipe"));
+    command.args(args).current_dir(space.path("")).env("NO_COLOR", "1").stdin(Stdio::null());
+    command
+}
+
+/// Runs the pipeline, and returns how many stages were hits and how many ran.
+fn run(space: &Space, seed: u32) -> (u64, u64) {
+    let seed = format!("stages.clips.with.seed={seed}");
+    let output = command(space, &["run", "p.yaml", "--output", "json", "--set", &seed]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let last: Value = serde_json::from_str(text(&output).lines().last().unwrap()).unwrap();
+    (last["hits"].as_u64().unwrap(), last["ran"].as_u64().unwrap())
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Runs `pipe cache`, and returns its exit code and its JSON.
+fn cache(space: &Space, args: &[&str]) -> (Option<i32>, Value) {
+    let output = space.output(&[&["cache"], args, &["--output", "json"]].concat());
+    let value = serde_json::from_str(&text(&output));
+    (output.status.code(), value.unwrap_or_else(|_| panic!("{output:?}")))
+}
+
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return vec![] };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
+
+fn flip(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::remove_file(path).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_flipped_bit_anywhere_is_found_named_and_made_again() {
+    let space = with_fake_worker();
+    assert_eq!(run(&space, 1), (0, 1));
+    assert_eq!(cache(&space, &["verify"]).0, Some(0));
+    let store = space.path(".pipe/store/v1");
+    let objects: Vec<PathBuf> = ["blobs", "trees", "actions"].iter().flat_map(|kind| walk(&store.join(kind))).collect();
+    let objects: Vec<&PathBuf> = objects.iter().filter(|path| !path.is_symlink()).collect();
+    assert_eq!(objects.len(), 3 + 1 + 2, "three files, their list, a record and its fields");
+    for object in objects {
+        flip(object);
+        let (code, found) = cache(&space, &["verify"]);
+        assert_eq!(code, Some(1), "{}: {found}", object.display());
+        let damage = found["damage"].as_array().unwrap();
+        assert_eq!(damage.len(), 1, "{found}");
+        assert_eq!(damage[0]["hits"][0]["stages"][0], "p/clips", "{found}");
+        assert!(damage[0]["remedy"]["set_aside"].as_str().is_some_and(|path| Path::new(path).exists()), "{found}");
+        assert_eq!(run(&space, 1), (0, 1), "{} is made again", object.display());
+        assert_eq!(run(&space, 1), (1, 0));
+        assert_eq!(cache(&space, &["verify"]).0, Some(0));
+    }
+}
+
+#[test]
+fn damage_is_told_in_words() {
+    let space = with_fake_worker();
+    run(&space, 1);
+    let blobs = walk(&space.path(".pipe/store/v1/blobs"));
+    let video = blobs.iter().find(|path| fs::read_to_string(path).unwrap() == "video 1\n").unwrap();
+    flip(video);
+    let output = space.output(&["cache", "verify"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output);
+    assert!(told.contains("is damaged: it is not what was written"), "{told}");
+    assert!(told.contains("store/v1/damaged/blobs/"), "{told}");
+    assert!(told.contains("runs again when it is next needed: p/clips"), "{told}");
+    assert!(told.ends_with("read 1 results, 1 trees, 3 blobs (27 B): 1 damaged\n"), "{told}");
+}
+
+#[test]
+fn garbage_collection_waits_for_a_run_and_looking_does_not() {
+    let space = with_fake_worker();
+    space.write("wait", "");
+    let mut run = command(&space, &["run", "p.yaml", "--output", "json"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut events = BufReader::new(run.stdout.take().unwrap()).lines();
+    while !events.next().unwrap().unwrap().contains("stage_started") {}
+    assert_eq!(cache(&space, &["stats"]).0, Some(0));
+    let (code, told) = cache(&space, &["gc", "--dry-run"]);
+    assert_eq!((code, &told["in_use"], &told["scratch"]["count"]), (Some(0), &Value::from(true), &Value::from(0)));
+    let mut gc = space
+        .command(&["cache", "gc", "--max-age", "0s"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(gc.stderr.take().unwrap()).lines();
+    assert_eq!(said.next().unwrap().unwrap(), "waiting: the store is in use, by a run or by another `pipe cache`");
+    assert!(gc.try_wait().unwrap().is_none());
+    fs::remove_file(space.path("wait")).unwrap();
+    assert!(run.wait().unwrap().success() && gc.wait().unwrap().success());
+    assert_eq!(self::run(&space, 1), (1, 0), "the run that ended meanwhile is a recent one");
+}
+
+#[test]
+fn a_run_waits_for_garbage_collection_and_says_so() {
+    let space = with_fake_worker();
+    let store = Store::open(&space.path(".pipe")).unwrap();
+    let lock = store.lock_alone(|| ()).unwrap();
+    let mut run = command(&space, &["run", "p.yaml", "--output", "json"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut events = BufReader::new(run.stdout.take().unwrap()).lines();
+    assert_eq!(events.next().unwrap().unwrap(), r#"{"event":"store_waiting"}"#);
+    drop(lock);
+    assert!(events.any(|line| line.unwrap().contains("run_finished")));
+    assert!(run.wait().unwrap().success());
+}
+
+#[test]
+fn old_results_go_and_those_of_recent_runs_stay() {
+    let space = with_fake_worker();
+    run(&space, 1);
+    let first: BTreeMap<PathBuf, Vec<u8>> = results(&space);
+    for seed in 2..=4 {
+        run(&space, seed);
+    }
+    // The first run is forgotten; of the others the last is the newest of its stage as well.
+    let runs: Vec<PathBuf> = fs::read_dir(space.path(".pipe/runs")).unwrap().map(|run| run.unwrap().path()).collect();
+    for run in runs {
+        if fs::read_to_string(run.join("summary.json")).unwrap().contains("seed 1") {
+            fs::remove_dir_all(run).unwrap();
+        }
+    }
+    let whole = walk(&space.path(".pipe/store/v1")).len();
+    let (code, told) = cache(&space, &["gc", "--max-age", "0s", "--dry-run"]);
+    assert_eq!((code, walk(&space.path(".pipe/store/v1")).len()), (Some(0), whole), "nothing goes");
+    assert_eq!(told["actions"].as_array().unwrap().len(), 1, "{told}");
+    assert_eq!((&told["actions"][0]["kind"], &told["kept"]["count"]), (&Value::from("synthesize"), &Value::from(3)));
+    let output = space.output(&["cache", "gc", "--max-size", "0B"]);
+    assert_eq!(output.status.code(), Some(0));
+    let told = text(&output);
+    assert!(told.starts_with("synthesize ") && told.contains("too much, last used just now; took "), "{told}");
+    assert!(told.contains("3 results of ") && told.contains(" because recent runs name them\n"), "{told}");
+    assert!(told.contains(" more than asked for\n"), "{told}");
+    assert!(first.keys().all(|path| !path.exists()), "record and fields of the first run");
+    assert_eq!((run(&space, 3), run(&space, 1)), ((1, 0), (0, 1)));
+    assert_eq!(cache(&space, &["verify"]).0, Some(0));
+}
+
+/// Returns records and fields.
+fn results(space: &Space) -> BTreeMap<PathBuf, Vec<u8>> {
+    let paths = walk(&space.path(".pipe/store/v1/actions"));
+    paths.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+}
+
+#[test]
+fn stats_count_what_is_there() {
+    let space = with_fake_worker();
+    run(&space, 1);
+    run(&space, 2);
+    let (code, told) = cache(&space, &["stats"]);
+    assert_eq!(code, Some(0));
+    assert_eq!(told["blobs"], serde_json::json!({ "count": 4, "size_bytes": 35 }), "{told}");
+    assert_eq!((&told["kinds"]["synthesize"]["count"], &told["reclaimable_bytes"]), (&Value::from(2), &Value::from(0)));
+    let words = text(&space.output(&["cache", "stats"]));
+    assert!(words.contains("synthesize        2 results") && words.contains("reclaimable  0 B"), "{words}");
+}
+
+/// A result that was never run, of two files of its own and one that all share.
+fn result(space: &Space, store: &Store, number: u32, used: SystemTime) -> ActionKey {
+    let folder = space.path("out");
+    fs::create_dir_all(&folder).unwrap();
+    for (name, content) in [("a", format!("a{number}")), ("b", format!("b{number}")), ("c", "shared".to_owned())] {
+        fs::write(folder.join(name), content).unwrap();
+    }
+    let tree = store.insert(&folder).unwrap().digest();
+    let mut fields = Fields::default();
+    fields.add(["number"], number.to_string());
+    let given = ActionRecord {
+        kind: "numbers".into(),
+        output: OutputRecord { tree, ports: BTreeMap::new() },
+        parts: BTreeMap::new(),
+        summary: vec![],
+        warnings: vec![],
+        duration_millis: 1,
+        peak_memory_bytes: None,
+        ended_unix_secs: 1,
+    };
+    let key = fields.key();
+    store.record(key, &fields, &given).unwrap();
+    fs::File::open(record(space, key)).unwrap().set_modified(used).unwrap();
+    key
+}
+
+/// Returns where the record of a result lies.
+fn record(space: &Space, key: ActionKey) -> PathBuf {
+    let key = key.to_string();
+    space.path(".pipe/store/v1/actions").join(&key[..2]).join(format!("{}.json", &key[2..]))
+}
+
+#[test]
+fn killed_while_it_removes_it_leaves_whole_results() {
+    let space = Space::new();
+    let store = Store::open(&space.path(".pipe")).unwrap();
+    let now = SystemTime::now();
+    let keys: Vec<ActionKey> = (0..200).map(|number| result(&space, &store, number, now - 9 * DAY)).collect();
+    let new: Vec<ActionKey> = (200..210).map(|number| result(&space, &store, number, now)).collect();
+    let is_hit = |key: &ActionKey| match store.find(*key) {
+        Lookup::Hit(_) => true,
+        Lookup::Absent => false,
+        Lookup::Damaged(error) => panic!("half a result: {error}"),
+    };
+    for delay in [0, 0, 1, 1, 2, 2, 3, 3] {
+        // Of results of one age the first by key goes first: once it is gone, the removing has begun.
+        let Some(first) = keys.iter().filter(|key| is_hit(key)).min() else { break };
+        let mut gc = space.command(&["cache", "gc", "--max-age", "7d"]).stdout(Stdio::null()).spawn().unwrap();
+        while record(&space, *first).exists() {
+            std::thread::yield_now();
+        }
+        std::thread::sleep(Duration::from_millis(delay));
+        gc.kill().unwrap();
+        gc.wait().unwrap();
+        assert!(keys.iter().filter(|key| is_hit(key)).count() < keys.len());
+        assert!(new.iter().all(is_hit));
+        assert_eq!(cache(&space, &["verify"]).0, Some(0), "no damage");
+    }
+    assert_eq!(cache(&space, &["gc", "--max-age", "7d"]).0, Some(0));
+    assert!(!keys.iter().any(is_hit) && new.iter().all(is_hit));
+    assert_eq!(walk(&space.path(".pipe/store/v1/blobs")).len(), 2 * new.len() + 1);
+    assert_eq!(fs::read_dir(space.path(".pipe/store/v1/tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn wrong_arguments_and_a_store_that_is_not_there_are_told() {
+    let space = Space::new();
+    let check = |args: &[&str], code: i32, expect: &str| {
+        let output = space.output(&[&["cache"], args].concat());
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        assert!(stderr(&output).contains(expect), "{}", stderr(&output));
+    };
+    check(
+        &["gc", "--max-size", "20gb"],
+        2,
+        "invalid value '20gb' for '--max-size <SIZE>': `gb` is no unit; did you mean `20GB`?",
+    );
+    check(&["gc", "--max-age", "30"], 2, "it has no unit");
+    for command in ["verify", "gc", "stats"] {
+        check(&[command], 1, "error: there is no store at ");
+    }
+    assert_eq!(fs::read_dir(space.path(".pipe")).unwrap().count(), 0, "none is made");
+}
+
+/// What can't be read may need anything: nothing goes until it is set aside.
+#[test]
+fn nothing_goes_while_a_record_is_damaged() {
+    let space = with_fake_worker();
+    run(&space, 1);
+    let record = results(&space).into_keys().find(|path| path.extension().unwrap() == "json").unwrap();
+    flip(&record);
+    let output = space.output(&["cache", "gc", "--max-age", "0s"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("verify the store first"), "{}", stderr(&output));
+    assert_eq!(cache(&space, &["stats"]).1["reclaimable_bytes"], Value::Null);
+    assert_eq!(cache(&space, &["verify"]).0, Some(1));
+    let (code, told) = cache(&space, &["gc"]);
+    assert_eq!(code, Some(0));
+    // The result's blobs, their list, and the record's share of nothing.
+    assert_eq!(told["unreachable"]["count"], 3 + 1, "{told}");
+    assert_eq!(run(&space, 1), (0, 1));
+}
