@@ -166,6 +166,23 @@ pub(crate) struct RunArgs {
     /// Run this stage even if the store has its result
     #[arg(long, value_name = "STAGE")]
     pub(crate) force: Vec<String>,
+    /// Fail where a result is not that of the lock file beside the pipeline file
+    #[arg(long)]
+    pub(crate) locked: bool,
+    /// Do not write the lock file
+    #[arg(long, conflicts_with = "locked")]
+    pub(crate) no_lock: bool,
+    /// Make these stages again where the store has their results, and compare [without a stage: all]
+    #[arg(long, value_name = "STAGE", num_args = 0..)]
+    pub(crate) check: Option<Vec<String>>,
+    /// Take results from here: s3://bucket/prefix, gs://…, az://…, file:///folder, or none [default: `remote` in
+    /// .pipe/config.yaml, then in the pipeline file]
+    // Text here: the parser's own message would repeat what may hold a password.
+    #[arg(long, value_name = "URL")]
+    pub(crate) remote: Option<String>,
+    /// Send the results to the remote at the end
+    #[arg(long)]
+    pub(crate) push: bool,
     /// After a failure, still start what does not depend on the failed stage
     #[arg(long)]
     pub(crate) keep_going: bool,

@@ -4,12 +4,12 @@ use crate::args::{Args, CheckArgs, Command, FileArgs, Format, PlanArgs, RunArgs,
 use crate::exit::Code;
 use crate::render;
 use pipe_engine::{
-    Cancel, Executables, Outlook, Plan, RunError, RunOptions, Selection, Setting, StageOutlook, events::Outcome,
-    outlook,
+    Cancel, Executables, LockFile, Outlook, Plan, RunError, RunOptions, RunSummary, Selection, Setting, StageOutlook,
+    events::Outcome, outlook,
 };
 use std::error::Error;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 mod cache;
@@ -106,14 +106,39 @@ fn run_pipeline(args: &RunArgs) -> Result<Code> {
     ctrlc::set_handler(move || on_signal.trigger())?;
     let jobs = args.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, Into::into), usize::from);
     let now = jiff::Zoned::now();
+    let lock_path = LockFile::path(&args.file.file);
+    let lock = match LockFile::read(&lock_path) {
+        Ok(lock) => lock,
+        Err(error) => {
+            render::error(&error);
+            return Ok(Code::BadInput);
+        }
+    };
+    if args.locked && lock.is_none() {
+        let text = format!("there is no {}; a run without `--locked` writes it", lock_path.display());
+        render::error(&*Box::<dyn Error>::from(text));
+        return Ok(Code::BadInput);
+    }
     let selection = Selection { stages: args.stages.clone(), until: args.until.clone(), force: args.force.clone() };
+    let root = store_root(args.store.store.clone())?;
+    let remote = match remote::remote(args.remote.as_deref(), &root, Some(&plan)) {
+        Ok(remote) => remote.map(Arc::new),
+        Err(code) => return Ok(code),
+    };
+    if args.push && remote.is_none() {
+        render::no_remote();
+        return Ok(Code::BadInput);
+    }
     let options = RunOptions {
-        root: store_root(args.store.store.clone())?,
+        root,
         executables: executables()?,
         environment: environment(),
         jobs,
         selection,
         keep_going: args.keep_going,
+        locked: lock.clone().filter(|_| args.locked),
+        remote: remote.clone(),
+        check: args.check.clone(),
         // Names sort by time.
         run: format!("{}{:03}-{}", now.strftime("%Y%m%dT%H%M%S"), now.millisecond(), std::process::id()),
         started: now.timestamp().to_string(),
@@ -126,6 +151,12 @@ fn run_pipeline(args: &RunArgs) -> Result<Code> {
     }
     let summary = ran?;
     renderer.finish(&summary, &options.root);
+    if !args.locked && !args.no_lock {
+        write_lock(lock, &lock_path, &plan, &summary, &options.root);
+    }
+    if let Some(remote) = remote.filter(|_| args.push && !summary.cancelled) {
+        remote::push_run(&remote, &options.root, &summary)?;
+    }
     Ok(if summary.cancelled {
         Code::Cancelled
     } else if summary.count(Outcome::Failed) > 0 {
@@ -133,6 +164,18 @@ fn run_pipeline(args: &RunArgs) -> Result<Code> {
     } else {
         Code::Ok
     })
+}
+
+/// Writes what the run gave beside the pipeline file, if that changed. A folder that can't be written to costs a warning.
+fn write_lock(lock: Option<LockFile>, path: &Path, plan: &Plan, summary: &RunSummary, root: &Path) {
+    let before = lock.unwrap_or_default();
+    let mut after = before.clone();
+    after.update(summary, &plan.stages().iter().map(|stage| stage.name.as_str()).collect());
+    if after != before
+        && let Err(error) = after.write(path, root)
+    {
+        render::warning(&format!("the lock file is not up to date: {error}"));
+    }
 }
 
 /// Returns the `.pipe` folder to use: the one given, the nearest one here or above, or a new one here.

@@ -71,6 +71,11 @@ pub(crate) fn error(error: &dyn Error) {
     say(&text);
 }
 
+/// Shows something that stops nothing.
+pub(crate) fn warning(text: &str) {
+    say(&format!("warning: {text}"));
+}
+
 /// Shows every mistake of a pipeline file.
 pub(crate) fn problems(problems: &Problems) {
     let theme = match (colour(), std::io::stderr().is_terminal()) {

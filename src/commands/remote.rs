@@ -5,7 +5,7 @@ use crate::args::{FileArgs, PushArgs, TransferArgs};
 use crate::render;
 use pipe_cache::remote::Replace;
 use pipe_cache::{CacheError, Fields, Remote, RemoteError, RemoteSetting, Store};
-use pipe_engine::{Config, Plan};
+use pipe_engine::{Config, Plan, RunSummary};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,6 +31,17 @@ pub(super) fn push(args: &PushArgs) -> Result<Code> {
     let pushed = remote.push(&store, &keys, replace, &mut |progress| bar.show(progress));
     bar.clear();
     ended(pushed, |pushed| render::transfer::pushed(pushed, remote.url()))
+}
+
+/// Sends the results of a run.
+pub(super) fn push_run(remote: &Remote, root: &Path, run: &RunSummary) -> Result<()> {
+    let keys = run.stages.iter().filter(|stage| stage.output.is_some()).filter_map(|stage| stage.key.as_ref());
+    let keys: Vec<_> = keys.filter_map(|key| key.parse().ok()).collect();
+    let mut bar = render::transfer::Bar::new("sending");
+    let pushed = remote.push(&Store::open(root)?, &keys, Replace::Never, &mut |progress| bar.show(progress));
+    bar.clear();
+    render::transfer::pushed(&pushed?, remote.url());
+    Ok(())
 }
 
 /// Fetches what is not here.

@@ -42,6 +42,10 @@ impl Renderer for Lines {
                 self.told.insert(stage.clone(), Instant::now());
                 say(&format!("start   {stage:width$}  {}", reasons.join("; ")));
             }
+            RunEvent::StageFetched { stage, bytes } => {
+                say(&format!("fetched {stage:width$}  {} MB from the remote", bytes / 1_000_000));
+            }
+            RunEvent::RemoteTrouble { text } => say(&format!("warning: {text}")),
             RunEvent::StageWaiting { stage } => say(&format!("wait    {stage:width$}  another `pipe` is running it")),
             RunEvent::StageProgress { stage, done, total, unit, note } => {
                 if self.told.get(stage).is_none_or(|at| at.elapsed() >= PROGRESS_EVERY) {

@@ -44,6 +44,11 @@ impl Live {
 impl Renderer for Live {
     fn event(&mut self, event: &RunEvent) {
         match event {
+            RunEvent::StageFetched { stage, bytes } => {
+                let width = self.width;
+                self.print(&format!("fetched {stage:width$}  {} MB from the remote", bytes / 1_000_000));
+            }
+            RunEvent::RemoteTrouble { text } => self.print(&format!("warning: {text}")),
             RunEvent::StoreWaiting => self.lines.event(event),
             RunEvent::RunStarted { stages, .. } => self.width = stages.iter().map(String::len).max().unwrap_or(0),
             RunEvent::SourcesHashed { .. } => {}

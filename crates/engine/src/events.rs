@@ -40,6 +40,18 @@ pub enum RunEvent {
         /// Why it is no hit, one line each.
         reasons: Vec<String>,
     },
+    /// The result of a stage came from the remote.
+    StageFetched {
+        /// Its name.
+        stage: String,
+        /// Content that was fetched.
+        bytes: u64,
+    },
+    /// The remote can't be used, or something in it can't; the run goes on without.
+    RemoteTrouble {
+        /// In words.
+        text: String,
+    },
     /// Another process runs the same action; this one waits for its result.
     StageWaiting {
         /// Its name.

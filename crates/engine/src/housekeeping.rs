@@ -1,5 +1,6 @@
 //! What of a `.pipe` folder is still wanted, and what was left behind: what `pipe cache` asks before it removes anything.
 
+use crate::lockfile::LockFile;
 use crate::record::RunSummary;
 use crate::run::{RunError, work};
 use fs_err as fs;
@@ -25,10 +26,11 @@ pub fn stages_by_key(root: &Path) -> Result<BTreeMap<ActionKey, Vec<String>>, Ru
     Ok(stages)
 }
 
-/// Returns the keys of the results that are wanted: the newest one of every stage, and those of the last
-/// [`KEPT_RUNS`] runs.
+/// Returns the keys of the results that are wanted: the newest one of every stage, those of the last [`KEPT_RUNS`] runs,
+/// and those that lock files name.
 pub fn wanted_keys(root: &Path) -> Result<BTreeSet<ActionKey>, RunError> {
     let mut keys: BTreeSet<ActionKey> = stages_by_key(root)?.into_keys().collect();
+    keys.extend(LockFile::all_keys(root)?);
     let mut ended: Vec<(SystemTime, PathBuf)> = Vec::new();
     for (_, run) in list_folder(&root.join("runs"))? {
         let summary = run.join("summary.json");

@@ -78,6 +78,8 @@ pub enum Reason {
     },
     /// The user asked for it.
     Forced,
+    /// It is made again and compared.
+    Checked,
     /// A parameter, a version or the like.
     Value {
         /// In steps: `["with", "optim_wrapper", "optimizer", "lr"]`.
@@ -134,6 +136,7 @@ impl fmt::Display for Reason {
             Self::Gone => out.write_str("its last result is no longer in the store"),
             Self::Damaged { what } => out.write_str(what),
             Self::Forced => out.write_str("you asked for it"),
+            Self::Checked => out.write_str("it is made again and compared"),
             Self::Value { path, old, new, old_is_default } => {
                 let (path, default) = (path.join("."), if *old_is_default { "default " } else { "" });
                 match (old, new) {

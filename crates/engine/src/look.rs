@@ -24,6 +24,7 @@ pub(crate) struct Look<'a> {
 }
 
 /// A stage with its key.
+#[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) key: ActionKey,
     pub(crate) fields: Fields,

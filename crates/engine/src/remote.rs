@@ -80,9 +80,28 @@ pub fn kind(fields: &Fields) -> Option<&str> {
 pub fn ports_fit(fields: &Fields, record: &ActionRecord, tree: &Tree) -> bool {
     let kind = kind(fields).filter(|kind| *kind == record.kind);
     let Some(contract) = kind.and_then(stages::contract) else { return false };
-    let port = |port: &pipe_schemas::OutputPort| Some((port.name.to_owned(), tree.part(port.path).ok()?.digest()));
-    let ports: BTreeMap<_, _> = contract.outputs.iter().filter_map(port).collect();
-    record.output.ports.is_empty() || (ports.len() == contract.outputs.len() && ports == record.output.ports)
+    if fields.iter().any(|field| field.path == ["part"]) {
+        return contract.parts.is_some() && record.output.ports.is_empty();
+    }
+    let mut paths: BTreeMap<String, String> =
+        contract.outputs.iter().map(|port| (port.name.to_owned(), port.path.to_owned())).collect();
+    if contract.open_ports {
+        paths.extend(named_outputs(fields));
+    }
+    let digest = |(name, path): (&String, &String)| Some((name.clone(), tree.part(path).ok()?.digest()));
+    let ports: BTreeMap<_, _> = paths.iter().filter_map(digest).collect();
+    ports.len() == paths.len() && ports == record.output.ports
+}
+
+/// Returns the outputs that a stage with open ports names in its parameters, and their paths.
+fn named_outputs(fields: &Fields) -> impl Iterator<Item = (String, String)> {
+    fields.iter().filter_map(|field| match field.path.as_slice() {
+        [with, outputs, name] if with == "with" && outputs == "outputs" => {
+            let path: String = serde_json::from_str(&field.value).ok()?;
+            Some((name.clone(), path.trim_end_matches('/').to_owned()))
+        }
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -131,6 +150,18 @@ mod tests {
         assert!(!ports_fit(&fields, &record("evaluate", wrong), &tree), "another digest");
         let mut fewer = ports;
         fewer.pop_first();
-        assert!(fewer.is_empty() || !ports_fit(&fields, &record("evaluate", fewer), &tree), "a port that is absent");
+        assert!(!ports_fit(&fields, &record("evaluate", fewer), &tree), "a port that is absent");
+        assert!(!ports_fit(&fields, &record("evaluate", BTreeMap::new()), &tree), "no ports at all");
+        fields.add(["part"], "0001");
+        assert!(!ports_fit(&fields, &record("evaluate", BTreeMap::new()), &tree), "a stage that has no parts");
+
+        let mut command = Fields::default();
+        command.add(["kind"], "command");
+        let path = &tree.files[0].path;
+        command.add(["with", "outputs", "r"], format!("{path:?}"));
+        let port = BTreeMap::from([("r".to_owned(), tree.part(path).expect("a part").digest())]);
+        assert!(ports_fit(&command, &record("command", port.clone()), &tree));
+        command.add(["with", "outputs", "s"], "\"absent\"");
+        assert!(!ports_fit(&command, &record("command", port), &tree));
     }
 }

@@ -5,13 +5,15 @@ use crate::keys::{self, Reason};
 use crate::latest;
 use crate::local::reaper::Reaper;
 use crate::local::{Handle, WorkerProcess};
+use crate::lockfile::LockFile;
 use crate::look::{Look, Prepared};
 use crate::plan::Plan;
 use crate::record::{Recorder, RunSummary};
 use crate::sources::Collected;
-use job::{Job, JobEnd, JobInput, Runner};
+use job::{Job, JobEnd, JobInput, Purpose, Runner};
+use pipe_cache::remote::Pulled;
 use pipe_cache::store::Lookup;
-use pipe_cache::{ActionKey, ActionRecord, CacheError, Store, TreeFile};
+use pipe_cache::{ActionKey, ActionRecord, CacheError, Remote, Store, TreeFile};
 use pipe_schemas::{PortType, Worker};
 use pipe_stage::SourceFile;
 use schedule::{Room, Schedule};
@@ -22,6 +24,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+mod compare;
 mod job;
 mod parts;
 mod schedule;
@@ -125,6 +128,12 @@ pub struct RunOptions {
     pub selection: Selection,
     /// Whether stages that do not depend on a failed one are still started.
     pub keep_going: bool,
+    /// What results must be; another one is a failure.
+    pub locked: Option<LockFile>,
+    /// Where results of others are, which are taken over.
+    pub remote: Option<Arc<Remote>>,
+    /// Which stages are made again where the store has their results, and compared.
+    pub check: Option<Vec<String>>,
 }
 
 /// Which stages to run.
@@ -169,6 +178,7 @@ impl Cancel {
 enum Happening {
     Event(RunEvent),
     Ended { stage: usize, end: JobEnd, worker: Option<WorkerProcess> },
+    Fetched { stage: usize, found: Result<Pulled, CacheError> },
     Cancel,
 }
 
@@ -177,6 +187,8 @@ enum Happening {
 enum State {
     /// Not looked at yet.
     Waiting,
+    /// The remote is asked for its result.
+    Fetching { prepared: Box<Prepared>, since: Instant },
     /// Its action runs.
     Running(Running),
     /// Its output is in the store.
@@ -219,6 +231,11 @@ pub fn run(
 ) -> Result<RunSummary, RunError> {
     let wanted = plan.select(&options.selection.stages, &options.selection.until)?;
     let forced = plan.named(&options.selection.force)?;
+    let checked = match &options.check {
+        Some(stages) if stages.is_empty() => wanted.clone(),
+        Some(stages) => plan.named(stages)?,
+        None => BTreeSet::new(),
+    };
     let store = Store::open(&options.root)?.hold(|| tell(&RunEvent::StoreWaiting))?;
     let work = work::Work::new(&options.root, &options.run)?;
     let summary = RunSummary {
@@ -245,6 +262,7 @@ pub fn run(
         schedule: Schedule::new(plan, &wanted, Room::of_machine(options.jobs)),
         wanted,
         forced,
+        checked,
         running: BTreeSet::new(),
         tries: BTreeMap::new(),
         idle: BTreeMap::new(),
@@ -268,6 +286,7 @@ struct Run<'a> {
     schedule: Schedule,
     wanted: BTreeSet<usize>,
     forced: BTreeSet<usize>,
+    checked: BTreeSet<usize>,
     running: BTreeSet<usize>,
     /// How often a stage was tried again.
     tries: BTreeMap<usize, u32>,
@@ -299,9 +318,11 @@ impl Run<'_> {
             };
             match happening {
                 Ok(Happening::Event(event)) => self.event(&event)?,
+                Ok(Happening::Fetched { stage, found }) => self.fetched(stage, found)?,
                 Ok(Happening::Ended { stage, end, worker }) => self.ended(stage, end, worker)?,
                 Ok(Happening::Cancel) if self.cancel.level() < 2 => {
                     stop_at = Some(Instant::now() + STOP_WITHIN);
+                    self.options.remote.iter().for_each(|remote| remote.stop());
                     self.running().for_each(|running| running.handle.cancel());
                 }
                 Err(_) if stop_at.is_none_or(|at| Instant::now() < at) => self.end_those_out_of_time(),
@@ -375,15 +396,79 @@ impl Run<'_> {
             Ok(prepared) => prepared,
             Err(error) => return self.failed_to_start(stage, &error, since),
         };
-        let mut reasons = match self.store.find(prepared.key) {
-            _ if self.forced.contains(&stage) => vec![Reason::Forced],
+        let mut purpose = Purpose::Result;
+        let reasons = match self.store.find(prepared.key) {
+            _ if self.forced.contains(&stage) => {
+                purpose = Purpose::NewResult;
+                vec![Reason::Forced]
+            }
+            Lookup::Hit(record) if self.checked.contains(&stage) => {
+                purpose = Purpose::Check(record);
+                vec![Reason::Checked]
+            }
             Lookup::Hit(record) => {
                 let done = Done { record: *record, media: self.media(stage, &prepared) };
                 return self.done(stage, Some(prepared.key), done, Outcome::Hit, since, Told::default());
             }
+            Lookup::Absent | Lookup::Damaged(_) if self.options.remote.is_some() => {
+                return self.fetch(stage, prepared, since);
+            }
             Lookup::Absent => self.look.reasons(&self.store, stage, &prepared),
             Lookup::Damaged(error) => vec![Reason::Damaged { what: error.to_string() }],
         };
+        self.start_because(stage, prepared, purpose, reasons, since)
+    }
+
+    /// Asks the remote for the result of a stage. It takes the room of one, since it may be large.
+    fn fetch(&mut self, stage: usize, prepared: Prepared, since: Instant) -> Result<(), RunError> {
+        let Some(remote) = self.options.remote.clone() else { return Ok(()) };
+        let (key, store, sender) = (prepared.key, self.store.clone(), self.sender.clone());
+        std::thread::Builder::new().name(format!("fetch-{}", self.name(stage))).spawn(move || {
+            let found = remote.pull(&store, key, &crate::remote::ports_fit);
+            // Without a receiver the run is over.
+            let _ = sender.send(Happening::Fetched { stage, found });
+        })?;
+        self.states[stage] = State::Fetching { prepared: Box::new(prepared), since };
+        self.running.insert(stage);
+        self.schedule.take(&self.plan.stages()[stage].limits);
+        Ok(())
+    }
+
+    fn fetched(&mut self, stage: usize, found: Result<Pulled, CacheError>) -> Result<(), RunError> {
+        let state = std::mem::replace(&mut self.states[stage], State::Waiting);
+        let State::Fetching { prepared, since } = state else { return Ok(()) };
+        self.running.remove(&stage);
+        self.schedule.give_back(&self.plan.stages()[stage].limits);
+        match found {
+            Ok(Pulled::Got { record, bytes }) => {
+                self.event(&RunEvent::StageFetched { stage: self.name(stage), bytes })?;
+                let done = Done { record: *record, media: self.media(stage, &prepared) };
+                return self.done(stage, Some(prepared.key), done, Outcome::Hit, since, Told::default());
+            }
+            Ok(Pulled::Absent) => {}
+            Ok(Pulled::Damaged(error) | Pulled::Unreachable(error)) => {
+                self.event(&RunEvent::RemoteTrouble { text: told(&error) })?;
+            }
+            Err(error) => return self.failed_to_start(stage, &error.into(), since),
+        }
+        if self.cancel.level() > 0 {
+            return Ok(()); // it waits, and is skipped with the rest
+        }
+        let reasons = match self.store.find(prepared.key) {
+            Lookup::Damaged(error) => vec![Reason::Damaged { what: error.to_string() }],
+            _ => self.look.reasons(&self.store, stage, &prepared),
+        };
+        self.start_because(stage, *prepared, Purpose::Result, reasons, since)
+    }
+
+    fn start_because(
+        &mut self,
+        stage: usize,
+        prepared: Prepared,
+        purpose: Purpose,
+        mut reasons: Vec<Reason>,
+        since: Instant,
+    ) -> Result<(), RunError> {
         let num_reasons = reasons.len();
         reasons.truncate(MAX_REASONS);
         let mut lines = keys::lines(&reasons);
@@ -392,7 +477,7 @@ impl Run<'_> {
         }
         let key = prepared.key.to_string();
         self.event(&RunEvent::StageStarted { stage: self.name(stage), key, reasons: lines })?;
-        match self.start_job(stage, prepared, since) {
+        match self.start_job(stage, prepared, purpose, since) {
             Ok(()) => Ok(()),
             Err(error) => self.failed_to_start(stage, &error, since),
         }
@@ -424,7 +509,13 @@ impl Run<'_> {
         Some(Media { root, sources: Vec::new() })
     }
 
-    fn start_job(&mut self, stage: usize, prepared: Prepared, since: Instant) -> Result<(), RunError> {
+    fn start_job(
+        &mut self,
+        stage: usize,
+        prepared: Prepared,
+        purpose: Purpose,
+        since: Instant,
+    ) -> Result<(), RunError> {
         let spec = &self.plan.stages()[stage];
         let name = spec.name.to_string();
         let runner = self.runner(spec.contract.worker)?;
@@ -447,7 +538,8 @@ impl Run<'_> {
             fields: prepared.fields,
             tools: prepared.tools,
             latest: latest::key(&self.options.root, self.plan.name(), &name),
-            forced: self.forced.contains(&stage),
+            purpose,
+            data_worker: self.options.executables.workers.join(Worker::Data.program()),
             store: self.store.clone(),
             work: self.work.folder(stage)?,
             log: self.recorder.log(&name),
@@ -520,7 +612,11 @@ impl Run<'_> {
             JobEnd::Ran { record, parts, changed } => {
                 let done = Done { record: *record, media };
                 let key = changed.is_none().then_some(key);
-                self.done(stage, key, done, Outcome::Ran, since, Told { parts, changed })
+                self.done(stage, key, done, Outcome::Ran, since, Told { parts, changed, same: false })
+            }
+            JobEnd::Same(record) => {
+                let told = Told { same: true, ..Told::default() };
+                self.done(stage, Some(key), Done { record: *record, media }, Outcome::Ran, since, told)
             }
             JobEnd::Cancelled | JobEnd::Failed(_) | JobEnd::Died(_) if running.timed_out => {
                 let failure =
@@ -561,12 +657,16 @@ impl Run<'_> {
         told: Told,
     ) -> Result<(), RunError> {
         let name = self.name(stage);
+        if let Some(failure) = self.not_as_locked(&name, &done.record) {
+            return self.over(stage, key, Outcome::Failed, Some(failure), since);
+        }
         let names = (self.plan.name(), name.as_str());
         latest::publish(&self.options.root, names, &self.store.view(done.record.output.tree), key)?;
         let mut warnings = done.record.warnings.clone();
         warnings.extend(told.changed.map(|path| {
             format!("{} changed while the stage ran: its result is not kept for the next run", path.display())
         }));
+        let same = told.same.then(|| "made again: the same, bit for bit".to_owned());
         let event = RunEvent::StageFinished {
             stage: name,
             outcome,
@@ -574,13 +674,27 @@ impl Run<'_> {
             output: Some(done.record.output.tree.to_string()),
             duration_millis: since.elapsed().as_millis() as u64,
             parts: told.parts,
-            summary: done.record.summary.clone(),
+            summary: done.record.summary.iter().cloned().chain(same).collect(),
             warnings,
             failure: None,
         };
         self.states[stage] = State::Done(done);
         self.schedule.done(self.plan, stage);
         self.event(&event)
+    }
+
+    fn not_as_locked(&self, stage: &str, record: &ActionRecord) -> Option<Failure> {
+        let locked = self.options.locked.as_ref()?.0.get(stage);
+        let error = match locked {
+            Some(locked) if locked.output == record.output.tree => return None,
+            Some(locked) => {
+                let (was, is) = (locked.output.short(), record.output.tree.short());
+                format!("its result differs from the locked one: {is}, locked is {was}")
+            }
+            None => "the lock file does not have it".to_owned(),
+        };
+        let help = Some("run without `--locked` to accept what is new".to_owned());
+        Some(Failure { error, causes: Vec::new(), help, log: None })
     }
 
     fn failed_to_start(&mut self, stage: usize, error: &RunError, since: Instant) -> Result<(), RunError> {
@@ -621,10 +735,23 @@ impl Run<'_> {
     }
 }
 
+/// Returns an error with its causes in one line.
+fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text += &format!(": {cause}");
+        source = cause.source();
+    }
+    text
+}
+
 /// What is told of an action besides its record.
 #[derive(Debug, Default)]
 struct Told {
     parts: Option<PartCounts>,
     /// A source that changed while it ran.
     changed: Option<PathBuf>,
+    /// It was made again, and came out as it was.
+    same: bool,
 }

@@ -1,5 +1,6 @@
 //! [`Job`]: one action, on a thread of its own, from lock to record.
 
+use super::compare::difference;
 use super::parts::PartedJob;
 use super::{Happening, RunError};
 use crate::events::{Failure, PartCounts, RunEvent};
@@ -39,14 +40,26 @@ pub(super) struct Job {
     pub(super) tools: Tools,
     /// The key of the stage's newest result, whose parts may still be good for something.
     pub(super) latest: Option<ActionKey>,
-    /// Whether it runs even if the store has its result.
-    pub(super) forced: bool,
+    pub(super) purpose: Purpose,
+    /// Says where two files differ.
+    pub(super) data_worker: PathBuf,
     pub(super) store: Store,
     /// An empty folder of its own.
     pub(super) work: PathBuf,
     pub(super) log: PathBuf,
     pub(super) handle: Handle,
     pub(super) sender: SyncSender<Happening>,
+}
+
+/// What an action runs for.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    /// A result that the store does not have.
+    Result,
+    /// A result even if the store has one.
+    NewResult,
+    /// To be compared with the result that the store has. Nothing is recorded.
+    Check(Box<ActionRecord>),
 }
 
 pub(super) struct JobInput {
@@ -73,6 +86,8 @@ pub(super) enum JobEnd {
         /// A source that is not what the key says; the result is not recorded.
         changed: Option<PathBuf>,
     },
+    /// It was made again, and came out as it was.
+    Same(Box<ActionRecord>),
     Failed(Failure),
     /// The worker crashed or was killed.
     Died(Failure),
@@ -149,7 +164,7 @@ impl Job {
 
     fn act(&self, runner: &mut Runner) -> Result<JobEnd, NoResult> {
         let _lock = self.lock(self.key)?;
-        if !self.forced
+        if self.takes_hits()
             && let Lookup::Hit(record) = self.store.find(self.key)
         {
             return Ok(JobEnd::Shared(record));
@@ -160,12 +175,33 @@ impl Job {
             Runner::Worker(worker) if self.contract.parts.is_some() => PartedJob::new(self, worker).run(),
             Runner::Worker(worker) => self.whole(worker),
         }?;
+        if let Purpose::Check(record) = &self.purpose {
+            return Ok(self.compared(record, &worked.tree)?);
+        }
         let record = self.record_of(&worked, since)?;
         let changed = self.changed()?;
         if changed.is_none() {
             self.store.record(self.key, &self.fields, &record)?;
         }
         Ok(JobEnd::Ran { record: Box::new(record), parts: worked.counts, changed })
+    }
+
+    /// Returns whether what the store has is good enough.
+    pub(super) fn takes_hits(&self) -> bool {
+        matches!(self.purpose, Purpose::Result)
+    }
+
+    /// Says whether what was made again is what was there, and if not, where it differs first.
+    fn compared(&self, record: &ActionRecord, again: &Tree) -> Result<JobEnd, RunError> {
+        if again.digest() == record.output.tree {
+            return Ok(JobEnd::Same(Box::new(record.clone())));
+        }
+        let there = self.store.tree(record.output.tree)?;
+        let views = (self.store.view(record.output.tree), self.store.view(again.digest()));
+        let causes = vec![difference(&there, again, (&views.0, &views.1), &self.data_worker)];
+        let error = "made again, its result differs".to_owned();
+        let help = Some("the first path is what the store has, the second what was made now".to_owned());
+        Ok(JobEnd::Failed(Failure { error, causes, help, log: self.log_if_any() }))
     }
 
     /// Waits until no other process runs the action `key`.

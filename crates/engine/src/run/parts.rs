@@ -5,7 +5,7 @@
 //! the last part that was recorded.
 
 use super::RunError;
-use super::job::{Job, NoResult, Worked, unix_secs};
+use super::job::{Job, NoResult, Purpose, Worked, unix_secs};
 use crate::events::PartCounts;
 use crate::keys::{ITEMS, part_fields};
 use crate::local::{Ended, Meanwhile, WorkerProcess};
@@ -91,7 +91,7 @@ impl<'a> PartedJob<'a> {
                 (fields.key(), fields)
             })
             .collect();
-        if !self.job.forced {
+        if self.job.takes_hits() {
             have.extend(all.iter().enumerate().filter_map(|(place, (key, _))| Some((place, self.find(*key)?))));
         }
         counts.hits = have.len() as u64;
@@ -114,7 +114,7 @@ impl<'a> PartedJob<'a> {
             }
             // Whoever held a lock until now may have made the part.
             for place in missing {
-                if !self.job.forced
+                if self.job.takes_hits()
                     && let Some(found) = self.find(all[place].0)
                 {
                     todo.remove(&place);
@@ -138,7 +138,7 @@ impl<'a> PartedJob<'a> {
         let mut parts = Vec::new();
         for (&place, part) in &todo {
             let name = &planned[place].name;
-            let old = old.get(name).filter(|_| !self.job.forced);
+            let old = old.get(name).filter(|_| self.job.takes_hits());
             let old = match old.and_then(|(fields, tree)| Some((same_items(fields, &part.fields)?, tree))) {
                 Some((same_items, tree)) => Some(OldPart { made: self.made(name, *tree)?, same_items }),
                 None => None,
@@ -177,7 +177,7 @@ impl<'a> PartedJob<'a> {
             let Some(part) = planned.get(have.len()) else { return Ok(have) };
             let fields = self.fields(part, have.last().map(|have| have.tree));
             let key = fields.key();
-            if !self.job.forced
+            if self.job.takes_hits()
                 && let Some(found) = self.find(key)
             {
                 have.push(found);
@@ -186,7 +186,7 @@ impl<'a> PartedJob<'a> {
             // Another process may be at just this part: then it is there afterwards.
             let lock = self.job.lock(key)?;
             match self.find(key) {
-                Some(found) if !self.job.forced => have.push(found),
+                Some(found) if self.job.takes_hits() => have.push(found),
                 _ => break Todo { key, fields, lock: Some(lock) },
             }
         };
@@ -292,7 +292,8 @@ fn record(job: &Job, key: ActionKey, fields: &Fields, folder: PathBuf, since: In
         peak_memory_bytes: None,
         ended_unix_secs: unix_secs(),
     };
-    if job.contract.parts != Some(Parts::Chain) || job.changed()?.is_none() {
+    let checking = matches!(job.purpose, Purpose::Check(_));
+    if !checking && (job.contract.parts != Some(Parts::Chain) || job.changed()?.is_none()) {
         job.store.record(key, fields, &record)?;
     }
     Ok(tree)
