@@ -52,7 +52,7 @@ pub(crate) enum CacheCommand {
     Stats(CacheArgs),
     /// Send the newest results to the remote
     Push(PushArgs),
-    /// Fetch the remote's results that are not here; `pipe run` fetches what it needs by itself
+    /// Fetch the remote's results that are not here
     Pull(TransferArgs),
 }
 
@@ -66,8 +66,8 @@ pub(crate) struct TransferArgs {
     /// Where results are kept [default: the nearest `.pipe` in this folder or above, else a new one here]
     #[arg(long, value_name = "DIR")]
     pub(crate) store: Option<PathBuf>,
-    /// The remote: s3://bucket/prefix, gs://…, az://… or file:///folder [default: `remote` in .pipe/config.yaml, then in
-    /// the pipeline file]
+    /// The remote: `s3://bucket/prefix`, `gs://…`, `az://…` or `file:///folder` [default: `remote` in .pipe/config.yaml,
+    /// then in the pipeline file]
     // Text here: the parser's own message would repeat what may hold a password.
     #[arg(long, value_name = "URL")]
     pub(crate) remote: Option<String>,

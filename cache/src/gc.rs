@@ -482,8 +482,8 @@ mod tests {
         let fields = store.action_path(crate::Fields::default().key(), "fields");
         fs::create_dir_all(crate::store::parent(&fields)).expect("made");
         fs::write(fields, "[]").expect("written");
-        drop(store.lock(three.keys[0], || ()).expect("locked"));
-        let held = store.lock(three.keys[1], || ()).expect("locked");
+        drop(store.lock(three.keys[0], || true).expect("locked"));
+        let held = store.lock(three.keys[1], || true).expect("locked");
         let plan = three.collect(Limits::default(), &[]);
         assert_eq!((plan.unreachable.count, plan.leftovers.count, plan.num_locks), (3, 2, 2));
         assert_eq!(list_folder(&store.root.join("tmp")).expect("listed").len(), 0);

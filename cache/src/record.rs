@@ -119,6 +119,7 @@ mod tests {
         space.used(key, soon);
         held.find(key);
         assert_eq!(used(), soon, "a write a day is enough");
-        let _: ActionLock = held.lock(key, || ()).expect("an action's lock is another one");
+        let lock: Option<ActionLock> = held.lock(key, || false).expect("a lock");
+        assert!(lock.is_some(), "an action's lock is another one");
     }
 }

@@ -89,13 +89,12 @@ impl Remote {
         let pulled = self.link().and_then(|link| self.wait(link, pull::action(link, store, key, trust)));
         match pulled {
             Ok(Some(got)) => Ok(got),
-            Ok(None) | Err(Fault::Stopped) => Ok(Pulled::Absent),
             Err(Fault::Cache(error)) => Err(error),
             Err(fault @ Fault::Damage { .. }) => Ok(Pulled::Damaged(self.error(fault)?)),
             Err(fault @ Fault::Trouble(_)) if !self.given_up.swap(true, Ordering::Relaxed) => {
                 Ok(Pulled::Unreachable(self.error(fault)?))
             }
-            Err(Fault::Trouble(_)) => Ok(Pulled::Absent),
+            Ok(None) | Err(Fault::Stopped | Fault::Trouble(_)) => Ok(Pulled::Absent),
         }
     }
 

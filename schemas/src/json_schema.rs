@@ -604,7 +604,8 @@ mod tests {
 
     #[test]
     fn defaults_of_every_kind_fit_their_own_schema() {
-        for contract in crate::stages::ALL {
+        // A command has no default: it is all that the user writes.
+        for contract in crate::stages::ALL.iter().filter(|contract| !contract.open_ports) {
             let parsed = (contract.parse)(&json!({})).expect("every parameter has a default");
             assert_eq!(findings(contract, &parsed.canonical), [""; 0], "{}", contract.kind);
             assert_eq!(parsed.errors, [], "{}", contract.kind);

@@ -82,7 +82,7 @@ fn begin(args: &TransferArgs) -> Result<std::result::Result<Transfer, Code>> {
     };
     let on_signal = Arc::clone(&remote);
     ctrlc::set_handler(move || on_signal.stop())?;
-    let store = Store::open(&root)?;
+    let store = Store::open(&root)?.hold(|| render::waiting("another `pipe` removes what is no longer needed"))?;
     Ok(Ok(Transfer { root, store, plan, remote }))
 }
 

@@ -1,45 +1,46 @@
 //! `pipe cache`: damage is found, named and healed; what goes is told; a kill at any time leaves whole results.
 //!
-//! Runs are those of a worker that is a script (`fake-worker.sh`), so that nothing has to be built for these tests.
+//! Runs are those of a command, so that no worker has to be built for these tests.
 
-use crate::space::{Space, repository};
+use crate::space::Space;
 use pipe_cache::{ActionKey, ActionRecord, Fields, Lookup, OutputRecord, Store};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::time::{Duration, SystemTime};
 
-const PIPELINE: &str = "pipeline: p\nstages: { clips: { uses: synthesize, with: { seed: 1 } } }\n";
+/// One stage that writes three small files, and waits while there is a file `wait`.
+const PIPELINE: &str = r#"pipeline: p
+vars: { seed: 1 }
+stages:
+  clips:
+    uses: command
+    with:
+      env: { SEED: "${seed}" }
+      shell: |
+        mkdir -p "${outputs.videos}/A" "${outputs.lists}"
+        echo "video $SEED" > "${outputs.videos}/A/v_A_g01_c01.avi"
+        echo "the same video" > "${outputs.videos}/A/v_A_g02_c01.avi"
+        echo "1 A" > "${outputs.lists}/classInd.txt"
+        while [ -e wait ]; do sleep 0.02; done
+      outputs: { videos: videos, lists: lists }
+"#;
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// A `pipe` with the worker that is a script beside it.
-fn with_fake_worker() -> Space {
+fn with_pipeline() -> Space {
     let space = Space::new();
     space.write("p.yaml", PIPELINE);
-    fs::create_dir(space.path("bin")).unwrap();
-    // Another process copies: a file that this one had open for writing might not start.
-    let copy = |from: &Path, name: &str| {
-        assert!(Command::new("cp").arg(from).arg(space.path("bin").join(name)).status().unwrap().success());
-    };
-    copy(Path::new(env!("CARGO_BIN_EXE_pipe")), "pipe");
-    copy(&repository().join("tests/pipe/fake-worker.sh"), "pipe-data-worker");
     space
-}
-
-fn command(space: &Space, args: &[&str]) -> Command {
-    let mut command = Command::new(space.path("bin/pipe"));
-    command.args(args).current_dir(space.path("")).env("NO_COLOR", "1").stdin(Stdio::null());
-    command
 }
 
 /// Runs the pipeline, and returns how many stages were hits and how many ran.
 fn run(space: &Space, seed: u32) -> (u64, u64) {
-    let seed = format!("stages.clips.with.seed={seed}");
-    let output = command(space, &["run", "p.yaml", "--output", "json", "--set", &seed]).output().unwrap();
+    let seed = format!("vars.seed={seed}");
+    let output = space.command(&["run", "p.yaml", "--no-lock", "--output", "json", "--set", &seed]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let last: Value = serde_json::from_str(text(&output).lines().last().unwrap()).unwrap();
     (last["hits"].as_u64().unwrap(), last["ran"].as_u64().unwrap())
@@ -76,7 +77,7 @@ fn flip(path: &Path) {
 
 #[test]
 fn a_flipped_bit_anywhere_is_found_named_and_made_again() {
-    let space = with_fake_worker();
+    let space = with_pipeline();
     assert_eq!(run(&space, 1), (0, 1));
     assert_eq!(cache(&space, &["verify"]).0, Some(0));
     let store = space.path(".pipe/store/v1");
@@ -99,7 +100,7 @@ fn a_flipped_bit_anywhere_is_found_named_and_made_again() {
 
 #[test]
 fn damage_is_told_in_words() {
-    let space = with_fake_worker();
+    let space = with_pipeline();
     run(&space, 1);
     let blobs = walk(&space.path(".pipe/store/v1/blobs"));
     let video = blobs.iter().find(|path| fs::read_to_string(path).unwrap() == "video 1\n").unwrap();
@@ -115,9 +116,9 @@ fn damage_is_told_in_words() {
 
 #[test]
 fn garbage_collection_waits_for_a_run_and_looking_does_not() {
-    let space = with_fake_worker();
+    let space = with_pipeline();
     space.write("wait", "");
-    let mut run = command(&space, &["run", "p.yaml", "--output", "json"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut run = space.command(&["run", "p.yaml", "--output", "json"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut events = BufReader::new(run.stdout.take().unwrap()).lines();
     while !events.next().unwrap().unwrap().contains("stage_started") {}
     assert_eq!(cache(&space, &["stats"]).0, Some(0));
@@ -139,10 +140,10 @@ fn garbage_collection_waits_for_a_run_and_looking_does_not() {
 
 #[test]
 fn a_run_waits_for_garbage_collection_and_says_so() {
-    let space = with_fake_worker();
+    let space = with_pipeline();
     let store = Store::open(&space.path(".pipe")).unwrap();
     let lock = store.lock_alone(|| ()).unwrap();
-    let mut run = command(&space, &["run", "p.yaml", "--output", "json"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut run = space.command(&["run", "p.yaml", "--output", "json"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut events = BufReader::new(run.stdout.take().unwrap()).lines();
     assert_eq!(events.next().unwrap().unwrap(), r#"{"event":"store_waiting"}"#);
     drop(lock);
@@ -152,28 +153,26 @@ fn a_run_waits_for_garbage_collection_and_says_so() {
 
 #[test]
 fn old_results_go_and_those_of_recent_runs_stay() {
-    let space = with_fake_worker();
+    let space = with_pipeline();
     run(&space, 1);
     let first: BTreeMap<PathBuf, Vec<u8>> = results(&space);
     for seed in 2..=4 {
         run(&space, seed);
     }
     // The first run is forgotten; of the others the last is the newest of its stage as well.
-    let runs: Vec<PathBuf> = fs::read_dir(space.path(".pipe/runs")).unwrap().map(|run| run.unwrap().path()).collect();
-    for run in runs {
-        if fs::read_to_string(run.join("summary.json")).unwrap().contains("seed 1") {
-            fs::remove_dir_all(run).unwrap();
-        }
-    }
+    let mut runs: Vec<PathBuf> =
+        fs::read_dir(space.path(".pipe/runs")).unwrap().map(|run| run.unwrap().path()).collect();
+    runs.sort();
+    fs::remove_dir_all(&runs[0]).unwrap();
     let whole = walk(&space.path(".pipe/store/v1")).len();
     let (code, told) = cache(&space, &["gc", "--max-age", "0s", "--dry-run"]);
     assert_eq!((code, walk(&space.path(".pipe/store/v1")).len()), (Some(0), whole), "nothing goes");
     assert_eq!(told["actions"].as_array().unwrap().len(), 1, "{told}");
-    assert_eq!((&told["actions"][0]["kind"], &told["kept"]["count"]), (&Value::from("synthesize"), &Value::from(3)));
+    assert_eq!((&told["actions"][0]["kind"], &told["kept"]["count"]), (&Value::from("command"), &Value::from(3)));
     let output = space.output(&["cache", "gc", "--max-size", "0B"]);
     assert_eq!(output.status.code(), Some(0));
     let told = text(&output);
-    assert!(told.starts_with("synthesize ") && told.contains("too much, last used just now; took "), "{told}");
+    assert!(told.starts_with("command ") && told.contains("too much, last used just now; took "), "{told}");
     assert!(told.contains("3 results of ") && told.contains(" because recent runs name them\n"), "{told}");
     assert!(told.contains(" more than asked for\n"), "{told}");
     assert!(first.keys().all(|path| !path.exists()), "record and fields of the first run");
@@ -189,15 +188,15 @@ fn results(space: &Space) -> BTreeMap<PathBuf, Vec<u8>> {
 
 #[test]
 fn stats_count_what_is_there() {
-    let space = with_fake_worker();
+    let space = with_pipeline();
     run(&space, 1);
     run(&space, 2);
     let (code, told) = cache(&space, &["stats"]);
     assert_eq!(code, Some(0));
     assert_eq!(told["blobs"], serde_json::json!({ "count": 4, "size_bytes": 35 }), "{told}");
-    assert_eq!((&told["kinds"]["synthesize"]["count"], &told["reclaimable_bytes"]), (&Value::from(2), &Value::from(0)));
+    assert_eq!((&told["kinds"]["command"]["count"], &told["reclaimable_bytes"]), (&Value::from(2), &Value::from(0)));
     let words = text(&space.output(&["cache", "stats"]));
-    assert!(words.contains("synthesize        2 results") && words.contains("reclaimable  0 B"), "{words}");
+    assert!(words.contains("command           2 results") && words.contains("reclaimable  0 B"), "{words}");
 }
 
 /// A result that was never run, of two files of its own and one that all share.
@@ -287,7 +286,7 @@ fn wrong_arguments_and_a_store_that_is_not_there_are_told() {
 /// What can't be read may need anything: nothing goes until it is set aside.
 #[test]
 fn nothing_goes_while_a_record_is_damaged() {
-    let space = with_fake_worker();
+    let space = with_pipeline();
     run(&space, 1);
     let record = results(&space).into_keys().find(|path| path.extension().unwrap() == "json").unwrap();
     flip(&record);

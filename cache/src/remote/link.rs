@@ -27,7 +27,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For what is small: is it there, what does it say.
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 /// For content: how long nothing may come. An upload's answer comes when all of its part is through.
-const STALL_TIMEOUT: Duration = Duration::from_secs(120);
+const STALL_TIMEOUT: Duration = Duration::from_mins(2);
 const MAX_RETRIES: usize = 2;
 /// After so long, a request that fails is not tried again.
 const RETRY_FOR: Duration = Duration::from_secs(20);
@@ -136,7 +136,7 @@ impl Link {
 
     /// Returns the full name of an object such as `v1/blobs/ab/cdef…`.
     pub(super) fn path(&self, object: &str) -> Path {
-        object.split('/').fold(self.prefix.clone(), |path, step| path.join(step))
+        object.split('/').fold(self.prefix.clone(), Path::join)
     }
 
     pub(super) fn trouble(&self, error: &object_store::Error) -> Fault {

@@ -111,7 +111,7 @@ impl Shared {
                 send("403 Forbidden", body.as_bytes(), body.as_bytes());
             }
             Manner::Broken => send("500 Internal Server Error", b"", b""),
-            Manner::Silent => std::thread::sleep(Duration::from_secs(600)),
+            Manner::Silent => std::thread::sleep(Duration::from_mins(10)),
             Manner::Honest | Manner::DiesInBlobs => match std::fs::read(self.folder.join(object)) {
                 Err(_) => send("404 Not Found", b"", b""),
                 Ok(_) if method != "GET" => send("501 Not Implemented", b"", b""),

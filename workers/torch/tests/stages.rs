@@ -104,6 +104,7 @@ fn ask(request: Request) -> Outcome {
             Reply::Finished { summary, .. } => outcome = Some(Ok(summary)),
             Reply::Failed { error, help, .. } => outcome = Some(Err((error, help.unwrap_or_default()))),
             Reply::Progress { .. } | Reply::Warning { .. } => continue,
+            other => panic!("not asked for: {other:?}"),
         }
         break;
     }

@@ -1,0 +1,63 @@
+//! Lock files, and results that are made again to be compared.
+
+use crate::space::Space;
+
+const PIPELINE: &str = r#"pipeline: p
+stages:
+  steady: { uses: command, with: { shell: 'echo 1 > "${outputs.r}"', outputs: { r: r.txt } } }
+  moody: { uses: command, inputs: { s: steady }, with: { shell: 'echo one > "${outputs.r}"; date +%s%N >> "${outputs.r}"', outputs: { r: r.txt } } }
+"#;
+
+fn say(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_lock_file_holds_results_and_locked_insists_on_them() {
+    let space = Space::new();
+    space.write("p.yaml", PIPELINE);
+    let output = space.output(&["run", "p.yaml", "--locked"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(say(&output).contains("there is no p.lock"), "{}", say(&output));
+
+    let first = space.run("p.yaml", &[]).ok();
+    let lock = std::fs::read_to_string(space.path("p.lock")).unwrap();
+    for stage in ["moody", "steady"] {
+        let line = lock.lines().find(|line| line.starts_with(stage)).unwrap();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!(
+            [words[1], words[2]],
+            [&first.stage(stage)["key"], &first.stage(stage)["output"]].map(|v| v.as_str().unwrap())
+        );
+    }
+    assert_eq!(space.output(&["run", "p.yaml", "--locked"]).status.code(), Some(0));
+
+    let output = space.output(&["run", "p.yaml", "--locked", "--force", "moody", "--force", "steady"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(say(&output).contains("its result differs from the locked one"), "{}", say(&output));
+    assert_eq!(std::fs::read_to_string(space.path("p.lock")).unwrap(), lock, "`--locked` changes nothing");
+
+    space.write("p.lock", "moody nonsense\n");
+    let output = space.output(&["run", "p.yaml"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(say(&output).contains("p.lock:1: expected a stage, a key and a digest"), "{}", say(&output));
+}
+
+#[test]
+fn what_is_made_again_is_the_same_or_told_where_it_differs() {
+    let space = Space::new();
+    space.write("p.yaml", PIPELINE);
+    space.run("p.yaml", &[]).ok();
+    let before = std::fs::read(space.path(".pipe/out/p/moody/r.txt")).unwrap();
+
+    let output = space.output(&["run", "p.yaml", "--check", "steady"]);
+    assert_eq!(output.status.code(), Some(0), "{}", say(&output));
+    assert!(say(&output).contains("the same, bit for bit"), "{}", say(&output));
+    let output = space.output(&["run", "p.yaml", "--check"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = say(&output);
+    assert!(text.contains("made again, its result differs"), "{text}");
+    assert!(text.contains("r.txt: differs from byte"), "{text}");
+    assert_eq!(std::fs::read(space.path(".pipe/out/p/moody/r.txt")).unwrap(), before, "what was there stays");
+    assert_eq!(space.run("p.yaml", &[]).ok().stages("hit"), ["moody", "steady"]);
+}

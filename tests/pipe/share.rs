@@ -1,0 +1,66 @@
+//! Results that others have made come from a remote; what is wrong there is told and costs nothing else.
+
+use crate::space::{Space, told};
+
+const PIPELINE: &str = r#"pipeline: p
+stages:
+  a: { uses: command, with: { shell: 'echo a > "${outputs.r}"; echo a >> marks', outputs: { r: r.txt } } }
+  b: { uses: command, inputs: { a: a }, with: { shell: 'cat "${inputs.a}" > "${outputs.r}"; echo b >> marks', outputs: { r: r.txt } } }
+"#;
+
+fn space(remote: &std::path::Path) -> Space {
+    let space = Space::new();
+    space.write(
+        "p.yaml",
+        &PIPELINE.replace("pipeline: p", &format!("pipeline: p\nremote: file://{}", remote.display())),
+    );
+    space
+}
+
+#[test]
+fn what_one_has_made_the_other_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let remote = folder.path().join("remote");
+    let (one, two) = (space(&remote), space(&remote));
+    let args = ["run", "p.yaml", "--push", "--output", "json"];
+    assert_eq!(told(&one.output(&args)).ok().stages("ran"), ["a", "b"]);
+    let second = told(&two.output(&["run", "p.yaml", "--output", "json"])).ok();
+    assert_eq!(second.stages("hit"), ["a", "b"]);
+    assert!(!two.path("marks").exists(), "nothing ran");
+    assert!(second.events.iter().any(|event| event["event"] == "stage_fetched"));
+    assert_eq!(std::fs::read_to_string(two.path(".pipe/out/p/b/r.txt")).unwrap(), "a\n");
+
+    let third = space(&remote);
+    let off = told(&third.output(&["run", "p.yaml", "--remote", "none", "--output", "json"])).ok();
+    assert_eq!(off.stages("ran"), ["a", "b"]);
+}
+
+#[test]
+fn a_damaged_or_absent_remote_is_told_and_the_run_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let remote = folder.path().join("remote");
+    told(&space(&remote).output(&["run", "p.yaml", "--push", "--output", "json"])).ok();
+    let mut flipped = 0;
+    let mut open = vec![remote.join("v1/blobs")];
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes[0] ^= 1;
+            std::fs::remove_file(&path).unwrap();
+            std::fs::write(&path, bytes).unwrap();
+            flipped += 1;
+        }
+    }
+    assert!(flipped > 0);
+    let other = space(&remote);
+    let run = told(&other.output(&["run", "p.yaml", "--output", "json"])).ok();
+    assert_eq!(run.stages("ran"), ["a", "b"]);
+    assert!(run.events.iter().any(|event| event["event"] == "remote_trouble"), "{:#?}", run.events);
+    assert_eq!(std::fs::read_to_string(other.path(".pipe/out/p/b/r.txt")).unwrap(), "a\n");
+
+    let nowhere = space(&folder.path().join("no/such/folder"));
+    let run = told(&nowhere.output(&["run", "p.yaml", "--output", "json"])).ok();
+    assert_eq!(run.stages("ran"), ["a", "b"]);
+}
