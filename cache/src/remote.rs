@@ -83,7 +83,7 @@ impl Remote {
     /// # Errors
     /// If `store` can't be written.
     pub fn pull(&self, store: &Store, key: ActionKey, trust: Trust<'_>) -> Result<Pulled, CacheError> {
-        if self.given_up.load(Ordering::Relaxed) {
+        if self.given_up.load(Ordering::Relaxed) || self.is_new_folder() {
             return Ok(Pulled::Absent);
         }
         let pulled = self.link().and_then(|link| self.wait(link, pull::action(link, store, key, trust)));
@@ -96,6 +96,11 @@ impl Remote {
             }
             Ok(None) | Err(Fault::Stopped | Fault::Trouble(_)) => Ok(Pulled::Absent),
         }
+    }
+
+    /// Returns whether the first push will make the folder: then there is nothing in it yet.
+    fn is_new_folder(&self) -> bool {
+        self.url.folder().is_some_and(|folder| !folder.exists() && folder.parent().is_some_and(std::path::Path::is_dir))
     }
 
     /// Fetches every action that `store` lacks and whose fields are `wanted`. Damaged ones are counted and left out.

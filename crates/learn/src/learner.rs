@@ -3,7 +3,7 @@
 use crate::error::{At, LearnError};
 use crate::network::Dropout;
 use crate::optimizer::clip_gradients;
-use crate::{Network, Normalisation, Optimizer, lr_factor};
+use crate::{Network, Normalisation, Optimizer, learning_rate};
 use pipe_clips::{Batch, ClipError, ClipSize};
 use pipe_schemas::stages::train::{Scheduler, TrainParams};
 use pipe_weights::{Checkpoint, write_safetensors};
@@ -81,7 +81,7 @@ impl Learner {
 
     /// Returns the learning rate of `epoch`, from 0.
     pub fn lr(&self, epoch: u32) -> f64 {
-        self.optimizer.base_lr() * lr_factor(&self.schedulers, epoch)
+        learning_rate(self.optimizer.params(), &self.schedulers, epoch)
     }
 
     /// Makes a step with each batch. `after_step` may stop it with an error of its own.

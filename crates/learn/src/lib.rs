@@ -24,5 +24,5 @@ pub use metrics::metrics;
 pub use model::{TrainedModel, WeightsReport};
 pub use network::{Dropout, Network};
 pub use optimizer::Optimizer;
-pub use schedule::lr_factor;
+pub use schedule::learning_rate;
 pub use threads::{COMPUTE_THREADS, pin_threads};

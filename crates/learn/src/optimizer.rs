@@ -35,11 +35,9 @@ impl Optimizer {
         Self { params: params.clone(), steps: 0, state: Vec::new() }
     }
 
-    /// Returns the learning rate before schedules.
-    pub fn base_lr(&self) -> f64 {
-        match self.params {
-            train::Optimizer::SGD { lr, .. } | train::Optimizer::AdamW { lr, .. } => lr,
-        }
+    /// Returns the rule and its numbers.
+    pub(crate) fn params(&self) -> &train::Optimizer {
+        &self.params
     }
 
     /// Moves each tensor against its gradient.
@@ -170,7 +168,7 @@ mod tests {
         let mut optimizer = Optimizer::new(params);
         let mut tensors = [Tensor::from_slice(&[1.0f32])];
         for (gradient, expect) in gradients.iter().zip(expect) {
-            optimizer.step(optimizer.base_lr(), &mut tensors, vec![Tensor::from_slice(&[*gradient])]);
+            optimizer.step(params.lr(), &mut tensors, vec![Tensor::from_slice(&[*gradient])]);
             let found = tensors[0].double_value(&[0]) as f32;
             assert!((found - expect).abs() < 1e-6, "{found}, not {expect}, with {params:?}");
         }

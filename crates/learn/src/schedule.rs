@@ -1,10 +1,15 @@
-//! [`lr_factor`]: how the learning rate changes with the epoch.
+//! [`learning_rate`]: how it changes with the epoch.
 
-use pipe_schemas::stages::train::Scheduler;
+use pipe_schemas::stages::train::{Optimizer, Scheduler};
+
+/// Returns the learning rate of `epoch`, from 0.
+pub fn learning_rate(optimizer: &Optimizer, schedulers: &[Scheduler], epoch: u32) -> f64 {
+    optimizer.lr() * lr_factor(schedulers, epoch)
+}
 
 /// Returns by what the learning rate is multiplied in `epoch`, from 0: the product of all schedulers' factors, as MMEngine
 /// computes them. Before it begins a scheduler does nothing; after its end its last factor stays.
-pub fn lr_factor(schedulers: &[Scheduler], epoch: u32) -> f64 {
+fn lr_factor(schedulers: &[Scheduler], epoch: u32) -> f64 {
     schedulers.iter().map(|scheduler| factor(scheduler, epoch)).product()
 }
 

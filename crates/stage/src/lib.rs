@@ -1,16 +1,18 @@
 //! What a stage is, and how `pipe` talks to the workers that run stages.
 //!
-//! A stage implements [`Stage`] and does its work through a [`Context`]. A worker executable is [`serve`] with a list of
+//! A stage implements [`Stage`], or [`PartedStage`], and does its work through a [`Context`]. A worker executable is [`serve`] with a list of
 //! stages. The messages between `pipe` and a worker are in [`protocol`].
 
 mod context;
 mod error;
+mod fields;
 pub mod protocol;
 mod serve;
 mod text;
 
 pub use context::{Context, SourceFile, Sources};
 pub use error::StageError;
+pub use fields::json_fields;
 pub use serve::{PARENT_VARIABLE, WorkerInfo, serve};
 pub use text::grouped;
 

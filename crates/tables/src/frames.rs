@@ -13,7 +13,7 @@
 use crate::settings::properties;
 use crate::{TableError, read_rows};
 use arrow::array::{ArrayRef, AsArray, BinaryArray, Int32Array, Int64Array, StringArray, StructArray};
-use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Fields, Int64Type, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use fs_err::File;
@@ -43,6 +43,9 @@ pub const INDEX_FILE: &str = "index.parquet";
 
 /// Bytes of JPEG handed to the writer at once; arrow's offsets end at 2 GiB.
 const BATCH_BYTES: usize = 64 << 20;
+
+/// Frames that are read at once where all are wanted.
+const FRAMES_AT_ONCE: usize = 128;
 
 /// What Hugging Face `datasets` looks for in the metadata.
 const HUGGINGFACE: &str = concat!(
@@ -193,9 +196,13 @@ fn batch(
 impl FrameShards {
     /// Reads the index of `folder`; shards are opened when they are first read from.
     pub fn open(folder: &Path) -> Result<Self, TableError> {
-        let path = folder.join(INDEX_FILE);
-        let index: Vec<FrameIndexRow> = read_rows(&path)?;
-        let content = |message| TableError::Content { path: path.clone(), message };
+        Self::open_with_index(folder, &folder.join(INDEX_FILE))
+    }
+
+    /// Reads an index that does not lie beside its shards.
+    pub fn open_with_index(folder: &Path, path: &Path) -> Result<Self, TableError> {
+        let index: Vec<FrameIndexRow> = read_rows(path)?;
+        let content = |message| TableError::Content { path: path.into(), message };
         if let Some(pair) = index.windows(2).find(|pair| pair[0].video_id >= pair[1].video_id) {
             let (first, second) = (&pair[0].video_id, &pair[1].video_id);
             return Err(content(format!("`{first}` comes before `{second}`; the rows must be sorted and distinct")));
@@ -225,17 +232,8 @@ impl FrameShards {
     /// # Errors
     /// [`TableError::Content`] if the video has no such frame, or the shard does not hold what the index says.
     pub fn read(&self, row: &FrameIndexRow, frame_indices: &[u32]) -> Result<Vec<Vec<u8>>, TableError> {
-        let shard = self.shard(&row.shard)?;
+        let shard = self.shard_of(row)?;
         let content = |message| TableError::Content { path: self.folder.join(&row.shard), message };
-        let row_groups = shard.metadata.metadata().row_groups();
-        let stored = row_groups.get(row.row_group as usize).map(RowGroupMetaData::num_rows);
-        if stored != Some(i64::from(row.num_frames)) {
-            let found = stored.map_or("no such row group".to_owned(), |count| format!("{count} frames"));
-            return Err(content(format!(
-                "row group {} should hold the {} frames of video `{}`, but there is {found}",
-                row.row_group, row.num_frames, row.video_id
-            )));
-        }
         if let Some(index) = frame_indices.iter().find(|&&index| index >= row.num_frames) {
             let last = row.num_frames.saturating_sub(1);
             return Err(content(format!("video `{}` has frames 0 to {last}, but no frame {index}", row.video_id)));
@@ -261,6 +259,38 @@ impl FrameShards {
             if uses_left[position] == 0 { std::mem::take(&mut frames[position]) } else { frames[position].clone() }
         };
         Ok(positions.into_iter().map(&mut take).collect())
+    }
+
+    /// Reads all frames of the video at `row`: what [`ShardWriter::write_video`] was given.
+    ///
+    /// # Errors
+    /// [`TableError::Content`] if the shard does not hold what the index says.
+    pub fn read_video(&self, row: &FrameIndexRow) -> Result<Vec<EncodedFrame>, TableError> {
+        let shard = self.shard_of(row)?;
+        let path = || self.folder.join(&row.shard);
+        let (video_ids, frames) =
+            shard.read_all(row.row_group as usize).map_err(|source| TableError::Parquet { path: path(), source })?;
+        if video_ids.iter().any(|video_id| *video_id != row.video_id) || frames.len() != row.num_frames as usize {
+            let message = format!("row group {} does not hold the video `{}`", row.row_group, row.video_id);
+            return Err(TableError::Content { path: path(), message });
+        }
+        Ok(frames)
+    }
+
+    /// Returns the shard of a video, which holds as many frames of it as the index says.
+    fn shard_of(&self, row: &FrameIndexRow) -> Result<&Shard, TableError> {
+        let shard = self.shard(&row.shard)?;
+        let row_groups = shard.metadata.metadata().row_groups();
+        let stored = row_groups.get(row.row_group as usize).map(RowGroupMetaData::num_rows);
+        if stored == Some(i64::from(row.num_frames)) {
+            return Ok(shard);
+        }
+        let found = stored.map_or("no such row group".to_owned(), |count| format!("{count} frames"));
+        let message = format!(
+            "row group {} should hold the {} frames of video `{}`, but there is {found}",
+            row.row_group, row.num_frames, row.video_id
+        );
+        Err(TableError::Content { path: self.folder.join(&row.shard), message })
     }
 
     fn shard(&self, name: &str) -> Result<&Shard, TableError> {
@@ -325,6 +355,27 @@ impl Shard {
             frames.extend(jpegs.iter().flatten().map(<[u8]>::to_vec));
         }
         Ok(frames)
+    }
+
+    /// Reads all frames of a row group, with the video ids that stand beside them, each once in a row.
+    fn read_all(&self, row_group: usize) -> Result<(Vec<String>, Vec<EncodedFrame>), ParquetError> {
+        let columns = ProjectionMask::columns(self.metadata.parquet_schema(), ["video_id", "pts_nanos", "image.bytes"]);
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(self.source.clone(), self.metadata.clone())
+            .with_row_groups(vec![row_group])
+            .with_projection(columns)
+            .with_batch_size(FRAMES_AT_ONCE)
+            .build()?;
+        let (mut video_ids, mut frames) = (Vec::new(), Vec::new());
+        for batch in reader {
+            let batch = batch?;
+            video_ids.extend(batch.column(0).as_string::<i32>().iter().flatten().map(str::to_owned));
+            video_ids.dedup();
+            let times = batch.column(1).as_primitive::<Int64Type>().values().iter();
+            let jpegs = batch.column(2).as_struct().column(0).as_binary::<i32>();
+            let frame = |(pts_nanos, jpeg): (&i64, &[u8])| EncodedFrame { pts_nanos: *pts_nanos, jpeg: jpeg.into() };
+            frames.extend(times.zip(jpegs.iter().flatten()).map(frame));
+        }
+        Ok((video_ids, frames))
     }
 }
 
@@ -428,6 +479,19 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_video_comes_back_as_it_was_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rows = write(folder.path());
+        let index = folder.path().join("elsewhere");
+        fs_err::rename(folder.path().join(INDEX_FILE), &index).expect("moved");
+        let shards = FrameShards::open_with_index(folder.path(), &index).expect("opened");
+        assert_eq!(shards.read_video(&rows[0]).expect("read"), video(0, 5));
+        assert_eq!(shards.read_video(&rows[1]).expect("read"), video(1, 200));
+        let error = shards.read_video(&FrameIndexRow { video_id: "c".into(), ..rows[1].clone() }).expect_err("another");
+        assert!(error.to_string().ends_with("row group 1 does not hold the video `c`"), "{error}");
+    }
+
+    #[test]
     fn many_threads_read_at_once() {
         let folder = tempfile::tempdir().expect("a folder");
         write(folder.path());
@@ -456,6 +520,18 @@ mod tests {
         let pages = shard.metadata.metadata().page_index_for_row_group(1);
         let count = |column| pages.page_locations(column).expect("an offset index").len();
         assert_eq!((count(1), count(5)), (1, 200)); // frame_index and image.bytes
+    }
+
+    /// If this fails, raise the version of whatever writes shards: what is in stores has other bytes.
+    #[test]
+    fn bytes_stay_the_same() {
+        let folder = tempfile::tempdir().expect("a folder");
+        write(folder.path());
+        let digest = |name: &str| {
+            let bytes = fs_err::read(folder.path().join(name)).expect("read");
+            blake3::hash(&bytes).to_hex()[..16].to_owned()
+        };
+        assert_eq!([digest("shard-00000.parquet"), digest(INDEX_FILE)], ["e69a553af0811bd1", "3932b8965a32e914"]);
     }
 
     #[test]

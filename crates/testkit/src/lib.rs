@@ -1,8 +1,13 @@
-//! What tests of several crates share: [`run_stage`] runs a stage without an engine and a worker.
+//! What tests of several crates share: [`run_stage`] and [`Bench`] run a stage without an engine and a worker.
+
+mod parted;
+
+pub use parted::{Bench, Making, older, part_in};
 
 use pipe_stage::protocol::{Input, PROTOCOL_VERSION, Reply, Request, Task};
 use pipe_stage::{Context, Stage, StageError, Summary};
 use serde::Serialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -56,29 +61,57 @@ pub fn run_stage<'a>(
     output: impl Into<PathBuf>,
     threads: usize,
 ) -> Ran {
-    let output = output.into();
-    let contract = pipe_schemas::stages::contract(stage.kind()).expect("a stage with a contract");
+    let params = serde_json::to_value(params).expect("parameters as JSON");
+    let inputs = inputs.into_iter().map(|(port, input)| (port.to_owned(), input)).collect();
+    let (context, told) = context(stage.kind(), Task::Whole, params, inputs, BTreeMap::new(), output.into(), threads);
+    let result = stage.run(&context);
+    Ran { result, warnings: told.warnings() }
+}
+
+/// What a stage told while it ran, besides progress.
+struct Told(Arc<Mutex<Vec<Reply>>>);
+
+impl Told {
+    fn warnings(&self) -> Vec<String> {
+        self.select(|reply| if let Reply::Warning { text } = reply { Some(text.clone()) } else { None })
+    }
+
+    fn finished(&self) -> Vec<String> {
+        self.select(|reply| if let Reply::PartFinished { name } = reply { Some(name.clone()) } else { None })
+    }
+
+    fn select(&self, pick: impl FnMut(&Reply) -> Option<String>) -> Vec<String> {
+        self.0.lock().expect("no thread panicked").iter().filter_map(pick).collect()
+    }
+}
+
+fn context(
+    kind: &str,
+    task: Task,
+    params: Value,
+    inputs: BTreeMap<String, Input>,
+    sources: BTreeMap<String, Input>,
+    output: PathBuf,
+    threads: usize,
+) -> (Context, Told) {
+    let contract = pipe_schemas::stages::contract(kind).expect("a stage with a contract");
     let request = Request {
         protocol: PROTOCOL_VERSION,
         id: 1,
         kind: contract.kind.to_owned(),
         version: contract.version,
-        task: Task::Whole,
-        params: serde_json::to_value(params).expect("parameters as JSON"),
-        inputs: inputs.into_iter().map(|(port, input)| (port.to_owned(), input)).collect(),
-        sources: BTreeMap::new(),
+        task,
+        params,
+        inputs,
+        sources,
         scratch: output.join("scratch"),
         output,
         threads,
     };
-    let warnings = Arc::new(Mutex::new(Vec::new()));
-    let told = Arc::clone(&warnings);
+    let told = Told(Arc::default());
+    let replies = Arc::clone(&told.0);
     let context = Context::new(request, Arc::default(), move |reply| {
-        if let Reply::Warning { text } = reply {
-            told.lock().expect("no thread panicked").push(text);
-        }
+        replies.lock().expect("no thread panicked").push(reply);
     });
-    let result = stage.run(&context);
-    let warnings = warnings.lock().expect("no thread panicked").clone();
-    Ran { result, warnings }
+    (context, told)
 }

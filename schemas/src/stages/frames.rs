@@ -1,6 +1,8 @@
 //! `frames`: videos become JPEG frames in Parquet shards.
 
-use crate::contract::{Contract, InputPort, OutputPort, ParamError, Params, PortType, Tool, Worker, parse, schema};
+use crate::contract::{
+    Contract, InputPort, OutputPort, ParamError, Params, Parts, PortType, Tool, Worker, parse, schema,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +15,7 @@ pub const CONTRACT: Contract = Contract {
     open_ports: false,
     inputs: &[InputPort { name: "videos", port_type: PortType::Videos, required: true, or_param: None }],
     outputs: &[OutputPort { name: "frames", port_type: PortType::Frames, path: "frames" }],
-    parts: None,
+    parts: Some(Parts::Independent),
     tools: &[Tool::Ffmpeg, Tool::LibjpegTurbo],
     schema: schema::<FramesParams>,
     parse: parse::<FramesParams>,

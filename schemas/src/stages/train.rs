@@ -1,7 +1,7 @@
 //! `train`: fits a network to the training samples.
 
 use crate::contract::{
-    Contract, InputPort, OutputPort, ParamError, Params, PortType, SourceSet, Tool, Worker, parse, schema,
+    Contract, InputPort, OutputPort, ParamError, Params, Parts, PortType, SourceSet, Tool, Worker, parse, schema,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ pub const CONTRACT: Contract = Contract {
         OutputPort { name: "model", port_type: PortType::Model, path: "model" },
         OutputPort { name: "log", port_type: PortType::TrainingLog, path: "training_log.parquet" },
     ],
-    parts: None,
+    parts: Some(Parts::Chain),
     tools: &[Tool::Libtorch, Tool::LibjpegTurbo],
     schema: schema::<TrainParams>,
     parse: parse::<TrainParams>,
@@ -225,6 +225,15 @@ pub enum Optimizer {
         #[schemars(range(min = 0.0))]
         weight_decay: f64,
     },
+}
+
+impl Optimizer {
+    /// Returns the learning rate before schedules.
+    pub fn lr(&self) -> f64 {
+        match self {
+            Self::SGD { lr, .. } | Self::AdamW { lr, .. } => *lr,
+        }
+    }
 }
 
 /// Where gradients are cut.

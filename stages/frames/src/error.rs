@@ -33,11 +33,33 @@ pub enum FramesError {
         /// Why.
         source: VideoError,
     },
+    /// A video that an earlier run with `on_error: skip` passed over.
+    #[error("the video `{video_id}` can't be used: {reason}")]
+    Skipped {
+        /// As in the table.
+        video_id: String,
+        /// In words.
+        reason: String,
+    },
     /// Not one video could be decoded.
     #[error("none of {num_videos} videos could be decoded")]
     NoneDecoded {
         /// Videos tried.
         num_videos: usize,
+    },
+    /// The table has no video in the bucket of a part.
+    #[error("no usable video lies in bucket {part}")]
+    NoSuchPart {
+        /// Its name.
+        part: String,
+    },
+    /// What a part says of its videos can't be understood.
+    #[error("{} can't be understood", path.display())]
+    Notes {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong.
+        source: serde_json::Error,
     },
     /// The threads can't be started.
     #[error("can't start threads")]

@@ -5,13 +5,28 @@
 //! BLAKE3 of its id, read as a little-endian number, modulo `buckets`: an added video touches one shard. A bucket without
 //! videos has no file.
 //!
-//! The table, the files' contents, the parameters and the versions of FFmpeg and libjpeg-turbo decide every byte. A file
-//! whose content is not that of the table stops the stage.
+//! Each bucket with usable videos is a part, kept and made alone:
 //!
-//! [`sample`] says which frames are kept, [`encode`] makes them, [`shards`] writes them.
+//! | decides a part | left out |
+//! |---|---|
+//! | number of the bucket | `buckets`, which only decides what lies in which |
+//! | `sample`, `resize`, `encode` | `on_error`: an unreadable video is noted in its part, and judged when parts are put together |
+//! | its videos: id, content, and what stands behind the last dot of the path, which FFmpeg goes by too | the rest of the path, and the columns of `videos`, all of which follow from the content |
+//! | versions of FFmpeg and libjpeg-turbo | other buckets |
+//!
+//! A part in which only some videos changed takes the JPEG frames of the others from its older version, and gives the
+//! bytes of one made from scratch. Beside its shard a part has two notes: `index.parquet`, its rows of the index, and
+//! `skipped.json`, its videos that can't be decoded.
+//!
+//! A file whose content is not that of the table stops the stage.
+//!
+//! [`plan`] says what the parts are, [`sample`] which frames are kept, [`encode`] makes them, [`shards`] writes them,
+//! [`notes`] are what a part leaves for the index.
 
 mod encode;
 mod error;
+mod notes;
+mod plan;
 mod sample;
 mod shards;
 mod stage;

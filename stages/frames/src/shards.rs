@@ -2,16 +2,19 @@
 
 use crate::FramesError;
 use crate::encode::{EncodedVideo, encode_video};
+use crate::notes::{Notes, Old, Skipped};
+use crate::plan::shard_name;
 use crate::sample::Sampler;
 use pipe_schemas::stages::frames::FramesParams;
 use pipe_schemas::stages::ingest::OnError;
 use pipe_schemas::tables::{FrameIndexRow, VideoRow};
+use pipe_stage::protocol::MakePart;
 use pipe_stage::{Context, StageError};
 use pipe_tables::frames::ShardWriter;
 use pipe_video::VideoError;
 use rayon::prelude::*;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::error::Error;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What makes all shards alike.
@@ -19,95 +22,99 @@ pub(crate) struct Maker<'a> {
     pub(crate) context: &'a Context,
     pub(crate) params: &'a FramesParams,
     pub(crate) media_root: &'a Path,
-    pub(crate) folder: PathBuf,
+    /// Where shards lie in the output.
+    pub(crate) frames: &'a str,
     /// Videos in all, and done so far.
     pub(crate) total: u64,
     pub(crate) done: AtomicU64,
 }
 
-/// What became of a bucket's videos.
-#[derive(Default)]
-pub(crate) struct Made {
-    pub(crate) index: Vec<FrameIndexRow>,
-    /// Video ids with reasons.
-    pub(crate) skipped: Vec<(String, VideoError)>,
-    pub(crate) size_bytes: u64,
-}
-
-/// Returns the bucket of a video.
-pub(crate) fn bucket(video_id: &str, buckets: u32) -> u32 {
-    let hash = blake3::hash(video_id.as_bytes());
-    let (words, _) = hash.as_bytes().as_chunks::<8>();
-    (u64::from_le_bytes(words[0]) % u64::from(buckets.max(1))) as u32
-}
-
-/// Sorts videos into buckets; within a bucket they keep their order.
-pub(crate) fn by_bucket(videos: &[VideoRow], buckets: u32) -> Vec<(u32, Vec<&VideoRow>)> {
-    let mut sorted: BTreeMap<u32, Vec<&VideoRow>> = BTreeMap::new();
-    for video in videos {
-        sorted.entry(bucket(&video.video_id, buckets)).or_default().push(video);
-    }
-    sorted.into_iter().collect()
+/// A part to make, with all that goes into it.
+pub(crate) struct Bucket<'a> {
+    pub(crate) part: &'a MakePart,
+    pub(crate) videos: &'a [&'a VideoRow],
+    pub(crate) old: Option<Old<'a>>,
 }
 
 impl Maker<'_> {
     /// Makes all shards, in parallel over buckets, and over the videos of a bucket where there are few buckets. About two
     /// videos a thread are in memory, as JPEG.
-    pub(crate) fn make_all(&self, buckets: &[(u32, Vec<&VideoRow>)]) -> Result<Vec<Made>, StageError> {
+    pub(crate) fn make_all(&self, buckets: &[Bucket]) -> Result<(), StageError> {
         let at_once = (2 * self.context.threads()).div_ceil(buckets.len().max(1));
-        buckets.par_iter().map(|(bucket, videos)| self.make(*bucket, videos, at_once)).collect()
+        buckets.par_iter().try_for_each(|bucket| self.make(bucket, at_once))
     }
 
-    fn make(&self, bucket: u32, videos: &[&VideoRow], at_once: usize) -> Result<Made, StageError> {
-        let shard = format!("shard-{bucket:05}.parquet");
-        let path = self.folder.join(&shard);
-        let (mut made, mut writer) = (Made::default(), None);
-        for group in videos.chunks(at_once) {
-            let encoded: Result<Vec<_>, StageError> = group.par_iter().map(|video| self.encode(video)).collect();
-            for (video, encoded) in group.iter().zip(encoded?) {
+    fn make(&self, bucket: &Bucket, at_once: usize) -> Result<(), StageError> {
+        let shard = shard_name(&bucket.part.name);
+        let (mut notes, mut writer) = (Notes::default(), None);
+        for group in bucket.videos.chunks(at_once) {
+            let frames: Result<Vec<_>, StageError> =
+                group.par_iter().map(|video| self.frames_of(video, bucket)).collect();
+            for (video, frames) in group.iter().zip(frames?) {
                 let video_id = video.video_id.clone();
-                let encoded = match encoded {
+                let EncodedVideo { frames, width_px, height_px, fps } = match frames {
                     Ok(encoded) => encoded,
-                    Err(reason) => {
-                        made.skipped.push((video_id, reason));
+                    Err(skipped) => {
+                        notes.skipped.push(skipped);
                         continue;
                     }
                 };
                 let writer = match &mut writer {
                     Some(writer) => writer,
-                    None => writer.insert(ShardWriter::create(&path)?),
+                    None => {
+                        writer.insert(ShardWriter::create(&bucket.part.file(&format!("{}/{shard}", self.frames))?)?)
+                    }
                 };
-                let EncodedVideo { frames, width_px, height_px, fps } = encoded;
                 let row_group = writer.write_video(&video_id, &frames, width_px, height_px)?;
                 let (shard, num_frames) = (shard.clone(), frames.len() as u32);
-                made.index.push(FrameIndexRow { video_id, shard, row_group, num_frames, width_px, height_px, fps });
+                notes.index.push(FrameIndexRow { video_id, shard, row_group, num_frames, width_px, height_px, fps });
             }
         }
         if let Some(writer) = writer {
             writer.finish()?;
-            made.size_bytes = fs_err::metadata(&path)?.len();
         }
-        Ok(made)
+        notes.write(bucket.part)?;
+        self.context.part_finished(&bucket.part.name);
+        Ok(())
     }
 
-    /// Makes the frames of a video. The inner error is one that `on_error: skip` passes over.
-    fn encode(&self, video: &VideoRow) -> Result<Result<EncodedVideo, VideoError>, StageError> {
+    /// Returns the frames of a video, from the bucket's older version where they are there. The inner error is what
+    /// `on_error: skip` passes over.
+    fn frames_of(&self, video: &VideoRow, bucket: &Bucket) -> Result<Result<EncodedVideo, Skipped>, StageError> {
         self.context.check_cancelled()?;
-        let path = self.media_root.join(&video.path);
-        check_digest(&path, video)?;
-        let sampler = Sampler::new(self.params.sample);
-        let encoded = encode_video(&path, self.params, sampler);
+        let kept = bucket.old.as_ref().map(|old| old.video(&video.video_id)).transpose()?.flatten();
+        let frames = match kept {
+            // What an older version skipped is told in full by trying again.
+            Some(Err(_)) if self.params.on_error == OnError::Fail => self.decode(video)?,
+            Some(kept) => kept,
+            None => self.decode(video)?,
+        };
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
         self.context.progress(done, self.total, "videos", || video.video_id.clone());
-        match encoded {
+        Ok(frames)
+    }
+
+    fn decode(&self, video: &VideoRow) -> Result<Result<EncodedVideo, Skipped>, StageError> {
+        let path = self.media_root.join(&video.path);
+        check_digest(&path, video)?;
+        let video_id = video.video_id.clone();
+        match encode_video(&path, self.params, Sampler::new(self.params.sample)) {
+            Ok(encoded) => Ok(Ok(encoded)),
+            // Its content was readable just now: the machine is at fault, not the video.
+            Err(VideoError::Io(source)) => Err(FramesError::Read { path: video.path.clone(), source }.into()),
             Err(source) if self.params.on_error == OnError::Fail => {
-                let error = FramesError::Video { video_id: video.video_id.clone(), source };
-                Err(StageError::from(error).with_help("remove the file, or write `on_error: skip`"))
+                Err(StageError::from(FramesError::Video { video_id, source }).with_help(UNUSABLE_HELP))
             }
-            encoded => Ok(encoded),
+            Err(error) => {
+                let cause = error.source().map(|cause| format!(" ({cause})")).unwrap_or_default();
+                Ok(Err(Skipped { video_id, reason: format!("{error}{cause}") }))
+            }
         }
     }
 }
+
+/// What to do about a video that can't be used.
+pub(crate) const UNUSABLE_HELP: &str = "remove the file, or write `on_error: skip`";
 
 /// Checks that a file is the one that `ingest` saw.
 fn check_digest(path: &Path, video: &VideoRow) -> Result<(), StageError> {
@@ -119,23 +126,4 @@ fn check_digest(path: &Path, video: &VideoRow) -> Result<(), StageError> {
     }
     let error = FramesError::Changed { path: video.path.clone() };
     Err(StageError::from(error).with_help("run again, so that `ingest` reads the new content"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn buckets_are_fixed_for_ever() {
-        // BLAKE3 of the empty string begins af1349b9f5f9a1a6.
-        assert_eq!(u64::from(bucket("", u32::MAX)), 0xa6a1_f9f5_b949_13af % u64::from(u32::MAX));
-        assert_eq!(bucket("anything", 1), 0);
-    }
-
-    #[test]
-    fn videos_spread_over_buckets() {
-        let mut counts = [0; 8];
-        (0..8000).for_each(|number| counts[bucket(&format!("v_{number}"), 8) as usize] += 1);
-        assert!(counts.iter().all(|count| (850..1150).contains(count)), "{counts:?}");
-    }
 }

@@ -101,7 +101,7 @@ fn judge(
 mod tests {
     use super::*;
     use pipe_stage::protocol::Input;
-    use pipe_testkit::run_stage;
+    use pipe_testkit::{input, run_stage};
     use pipe_video::{Encoder, EncoderParams};
     use std::path::Path;
 
@@ -136,8 +136,8 @@ mod tests {
         });
         let list = output.join("files.json");
         fs_err::write(&list, serde_json::to_vec(&files).expect("JSON")).expect("written");
-        let input = Input { path: folder.into(), digest: String::new(), files: Some(list), media_root: None };
-        let ran = run_stage(&Ingest, params, [("folder", input)], output, 2);
+        let folder = Input { files: Some(list), ..input(folder) };
+        let ran = run_stage(&Ingest, params, [("folder", folder)], output, 2);
         (ran.result.map_err(|error| error.chain().join(": ")), ran.warnings)
     }
 

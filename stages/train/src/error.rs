@@ -44,6 +44,12 @@ pub enum TrainError {
         /// `T` of a test clip.
         test_frames: u32,
     },
+    /// Parts were asked for that are no epochs in a row.
+    #[error("epoch `{part}` is not the one that follows")]
+    NotNext {
+        /// The first that is out of place.
+        part: String,
+    },
     /// `load_from` is not one file.
     #[error("`load_from` names {num_files} files, not one")]
     Checkpoint {

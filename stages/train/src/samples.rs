@@ -55,6 +55,38 @@ impl Samples {
     }
 }
 
+/// Returns the digest of rows: every column, strings and lists with their lengths before them.
+pub(crate) fn digest(rows: &[SampleRow]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for row in rows {
+        // All are named, so that a column that is added can't be forgotten here.
+        let SampleRow {
+            epoch,
+            position,
+            video_id,
+            class_index,
+            view,
+            frame_indices,
+            crop_x,
+            crop_y,
+            crop_width,
+            crop_height,
+            flip,
+        } = row;
+        hasher.update(&(video_id.len() as u64).to_le_bytes());
+        hasher.update(video_id.as_bytes());
+        hasher.update(&(frame_indices.len() as u64).to_le_bytes());
+        for number in [epoch, position, class_index, view].into_iter().chain(frame_indices) {
+            hasher.update(&number.to_le_bytes());
+        }
+        for number in [crop_x, crop_y, crop_width, crop_height] {
+            hasher.update(&number.to_bits().to_le_bytes());
+        }
+        hasher.update(&[u8::from(*flip)]);
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
 type Epochs = Vec<Arc<[SampleRow]>>;
 
 /// Cuts the rows, which are sorted by epoch, into epochs; returns with them how many clips an epoch loses.
@@ -112,6 +144,32 @@ mod tests {
         check(8, 4, 8);
         check(3, 1, 3);
         check(1, 4, 1);
+    }
+
+    #[test]
+    fn every_column_is_in_the_digest() {
+        let same = row(1, 2);
+        assert_eq!(digest(&[row(1, 2)]), digest(std::slice::from_ref(&same)));
+        let changes: [fn(&mut SampleRow); 11] = [
+            |row| row.epoch = 7,
+            |row| row.position = 7,
+            |row| row.video_id = "b".into(),
+            |row| row.class_index = 7,
+            |row| row.view = 7,
+            |row| row.frame_indices = vec![0, 0],
+            |row| row.crop_x = 0.5,
+            |row| row.crop_y = 0.5,
+            |row| row.crop_width = 0.5,
+            |row| row.crop_height = 0.5,
+            |row| row.flip = true,
+        ];
+        let changed = changes.map(|change| {
+            let mut changed = row(1, 2);
+            change(&mut changed);
+            digest(&[changed])
+        });
+        let different: std::collections::BTreeSet<_> = changed.into_iter().chain([digest(&[same])]).collect();
+        assert_eq!(different.len(), 12);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use pipe_infer::Runtime;
 use pipe_schemas::Tool;
-use pipe_stage::{AnyStage, Stage, WorkerInfo, serve};
+use pipe_stage::AnyStage::{Parted, Whole};
+use pipe_stage::{WorkerInfo, serve};
 use pipe_stage_export::Export;
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt;
@@ -27,9 +28,7 @@ fn main() -> ExitCode {
             Runtime::load(&onnx_runtime).map_or("missing".to_owned(), |runtime| runtime.version().to_owned());
         let export: &'static Export = Box::leak(Box::new(Export { onnx_runtime }));
         WorkerInfo {
-            stages: [&pipe_stage_train::Train as &'static dyn Stage, &pipe_stage_evaluate::Evaluate, export]
-                .map(AnyStage::Whole)
-                .into(),
+            stages: vec![Parted(&pipe_stage_train::Train), Whole(&pipe_stage_evaluate::Evaluate), Whole(export)],
             tools: BTreeMap::from([
                 (Tool::Libtorch.name().to_owned(), LIBTORCH_VERSION.to_owned()),
                 (Tool::LibjpegTurbo.name().to_owned(), pipe_clips::jpeg_version().to_owned()),

@@ -4,14 +4,16 @@ use pipe_schemas::stages::train::{
     Backbone, ClsHead, DataloaderParams, LoadFrom, ModelParams, ResNetDepth, TrainCfg, TrainParams,
 };
 use pipe_schemas::tables::{ClassRow, FrameIndexRow, PredictionRow, Preprocessing, SampleRow, TrainingLogRow};
-use pipe_stage::protocol::{Info, Input, Message, PROTOCOL_VERSION, Reply, Request, Task};
+use pipe_stage::protocol::{
+    Info, Input, MadePart, MakePart, MakeParts, Message, PROTOCOL_VERSION, PlannedPart, Reply, Request, Task,
+};
 use pipe_tables::frames::{EncodedFrame, ShardWriter};
 use pipe_tables::{read_rows, write_rows};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 const WORKER: &str = env!("CARGO_BIN_EXE_pipe-torch-worker");
 const SIDE_PX: usize = 32;
@@ -67,50 +69,101 @@ impl Space {
             let name = path.file_name().expect("a file").to_string_lossy();
             fs_err::write(&list, json!([{ "path": name, "digest": "", "size_bytes": 0 }]).to_string())
                 .expect("written");
-            sources.insert(
-                "load_from".to_owned(),
-                Input { path: path.into(), digest: String::new(), files: Some(list), media_root: None },
-            );
+            sources.insert("load_from".to_owned(), Input { files: Some(list), ..input(path.into()) });
         }
         fs_err::create_dir_all(self.path(output)).expect("a folder");
-        let version = pipe_schemas::stages::contract(kind).expect("a kind").version;
-        ask(Request {
+        let contract = pipe_schemas::stages::contract(kind).expect("a kind");
+        let mut worker = Worker::start();
+        let request = |task| Request {
             protocol: PROTOCOL_VERSION,
             id: 7,
             kind: kind.into(),
-            version,
-            task: Task::Whole,
-            params,
-            inputs,
-            sources,
+            version: contract.version,
+            task,
+            params: params.clone(),
+            inputs: inputs.clone(),
+            sources: sources.clone(),
             output: self.path(output),
             scratch: self.path("scratch"),
             threads,
-        })
+        };
+        if contract.parts.is_none() {
+            return worker.finished(request(Task::Whole)).map(|(summary, _)| summary);
+        }
+        let parts: Vec<MakePart> =
+            worker.planned(request(Task::Plan))?.iter().map(|part| self.part(output, &part.name)).collect();
+        let made: Vec<MadePart> = parts.iter().map(MakePart::made).collect();
+        let (_, finished) = worker.finished(request(Task::Make(MakeParts { after: None, parts })))?;
+        assert_eq!(finished, made.iter().map(|part| part.name.clone()).collect::<Vec<_>>());
+        worker.finished(request(Task::Assemble { parts: made })).map(|(summary, _)| summary)
+    }
+
+    fn part(&self, output: &str, name: &str) -> MakePart {
+        let folder = self.path(output).join("parts").join(name);
+        fs_err::create_dir_all(&folder).expect("a folder");
+        MakePart { name: name.into(), folder, old: None }
     }
 }
 
-fn ask(request: Request) -> Outcome {
-    let mut worker =
-        Command::new(WORKER).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the worker starts");
-    let mut line = serde_json::to_vec(&Message::Run(Box::new(request))).expect("JSON");
-    line.push(b'\n');
-    let mut stdin = worker.stdin.take().expect("a pipe");
-    stdin.write_all(&line).expect("written");
-    let stdout = BufReader::new(worker.stdout.take().expect("a pipe"));
-    let mut outcome = None;
-    for line in stdout.lines() {
-        match serde_json::from_str(&line.expect("a line")).expect("a reply") {
-            Reply::Finished { summary, .. } => outcome = Some(Ok(summary)),
-            Reply::Failed { error, help, .. } => outcome = Some(Err((error, help.unwrap_or_default()))),
-            Reply::Progress { .. } | Reply::Warning { .. } => continue,
-            other => panic!("not asked for: {other:?}"),
-        }
-        break;
+/// A worker that lives from request to request.
+struct Worker {
+    process: Child,
+    stdin: ChildStdin,
+    replies: Lines<BufReader<ChildStdout>>,
+}
+
+impl Worker {
+    fn start() -> Self {
+        let command = &mut Command::new(WORKER);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the worker starts");
+        let stdin = process.stdin.take().expect("a pipe");
+        let replies = BufReader::new(process.stdout.take().expect("a pipe")).lines();
+        Self { process, stdin, replies }
     }
-    drop(stdin);
-    worker.wait().expect("the worker ends");
-    outcome.expect("an outcome")
+
+    /// Asks, and returns the last reply with the names of the parts that were said to be complete before.
+    fn ask(&mut self, request: Request) -> (Reply, Vec<String>) {
+        let mut line = serde_json::to_vec(&Message::Run(Box::new(request))).expect("JSON");
+        line.push(b'\n');
+        self.stdin.write_all(&line).expect("written");
+        let mut finished = Vec::new();
+        for line in &mut self.replies {
+            match serde_json::from_str(&line.expect("a line")).expect("a reply") {
+                Reply::Progress { .. } | Reply::Warning { .. } => {}
+                Reply::PartFinished { name } => finished.push(name),
+                last => return (last, finished),
+            }
+        }
+        panic!("the worker ended without a reply");
+    }
+
+    fn finished(&mut self, request: Request) -> Result<(Vec<String>, Vec<String>), (String, String)> {
+        match self.ask(request) {
+            (Reply::Finished { summary, .. }, finished) => Ok((summary, finished)),
+            (reply, _) => Err(failure(reply)),
+        }
+    }
+
+    fn planned(&mut self, request: Request) -> Result<Vec<PlannedPart>, (String, String)> {
+        match self.ask(request).0 {
+            Reply::Planned { parts, .. } => Ok(parts),
+            reply => Err(failure(reply)),
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn failure(reply: Reply) -> (String, String) {
+    match reply {
+        Reply::Failed { error, help, .. } => (error, help.unwrap_or_default()),
+        other => panic!("an unexpected reply: {other:?}"),
+    }
 }
 
 /// A square that moves left or right, by the first letter of the video's name.

@@ -1,0 +1,88 @@
+//! [`Notes`]: what a part leaves for the index, and for its next version.
+
+use crate::FramesError;
+use crate::encode::EncodedVideo;
+use crate::plan::shard_name;
+use pipe_schemas::tables::FrameIndexRow;
+use pipe_stage::StageError;
+use pipe_stage::protocol::{MadePart, MakePart, OldPart};
+use pipe_tables::frames::FrameShards;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+const INDEX: &str = "index.parquet";
+const SKIPPED: &str = "skipped.json";
+
+/// What became of a part's videos.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Notes {
+    /// Of the videos in its shard.
+    pub(crate) index: Vec<FrameIndexRow>,
+    /// The other videos.
+    pub(crate) skipped: Vec<Skipped>,
+}
+
+/// A video that can't be decoded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Skipped {
+    pub(crate) video_id: String,
+    /// In words.
+    pub(crate) reason: String,
+}
+
+/// The videos of a part's older version that are the same now.
+pub(crate) struct Old<'a> {
+    shards: FrameShards,
+    skipped: Vec<Skipped>,
+    same: &'a BTreeSet<String>,
+}
+
+impl Notes {
+    /// Reads the notes of a part.
+    pub(crate) fn read(part: &MadePart) -> Result<Self, StageError> {
+        Ok(Self { index: pipe_tables::read_rows(&part.note(INDEX))?, skipped: read_skipped(part)? })
+    }
+
+    /// Writes them into the part.
+    pub(crate) fn write(&self, part: &MakePart) -> Result<(), StageError> {
+        pipe_tables::write_rows(&part.note(INDEX)?, &self.index)?;
+        let mut text = serde_json::to_vec_pretty(&self.skipped)?;
+        text.push(b'\n');
+        Ok(fs_err::write(part.note(SKIPPED)?, text)?)
+    }
+}
+
+impl<'a> Old<'a> {
+    /// Opens an older version, whose shard lies in the folder `frames` of its files.
+    pub(crate) fn open(old: &'a OldPart, frames: &str) -> Result<Self, StageError> {
+        let OldPart { made, same_items } = old;
+        let shards = FrameShards::open_with_index(&made.file(frames), &made.note(INDEX))?;
+        Ok(Self { shards, skipped: read_skipped(made)?, same: same_items })
+    }
+
+    /// Returns the frames of a video, or that it is skipped. `None` means that it must be decoded.
+    pub(crate) fn video(&self, video_id: &str) -> Result<Option<Result<EncodedVideo, Skipped>>, StageError> {
+        if !self.same.contains(video_id) {
+            return Ok(None);
+        }
+        if let Some(row) = self.shards.find(video_id) {
+            let FrameIndexRow { width_px, height_px, fps, .. } = *row;
+            let frames = self.shards.read_video(row)?;
+            return Ok(Some(Ok(EncodedVideo { frames, width_px, height_px, fps })));
+        }
+        Ok(self.skipped.iter().find(|skipped| skipped.video_id == video_id).map(|skipped| Err(skipped.clone())))
+    }
+}
+
+/// Returns how many bytes the shard of a part has, which is 0 where no video could be decoded.
+pub(crate) fn shard_bytes(part: &MadePart, frames: &str) -> Result<u64, StageError> {
+    let path = part.file(frames).join(shard_name(&part.name));
+    Ok(if path.exists() { fs_err::metadata(path)?.len() } else { 0 })
+}
+
+fn read_skipped(part: &MadePart) -> Result<Vec<Skipped>, StageError> {
+    let path = part.note(SKIPPED);
+    let skipped = serde_json::from_slice(&fs_err::read(&path)?);
+    Ok(skipped.map_err(|source| FramesError::Notes { path, source })?)
+}

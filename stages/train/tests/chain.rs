@@ -1,0 +1,370 @@
+//! Epochs as parts: what decides each, and that a chain may be cut anywhere.
+
+use pipe_schemas::stages::train::{
+    AverageClips, Backbone, CONTRACT, ClsHead, DataloaderParams, LoadFrom, ModelParams, Optimizer, ResNetDepth,
+    Scheduler, TrainCfg, TrainParams,
+};
+use pipe_schemas::tables::{ClassRow, FrameIndexRow, Preprocessing, SampleRow, TrainingLogRow};
+use pipe_stage::SourceFile;
+use pipe_stage::protocol::{Input, MadePart, MakeParts, PlannedPart};
+use pipe_stage_train::Train;
+use pipe_tables::frames::{EncodedFrame, ShardWriter};
+use pipe_tables::{read_rows, write_rows};
+use pipe_testkit::{Bench, Making, Ran, input, part_in};
+use std::path::{Path, PathBuf};
+
+const SIDE_PX: usize = 32;
+const NUM_FRAMES: u32 = 2;
+const DRAWN_EPOCHS: u32 = 8;
+const VIDEOS: [&str; 6] = ["l/a", "l/b", "l/c", "r/a", "r/b", "r/c"];
+
+/// Frames and samples, and room for what is made of them.
+struct Space {
+    folder: tempfile::TempDir,
+}
+
+impl Space {
+    fn new() -> Self {
+        let space = Self { folder: tempfile::tempdir().expect("a folder") };
+        write_frames(&space.path("frames"));
+        write_samples(&space.path("samples"), |_| ());
+        space
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn bench(&self, params: &TrainParams) -> Bench<'static> {
+        let frames = Input { digest: "f00d".into(), ..input(self.path("frames")) };
+        Bench::new(&Train, params, [("frames", frames), ("samples", input(self.path("samples")))], 2)
+    }
+
+    fn plan(&self, params: &TrainParams) -> Vec<PlannedPart> {
+        self.bench(params).plan().expect("planned")
+    }
+
+    /// Trains the epochs from that after `after` to before `end`, in folders of `folder`.
+    fn train(&self, params: &TrainParams, after: Option<&MadePart>, end: u32, folder: &str) -> Vec<MadePart> {
+        let first = after.map_or(0, |part| part.name.parse::<u32>().expect("a number") + 1);
+        let parts: Vec<_> = (first..end).map(|epoch| part_in(&self.path(folder), &format!("{epoch:04}"))).collect();
+        let made: Vec<MadePart> = parts.iter().map(|part| part.made()).collect();
+        let Making { result, finished } = self.bench(params).make(MakeParts { after: after.cloned(), parts });
+        result.expect("trained");
+        assert_eq!(finished, made.iter().map(|part| part.name.clone()).collect::<Vec<_>>());
+        made
+    }
+
+    fn assemble(&self, params: &TrainParams, parts: &[MadePart], output: &str) -> Ran {
+        let ran = self.bench(params).assemble(parts, &self.path(output));
+        assert!(ran.result.is_ok(), "{ran:?}");
+        ran
+    }
+
+    fn log(&self, output: &str) -> Vec<TrainingLogRow> {
+        read_rows(&self.path(output).join("training_log.parquet")).expect("a log")
+    }
+}
+
+/// A square that moves left or right, by the first letter of the video's name.
+fn jpeg(video: usize, frame: usize) -> Vec<u8> {
+    let left = if VIDEOS[video].starts_with('l') { 24 - 16 * frame } else { 16 * frame };
+    let mut pixels = vec![20 * video as u8; SIDE_PX * SIDE_PX * 3];
+    for row in 4 + 5 * (video % 3)..12 + 5 * (video % 3) {
+        pixels[(row * SIDE_PX + left) * 3..(row * SIDE_PX + left + 8) * 3].fill(230);
+    }
+    let format = turbojpeg::PixelFormat::RGB;
+    let image = turbojpeg::Image { pixels: &pixels[..], width: SIDE_PX, pitch: 3 * SIDE_PX, height: SIDE_PX, format };
+    turbojpeg::compress(image, 95, turbojpeg::Subsamp::None).expect("a JPEG").to_vec()
+}
+
+fn write_frames(folder: &Path) {
+    fs_err::create_dir_all(folder).expect("a folder");
+    let (shard, side) = ("shard-00000.parquet", SIDE_PX as u32);
+    let mut writer = ShardWriter::create(&folder.join(shard)).expect("a shard");
+    let mut index = Vec::new();
+    for (video, video_id) in VIDEOS.iter().enumerate() {
+        let frame = |frame| EncodedFrame { pts_nanos: frame as i64 * 40_000_000, jpeg: jpeg(video, frame) };
+        let frames: Vec<_> = (0..NUM_FRAMES as usize).map(frame).collect();
+        let row_group = writer.write_video(video_id, &frames, side, side).expect("written");
+        let (video_id, shard) = ((*video_id).to_owned(), shard.to_owned());
+        let (width_px, height_px, num_frames) = (side, side, NUM_FRAMES);
+        index.push(FrameIndexRow { video_id, shard, row_group, num_frames, width_px, height_px, fps: 25.0 });
+    }
+    writer.finish().expect("written");
+    write_rows(&folder.join("index.parquet"), &index).expect("written");
+}
+
+fn sample(epoch: u32, position: u32, video: usize) -> SampleRow {
+    SampleRow {
+        epoch,
+        position,
+        video_id: VIDEOS[video].into(),
+        class_index: u32::from(VIDEOS[video].starts_with('r')),
+        view: 0,
+        frame_indices: (0..NUM_FRAMES).collect(),
+        crop_x: 0.0,
+        crop_y: 0.0,
+        crop_width: SIDE_PX as f32,
+        crop_height: SIDE_PX as f32,
+        flip: (epoch + position).is_multiple_of(3),
+    }
+}
+
+/// Writes the samples folder, with training rows changed by `change`. The last video of each class is for the test.
+fn write_samples(folder: &Path, change: impl Fn(&mut SampleRow)) {
+    fs_err::create_dir_all(folder).expect("a folder");
+    let epoch = |epoch| [0, 3, 1, 4].into_iter().enumerate().map(move |(at, video)| sample(epoch, at as u32, video));
+    let mut rows: Vec<_> = (0..DRAWN_EPOCHS).flat_map(epoch).collect();
+    rows.iter_mut().for_each(change);
+    write_rows(&folder.join("train.parquet"), &rows).expect("written");
+    write_rows(&folder.join("test.parquet"), &[sample(0, 0, 2), sample(0, 1, 5)]).expect("written");
+    let class = |(class_index, class_name): (u32, &str)| ClassRow { class_index, class_name: class_name.into() };
+    write_rows(&folder.join("classes.parquet"), &[(0, "Left"), (1, "Right")].map(class)).expect("written");
+    let preprocessing = Preprocessing {
+        train_frames: NUM_FRAMES,
+        test_frames: NUM_FRAMES,
+        height_px: SIDE_PX as u32,
+        width_px: SIDE_PX as u32,
+        epochs: DRAWN_EPOCHS,
+        test: pipe_schemas::stages::augment::ClipPipeline::default(),
+        num_missing_test: 0,
+        num_missing_train: 0,
+    };
+    fs_err::write(folder.join("preprocessing.json"), serde_json::to_vec(&preprocessing).expect("JSON"))
+        .expect("written");
+}
+
+fn params(max_epochs: u32, val_interval: u32) -> TrainParams {
+    TrainParams {
+        model: ModelParams {
+            // With fewer channels libtorch's gradients are not the same every time.
+            backbone: Backbone::ResNetTSM { depth: ResNetDepth::D18, base_channels: 8, shift_div: 8 },
+            cls_head: ClsHead { dropout_ratio: 0.2, ..ClsHead::default() },
+            ..ModelParams::default()
+        },
+        train_dataloader: DataloaderParams { batch_size: 2 },
+        param_scheduler: vec![
+            Scheduler::LinearLR { begin: 0, end: 2, start_factor: 0.1 },
+            Scheduler::MultiStepLR { milestones: vec![4], gamma: 0.1 },
+        ],
+        train_cfg: TrainCfg { max_epochs, val_interval },
+        ..TrainParams::default()
+    }
+}
+
+fn state(part: &MadePart) -> Vec<u8> {
+    fs_err::read(part.note("state.safetensors")).expect("a state")
+}
+
+/// Returns which of the epochs in both have equal fields.
+fn same(old: &[PlannedPart], new: &[PlannedPart]) -> Vec<usize> {
+    let both = old.iter().zip(new).enumerate();
+    both.filter(|(_, (old, new))| old.fields == new.fields).map(|(epoch, _)| epoch).collect()
+}
+
+const OUTPUTS: [&str; 4] =
+    ["model/model.json", "model/checkpoint.safetensors", "model/weights.json", "training_log.parquet"];
+
+#[test]
+fn a_chain_that_was_cut_gives_the_bits_of_one_that_was_not() {
+    let adamw = Optimizer::AdamW { lr: 0.01, betas: [0.9, 0.999], weight_decay: 0.01 };
+    for (name, optimizer) in [("sgd", params(3, 1).optim_wrapper.optimizer), ("adamw", adamw)] {
+        let space = Space::new();
+        let mut params = params(3, 1);
+        params.optim_wrapper.optimizer = optimizer;
+        let whole = space.train(&params, None, 3, "whole");
+        let mut cut = space.train(&params, None, 1, "cut");
+        cut.extend(space.train(&params, cut.last(), 3, "cut"));
+        for (whole, cut) in whole.iter().zip(&cut) {
+            assert!(state(whole) == state(cut), "{name}, epoch {}", whole.name);
+            let log = |part: &MadePart| fs_err::read(part.note("log.parquet")).expect("a log");
+            assert_eq!(log(whole), log(cut));
+        }
+        assert_ne!(state(&whole[1]), state(&whole[2]));
+        let first = space.assemble(&params, &whole, "one");
+        let second = space.assemble(&params, &cut, "two");
+        assert_eq!(first.lines(), second.lines());
+        for file in OUTPUTS {
+            let read = |output: &str| fs_err::read(space.path(output).join(file)).expect("read");
+            assert!(read("one") == read("two"), "{name}: {file}");
+        }
+        let log = space.log("one");
+        assert_eq!(log.iter().map(|row| row.epoch).collect::<Vec<_>>(), [0, 1, 2]);
+        assert!(log.iter().all(|row| row.val_top1.is_some()));
+    }
+}
+
+#[test]
+fn the_last_epoch_is_evaluated_whatever_its_number() {
+    let space = Space::new();
+    let made = space.train(&params(3, 1), None, 3, "every");
+    space.assemble(&params(3, 1), &made, "every-out");
+    let made = space.train(&params(3, 2), None, 3, "second");
+    space.assemble(&params(3, 2), &made, "second-out");
+    let (every, second) = (space.log("every-out"), space.log("second-out"));
+    assert_eq!(every[1..], second[1..], "in a link or after the last");
+    assert_eq!(second[0].val_top1, None);
+    let ran = space.assemble(&params(3, 0), &space.train(&params(3, 0), None, 3, "never"), "never-out");
+    assert!(space.log("never-out").iter().all(|row| row.val_loss.is_none()));
+    assert!(ran.lines()[0].starts_with("3 epochs, loss "), "{ran:?}");
+}
+
+#[test]
+fn more_epochs_go_on_from_where_fewer_ended() {
+    let space = Space::new();
+    for val_interval in [0, 1, 3] {
+        let (fewer, more) = (params(5, val_interval), params(8, val_interval));
+        assert_eq!(same(&space.plan(&fewer), &space.plan(&more)), [0, 1, 2, 3, 4], "interval {val_interval}");
+    }
+    assert_eq!(space.plan(&params(8, 0)).len(), 8);
+}
+
+#[test]
+fn a_later_milestone_keeps_the_epochs_before_the_earlier_one() {
+    let space = Space::new();
+    let old = params(8, 0);
+    let moved = |milestone| TrainParams {
+        param_scheduler: vec![
+            old.param_scheduler[0].clone(),
+            Scheduler::MultiStepLR { milestones: vec![milestone], gamma: 0.1 },
+        ],
+        ..old.clone()
+    };
+    // From the epoch of the earlier milestone on, the chain is another one, whatever the fields of its last links.
+    assert_eq!(same(&space.plan(&old), &space.plan(&moved(6))), [0, 1, 2, 3, 6, 7]);
+    assert_eq!(same(&space.plan(&old), &space.plan(&moved(3))), [0, 1, 2, 4, 5, 6, 7]);
+}
+
+#[test]
+fn what_does_not_matter_to_an_epoch_is_not_in_its_fields() {
+    let space = Space::new();
+    let old = params(4, 2);
+    let plan = space.plan(&old);
+    let check = |change: &dyn Fn(&mut TrainParams), expect: &[usize]| {
+        let mut new = old.clone();
+        change(&mut new);
+        assert_eq!(same(&plan, &space.plan(&new)), expect);
+    };
+    check(&|params| params.model.cls_head.num_classes = Some(2), &[0, 1, 2, 3]);
+    check(&|params| params.model.cls_head.average_clips = AverageClips::Score, &[0, 2]);
+    check(&|params| params.train_cfg.val_interval = 4, &[0, 2, 3]);
+    check(&|params| params.seed = 1, &[]);
+    check(&|params| params.model.data_preprocessor.mean[0] = 0.0, &[]);
+    check(&|params| params.train_dataloader.batch_size = 4, &[]);
+    check(
+        &|params| params.optim_wrapper.clip_grad = Some(pipe_schemas::stages::train::ClipGrad { max_norm: 1.0 }),
+        &[],
+    );
+    write_samples(&space.path("samples"), |row| row.flip ^= row.epoch == 2);
+    check(&|_| (), &[0, 1, 3]);
+    // Names of classes go into the model alone.
+    write_samples(&space.path("samples"), |_| ());
+    let class = |class_index: u32| ClassRow { class_index, class_name: format!("renamed {class_index}") };
+    write_rows(&space.path("samples").join("classes.parquet"), &[0, 1].map(class)).expect("written");
+    check(&|_| (), &[0, 1, 2, 3]);
+}
+
+#[test]
+fn weights_to_start_from_decide_the_first_epoch() {
+    let space = Space::new();
+    let plain = params(2, 0);
+    let made = space.train(&plain, None, 2, "first");
+    space.assemble(&plain, &made, "out");
+    let checkpoint = space.path("out/model/checkpoint.safetensors");
+    let list = space.path("load_from.json");
+    let load = TrainParams { load_from: Some(LoadFrom { checkpoint: String::new() }), ..plain.clone() };
+    let bench = |digest: &str| {
+        let file = SourceFile { path: String::new(), digest: digest.into(), size_bytes: 0 };
+        fs_err::write(&list, serde_json::to_vec(&[file]).expect("JSON")).expect("written");
+        let mut bench = space.bench(&load);
+        bench.sources.insert("load_from".into(), Input { files: Some(list.clone()), ..input(&checkpoint) });
+        bench
+    };
+    let (without, with) = (space.plan(&plain), bench("aa").plan().expect("planned"));
+    assert_eq!(same(&without, &with), [1]);
+    assert_eq!(same(&with, &bench("bb").plan().expect("planned")), [1]);
+    // The report is told by a chain that was cut, too.
+    let bench = bench("aa");
+    let part = part_in(&space.path("loaded"), "0000");
+    let first = part.made();
+    bench.make(MakeParts { after: None, parts: vec![part] }).result.expect("trained");
+    let part = part_in(&space.path("loaded"), "0001");
+    let parts = [first.clone(), part.made()];
+    bench.make(MakeParts { after: Some(first), parts: vec![part] }).result.expect("trained");
+    let ran = bench.assemble(&parts, &space.path("loaded-out"));
+    assert!(ran.lines()[1].ends_with(" tensors matched, 0 reinitialised, 0 unused"), "{ran:?}");
+}
+
+#[test]
+fn what_is_left_out_is_told_when_epochs_are_put_together() {
+    let space = Space::new();
+    let odd = TrainParams { train_dataloader: DataloaderParams { batch_size: 3 }, ..params(1, 1) };
+    write_rows::<SampleRow>(&space.path("samples/test.parquet"), &[]).expect("written");
+    let ran = space.bench(&odd).run(&space.path("out"));
+    assert_eq!(
+        ran.warnings,
+        [
+            "the last clip of each epoch is left out: it would be a batch of its own",
+            "`val_interval` has no effect: there are no test samples",
+        ]
+    );
+}
+
+#[test]
+fn epochs_out_of_order_are_refused() {
+    let space = Space::new();
+    let check = |after: Option<&str>, names: &[&str], expect: &str| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let after = after.map(|name| MadePart { name: name.into(), folder: folder.path().into() });
+        let parts = names.iter().map(|name| part_in(folder.path(), name)).collect();
+        let error = space.bench(&params(3, 0)).make(MakeParts { after, parts }).result.expect_err("out of order");
+        assert_eq!(error.chain(), [format!("epoch `{expect}` is not the one that follows")]);
+    };
+    check(None, &["0001"], "0001");
+    check(None, &["0000", "0002"], "0002");
+    check(Some("0000"), &["0000"], "0000");
+    check(Some("0002"), &["0003"], "0003");
+    check(Some("first"), &["0000"], "0000");
+}
+
+/// If this fails on purpose, raise the contract's version where bytes change for equal fields.
+#[test]
+fn fields_of_an_epoch() {
+    let space = Space::new();
+    let part = space.plan(&params(2, 2)).pop().expect("an epoch");
+    let fields = part.fields.iter().map(|(path, value)| format!("{}: {value}", path.join(".")));
+    let mut found = fields.collect::<Vec<_>>();
+    found.sort();
+    let expect = [
+        "epoch: 1",
+        "graph: e455a7b6a2e04e51b191aee08c86cf9b1b4071a10d40ad9032a0b874aa9e48d3",
+        "inputs.frames: f00d",
+        "lr: 0.005",
+        "rows: 7adff1bbfe8608f1eca0ca781364bb3a4876ff12e52332db1b7754d89adb45c5",
+        "test.frames: 2",
+        "test.rows: 4a3f9e171b3517f3658e87446886003f20e4162e435d2f1a013690ad3e9a3e48",
+        "with.model.backbone.base_channels: 8",
+        "with.model.backbone.depth: 18",
+        "with.model.backbone.shift_div: 8",
+        "with.model.backbone.type: \"ResNetTSM\"",
+        "with.model.cls_head.average_clips: \"prob\"",
+        "with.model.cls_head.dropout_ratio: 0.2",
+        "with.model.cls_head.init_std: 0.01",
+        "with.model.data_preprocessor.mean.0: 123.675",
+        "with.model.data_preprocessor.mean.1: 116.28",
+        "with.model.data_preprocessor.mean.2: 103.53",
+        "with.model.data_preprocessor.std.0: 58.395",
+        "with.model.data_preprocessor.std.1: 57.12",
+        "with.model.data_preprocessor.std.2: 57.375",
+        "with.optim_wrapper.clip_grad: null",
+        "with.optim_wrapper.optimizer.momentum: 0.9",
+        "with.optim_wrapper.optimizer.nesterov: false",
+        "with.optim_wrapper.optimizer.type: \"SGD\"",
+        "with.optim_wrapper.optimizer.weight_decay: 0.0001",
+        "with.seed: 0",
+        "with.train_dataloader.batch_size: 2",
+    ];
+    assert_eq!((CONTRACT.version, part.name.as_str(), part.items.len()), (1, "0001", 0));
+    assert_eq!(found, expect);
+}
