@@ -3,7 +3,7 @@
 //! Blobs, trees and fields are named by a digest of what they hold; a record is named by its action's key, and a flipped
 //! bit in it could pass for another result. The seal finds it. A record without one is of the time before seals.
 
-use crate::store::{ActionRecord, Store};
+use crate::store::{ActionRecord, Durable, Store};
 use crate::{ActionKey, CacheError, Digest};
 use fs_err as fs;
 use std::io::ErrorKind;
@@ -24,13 +24,18 @@ impl Store {
         }
     }
 
-    pub(crate) fn write_record(&self, key: ActionKey, record: &ActionRecord) -> Result<(), CacheError> {
+    pub(crate) fn write_record(
+        &self,
+        key: ActionKey,
+        record: &ActionRecord,
+        durable: Durable,
+    ) -> Result<(), CacheError> {
         let path = self.action_path(key, "json");
         let mut bytes =
             serde_json::to_vec(record).map_err(|source| CacheError::Record { path: path.clone(), source })?;
         let seal = seal(key, &bytes);
         bytes.extend(format!("\n\"{seal}\"\n").into_bytes());
-        self.write_file(&path, &bytes)
+        self.write_file(&path, &bytes, durable)
     }
 
     /// Notes that a record is used, as its file's time. Only runs use results; others look at them.

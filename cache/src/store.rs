@@ -12,7 +12,9 @@
 //! store/v1/damaged/<kind>/ab/cdef…   what was found damaged, see [`crate::verify`]
 //! ```
 //!
-//! Bytes come in through `tmp`, a sync and a rename; the action record is written last.
+//! Bytes come in through a temporary file and a rename; the action record is written last. What took long to make is
+//! synced before its record; what is lost of the rest when the power fails is seen by its size or its digest, and made
+//! again.
 
 use crate::{ActionKey, CacheError, Digest, Fields};
 use fs_err as fs;
@@ -37,6 +39,9 @@ const MAX_NAME_BYTES: usize = 255;
 
 /// Up to so many files are synced one by one; more are synced together with the file system.
 pub(crate) const SYNC_EACH_UP_TO: usize = 64;
+
+/// What took longer to make than this is synced to the disk before it is recorded.
+const SYNC_FROM_MILLIS: u64 = 500;
 
 /// How often a lock that another process holds is tried. A system call that waits could not be cancelled.
 const LOCK_POLL: Duration = Duration::from_millis(20);
@@ -241,21 +246,19 @@ impl Store {
 
     /// Takes the files below `folder`, which is empty of files afterwards, as one output.
     pub fn insert(&self, folder: &Path) -> Result<Tree, CacheError> {
-        self.assemble(self.insert_files(folder)?)
+        self.assemble(self.insert_files(folder, |_| true)?)
     }
 
-    /// Takes the files below `folder`, which is empty of files afterwards, and returns what they are.
-    pub fn insert_files(&self, folder: &Path) -> Result<Vec<TreeFile>, CacheError> {
+    /// Takes the files below `folder` whose paths there are `wanted`, and returns what they are.
+    pub fn insert_files(&self, folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<TreeFile>, CacheError> {
         let mut paths = Vec::new();
-        list_files(folder, String::new(), &mut paths)?;
+        list_files(folder, String::new(), &wanted, &mut paths)?;
         paths.sort();
-        let sync_each = paths.len() <= SYNC_EACH_UP_TO;
-        let insert = |path: &String| self.insert_file(folder, path, sync_each);
-        let files = paths.par_iter().map(insert).collect::<Result<Vec<_>, _>>()?;
-        if !sync_each {
-            self.sync()?;
+        let insert = |path: &String| self.insert_file(folder, path);
+        if let [path] = paths.as_slice() {
+            return Ok(vec![insert(path)?]); // waking the pool would cost more
         }
-        Ok(files)
+        paths.par_iter().map(insert).collect()
     }
 
     /// Makes one output of files that are in the store.
@@ -271,8 +274,14 @@ impl Store {
 
     /// Records what an action gave; from now on its key is a hit.
     pub fn record(&self, key: ActionKey, fields: &Fields, record: &ActionRecord) -> Result<(), CacheError> {
-        self.write_json(&self.action_path(key, "fields"), fields)?;
-        self.write_record(key, record)
+        let path = self.action_path(key, "fields");
+        let bytes = serde_json::to_vec(fields).map_err(|source| CacheError::Record { path: path.clone(), source })?;
+        self.write_file(&path, &bytes, Durable::Later)?;
+        if record.duration_millis < SYNC_FROM_MILLIS {
+            return self.write_record(key, record, Durable::Later);
+        }
+        self.sync()?;
+        self.write_record(key, record, Durable::Now)
     }
 
     /// Returns the files of an output.
@@ -301,7 +310,7 @@ impl Store {
         Ok(())
     }
 
-    fn insert_file(&self, folder: &Path, path: &str, sync: bool) -> Result<TreeFile, CacheError> {
+    fn insert_file(&self, folder: &Path, path: &str) -> Result<TreeFile, CacheError> {
         let from = folder.join(path);
         let mut hasher = blake3::Hasher::new();
         hasher.update_mmap(&from)?;
@@ -316,11 +325,7 @@ impl Store {
             let mut permissions = file.metadata()?.permissions();
             permissions.set_readonly(true);
             fs::set_permissions(&from, permissions)?;
-            if sync {
-                file.sync_all()?;
-            }
-            fs::create_dir_all(parent(&to))?;
-            fs::rename(&from, &to)?;
+            rename_into(&from, &to)?;
         }
         Ok(TreeFile { path: path.to_owned(), digest, size_bytes })
     }
@@ -344,7 +349,9 @@ impl Store {
             fs::create_dir_all(parent(&link))?;
             fs::os::unix::fs::symlink(Tree::link_to(file), link)?;
         }
-        self.write_json(&folder.path().join("tree.json"), tree)?;
+        let list = folder.path().join("tree.json");
+        let bytes = serde_json::to_vec(tree).map_err(|source| CacheError::Record { path: list.clone(), source })?;
+        fs::write(&list, bytes)?;
         fs::create_dir_all(parent(&to))?;
         if to.exists() {
             // A damaged view, or one that another process has just made: either way ours is as good.
@@ -357,17 +364,16 @@ impl Store {
         }
     }
 
-    fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<(), CacheError> {
-        let bytes = serde_json::to_vec(value).map_err(|source| CacheError::Record { path: path.into(), source })?;
-        self.write_file(path, &bytes)
-    }
-
-    pub(crate) fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<(), CacheError> {
-        fs::create_dir_all(parent(path))?;
+    pub(crate) fn write_file(&self, path: &Path, bytes: &[u8], durable: Durable) -> Result<(), CacheError> {
         let mut file = tempfile::NamedTempFile::new_in(self.root.join("tmp"))?;
         file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
+        if durable == Durable::Now {
+            file.as_file().sync_all()?;
+        }
+        let temporary = file.into_temp_path();
+        rename_into(&temporary, path)?;
+        // It is where it belongs; there is nothing left to remove.
+        let _ = temporary.keep();
         Ok(())
     }
 
@@ -381,6 +387,26 @@ impl Store {
 
     pub(crate) fn object(&self, kind: &str, digest: Digest) -> PathBuf {
         self.root.join(object_path(kind, digest))
+    }
+}
+
+/// When a file must have reached the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durable {
+    /// Before it is seen.
+    Now,
+    /// When the system gets to it.
+    Later,
+}
+
+/// Renames a file, and makes the folder above its new place only if that is missing.
+fn rename_into(from: &Path, to: &Path) -> std::io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            fs::create_dir_all(parent(to))?;
+            fs::rename(from, to)
+        }
+        other => other,
     }
 }
 
@@ -404,7 +430,12 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, C
     record.map(Some).map_err(|source| CacheError::Record { path: path.into(), source })
 }
 
-fn list_files(folder: &Path, prefix: String, paths: &mut Vec<String>) -> Result<(), CacheError> {
+fn list_files(
+    folder: &Path,
+    prefix: String,
+    wanted: &dyn Fn(&str) -> bool,
+    paths: &mut Vec<String>,
+) -> Result<(), CacheError> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else {
@@ -413,7 +444,9 @@ fn list_files(folder: &Path, prefix: String, paths: &mut Vec<String>) -> Result<
         let path = format!("{prefix}{name}");
         let kind = entry.file_type()?;
         if kind.is_dir() {
-            list_files(&entry.path(), format!("{path}/"), paths)?;
+            list_files(&entry.path(), format!("{path}/"), wanted, paths)?;
+        } else if !wanted(&path) {
+            continue;
         } else if kind.is_file() {
             paths.push(path);
         } else {

@@ -1,6 +1,6 @@
 //! What was sent to a remote and fetched from one.
 
-use super::{print, say};
+use super::say;
 use indicatif::{ProgressBar, ProgressStyle};
 use pipe_cache::RemoteUrl;
 use pipe_cache::remote::{Progress, PulledAll, Pushed};
@@ -36,7 +36,7 @@ impl Bar {
 /// Shows what was sent.
 pub(crate) fn pushed(pushed: &Pushed, url: &RemoteUrl) {
     let Pushed { actions, had, absent, blobs, bytes } = *pushed;
-    print(&format!("{url}: {actions} results sent, {had} were there; {blobs} files, {}", megabytes(bytes)));
+    say(&format!("{url}: {actions} results sent, {had} were there; {blobs} files, {}", megabytes(bytes)));
     if absent > 0 {
         say(&format!("warning: {absent} results are no longer whole in the store, and were not sent"));
     }
@@ -48,7 +48,7 @@ pub(crate) fn pulled(pulled: &PulledAll, url: &RemoteUrl) {
     for error in damaged {
         say(&format!("warning: {error}"));
     }
-    print(&format!("{url}: {actions} results fetched, {had} were here; {}", megabytes(*bytes)));
+    say(&format!("{url}: {actions} results fetched, {had} were here; {}", megabytes(*bytes)));
 }
 
 fn megabytes(bytes: u64) -> String {

@@ -106,6 +106,9 @@ fn what_is_secret_is_never_shown_or_kept() {
             let mut head = String::new();
             let mut lines = BufReader::new(stream.try_clone().unwrap());
             while lines.read_line(&mut head).is_ok_and(|read| read > 2) {}
+            if head.is_empty() {
+                continue; // a connection that was opened in advance, and not used
+            }
             assert!(head.contains("dontTellAnyone-token"), "else this proves nothing");
             let answer =
                 format!("HTTP/1.1 403 Forbidden\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", head.len());

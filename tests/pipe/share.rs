@@ -5,7 +5,7 @@ use crate::space::{Space, told};
 const PIPELINE: &str = r#"pipeline: p
 stages:
   a: { uses: command, with: { shell: 'echo a > "${outputs.r}"; echo a >> marks', outputs: { r: r.txt } } }
-  b: { uses: command, inputs: { a: a }, with: { shell: 'cat "${inputs.a}" > "${outputs.r}"; echo b >> marks', outputs: { r: r.txt } } }
+  b: { uses: command, inputs: { a: a }, with: { shell: '(cat "${inputs.a}"; echo b) > "${outputs.r}"; echo b >> marks', outputs: { r: r.txt } } }
 "#;
 
 fn space(remote: &std::path::Path) -> Space {
@@ -28,7 +28,7 @@ fn what_one_has_made_the_other_takes() {
     assert_eq!(second.stages("hit"), ["a", "b"]);
     assert!(!two.path("marks").exists(), "nothing ran");
     assert!(second.events.iter().any(|event| event["event"] == "stage_fetched"));
-    assert_eq!(std::fs::read_to_string(two.path(".pipe/out/p/b/r.txt")).unwrap(), "a\n");
+    assert_eq!(std::fs::read_to_string(two.path(".pipe/out/p/b/r.txt")).unwrap(), "a\nb\n");
 
     let third = space(&remote);
     let off = told(&third.output(&["run", "p.yaml", "--remote", "none", "--output", "json"])).ok();
@@ -58,7 +58,7 @@ fn a_damaged_or_absent_remote_is_told_and_the_run_goes_on() {
     let run = told(&other.output(&["run", "p.yaml", "--output", "json"])).ok();
     assert_eq!(run.stages("ran"), ["a", "b"]);
     assert!(run.events.iter().any(|event| event["event"] == "remote_trouble"), "{:#?}", run.events);
-    assert_eq!(std::fs::read_to_string(other.path(".pipe/out/p/b/r.txt")).unwrap(), "a\n");
+    assert_eq!(std::fs::read_to_string(other.path(".pipe/out/p/b/r.txt")).unwrap(), "a\nb\n");
 
     let nowhere = space(&folder.path().join("no/such/folder"));
     let run = told(&nowhere.output(&["run", "p.yaml", "--output", "json"])).ok();

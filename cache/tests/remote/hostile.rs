@@ -106,17 +106,18 @@ fn a_server_that_is_broken_or_absent_is_a_warning() {
 }
 
 #[test]
-fn a_folder_that_is_absent_is_a_warning_and_made_by_a_push_if_it_is_the_last_step() {
+fn a_folder_that_is_absent_is_empty_until_a_push_makes_it_and_a_warning_if_more_is_absent() {
     let folder = tempfile::tempdir().expect("a folder");
     let (place, path) = (Place::new(), folder.path().join("share"));
     let made = place.make("x", &[("a", vec![1])]);
     let open = |path: &std::path::Path| Remote::open(&format!("file://{}", path.display()), environment(&[]));
     let absent = open(&path).expect("a URL");
-    assert!(matches!(pull(&absent, &Place::new(), &made), Pulled::Unreachable(_)));
+    assert!(matches!(pull(&absent, &Place::new(), &made), Pulled::Absent));
+    let deep = open(&path.join("deep")).expect("a URL");
+    assert!(matches!(pull(&deep, &Place::new(), &made), Pulled::Unreachable(_)));
     let deep = open(&path.join("deep")).expect("a URL");
     assert!(deep.push(&place.store, &[made.key], Replace::Never, &mut |_| {}).is_err(), "it may not be mounted");
-    let fresh = open(&path).expect("a URL");
-    assert_eq!(fresh.push(&place.store, &[made.key], Replace::Never, &mut |_| {}).expect("pushed").actions, 1);
+    assert_eq!(absent.push(&place.store, &[made.key], Replace::Never, &mut |_| {}).expect("pushed").actions, 1);
 }
 
 #[test]

@@ -28,8 +28,7 @@ pub(crate) fn publish(root: &Path, names: (&str, &str), view: &Path, key: Option
     let below_root = view.strip_prefix(root).unwrap_or(view);
     let target =
         Path::new("../..").join(below_root.components().filter(|part| *part != Component::CurDir).collect::<PathBuf>());
-    if !fs::read_link(&link).is_ok_and(|current| current == target) {
-        fs::create_dir_all(&folder)?;
+    if !fs::read_link(&link).is_ok_and(|current| current == target) && !link_new(&target, &link, &folder)? {
         let fresh = folder.join(format!(".{}.{}", names.1, std::process::id()));
         let _ = fs::remove_file(&fresh);
         fs::os::unix::fs::symlink(target, &fresh)?;
@@ -45,4 +44,17 @@ pub(crate) fn publish(root: &Path, names: (&str, &str), view: &Path, key: Option
         fs::rename(&fresh, &path)?;
     }
     Ok(())
+}
+
+/// Makes a link where there is nothing yet.
+fn link_new(target: &Path, link: &Path, folder: &Path) -> io::Result<bool> {
+    for _ in 0..2 {
+        match fs::os::unix::fs::symlink(target, link) {
+            Ok(()) => return Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(folder)?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
 }

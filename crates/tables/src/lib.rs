@@ -3,8 +3,10 @@
 //! [`write_rows`] and [`read_rows`] serve every table whose rows are plain structs of `pipe-schemas`; frame shards, whose
 //! rows are large, have [`frames`].
 
+mod diff;
 pub mod frames;
 mod rows;
 mod settings;
 
+pub use diff::difference;
 pub use rows::{TableError, read_rows, write_rows};

@@ -5,6 +5,7 @@
 //! nothing, and each size and offset is checked against the file before memory is reserved for it.
 
 mod checkpoint;
+mod diff;
 mod error;
 mod legacy;
 mod matching;
@@ -15,6 +16,7 @@ mod tensor;
 mod torch_zip;
 
 pub use checkpoint::Checkpoint;
+pub use diff::difference;
 pub use error::WeightsError;
 pub use matching::{LoadReport, MatchError, Mismatch, Wanted, match_weights};
 pub use safe::write_safetensors;

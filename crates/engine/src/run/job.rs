@@ -256,24 +256,23 @@ impl Job {
         fs::create_dir_all(&output)?;
         let inputs = self.inputs.iter().map(|(port, input)| (port.clone(), input.path.clone())).collect();
         let run = CommandRun { params: &params, inputs: &inputs, output: &output, environment, log: &self.log };
-        let Ended::Finished { summary, warnings, peak_memory_bytes } = (match command::run(&run, handle, reaper)? {
-            ended @ Ended::Finished { .. } => ended,
-            other => return Err(NoResult::Ended(other)),
-        }) else {
-            unreachable!("matched above")
+        let ended = command::run(&run, handle, reaper)?;
+        let Ended::Finished { summary, warnings, peak_memory_bytes } = ended else {
+            return Err(NoResult::Ended(ended));
         };
-        let kept = self.work.join("kept");
         for port in &self.outputs {
-            let (from, to) = (output.join(&port.path), kept.join(&port.path));
-            let missing = |_| NoResult::Ended(self.not_written(port));
-            let metadata = fs::symlink_metadata(&from).map_err(missing)?;
-            if metadata.is_dir() && fs::read_dir(&from)?.next().is_none() {
+            let path = output.join(&port.path);
+            let metadata = fs::symlink_metadata(&path).map_err(|_| NoResult::Ended(self.not_written(port)))?;
+            if metadata.is_dir() && fs::read_dir(&path)?.next().is_none() {
                 return Err(NoResult::Ended(self.not_written(port)));
             }
-            fs::create_dir_all(to.parent().unwrap_or(&kept))?;
-            fs::rename(from, to)?;
         }
-        let tree = self.store.insert(&kept)?;
+        let declared = |path: &str| {
+            self.outputs
+                .iter()
+                .any(|port| path.strip_prefix(&port.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+        };
+        let tree = self.store.assemble(self.store.insert_files(&output, declared)?)?;
         Ok(Worked { tree, parts: BTreeMap::new(), counts: None, summary, warnings, peak_memory_bytes })
     }
 

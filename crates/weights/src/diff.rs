@@ -1,0 +1,76 @@
+//! [`difference`]: which tensor of two checkpoints differs first, and by how much.
+
+use crate::{Checkpoint, Dtype, Tensor, WeightsError};
+use std::path::Path;
+
+/// Says which tensor differs first, by name, with the largest absolute difference of its elements. `None` if all are equal
+/// bit for bit.
+pub fn difference(one: &Path, two: &Path) -> Result<Option<String>, WeightsError> {
+    let (one, two) = (Checkpoint::open(one)?.tensors, Checkpoint::open(two)?.tensors);
+    let names: std::collections::BTreeSet<&String> = one.keys().chain(two.keys()).collect();
+    for name in names {
+        match (one.get(name), two.get(name)) {
+            (Some(a), Some(b)) if a == b => {}
+            (Some(a), Some(b)) => return Ok(Some(format!("tensor `{name}`: {}", between(a, b)))),
+            (Some(_), None) => return Ok(Some(format!("tensor `{name}` is gone"))),
+            _ => return Ok(Some(format!("tensor `{name}` is new"))),
+        }
+    }
+    Ok(None)
+}
+
+fn between(one: &Tensor, two: &Tensor) -> String {
+    if one.shape != two.shape || one.dtype != two.dtype {
+        return format!("{:?} {:?} and {:?} {:?}", one.dtype, one.shape, two.dtype, two.shape);
+    }
+    let (a, b) = (values(one), values(two));
+    let differ = a.iter().zip(&b).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
+    let largest = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    format!("{differ} of {} elements differ, by at most {largest:.3e}", a.len())
+}
+
+/// Returns the elements as numbers.
+fn values(tensor: &Tensor) -> Vec<f64> {
+    fn each<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
+        bytes.as_chunks::<N>().0.iter().map(|chunk| number(*chunk)).collect()
+    }
+    let bytes = &tensor.bytes;
+    match tensor.dtype {
+        Dtype::Bool | Dtype::U8 => each(bytes, |[byte]: [u8; 1]| f64::from(byte)),
+        Dtype::I8 => each(bytes, |byte| f64::from(i8::from_le_bytes(byte))),
+        Dtype::I16 => each(bytes, |bytes| f64::from(i16::from_le_bytes(bytes))),
+        Dtype::I32 => each(bytes, |bytes| f64::from(i32::from_le_bytes(bytes))),
+        Dtype::I64 => each(bytes, |bytes| i64::from_le_bytes(bytes) as f64),
+        Dtype::F16 => each(bytes, |bytes| half::f16::from_le_bytes(bytes).to_f64()),
+        Dtype::BF16 => each(bytes, |bytes| half::bf16::from_le_bytes(bytes).to_f64()),
+        Dtype::F32 => each(bytes, |bytes| f64::from(f32::from_le_bytes(bytes))),
+        Dtype::F64 => each(bytes, f64::from_le_bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::write_safetensors;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn the_first_tensor_that_differs_is_named_with_its_largest_difference() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |file: &str, values: &[f32]| {
+            let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            let tensor = |bytes| Tensor { shape: vec![values.len()], dtype: Dtype::F32, bytes };
+            let path = folder.path().join(file);
+            write_safetensors(&path, &BTreeMap::from([("a".to_owned(), tensor(bytes))])).expect("written");
+            path
+        };
+        let one = write("one", &[1.0, 2.0, 3.0]);
+        let check = |values: &[f32], expect: Option<&str>| {
+            let two = write("two", values);
+            assert_eq!(difference(&one, &two).expect("read").as_deref(), expect);
+        };
+        check(&[1.0, 2.0, 3.0], None);
+        check(&[1.0, 2.5, 2.75], Some("tensor `a`: 2 of 3 elements differ, by at most 5.000e-1"));
+        check(&[1.0], Some("tensor `a`: F32 [3] and F32 [1]"));
+    }
+}
