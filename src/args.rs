@@ -154,6 +154,7 @@ pub(crate) struct WhyArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) file: FileArgs,
@@ -175,7 +176,7 @@ pub(crate) struct RunArgs {
     /// Make these stages again where the store has their results, and compare [without a stage: all]
     #[arg(long, value_name = "STAGE", num_args = 0..)]
     pub(crate) check: Option<Vec<String>>,
-    /// Take results from here: s3://bucket/prefix, gs://…, az://…, file:///folder, or none [default: `remote` in
+    /// Take results from here: `s3://bucket/prefix`, `gs://…`, `az://…`, `file:///folder`, or none [default: `remote` in
     /// .pipe/config.yaml, then in the pipeline file]
     // Text here: the parser's own message would repeat what may hold a password.
     #[arg(long, value_name = "URL")]

@@ -445,12 +445,11 @@ fn list_files(
         let kind = entry.file_type()?;
         if kind.is_dir() {
             list_files(&entry.path(), format!("{path}/"), wanted, paths)?;
-        } else if !wanted(&path) {
-            continue;
-        } else if kind.is_file() {
+        } else if wanted(&path) {
+            if !kind.is_file() {
+                return Err(CacheError::OddFile { path: entry.path() });
+            }
             paths.push(path);
-        } else {
-            return Err(CacheError::OddFile { path: entry.path() });
         }
     }
     Ok(())

@@ -1,5 +1,7 @@
 //! `cargo xtask soak`: kills at random moments, many of them. Whatever was recorded stays, and the end is always the same.
 
+#![expect(clippy::print_stdout, reason = "who waits for minutes wants to know what for")]
+
 use crate::space::{Space, run_args, tiny, told};
 use std::collections::BTreeSet;
 use std::process::{Child, Stdio};

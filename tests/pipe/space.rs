@@ -121,7 +121,7 @@ pub(crate) fn run_args(pipeline: &str, settings: &[&str]) -> Vec<String> {
     };
     let mut args = vec!["run".to_owned(), file.display().to_string(), "--output".into(), "json".into()];
     // Results of tests are not to be locked beside the pipelines of this repository.
-    args.extend((!pipeline.ends_with(".yaml")).then(|| "--no-lock".to_owned()));
+    args.extend(pipeline.strip_suffix(".yaml").is_none().then(|| "--no-lock".to_owned()));
     args.extend(settings.iter().flat_map(|setting| ["--set".to_owned(), (*setting).to_owned()]));
     args
 }

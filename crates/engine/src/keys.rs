@@ -269,7 +269,9 @@ mod tests {
     fn many_files_are_counted() {
         let names: Vec<String> = (0..5).map(|number| format!("{number}.avi")).collect();
         let mut new = fields(&[(&["sources", "root", "b"], "2")]);
-        names.iter().for_each(|name| new.add(["sources", "root", name], "1"));
+        for name in &names {
+            new.add(["sources", "root", name], "1");
+        }
         let old = fields(&[(&["sources", "root", "b"], "1")]);
         check(Some(&old), &new, &["5 files added", "b: changed"]);
     }

@@ -571,7 +571,7 @@ impl Run<'_> {
     }
 
     /// Returns what a job reads, and what must not change while it does.
-    fn job_inputs(&self, stage: usize) -> Result<(BTreeMap<String, JobInput>, Vec<Arc<Collected>>), RunError> {
+    fn job_inputs(&self, stage: usize) -> Result<JobInputs, RunError> {
         let (mut inputs, mut guards) = (BTreeMap::new(), Vec::new());
         for (port, input) in &self.plan.stages()[stage].inputs {
             let State::Done(done) = &self.states[input.stage] else { continue };
@@ -745,6 +745,9 @@ fn told(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+/// What a job reads by port, and the sources that must not change meanwhile.
+type JobInputs = (BTreeMap<String, JobInput>, Vec<Arc<Collected>>);
 
 /// What is told of an action besides its record.
 #[derive(Debug, Default)]

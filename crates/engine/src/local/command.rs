@@ -71,32 +71,27 @@ fn command(run: &CommandRun) -> Command {
             run.output.join(run.params.outputs.get(name).map_or("", |path| path.trim_end_matches('/')))
         }
     };
-    let mut command = match arguments.split_first() {
-        Some((program, rest)) => {
-            let argument = |text: &Text| {
-                let pieces = pieces(&text.0).into_iter();
-                pieces.fold(OsString::new(), |mut whole, piece| {
-                    match piece {
-                        Ok(literal) => whole.push(literal),
-                        Err(placeholder) => whole.push(path(placeholder)),
-                    }
-                    whole
-                })
-            };
-            let mut command = Command::new(argument(program));
-            command.args(rest.iter().map(argument));
-            command
-        }
-        None => {
-            let pieces = pieces(shell).into_iter();
-            // As variables, so that the shell's own quoting decides what becomes of odd characters in a path.
-            let line: String = pieces
-                .map(|piece| piece.map_or_else(|placeholder| format!("${{{}}}", placeholder.variable()), str::to_owned))
-                .collect();
-            let mut command = Command::new("/bin/sh");
-            command.args(["-eu", "-c", &line]);
-            command
-        }
+    let mut command = if let Some((program, rest)) = arguments.split_first() {
+        let argument = |text: &Text| {
+            let mut whole = OsString::new();
+            for piece in pieces(&text.0) {
+                match piece {
+                    Ok(literal) => whole.push(literal),
+                    Err(placeholder) => whole.push(path(placeholder)),
+                }
+            }
+            whole
+        };
+        let mut command = Command::new(argument(program));
+        command.args(rest.iter().map(argument));
+        command
+    } else {
+        // As variables, so that the shell's own quoting decides what becomes of odd characters in a path.
+        let variable = |placeholder: Placeholder| format!("${{{}}}", placeholder.variable());
+        let line: String = pieces(shell).into_iter().map(|piece| piece.map_or_else(variable, str::to_owned)).collect();
+        let mut command = Command::new("/bin/sh");
+        command.args(["-eu", "-c", &line]);
+        command
     };
     command
         .env_clear()

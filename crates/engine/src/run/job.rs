@@ -262,9 +262,9 @@ impl Job {
         };
         for port in &self.outputs {
             let path = output.join(&port.path);
-            let metadata = fs::symlink_metadata(&path).map_err(|_| NoResult::Ended(self.not_written(port)))?;
+            let metadata = fs::symlink_metadata(&path).map_err(|_| NoResult::Ended(Self::not_written(port)))?;
             if metadata.is_dir() && fs::read_dir(&path)?.next().is_none() {
-                return Err(NoResult::Ended(self.not_written(port)));
+                return Err(NoResult::Ended(Self::not_written(port)));
             }
         }
         let declared = |path: &str| {
@@ -276,7 +276,7 @@ impl Job {
         Ok(Worked { tree, parts: BTreeMap::new(), counts: None, summary, warnings, peak_memory_bytes })
     }
 
-    fn not_written(&self, port: &Output) -> Ended {
+    fn not_written(port: &Output) -> Ended {
         Ended::Failed {
             error: format!("the program did not write its output `{}`", port.name),
             causes: Vec::new(),

@@ -159,8 +159,8 @@ impl<'a> PartedJob<'a> {
                 have.insert(place, Have { key: part.key, tree });
                 Ok(())
             }
-            other => {
-                job.progress(other);
+            progress @ Meanwhile::Progress { .. } => {
+                job.progress(progress);
                 Ok::<_, RunError>(())
             }
         })?;
@@ -218,8 +218,8 @@ impl<'a> PartedJob<'a> {
                 drop(todo.lock);
                 Ok(())
             }
-            other => {
-                job.progress(other);
+            progress @ Meanwhile::Progress { .. } => {
+                job.progress(progress);
                 Ok::<_, RunError>(())
             }
         })?;
@@ -323,7 +323,9 @@ mod tests {
     fn fields(setting: &str, items: &[(&str, &str)]) -> Fields {
         let mut fields = Fields::default();
         fields.add(["with", "quality"], setting);
-        items.iter().for_each(|(name, value)| fields.add([ITEMS, name], *value));
+        for (name, value) in items {
+            fields.add([ITEMS, name], *value);
+        }
         fields.sorted()
     }
 

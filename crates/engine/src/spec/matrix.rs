@@ -68,7 +68,9 @@ pub(super) fn expand(
 ) -> Vec<Entry> {
     let Matrices { axes, common } = matrices;
     if axes.is_empty() {
-        stages.iter_mut().for_each(|entry| vars::interpolate(&mut entry.node, vars, problems));
+        for entry in &mut stages {
+            vars::interpolate(&mut entry.node, vars, problems);
+        }
         return stages;
     }
     let keys = keys(&stages, common, root.get("vars"));
