@@ -313,7 +313,7 @@ impl Store {
     fn insert_file(&self, folder: &Path, path: &str) -> Result<TreeFile, CacheError> {
         let from = folder.join(path);
         let mut hasher = blake3::Hasher::new();
-        hasher.update_mmap(&from)?;
+        hasher.update_mmap_rayon(&from)?;
         let digest = Digest::from(hasher.finalize());
         let file = fs::File::open(&from)?;
         let size_bytes = file.metadata()?.len();

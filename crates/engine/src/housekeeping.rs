@@ -1,5 +1,6 @@
 //! What of a `.pipe` folder is still wanted, and what was left behind: what `pipe cache` asks before it removes anything.
 
+use crate::latest;
 use crate::lockfile::LockFile;
 use crate::record::RunSummary;
 use crate::run::{RunError, work};
@@ -17,8 +18,8 @@ pub fn stages_by_key(root: &Path) -> Result<BTreeMap<ActionKey, Vec<String>>, Ru
     let mut stages: BTreeMap<ActionKey, Vec<String>> = BTreeMap::new();
     for (pipeline, folder) in list_folder(&root.join("latest"))?.into_iter().filter(|(_, path)| path.is_dir()) {
         for (stage, path) in list_folder(&folder)? {
-            // One that was cut short names no result.
-            if let Ok(key) = fs::read_to_string(path)?.trim().parse() {
+            // What else lies there names no result.
+            if let Some(key) = latest::key_at(&path) {
                 stages.entry(key).or_default().push(format!("{pipeline}/{stage}"));
             }
         }
@@ -121,8 +122,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path();
         assert_eq!(wanted_keys(root).expect("read"), BTreeSet::new(), "nothing has run yet");
-        write(&root.join("latest/smoke/frames"), &key("latest").to_string());
-        write(&root.join("latest/other/frames"), &key("latest").to_string());
+        for pipeline in ["smoke", "other"] {
+            latest::publish(root, (pipeline, "frames"), &root.join("store/x"), Some(key("latest"))).expect("published");
+        }
         write(&root.join("latest/smoke/cut"), "12");
         for run in 0..KEPT_RUNS + 2 {
             let stage = |key: &str| {

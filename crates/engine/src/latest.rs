@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! out/<pipeline>/<stage>     link to the files
-//! latest/<pipeline>/<stage>  their action key
+//! latest/<pipeline>/<stage>  their action key, as the target of a link: one call reads it, one writes it
 //! ```
 
 use fs_err as fs;
@@ -12,7 +12,12 @@ use std::path::{Component, Path, PathBuf};
 
 /// Returns the key of the newest result of a stage.
 pub fn key(root: &Path, pipeline: &str, stage: &str) -> Option<ActionKey> {
-    fs::read_to_string(path(root, pipeline, stage)).ok()?.trim().parse().ok()
+    key_at(&path(root, pipeline, stage))
+}
+
+/// Returns the key that is kept at `path`, a link below `latest`.
+pub(crate) fn key_at(path: &Path) -> Option<ActionKey> {
+    std::fs::read_link(path).ok()?.to_str()?.parse().ok()
 }
 
 fn path(root: &Path, pipeline: &str, stage: &str) -> PathBuf {
@@ -28,22 +33,28 @@ pub(crate) fn publish(root: &Path, names: (&str, &str), view: &Path, key: Option
     let below_root = view.strip_prefix(root).unwrap_or(view);
     let target =
         Path::new("../..").join(below_root.components().filter(|part| *part != Component::CurDir).collect::<PathBuf>());
-    if !fs::read_link(&link).is_ok_and(|current| current == target) && !link_new(&target, &link, &folder)? {
-        let fresh = folder.join(format!(".{}.{}", names.1, std::process::id()));
-        let _ = fs::remove_file(&fresh);
-        fs::os::unix::fs::symlink(target, &fresh)?;
-        fs::rename(&fresh, &link)?;
+    if !std::fs::read_link(&link).is_ok_and(|current| current == target) {
+        replace(&target, &link)?;
     }
     let Some(key) = key else { return Ok(()) };
-    if self::key(root, names.0, names.1) != Some(key) {
-        let path = path(root, names.0, names.1);
-        let folder = path.parent().unwrap_or(root);
-        fs::create_dir_all(folder)?;
-        let fresh = folder.join(format!(".{}.{}", names.1, std::process::id()));
-        fs::write(&fresh, key.to_string())?;
-        fs::rename(&fresh, &path)?;
+    let latest = path(root, names.0, names.1);
+    if key_at(&latest) != Some(key) {
+        replace(Path::new(&key.to_string()), &latest)?;
     }
     Ok(())
+}
+
+/// Lets the link at `link` lead to `target`, whatever was there.
+fn replace(target: &Path, link: &Path) -> io::Result<()> {
+    let folder = link.parent().unwrap_or(Path::new("."));
+    if link_new(target, link, folder)? {
+        return Ok(());
+    }
+    let name = link.file_name().unwrap_or_default().to_string_lossy();
+    let fresh = folder.join(format!(".{name}.{}", std::process::id()));
+    let _ = fs::remove_file(&fresh);
+    fs::os::unix::fs::symlink(target, &fresh)?;
+    fs::rename(&fresh, link)
 }
 
 /// Makes a link where there is nothing yet.

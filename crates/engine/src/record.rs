@@ -5,7 +5,7 @@ use crate::run::RunError;
 use fs_err as fs;
 use pipe_cache::Store;
 use serde::{Deserialize, Serialize};
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// What a run came to; kept as `summary.json`.
@@ -158,7 +158,7 @@ impl StageSummary {
 /// Writes the record of a run while it happens.
 pub(crate) struct Recorder {
     folder: PathBuf,
-    events: fs::File,
+    events: BufWriter<fs::File>,
     pub(crate) summary: RunSummary,
 }
 
@@ -166,7 +166,7 @@ impl Recorder {
     pub(crate) fn new(store_root: &Path, summary: RunSummary) -> Result<Self, RunError> {
         let folder = store_root.join("runs").join(&summary.run);
         fs::create_dir_all(folder.join("logs"))?;
-        let events = fs::File::create(folder.join("events.jsonl"))?;
+        let events = BufWriter::new(fs::File::create(folder.join("events.jsonl"))?);
         Ok(Self { folder, events, summary })
     }
 
@@ -181,6 +181,10 @@ impl Recorder {
             let mut line = serde_json::to_vec(event)?;
             line.push(b'\n');
             self.events.write_all(&line)?;
+        }
+        // Hits come in thousands, and nobody waits to read of each.
+        if !matches!(event, RunEvent::StageFinished { outcome: Outcome::Hit, .. }) {
+            self.events.flush()?;
         }
         Ok(())
     }

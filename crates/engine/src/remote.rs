@@ -2,6 +2,7 @@
 
 use crate::Problem;
 use crate::config::Config;
+use crate::latest;
 use crate::plan::Plan;
 use crate::yaml::{Node, Value};
 use fs_err as fs;
@@ -22,23 +23,16 @@ pub fn remote_url(given: Option<RemoteSetting>, config: Config, plan: Option<&Pl
 
 /// Returns the newest keys below `root`, a `.pipe` folder: of the stages of `plan`, or of all that ever ran there.
 pub fn latest_keys(root: &Path, plan: Option<&Plan>) -> io::Result<Vec<ActionKey>> {
-    let latest = root.join("latest");
+    let folder = root.join("latest");
     let files = match plan {
         Some(plan) => {
-            let folder = latest.join(plan.name());
+            let folder = folder.join(plan.name());
             plan.stages().iter().map(|stage| folder.join(stage.name.as_str())).collect()
         }
-        None => entries(&latest)?.iter().map(|folder| entries(folder)).collect::<io::Result<Vec<_>>>()?.concat(),
+        None => entries(&folder)?.iter().map(|folder| entries(folder)).collect::<io::Result<Vec<_>>>()?.concat(),
     };
-    let mut keys = BTreeSet::new();
-    for file in files {
-        match fs::read_to_string(file) {
-            // What is no key was not written by us, and names no result.
-            Ok(text) => keys.extend(text.trim().parse::<ActionKey>()),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-    }
+    // What else lies there names no result.
+    let keys: BTreeSet<ActionKey> = files.iter().filter_map(|file| latest::key_at(file)).collect();
     Ok(keys.into_iter().collect())
 }
 

@@ -155,7 +155,7 @@ fn read(path: &Path) -> Result<Look, RunError> {
         let before = Fingerprint::of(&fs::metadata(path)?);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i128);
         let mut hasher = blake3::Hasher::new();
-        hasher.update_mmap(path)?;
+        hasher.update_mmap_rayon(path)?;
         if Fingerprint::of(&fs::metadata(path)?) == before {
             let digest = hasher.finalize().into();
             return Ok(Look { fingerprint: before, digest, read: true, settled: before.is_settled(now) });
