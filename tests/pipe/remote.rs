@@ -137,7 +137,11 @@ fn what_is_secret_is_never_shown_or_kept() {
     assert_eq!(code, Some(2));
     told += &text;
     for_each_file(&space.path(".pipe"), &|path| {
-        let bytes = std::fs::read(path).unwrap();
+        // A link holds its target only, which may be a key.
+        let bytes = match std::fs::read_link(path) {
+            Ok(target) => target.into_os_string().into_encoded_bytes(),
+            Err(_) => std::fs::read(path).unwrap(),
+        };
         for secret in secrets {
             assert!(!String::from_utf8_lossy(&bytes).contains(secret), "{}", path.display());
         }
