@@ -156,6 +156,8 @@ fn for_each_file(folder: &Path, work: &dyn Fn(&Path)) {
         let path = entry.path();
         if path.is_dir() {
             for_each_file(&path, work);
+        } else if path.is_symlink() {
+            work(&path);
         } else {
             let mut permissions = std::fs::metadata(&path).unwrap().permissions();
             if permissions.readonly() {
