@@ -6,6 +6,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use pipe_stage::protocol::PlannedPart;
 use pipe_stage::protocol::{Message, Reply, Request};
+use reaper::Reaper;
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -29,6 +30,7 @@ pub(crate) struct WorkerProcess {
     handle: WorkerHandle,
     stdout: BufReader<ChildStdout>,
     log: Arc<Mutex<Log>>,
+    reaper: Arc<Reaper>,
 }
 
 /// A way to stop an action from another thread.
@@ -99,7 +101,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl WorkerProcess {
     /// Starts a worker. It dies with the thread that calls this, so that has to be one that lives as long as the run.
-    pub(crate) fn start(program: &Path) -> std::io::Result<Self> {
+    pub(crate) fn start(program: &Path, reaper: Arc<Reaper>) -> std::io::Result<Self> {
         let mut child = Command::new(program)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -115,7 +117,10 @@ impl WorkerProcess {
         let sink = Arc::clone(&log);
         std::thread::Builder::new().name("worker-log".into()).spawn(move || copy_log(stderr, &sink))?;
         let handle = WorkerHandle { child: Arc::new(Mutex::new(child)), stdin: Arc::new(Mutex::new(stdin)) };
-        Ok(Self { handle, stdout, log })
+        let worker = Self { handle, stdout, log, reaper };
+        // It ties itself to `pipe`, but only once its libraries are loaded.
+        worker.reaper.watch(worker.group());
+        Ok(worker)
     }
 
     /// Returns a handle for the next action.
@@ -185,6 +190,11 @@ impl WorkerProcess {
         Ended::Died { how: status, last_lines: lock(&self.log).last_lines.iter().cloned().collect() }
     }
 
+    /// Its process group, which has its process id.
+    fn group(&self) -> Pid {
+        Pid::from_raw(self.pid() as i32)
+    }
+
     fn pid(&self) -> u32 {
         lock(&self.handle.child).id()
     }
@@ -207,6 +217,7 @@ impl Drop for WorkerProcess {
         self.handle.kill();
         // The process is gone or about to be: this only takes its entry out of the system's table.
         let _ = lock(&self.handle.child).wait();
+        self.reaper.forget(self.group());
     }
 }
 

@@ -557,17 +557,15 @@ impl Run<'_> {
 
     /// Returns who runs an action: an idle worker, a new one, or a program of the user's.
     fn runner(&mut self, worker: Option<Worker>) -> Result<Runner, RunError> {
-        let Some(kind) = worker else {
-            let reaper = match &self.reaper {
-                Some(reaper) => Arc::clone(reaper),
-                None => Arc::clone(self.reaper.insert(Arc::new(Reaper::start(&self.options.executables.pipe)?))),
-            };
-            return Ok(Runner::command(reaper, self.options.environment.clone()));
+        let reaper = match &self.reaper {
+            Some(reaper) => Arc::clone(reaper),
+            None => Arc::clone(self.reaper.insert(Arc::new(Reaper::start(&self.options.executables.pipe)?))),
         };
+        let Some(kind) = worker else { return Ok(Runner::command(reaper, self.options.environment.clone())) };
         if let Some(worker) = self.idle.get_mut(&kind).and_then(Vec::pop) {
             return Ok(Runner::Worker(worker));
         }
-        Ok(Runner::Worker(WorkerProcess::start(&self.options.executables.workers.join(kind.program()))?))
+        Ok(Runner::Worker(WorkerProcess::start(&self.options.executables.workers.join(kind.program()), reaper)?))
     }
 
     /// Returns what a job reads, and what must not change while it does.

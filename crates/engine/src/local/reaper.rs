@@ -1,7 +1,8 @@
-//! [`run`]: a process that ends commands whose `pipe` is gone.
+//! [`run`]: a process that ends workers and commands whose `pipe` is gone.
 //!
-//! Workers end by themselves when their `pipe` dies; a command can't be asked to. `pipe` therefore tells a small process
-//! of its own which process groups run, and that process ends them once its stdin closes, however `pipe` died.
+//! A worker ends by itself when its `pipe` dies, but only once its libraries are loaded; a command can't be asked to.
+//! `pipe` therefore tells a small process of its own which process groups run, and that process ends them once its stdin
+//! closes, however `pipe` died.
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -31,7 +32,7 @@ pub fn run(input: impl BufRead) {
     }
 }
 
-/// The other end: started with the first command.
+/// The other end: started with the first worker or command.
 #[derive(Debug)]
 pub(crate) struct Reaper(Mutex<Child>);
 
