@@ -45,11 +45,11 @@ pub(crate) enum Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum CacheCommand {
     /// Read all that is kept, and set aside what is damaged; the next run makes it again
-    Verify(CacheArgs),
+    Verify(ReportArgs),
     /// Remove what no result needs, and results that are old or too much; those of recent runs stay
     Gc(GcArgs),
     /// Count what is kept, and what it cost to make
-    Stats(CacheArgs),
+    Stats(ReportArgs),
     /// Send the newest results to the remote
     Push(PushArgs),
     /// Fetch the remote's results that are not here
@@ -83,19 +83,9 @@ pub(crate) struct PushArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-pub(crate) struct CacheArgs {
-    /// Where results are kept [default: the nearest `.pipe` in this folder or above]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) store: Option<PathBuf>,
-    /// How to tell what was found
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) output: Format,
-}
-
-#[derive(Debug, ClapArgs)]
 pub(crate) struct GcArgs {
     #[command(flatten)]
-    pub(crate) cache: CacheArgs,
+    pub(crate) report: ReportArgs,
     /// Remove results, the longest unused first, until the rest is no larger, such as 20GB or 500MiB
     #[arg(long, value_name = "SIZE", value_parser = units::size)]
     pub(crate) max_size: Option<u64>,
@@ -129,15 +119,22 @@ pub(crate) struct StoreArgs {
     pub(crate) store: Option<PathBuf>,
 }
 
+/// What a command needs that looks at results and tells what it saw.
 #[derive(Debug, ClapArgs)]
-pub(crate) struct PlanArgs {
-    #[command(flatten)]
-    pub(crate) file: FileArgs,
+pub(crate) struct ReportArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
     /// How to tell it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) output: Format,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) file: FileArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -147,10 +144,7 @@ pub(crate) struct WhyArgs {
     /// Only this stage [default: all that would run]
     pub(crate) stage: Option<String>,
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
-    /// How to tell it
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) output: Format,
+    pub(crate) report: ReportArgs,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -205,10 +199,7 @@ pub(crate) struct RunsArgs {
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) limit: usize,
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
-    /// How to tell it
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) output: Format,
+    pub(crate) report: ReportArgs,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -217,10 +208,7 @@ pub(crate) struct ShowArgs {
     #[arg(default_value = "latest")]
     pub(crate) run: String,
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
-    /// How to tell it
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) output: Format,
+    pub(crate) report: ReportArgs,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -245,10 +233,7 @@ pub(crate) struct MetricsArgs {
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) limit: usize,
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
-    /// How to tell it
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) output: Format,
+    pub(crate) report: ReportArgs,
 }
 
 #[derive(Debug, ClapArgs)]

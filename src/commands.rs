@@ -65,8 +65,8 @@ fn plan(args: &PlanArgs) -> Result<Code> {
         Ok(plan) => plan,
         Err(code) => return Ok(code),
     };
-    let outlooks = outlook(&plan, &store_root(args.store.store.clone())?, &executables()?)?;
-    render::outlooks(&outlooks, args.output == Format::Json, render::Detail::Short);
+    let outlooks = outlook(&plan, &store_root(args.report.store.store.clone())?, &executables()?)?;
+    render::outlooks(&outlooks, args.report.output == Format::Json, render::Detail::Short);
     Ok(code_of(&outlooks))
 }
 
@@ -75,7 +75,7 @@ fn why(args: &WhyArgs) -> Result<Code> {
         Ok(plan) => plan,
         Err(code) => return Ok(code),
     };
-    let mut outlooks = outlook(&plan, &store_root(args.store.store.clone())?, &executables()?)?;
+    let mut outlooks = outlook(&plan, &store_root(args.report.store.store.clone())?, &executables()?)?;
     match &args.stage {
         Some(wanted) => {
             let named = |name: &str| plan.stages().iter().any(|s| s.name.as_str() == name && s.name.is_named(wanted));
@@ -87,7 +87,7 @@ fn why(args: &WhyArgs) -> Result<Code> {
         }
         None => outlooks.retain(|outlook| !matches!(outlook.outlook, Outlook::Hit { .. })),
     }
-    render::outlooks(&outlooks, args.output == Format::Json, render::Detail::Full);
+    render::outlooks(&outlooks, args.report.output == Format::Json, render::Detail::Full);
     Ok(code_of(&outlooks))
 }
 

@@ -1,7 +1,7 @@
 //! `pipe cache`: looking after the store.
 
 use super::{Result, remote, store_root};
-use crate::args::{CacheArgs, CacheCommand, GcArgs};
+use crate::args::{CacheCommand, GcArgs, ReportArgs};
 use crate::exit::Code;
 use crate::render;
 use pipe_cache::{Store, gc, stats, verify};
@@ -19,8 +19,8 @@ pub(super) fn run(command: &CacheCommand) -> Result<Code> {
     }
 }
 
-fn verify(args: &CacheArgs) -> Result<Code> {
-    let root = store_root(args.store.clone())?;
+fn verify(args: &ReportArgs) -> Result<Code> {
+    let root = store_root(args.store.store.clone())?;
     let store =
         Store::open_existing(&root)?.hold(|| render::waiting("another `pipe` removes what is no longer needed"))?;
     let reading = render::cache::Reading::new();
@@ -31,7 +31,7 @@ fn verify(args: &CacheArgs) -> Result<Code> {
 }
 
 fn gc(args: &GcArgs) -> Result<Code> {
-    let root = store_root(args.cache.store.clone())?;
+    let root = store_root(args.report.store.store.clone())?;
     let store = Store::open_existing(&root)?;
     let limits = gc::Limits { max_size_bytes: args.max_size, max_age: args.max_age };
     let waiting = || render::waiting("the store is in use, by a run or by another `pipe cache`");
@@ -47,12 +47,12 @@ fn gc(args: &GcArgs) -> Result<Code> {
     }
     let in_use = args.dry_run && store.is_held();
     let collected = render::cache::Collected { plan: &plan, scratch, indexes, dry_run: args.dry_run, in_use };
-    render::cache::collected(&collected, now, args.cache.output)?;
+    render::cache::collected(&collected, now, args.report.output)?;
     Ok(Code::Ok)
 }
 
-fn stats(args: &CacheArgs) -> Result<Code> {
-    let root = store_root(args.store.clone())?;
+fn stats(args: &ReportArgs) -> Result<Code> {
+    let root = store_root(args.store.store.clone())?;
     let store = Store::open_existing(&root)?;
     let stats = stats::stats(&store, &housekeeping::wanted_keys(&root)?)?;
     render::cache::stats(&stats, SystemTime::now(), args.output)?;

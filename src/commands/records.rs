@@ -14,19 +14,19 @@ pub(crate) type Metrics = BTreeMap<String, f64>;
 
 /// Lists runs, newest first.
 pub(super) fn runs(args: &RunsArgs) -> Result<Code> {
-    let runs = recorded(&store_root(args.store.store.clone())?)?;
+    let runs = recorded(&store_root(args.report.store.store.clone())?)?;
     let chosen = runs.iter().filter(|run| args.pipeline.as_ref().is_none_or(|name| run.summary.pipeline == *name));
     for run in chosen.take(args.limit) {
-        view::run(run, args.output == Format::Json);
+        view::run(run, args.report.output == Format::Json);
     }
     Ok(Code::Ok)
 }
 
 /// Shows the stages of a run.
 pub(super) fn show(args: &ShowArgs) -> Result<Code> {
-    let runs = recorded(&store_root(args.store.store.clone())?)?;
+    let runs = recorded(&store_root(args.report.store.store.clone())?)?;
     let run = find(&runs, &args.run)?;
-    view::stages(run, args.output == Format::Json);
+    view::stages(run, args.report.output == Format::Json);
     Ok(Code::Ok)
 }
 
@@ -46,9 +46,9 @@ pub(super) fn logs(args: &LogsArgs) -> Result<Code> {
 
 /// Shows the figures of the newest runs, or how those of two runs differ.
 pub(super) fn metrics(args: &MetricsArgs) -> Result<Code> {
-    let root = store_root(args.store.store.clone())?;
+    let root = store_root(args.report.store.store.clone())?;
     let runs = recorded(&root)?;
-    let json = args.output == Format::Json;
+    let json = args.report.output == Format::Json;
     if let [one, two] = args.diff.as_slice() {
         let (one, two) = (find(&runs, one)?, find(&runs, two)?);
         view::metrics_diff(&metrics_of(&root, one), &metrics_of(&root, two), json);
@@ -63,7 +63,7 @@ pub(super) fn metrics(args: &MetricsArgs) -> Result<Code> {
 
 /// Shows the newest run of each pipeline.
 pub(super) fn status(args: &RunsArgs) -> Result<Code> {
-    let root = store_root(args.store.store.clone())?;
+    let root = store_root(args.report.store.store.clone())?;
     let mut seen = Vec::new();
     for run in recorded(&root)? {
         let wanted = args.pipeline.as_ref().is_none_or(|name| run.summary.pipeline == *name);
@@ -72,7 +72,7 @@ pub(super) fn status(args: &RunsArgs) -> Result<Code> {
         }
         seen.push(run.summary.pipeline.clone());
         let alive = !run.ended && pipe_engine::is_alive(&root, &run.summary.run);
-        view::status(&run, alive, args.output == Format::Json);
+        view::status(&run, alive, args.report.output == Format::Json);
     }
     Ok(Code::Ok)
 }

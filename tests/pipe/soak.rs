@@ -104,8 +104,8 @@ fn workers_are_killed_again_and_again() {
                 kills += 1;
             }
         }
-        let (success, ..) = done(child);
-        assert!(success);
+        let (success, _, events) = done(child);
+        assert!(success, "{events:#?}");
         assert_clean(&space, &expect);
         rounds += 1;
     }

@@ -7,7 +7,7 @@ use pipe_schemas::Contract;
 use pipe_stage::protocol::PlannedPart;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -108,7 +108,7 @@ pub enum Reason {
 }
 
 /// How something differs from what it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     /// It is new.
@@ -210,20 +210,22 @@ const MAX_NAMED: usize = 3;
 
 /// Returns reasons as lines; many files that changed alike are one line.
 pub fn lines(reasons: &[Reason]) -> Vec<String> {
-    let mut lines = Vec::new();
+    let mut counts: BTreeMap<Change, usize> = BTreeMap::new();
     for reason in reasons {
-        let Reason::Source { change, .. } = reason else {
-            lines.push(reason.to_string());
-            continue;
-        };
-        let same: Vec<&Reason> = reasons
-            .iter()
-            .filter(|other| matches!(other, Reason::Source { change: other, .. } if other == change))
-            .collect();
-        if same.len() <= MAX_NAMED {
-            lines.push(reason.to_string());
-        } else if std::ptr::eq(same[0], reason) {
-            lines.push(format!("{} files {}", same.len(), change.word()));
+        if let Reason::Source { change, .. } = reason {
+            *counts.entry(*change).or_default() += 1;
+        }
+    }
+    let (mut lines, mut told) = (Vec::new(), BTreeSet::new());
+    for reason in reasons {
+        match reason {
+            Reason::Source { change, .. } if counts.get(change).is_some_and(|count| *count > MAX_NAMED) => {
+                // The first of them stands for all.
+                if told.insert(*change) {
+                    lines.push(format!("{} files {}", counts[change], change.word()));
+                }
+            }
+            other => lines.push(other.to_string()),
         }
     }
     lines

@@ -394,6 +394,10 @@ impl Run<'_> {
         let since = Instant::now();
         let prepared = match self.prepare(stage) {
             Ok(prepared) => prepared,
+            // It may have been killed while it was asked for its versions.
+            Err(error @ RunError::Worker { .. }) if self.has_a_try_left(stage) => {
+                return self.again(stage, job::failure_of(&error));
+            }
             Err(error) => return self.failed_to_start(stage, &error, since),
         };
         let mut purpose = Purpose::Result;
@@ -416,7 +420,7 @@ impl Run<'_> {
             Lookup::Absent => self.look.reasons(&self.store, stage, &prepared),
             Lookup::Damaged(error) => vec![Reason::Damaged { what: error.to_string() }],
         };
-        self.start_because(stage, prepared, purpose, reasons, since)
+        self.start_because(stage, prepared, purpose, &reasons, since)
     }
 
     /// Asks the remote for the result of a stage. It takes the room of one, since it may be large.
@@ -458,7 +462,7 @@ impl Run<'_> {
             Lookup::Damaged(error) => vec![Reason::Damaged { what: error.to_string() }],
             _ => self.look.reasons(&self.store, stage, &prepared),
         };
-        self.start_because(stage, *prepared, Purpose::Result, reasons, since)
+        self.start_because(stage, *prepared, Purpose::Result, &reasons, since)
     }
 
     fn start_because(
@@ -466,14 +470,14 @@ impl Run<'_> {
         stage: usize,
         prepared: Prepared,
         purpose: Purpose,
-        mut reasons: Vec<Reason>,
+        reasons: &[Reason],
         since: Instant,
     ) -> Result<(), RunError> {
-        let num_reasons = reasons.len();
-        reasons.truncate(MAX_REASONS);
-        let mut lines = keys::lines(&reasons);
-        if num_reasons > reasons.len() {
-            lines.push(format!("and {} more changes", num_reasons - reasons.len()));
+        let mut lines = keys::lines(reasons);
+        let more = lines.len().saturating_sub(MAX_REASONS);
+        if more > 0 {
+            lines.truncate(MAX_REASONS);
+            lines.push(format!("and {more} more changes"));
         }
         let key = prepared.key.to_string();
         self.event(&RunEvent::StageStarted { stage: self.name(stage), key, reasons: lines })?;
@@ -625,24 +629,25 @@ impl Run<'_> {
             JobEnd::Died(_) if running.handle.is_stopped() => {
                 self.over(stage, Some(key), Outcome::Skipped, None, since)
             }
-            JobEnd::Died(failure) => {
-                let tries = self.tries.entry(stage).or_default();
-                if *tries >= spec.limits.retries {
-                    return self.over(stage, Some(key), Outcome::Failed, Some(failure), since);
-                }
-                *tries += 1;
-                let tries = *tries;
-                self.states[stage] = State::Waiting;
-                self.schedule.again(stage);
-                self.event(&RunEvent::StageRetried {
-                    stage: spec.name.to_string(),
-                    tries,
-                    of: spec.limits.retries,
-                    failure,
-                })
+            JobEnd::Died(failure) if self.has_a_try_left(stage) => self.again(stage, failure),
+            JobEnd::Died(failure) | JobEnd::Failed(failure) => {
+                self.over(stage, Some(key), Outcome::Failed, Some(failure), since)
             }
-            JobEnd::Failed(failure) => self.over(stage, Some(key), Outcome::Failed, Some(failure), since),
         }
+    }
+
+    fn has_a_try_left(&self, stage: usize) -> bool {
+        self.tries.get(&stage).copied().unwrap_or(0) < self.plan.stages()[stage].limits.retries
+    }
+
+    /// Puts a stage back whose worker crashed or was killed.
+    fn again(&mut self, stage: usize, failure: Failure) -> Result<(), RunError> {
+        let tries = self.tries.entry(stage).or_default();
+        *tries += 1;
+        let (tries, of) = (*tries, self.plan.stages()[stage].limits.retries);
+        self.states[stage] = State::Waiting;
+        self.schedule.again(stage);
+        self.event(&RunEvent::StageRetried { stage: self.name(stage), tries, of, failure })
     }
 
     fn done(
