@@ -76,7 +76,10 @@ pub(crate) fn warning(text: &str) {
     say(&format!("warning: {text}"));
 }
 
-/// Shows every mistake of a pipeline file.
+/// More mistakes are counted: they are one mistake made often.
+const MAX_PROBLEMS: usize = 100;
+
+/// Shows the mistakes of a pipeline file.
 pub(crate) fn problems(problems: &Problems) {
     let theme = match (colour(), std::io::stderr().is_terminal()) {
         (true, _) => GraphicalTheme::unicode(),
@@ -84,7 +87,7 @@ pub(crate) fn problems(problems: &Problems) {
         (false, false) => GraphicalTheme::none(),
     };
     let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_context_lines(1).with_width(120);
-    for problem in &problems.0 {
+    for problem in problems.0.iter().take(MAX_PROBLEMS) {
         let mut text = String::new();
         // A report that can't be drawn still has its place and its words.
         if handler.render_report(&mut text, problem).is_err() {
@@ -92,6 +95,10 @@ pub(crate) fn problems(problems: &Problems) {
             text = format!("{}:{line}:{column}: {}", problem.place.source.name, problem.message);
         }
         say(&format!("{}\n", text.trim_end()));
+    }
+    let more = problems.0.len().saturating_sub(MAX_PROBLEMS);
+    if more > 0 {
+        say(&format!("and {more} more\n"));
     }
     say(&format!("error: {problems}; nothing was run"));
 }

@@ -28,6 +28,9 @@ pub fn check(schema: &Value, value: &Value) -> Vec<Finding> {
 
 /// Returns the known name that `name` was probably meant to be: a typing error away, cut short, or spelt out.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Nobody mistypes a name of hundreds of letters, and nobody has thousands of them; comparing such would take minutes.
+    let (short, few) = (100, 1000);
+    let known = known.into_iter().filter(|known| known.len() <= short).take(if name.len() <= short { few } else { 0 });
     let name = name.to_lowercase();
     let initials: String = name.split(['_', '-', ' ']).filter_map(|word| word.chars().next()).collect();
     let typos = |known: &str| strsim::damerau_levenshtein(&name, &known.to_lowercase());
@@ -43,7 +46,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         }
     };
     // The first of equals wins, so that the order of `known` decides, not chance.
-    known.into_iter().filter_map(|known| Some((rank(known)?, known))).min_by_key(|(rank, _)| *rank).map(|(_, k)| k)
+    known.filter_map(|known| Some((rank(known)?, known))).min_by_key(|(rank, _)| *rank).map(|(_, k)| k)
 }
 
 struct Checker<'s> {

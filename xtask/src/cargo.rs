@@ -12,6 +12,9 @@ use std::process::{Command, Stdio};
 /// Where `pipe` and its workers come from.
 const PROGRAMS: &[&str] = &[".", "workers/data", "workers/torch"];
 
+/// What [`fuzz`] runs with; MIT or Apache-2.0.
+const FUZZER: &str = "cargo-fuzz@0.13.1";
+
 /// Builds `pipe` and its workers, then becomes `pipe run`; returns only if that fails.
 pub(crate) fn run(root: &Path, args: &[OsString]) -> Result<(), Failure> {
     build(root)?;
@@ -36,6 +39,27 @@ pub(crate) fn soak(root: &Path, args: &[OsString]) -> Result<(), Failure> {
     let ignored =
         ["test", "--package", "pipe", "--test", "pipe", "--", "--ignored", "--nocapture", "--test-threads", "1"];
     succeed(cargo(root, &ignored).args(args))
+}
+
+/// Feeds pipeline files to the front end that nobody would write, starting from real ones.
+pub(crate) fn fuzz(root: &Path, args: &[OsString]) -> Result<(), Failure> {
+    let secs = args.first().map_or("60", |secs| secs.to_str().unwrap_or_default());
+    if secs.parse::<u32>().is_err() {
+        return Err(Failure::new(format!("`{secs}` is no number of seconds")).help("cargo xtask fuzz 300"));
+    }
+    let has_fuzz = cargo(root, &["fuzz", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+    if !has_fuzz.success() {
+        succeed(&mut cargo(root, &["install", "--locked", FUZZER]))?;
+    }
+    // What is found interesting goes to the first folder; the others only give examples.
+    let corpus = root.join("fuzz/corpus/pipeline");
+    fs::create_dir_all(&corpus)?;
+    let mut command = Command::new("cargo"); // rustup's, which knows `+nightly`
+    command.current_dir(root).args(["+nightly", "fuzz", "run", "pipeline"]).arg(corpus);
+    command.args(["pipelines", "pipelines/base/datasets", "pipelines/base/models", "tests/pipe", "--"]);
+    // One input may take 5 s and 512 MB; none is longer than 64 KiB.
+    command.args(["-timeout=5", "-rss_limit_mb=512", "-max_len=65536", "-print_final_stats=1"]);
+    succeed(command.arg(format!("-max_total_time={secs}")).stdin(Stdio::null()))
 }
 
 /// Runs a benchmark of `benches/` on an optimised build.

@@ -1,4 +1,4 @@
-//! Tasks of this repository: `cargo xtask setup | run | test | soak | bench | install | schema`.
+//! Tasks of this repository: `cargo xtask setup | run | test | soak | fuzz | bench | install | schema`.
 //!
 //! `setup` brings what cargo can't; every other task does it first, and it costs nothing once done.
 
@@ -21,6 +21,7 @@ cargo xtask TASK
   run FILE [ARGS]     builds pipe and its workers, then `pipe run FILE`
   test [ARGS]         all tests; arguments go to cargo nextest or cargo test
   soak                the tests that take many minutes: kills at random moments
+  fuzz [SECONDS]      pipeline files that nobody would write, for a minute or so long; needs a nightly toolchain
   bench engine [ARGS] what a rerun costs, against ninja, turborepo, Snakemake, DVC and b3sum
   install [ARGS]      installs pipe and its workers; arguments go to cargo install
   schema              writes schemas/json/pipeline.schema.json anew";
@@ -46,6 +47,7 @@ fn task(mut args: impl Iterator<Item = OsString>) -> Result<(), Failure> {
         Some("run") => setup::setup(&root).and_then(|()| cargo::run(&root, &args)),
         Some("test") => setup::setup(&root).and_then(|()| cargo::test(&root, &args)),
         Some("soak") => setup::setup(&root).and_then(|()| cargo::soak(&root, &args)),
+        Some("fuzz") => cargo::fuzz(&root, &args),
         Some("bench") => cargo::bench(&root, &args),
         Some("install") => setup::setup(&root).and_then(|()| cargo::install(&root, &args)),
         Some("schema") => cargo::schema(&root),

@@ -3,11 +3,9 @@
 use crate::place::{Place, SourceText};
 use crate::yaml::{self, Node, Value};
 use crate::{Problem, Problems, remote, spec};
-use fs_err as fs;
 use pipe_cache::RemoteSetting;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::sync::Arc;
 
 /// What the file says; all of it may be left out.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -20,12 +18,11 @@ impl Config {
     /// Reads the file below `root`, a `.pipe` folder. Where there is none, nothing is set.
     pub fn read(root: &Path) -> Result<Self, Problems> {
         let path = root.join("config.yaml");
-        let (text, failure) = match fs::read_to_string(&path) {
+        let (source, failure) = match SourceText::read(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => (String::new(), Some(error)),
-            Ok(text) => (text, None),
+            Err(error) => (SourceText::new(path.display().to_string(), Some(path), ""), Some(error)),
+            Ok(source) => (source, None),
         };
-        let source = Arc::new(SourceText { name: path.display().to_string(), path: Some(path), text });
         let mut problems = Vec::new();
         if let Some(error) = failure {
             problems.push(Problem::new("unreadable-file", &Place::start_of(&source), error.to_string()));
@@ -53,6 +50,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fs_err as fs;
 
     #[test]
     fn a_config_says_where_the_remote_is_and_mistakes_are_told() {

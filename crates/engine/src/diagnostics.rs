@@ -1,7 +1,8 @@
 //! [`Problem`]: what is wrong with a pipeline file, where, and what would be right.
 
 use crate::place::{Place, SourceText};
-use miette::{Diagnostic, LabeledSpan, NamedSource, Severity, SourceCode};
+use miette::{Diagnostic, LabeledSpan, MietteError, NamedSource, Severity, SourceCode, SourceSpan, SpanContents};
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ pub struct Problem {
     pub help: Option<String>,
     /// Where.
     pub place: Place,
-    named: NamedSource<String>,
+    named: NamedSource<Arc<SourceText>>,
 }
 
 /// All mistakes of a pipeline file and what it extends, in the order of files and lines. Never empty.
@@ -29,8 +30,7 @@ pub struct Problems(pub Vec<Problem>);
 impl Problem {
     /// Returns a problem at `place`.
     pub fn new(code: &'static str, place: &Place, message: impl Into<String>) -> Self {
-        let SourceText { name, text, .. } = &*place.source;
-        let named = NamedSource::new(name, text.clone());
+        let named = NamedSource::new(&place.source.name, Arc::clone(&place.source));
         Self { code, message: message.into(), help: None, place: place.clone(), named }
     }
 
@@ -47,13 +47,24 @@ impl Problems {
     pub(crate) fn sorted(mut problems: Vec<Problem>, files: &[Arc<SourceText>]) -> Self {
         let rank = |problem: &Problem| files.iter().position(|file| Arc::ptr_eq(file, &problem.place.source));
         // What a variable that is not defined would have been, nobody knows: other complaints about it would mislead.
-        let undefined: Vec<Place> =
-            problems.iter().filter(|problem| problem.code == UNDEFINED).map(|problem| problem.place.clone()).collect();
-        problems.retain(|problem| problem.code == UNDEFINED || !undefined.iter().any(|at| at.is_at(&problem.place)));
-        problems.sort_by_key(|problem| (rank(problem), problem.place.offset));
+        let at = |problem: &Problem| (rank(problem), problem.place.range().0);
+        let undefined: HashSet<_> = problems.iter().filter(|problem| problem.code == UNDEFINED).map(at).collect();
+        problems.retain(|problem| problem.code == UNDEFINED || !undefined.contains(&at(problem)));
+        problems.sort_by_cached_key(at);
         // A stage of a matrix has the same mistake for each of its values.
         problems.dedup_by(|one, two| one.place.is_at(&two.place) && one.message == two.message);
         Self(problems)
+    }
+}
+
+impl SourceCode for SourceText {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        lines_before: usize,
+        lines_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        self.text.read_span(span, lines_before, lines_after)
     }
 }
 
@@ -83,7 +94,7 @@ impl Diagnostic for Problem {
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let span = (self.place.offset, self.place.length);
+        let span = self.place.range();
         Some(Box::new(std::iter::once(LabeledSpan::new_with_span(None, span))))
     }
 }

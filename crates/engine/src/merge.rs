@@ -3,7 +3,7 @@
 use crate::diagnostics::Problem;
 use crate::place::{Place, SourceText};
 use crate::yaml::{Entry, Node, Value, parse};
-use fs_err as fs;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,48 +14,51 @@ const MAX_EXTENDS: usize = 16;
 pub(crate) fn merge(base: Node, over: Node) -> Node {
     let over_place = over.place.clone();
     match (base.value, over.value) {
-        (Value::Map(mut entries), Value::Map(over_entries)) if !over.replace => {
-            for entry in over_entries {
-                put(&mut entries, entry);
-            }
-            Node::new(Value::Map(entries), over_place)
+        (Value::Map(entries), Value::Map(over_entries)) if !over.replace => {
+            Node::new(Value::Map(merge_entries(entries, over_entries)), over_place)
         }
         (_, value) => Node { value, place: over_place, replace: false },
     }
 }
 
-fn put(entries: &mut Vec<Entry>, entry: Entry) {
-    let position = entries.iter().position(|known| known.key == entry.key);
-    match (position, &entry.node.value) {
-        (Some(position), Value::Null) => {
-            entries.remove(position);
-        }
-        (None, Value::Null) => {}
-        (Some(position), _) => {
-            let known = entries.remove(position);
-            let node = merge(known.node, entry.node);
-            entries.insert(position, Entry { node, ..entry });
-        }
-        // Nothing to merge into; nulls below still remove.
-        (None, _) => {
-            let place = entry.node.place.clone();
-            let is_map = matches!(entry.node.value, Value::Map(_));
-            let node = if is_map { merge(Node::new(Value::Map(Vec::new()), place), entry.node) } else { entry.node };
-            entries.push(Entry { node, ..entry });
+/// Keys keep their places, and new ones come last.
+fn merge_entries(entries: Vec<Entry>, over: Vec<Entry>) -> Vec<Entry> {
+    let positions: HashMap<String, usize> =
+        entries.iter().enumerate().map(|(position, entry)| (entry.key.clone(), position)).collect();
+    let mut merged: Vec<Option<Entry>> = entries.into_iter().map(Some).collect();
+    for entry in over {
+        let known = positions.get(&entry.key).copied();
+        let base = known.and_then(|position| merged[position].take());
+        let entry = if matches!(entry.node.value, Value::Null) { None } else { Some(merge_entry(base, entry)) };
+        match known {
+            Some(position) => merged[position] = entry,
+            None => merged.push(entry),
         }
     }
+    merged.into_iter().flatten().collect()
+}
+
+fn merge_entry(base: Option<Entry>, over: Entry) -> Entry {
+    let node = match base {
+        Some(base) => merge(base.node, over.node),
+        // Nothing to merge into; nulls below still remove.
+        None if matches!(over.node.value, Value::Map(_)) => {
+            let place = over.node.place.clone();
+            merge(Node::new(Value::Map(Vec::new()), place), over.node)
+        }
+        None => over.node,
+    };
+    Entry { node, ..over }
 }
 
 /// Reads a file with all that it extends. `files` receives every text, in the order of reading.
 pub(crate) fn read(path: &Path, files: &mut Vec<Arc<SourceText>>) -> Result<Node, Vec<Problem>> {
-    let text = fs::read_to_string(path).map_err(|error| {
-        let name = path.display().to_string();
-        let nothing = Arc::new(SourceText { name, path: None, text: String::new() });
+    let source = SourceText::read(path).map_err(|error| {
+        let nothing = SourceText::new(path.display().to_string(), None, "");
         let place = Place::start_of(&nothing);
         files.push(nothing);
         vec![Problem::new("unreadable-file", &place, error.to_string())]
     })?;
-    let source = Arc::new(SourceText { name: path.display().to_string(), path: Some(path.to_owned()), text });
     read_text(&source, &[], files)
 }
 
@@ -101,7 +104,7 @@ fn read_base(
     };
     let folder = source.path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
     let path = folder.join(name);
-    let text = fs::read_to_string(&path).map_err(|error| problem(error.to_string()))?;
+    let base = SourceText::read(&path).map_err(|error| problem(error.to_string()))?;
     let here = source.path.as_deref().and_then(|path| path.canonicalize().ok());
     let above: Vec<PathBuf> = above.iter().cloned().chain(here).collect();
     let canonical = path.canonicalize().map_err(|error| problem(error.to_string()))?;
@@ -111,7 +114,7 @@ fn read_base(
     if above.len() >= MAX_EXTENDS {
         return Err(problem(format!("more than {MAX_EXTENDS} files that extend each other")));
     }
-    read_text(&Arc::new(SourceText { name: path.display().to_string(), path: Some(path), text }), &above, files)
+    read_text(&base, &above, files)
 }
 
 /// Removes the entry `key` of a map.
@@ -125,7 +128,7 @@ pub(crate) fn take(node: &mut Node, key: &str) -> Option<Node> {
 pub(crate) fn set(root: &mut Node, setting: &str, files: &mut Vec<Arc<SourceText>>) -> Result<(), Problem> {
     let (path, text) = setting.split_once('=').unwrap_or((setting, ""));
     let name = format!("--set {path}");
-    let source = Arc::new(SourceText { name: name.clone(), path: None, text: text.to_owned() });
+    let source = SourceText::new(&name, None, text);
     files.push(Arc::clone(&source));
     let place = Place::start_of(&source);
     let steps: Vec<&str> = path.split('.').collect();
@@ -157,7 +160,8 @@ fn set_at(node: &mut Node, steps: &[&str], value: Node, place: &Place) -> Result
         }
         Value::Map(entries) => {
             if rest.is_empty() {
-                put(entries, Entry { key: step.to_owned(), key_place: place.clone(), node: value });
+                let entry = Entry { key: step.to_owned(), key_place: place.clone(), node: value };
+                *entries = merge_entries(std::mem::take(entries), vec![entry]);
                 return Ok(());
             }
             let position = entries.iter().position(|entry| entry.key == step).unwrap_or_else(|| {
@@ -177,10 +181,11 @@ fn set_at(node: &mut Node, steps: &[&str], value: Node, place: &Place) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fs_err as fs;
     use serde_json::json;
 
     fn node(text: &str) -> Node {
-        parse(&Arc::new(SourceText { name: "t".into(), path: None, text: text.into() })).expect("parsed")
+        parse(&SourceText::new("t", None, text)).expect("parsed")
     }
 
     fn check(base: &str, over: &str, expect: serde_json::Value) {
@@ -226,5 +231,11 @@ mod tests {
         write("two.yaml", "extends: [one.yaml]\n");
         let problems = read(&folder.path().join("one.yaml"), &mut Vec::new()).expect_err("a circle");
         assert!(problems[0].message.contains("extends itself"), "{}", problems[0].message);
+    }
+
+    #[test]
+    fn a_file_without_an_end_is_read_no_further_than_a_pipeline_file_may_be() {
+        let problems = read(Path::new("/dev/zero"), &mut Vec::new()).expect_err("zeros");
+        assert!(problems[0].message.contains("larger than"), "{}", problems[0].message);
     }
 }

@@ -1,7 +1,11 @@
 //! [`Place`]: where in which file something stands, kept with every value so that every problem can point at it.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use crate::yaml::MAX_FILE_BYTES;
+use crate::yaml::marks::Marks;
+use fs_err as fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 /// A text that values come from: a pipeline file, or a `--set` argument.
 #[derive(Debug)]
@@ -12,6 +16,7 @@ pub struct SourceText {
     pub path: Option<PathBuf>,
     /// Its content.
     pub text: String,
+    marks: OnceLock<Marks>,
 }
 
 /// A range of bytes in a text.
@@ -19,26 +24,71 @@ pub struct SourceText {
 pub struct Place {
     /// The text.
     pub source: Arc<SourceText>,
-    /// First byte.
-    pub offset: usize,
-    /// Bytes.
-    pub length: usize,
+    at: At,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum At {
+    /// First byte, and how many.
+    Bytes(usize, usize),
+    /// The number of a value or key, in the order in which they begin. Its bytes are looked up once a problem needs them.
+    Value(usize),
+}
+
+impl SourceText {
+    /// Returns a text that is named `name` in messages.
+    pub fn new(name: impl Into<String>, path: Option<PathBuf>, text: impl Into<String>) -> Arc<Self> {
+        Arc::new(Self { name: name.into(), path, text: text.into(), marks: OnceLock::new() })
+    }
+
+    /// Reads a file, but not much more than a pipeline file may have: `path` may come from a stranger, and lead to
+    /// something without an end.
+    pub(crate) fn read(path: &Path) -> io::Result<Arc<Self>> {
+        let mut bytes = Vec::new();
+        fs::File::open(path)?.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("{} is not UTF-8", path.display())))?;
+        Ok(Self::new(path.display().to_string(), Some(path.to_owned()), text))
+    }
+
+    /// Returns where its values stand, read when first asked for.
+    pub(crate) fn marks(&self) -> &Marks {
+        self.marks.get_or_init(|| Marks::read(&self.text))
+    }
 }
 
 impl Place {
     /// Returns the place of a whole text's start.
     pub fn start_of(source: &Arc<SourceText>) -> Self {
-        Self { source: Arc::clone(source), offset: 0, length: 0 }
+        Self::bytes(source, 0, 0)
+    }
+
+    pub(crate) fn bytes(source: &Arc<SourceText>, offset: usize, length: usize) -> Self {
+        Self { source: Arc::clone(source), at: At::Bytes(offset, length) }
+    }
+
+    pub(crate) fn value(source: &Arc<SourceText>, number: usize) -> Self {
+        Self { source: Arc::clone(source), at: At::Value(number) }
+    }
+
+    /// Returns the first byte, and how many bytes there are; a value of several lines ends with its first one.
+    pub fn range(&self) -> (usize, usize) {
+        let (offset, length) = match self.at {
+            At::Bytes(offset, length) => return (offset, length),
+            At::Value(number) => self.source.marks().range(number),
+        };
+        let text = self.source.text.get(offset..offset + length).unwrap_or_default();
+        (offset, text.lines().next().map_or(0, |line| line.trim_end().len()))
     }
 
     /// Returns whether both places begin at the same byte of the same text.
     pub fn is_at(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.source, &other.source) && self.offset == other.offset
+        Arc::ptr_eq(&self.source, &other.source) && self.range().0 == other.range().0
     }
 
     /// Returns line and column, both from 1; columns count characters.
     pub fn line_column(&self) -> (usize, usize) {
-        let before = self.source.text.get(..self.offset).unwrap_or(&self.source.text);
+        let before = self.source.text.get(..self.range().0).unwrap_or(&self.source.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
     }

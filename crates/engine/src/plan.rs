@@ -134,8 +134,9 @@ fn graph(num_stages: usize, edges: impl Iterator<Item = (usize, usize)>) -> DiGr
     for _ in 0..num_stages {
         graph.add_node(());
     }
-    for (from, to) in edges {
-        graph.update_edge(NodeIndex::new(from), NodeIndex::new(to), ());
+    // Each once, although two ports may read the same stage.
+    for (from, to) in edges.collect::<BTreeSet<_>>() {
+        graph.add_edge(NodeIndex::new(from), NodeIndex::new(to), ());
     }
     graph
 }

@@ -95,6 +95,9 @@ fn is_port(name: &str) -> bool {
     name.starts_with("inputs.") || name.starts_with("outputs.")
 }
 
+/// How much longer variables may make a text. Variables that use each other could make it longer than memory.
+const MAX_LONGER_BYTES: usize = 4096;
+
 enum Piece<'a> {
     Literal(&'a str),
     Name(&'a str),
@@ -140,6 +143,7 @@ fn expand(text: &str, vars: &BTreeMap<String, Node>) -> Result<Value, (String, O
             (format!("the variable `{name}` is not defined"), Some(help))
         })
     };
+    let text_limit = text.len() + MAX_LONGER_BYTES;
     let mut whole = String::new();
     for (position, piece) in pieces(text).enumerate() {
         match piece {
@@ -153,6 +157,12 @@ fn expand(text: &str, vars: &BTreeMap<String, Node>) -> Result<Value, (String, O
                 let text = node.value.as_plain_text();
                 let nothing = || (format!("the variable `{name}` has no text to put in here"), None);
                 whole.push_str(&text.ok_or_else(nothing)?);
+                if whole.len() > text_limit {
+                    return Err((
+                        format!("its variables make this text longer by over {MAX_LONGER_BYTES} bytes"),
+                        None,
+                    ));
+                }
             }
         }
     }
@@ -164,10 +174,9 @@ mod tests {
     use super::*;
     use crate::place::SourceText;
     use serde_json::json;
-    use std::sync::Arc;
 
     fn check(text: &str, expect: Result<serde_json::Value, &str>) {
-        let source = Arc::new(SourceText { name: "t".into(), path: None, text: text.into() });
+        let source = SourceText::new("t", None, text);
         let mut node = crate::yaml::parse(&source).expect("parsed");
         let mut problems = Vec::new();
         let vars = read(node.get("vars"), &BTreeMap::new(), &mut problems);
@@ -195,5 +204,12 @@ mod tests {
         check("{vars: {a: '${b}', b: '${a}'}, x: 1}", Err("uses itself"));
         check("{x: 'a${b'}", Err("without its"));
         check("{vars: {a: [1]}, x: 1}", Err("one value"));
+    }
+
+    #[test]
+    fn variables_that_blow_each_other_up_are_refused() {
+        let uses = |level: usize| format!("a{level}: '{}'", format!("${{a{}}}", level - 1).repeat(10));
+        let vars: Vec<String> = (1..12).map(uses).collect();
+        check(&format!("{{vars: {{a0: xxxxxxxxxx, {}}}, x: 1}}", vars.join(", ")), Err("longer by over"));
     }
 }

@@ -1,20 +1,25 @@
 //! YAML to [`Node`]s: values from `serde_yaml`, places from `saphyr-parser`. Nothing else names either.
 //!
-//! Both read the same text; the values are walked along the events, so that each value knows its place. An alias has
+//! Each value keeps its number in its text, which is enough to find its place once a problem must be told. An alias has
 //! the place where it is used.
 
 use crate::diagnostics::Problem;
 use crate::place::{Place, SourceText};
-use saphyr_parser::{Event, Parser, Span};
-use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+pub(crate) mod marks;
+
 /// The largest pipeline file; real ones are a few kilobytes.
-const MAX_FILE_BYTES: usize = 1 << 20;
+pub(crate) const MAX_FILE_BYTES: usize = 1 << 20;
 /// The deepest nesting; real ones have about eight levels.
 const MAX_DEPTH: usize = 64;
-/// The most values of a file once aliases are written out.
-const MAX_NODES: usize = 200_000;
+/// The most that a file may take in memory once aliases are written out and matrices multiplied: more than any that
+/// people write by hand.
+pub(crate) const MAX_WEIGHT: usize = 64 << 20;
+/// What a value takes in memory besides its text.
+const NODE_BYTES: usize = 100;
+/// How much of a text is shown in a message.
+const MAX_SHOWN_CHARS: usize = 80;
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
@@ -95,7 +100,10 @@ impl Node {
             Value::Null => "nothing".into(),
             Value::Bool(value) => format!("the truth value {value}"),
             Value::Number(number) => format!("the number {number}"),
-            Value::Text(text) => format!("the text \"{text}\""),
+            Value::Text(text) => match text.char_indices().nth(MAX_SHOWN_CHARS) {
+                Some((end, _)) => format!("the text \"{}…\"", &text[..end]),
+                None => format!("the text \"{text}\""),
+            },
             Value::List(_) => "a list".into(),
             Value::Map(_) => "a map".into(),
         }
@@ -110,6 +118,17 @@ impl Node {
             Value::List(nodes) => nodes.iter().map(Node::to_json).collect(),
             Value::Map(entries) => entries.iter().map(|entry| (entry.key.clone(), entry.node.to_json())).collect(),
         }
+    }
+
+    /// Returns about how many bytes it takes in memory.
+    pub(crate) fn weight(&self) -> usize {
+        let below = match &self.value {
+            Value::List(nodes) => nodes.iter().map(Node::weight).sum(),
+            Value::Map(entries) => entries.iter().map(|entry| entry.key.len() + entry.node.weight()).sum(),
+            Value::Text(text) => text.len(),
+            _ => 0,
+        };
+        NODE_BYTES + below
     }
 
     /// Returns the place of the value at `path`, or of the nearest value above it that is there; with `key` the place
@@ -133,153 +152,49 @@ impl Node {
 
 /// Parses a text that holds one YAML document.
 pub(crate) fn parse(source: &Arc<SourceText>) -> Result<Node, Problem> {
-    let whole = Place::start_of(source);
-    if source.text.len() > MAX_FILE_BYTES {
-        let message = format!("{} bytes are more than a pipeline file may have ({MAX_FILE_BYTES})", source.text.len());
-        return Err(Problem::new("too-large", &whole, message));
+    let text = &source.text;
+    if text.len() > MAX_FILE_BYTES {
+        let message = format!("larger than a pipeline file may be ({MAX_FILE_BYTES} bytes)");
+        return Err(Problem::new("too-large", &Place::start_of(source), message));
     }
-    let events = read_events(source)?;
-    let value: serde_yaml::Value = serde_yaml::from_str(&source.text).map_err(|error| yaml_problem(source, &error))?;
-    Walk { source, events, num_nodes: 0 }.node(value, None, 0)
+    // Without an anchor there is no alias, and without an alias values are numbered as they come, and are no more than
+    // the text has room for.
+    let has_aliases = text.contains('&');
+    if has_aliases || marks::may_nest_deeply(text) {
+        marks::check(source)?;
+    }
+    match serde_yaml::from_str(text) {
+        Ok(value) => Walk { source, has_aliases, num_begun: 0 }.node(value, None, 0),
+        // The other parser tells more of what is wrong, and where.
+        Err(error) => Err(marks::check(source).err().unwrap_or_else(|| yaml_problem(source, &error))),
+    }
 }
 
 fn yaml_problem(source: &Arc<SourceText>, error: &serde_yaml::Error) -> Problem {
     let offset = error.location().map_or(0, |location| location.index()).min(source.text.len());
-    let place = Place { source: Arc::clone(source), offset, length: 0 };
     let text = error.to_string();
     let text = text.split(" at line ").next().unwrap_or(&text).to_owned();
-    Problem::new("syntax", &place, text)
-}
-
-/// What the values are walked along: places of scalars, starts of collections, aliases.
-struct Mark {
-    place: Place,
-    kind: MarkKind,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum MarkKind {
-    Scalar,
-    Start,
-    End,
-    Alias,
-}
-
-fn read_events(source: &Arc<SourceText>) -> Result<VecDeque<Mark>, Problem> {
-    let offsets = ByteOffsets::new(&source.text);
-    let place = |span: Span| {
-        let (start, end) = (offsets.of(span.start.index()), offsets.of(span.end.index()));
-        Place { source: Arc::clone(source), offset: start, length: end.saturating_sub(start) }
-    };
-    let (mut marks, mut depth, mut documents, mut keys) = (VecDeque::new(), 0usize, 0, Keys::default());
-    for event in Parser::new_from_str(&source.text) {
-        let (event, span) = event.map_err(|error| {
-            let offset = offsets.of(error.marker().index());
-            let place = Place { source: Arc::clone(source), offset, length: 0 };
-            Problem::new("syntax", &place, error.info().to_owned())
-        })?;
-        if let Some(key) = keys.duplicate(&event) {
-            let problem = Problem::new("duplicate-key", &place(span), format!("`{key}` stands here a second time"));
-            return Err(problem.help("keep one of the two"));
-        }
-        let kind = match event {
-            Event::Scalar(..) => MarkKind::Scalar,
-            Event::SequenceStart(..) | Event::MappingStart(..) => MarkKind::Start,
-            Event::SequenceEnd | Event::MappingEnd => MarkKind::End,
-            Event::Alias(_) => MarkKind::Alias,
-            Event::DocumentStart(_) => {
-                documents += 1;
-                if documents > 1 {
-                    let problem = Problem::new("syntax", &place(span), "a second document in one file");
-                    return Err(problem.help("keep one pipeline a file"));
-                }
-                continue;
-            }
-            _ => continue,
-        };
-        match kind {
-            MarkKind::Start => depth += 1,
-            MarkKind::End => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > MAX_DEPTH {
-            return Err(Problem::new("too-deep", &place(span), format!("nested deeper than {MAX_DEPTH} levels")));
-        }
-        marks.push_back(Mark { place: place(span), kind });
-    }
-    Ok(marks)
-}
-
-/// The keys of the maps that are open, to find one that stands twice; `serde_yaml` would only name its map.
-#[derive(Default)]
-struct Keys(Vec<OpenCollection>);
-
-struct OpenCollection {
-    /// `None` for a list.
-    keys: Option<BTreeSet<String>>,
-    /// Values and keys seen so far: in a map, an even number means that a key comes next.
-    num_seen: usize,
-}
-
-impl Keys {
-    fn duplicate(&mut self, event: &Event) -> Option<String> {
-        let mut duplicate = None;
-        if matches!(event, Event::Scalar(..) | Event::Alias(_) | Event::SequenceStart(..) | Event::MappingStart(..))
-            && let Some(open) = self.0.last_mut()
-        {
-            if let (Some(keys), Event::Scalar(key, ..), true) = (&mut open.keys, event, open.num_seen % 2 == 0)
-                && !keys.insert(key.to_string())
-            {
-                duplicate = Some(key.to_string());
-            }
-            open.num_seen += 1;
-        }
-        match event {
-            Event::SequenceStart(..) => self.0.push(OpenCollection { keys: None, num_seen: 0 }),
-            Event::MappingStart(..) => self.0.push(OpenCollection { keys: Some(BTreeSet::new()), num_seen: 0 }),
-            Event::SequenceEnd | Event::MappingEnd => {
-                self.0.pop();
-            }
-            _ => {}
-        }
-        duplicate
-    }
-}
-
-/// Character positions to byte offsets.
-struct ByteOffsets(Vec<usize>, usize);
-
-impl ByteOffsets {
-    fn new(text: &str) -> Self {
-        let ascii = text.is_ascii();
-        Self(if ascii { Vec::new() } else { text.char_indices().map(|(offset, _)| offset).collect() }, text.len())
-    }
-
-    fn of(&self, character: usize) -> usize {
-        if self.0.is_empty() { character.min(self.1) } else { self.0.get(character).copied().unwrap_or(self.1) }
-    }
+    Problem::new("syntax", &Place::bytes(source, offset, 0), text)
 }
 
 struct Walk<'a> {
     source: &'a Arc<SourceText>,
-    events: VecDeque<Mark>,
-    num_nodes: usize,
+    has_aliases: bool,
+    /// Values and keys of the text so far.
+    num_begun: usize,
 }
 
 impl Walk<'_> {
-    /// Builds the node of `value`. Inside an alias there are no events of its own: all of it is `at` the alias.
+    /// Builds the node of `value`. Inside an alias nothing has a place of its own: all of it is `at` the alias.
     fn node(&mut self, value: serde_yaml::Value, at: Option<&Place>, depth: usize) -> Result<Node, Problem> {
-        self.num_nodes += 1;
-        let mark = if at.is_some() { None } else { self.events.pop_front() };
-        let place = at.cloned().or_else(|| mark.as_ref().map(|mark| mark.place.clone()));
-        let place = place.unwrap_or_else(|| Place::start_of(self.source));
-        if self.num_nodes > MAX_NODES || depth > MAX_DEPTH {
-            return Err(Problem::new("too-large", &place, "aliases that blow up into too many values"));
-        }
-        let inside = match &mark {
-            Some(mark) if mark.kind != MarkKind::Alias => None,
-            _ => Some(&place),
+        let (place, is_alias) = match at {
+            Some(place) => (place.clone(), true),
+            None => self.begin(),
         };
+        if depth > MAX_DEPTH {
+            return Err(Problem::new("too-deep", &place, format!("nested deeper than {MAX_DEPTH} levels")));
+        }
+        let inside = is_alias.then_some(&place);
         let (value, replace) = untag(value, &place)?;
         let value = match value {
             // No tag is left: untag() has taken them off.
@@ -290,7 +205,6 @@ impl Walk<'_> {
             serde_yaml::Value::Sequence(values) => {
                 let nodes =
                     values.into_iter().map(|value| self.node(value, inside, depth + 1)).collect::<Result<_, _>>()?;
-                self.end(inside);
                 Value::List(nodes)
             }
             serde_yaml::Value::Mapping(map) => {
@@ -298,11 +212,10 @@ impl Walk<'_> {
                     .into_iter()
                     .map(|(key, value)| self.entry(key, value, inside, depth))
                     .collect::<Result<_, _>>()?;
-                self.end(inside);
                 Value::Map(entries)
             }
         };
-        Ok(Node { value, place: trimmed(place), replace })
+        Ok(Node { value, place, replace })
     }
 
     fn entry(
@@ -327,19 +240,12 @@ impl Walk<'_> {
         Ok(Entry { key: name, key_place: key.place, node: self.node(value, inside, depth + 1)? })
     }
 
-    fn end(&mut self, inside: Option<&Place>) {
-        if inside.is_none() && self.events.front().is_some_and(|mark| mark.kind == MarkKind::End) {
-            self.events.pop_front();
-        }
+    /// Returns the place of the next value of the text, and whether it is an alias.
+    fn begin(&mut self) -> (Place, bool) {
+        let number = self.num_begun;
+        self.num_begun += 1;
+        (Place::value(self.source, number), self.has_aliases && self.source.marks().is_alias(number))
     }
-}
-
-/// Cuts a place at its first line's end: collections are pointed at by where they begin.
-fn trimmed(mut place: Place) -> Place {
-    if let Some(text) = place.source.text.get(place.offset..place.offset + place.length) {
-        place.length = text.lines().next().map_or(0, |line| line.trim_end().len());
-    }
-    place
 }
 
 fn untag(value: serde_yaml::Value, place: &Place) -> Result<(serde_yaml::Value, bool), Problem> {
@@ -368,7 +274,7 @@ mod tests {
     use super::*;
 
     fn text(text: &str) -> Arc<SourceText> {
-        Arc::new(SourceText { name: "p.yaml".into(), path: None, text: text.into() })
+        SourceText::new("p.yaml", None, text)
     }
 
     fn at(source: &str, path: &[&str]) -> (usize, usize) {
@@ -417,6 +323,10 @@ mod tests {
             let previous = format!("*a{}", level - 1);
             bomb += &format!("a{level}: &a{level} [{}]\n", [previous.as_str(); 9].join(", "));
         }
-        assert!(parse(&text(&bomb)).is_err());
+        let problem = parse(&text(&bomb)).expect_err("a bomb");
+        assert!(problem.message.contains("blow up"), "{}", problem.message);
+        let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), ["*a"; 1000].join(", "));
+        let problem = parse(&text(&long)).expect_err("a hundred megabytes");
+        assert!(problem.message.contains("blow up"), "{}", problem.message);
     }
 }

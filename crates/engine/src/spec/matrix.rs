@@ -6,7 +6,7 @@
 use super::is_name;
 use crate::diagnostics::Problem;
 use crate::vars;
-use crate::yaml::{Entry, Node, Value};
+use crate::yaml::{Entry, MAX_WEIGHT, Node, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Stands before the values in the name of a multiplied stage.
@@ -74,7 +74,7 @@ pub(super) fn expand(
         return stages;
     }
     let keys = keys(&stages, common, root.get("vars"));
-    let mut expanded = Vec::new();
+    let (mut expanded, mut weight) = (Vec::new(), 0);
     for entry in &stages {
         if keys[&entry.key].is_empty() {
             let mut entry = entry.clone();
@@ -83,8 +83,9 @@ pub(super) fn expand(
             continue;
         }
         for values in combinations(&keys[&entry.key], axes) {
-            if expanded.len() >= MAX_STAGES {
-                let message = format!("the matrices make more than {MAX_STAGES} stages");
+            weight += entry.node.weight();
+            if expanded.len() >= MAX_STAGES || weight > MAX_WEIGHT {
+                let message = "the matrices make more stages than fit into memory";
                 problems.push(Problem::new("matrix", &entry.key_place, message));
                 return expanded;
             }
@@ -130,21 +131,25 @@ fn keys(stages: &[Entry], common: &[String], vars: Option<&Node>) -> BTreeMap<St
     };
     let mut keys: BTreeMap<String, BTreeSet<String>> =
         stages.iter().map(|entry| (entry.key.clone(), own(entry))).collect();
-    // Each round hands variables one edge on. Circles are told elsewhere, and end this as well.
-    loop {
-        let mut changed = false;
-        for entry in stages {
-            for read in entry.node.get("inputs").map(Node::entries).unwrap_or_default() {
-                let from = stage_of(&read.node).and_then(|stage| keys.get(stage)).cloned().unwrap_or_default();
-                let known = keys.entry(entry.key.clone()).or_default();
-                changed |= !from.is_subset(known);
-                known.extend(from);
-            }
-        }
-        if !changed {
-            return keys;
+    let mut readers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for entry in stages {
+        for read in entry.node.get("inputs").map(Node::entries).unwrap_or_default() {
+            readers.entry(stage_of(&read.node).unwrap_or_default()).or_default().push(&entry.key);
         }
     }
+    // Whoever was given a variable hands it on. Circles are told elsewhere, and end this as well.
+    let mut open: Vec<&str> = stages.iter().map(|entry| entry.key.as_str()).collect();
+    while let Some(stage) = open.pop() {
+        let given = keys.get(stage).cloned().unwrap_or_default();
+        for reader in readers.get(stage).into_iter().flatten() {
+            let known = keys.entry((*reader).to_owned()).or_default();
+            if !given.is_subset(known) {
+                known.extend(given.iter().cloned());
+                open.push(reader);
+            }
+        }
+    }
+    keys
 }
 
 /// Returns the stage that `stage` or `stage.port` names.
@@ -162,8 +167,8 @@ fn combinations(keys: &BTreeSet<String>, axes: &Axes) -> Vec<Values> {
             chosen.insert(key.clone(), value.clone());
             chosen
         };
-        all = all.iter().flat_map(|chosen| values.iter().map(move |value| with(chosen, value))).collect();
-        all.truncate(MAX_STAGES + 1);
+        let choices = all.iter().flat_map(|chosen| values.iter().map(move |value| with(chosen, value)));
+        all = choices.take(MAX_STAGES + 1).collect();
     }
     all
 }

@@ -97,6 +97,9 @@ fn port_type(entry: &Entry, contract: &Contract, problems: &mut Vec<Problem>) ->
     None
 }
 
+/// How many stages that would fit are named.
+const MAX_NAMED: usize = 5;
+
 /// Says that an output does not fit, and which would.
 fn misfit(entry: &Entry, output: &Output, wanted: PortType, known: &[Stage]) -> Problem {
     let found = output.port_type.name();
@@ -110,7 +113,7 @@ fn misfit(entry: &Entry, output: &Output, wanted: PortType, known: &[Stage]) -> 
             _ => format!("`{}.{}`", stage.entry.key, output.name),
         })
     });
-    let fitting: Vec<String> = fitting.collect();
+    let fitting: Vec<String> = fitting.take(MAX_NAMED).collect();
     let problem = Problem::new("port-type", &entry.node.place, message);
     if fitting.is_empty() {
         problem.help(format!("no stage of this pipeline makes {}", wanted.name()))

@@ -1,0 +1,209 @@
+//! [`Marks`]: where the values of a YAML text stand, and what `serde_yaml` would not see or not tell well.
+
+use super::{MAX_DEPTH, MAX_WEIGHT, NODE_BYTES};
+use crate::diagnostics::Problem;
+use crate::place::{Place, SourceText};
+use saphyr_parser::{Event, Parser, Span};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// Longer lines are looked through before they are parsed.
+const LONG_LINE_BYTES: usize = 4096;
+
+/// Where the values and keys of a text stand, in the order in which they begin.
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    marks: Vec<Mark>,
+    /// What is wrong with the text; there are no marks from there on.
+    mistake: Option<Mistake>,
+}
+
+#[derive(Debug)]
+struct Mark {
+    offset: usize,
+    length: usize,
+    is_alias: bool,
+}
+
+#[derive(Debug)]
+struct Mistake {
+    offset: usize,
+    length: usize,
+    code: &'static str,
+    message: String,
+    help: Option<&'static str>,
+}
+
+/// Returns what is wrong with a text as YAML, if anything is.
+pub(crate) fn check(source: &Arc<SourceText>) -> Result<(), Problem> {
+    let Some(Mistake { offset, length, code, message, help }) = &source.marks().mistake else { return Ok(()) };
+    let problem = Problem::new(code, &Place::bytes(source, *offset, *length), message);
+    Err(match help {
+        Some(help) => problem.help(*help),
+        None => problem,
+    })
+}
+
+/// Returns whether a text could be nested so deeply that a parser without bounds would take minutes for it.
+pub(crate) fn may_nest_deeply(text: &str) -> bool {
+    let mut depth = 0usize;
+    let deep = text.bytes().any(|byte| {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > MAX_DEPTH
+    });
+    deep || text.lines().any(|line| line.len() > LONG_LINE_BYTES)
+}
+
+impl Marks {
+    /// Reads a text up to its end or its first mistake.
+    pub(crate) fn read(text: &str) -> Self {
+        let mut marks = Self::default();
+        marks.mistake = marks.read_events(text).err();
+        marks
+    }
+
+    /// Returns offset and length in bytes of a value, by its number.
+    pub(crate) fn range(&self, number: usize) -> (usize, usize) {
+        self.marks.get(number).map_or((0, 0), |mark| (mark.offset, mark.length))
+    }
+
+    pub(crate) fn is_alias(&self, number: usize) -> bool {
+        self.marks.get(number).is_some_and(|mark| mark.is_alias)
+    }
+
+    fn read_events(&mut self, text: &str) -> Result<(), Mistake> {
+        let offsets = ByteOffsets::new(text);
+        let (mut depth, mut documents, mut keys, mut weights) = (0usize, 0, Keys::default(), Weights::default());
+        for event in Parser::new_from_str(text) {
+            let (event, span) = event.map_err(|error| {
+                let offset = offsets.of(error.marker().index());
+                Mistake { offset, length: 0, code: "syntax", message: error.info().to_owned(), help: None }
+            })?;
+            let (offset, length) = offsets.range(span);
+            let mistake = |code, message, help| Err(Mistake { offset, length, code, message, help });
+            if let Some(key) = keys.duplicate(&event) {
+                return mistake(
+                    "duplicate-key",
+                    format!("`{key}` stands here a second time"),
+                    Some("keep one of the two"),
+                );
+            }
+            match event {
+                Event::SequenceStart(..) | Event::MappingStart(..) => depth += 1,
+                Event::SequenceEnd | Event::MappingEnd => depth = depth.saturating_sub(1),
+                Event::DocumentStart(_) => documents += 1,
+                _ => {}
+            }
+            if documents > 1 {
+                return mistake("syntax", "a second document in one file".into(), Some("keep one pipeline a file"));
+            }
+            if depth > MAX_DEPTH {
+                return mistake("too-deep", format!("nested deeper than {MAX_DEPTH} levels"), None);
+            }
+            if weights.add(&event) > MAX_WEIGHT {
+                return mistake("too-large", "aliases that blow up into too many values".into(), None);
+            }
+            if begins_value(&event) {
+                self.marks.push(Mark { offset, length, is_alias: matches!(event, Event::Alias(_)) });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn begins_value(event: &Event) -> bool {
+    matches!(event, Event::Scalar(..) | Event::Alias(_) | Event::SequenceStart(..) | Event::MappingStart(..))
+}
+
+/// The keys of the maps that are open, to find one that stands twice; `serde_yaml` would only name its map.
+#[derive(Default)]
+struct Keys(Vec<OpenCollection>);
+
+struct OpenCollection {
+    /// `None` for a list.
+    keys: Option<BTreeSet<String>>,
+    /// Values and keys seen so far: in a map, an even number means that a key comes next.
+    num_seen: usize,
+}
+
+impl Keys {
+    fn duplicate(&mut self, event: &Event) -> Option<String> {
+        let mut duplicate = None;
+        if begins_value(event)
+            && let Some(open) = self.0.last_mut()
+        {
+            if let (Some(keys), Event::Scalar(key, ..), true) = (&mut open.keys, event, open.num_seen % 2 == 0)
+                && !keys.insert(key.to_string())
+            {
+                duplicate = Some(key.to_string());
+            }
+            open.num_seen += 1;
+        }
+        match event {
+            Event::SequenceStart(..) => self.0.push(OpenCollection { keys: None, num_seen: 0 }),
+            Event::MappingStart(..) => self.0.push(OpenCollection { keys: Some(BTreeSet::new()), num_seen: 0 }),
+            Event::SequenceEnd | Event::MappingEnd => {
+                self.0.pop();
+            }
+            _ => {}
+        }
+        duplicate
+    }
+}
+
+/// How much each value takes in memory once aliases are written out.
+#[derive(Default)]
+struct Weights {
+    total: usize,
+    /// The anchors of the collections that are open (0 is none), and the total when each began.
+    open: Vec<(usize, usize)>,
+    by_anchor: HashMap<usize, usize>,
+}
+
+impl Weights {
+    /// Returns the total so far.
+    fn add(&mut self, event: &Event) -> usize {
+        let before = self.total;
+        let weight = match event {
+            Event::Scalar(text, ..) => NODE_BYTES + text.len(),
+            Event::Alias(anchor) => self.by_anchor.get(anchor).copied().unwrap_or(NODE_BYTES),
+            Event::SequenceStart(..) | Event::MappingStart(..) => NODE_BYTES,
+            _ => 0,
+        };
+        self.total = self.total.saturating_add(weight);
+        match event {
+            Event::Scalar(_, _, anchor, _) => drop(self.by_anchor.insert(*anchor, weight)),
+            Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _) => self.open.push((*anchor, before)),
+            Event::SequenceEnd | Event::MappingEnd => {
+                if let Some((anchor, since)) = self.open.pop() {
+                    self.by_anchor.insert(anchor, self.total - since);
+                }
+            }
+            _ => {}
+        }
+        self.total
+    }
+}
+
+/// Character positions to byte offsets.
+struct ByteOffsets(Vec<usize>, usize);
+
+impl ByteOffsets {
+    fn new(text: &str) -> Self {
+        let ascii = text.is_ascii();
+        Self(if ascii { Vec::new() } else { text.char_indices().map(|(offset, _)| offset).collect() }, text.len())
+    }
+
+    fn of(&self, character: usize) -> usize {
+        if self.0.is_empty() { character.min(self.1) } else { self.0.get(character).copied().unwrap_or(self.1) }
+    }
+
+    fn range(&self, span: Span) -> (usize, usize) {
+        let (start, end) = (self.of(span.start.index()), self.of(span.end.index()));
+        (start, end.saturating_sub(start))
+    }
+}

@@ -1,0 +1,104 @@
+//! What is left when the disk is full, can't be written, or the store goes away under a run: a clear error, and nothing
+//! that a later run could take for whole.
+//!
+//! Disks of their own are mounted in a namespace; where that is not allowed, the tests say so and pass.
+
+#![expect(clippy::print_stderr, reason = "who skips a test says so")]
+
+use crate::space::Space;
+use std::process::Command;
+
+/// Two results of a small file and one of a large one.
+const PIPELINE: &str = r#"pipeline: p
+stages:
+  small: { uses: command, with: { shell: 'echo 1 > "${outputs.r}"', outputs: { r: r } } }
+  large:
+    uses: command
+    inputs: { small: small }
+    with: { shell: 'head -c 2000000 /dev/zero > "${outputs.r}"', outputs: { r: r } }
+  last:
+    uses: command
+    inputs: { large: large }
+    with: { shell: 'wc -c < "${inputs.large}" > "${outputs.r}"', outputs: { r: r } }
+"#;
+
+/// What a script said: its stdout in lines, and all of its stderr.
+struct Said {
+    lines: Vec<String>,
+    stderr: String,
+}
+
+/// Runs a shell script in `space` with mounts of its own; `None` where that is not allowed.
+fn with_mounts(space: &Space, script: &str) -> Option<Said> {
+    let script = format!("pipe={:?}\nexport NO_COLOR=1\n{script}", env!("CARGO_BIN_EXE_pipe"));
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]).current_dir(space.path(""));
+    let output = command.output().ok()?;
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    if !output.status.success() {
+        eprintln!("skipped: no mounts in a namespace here: {stderr}");
+        return None;
+    }
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    Some(Said { lines: stdout.lines().map(str::to_owned).collect(), stderr })
+}
+
+#[test]
+fn a_full_disk_is_told_and_what_was_done_before_stays() {
+    let space = Space::new();
+    space.write("p.yaml", PIPELINE);
+    let said = with_mounts(
+        &space,
+        r#"
+        mount -t tmpfs -o size=1m none .pipe || exit 77
+        "$pipe" run p.yaml --no-lock >first.log; echo "full $?"
+        mount -o remount,size=16m .pipe || exit 77
+        "$pipe" run p.yaml --no-lock | tail -n 2 | head -n 1 | sed 's/ in .*//'
+        cat .pipe/out/p/last/r
+        "$pipe" cache verify >verify.log; echo "verified $?"
+        ls -A .pipe/work .pipe/store/v1/tmp | grep -v : | wc -w
+        "#,
+    );
+    let Some(said) = said else { return };
+    assert_eq!(said.lines, ["full 1", "p: 1 hits, 2 ran", "2000000", "verified 0", "0"], "{}", said.stderr);
+    let first = std::fs::read_to_string(space.path("first.log")).unwrap() + &said.stderr;
+    assert!(first.contains("No space left on device"), "{first}");
+}
+
+#[test]
+fn a_disk_that_can_not_be_written_is_told_and_can_still_be_looked_at() {
+    let space = Space::new();
+    space.write("p.yaml", PIPELINE);
+    let said = with_mounts(
+        &space,
+        r#"
+        "$pipe" run p.yaml --no-lock >first.log; echo "writable $?"
+        mount --bind .pipe .pipe && mount -o remount,bind,ro .pipe || exit 77
+        "$pipe" run p.yaml --no-lock; echo "read-only $?"
+        "$pipe" plan p.yaml | tail -n 1
+        for command in status runs show ls "cache stats" "metrics p"; do
+            "$pipe" $command >look.log || echo "failed: $command"
+        done
+        "#,
+    );
+    let Some(said) = said else { return };
+    assert_eq!(&said.lines[..2], ["writable 0", "read-only 1"], "{}", said.stderr);
+    assert_eq!(said.lines.len(), 3, "{:?} {}", said.lines, said.stderr);
+    assert!(said.stderr.contains("Read-only file system"), "{}", said.stderr);
+}
+
+#[test]
+fn a_store_that_goes_away_under_a_run_fails_it_and_the_next_run_makes_it_again() {
+    let space = Space::new();
+    let gone = PIPELINE.replace("head -c", "[ ! -e gone ] || rm -r .pipe/store; head -c");
+    space.write("p.yaml", &gone);
+    space.write("gone", "");
+    let failed = space.output(&["run", "p.yaml", "--no-lock"]);
+    let told = String::from_utf8(failed.stdout).unwrap() + &String::from_utf8(failed.stderr).unwrap();
+    assert_eq!(failed.status.code(), Some(1), "{told}");
+    assert!(told.contains("store/v1"), "it says what is missing: {told}");
+    std::fs::remove_file(space.path("gone")).unwrap();
+    let again = space.run("p.yaml", &[]).ok();
+    assert_eq!(again.stages("ran"), ["large", "last", "small"]);
+    assert_eq!(space.run("p.yaml", &[]).ok().stages("hit").len(), 3);
+}

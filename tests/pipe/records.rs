@@ -1,0 +1,146 @@
+//! What runs leave behind, and the commands that show it: `runs`, `show`, `logs`, `metrics`, `status`, `ls`.
+
+use crate::space::Space;
+use serde_json::{Value, json};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+const PIPELINE: &str = r#"pipeline: p
+vars: { loss: 0.5 }
+stages:
+  score:
+    uses: command
+    with:
+      shell: |
+        echo "scoring with ${loss}"
+        echo '{"loss": ${loss}, "count": 12345, "name": "x"}' > "${outputs.metrics}"
+        while [ -e wait ]; do sleep 0.02; done
+        [ ! -e fail ]
+      outputs: { metrics: metrics.json }
+  table: { uses: command, with: { run: [cp, /dev/null, "${outputs.t}"], outputs: { t: a folder/t.csv } } }
+"#;
+
+fn space() -> Space {
+    let space = Space::new();
+    space.write("p.yaml", PIPELINE);
+    space
+}
+
+fn run(space: &Space, args: &[&str]) -> Option<i32> {
+    space.output(&[&["run", "p.yaml", "--jobs", "1"], args].concat()).status.code()
+}
+
+/// Returns what a command wrote to stdout.
+fn shown(space: &Space, args: &[&str]) -> String {
+    let output = space.output(args);
+    assert_eq!(output.status.code(), Some(0), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Returns the JSON lines of a command.
+fn lines(space: &Space, args: &[&str]) -> Vec<Value> {
+    let text = shown(space, &[args, &["--output", "json"]].concat());
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Returns what a command that fails says of it.
+fn refused(space: &Space, args: &[&str]) -> String {
+    let output = space.output(args);
+    assert_eq!(output.status.code(), Some(1), "{args:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn runs_are_listed_and_shown_the_newest_first() {
+    let space = space();
+    assert_eq!(shown(&space, &["runs"]), "");
+    assert_eq!(run(&space, &[]), Some(0));
+    space.write("fail", "");
+    assert_eq!(run(&space, &["--set", "vars.loss=0.25"]), Some(1));
+    let runs = lines(&space, &["runs"]);
+    let counts = |run: &Value| ["hits", "ran", "failed", "skipped"].map(|count| run[count].as_u64().unwrap());
+    assert_eq!(runs.iter().map(counts).collect::<Vec<_>>(), [[0, 0, 1, 1], [0, 2, 0, 0]]);
+    assert_eq!(shown(&space, &["runs", "--limit", "1"]).lines().count(), 1);
+    assert_eq!(shown(&space, &["runs", "other"]), "");
+
+    let stages = lines(&space, &["show"]);
+    let failed = stages.iter().find(|stage| stage["stage"] == "score").unwrap();
+    assert_eq!(failed["outcome"], "failed");
+    assert_eq!(failed["failure"]["causes"], json!(["scoring with 0.25"]));
+    let older = shown(&space, &["show", "latest~1"]);
+    assert!(older.contains("2 ran") && older.contains("score") && older.contains("table"), "{older}");
+    let by_name = shown(&space, &["show", runs[1]["run"].as_str().unwrap()]);
+    assert_eq!(by_name, older);
+    assert!(refused(&space, &["show", "nonsense"]).contains("no run `nonsense`"));
+    assert!(refused(&space, &["show", "latest~7"]).contains("only 2 runs"));
+    assert!(refused(&space, &["show", "2"]).contains("2 runs begin with `2`"));
+}
+
+#[test]
+fn a_log_is_that_of_the_newest_run_that_wrote_one() {
+    let space = space();
+    run(&space, &[]);
+    run(&space, &["--set", "vars.loss=0.25"]);
+    run(&space, &["--set", "vars.loss=0.25"]);
+    assert_eq!(shown(&space, &["logs", "score"]), "scoring with 0.25\n", "the last run had a hit, and so no log");
+    assert_eq!(shown(&space, &["logs", "score", "--run", "latest~2"]), "scoring with 0.5\n");
+    assert!(refused(&space, &["logs", "table"]).contains("no run has a log of the stage `table`"));
+}
+
+#[test]
+fn metrics_are_those_of_the_run_whatever_is_newest_now() {
+    let space = space();
+    run(&space, &[]);
+    run(&space, &["--set", "vars.loss=0.25"]);
+    let all = lines(&space, &["metrics"]);
+    let loss = |run: &Value| run["metrics"]["score.loss"].as_f64().unwrap();
+    assert_eq!(all.iter().map(loss).collect::<Vec<_>>(), [0.25, 0.5]);
+    assert_eq!(all[0]["metrics"]["score.count"], 12345.0);
+    assert!(all[0]["metrics"].get("score.name").is_none(), "text is no figure");
+    let diff = lines(&space, &["metrics", "--diff", "latest~1", "latest"]);
+    let expect = json!({ "metric": "score.loss", "a": 0.5, "b": 0.25, "difference": -0.25 });
+    assert!(diff.contains(&expect), "{diff:?}");
+    let text = shown(&space, &["metrics", "--diff", "latest~1", "latest"]);
+    assert_eq!(text, "score.count       12345       12345  same\nscore.loss       0.5000      0.2500  -0.2500\n");
+    std::fs::remove_dir_all(space.path(".pipe/store")).unwrap();
+    assert!(shown(&space, &["metrics", "--limit", "1"]).contains("no metrics"), "the results are gone");
+}
+
+#[test]
+fn status_tells_a_run_that_goes_on_from_one_that_was_killed() {
+    let space = space();
+    space.write("wait", "");
+    let mut child = space.command(&["run", "p.yaml", "--jobs", "1"]).stdout(Stdio::null()).spawn().unwrap();
+    let status = |space: &Space| lines(space, &["status"]).first().cloned();
+    let until = Instant::now() + Duration::from_secs(30);
+    while status(&space).is_none_or(|status| status["running"] != json!(["score"])) {
+        assert!(Instant::now() < until, "the stage never began: {:?}", status(&space));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(status(&space).unwrap()["alive"], true);
+    assert!(shown(&space, &["status"]).starts_with("p: nothing, going on with score"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let killed = status(&space).unwrap();
+    assert_eq!((&killed["alive"], &killed["ended"], &killed["running"]), (&json!(false), &json!(false), &json!([])));
+    assert!(shown(&space, &["status"]).contains("without an end"));
+    std::fs::remove_file(space.path("wait")).unwrap();
+    assert_eq!(run(&space, &[]), Some(0));
+    assert!(shown(&space, &["status", "p"]).starts_with("p: 2 ran  ("));
+}
+
+#[test]
+fn ls_shows_results_and_their_files_with_sizes() {
+    let space = space();
+    assert!(refused(&space, &["ls", "p"]).contains("no result of `p`"));
+    run(&space, &[]);
+    let names = |text: String| text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>();
+    assert_eq!(names(shown(&space, &["ls"])), ["p/score", "p/table"]);
+    let size = std::fs::metadata(space.path(".pipe/out/p/score/metrics.json")).unwrap().len();
+    assert_eq!(
+        names(shown(&space, &["ls", "p"])),
+        [format!("{size}  p/score/metrics.json"), "0  p/table/a folder/t.csv".into()]
+    );
+    assert_eq!(names(shown(&space, &["ls", "p/table"])).len(), 1);
+    assert!(refused(&space, &["ls", "p/other"]).contains("no result of `p/other`"));
+}
