@@ -10,9 +10,13 @@ mod render;
 use clap::Parser;
 use std::process::ExitCode;
 
+/// A run of many stages allocates small things by the million.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|first| first == pipe_engine::reaper::ARGUMENT) {
-        pipe_engine::reaper::run(std::io::stdin().lock());
+        let _ = pipe_engine::reaper::run(); // there is nobody left to tell
         return ExitCode::SUCCESS;
     }
     let args = args::Args::parse();

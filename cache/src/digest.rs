@@ -30,9 +30,14 @@ impl Digest {
 macro_rules! hex_newtype {
     ($name:ident) => {
         impl $name {
+            /// Returns all 64 hex digits. Thousands of paths are made of them in a run.
+            pub fn hex(&self) -> String {
+                blake3::Hash::from_bytes(self.0).to_hex().as_str().to_owned()
+            }
+
             /// Returns the first 12 hex digits, enough for people.
             pub fn short(&self) -> String {
-                let mut text = self.to_string();
+                let mut text = self.hex();
                 text.truncate(12);
                 text
             }
@@ -46,7 +51,7 @@ macro_rules! hex_newtype {
 
         impl fmt::Display for $name {
             fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str(blake3::Hash::from_bytes(self.0).to_hex().as_str())
+                out.write_str(&self.hex())
             }
         }
 
@@ -66,7 +71,7 @@ macro_rules! hex_newtype {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                serializer.serialize_str(&self.hex())
             }
         }
 

@@ -459,7 +459,7 @@ mod tests {
         assert_eq!(removed(&three.plan(age(1), &[other])).first(), Some(&("whole", Reason::Age)));
         let plan = three.plan(size(three.plan(Limits::default(), &[]).left.size_bytes - 1), &[other]);
         assert_eq!(removed(&plan), [("whole", Reason::Size)], "the whole goes before its parts");
-        assert!(plan.actions[0].freed_bytes < 1000, "its parts still need the blobs");
+        assert!(plan.actions[0].freed_bytes < 2000, "its parts still need the blobs");
     }
 
     #[test]

@@ -1,27 +1,51 @@
-//! Action records on disk: a line of JSON, and a line with a seal over the key and the JSON.
+//! Action records on disk: a line of JSON, a line with the files of a small output, and a line with a seal over the key
+//! and all that stands before it.
+//!
+//! The files are those of the output's tree: with them a hit needs no second file to be read.
 //!
 //! Blobs, trees and fields are named by a digest of what they hold; a record is named by its action's key, and a flipped
 //! bit in it could pass for another result. The seal finds it. A record without one is of the time before seals.
 
-use crate::store::{ActionRecord, Durable, Store};
+use crate::store::{ActionRecord, Durable, Store, Tree};
 use crate::{ActionKey, CacheError, Digest};
 use fs_err as fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 /// Hits of a younger record do not touch it: a hit is then one read more, and a write a day.
 const TOUCH_AFTER: Duration = Duration::from_hours(24);
 
+/// Larger outputs are listed by their tree alone.
+const MAX_FILES: usize = 16;
+
+/// A record as it was read.
+pub(crate) struct Kept {
+    pub(crate) record: ActionRecord,
+    /// The files of its output, where they are few.
+    pub(crate) tree: Option<Tree>,
+    /// When it was last used.
+    used: Option<SystemTime>,
+}
+
 impl Store {
     /// Returns the record of `key`, or `None` where there is none.
     pub(crate) fn read_record(&self, key: ActionKey) -> Result<Option<ActionRecord>, CacheError> {
+        Ok(self.read_kept(key)?.map(|kept| kept.record))
+    }
+
+    /// Returns the record of `key` with what else its file tells.
+    pub(crate) fn read_kept(&self, key: ActionKey) -> Result<Option<Kept>, CacheError> {
         let path = self.action_path(key, "json");
-        match fs::read(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
-            Ok(bytes) => decode(&path, key, &bytes).map(Some),
-        }
+        let mut file = match fs::File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        let metadata = file.metadata()?;
+        let mut bytes = vec![0; metadata.len() as usize];
+        file.read_exact(&mut bytes)?;
+        let (record, tree) = decode(&path, key, &bytes)?;
+        Ok(Some(Kept { record, tree, used: metadata.modified().ok() }))
     }
 
     pub(crate) fn write_record(
@@ -31,48 +55,64 @@ impl Store {
         durable: Durable,
     ) -> Result<(), CacheError> {
         let path = self.action_path(key, "json");
-        let mut bytes =
-            serde_json::to_vec(record).map_err(|source| CacheError::Record { path: path.clone(), source })?;
+        let failed = |source| CacheError::Record { path: path.clone(), source };
+        let mut bytes = serde_json::to_vec(record).map_err(failed)?;
+        let tree = self.tree(record.output.tree)?;
+        if tree.files.len() <= MAX_FILES {
+            bytes.push(b'\n');
+            serde_json::to_writer(&mut bytes, &tree).map_err(failed)?;
+        }
         let seal = seal(key, &bytes);
         bytes.extend(format!("\n\"{seal}\"\n").into_bytes());
         self.write_file(&path, &bytes, durable)
     }
 
     /// Notes that a record is used, as its file's time. Only runs use results; others look at them.
-    pub(crate) fn touch(&self, key: ActionKey) {
+    pub(crate) fn touch(&self, key: ActionKey, kept: &Kept) {
         if self.held.is_some() {
-            touch(&self.action_path(key, "json"));
+            touch_if_old(&self.action_path(key, "json"), kept.used);
         }
     }
 }
 
 /// Notes that a file is used, if that was not noted lately.
 pub(crate) fn touch(path: &Path) {
-    let used = fs::metadata(path).and_then(|metadata| metadata.modified());
-    if used.is_ok_and(|used| used.elapsed().is_ok_and(|age| age > TOUCH_AFTER)) {
+    touch_if_old(path, fs::metadata(path).and_then(|metadata| metadata.modified()).ok());
+}
+
+fn touch_if_old(path: &Path, used: Option<SystemTime>) {
+    if used.is_some_and(|used| used.elapsed().is_ok_and(|age| age > TOUCH_AFTER)) {
         // The time is a hint for later; what can't be touched is as good.
         let _ = fs::File::open(path).and_then(|file| file.file().set_modified(SystemTime::now()));
     }
 }
 
-fn decode(path: &Path, key: ActionKey, bytes: &[u8]) -> Result<ActionRecord, CacheError> {
-    let (json, rest) = match bytes.iter().position(|&byte| byte == b'\n') {
-        Some(newline) => bytes.split_at(newline),
-        None => (bytes, &b""[..]),
+fn decode(path: &Path, key: ActionKey, bytes: &[u8]) -> Result<(ActionRecord, Option<Tree>), CacheError> {
+    let failed = |source| CacheError::Record { path: path.into(), source };
+    let lines: Vec<&[u8]> = bytes.split_inclusive(|&byte| byte == b'\n').collect();
+    let (before, last) = match lines.as_slice() {
+        [_] => (bytes, None), // of the time before seals
+        [.., last] => (&bytes[..bytes.len() - last.len() - 1], Some(*last)),
+        [] => (bytes, None),
     };
-    let record = serde_json::from_slice(json).map_err(|source| CacheError::Record { path: path.into(), source })?;
-    if rest.is_empty() || rest == format!("\n\"{}\"\n", seal(key, json)).as_bytes() {
-        Ok(record)
-    } else {
-        Err(CacheError::Altered { path: path.into() })
+    if last.is_some_and(|last| last != format!("\"{}\"\n", seal(key, before)).as_bytes()) {
+        // What can't be read says more of itself than that it was altered.
+        serde_json::from_slice::<ActionRecord>(lines[0]).map_err(failed)?;
+        return Err(CacheError::Altered { path: path.into() });
     }
+    let record = serde_json::from_slice(lines.first().unwrap_or(&before)).map_err(failed)?;
+    let tree = match lines.as_slice() {
+        [_, files, _] => Some(serde_json::from_slice(files).map_err(failed)?),
+        _ => None,
+    };
+    Ok((record, tree))
 }
 
-fn seal(key: ActionKey, json: &[u8]) -> Digest {
+fn seal(key: ActionKey, before: &[u8]) -> Digest {
     let mut hasher = blake3::Hasher::new();
     hasher.update(b"pipe action record v1");
-    hasher.update(key.to_string().as_bytes());
-    hasher.update(json);
+    hasher.update(key.hex().as_bytes());
+    hasher.update(before);
     hasher.finalize().into()
 }
 

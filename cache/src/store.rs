@@ -21,7 +21,6 @@ use fs_err as fs;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,6 +38,9 @@ const MAX_NAME_BYTES: usize = 255;
 
 /// Up to so many files are synced one by one; more are synced together with the file system.
 pub(crate) const SYNC_EACH_UP_TO: usize = 64;
+
+/// Files up to this size are hashed by one thread.
+const PARALLEL_FROM_BYTES: u64 = 128 << 10;
 
 /// What took longer to make than this is synced to the disk before it is recorded.
 const SYNC_FROM_MILLIS: u64 = 500;
@@ -162,7 +164,7 @@ impl Tree {
     /// Returns where the link of a file leads: from below `trees/ab/cdef…/files/` up to the store's root, and to its blob.
     pub(crate) fn link_to(file: &TreeFile) -> String {
         let up = "../".repeat(4 + file.path.matches('/').count());
-        format!("{up}{}", object_path("blobs", file.digest))
+        format!("{up}{}", object_path("blobs", &file.digest.hex()))
     }
 
     /// Returns the part at `path`: one file, or the files of a folder with their paths below it.
@@ -200,15 +202,20 @@ impl Store {
 
     /// Returns what the store has for `key`, having checked that all of it is there.
     pub fn find(&self, key: ActionKey) -> Lookup {
-        let record = match self.read_record(key) {
-            Ok(Some(record)) => record,
+        let kept = match self.read_kept(key) {
+            Ok(Some(kept)) => kept,
             Ok(None) => return Lookup::Absent,
             Err(error) => return Lookup::Damaged(error),
         };
-        match self.check_tree(record.output.tree) {
+        let digest = kept.record.output.tree;
+        let checked = match &kept.tree {
+            Some(tree) if self.tree_folder(digest).join("tree.json").exists() => self.check_blobs(tree, digest),
+            _ => self.check_tree(digest),
+        };
+        match checked {
             Ok(()) => {
-                self.touch(key);
-                Lookup::Hit(Box::new(record))
+                self.touch(key, &kept);
+                Lookup::Hit(Box::new(kept.record))
             }
             Err(error) => Lookup::Damaged(error),
         }
@@ -297,7 +304,10 @@ impl Store {
     }
 
     fn check_tree(&self, digest: Digest) -> Result<(), CacheError> {
-        let tree = self.tree(digest)?;
+        self.check_blobs(&self.tree(digest)?, digest)
+    }
+
+    fn check_blobs(&self, tree: &Tree, digest: Digest) -> Result<(), CacheError> {
         if tree.digest() != digest {
             return Err(CacheError::Lost { digest });
         }
@@ -312,20 +322,16 @@ impl Store {
 
     fn insert_file(&self, folder: &Path, path: &str) -> Result<TreeFile, CacheError> {
         let from = folder.join(path);
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_mmap_rayon(&from)?;
-        let digest = Digest::from(hasher.finalize());
         let file = fs::File::open(&from)?;
-        let size_bytes = file.metadata()?.len();
-        let to = self.object("blobs", digest);
-        let there = fs::metadata(&to).is_ok_and(|metadata| metadata.len() == size_bytes);
-        if there {
+        let metadata = file.metadata()?;
+        let (digest, size_bytes) = (hash_file(&file, metadata.len())?, metadata.len());
+        if self.has_blob(digest, size_bytes) {
             fs::remove_file(&from)?;
         } else {
-            let mut permissions = file.metadata()?.permissions();
+            let mut permissions = metadata.permissions();
             permissions.set_readonly(true);
-            fs::set_permissions(&from, permissions)?;
-            rename_into(&from, &to)?;
+            file.set_permissions(permissions)?;
+            rename_into(&from, &self.blob(digest))?;
         }
         Ok(TreeFile { path: path.to_owned(), digest, size_bytes })
     }
@@ -345,23 +351,29 @@ impl Store {
         let files = folder.path().join("files");
         fs::create_dir(&files)?;
         for file in &tree.files {
-            let link = files.join(&file.path);
-            fs::create_dir_all(parent(&link))?;
-            fs::os::unix::fs::symlink(Tree::link_to(file), link)?;
+            if let Some((below, _)) = file.path.rsplit_once('/') {
+                fs::create_dir_all(files.join(below))?;
+            }
+            fs::os::unix::fs::symlink(Tree::link_to(file), files.join(&file.path))?;
         }
         let list = folder.path().join("tree.json");
         let bytes = serde_json::to_vec(tree).map_err(|source| CacheError::Record { path: list.clone(), source })?;
         fs::write(&list, bytes)?;
-        fs::create_dir_all(parent(&to))?;
-        if to.exists() {
-            // A damaged view, or one that another process has just made: either way ours is as good.
-            let old = tempfile::tempdir_in(self.root.join("tmp"))?;
-            fs::rename(&to, old.path().join("old"))?;
+        match rename_into(folder.path(), &to) {
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {
+                // A damaged view, or one that another process has just made: either way ours is as good.
+                let old = tempfile::tempdir_in(self.root.join("tmp"))?;
+                fs::rename(&to, old.path().join("old"))?;
+                match fs::rename(folder.path(), &to) {
+                    Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => return Ok(()),
+                    other => other?,
+                }
+            }
+            other => other?,
         }
-        match fs::rename(folder.path(), &to) {
-            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
-            other => Ok(other?),
-        }
+        // It is where it belongs; there is nothing left to remove.
+        let _ = folder.keep();
+        Ok(())
     }
 
     pub(crate) fn write_file(&self, path: &Path, bytes: &[u8], durable: Durable) -> Result<(), CacheError> {
@@ -378,7 +390,7 @@ impl Store {
     }
 
     pub(crate) fn action_path(&self, key: ActionKey, extension: &str) -> PathBuf {
-        self.root.join(format!("{}.{extension}", object_path("actions", key)))
+        self.root.join(format!("{}.{extension}", object_path("actions", &key.hex())))
     }
 
     pub(crate) fn tree_folder(&self, digest: Digest) -> PathBuf {
@@ -386,7 +398,7 @@ impl Store {
     }
 
     pub(crate) fn object(&self, kind: &str, digest: Digest) -> PathBuf {
-        self.root.join(object_path(kind, digest))
+        self.root.join(object_path(kind, &digest.hex()))
     }
 }
 
@@ -397,6 +409,17 @@ pub(crate) enum Durable {
     Now,
     /// When the system gets to it.
     Later,
+}
+
+/// Hashes a file that this process alone has in hand.
+fn hash_file(file: &fs::File, size_bytes: u64) -> Result<Digest, CacheError> {
+    let mut hasher = blake3::Hasher::new();
+    if size_bytes > PARALLEL_FROM_BYTES {
+        hasher.update_mmap_rayon(file.path())?;
+    } else {
+        hasher.update_reader(file.file())?;
+    }
+    Ok(hasher.finalize().into())
 }
 
 /// Renames a file, and makes the folder above its new place only if that is missing.
@@ -410,10 +433,9 @@ fn rename_into(from: &Path, to: &Path) -> std::io::Result<()> {
     }
 }
 
-pub(crate) fn object_path(kind: &str, id: impl Display) -> String {
-    let hex = id.to_string();
+pub(crate) fn object_path(kind: &str, hex: &str) -> String {
     let (first, rest) = hex.split_at(2);
-    format!("{kind}/{first}/{rest}")
+    [kind, "/", first, "/", rest].concat()
 }
 
 pub(crate) fn parent(path: &Path) -> &Path {

@@ -336,10 +336,10 @@ fn remedy(store: &Store, object: Object, fault: &Fault, mended: Option<&Tree>) -
     }
     let moved = match object {
         // The record first: fields alone are no result.
-        Object::Action(key) => set_aside(store, &format!("{}.json", object_path("actions", key)))
-            .and_then(|to| set_aside(store, &format!("{}.fields", object_path("actions", key))).map(|_| to)),
-        Object::Tree(digest) => set_aside(store, &object_path("trees", digest)),
-        Object::Blob(digest) => set_aside(store, &object_path("blobs", digest)),
+        Object::Action(key) => set_aside(store, &format!("{}.json", object_path("actions", &key.hex())))
+            .and_then(|to| set_aside(store, &format!("{}.fields", object_path("actions", &key.hex()))).map(|_| to)),
+        Object::Tree(digest) => set_aside(store, &object_path("trees", &digest.hex())),
+        Object::Blob(digest) => set_aside(store, &object_path("blobs", &digest.hex())),
     };
     match (moved, mended) {
         (Err(error), _) => Remedy::Left(error.to_string()),

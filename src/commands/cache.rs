@@ -44,6 +44,7 @@ fn gc(args: &GcArgs) -> Result<Code> {
     if let Some(lock) = &lock {
         gc::carry_out(&store, lock, &plan)?;
         leftovers.remove()?;
+        pipe_engine::latest::compact(&root)?;
     }
     let in_use = args.dry_run && store.is_held();
     let collected = render::cache::Collected { plan: &plan, scratch, indexes, dry_run: args.dry_run, in_use };

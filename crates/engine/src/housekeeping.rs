@@ -16,12 +16,9 @@ pub const KEPT_RUNS: usize = 10;
 /// Returns the stages, as `pipeline/stage`, by the keys of their newest results.
 pub fn stages_by_key(root: &Path) -> Result<BTreeMap<ActionKey, Vec<String>>, RunError> {
     let mut stages: BTreeMap<ActionKey, Vec<String>> = BTreeMap::new();
-    for (pipeline, folder) in list_folder(&root.join("latest"))?.into_iter().filter(|(_, path)| path.is_dir()) {
-        for (stage, path) in list_folder(&folder)? {
-            // What else lies there names no result.
-            if let Some(key) = latest::key_at(&path) {
-                stages.entry(key).or_default().push(format!("{pipeline}/{stage}"));
-            }
+    for (pipeline, keys) in latest::all_keys(root)? {
+        for (stage, key) in keys {
+            stages.entry(key).or_default().push(format!("{pipeline}/{stage}"));
         }
     }
     Ok(stages)
@@ -123,9 +120,10 @@ mod tests {
         let root = folder.path();
         assert_eq!(wanted_keys(root).expect("read"), BTreeSet::new(), "nothing has run yet");
         for pipeline in ["smoke", "other"] {
-            latest::publish(root, (pipeline, "frames"), &root.join("store/x"), Some(key("latest"))).expect("published");
+            let mut publisher = latest::Publisher::open(root, pipeline).expect("open");
+            publisher.publish("frames", &root.join("store/x"), Some(key("latest"))).expect("published");
         }
-        write(&root.join("latest/smoke/cut"), "12");
+        write(&root.join("latest/cut.log"), "12");
         for run in 0..KEPT_RUNS + 2 {
             let stage = |key: &str| {
                 format!(

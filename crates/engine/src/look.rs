@@ -21,6 +21,8 @@ pub(crate) struct Look<'a> {
     pub(crate) root: &'a Path,
     pub(crate) executables: &'a Executables,
     infos: BTreeMap<Worker, Info>,
+    /// The keys of the newest results, as they were at the start.
+    latest: latest::Keys,
 }
 
 /// A stage with its key.
@@ -33,8 +35,14 @@ pub(crate) struct Prepared {
 }
 
 impl<'a> Look<'a> {
-    pub(crate) fn new(plan: &'a Plan, root: &'a Path, executables: &'a Executables) -> Self {
-        Self { plan, root, executables, infos: BTreeMap::new() }
+    pub(crate) fn new(plan: &'a Plan, root: &'a Path, executables: &'a Executables) -> Result<Self, RunError> {
+        let latest = latest::keys(root, plan.name())?;
+        Ok(Self { plan, root, executables, infos: BTreeMap::new(), latest })
+    }
+
+    /// Returns the key of the newest result of a stage.
+    pub(crate) fn latest(&self, stage: usize) -> Option<ActionKey> {
+        self.latest.get(self.plan.stages()[stage].name.as_str()).copied()
     }
 
     /// Makes the key of a stage from its sources and the outputs that it reads.
@@ -66,8 +74,7 @@ impl<'a> Look<'a> {
     /// Returns why the key of `prepared` is not the last one.
     pub(crate) fn reasons(&self, store: &Store, stage: usize, prepared: &Prepared) -> Vec<Reason> {
         let spec = &self.plan.stages()[stage];
-        let last = latest::key(self.root, self.plan.name(), spec.name.as_str());
-        let last = last.and_then(|key| store.fields(key).ok().flatten());
+        let last = self.latest(stage).and_then(|key| store.fields(key).ok().flatten());
         keys::reasons(last.as_ref(), &prepared.fields, spec.contract)
     }
 
@@ -138,7 +145,7 @@ pub struct StageOutlook {
 /// Returns what a run of `plan` would do, stage by stage, in order.
 pub fn outlook(plan: &Plan, root: &Path, executables: &Executables) -> Result<Vec<StageOutlook>, RunError> {
     let store = Store::open(root)?;
-    let mut look = Look::new(plan, root, executables);
+    let mut look = Look::new(plan, root, executables)?;
     let mut records: BTreeMap<usize, ActionRecord> = BTreeMap::new();
     let mut outlooks = Vec::new();
     for &stage in plan.order() {

@@ -23,6 +23,10 @@ pub(crate) fn merge(base: Node, over: Node) -> Node {
 
 /// Keys keep their places, and new ones come last.
 fn merge_entries(entries: Vec<Entry>, over: Vec<Entry>) -> Vec<Entry> {
+    if entries.is_empty() {
+        let there = over.into_iter().filter(|entry| !matches!(entry.node.value, Value::Null));
+        return there.map(|entry| merge_entry(None, entry)).collect();
+    }
     let positions: HashMap<String, usize> =
         entries.iter().enumerate().map(|(position, entry)| (entry.key.clone(), position)).collect();
     let mut merged: Vec<Option<Entry>> = entries.into_iter().map(Some).collect();

@@ -182,11 +182,12 @@ impl Recorder {
             line.push(b'\n');
             self.events.write_all(&line)?;
         }
-        // Hits come in thousands, and nobody waits to read of each.
-        if !matches!(event, RunEvent::StageFinished { outcome: Outcome::Hit, .. }) {
-            self.events.flush()?;
-        }
         Ok(())
+    }
+
+    /// Writes what was told so far, for those who look at the run meanwhile.
+    pub(crate) fn flush(&mut self) -> Result<(), RunError> {
+        Ok(self.events.flush()?)
     }
 
     pub(crate) fn finish(self) -> Result<RunSummary, RunError> {

@@ -5,12 +5,11 @@ use crate::config::Config;
 use crate::latest;
 use crate::plan::Plan;
 use crate::yaml::{Node, Value};
-use fs_err as fs;
 use pipe_cache::{ActionKey, ActionRecord, Fields, RemoteSetting, RemoteUrl, Tree};
 use pipe_schemas::stages;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 /// Returns the remote to use. What is nearer to the user wins: the command line, the store's own configuration, and then
 /// the pipeline file, which may be shared.
@@ -23,26 +22,14 @@ pub fn remote_url(given: Option<RemoteSetting>, config: Config, plan: Option<&Pl
 
 /// Returns the newest keys below `root`, a `.pipe` folder: of the stages of `plan`, or of all that ever ran there.
 pub fn latest_keys(root: &Path, plan: Option<&Plan>) -> io::Result<Vec<ActionKey>> {
-    let folder = root.join("latest");
-    let files = match plan {
+    let keys: BTreeSet<ActionKey> = match plan {
         Some(plan) => {
-            let folder = folder.join(plan.name());
-            plan.stages().iter().map(|stage| folder.join(stage.name.as_str())).collect()
+            let keys = latest::keys(root, plan.name())?;
+            plan.stages().iter().filter_map(|stage| keys.get(stage.name.as_str()).copied()).collect()
         }
-        None => entries(&folder)?.iter().map(|folder| entries(folder)).collect::<io::Result<Vec<_>>>()?.concat(),
+        None => latest::all_keys(root)?.into_values().flat_map(latest::Keys::into_values).collect(),
     };
-    // What else lies there names no result.
-    let keys: BTreeSet<ActionKey> = files.iter().filter_map(|file| latest::key_at(file)).collect();
     Ok(keys.into_iter().collect())
-}
-
-/// Returns what is in a folder; nothing where there is none.
-fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    match fs::read_dir(folder) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
-        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
-    }
 }
 
 /// Reads the value of a key `remote`.

@@ -2,7 +2,7 @@
 
 use crate::events::{Failure, Outcome, PartCounts, RunEvent};
 use crate::keys::{self, Reason};
-use crate::latest;
+use crate::latest::Publisher;
 use crate::local::reaper::Reaper;
 use crate::local::{Handle, WorkerProcess};
 use crate::lockfile::LockFile;
@@ -257,7 +257,8 @@ pub fn run(
         work,
         recorder,
         sender,
-        look: Look::new(plan, &options.root, &options.executables),
+        look: Look::new(plan, &options.root, &options.executables)?,
+        latest: Publisher::open(&options.root, plan.name())?,
         states: plan.stages().iter().map(|_| State::Waiting).collect(),
         schedule: Schedule::new(plan, &wanted, Room::of_machine(options.jobs)),
         wanted,
@@ -282,6 +283,7 @@ struct Run<'a> {
     recorder: Recorder,
     sender: SyncSender<Happening>,
     look: Look<'a>,
+    latest: Publisher,
     states: Vec<State>,
     schedule: Schedule,
     wanted: BTreeSet<usize>,
@@ -311,6 +313,7 @@ impl Run<'_> {
             if self.running.is_empty() {
                 break;
             }
+            self.recorder.flush()?; // it may take hours until something happens
             let deadlines = self.running().filter(|running| !running.timed_out).filter_map(|running| running.until);
             let happening = match deadlines.chain(stop_at).min() {
                 None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -541,7 +544,7 @@ impl Run<'_> {
             key: prepared.key,
             fields: prepared.fields,
             tools: prepared.tools,
-            latest: latest::key(&self.options.root, self.plan.name(), &name),
+            latest: self.look.latest(stage),
             purpose,
             data_worker: self.options.executables.workers.join(Worker::Data.program()),
             store: self.store.clone(),
@@ -663,8 +666,7 @@ impl Run<'_> {
         if let Some(failure) = self.not_as_locked(&name, &done.record) {
             return self.over(stage, key, Outcome::Failed, Some(failure), since);
         }
-        let names = (self.plan.name(), name.as_str());
-        latest::publish(&self.options.root, names, &self.store.view(done.record.output.tree), key)?;
+        self.latest.publish(&name, &self.store.view(done.record.output.tree), key)?;
         let mut warnings = done.record.warnings.clone();
         warnings.extend(told.changed.map(|path| {
             format!("{} changed while the stage ran: its result is not kept for the next run", path.display())

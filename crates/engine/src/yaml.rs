@@ -5,9 +5,11 @@
 
 use crate::diagnostics::Problem;
 use crate::place::{Place, SourceText};
+use read::Failure;
 use std::sync::Arc;
 
 pub(crate) mod marks;
+mod read;
 
 /// The largest pipeline file; real ones are a few kilobytes.
 pub(crate) const MAX_FILE_BYTES: usize = 1 << 20;
@@ -163,11 +165,11 @@ pub(crate) fn parse(source: &Arc<SourceText>) -> Result<Node, Problem> {
     if has_aliases || marks::may_nest_deeply(text) {
         marks::check(source)?;
     }
-    match serde_yaml::from_str(text) {
-        Ok(value) => Walk { source, has_aliases, num_begun: 0 }.node(value, None, 0),
+    read::read(source, has_aliases).map_err(|failure| match failure {
+        Failure::Problem(problem) => problem,
         // The other parser tells more of what is wrong, and where.
-        Err(error) => Err(marks::check(source).err().unwrap_or_else(|| yaml_problem(source, &error))),
-    }
+        Failure::Yaml(error) => marks::check(source).err().unwrap_or_else(|| yaml_problem(source, &error)),
+    })
 }
 
 fn yaml_problem(source: &Arc<SourceText>, error: &serde_yaml::Error) -> Problem {
@@ -175,98 +177,6 @@ fn yaml_problem(source: &Arc<SourceText>, error: &serde_yaml::Error) -> Problem 
     let text = error.to_string();
     let text = text.split(" at line ").next().unwrap_or(&text).to_owned();
     Problem::new("syntax", &Place::bytes(source, offset, 0), text)
-}
-
-struct Walk<'a> {
-    source: &'a Arc<SourceText>,
-    has_aliases: bool,
-    /// Values and keys of the text so far.
-    num_begun: usize,
-}
-
-impl Walk<'_> {
-    /// Builds the node of `value`. Inside an alias nothing has a place of its own: all of it is `at` the alias.
-    fn node(&mut self, value: serde_yaml::Value, at: Option<&Place>, depth: usize) -> Result<Node, Problem> {
-        let (place, is_alias) = match at {
-            Some(place) => (place.clone(), true),
-            None => self.begin(),
-        };
-        if depth > MAX_DEPTH {
-            return Err(Problem::new("too-deep", &place, format!("nested deeper than {MAX_DEPTH} levels")));
-        }
-        let inside = is_alias.then_some(&place);
-        let (value, replace) = untag(value, &place)?;
-        let value = match value {
-            // No tag is left: untag() has taken them off.
-            serde_yaml::Value::Null | serde_yaml::Value::Tagged(_) => Value::Null,
-            serde_yaml::Value::Bool(value) => Value::Bool(value),
-            serde_yaml::Value::Number(number) => Value::Number(json_number(&number, &place)?),
-            serde_yaml::Value::String(text) => Value::Text(text),
-            serde_yaml::Value::Sequence(values) => {
-                let nodes =
-                    values.into_iter().map(|value| self.node(value, inside, depth + 1)).collect::<Result<_, _>>()?;
-                Value::List(nodes)
-            }
-            serde_yaml::Value::Mapping(map) => {
-                let entries = map
-                    .into_iter()
-                    .map(|(key, value)| self.entry(key, value, inside, depth))
-                    .collect::<Result<_, _>>()?;
-                Value::Map(entries)
-            }
-        };
-        Ok(Node { value, place, replace })
-    }
-
-    fn entry(
-        &mut self,
-        key: serde_yaml::Value,
-        value: serde_yaml::Value,
-        inside: Option<&Place>,
-        depth: usize,
-    ) -> Result<Entry, Problem> {
-        let key = self.node(key, inside, depth + 1)?;
-        let name = match &key.value {
-            Value::Text(text) => text.clone(),
-            Value::Number(number) => number.to_string(),
-            _ => {
-                return Err(Problem::new(
-                    "bad-key",
-                    &key.place,
-                    format!("a key must be a word, this is {}", key.describe()),
-                ));
-            }
-        };
-        Ok(Entry { key: name, key_place: key.place, node: self.node(value, inside, depth + 1)? })
-    }
-
-    /// Returns the place of the next value of the text, and whether it is an alias.
-    fn begin(&mut self) -> (Place, bool) {
-        let number = self.num_begun;
-        self.num_begun += 1;
-        (Place::value(self.source, number), self.has_aliases && self.source.marks().is_alias(number))
-    }
-}
-
-fn untag(value: serde_yaml::Value, place: &Place) -> Result<(serde_yaml::Value, bool), Problem> {
-    match value {
-        serde_yaml::Value::Tagged(tagged) if tagged.tag == "replace" => Ok((tagged.value, true)),
-        serde_yaml::Value::Tagged(tagged) => {
-            let problem = Problem::new("unknown-tag", place, format!("unknown tag `{}`", tagged.tag));
-            Err(problem.help("the only tag is `!replace`"))
-        }
-        other => Ok((other, false)),
-    }
-}
-
-fn json_number(number: &serde_yaml::Number, place: &Place) -> Result<serde_json::Number, Problem> {
-    let converted = match (number.as_u64(), number.as_i64(), number.as_f64()) {
-        (Some(value), _, _) => Some(value.into()),
-        (_, Some(value), _) => Some(value.into()),
-        (_, _, Some(value)) => serde_json::Number::from_f64(value),
-        _ => None,
-    };
-    converted.ok_or_else(|| Problem::new("bad-number", place, format!("{number} is not a finite number")))
 }
 
 #[cfg(test)]

@@ -29,7 +29,9 @@ pub(crate) struct CommandRun<'a> {
 /// Runs a program to its end.
 pub(crate) fn run(run: &CommandRun, handle: &Handle, reaper: &Reaper) -> std::io::Result<Ended> {
     for path in run.params.outputs.values() {
-        fs::create_dir_all(run.output.join(path).parent().unwrap_or(run.output))?;
+        if let Some((folder, _)) = path.trim_end_matches('/').rsplit_once('/') {
+            fs::create_dir_all(run.output.join(folder))?;
+        }
     }
     let log = std::fs::OpenOptions::new().create(true).append(true).open(run.log)?;
     let mut command = command(run);

@@ -136,7 +136,10 @@ impl Job {
     pub(super) fn run(self, mut runner: Runner) {
         let ended = self.act(&mut runner);
         // What is left of it is of no use to anyone; the next run clears what can't be removed now.
-        let _ = fs::remove_dir_all(&self.work);
+        let _ = fs::remove_dir(self.work.join("output"));
+        if fs::remove_dir(&self.work).is_err() {
+            let _ = fs::remove_dir_all(&self.work);
+        }
         let (end, alive) = match ended {
             Ok(end) => (end, true),
             Err(NoResult::Ended(Ended::Died { how, last_lines })) => (JobEnd::Died(self.died(&how, last_lines)), false),
