@@ -69,6 +69,10 @@ pub(super) struct JobInput {
     pub(super) media_root: Option<PathBuf>,
 }
 
+/// With less than this left, what failed may have failed for want of it, and may not even have been able to say so.
+const NO_SPACE_BYTES: u64 = 1 << 20;
+const NO_SPACE: &str = "no space is left on the disk that holds the store: `pipe cache gc` makes some";
+
 /// Who runs an action.
 pub(super) enum Runner {
     Worker(WorkerProcess),
@@ -135,6 +139,7 @@ impl Job {
     /// Runs to the end, and tells it together with the worker, where that can be used again.
     pub(super) fn run(self, mut runner: Runner) {
         let ended = self.act(&mut runner);
+        let no_space = ended.is_err() && self.store.free_bytes().is_ok_and(|free| free < NO_SPACE_BYTES);
         // What is left of it is of no use to anyone; the next run clears what can't be removed now.
         let _ = fs::remove_dir(self.work.join("output"));
         if fs::remove_dir(&self.work).is_err() {
@@ -156,6 +161,10 @@ impl Job {
             Err(NoResult::Error(error)) => {
                 (JobEnd::Failed(Failure { log: self.log_if_any(), ..failure_of(&error) }), false)
             }
+        };
+        let end = match end {
+            JobEnd::Failed(failure) if no_space => JobEnd::Failed(Failure { help: Some(NO_SPACE.into()), ..failure }),
+            other => other,
         };
         let worker = match runner {
             Runner::Worker(worker) if alive => Some(worker),
