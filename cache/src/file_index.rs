@@ -11,7 +11,6 @@
 
 use crate::{CacheError, Digest};
 use fs_err as fs;
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -23,7 +22,7 @@ const MAGIC: &[u8] = b"pipe-file-index-1\n";
 const TOO_FRESH_NANOS: i128 = 50_000_000;
 
 /// What a file looks like from outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fingerprint {
     /// Its size.
     pub size_bytes: u64,
@@ -53,11 +52,23 @@ impl Fingerprint {
     }
 }
 
-/// Digests of the files of one folder, by path below it.
+/// A file that was hashed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownFile {
+    /// Below the folder.
+    pub path: String,
+    /// What it looked like.
+    pub fingerprint: Fingerprint,
+    /// Of its content.
+    pub digest: Digest,
+}
+
+/// Digests of the files of one folder.
 #[derive(Debug)]
 pub struct FileIndex {
     path: PathBuf,
-    known: BTreeMap<String, (Fingerprint, Digest)>,
+    /// Sorted by path.
+    known: Vec<KnownFile>,
     changed: bool,
 }
 
@@ -70,12 +81,13 @@ impl FileIndex {
 
     /// Returns the digest of the file at `path`, if it looks as it did when it was hashed.
     pub fn find(&self, path: &str, fingerprint: &Fingerprint) -> Option<Digest> {
-        let (known, digest) = self.known.get(path)?;
-        (known == fingerprint).then_some(*digest)
+        let known = &self.known[self.known.binary_search_by(|known| known.path.as_str().cmp(path)).ok()?];
+        (known.fingerprint == *fingerprint).then_some(known.digest)
     }
 
     /// Replaces what is known by `files`, which are all there are now.
-    pub fn replace(&mut self, files: BTreeMap<String, (Fingerprint, Digest)>) {
+    pub fn replace(&mut self, mut files: Vec<KnownFile>) {
+        files.sort_by(|one, two| one.path.cmp(&two.path));
         if self.known != files {
             self.known = files;
             self.changed = true;
@@ -97,9 +109,9 @@ impl FileIndex {
     }
 }
 
-fn encode(known: &BTreeMap<String, (Fingerprint, Digest)>) -> Vec<u8> {
+fn encode(known: &[KnownFile]) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
-    for (path, (fingerprint, digest)) in known {
+    for KnownFile { path, fingerprint, digest } in known {
         bytes.extend((path.len() as u32).to_le_bytes());
         bytes.extend(path.as_bytes());
         bytes.extend(fingerprint.size_bytes.to_le_bytes());
@@ -114,13 +126,13 @@ fn encode(known: &BTreeMap<String, (Fingerprint, Digest)>) -> Vec<u8> {
 }
 
 /// Returns `None` for anything that [`encode`] did not write.
-fn decode(bytes: &[u8]) -> Option<BTreeMap<String, (Fingerprint, Digest)>> {
+fn decode(bytes: &[u8]) -> Option<Vec<KnownFile>> {
     let (content, checksum) = bytes.split_last_chunk::<32>()?;
     if Digest::of(content).as_bytes() != checksum {
         return None;
     }
     let mut rest = content.strip_prefix(MAGIC)?;
-    let mut known = BTreeMap::new();
+    let mut known = Vec::new();
     while !rest.is_empty() {
         let length = u32::from_le_bytes(take(&mut rest)?) as usize;
         let (path, after) = rest.split_at_checked(length)?;
@@ -132,7 +144,7 @@ fn decode(bytes: &[u8]) -> Option<BTreeMap<String, (Fingerprint, Digest)>> {
             inode: u64::from_le_bytes(take(&mut rest)?),
         };
         let digest = Digest::from_bytes(take(&mut rest)?);
-        known.insert(String::from_utf8(path.to_vec()).ok()?, (fingerprint, digest));
+        known.push(KnownFile { path: String::from_utf8(path.to_vec()).ok()?, fingerprint, digest });
     }
     Some(known)
 }
@@ -153,7 +165,8 @@ mod tests {
         let path = folder.path().join("index");
         let look = Fingerprint { size_bytes: 3, mtime_nanos: -5, ctime_nanos: 7, inode: 9 };
         let mut index = FileIndex::open(path.clone());
-        index.replace(BTreeMap::from([("a/ü".to_owned(), (look, Digest::of(b"abc")))]));
+        let file = |path: &str| KnownFile { path: path.into(), fingerprint: look, digest: Digest::of(b"abc") };
+        index.replace(vec![file("a/ü"), file("a")]);
         index.save().expect("saved");
         let index = FileIndex::open(path.clone());
         assert_eq!(index.find("a/ü", &look), Some(Digest::of(b"abc")));

@@ -71,24 +71,29 @@ impl Fields {
         self.0.iter()
     }
 
-    /// Hashes the fields in canonical order; every part is preceded by its length.
-    pub fn key(&self) -> ActionKey {
+    /// Returns the fields in their canonical order.
+    pub fn in_order(&self) -> Vec<&Field> {
         let mut fields: Vec<&Field> = self.0.iter().collect();
         fields.sort();
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(KEY_FORMAT);
+        fields
+    }
+
+    /// Hashes the fields in canonical order; every part is preceded by its length.
+    pub fn key(&self) -> ActionKey {
+        // Ten thousand source files are hashed at once much faster than part by part.
+        let mut all = KEY_FORMAT.to_vec();
         let mut part = |bytes: &[u8]| {
-            hasher.update(&(bytes.len() as u64).to_le_bytes());
-            hasher.update(bytes);
+            all.extend((bytes.len() as u64).to_le_bytes());
+            all.extend(bytes);
         };
-        for field in fields {
+        for field in self.in_order() {
             part(&(field.path.len() as u64).to_le_bytes());
             for step in &field.path {
                 part(step.as_bytes());
             }
             part(field.value.as_bytes());
         }
-        hasher.finalize().into()
+        blake3::hash(&all).into()
     }
 }
 

@@ -21,7 +21,7 @@ pub mod verify;
 
 pub use digest::{ActionKey, Digest};
 pub use error::CacheError;
-pub use file_index::{FileIndex, Fingerprint};
+pub use file_index::{FileIndex, Fingerprint, KnownFile};
 pub use hold::StoreLock;
 pub use inventory::{Counted, list_folder, measure_files};
 pub use key::{Field, Fields};

@@ -2,11 +2,12 @@
 
 use crate::sources::Collected;
 use crate::spec::StageSpec;
-use pipe_cache::{Digest, Field, Fields};
+use pipe_cache::{Digest, Fields};
 use pipe_schemas::Contract;
 use pipe_stage::protocol::PlannedPart;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -157,19 +158,26 @@ impl fmt::Display for Reason {
 /// Says why a key is not the last one of its stage, one reason a changed field.
 pub(crate) fn reasons(last: Option<&Fields>, now: &Fields, contract: &Contract) -> Vec<Reason> {
     let Some(last) = last else { return vec![Reason::NeverRan] };
-    let by_path = |fields: &Fields| -> BTreeMap<Vec<String>, String> {
-        fields.iter().map(|Field { path, value }| (path.clone(), value.clone())).collect()
-    };
-    let (last, now) = (by_path(last), by_path(now));
-    let mut reasons = Vec::new();
-    for (path, value) in &now {
-        match last.get(path) {
-            Some(old) if old == value => {}
-            old => reasons.push(reason(path, old, Some(value), contract)),
+    let (mut reasons, mut gone) = (Vec::new(), Vec::new());
+    let (mut last, mut now) = (last.in_order().into_iter().peekable(), now.in_order().into_iter().peekable());
+    loop {
+        let order = match (last.peek(), now.peek()) {
+            (None, None) => break,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(last), Some(now)) => last.path.cmp(&now.path),
+        };
+        let old = if order.is_le() { last.next() } else { None };
+        let new = if order.is_ge() { now.next() } else { None };
+        match (old, new) {
+            (Some(old), Some(new)) if old.value == new.value => {}
+            (old, Some(new)) => {
+                reasons.push(reason(&new.path, old.map(|old| &old.value), Some(&new.value), contract));
+            }
+            (old, None) => gone.extend(old.map(|old| reason(&old.path, Some(&old.value), None, contract))),
         }
     }
-    let gone = last.iter().filter(|(path, _)| !now.contains_key(*path));
-    reasons.extend(gone.map(|(path, old)| reason(path, Some(old), None, contract)));
+    reasons.extend(gone);
     if reasons.is_empty() { vec![Reason::Gone] } else { reasons }
 }
 

@@ -3,11 +3,12 @@
 use crate::run::RunError;
 use fs_err as fs;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use pipe_cache::{Digest, FileIndex, Fingerprint};
+use pipe_cache::{Digest, FileIndex, Fingerprint, KnownFile};
 use pipe_schemas::SourceSet;
 use pipe_stage::SourceFile;
 use rayon::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -32,19 +33,20 @@ impl Collected {
     /// Returns a file that is not what it was when it was hashed, or was not there, or is no longer.
     pub(crate) fn changed(&self) -> Result<Option<PathBuf>, RunError> {
         let now = list(&self.root, &self.set)?;
-        let then: BTreeMap<&str, (&Fingerprint, &SourceFile)> =
-            self.files.iter().zip(&self.fingerprints).map(|(file, look)| (file.path.as_str(), (look, file))).collect();
         let full = |path: &str| if path.is_empty() { self.root.clone() } else { self.root.join(path) };
-        for (path, look) in &now {
-            match then.get(path.as_str()) {
-                Some((known, _)) if *known == look => {}
-                // It was touched, but may hold what it held.
-                Some((_, file)) if read(&full(path))?.digest.to_string() == file.digest => {}
-                _ => return Ok(Some(full(path))),
+        // Both are sorted: the first place in which they differ is a file that came or went.
+        for ((path, look), (file, known)) in now.iter().zip(self.files.iter().zip(&self.fingerprints)) {
+            if *path != file.path {
+                return Ok(Some(full(path.min(&file.path))));
+            }
+            // It was touched, but may hold what it held.
+            if look != known && read(&full(path))?.digest.hex() != file.digest {
+                return Ok(Some(full(path)));
             }
         }
-        let here: BTreeSet<&str> = now.iter().map(|(path, _)| path.as_str()).collect();
-        Ok(then.keys().find(|path| !here.contains(*path)).map(|path| full(path)))
+        let num_both = now.len().min(self.files.len());
+        let left = now.get(num_both).map(|(path, _)| path).or(self.files.get(num_both).map(|file| &file.path));
+        Ok(left.map(|path| full(path)))
     }
 }
 
@@ -63,18 +65,18 @@ pub(crate) fn collect(store_root: &Path, set: &SourceSet) -> Result<Collected, R
             Ok((path, look))
         })
         .collect::<Result<Vec<_>, RunError>>()?;
-    let (mut known, mut files, mut num_read, mut bytes_read) = (BTreeMap::new(), Vec::new(), 0, 0);
-    let mut fingerprints = Vec::with_capacity(hashed.len());
-    for (path, look) in hashed {
-        if look.read {
+    let (mut files, mut num_read, mut bytes_read) = (Vec::with_capacity(hashed.len()), 0, 0);
+    let (mut known, mut fingerprints) = (Vec::with_capacity(hashed.len()), Vec::with_capacity(hashed.len()));
+    for (path, Look { fingerprint, digest, read, settled }) in hashed {
+        if read {
             num_read += 1;
-            bytes_read += look.fingerprint.size_bytes;
+            bytes_read += fingerprint.size_bytes;
         }
-        if look.settled {
-            known.insert(path.clone(), (look.fingerprint, look.digest));
+        if settled {
+            known.push(KnownFile { path: path.clone(), fingerprint, digest });
         }
-        fingerprints.push(look.fingerprint);
-        files.push(SourceFile { path, digest: look.digest.to_string(), size_bytes: look.fingerprint.size_bytes });
+        fingerprints.push(fingerprint);
+        files.push(SourceFile { path, digest: digest.hex(), size_bytes: fingerprint.size_bytes });
     }
     index.replace(known);
     index.save()?;
@@ -87,36 +89,69 @@ fn index_path(store_root: &Path, root: &Path, set: &SourceSet) -> PathBuf {
     store_root.join("index").join(Digest::of(name.as_bytes()).to_string())
 }
 
+/// Returns the files that count, sorted by path.
 fn list(root: &Path, set: &SourceSet) -> Result<Vec<(String, Fingerprint)>, RunError> {
     let metadata = fs::metadata(root)?;
     if metadata.is_file() {
         return Ok(vec![(String::new(), Fingerprint::of(&metadata))]);
     }
-    let (include, exclude) = (globs(&set.include)?, globs(&set.exclude)?);
-    let mut files = BTreeMap::new();
+    let mut listing = Listing { include: globs(&set.include)?, exclude: globs(&set.exclude)?, files: Vec::new() };
     for start in starts(&set.include) {
         let folder = root.join(&start);
-        if !folder.exists() {
-            continue; // what globs ask for need not be there
-        }
-        for entry in walkdir::WalkDir::new(&folder).follow_links(true) {
-            let entry = entry.map_err(std::io::Error::from)?;
-            if !entry.file_type().is_file() {
-                continue;
-            }
-            let below = entry.path().strip_prefix(&folder).unwrap_or(entry.path());
-            let path = if below.as_os_str().is_empty() { PathBuf::from(&start) } else { Path::new(&start).join(below) };
-            if (!set.include.is_empty() && !include.is_match(&path)) || exclude.is_match(&path) {
-                continue;
-            }
-            let Some(path) = path.to_str() else {
-                return Err(RunError::OddName { path: entry.path().into() });
-            };
-            let metadata = entry.metadata().map_err(std::io::Error::from)?;
-            files.insert(path.to_owned(), Fingerprint::of(&metadata));
+        // What globs ask for need not be there.
+        if let Ok(metadata) = fs::metadata(&folder) {
+            listing.add(&folder, PathBuf::from(start), &metadata, &[])?;
         }
     }
-    Ok(files.into_iter().collect())
+    listing.files.sort();
+    listing.files.dedup(); // one glob may begin within another's folder
+    Ok(listing.files)
+}
+
+/// A walk through folders. Links are followed.
+struct Listing {
+    include: GlobSet,
+    exclude: GlobSet,
+    files: Vec<(String, Fingerprint)>,
+}
+
+impl Listing {
+    /// Adds a file, or the files below a folder. `path` is its name for globs, `above` are the folders that it is in.
+    fn add(&mut self, at: &Path, path: PathBuf, metadata: &Metadata, above: &[(u64, u64)]) -> Result<(), RunError> {
+        if metadata.is_file() {
+            return self.add_file(path, metadata);
+        }
+        if !metadata.is_dir() {
+            return Ok(());
+        }
+        let this = (metadata.dev(), metadata.ino());
+        if above.contains(&this) {
+            let message = format!("{} leads back into a folder that it is in", at.display());
+            return Err(std::io::Error::other(message).into());
+        }
+        let above = [above, &[this]].concat();
+        for entry in fs::read_dir(at)? {
+            let entry = entry?;
+            let path = path.join(entry.file_name());
+            // An entry's own metadata is asked for within its folder, which is faster, but tells of a link itself.
+            let is_link = entry.file_type()?.is_symlink();
+            let metadata = if is_link { fs::metadata(entry.path())? } else { entry.metadata()? };
+            if metadata.is_file() {
+                self.add_file(path, &metadata)?;
+            } else {
+                self.add(&entry.path(), path, &metadata, &above)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_file(&mut self, path: PathBuf, metadata: &Metadata) -> Result<(), RunError> {
+        if (self.include.is_empty() || self.include.is_match(&path)) && !self.exclude.is_match(&path) {
+            let path = path.into_os_string().into_string().map_err(|path| RunError::OddName { path: path.into() })?;
+            self.files.push((path, Fingerprint::of(metadata)));
+        }
+        Ok(())
+    }
 }
 
 /// Returns the folders or files below which globs can match: what stands before their first special character.
@@ -222,6 +257,22 @@ mod tests {
         fs::remove_file(root.join("b")).expect("removed");
         fs::remove_file(root.join("a")).expect("removed");
         assert_eq!(changed(), Some(root.join("a").display().to_string()));
+    }
+
+    #[test]
+    fn links_are_followed_and_circles_are_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("data");
+        fs::create_dir_all(root.join("a")).expect("made");
+        fs::write(root.join("a/f"), "1").expect("written");
+        let link = |to: &str, at: &str| fs::os::unix::fs::symlink(to, root.join(at)).expect("a link");
+        link("a", "b");
+        link("a/f", "c");
+        let set = SourceSet { param: "root", root: root.clone(), include: vec![], exclude: vec![] };
+        assert_eq!(paths(&set, &folder.path().join("store")), ["a/f", "b/f", "c"]);
+        link("..", "a/d");
+        let error = collect(&folder.path().join("store"), &set).expect_err("a circle").to_string();
+        assert!(error.contains("/d leads back into"), "{error}");
     }
 
     #[test]
