@@ -180,12 +180,13 @@ fn write_lock(lock: Option<LockFile>, path: &Path, plan: &Plan, summary: &RunSum
 
 /// Returns the `.pipe` folder to use: the one given, the nearest one here or above, or a new one here.
 fn store_root(given: Option<PathBuf>) -> Result<PathBuf> {
-    if let Some(given) = given {
-        return Ok(std::path::absolute(given)?);
+    let here = PathBuf::from(".pipe");
+    if given.is_some() || here.is_dir() {
+        return Ok(given.unwrap_or(here)); // as it was written: a short path is found faster, and read more easily
     }
-    let here = std::env::current_dir()?;
-    let nearest = here.ancestors().map(|folder| folder.join(".pipe")).find(|folder| folder.is_dir());
-    Ok(nearest.unwrap_or_else(|| here.join(".pipe")))
+    let folder = std::env::current_dir()?;
+    let nearest = folder.ancestors().skip(1).map(|folder| folder.join(".pipe")).find(|folder| folder.is_dir());
+    Ok(nearest.unwrap_or(here))
 }
 
 /// Workers lie beside this executable.

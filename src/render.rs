@@ -79,6 +79,9 @@ pub(crate) fn warning(text: &str) {
 /// More mistakes are counted: they are one mistake made often.
 const MAX_PROBLEMS: usize = 100;
 
+/// A longer line is not shown with its mistake.
+const MAX_LINE_BYTES: usize = 500;
+
 /// Shows the mistakes of a pipeline file.
 pub(crate) fn problems(problems: &Problems) {
     let theme = match (colour(), std::io::stderr().is_terminal()) {
@@ -89,8 +92,9 @@ pub(crate) fn problems(problems: &Problems) {
     let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_context_lines(1).with_width(120);
     for problem in problems.0.iter().take(MAX_PROBLEMS) {
         let mut text = String::new();
+        let fits = problem.place.line_length() <= MAX_LINE_BYTES;
         // A report that can't be drawn still has its place and its words.
-        if handler.render_report(&mut text, problem).is_err() {
+        if !fits || handler.render_report(&mut text, problem).is_err() {
             let (line, column) = problem.place.line_column();
             text = format!("{}:{line}:{column}: {}", problem.place.source.name, problem.message);
         }

@@ -21,7 +21,9 @@ use fs_err as fs;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
+use std::fs::Permissions;
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -347,7 +349,7 @@ impl Store {
     /// Writes the list of a tree and its folder of links, whatever was there.
     pub(crate) fn write_view(&self, tree: &Tree) -> Result<(), CacheError> {
         let to = self.tree_folder(tree.digest());
-        let folder = tempfile::tempdir_in(self.root.join("tmp"))?;
+        let folder = self.temporary_folder()?;
         let files = folder.path().join("files");
         fs::create_dir(&files)?;
         for file in &tree.files {
@@ -362,7 +364,7 @@ impl Store {
         match rename_into(folder.path(), &to) {
             Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {
                 // A damaged view, or one that another process has just made: either way ours is as good.
-                let old = tempfile::tempdir_in(self.root.join("tmp"))?;
+                let old = self.temporary_folder()?;
                 fs::rename(&to, old.path().join("old"))?;
                 match fs::rename(folder.path(), &to) {
                     Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => return Ok(()),
@@ -377,7 +379,7 @@ impl Store {
     }
 
     pub(crate) fn write_file(&self, path: &Path, bytes: &[u8], durable: Durable) -> Result<(), CacheError> {
-        let mut file = tempfile::NamedTempFile::new_in(self.root.join("tmp"))?;
+        let mut file = self.temporary_file()?;
         file.write_all(bytes)?;
         if durable == Durable::Now {
             file.as_file().sync_all()?;
@@ -387,6 +389,15 @@ impl Store {
         // It is where it belongs; there is nothing left to remove.
         let _ = temporary.keep();
         Ok(())
+    }
+
+    /// Makes a file that others may read, as far as the user's umask lets them: a store may be shared.
+    pub(crate) fn temporary_file(&self) -> std::io::Result<tempfile::NamedTempFile> {
+        tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(self.root.join("tmp"))
+    }
+
+    fn temporary_folder(&self) -> std::io::Result<tempfile::TempDir> {
+        tempfile::Builder::new().permissions(Permissions::from_mode(0o777)).tempdir_in(self.root.join("tmp"))
     }
 
     pub(crate) fn action_path(&self, key: ActionKey, extension: &str) -> PathBuf {
@@ -572,6 +583,22 @@ mod tests {
         space.store.record(key, &fields, &record_of(&tree)).expect("recorded");
         fs::write(space.store.action_path(key, "json"), "{").expect("written");
         assert!(matches!(space.store.find(key), Lookup::Damaged(CacheError::Record { .. })));
+    }
+
+    #[test]
+    fn others_may_read_what_is_kept() {
+        let space = space();
+        let tree = space.insert(&[("a.txt", "one")]);
+        let (key, fields) = key("x");
+        space.store.record(key, &fields, &record_of(&tree)).expect("recorded");
+        let mask = fs::metadata(space.folder.path().join("output")).expect("a folder").permissions().mode();
+        let check = |path: PathBuf, mode: u32| {
+            let found = fs::metadata(&path).expect("there").permissions().mode() & 0o777;
+            assert_eq!(found, mode & mask, "{}", path.display());
+        };
+        check(space.store.action_path(key, "json"), 0o666);
+        check(space.store.tree_folder(tree.digest()), 0o777);
+        check(space.store.blob(tree.files[0].digest), 0o444);
     }
 
     #[test]

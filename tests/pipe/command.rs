@@ -106,7 +106,7 @@ fn failures_say_what_happened_and_are_no_results() {
     let told = failure(&space, "    with: { shell: 'echo out; echo oh no >&2; exit 3', outputs: { r: r } }");
     assert_eq!(told["error"], "the program ended with exit code 3");
     assert_eq!(told["causes"], serde_json::json!(["out", "oh no"]));
-    assert!(std::fs::read_to_string(told["log"].as_str().unwrap()).unwrap().contains("oh no"));
+    assert!(std::fs::read_to_string(space.path(told["log"].as_str().unwrap())).unwrap().contains("oh no"));
     let told = failure(&space, "    with: { run: [true], outputs: { r: r.csv } }");
     assert_eq!(told["error"], "the program did not write its output `r`");
     let told = failure(&space, "    with: { run: [no-such-program], outputs: { r: r } }");

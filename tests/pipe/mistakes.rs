@@ -44,3 +44,26 @@ fn a_right_file_is_checked_without_running() {
     assert_eq!(output.status.code(), Some(0));
     assert!(String::from_utf8(output.stdout).unwrap().contains("8 stages, no mistakes"));
 }
+
+#[test]
+fn a_file_made_to_hurt_is_refused_at_once() {
+    let space = Space::new();
+    let check = |text: String, expect: &str| {
+        space.write("p.yaml", &text[..text.len().min(1 << 20)]);
+        let since = std::time::Instant::now();
+        let output = space.output(&["check", "p.yaml"]);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(expect) && stderr.len() < 50_000, "{expect}: {} bytes", stderr.len());
+        assert!(since.elapsed().as_secs() < 20, "{expect}: {:?}", since.elapsed());
+    };
+    let lines = |count: usize, line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
+    check(format!("a: {}", "[".repeat(1 << 20)), "p.yaml:1:");
+    check("- ".repeat(1 << 20), "p.yaml:1:");
+    check(format!("a: &a {}\nb: [{}]", "x".repeat(100_000), ["*a"; 10_000].join(",")), "blow up");
+    check(lines(100_000, &|key| format!("k{key}: 1\n")), "more");
+    check(format!("vars:\n{}", lines(40_000, &|name| format!("  v{name}: '${{v{}}}'\n", name + 1))), "uses itself");
+    let stage = "stages: { s: { uses: command, with: { shell: 'echo ${a} ${b} > ${outputs.r}', outputs: { r: r } } } }";
+    let axis = |from: usize| (from..from + 1000).map(|value| value.to_string()).collect::<Vec<_>>().join(", ");
+    check(format!("matrix: {{ a: [{}], b: [{}] }}\n{stage}", axis(0), axis(5000)), "more stages than fit");
+}

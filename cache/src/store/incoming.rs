@@ -50,7 +50,7 @@ impl Store {
 
     /// Begins to receive a file's content.
     pub fn receive(&self) -> Result<Incoming, CacheError> {
-        let file = tempfile::NamedTempFile::new_in(self.root.join("tmp"))?;
+        let file = self.temporary_file()?;
         Ok(Incoming { file, hasher: blake3::Hasher::new(), size_bytes: 0 })
     }
 

@@ -9,6 +9,9 @@ use std::sync::Arc;
 /// The code of a variable that is not defined.
 pub(crate) const UNDEFINED: &str = "undefined-variable";
 
+/// A message that quotes a name of a megabyte is cut.
+const MAX_MESSAGE_CHARS: usize = 1000;
+
 /// One mistake in a pipeline file.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -31,7 +34,11 @@ impl Problem {
     /// Returns a problem at `place`.
     pub fn new(code: &'static str, place: &Place, message: impl Into<String>) -> Self {
         let named = NamedSource::new(&place.source.name, Arc::clone(&place.source));
-        Self { code, message: message.into(), help: None, place: place.clone(), named }
+        let mut message = message.into();
+        if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE_CHARS) {
+            message.replace_range(end.., "…");
+        }
+        Self { code, message, help: None, place: place.clone(), named }
     }
 
     /// Adds what would be right.

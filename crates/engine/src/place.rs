@@ -86,6 +86,13 @@ impl Place {
         Arc::ptr_eq(&self.source, &other.source) && self.range().0 == other.range().0
     }
 
+    /// Returns how long its line is; of some texts nobody wants to see the line.
+    pub fn line_length(&self) -> usize {
+        let (before, after) = self.source.text.split_at_checked(self.range().0).unwrap_or_default();
+        let end = after.find('\n').unwrap_or(after.len());
+        before.len() - before.rfind('\n').map_or(0, |newline| newline + 1) + end
+    }
+
     /// Returns line and column, both from 1; columns count characters.
     pub fn line_column(&self) -> (usize, usize) {
         let before = self.source.text.get(..self.range().0).unwrap_or(&self.source.text);

@@ -191,7 +191,7 @@ impl Recorder {
     }
 
     pub(crate) fn finish(self) -> Result<RunSummary, RunError> {
-        let mut bytes = serde_json::to_vec_pretty(&self.summary)?;
+        let mut bytes = serde_json::to_vec(&self.summary)?;
         bytes.push(b'\n');
         fs::write(self.folder.join("summary.json"), bytes)?;
         Ok(self.summary)

@@ -16,6 +16,7 @@ use pipe_cache::store::Lookup;
 use pipe_cache::{ActionKey, ActionRecord, CacheError, Remote, Store, TreeFile};
 use pipe_schemas::{PortType, Worker};
 use pipe_stage::SourceFile;
+use pool::Pool;
 use schedule::{Room, Schedule};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -27,6 +28,7 @@ use std::time::{Duration, Instant};
 mod compare;
 mod job;
 mod parts;
+mod pool;
 mod schedule;
 pub(crate) mod work;
 
@@ -268,6 +270,8 @@ pub fn run(
         tries: BTreeMap::new(),
         idle: BTreeMap::new(),
         reaper: None,
+        pool: Pool::default(),
+        threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         failed: false,
     };
     run.carry_out(&receiver)
@@ -294,6 +298,9 @@ struct Run<'a> {
     tries: BTreeMap<usize, u32>,
     idle: BTreeMap<Worker, Vec<WorkerProcess>>,
     reaper: Option<Arc<Reaper>>,
+    pool: Pool,
+    /// How many a stage may use if it does not say.
+    threads: usize,
     failed: bool,
 }
 
@@ -430,7 +437,7 @@ impl Run<'_> {
     fn fetch(&mut self, stage: usize, prepared: Prepared, since: Instant) -> Result<(), RunError> {
         let Some(remote) = self.options.remote.clone() else { return Ok(()) };
         let (key, store, sender) = (prepared.key, self.store.clone(), self.sender.clone());
-        std::thread::Builder::new().name(format!("fetch-{}", self.name(stage))).spawn(move || {
+        self.pool.run(move || {
             let found = remote.pull(&store, key, &crate::remote::ports_fit);
             // Without a receiver the run is over.
             let _ = sender.send(Happening::Fetched { stage, found });
@@ -513,7 +520,7 @@ impl Run<'_> {
         let folder = inputs.values().find(|input| input.wanted == PortType::Folder)?;
         let State::Done(done) = &self.states[folder.stage] else { return None };
         let root = self.store.view(done.record.output.tree).join(&folder.output.path);
-        Some(Media { root, sources: Vec::new() })
+        Some(Media { root: std::path::absolute(&root).unwrap_or(root), sources: Vec::new() })
     }
 
     fn start_job(
@@ -529,7 +536,6 @@ impl Run<'_> {
         let (inputs, mut guards) = self.job_inputs(stage)?;
         guards.extend(prepared.sources.values().cloned());
         let media = self.media(stage, &prepared);
-        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let handle = runner.handle();
         let job = Job {
             stage,
@@ -540,7 +546,7 @@ impl Run<'_> {
             sources: prepared.sources,
             guards,
             outputs: spec.outputs.clone(),
-            threads: spec.limits.cpus.unwrap_or(threads),
+            threads: spec.limits.cpus.unwrap_or(self.threads),
             key: prepared.key,
             fields: prepared.fields,
             tools: prepared.tools,
@@ -555,7 +561,7 @@ impl Run<'_> {
         };
         let until = spec.limits.timeout.map(|timeout| since + timeout);
         let running = Running { handle, key: prepared.key, since, until, timed_out: false, media };
-        std::thread::Builder::new().name(format!("stage-{name}")).spawn(move || job.run(runner))?;
+        self.pool.run(move || job.run(runner))?;
         self.states[stage] = State::Running(running);
         self.running.insert(stage);
         self.schedule.take(&spec.limits);

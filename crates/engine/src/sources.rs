@@ -108,6 +108,9 @@ fn list(root: &Path, set: &SourceSet) -> Result<Vec<(String, Fingerprint)>, RunE
     Ok(listing.files)
 }
 
+/// So many files are looked at by one thread; waking another for fewer costs more.
+const MIN_LOOKS: usize = 500;
+
 /// A walk through folders. Links are followed.
 struct Listing {
     include: GlobSet,
@@ -130,17 +133,15 @@ impl Listing {
             return Err(std::io::Error::other(message).into());
         }
         let above = [above, &[this]].concat();
-        for entry in fs::read_dir(at)? {
-            let entry = entry?;
-            let path = path.join(entry.file_name());
+        let entries = fs::read_dir(at)?.collect::<std::io::Result<Vec<_>>>()?;
+        let looked = entries.into_par_iter().with_min_len(MIN_LOOKS).map(|entry| {
             // An entry's own metadata is asked for within its folder, which is faster, but tells of a link itself.
             let is_link = entry.file_type()?.is_symlink();
             let metadata = if is_link { fs::metadata(entry.path())? } else { entry.metadata()? };
-            if metadata.is_file() {
-                self.add_file(path, &metadata)?;
-            } else {
-                self.add(&entry.path(), path, &metadata, &above)?;
-            }
+            Ok((entry.file_name(), metadata))
+        });
+        for (name, metadata) in looked.collect::<std::io::Result<Vec<_>>>()? {
+            self.add(&at.join(&name), path.join(name), &metadata, &above)?;
         }
         Ok(())
     }

@@ -38,24 +38,7 @@ pub(crate) fn read(
         open.insert(entry.key.clone(), entry.node.clone());
     }
     open.extend(matrix.iter().map(|(name, node)| (name.clone(), node.clone())));
-    // Each round resolves variables whose own variables are resolved; what is left uses itself or what is not there.
-    let mut done: BTreeMap<String, Node> = BTreeMap::new();
-    loop {
-        let ready = |node: &Node| match &node.value {
-            Value::Text(text) => names(text).iter().all(|name| done.contains_key(*name)),
-            _ => true,
-        };
-        let next: Vec<String> = open.iter().filter(|(_, node)| ready(node)).map(|(name, _)| name.clone()).collect();
-        if next.is_empty() {
-            break;
-        }
-        for name in next {
-            if let Some(mut node) = open.remove(&name) {
-                interpolate(&mut node, &done, problems);
-                done.insert(name, node);
-            }
-        }
-    }
+    let mut done = resolve(&mut open, problems);
     for (name, node) in open {
         let message = format!("the variable `{name}` uses itself or one that nobody defined");
         problems.push(Problem::new(UNDEFINED, &node.place, message));
@@ -64,30 +47,92 @@ pub(crate) fn read(
     done
 }
 
-/// Returns the variables that are used below `node`, also those that other variables use.
-pub(crate) fn used(node: &Node, vars: Option<&Node>) -> BTreeSet<String> {
-    let mut used = BTreeSet::new();
-    let mut open = vec![node];
+/// Takes the variables out of `open` that can be written out, and returns them so.
+fn resolve(open: &mut BTreeMap<String, Node>, problems: &mut Vec<Problem>) -> BTreeMap<String, Node> {
+    // A variable is resolved once its own variables are; what is left in the end uses itself or what is not there.
+    let (mut missing, mut users) = (BTreeMap::new(), BTreeMap::<String, Vec<String>>::new());
+    for (name, node) in &*open {
+        let used: BTreeSet<&str> =
+            if let Value::Text(text) = &node.value { names(text).collect() } else { BTreeSet::new() };
+        missing.insert(name.clone(), used.len());
+        used.into_iter().for_each(|used| users.entry(used.to_owned()).or_default().push(name.clone()));
+    }
+    let mut ready: BTreeSet<String> =
+        missing.iter().filter(|(_, missing)| **missing == 0).map(|(name, _)| name.clone()).collect();
+    let mut done: BTreeMap<String, Node> = BTreeMap::new();
+    while let Some(name) = ready.pop_first() {
+        let Some(mut node) = open.remove(&name) else { continue };
+        interpolate(&mut node, &done, problems);
+        for user in users.remove(&name).unwrap_or_default() {
+            if let Some(missing) = missing.get_mut(&user) {
+                *missing -= 1;
+                if *missing == 0 {
+                    ready.insert(user);
+                }
+            }
+        }
+        done.insert(name, node);
+    }
+    done
+}
+
+/// Which of some variables the others use, directly or through others.
+pub(crate) struct Uses(BTreeMap<String, BTreeSet<String>>);
+
+impl Uses {
+    /// Finds out which of `wanted` each of `vars` uses.
+    pub(crate) fn of<'a>(vars: Option<&Node>, wanted: impl Iterator<Item = &'a str>) -> Self {
+        let mut users: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for entry in vars.map(Node::entries).unwrap_or_default() {
+            for used in named(&entry.node) {
+                users.entry(used).or_default().push(&entry.key);
+            }
+        }
+        let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for wanted in wanted {
+            let mut open = vec![wanted];
+            while let Some(name) = open.pop() {
+                for user in users.get(name).into_iter().flatten() {
+                    if uses.entry((*user).to_owned()).or_default().insert(wanted.to_owned()) {
+                        open.push(user);
+                    }
+                }
+            }
+        }
+        Self(uses)
+    }
+
+    /// Returns what the variable `name` uses.
+    pub(crate) fn by(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.get(name).into_iter().flatten().map(String::as_str)
+    }
+
+    /// Returns what is used below `node`, as far as it is `wanted` itself or a variable that uses such.
+    pub(crate) fn below(&self, node: &Node, wanted: &[String]) -> BTreeSet<String> {
+        let names = named(node);
+        let direct = names.iter().copied().filter(|name| wanted.iter().any(|wanted| wanted == name));
+        let through = names.iter().flat_map(|name| self.by(name)).filter(|name| wanted.iter().any(|one| one == name));
+        direct.chain(through).map(str::to_owned).collect()
+    }
+}
+
+/// Returns the variables that are named below `node`.
+fn named(node: &Node) -> BTreeSet<&str> {
+    let (mut named, mut open) = (BTreeSet::new(), vec![node]);
     while let Some(node) = open.pop() {
         match &node.value {
             Value::Map(entries) => open.extend(entries.iter().map(|entry| &entry.node)),
             Value::List(nodes) => open.extend(nodes),
-            Value::Text(text) => {
-                for name in names(text) {
-                    if used.insert(name.to_owned()) {
-                        open.extend(vars.and_then(|vars| vars.get(name)));
-                    }
-                }
-            }
+            Value::Text(text) => named.extend(names(text)),
             _ => {}
         }
     }
-    used
+    named
 }
 
 /// Returns the names used in `text`, in order.
-fn names(text: &str) -> Vec<&str> {
-    pieces(text).filter_map(|piece| if let Piece::Name(name) = piece { Some(name) } else { None }).collect()
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    pieces(text).filter_map(|piece| if let Piece::Name(name) = piece { Some(name) } else { None })
 }
 
 /// Returns whether `${name}` stands for a path that is only known when a command runs.

@@ -17,7 +17,7 @@ pub(crate) const MAX_FILE_BYTES: usize = 1 << 20;
 const MAX_DEPTH: usize = 64;
 /// The most that a file may take in memory once aliases are written out and matrices multiplied: more than any that
 /// people write by hand.
-pub(crate) const MAX_WEIGHT: usize = 64 << 20;
+pub(crate) const MAX_WEIGHT: usize = 16 << 20;
 /// What a value takes in memory besides its text.
 const NODE_BYTES: usize = 100;
 /// How much of a text is shown in a message.

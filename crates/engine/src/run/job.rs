@@ -141,7 +141,6 @@ impl Job {
         let ended = self.act(&mut runner);
         let no_space = ended.is_err() && self.store.free_bytes().is_ok_and(|free| free < NO_SPACE_BYTES);
         // What is left of it is of no use to anyone; the next run clears what can't be removed now.
-        let _ = fs::remove_dir(self.work.join("output"));
         if fs::remove_dir(&self.work).is_err() {
             let _ = fs::remove_dir_all(&self.work);
         }
@@ -264,8 +263,7 @@ impl Job {
         environment: &[(String, OsString)],
     ) -> Result<Worked, NoResult> {
         let params = serde_json::from_value(self.params.clone()).map_err(RunError::from)?;
-        let output = self.work.join("output");
-        fs::create_dir_all(&output)?;
+        let output = self.work.clone();
         let inputs = self.inputs.iter().map(|(port, input)| (port.clone(), input.path.clone())).collect();
         let run = CommandRun { params: &params, inputs: &inputs, output: &output, environment, log: &self.log };
         let ended = command::run(&run, handle, reaper)?;

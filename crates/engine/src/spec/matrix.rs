@@ -41,17 +41,15 @@ impl Matrices {
 
     /// Returns the variables that are the same for all values.
     pub(super) fn common_vars(&self, vars: Option<&Node>, problems: &mut Vec<Problem>) -> Values {
+        let uses = vars::Uses::of(vars, self.axes.keys().map(String::as_str));
+        let own: BTreeMap<&str, &Node> =
+            vars.map(Node::entries).unwrap_or_default().iter().map(|entry| (entry.key.as_str(), &entry.node)).collect();
         let first: Values = self.axes.iter().map(|(name, values)| (name.clone(), values[0].clone())).collect();
         let mut common = vars::read(vars, &first, problems);
-        common.retain(|name, _| match vars.and_then(|vars| vars.get(name)) {
-            Some(node) => vars::used(node, vars).iter().all(|used| !self.axes.contains_key(used)),
-            None => false,
-        });
+        common.retain(|name, _| own.contains_key(name.as_str()) && uses.by(name).next().is_none());
         for (name, node) in &mut common {
-            if self.axes.contains_key(name)
-                && let Some(own) = vars.and_then(|vars| vars.get(name))
-            {
-                *node = own.clone();
+            if self.axes.contains_key(name) {
+                *node = own[name.as_str()].clone();
             }
         }
         common
@@ -123,11 +121,10 @@ fn read_axes(node: Option<&Node>, axes: &mut Axes, problems: &mut Vec<Problem>) 
 /// Returns by which variables each stage is multiplied: those of its own matrix, those of the pipeline's that it uses,
 /// and those of the stages it reads.
 fn keys(stages: &[Entry], common: &[String], vars: Option<&Node>) -> BTreeMap<String, BTreeSet<String>> {
+    let uses = vars::Uses::of(vars, common.iter().map(String::as_str));
     let own = |entry: &Entry| {
         let matrix = entry.node.get("matrix").map(Node::entries).unwrap_or_default();
-        let used = vars::used(&entry.node, vars);
-        let common = common.iter().filter(|name| used.contains(*name)).cloned();
-        matrix.iter().map(|entry| entry.key.clone()).chain(common).collect()
+        matrix.iter().map(|entry| entry.key.clone()).chain(uses.below(&entry.node, common)).collect()
     };
     let mut keys: BTreeMap<String, BTreeSet<String>> =
         stages.iter().map(|entry| (entry.key.clone(), own(entry))).collect();
