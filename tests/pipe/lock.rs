@@ -61,3 +61,44 @@ fn what_is_made_again_is_the_same_or_told_where_it_differs() {
     assert_eq!(std::fs::read(space.path(".pipe/out/p/moody/r.txt")).unwrap(), before, "what was there stays");
     assert_eq!(space.run("p.yaml", &[]).ok().stages("hit"), ["moody", "steady"]);
 }
+
+/// Returns a file of one tensor `w` of two floats.
+fn tensor(values: [f32; 2]) -> Vec<u8> {
+    let header = r#"{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
+    let data = values.iter().flat_map(|value| value.to_le_bytes());
+    (header.len() as u64).to_le_bytes().into_iter().chain(header.bytes()).chain(data).collect()
+}
+
+/// Returns a table of the tiny smoke pipeline's videos.
+fn table(seed: u32) -> Vec<u8> {
+    let space = Space::new();
+    let seed = format!("stages.clips.with.seed={seed}");
+    let mut args = crate::space::run_args("smoke", &crate::space::tiny(&[&seed]));
+    args.push("videos".into());
+    let output = space.output(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(output.status.success(), "{}", say(&output));
+    std::fs::read(space.path(".pipe/out/smoke/videos/videos.parquet")).unwrap()
+}
+
+#[test]
+fn a_difference_is_named_by_its_cell_or_tensor() {
+    let space = Space::new();
+    let check = |file: &str, was: &[u8], is: &[u8], expect: &str| {
+        // What it copies is not declared, as it is with programs that are not what they should be.
+        space.write(
+            "p.yaml",
+            &format!(
+                "pipeline: p\nstages:\n  s: {{ uses: command, with: {{ shell: 'cp {file} \"${{outputs.r}}\"', outputs: {{ r: {file} }} }} }}\n"
+            ),
+        );
+        std::fs::write(space.path(file), was).unwrap();
+        space.run("p.yaml", &[]).ok();
+        std::fs::write(space.path(file), is).unwrap();
+        let output = space.output(&["run", "p.yaml", "--check"]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(say(&output).contains(expect), "{}", say(&output));
+    };
+    let (one, two) = (tensor([1.0, 2.0]), tensor([1.0, 2.5]));
+    check("w.safetensors", &one, &two, "w.safetensors: tensor `w`: ");
+    check("v.parquet", &table(1), &table(2), "v.parquet: row 0, column `");
+}
