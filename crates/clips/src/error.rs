@@ -33,6 +33,19 @@ pub enum ClipError {
         /// Of the frame at this point of the pipeline.
         height_px: u32,
     },
+    /// The column `pixel_ops` holds no operations.
+    #[error("the operations on its pixels can't be read")]
+    PixelOps(#[source] serde_json::Error),
+    /// An operation does not fit the clip.
+    #[error("`{op}` can't be done to a clip of {width_px}x{height_px} px")]
+    PixelOp {
+        /// As JSON.
+        op: String,
+        /// Of the clip.
+        width_px: u32,
+        /// Of the clip.
+        height_px: u32,
+    },
     /// `ThreeCrop` slides along one side and needs the other to fit.
     #[error("ThreeCrop of {crop_size} px needs one side of {crop_size} px, not {width_px}x{height_px} px")]
     ThreeCropSide {

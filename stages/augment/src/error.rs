@@ -26,6 +26,14 @@ pub(crate) enum AugmentError {
         /// Which video, and why.
         source: ClipError,
     },
+    /// `flip_label_map` leads out of the classes.
+    #[error("`flip_label_map` leads to class {class_index}, but there are {num_classes} classes, from 0")]
+    FlipLabel {
+        /// The class that it names.
+        class_index: u32,
+        /// In the labels.
+        num_classes: usize,
+    },
     /// The network can take one size only.
     #[error(
         "clips differ in size: {first_part} clips of `{first_video}` have {}x{} px, {part} clips of `{video}` {}x{} px",
@@ -57,6 +65,7 @@ impl AugmentError {
             }
             Self::NoTraining { .. } => "look at the warnings of the `frames` stage",
             Self::Draw { .. } => "a `Resize` before the crop makes small frames large enough",
+            Self::FlipLabel { .. } => "class indices are those of `classes.parquet` of the `annotations` stage",
             Self::MixedSizes { .. } => {
                 "end `train.transforms` and `test.transforms` with `{ type: Resize, scale: { exact: [W, H] } }`, or with \
                  crops of one size"

@@ -4,7 +4,7 @@ use crate::draw::{Drawn, Size, Video, test_views, train_epoch};
 use crate::error::AugmentError;
 use fs_err as fs;
 use pipe_clips::sampler::frames_per_clip;
-use pipe_schemas::stages::augment::{AugmentParams, CONTRACT};
+use pipe_schemas::stages::augment::{AugmentParams, CONTRACT, Transform};
 use pipe_schemas::tables::{AnnotationRow, ClassRow, FrameIndexRow, Preprocessing, SampleRow, Split};
 use pipe_stage::{Context, Stage, StageError, Summary, grouped};
 use pipe_tables::frames::INDEX_FILE;
@@ -38,6 +38,7 @@ impl Stage for Augment {
         let labels = context.input("labels")?;
         let annotations: Vec<AnnotationRow> = read_rows(&labels.join("annotations.parquet"))?;
         let classes: Vec<ClassRow> = read_rows(&labels.join("classes.parquet"))?;
+        check_labels(&params, classes.len()).map_err(helped)?;
         let (train, test) = (list(&annotations, &index, Split::Train), list(&annotations, &index, Split::Test));
         if train.videos.is_empty() {
             return Err(helped(AugmentError::NoTraining { listed: train.listed, labelled: train.labelled }));
@@ -72,6 +73,18 @@ fn helped(error: AugmentError) -> StageError {
     StageError::from(error).with_help(help)
 }
 
+/// Checks that mirrored clips get labels that there are.
+fn check_labels(params: &AugmentParams, num_classes: usize) -> Result<(), AugmentError> {
+    let maps = params.train.transforms.iter().chain(&params.test.transforms).filter_map(|transform| match transform {
+        Transform::Flip { flip_label_map, .. } => Some(flip_label_map),
+        _ => None,
+    });
+    match maps.flat_map(BTreeMap::values).find(|class_index| **class_index as usize >= num_classes) {
+        Some(class_index) => Err(AugmentError::FlipLabel { class_index: *class_index, num_classes }),
+        None => Ok(()),
+    }
+}
+
 fn list<'a>(annotations: &[AnnotationRow], index: &'a [FrameIndexRow], split: Split) -> List<'a> {
     let stored: BTreeMap<&str, &FrameIndexRow> = index.iter().map(|row| (row.video_id.as_str(), row)).collect();
     let rows: Vec<_> = annotations.iter().filter(|row| row.split == split).collect();
@@ -89,7 +102,7 @@ fn draw_epochs(context: &Context, params: &AugmentParams, videos: &[Video<'_>]) 
     let done = AtomicU64::new(0);
     let draw = |epoch| {
         context.check_cancelled()?;
-        let drawn = train_epoch(&params.train, videos, params.seed, epoch).map_err(helped)?;
+        let drawn = train_epoch(params, videos, epoch).map_err(helped)?;
         let done = done.fetch_add(1, Ordering::Relaxed) + 1;
         context.progress(done, u64::from(params.epochs), "epochs", String::new);
         Ok(drawn)

@@ -56,6 +56,7 @@ fn row(video: u32, frame_indices: &[u32]) -> SampleRow {
         crop_width: 44.5,
         crop_height: 38.0,
         flip: video.is_multiple_of(2),
+        ..SampleRow::default()
     }
 }
 
