@@ -8,6 +8,7 @@ use pipe_clips::sampler::{Timeline, train_clips};
 use pipe_clips::{ClipSize, Draws, Loader, normalise};
 use pipe_schemas::stages::augment::{Sampler, Scale, Transform};
 use pipe_schemas::tables::{FrameIndexRow, SampleRow};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -48,7 +49,7 @@ fn rows(index: &[FrameIndexRow], frames: u32, side: u32, num_clips: usize) -> Re
     let transforms = [
         Transform::RandomResizedCrop { area_range: [0.08, 1.0], aspect_ratio_range: [3.0 / 4.0, 4.0 / 3.0] },
         Transform::Resize { scale: Scale::Exact([side, side]) },
-        Transform::Flip { flip_ratio: 0.5, flip_label_map: Default::default() },
+        Transform::Flip { flip_ratio: 0.5, flip_label_map: BTreeMap::new() },
     ];
     let row = |(position, video): (usize, &FrameIndexRow)| {
         let mut draws = Draws::new(0, &["throughput", &position.to_string()]);

@@ -1,5 +1,6 @@
 //! [`ClipError`]: what can go wrong between a frame shard and a clip.
 
+use crate::JpegError;
 use pipe_tables::TableError;
 
 /// What can go wrong between a frame shard and a clip.
@@ -91,6 +92,26 @@ pub enum ClipError {
         /// In [`crate::ClipSize`].
         expected: usize,
     },
+    /// A row is blended with one that is not there.
+    #[error("the clip at position {position} that it is blended with is not in this table")]
+    MixPartner {
+        /// Of the other row.
+        position: u32,
+    },
+    /// A row's share or box of another clip is none.
+    #[error(
+        "it is blended by a share of {share} and the box {mix_box:?}, which does not fit {width_px}x{height_px} px"
+    )]
+    Mix {
+        /// As in the row.
+        share: f32,
+        /// As in the row.
+        mix_box: Vec<u32>,
+        /// Of the clip.
+        width_px: usize,
+        /// Of the clip.
+        height_px: usize,
+    },
     /// A row's crop is not inside the frame.
     #[error("its crop box {x},{y} {width}x{height} is not within the frame's {width_px}x{height_px} px")]
     CropOutside {
@@ -113,7 +134,7 @@ pub enum ClipError {
         /// Its position.
         frame_index: u32,
         /// What the library says.
-        source: turbojpeg::Error,
+        source: JpegError,
     },
     /// A stored frame has another size than its index says.
     #[error("frame {frame_index} has {found:?} px, its index says {expected:?} px")]
@@ -147,7 +168,7 @@ pub enum ClipError {
     },
     /// The JPEG library can't be set up.
     #[error("the JPEG decoder can't be set up")]
-    Decoder(#[source] turbojpeg::Error),
+    Decoder(#[source] JpegError),
     /// No thread could be started.
     #[error("can't start a thread")]
     Thread(#[source] std::io::Error),

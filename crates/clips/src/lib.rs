@@ -7,7 +7,9 @@
 mod decode;
 mod error;
 pub mod geometry;
+mod jpeg;
 mod loader;
+mod mix;
 mod normalise;
 pub mod pixels;
 mod rng;
@@ -15,6 +17,7 @@ pub mod sampler;
 
 pub use decode::jpeg_version;
 pub use error::ClipError;
+pub use jpeg::JpegError;
 pub use loader::{Batch, Batches, ClipSize, Loader};
 pub use normalise::normalise;
 pub use rng::Draws;

@@ -1,6 +1,6 @@
 //! `augment`: every random draw of training and every test view, as rows of the `samples` tables.
 
-use crate::contract::{Contract, InputPort, OutputPort, ParamError, Params, PortType, Worker, parse, schema};
+use crate::contract::{Contract, InputPort, OutputPort, ParamError, Params, PortType, Tool, Worker, parse, schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -16,9 +16,12 @@ pub const CONTRACT: Contract = Contract {
         InputPort { name: "frames", port_type: PortType::Frames, required: true, or_param: None },
         InputPort { name: "labels", port_type: PortType::Annotations, required: true, or_param: None },
     ],
-    outputs: &[OutputPort { name: "samples", port_type: PortType::Samples, path: "samples" }],
+    outputs: &[
+        OutputPort { name: "samples", port_type: PortType::Samples, path: "samples" },
+        OutputPort { name: "contact_sheet", port_type: PortType::Picture, path: "contact_sheet.png" },
+    ],
     parts: None,
-    tools: &[],
+    tools: &[Tool::LibjpegTurbo],
     schema: schema::<AugmentParams>,
     parse: parse::<AugmentParams>,
 };

@@ -2,7 +2,9 @@
 
 use crate::draw::{Drawn, Size, Video, test_views, train_epoch};
 use crate::error::AugmentError;
+use crate::sheet;
 use fs_err as fs;
+use pipe_clips::ClipSize;
 use pipe_clips::sampler::frames_per_clip;
 use pipe_schemas::stages::augment::{AugmentParams, CONTRACT, Transform};
 use pipe_schemas::tables::{AnnotationRow, ClassRow, FrameIndexRow, Preprocessing, SampleRow, Split};
@@ -62,6 +64,11 @@ impl Stage for Augment {
         };
         let clips_per_epoch = grouped(train_drawn.first().map_or(0, |epoch| epoch.rows.len()) as u64);
         let (epochs, test_views) = (grouped(u64::from(params.epochs)), grouped(test_drawn.rows.len() as u64));
+        let first_epoch = train_drawn.first().map_or(&[][..], |epoch| &epoch.rows);
+        let clip_size =
+            ClipSize { frames: preprocessing.train_frames as usize, height: size.1 as usize, width: size.0 as usize };
+        let picture = context.output("contact_sheet.png")?;
+        sheet::write(&picture, context.input("frames")?, first_epoch, &classes, clip_size, context.threads())?;
         let rows: Vec<SampleRow> = train_drawn.into_iter().flat_map(|epoch| epoch.rows).collect();
         write(&context.output("samples")?, &rows, &test_drawn.rows, &classes, &preprocessing)?;
         Ok(Summary::line(format!("{clips_per_epoch} training clips x {epochs} epochs, {test_views} test views")))

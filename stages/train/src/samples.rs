@@ -112,8 +112,12 @@ fn by_epoch(rows: Vec<SampleRow>, max_epochs: u32, batch_size: usize) -> Result<
             return Err(TrainError::EmptyEpoch { epoch: epoch as u32 });
         }
         if batch_size > 1 && rows.len() > 1 && rows.len() % batch_size == 1 {
-            rows.pop();
+            let left_out = rows.pop().map(|row| row.position);
             num_left_out = 1;
+            // What was to be blended with it is shown alone.
+            for row in rows.iter_mut().filter(|row| row.mix_position.is_some() && row.mix_position == left_out) {
+                (row.mix_position, row.mix_share, row.mix_box) = (None, 0.0, Vec::new());
+            }
         }
     }
     Ok((epochs.into_iter().map(Arc::from).collect(), num_left_out))
@@ -154,6 +158,14 @@ mod tests {
         check(8, 4, 8);
         check(3, 1, 3);
         check(1, 4, 1);
+    }
+
+    #[test]
+    fn clips_are_not_blended_with_one_that_is_left_out() {
+        let mixed = |position, with| SampleRow { mix_position: Some(with), mix_share: 0.5, ..row(0, position) };
+        let rows = vec![mixed(0, 1), mixed(1, 2), mixed(2, 0)];
+        let (epochs, _) = by_epoch(rows, 1, 2).expect("epochs");
+        assert_eq!(*epochs[0], [mixed(0, 1), row(0, 1)]);
     }
 
     #[test]
