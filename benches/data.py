@@ -59,7 +59,7 @@ def run():
     loader = torch.utils.data.DataLoader(Clips(), batch_size=8, num_workers=0)
     count, start = 0, time.process_time()
     for batch in loader:
-        values = batch.permute(0, 4, 1, 2, 3).float().sub_(MEAN).div_(STD).contiguous()
+        values = batch.permute(0, 4, 1, 2, 3).contiguous().float().sub_(MEAN).div_(STD)
         count += len(values)
     print(count, time.process_time() - start)
 """
@@ -83,8 +83,8 @@ for shard in sources:
 sources = videos
 def frames_of(at):
     jpegs = videos[at]
-    image = lambda index: cv2.imdecode(np.frombuffer(jpegs[index].as_buffer(), np.uint8), cv2.IMREAD_COLOR)
-    return [cv2.cvtColor(image(index), cv2.COLOR_BGR2RGB) for index in segments(len(jpegs))]
+    bytes_of = lambda index: np.frombuffer(jpegs[index].as_buffer(), np.uint8)
+    return [cv2.imdecode(bytes_of(index), cv2.IMREAD_COLOR_RGB) for index in segments(len(jpegs))]
 run()
 """,
 }

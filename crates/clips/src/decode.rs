@@ -2,9 +2,7 @@
 
 use crate::ClipError;
 use crate::jpeg::{JpegDecoder, OpenJpeg, Part};
-use fast_image_resize::images::{TypedImage, TypedImageRef};
-use fast_image_resize::pixels::U8x3;
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
+use crate::resample::Resampler;
 
 /// Pixels that a stored frame may have; what is more is no frame of ours.
 const MAX_FRAME_PIXELS: usize = 1 << 26;
@@ -33,8 +31,7 @@ pub(crate) struct Shown {
 
 /// Decodes, crops, scales and mirrors frames; one for each thread.
 ///
-/// Scaling is bilinear between pixel centres without a wider kernel for smaller results, as OpenCV's `INTER_LINEAR` and
-/// so MMAction2. Two cases are not what decoding in full and then scaling would give, up to rounding:
+/// Scaling is that of [`Resampler`], OpenCV's `INTER_LINEAR` and so MMAction2's. Two cases are not what decoding in full and then scaling would give, up to rounding:
 /// - A crop that has at least twice, four or eight times the pixels asked for on both sides is decoded at a half, a
 ///   quarter or an eighth, which JPEG can do at less cost. Each pixel is then a mean of its neighbourhood, where OpenCV
 ///   would pick two of them: less aliasing, not more.
@@ -43,14 +40,14 @@ pub(crate) struct Shown {
 /// Only the crop is decoded, which gives the same pixels.
 pub(crate) struct FrameDecoder {
     jpeg: JpegDecoder,
-    resizer: Resizer,
+    resampler: Resampler,
     decoded: Vec<u8>,
 }
 
 impl FrameDecoder {
     pub(crate) fn new() -> Result<Self, ClipError> {
         let jpeg = JpegDecoder::new().map_err(ClipError::Decoder)?;
-        Ok(Self { jpeg, resizer: Resizer::new(), decoded: Vec::new() })
+        Ok(Self { jpeg, resampler: Resampler::default(), decoded: Vec::new() })
     }
 
     /// Writes what `shown` says of the frame to `out`, `[H, W, 3]` in RGB. `frame_index` is for messages.
@@ -63,25 +60,11 @@ impl FrameDecoder {
     ) -> Result<(), ClipError> {
         let denominator = denominator(shown);
         let part = self.decompress(jpeg, frame_index, shown, denominator)?;
-        let resample = |source| ClipError::Resample { frame_index, source };
-        let source = TypedImageRef::<U8x3>::from_buffer(part.width as u32, part.height as u32, &self.decoded)
-            .map_err(|_| too_large("a decoded frame", (part.width, part.height)))?;
-        let (out_width, out_height) = shown.out_px;
-        let mut target = TypedImage::<U8x3>::from_buffer(out_width as u32, out_height as u32, out)
-            .map_err(|_| too_large("a clip", shown.out_px))?;
         let (left, crop_width) = within(shown.crop[0], shown.crop[2], denominator, part.left, part.width);
         let (top, crop_height) = within(shown.crop[1], shown.crop[3], denominator, part.top, part.height);
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Interpolation(FilterType::Bilinear)).crop(
-            left,
-            top,
-            crop_width,
-            crop_height,
-        );
-        // Typed, or the code for every other kind of pixel would be compiled too.
-        self.resizer.resize_typed(&source, &mut target, &options).map_err(resample)?;
-        if shown.flip {
-            out.chunks_exact_mut(3 * out_width).for_each(mirror);
-        }
+        let crop = [left, top, crop_width, crop_height];
+        let size = (part.width, part.height);
+        self.resampler.resample(&self.decoded, size, crop, out, shown.out_px.0, shown.flip);
         Ok(())
     }
 
@@ -147,12 +130,6 @@ fn within(start: f64, length: f64, denominator: usize, first: usize, limit: usiz
         length = length.next_down();
     }
     (begin, length)
-}
-
-/// Mirrors a row of RGB pixels.
-fn mirror(row: &mut [u8]) {
-    let (pixels, _) = row.as_chunks_mut::<3>();
-    pixels.reverse();
 }
 
 #[cfg(test)]

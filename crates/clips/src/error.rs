@@ -146,14 +146,6 @@ pub enum ClipError {
         /// Width and height in the index.
         expected: (usize, usize),
     },
-    /// The resampler refuses.
-    #[error("frame {frame_index} can't be resampled")]
-    Resample {
-        /// Its position.
-        frame_index: u32,
-        /// What the library says.
-        source: fast_image_resize::ResizeError,
-    },
     /// Clips or batches of no pixels, or of more than memory should hold.
     #[error("{batch_size} clips of {frames} frames of {width}x{height} px are no batch that can be loaded")]
     BatchSize {

@@ -12,6 +12,7 @@ mod loader;
 mod mix;
 mod normalise;
 pub mod pixels;
+mod resample;
 mod rng;
 pub mod sampler;
 
