@@ -31,6 +31,8 @@ pub enum PortType {
     Metrics,
     /// An ONNX file with its metadata.
     Onnx,
+    /// A picture for people.
+    Picture,
     /// What a `command` takes and gives: it fits everywhere, and whoever reads it finds out what it is.
     Any,
 }
@@ -50,6 +52,7 @@ impl PortType {
             Self::Predictions => "predictions",
             Self::Metrics => "metrics",
             Self::Onnx => "onnx",
+            Self::Picture => "picture",
             Self::Any => "any",
         }
     }

@@ -25,7 +25,7 @@ table!(VideoRow, "videos", 1);
 table!(AnnotationRow, "annotations", 1);
 table!(ClassRow, "classes", 1);
 table!(FrameIndexRow, "frame_index", 1);
-table!(SampleRow, "samples", 1);
+table!(SampleRow, "samples", 2);
 table!(TrainingLogRow, "training_log", 1);
 table!(PredictionRow, "predictions", 1);
 
@@ -132,7 +132,10 @@ pub struct FrameIndexRow {
 }
 
 /// A clip to be shown to the network. Sorted by `epoch`, then `position`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+///
+/// With the shards it decides every pixel: nothing is drawn where clips are made. What comes first is done first: the crop
+/// is scaled and mirrored, the operations change its pixels, then it is blended with another clip.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SampleRow {
     /// From 0; 0 for test rows.
     pub epoch: u32,
@@ -156,6 +159,14 @@ pub struct SampleRow {
     pub crop_height: f32,
     /// Whether the crop is mirrored left and right.
     pub flip: bool,
+    /// Operations on the pixels, in order, as JSON: `[{"brightness":1.2},"equalize"]`. Empty if there are none.
+    pub pixel_ops: String,
+    /// The clip of this epoch, by `position`, that it is blended with.
+    pub mix_position: Option<u32>,
+    /// How much of the label and, without `mix_box`, of each pixel comes from that clip; 0 without one.
+    pub mix_share: f32,
+    /// The box that is taken from that clip: left, top, width and height in pixels of the clip. Empty if all is blended.
+    pub mix_box: Vec<u32>,
 }
 
 /// An epoch of training.

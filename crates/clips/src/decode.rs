@@ -1,16 +1,15 @@
 //! One stored JPEG frame to the pixels of a view: [`FrameDecoder`].
 
 use crate::ClipError;
-use fast_image_resize::images::{TypedImage, TypedImageRef};
-use fast_image_resize::pixels::U8x3;
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
-use turbojpeg::{Decompressor, PixelFormat, ScalingFactor};
+use crate::jpeg::{JpegDecoder, OpenJpeg, Part};
+use crate::resample::Resampler;
 
 /// Pixels that a stored frame may have; what is more is no frame of ours.
 const MAX_FRAME_PIXELS: usize = 1 << 26;
 
-/// Scans of a progressive JPEG; a few bytes could ask for thousands.
-const MAX_SCANS: u32 = 100;
+/// Pixels around a crop that are decoded with it: bilinear scaling looks one further, and so does the smoothing of colours
+/// at the edges of what is decoded.
+const MARGIN_PX: usize = 4;
 
 /// Returns the version of libjpeg-turbo that is built in.
 pub fn jpeg_version() -> &'static str {
@@ -32,23 +31,23 @@ pub(crate) struct Shown {
 
 /// Decodes, crops, scales and mirrors frames; one for each thread.
 ///
-/// Scaling is bilinear between pixel centres without a wider kernel for smaller results, as OpenCV's `INTER_LINEAR` and
-/// so MMAction2. Two cases are not what decoding in full and then scaling would give, up to rounding:
+/// Scaling is that of [`Resampler`], OpenCV's `INTER_LINEAR` and so MMAction2's. Two cases are not what decoding in full and then scaling would give, up to rounding:
 /// - A crop that has at least twice, four or eight times the pixels asked for on both sides is decoded at a half, a
 ///   quarter or an eighth, which JPEG can do at less cost. Each pixel is then a mean of its neighbourhood, where OpenCV
 ///   would pick two of them: less aliasing, not more.
 /// - A crop of whole pixels that is not scaled is copied.
+///
+/// Only the crop is decoded, which gives the same pixels.
 pub(crate) struct FrameDecoder {
-    jpeg: Decompressor,
-    resizer: Resizer,
+    jpeg: JpegDecoder,
+    resampler: Resampler,
     decoded: Vec<u8>,
 }
 
 impl FrameDecoder {
     pub(crate) fn new() -> Result<Self, ClipError> {
-        let mut jpeg = Decompressor::new().map_err(ClipError::Decoder)?;
-        jpeg.set_scan_limit(MAX_SCANS).map_err(ClipError::Decoder)?;
-        Ok(Self { jpeg, resizer: Resizer::new(), decoded: Vec::new() })
+        let jpeg = JpegDecoder::new().map_err(ClipError::Decoder)?;
+        Ok(Self { jpeg, resampler: Resampler::default(), decoded: Vec::new() })
     }
 
     /// Writes what `shown` says of the frame to `out`, `[H, W, 3]` in RGB. `frame_index` is for messages.
@@ -60,55 +59,53 @@ impl FrameDecoder {
         out: &mut [u8],
     ) -> Result<(), ClipError> {
         let denominator = denominator(shown);
-        let (width, height) = self.decompress(jpeg, frame_index, shown.frame_px, denominator)?;
-        let resample = |source| ClipError::Resample { frame_index, source };
-        let source = TypedImageRef::<U8x3>::from_buffer(width as u32, height as u32, &self.decoded)
-            .map_err(|_| too_large("a decoded frame", (width, height)))?;
-        let (out_width, out_height) = shown.out_px;
-        let mut target = TypedImage::<U8x3>::from_buffer(out_width as u32, out_height as u32, out)
-            .map_err(|_| too_large("a clip", shown.out_px))?;
-        let (left, crop_width) = clamp(shown.crop[0], shown.crop[2], denominator, width);
-        let (top, crop_height) = clamp(shown.crop[1], shown.crop[3], denominator, height);
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Interpolation(FilterType::Bilinear)).crop(
-            left,
-            top,
-            crop_width,
-            crop_height,
-        );
-        // Typed, or the code for every other kind of pixel would be compiled too.
-        self.resizer.resize_typed(&source, &mut target, &options).map_err(resample)?;
-        if shown.flip {
-            out.chunks_exact_mut(3 * out_width).for_each(mirror);
-        }
+        let part = self.decompress(jpeg, frame_index, shown, denominator)?;
+        let (left, crop_width) = within(shown.crop[0], shown.crop[2], denominator, part.left, part.width);
+        let (top, crop_height) = within(shown.crop[1], shown.crop[3], denominator, part.top, part.height);
+        let crop = [left, top, crop_width, crop_height];
+        let size = (part.width, part.height);
+        self.resampler.resample(&self.decoded, size, crop, out, shown.out_px.0, shown.flip);
         Ok(())
     }
 
-    /// Decodes a whole frame at one `denominator`th of its size, which it returns.
+    /// Decodes what is shown of a frame, and a margin, at one `denominator`th of its size; returns which part that is.
     fn decompress(
         &mut self,
         jpeg: &[u8],
         frame_index: u32,
-        frame_px: (usize, usize),
+        shown: &Shown,
         denominator: usize,
-    ) -> Result<(usize, usize), ClipError> {
+    ) -> Result<Part, ClipError> {
         let unreadable = |source| ClipError::Jpeg { frame_index, source };
-        let header = self.jpeg.read_header(jpeg).map_err(unreadable)?;
-        let found = (header.width, header.height);
-        if found != frame_px {
-            return Err(ClipError::FrameSize { frame_index, found, expected: frame_px });
+        let open = self.jpeg.open(jpeg).map_err(unreadable)?;
+        let (found, expected) = ((open.width, open.height), shown.frame_px);
+        if found != expected {
+            return Err(ClipError::FrameSize { frame_index, found, expected });
         }
-        if header.width * header.height > MAX_FRAME_PIXELS {
+        if found.0 * found.1 > MAX_FRAME_PIXELS {
             return Err(too_large("a stored frame", found));
         }
-        let scale = ScalingFactor::new(1, denominator);
-        self.jpeg.set_scaling_factor(scale).map_err(unreadable)?;
-        let (width, height) = (scale.scale(header.width), scale.scale(header.height));
-        self.decoded.resize(3 * width * height, 0);
-        let pixels = self.decoded.as_mut_slice();
-        let image = turbojpeg::Image { pixels, width, pitch: 3 * width, height, format: PixelFormat::RGB };
-        self.jpeg.decompress(jpeg, image).map_err(unreadable)?;
-        Ok((width, height))
+        let part = part(&open, shown, denominator);
+        open.decode(denominator, part, &mut self.decoded).map_err(unreadable)?;
+        Ok(part)
     }
+}
+
+/// Returns the part of the scaled image that holds the crop and a margin.
+fn part(open: &OpenJpeg<'_>, shown: &Shown, denominator: usize) -> Part {
+    let (width, height) = open.scaled(denominator);
+    let Some(block_width) = open.block_width else { return Part { left: 0, top: 0, width, height } };
+    let block_width = block_width.div_ceil(denominator);
+    let edges = |start: f64, length: f64, limit: usize| {
+        let factor = 1.0 / denominator as f64;
+        let first = ((start * factor) as usize).saturating_sub(MARGIN_PX).min(limit - 1);
+        let end = ((start + length) * factor).ceil() as usize + MARGIN_PX;
+        (first, end.clamp(first + 1, limit))
+    };
+    let (left, right) = edges(shown.crop[0], shown.crop[2], width);
+    let (top, bottom) = edges(shown.crop[1], shown.crop[3], height);
+    let left = left - left % block_width;
+    Part { left, top, width: right - left, height: bottom - top }
 }
 
 fn too_large(what: &'static str, size: (usize, usize)) -> ClipError {
@@ -124,33 +121,32 @@ fn denominator(shown: &Shown) -> usize {
     [8, 4, 2].into_iter().find(|denominator| enough(*denominator)).unwrap_or(1)
 }
 
-/// Returns start and length in the decoded frame, within its `limit`.
-fn clamp(start: f64, length: f64, denominator: usize, limit: usize) -> (f64, f64) {
+/// Returns start and length in the decoded part, which begins at `first` of the scaled frame and is `limit` long.
+fn within(start: f64, length: f64, denominator: usize, first: usize, limit: usize) -> (f64, f64) {
     let (factor, limit) = (1.0 / denominator as f64, limit as f64);
-    let first = (start * factor).clamp(0.0, limit);
-    let mut length = ((start + length) * factor).min(limit) - first;
-    while first + length > limit {
+    let begin = (start * factor - first as f64).clamp(0.0, limit);
+    let mut length = ((start + length) * factor - first as f64).min(limit) - begin;
+    while begin + length > limit {
         length = length.next_down();
     }
-    (first, length)
-}
-
-/// Mirrors a row of RGB pixels.
-fn mirror(row: &mut [u8]) {
-    let (pixels, _) = row.as_chunks_mut::<3>();
-    pixels.reverse();
+    (begin, length)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use turbojpeg::{PixelFormat, Subsamp};
 
     /// A `width` by `height` frame whose red rises to the right and green downwards, in small steps.
     fn gradient(width: usize, height: usize) -> Vec<u8> {
         let pixels: Vec<u8> =
             (0..width * height).flat_map(|at| [(at % width) as u8, (at / width) as u8, 128]).collect();
-        let image = turbojpeg::Image { pixels: &pixels[..], width, pitch: 3 * width, height, format: PixelFormat::RGB };
-        turbojpeg::compress(image, 100, turbojpeg::Subsamp::None).expect("a JPEG").to_vec()
+        coded(&pixels, width, height, 100, Subsamp::None)
+    }
+
+    fn coded(pixels: &[u8], width: usize, height: usize, quality: i32, subsampling: Subsamp) -> Vec<u8> {
+        let image = turbojpeg::Image { pixels, width, pitch: 3 * width, height, format: PixelFormat::RGB };
+        turbojpeg::compress(image, quality, subsampling).expect("a JPEG").to_vec()
     }
 
     fn decode(shown: &Shown) -> Vec<[u8; 3]> {
@@ -197,14 +193,56 @@ mod tests {
         }
     }
 
+    /// Noise shows any pixel that comes from elsewhere; 4:2:0 any colour.
+    #[test]
+    fn a_decoded_part_is_what_the_whole_shows_there() {
+        let (width, height) = (341, 256);
+        let mut draws = crate::Draws::new(0, &["noise"]);
+        let pixels: Vec<u8> = (0..3 * width * height).map(|_| draws.bits() as u8).collect();
+        for subsampling in [Subsamp::None, Subsamp::Sub2x1, Subsamp::Sub2x2, Subsamp::Sub4x1, Subsamp::Gray] {
+            let jpeg = coded(&pixels, width, height, 75, subsampling);
+            let mut decoder = FrameDecoder::new().expect("a decoder");
+            for number in 0..60 {
+                let denominator = [1, 2, 4, 8][number % 4];
+                let (crop_width, crop_height) = (draws.between(1.0, 341.0), draws.between(1.0, 256.0));
+                let (x, y) = (draws.between(0.0, 341.0 - crop_width), draws.between(0.0, 256.0 - crop_height));
+                let crop = if number < 4 { [0.0, 0.0, 341.0, 256.0] } else { [x, y, crop_width, crop_height] };
+                let shown = Shown { frame_px: (width, height), crop, out_px: (9, 7), flip: false };
+                let mut whole = Vec::new();
+                let open = decoder.jpeg.open(&jpeg).expect("opened");
+                let (scaled_width, scaled_height) = open.scaled(denominator);
+                let all = Part { left: 0, top: 0, width: scaled_width, height: scaled_height };
+                open.decode(denominator, all, &mut whole).expect("decoded");
+                let part = decoder.decompress(&jpeg, 0, &shown, denominator).expect("decoded");
+                let row = |pixels: &[u8], row: usize, width: usize, columns: std::ops::Range<usize>| {
+                    pixels[3 * (row * width + columns.start)..3 * (row * width + columns.end)].to_vec()
+                };
+                // All but the outer half of the margin, where colours may lack a neighbour.
+                let inner = |start: usize, length: usize, limit: usize| {
+                    let end = start + length;
+                    (if start == 0 { 0 } else { start + 2 }, if end == limit { end } else { end - 2 })
+                };
+                let (left, right) = inner(part.left, part.width, scaled_width);
+                let (top, bottom) = inner(part.top, part.height, scaled_height);
+                for y in top..bottom {
+                    let columns = left - part.left..right - part.left;
+                    let found = row(&decoder.decoded, y - part.top, part.width, columns);
+                    assert_eq!(found, row(&whole, y, scaled_width, left..right), "{subsampling:?} {part:?} row {y}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_crop_up_to_the_edge_is_within() {
         for start in [0.1_f64, 0.3, 1.7, 100.9, 127.300_001] {
-            let (first, length) = clamp(start, 341.0 - start + 1e-5, 1, 341);
+            let (first, length) = within(start, 341.0 - start + 1e-5, 1, 0, 341);
             assert!(first + length <= 341.0);
+            let (first, length) = within(start, 341.0 - start + 1e-5, 1, start as usize, 341 - start as usize);
+            assert!(first + length <= 341.0 - start.floor());
         }
         // 171 is odd: half of it is decoded as 86 pixels.
-        assert_eq!(clamp(1.0, 170.0, 2, 86), (0.5, 85.0));
+        assert_eq!(within(1.0, 170.0, 2, 0, 86), (0.5, 85.0));
     }
 
     #[test]

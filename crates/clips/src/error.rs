@@ -1,5 +1,6 @@
 //! [`ClipError`]: what can go wrong between a frame shard and a clip.
 
+use crate::JpegError;
 use pipe_tables::TableError;
 
 /// What can go wrong between a frame shard and a clip.
@@ -31,6 +32,19 @@ pub enum ClipError {
         /// Of the frame at this point of the pipeline.
         width_px: u32,
         /// Of the frame at this point of the pipeline.
+        height_px: u32,
+    },
+    /// The column `pixel_ops` holds no operations.
+    #[error("the operations on its pixels can't be read")]
+    PixelOps(#[source] serde_json::Error),
+    /// An operation does not fit the clip.
+    #[error("`{op}` can't be done to a clip of {width_px}x{height_px} px")]
+    PixelOp {
+        /// As JSON.
+        op: String,
+        /// Of the clip.
+        width_px: u32,
+        /// Of the clip.
         height_px: u32,
     },
     /// `ThreeCrop` slides along one side and needs the other to fit.
@@ -78,6 +92,26 @@ pub enum ClipError {
         /// In [`crate::ClipSize`].
         expected: usize,
     },
+    /// A row is blended with one that is not there.
+    #[error("the clip at position {position} that it is blended with is not in this table")]
+    MixPartner {
+        /// Of the other row.
+        position: u32,
+    },
+    /// A row's share or box of another clip is none.
+    #[error(
+        "it is blended by a share of {share} and the box {mix_box:?}, which does not fit {width_px}x{height_px} px"
+    )]
+    Mix {
+        /// As in the row.
+        share: f32,
+        /// As in the row.
+        mix_box: Vec<u32>,
+        /// Of the clip.
+        width_px: usize,
+        /// Of the clip.
+        height_px: usize,
+    },
     /// A row's crop is not inside the frame.
     #[error("its crop box {x},{y} {width}x{height} is not within the frame's {width_px}x{height_px} px")]
     CropOutside {
@@ -100,7 +134,7 @@ pub enum ClipError {
         /// Its position.
         frame_index: u32,
         /// What the library says.
-        source: turbojpeg::Error,
+        source: JpegError,
     },
     /// A stored frame has another size than its index says.
     #[error("frame {frame_index} has {found:?} px, its index says {expected:?} px")]
@@ -111,14 +145,6 @@ pub enum ClipError {
         found: (usize, usize),
         /// Width and height in the index.
         expected: (usize, usize),
-    },
-    /// The resampler refuses.
-    #[error("frame {frame_index} can't be resampled")]
-    Resample {
-        /// Its position.
-        frame_index: u32,
-        /// What the library says.
-        source: fast_image_resize::ResizeError,
     },
     /// Clips or batches of no pixels, or of more than memory should hold.
     #[error("{batch_size} clips of {frames} frames of {width}x{height} px are no batch that can be loaded")]
@@ -134,7 +160,7 @@ pub enum ClipError {
     },
     /// The JPEG library can't be set up.
     #[error("the JPEG decoder can't be set up")]
-    Decoder(#[source] turbojpeg::Error),
+    Decoder(#[source] JpegError),
     /// No thread could be started.
     #[error("can't start a thread")]
     Thread(#[source] std::io::Error),

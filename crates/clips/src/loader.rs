@@ -2,6 +2,8 @@
 
 use crate::ClipError;
 use crate::decode::{FrameDecoder, Shown};
+use crate::mix::Mix;
+use crate::pixels;
 use pipe_schemas::tables::{FrameIndexRow, SampleRow};
 use pipe_tables::frames::FrameShards;
 use std::collections::VecDeque;
@@ -36,12 +38,16 @@ pub struct ClipSize {
 }
 
 /// Some clips, in the order of their rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Batch {
     /// `[N, T, H, W, 3]`, RGB.
     pub pixels: Vec<u8>,
     /// `[N]`.
     pub class_indices: Vec<i64>,
+    /// `[N]`; classes of the clips that these are blended with, and their own where they are not.
+    pub mix_class_indices: Vec<i64>,
+    /// `[N]`; how much of each label is that other class.
+    pub mix_shares: Vec<f32>,
     /// `N`; less than asked for in the last batch.
     pub num_clips: usize,
     /// Which rows these are.
@@ -50,11 +56,10 @@ pub struct Batch {
 
 /// An iterator over all batches. Ends after the first error; its threads end when it is dropped.
 ///
-/// The batches do not depend on the number of threads. Pixels of up to three batches are held at a time.
+/// The batches do not depend on the number of threads. Pixels of up to three batches are held at a time, or four where clips
+/// are blended.
 pub struct Batches {
-    rows: Arc<[SampleRow]>,
-    size: ClipSize,
-    batch_size: usize,
+    plan: Arc<Plan>,
     /// First row of the next batch.
     next: usize,
     /// First row that no thread was asked for.
@@ -68,6 +73,14 @@ pub struct Batches {
 }
 
 type Clip = Result<Vec<u8>, ClipError>;
+
+/// What all threads know.
+struct Plan {
+    rows: Arc<[SampleRow]>,
+    size: ClipSize,
+    batch_size: usize,
+    shards: Arc<FrameShards>,
+}
 
 impl Loader {
     /// Opens the shards in `frames_dir`.
@@ -94,7 +107,7 @@ impl Loader {
         let rows: Arc<[SampleRow]> = rows.into();
         check_size(size, batch_size)?;
         for row in rows.iter() {
-            self.check(row, size).map_err(|error| error.of_video(&row.video_id))?;
+            self.check(row, &rows, size).map_err(|error| error.of_video(&row.video_id))?;
         }
         // Every clip that is asked for has a place in these channels, so that neither side ever waits to send.
         let places = batch_size.min(rows.len()).max(1) * BATCHES_AHEAD;
@@ -102,10 +115,9 @@ impl Loader {
         let (send, clips) = sync_channel(places);
         let received = Arc::new(Mutex::new(received));
         let threads = threads.clamp(1, places);
+        let plan = Arc::new(Plan { rows, size, batch_size, shards: Arc::clone(&self.shards) });
         let mut batches = Batches {
-            rows,
-            size,
-            batch_size,
+            plan,
             next: 0,
             requested: 0,
             ahead: VecDeque::new(),
@@ -114,17 +126,17 @@ impl Loader {
             threads: Vec::with_capacity(threads),
         };
         for number in 0..threads {
-            let worker = Worker { shards: Arc::clone(&self.shards), decoder: FrameDecoder::new()?, size };
-            let (rows, received, send) = (Arc::clone(&batches.rows), Arc::clone(&received), send.clone());
+            let worker = Worker { plan: Arc::clone(&batches.plan), decoder: FrameDecoder::new()? };
+            let (received, send) = (Arc::clone(&received), send.clone());
             let thread = std::thread::Builder::new().name(format!("clips-{number}"));
-            let handle = thread.spawn(move || worker.run(&rows, &received, &send)).map_err(ClipError::Thread)?;
+            let handle = thread.spawn(move || worker.run(&received, &send)).map_err(ClipError::Thread)?;
             batches.threads.push(handle);
         }
         batches.request(batch_size.saturating_mul(BATCHES_AHEAD));
         Ok(batches)
     }
 
-    fn check(&self, row: &SampleRow, size: ClipSize) -> Result<(), ClipError> {
+    fn check(&self, row: &SampleRow, rows: &[SampleRow], size: ClipSize) -> Result<(), ClipError> {
         let index = self.shards.find(&row.video_id).ok_or(ClipError::UnknownVideo)?;
         if row.frame_indices.len() != size.frames {
             return Err(ClipError::NumFrames { found: row.frame_indices.len(), expected: size.frames });
@@ -132,7 +144,21 @@ impl Loader {
         if let Some(frame_index) = row.frame_indices.iter().find(|frame_index| **frame_index >= index.num_frames) {
             return Err(ClipError::FrameIndex { frame_index: *frame_index, num_frames: index.num_frames });
         }
+        pixels::parse(&row.pixel_ops, size.width as u32, size.height as u32)?;
+        Mix::of(row, rows, size)?;
         check_crop(row, index)
+    }
+}
+
+impl Plan {
+    /// Returns how the clip at `position` is blended, if it is.
+    fn mix(&self, position: usize) -> Result<Option<Mix>, ClipError> {
+        Mix::of(&self.rows[position], &self.rows, self.size)
+    }
+
+    /// Returns whether two clips are of the same batch.
+    fn together(&self, one: usize, other: usize) -> bool {
+        one / self.batch_size == other / self.batch_size
     }
 }
 
@@ -171,48 +197,61 @@ fn check_crop(row: &SampleRow, index: &FrameIndexRow) -> Result<(), ClipError> {
 
 /// What a thread needs to make clips.
 struct Worker {
-    shards: Arc<FrameShards>,
+    plan: Arc<Plan>,
     decoder: FrameDecoder,
-    size: ClipSize,
 }
 
 impl Worker {
-    fn run(mut self, rows: &[SampleRow], requests: &Mutex<Receiver<usize>>, clips: &SyncSender<(usize, Clip)>) {
+    fn run(mut self, requests: &Mutex<Receiver<usize>>, clips: &SyncSender<(usize, Clip)>) {
+        let plan = Arc::clone(&self.plan);
         loop {
             let request = requests.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(position) = request else { return };
-            let row = &rows[position];
-            let clip = catch_unwind(AssertUnwindSafe(|| self.clip(row))).unwrap_or(Err(ClipError::Panicked));
-            if clips.send((position, clip.map_err(|error| error.of_video(&row.video_id)))).is_err() {
+            let video_id = &plan.rows[position].video_id;
+            let clip = catch_unwind(AssertUnwindSafe(|| self.clip(position))).unwrap_or(Err(ClipError::Panicked));
+            if clips.send((position, clip.map_err(|error| error.of_video(video_id)))).is_err() {
                 return;
             }
         }
     }
 
-    /// Returns the pixels of a row, `[T, H, W, 3]`.
-    fn clip(&mut self, row: &SampleRow) -> Clip {
-        let index = self.shards.find(&row.video_id).ok_or(ClipError::UnknownVideo)?;
+    /// Returns the clip of a row. Clips of a batch are blended where the batch is put together; a clip that is blended with
+    /// one of another batch is made with that.
+    fn clip(&mut self, position: usize) -> Clip {
+        let plan = Arc::clone(&self.plan);
+        let mut clip = self.unmixed(&plan.rows[position])?;
+        if let Some(mix) = plan.mix(position)?.filter(|mix| !plan.together(position, mix.other)) {
+            let other = self.unmixed(&plan.rows[mix.other])?;
+            mix.apply(&mut clip, &other, plan.size);
+        }
+        Ok(clip)
+    }
+
+    /// Returns the pixels of a row before they are blended, `[T, H, W, 3]`.
+    fn unmixed(&mut self, row: &SampleRow) -> Clip {
+        let Plan { size, shards, .. } = &*self.plan;
+        let index = shards.find(&row.video_id).ok_or(ClipError::UnknownVideo)?;
         let shown = Shown {
             frame_px: (index.width_px as usize, index.height_px as usize),
             crop: [row.crop_x, row.crop_y, row.crop_width, row.crop_height].map(f64::from),
-            out_px: (self.size.width, self.size.height),
+            out_px: (size.width, size.height),
             flip: row.flip,
         };
-        let mut distinct = row.frame_indices.clone();
-        distinct.sort_unstable();
-        distinct.dedup();
-        let jpegs = self.shards.read(index, &distinct)?;
-        let frame_bytes = 3 * self.size.height * self.size.width;
-        let mut pixels = vec![0; self.size.frames * frame_bytes];
-        for (at, frame_index) in row.frame_indices.iter().enumerate() {
+        let jpegs = shards.read(index, &row.frame_indices)?;
+        let frame_bytes = 3 * size.height * size.width;
+        let mut pixels = vec![0; size.frames * frame_bytes];
+        for (at, (frame_index, jpeg)) in row.frame_indices.iter().zip(&jpegs).enumerate() {
             let start = at * frame_bytes;
             // A frame that a short video shows again is decoded once.
             if let Some(before) = row.frame_indices[..at].iter().position(|earlier| earlier == frame_index) {
                 pixels.copy_within(before * frame_bytes..(before + 1) * frame_bytes, start);
                 continue;
             }
-            let jpeg = &jpegs[distinct.partition_point(|earlier| earlier < frame_index)];
             self.decoder.decode(jpeg, *frame_index, &shown, &mut pixels[start..start + frame_bytes])?;
+        }
+        for op in pixels::parse(&row.pixel_ops, size.width as u32, size.height as u32)? {
+            let frames = pixels.chunks_exact_mut(frame_bytes).enumerate();
+            frames.for_each(|(number, frame)| op.apply(frame, size.width, number));
         }
         Ok(pixels)
     }
@@ -222,7 +261,7 @@ impl Batches {
     /// Asks for the clips of the next `count` rows.
     fn request(&mut self, count: usize) {
         let Some(requests) = &self.requests else { return };
-        let until = self.requested.saturating_add(count).min(self.rows.len());
+        let until = self.requested.saturating_add(count).min(self.plan.rows.len());
         for position in self.requested..until {
             // There is a thread to receive it for as long as `self` holds the sender.
             let _ = requests.send(position);
@@ -232,14 +271,34 @@ impl Batches {
 
     /// Waits for the clips of the next batch and puts them together.
     fn assemble(&mut self) -> Result<Batch, ClipError> {
-        let rows = self.next..(self.next + self.batch_size).min(self.rows.len());
-        let clip_bytes = self.size.frames * self.size.height * self.size.width * 3;
+        let plan = Arc::clone(&self.plan);
+        let rows = self.next..(self.next + plan.batch_size).min(plan.rows.len());
+        let mixes: Vec<Option<Mix>> = rows.clone().map(|position| plan.mix(position)).collect::<Result<_, _>>()?;
+        let clip_bytes = plan.size.frames * plan.size.height * plan.size.width * 3;
         let mut pixels = Vec::with_capacity(rows.len() * clip_bytes);
         for position in rows.clone() {
             pixels.extend_from_slice(&self.take(position)?);
         }
-        let class_indices = self.rows[rows.clone()].iter().map(|row| i64::from(row.class_index)).collect();
-        Ok(Batch { pixels, class_indices, num_clips: rows.len(), rows })
+        let within = |mix: &Mix| plan.together(rows.start, mix.other);
+        if mixes.iter().flatten().any(within) {
+            let unmixed = pixels.clone();
+            for (clip, mix) in pixels.chunks_exact_mut(clip_bytes).zip(&mixes) {
+                if let Some(mix) = mix.as_ref().filter(|mix| within(mix)) {
+                    let other = (mix.other - rows.start) * clip_bytes;
+                    mix.apply(clip, &unmixed[other..other + clip_bytes], plan.size);
+                }
+            }
+        }
+        let class_index = |place: usize| i64::from(plan.rows[place].class_index);
+        let other = |(place, mix): (usize, &Option<Mix>)| class_index(mix.as_ref().map_or(place, |mix| mix.other));
+        Ok(Batch {
+            pixels,
+            class_indices: rows.clone().map(class_index).collect(),
+            mix_class_indices: rows.clone().zip(&mixes).map(other).collect(),
+            mix_shares: mixes.iter().map(|mix| mix.as_ref().map_or(0.0, |mix| mix.share)).collect(),
+            num_clips: rows.len(),
+            rows,
+        })
     }
 
     /// Waits for the clip at `position`, which is `next`, and moves `next` on.
@@ -263,12 +322,12 @@ impl Iterator for Batches {
     type Item = Result<Batch, ClipError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.requests.is_none() || self.next >= self.rows.len() {
+        if self.requests.is_none() || self.next >= self.plan.rows.len() {
             return None;
         }
         let batch = self.assemble();
         if batch.is_ok() {
-            self.request(self.batch_size);
+            self.request(self.plan.batch_size);
         } else {
             self.requests = None;
         }
@@ -276,7 +335,7 @@ impl Iterator for Batches {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = (self.rows.len() - self.next).div_ceil(self.batch_size);
+        let left = (self.plan.rows.len() - self.next).div_ceil(self.plan.batch_size);
         (usize::from(left > 0), Some(left))
     }
 }

@@ -51,6 +51,58 @@ impl Draws {
     pub fn between(&mut self, low: f64, high: f64) -> f64 {
         low + self.unit() * (high - low)
     }
+
+    /// Draws from a normal distribution.
+    ///
+    /// Source: Box and Muller, "A Note on the Generation of Random Normal Deviates" (1958).
+    pub fn normal(&mut self, mean: f64, std: f64) -> f64 {
+        let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
+        mean + std * radius * (std::f64::consts::TAU * self.unit()).cos()
+    }
+
+    /// Draws from Beta(alpha, alpha).
+    pub fn beta(&mut self, alpha: f64) -> f64 {
+        self.dirichlet(alpha, 2)[0]
+    }
+
+    /// Draws `count` shares of a whole from the Dirichlet distribution whose parameters are all `alpha`.
+    pub fn dirichlet(&mut self, alpha: f64, count: usize) -> Vec<f64> {
+        let parts: Vec<f64> = (0..count).map(|_| self.gamma(alpha)).collect();
+        let sum: f64 = parts.iter().sum();
+        if sum > 0.0 {
+            return parts.into_iter().map(|part| part / sum).collect();
+        }
+        // All parts are too small for a float: then one of them is all but the whole.
+        let largest = self.below(count as u64) as usize;
+        (0..count).map(|at| if at == largest { 1.0 } else { 0.0 }).collect()
+    }
+
+    /// Draws from Gamma(shape, 1).
+    ///
+    /// Source: Marsaglia and Tsang, "A Simple Method for Generating Gamma Variables" (2000).
+    fn gamma(&mut self, shape: f64) -> f64 {
+        if shape < 1.0 {
+            let power = (1.0 - self.unit()).powf(1.0 / shape);
+            return self.gamma(shape + 1.0) * power;
+        }
+        let mean = shape - 1.0 / 3.0;
+        let width = 1.0 / (9.0 * mean).sqrt();
+        loop {
+            let normal = self.normal(0.0, 1.0);
+            let cube = (1.0 + width * normal).powi(3);
+            let limit = 0.5 * normal * normal + mean * (1.0 - cube + cube.max(f64::MIN_POSITIVE).ln());
+            if cube > 0.0 && (1.0 - self.unit()).ln() < limit {
+                return mean * cube;
+            }
+        }
+    }
+
+    /// Puts `items` in an order drawn from all orders.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last as u64 + 1) as usize);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -92,5 +144,38 @@ mod tests {
         assert!(drawn.iter().all(|value| (2.0..4.0).contains(value)));
         let mean = drawn.iter().sum::<f64>() / drawn.len() as f64;
         assert!((mean - 3.0).abs() < 0.02, "{mean}");
+    }
+
+    /// Returns mean and variance of many draws.
+    fn moments(mut draw: impl FnMut(&mut Draws) -> f64) -> (f64, f64) {
+        let mut draws = Draws::new(0, &["moments"]);
+        let drawn: Vec<f64> = (0..20_000).map(|_| draw(&mut draws)).collect();
+        let mean = drawn.iter().sum::<f64>() / drawn.len() as f64;
+        (mean, drawn.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / drawn.len() as f64)
+    }
+
+    #[test]
+    fn distributions_have_their_moments() {
+        let (mean, variance) = moments(|draws| draws.normal(3.0, 2.0));
+        assert!((mean - 3.0).abs() < 0.06 && (variance - 4.0).abs() < 0.2, "{mean} {variance}");
+        for alpha in [0.01, 0.2, 1.0, 8.0] {
+            let (mean, variance) = moments(|draws| draws.beta(alpha));
+            let expect = 0.25 / (2.0 * alpha + 1.0);
+            assert!((mean - 0.5).abs() < 0.015 && (variance - expect).abs() < 0.01, "{alpha}: {mean} {variance}");
+        }
+        let (mean, _) = moments(|draws| draws.dirichlet(1.0, 4)[2]);
+        assert!((mean - 0.25).abs() < 0.01, "{mean}");
+    }
+
+    #[test]
+    fn every_order_is_as_likely() {
+        let mut counts = std::collections::BTreeMap::new();
+        let mut draws = Draws::new(0, &["orders"]);
+        for _ in 0..6_000 {
+            let mut order = [0, 1, 2];
+            draws.shuffle(&mut order);
+            *counts.entry(order).or_insert(0) += 1;
+        }
+        assert!(counts.len() == 6 && counts.values().all(|count| (850..1_150).contains(count)), "{counts:?}");
     }
 }

@@ -101,6 +101,7 @@ mod tests {
             crop_width: 1.0,
             crop_height: 1.0,
             flip: false,
+            ..SampleRow::default()
         }
     }
 

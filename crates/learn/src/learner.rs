@@ -110,13 +110,13 @@ impl Learner {
         let step = sums.steps;
         let num_classes = self.network.num_classes();
         let in_range = |label: &&i64| !(0..num_classes as i64).contains(*label);
-        if let Some(&class_index) = batch.class_indices.iter().find(in_range) {
+        if let Some(&class_index) = batch.class_indices.iter().chain(&batch.mix_class_indices).find(in_range) {
             return Err(LearnError::Label { class_index, num_classes });
         }
         let clips = self.normalisation.clips(batch, size)?;
         let logits = self.network.forward(&clips, Some(Dropout { seed: self.seed, epoch, step }))?;
         let targets = Tensor::from_slice(&batch.class_indices);
-        let loss = cross_entropy(&logits, &targets)?;
+        let loss = blended_cross_entropy(&logits, &targets, batch)?;
         let loss_value = loss.double_value(&[]);
         if !loss_value.is_finite() {
             return Err(LearnError::Diverged { what: "loss", epoch, step });
@@ -174,6 +174,22 @@ impl Sums {
     }
 }
 
+/// Returns the mean over the clips of the cross-entropy with their labels, each shared with that of the clip that it is
+/// blended with.
+fn blended_cross_entropy(logits: &Tensor, targets: &Tensor, batch: &Batch) -> Result<Tensor, LearnError> {
+    if batch.mix_shares.iter().all(|share| *share == 0.0) {
+        return cross_entropy(logits, targets);
+    }
+    let loss = || {
+        let log_shares = logits.f_log_softmax(1, Kind::Float)?;
+        let of = |targets: &Tensor| log_shares.f_gather(1, &targets.f_unsqueeze(1)?, false)?.f_squeeze_dim(1);
+        let (own, other) = (of(targets)?, of(&Tensor::from_slice(&batch.mix_class_indices))?);
+        let share = Tensor::from_slice(&batch.mix_shares);
+        own.f_lerp_tensor(&other, &share)?.f_mean(Kind::Float)?.f_neg()
+    };
+    loss().at("the loss")
+}
+
 /// Returns the mean over the clips of `-ln softmax(logits)[target]`.
 fn cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Tensor, LearnError> {
     /// A target that PyTorch leaves out; no label is negative.
@@ -190,5 +206,15 @@ mod tests {
         let logits = Tensor::from_slice(&[2.0f32, 1.0, 0.0, 0.0, 0.0, 3.0]).view([2, 3]);
         let loss = cross_entropy(&logits, &Tensor::from_slice(&[0i64, 2])).expect("a loss");
         assert!((loss.double_value(&[]) - 0.25126).abs() < 1e-5);
+    }
+
+    #[test]
+    fn blended_labels_are_shared() {
+        let logits = Tensor::from_slice(&[2.0f32, 1.0, 0.0, 0.0, 0.0, 3.0]).view([2, 3]);
+        let (targets, others) = (Tensor::from_slice(&[0i64, 2]), [1i64, 2]);
+        let batch = Batch { mix_class_indices: others.into(), mix_shares: vec![0.25, 0.0], ..Batch::default() };
+        let loss = blended_cross_entropy(&logits, &targets, &batch).expect("a loss");
+        // -ln softmax is 0.40761 and, for class 1, 1.40761; of the other clip 0.09492.
+        assert!((loss.double_value(&[]) - (0.40761 + 0.25 + 0.09492) / 2.0).abs() < 1e-5);
     }
 }

@@ -17,21 +17,17 @@ use arrow::datatypes::{DataType, Field, Fields, Int64Type, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use fs_err::File;
-use fs_err::os::unix::fs::FileExt;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelectionPolicy,
-};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
 use parquet::basic::{Compression, Encoding};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, PageIndexPolicy, RowGroupMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::file::reader::{ChunkReader, Length};
 use parquet::schema::types::ColumnPath;
 use pipe_schemas::tables::FrameIndexRow;
 use std::collections::BTreeMap;
-use std::io::{BufReader, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -43,6 +39,9 @@ pub const INDEX_FILE: &str = "index.parquet";
 
 /// Bytes of JPEG handed to the writer at once; arrow's offsets end at 2 GiB.
 const BATCH_BYTES: usize = 64 << 20;
+
+/// The column of JPEG files.
+const JPEG_COLUMN: &str = "image.bytes";
 
 /// Frames that are read at once where all are wanted.
 const FRAMES_AT_ONCE: usize = 128;
@@ -225,40 +224,33 @@ impl FrameShards {
         found.ok().map(|position| &self.index[position])
     }
 
-    /// Reads frames of the video at `row`, in the order of `frame_indices`, as JPEG files.
+    /// Returns frames of the video at `row`, in the order of `frame_indices`, as JPEG files.
     ///
-    /// An index may stand there twice. Only the pages of these frames are read from the file.
+    /// They are parts of the mapped file: only the pages of these frames are read from it, and nothing is copied.
     ///
     /// # Errors
     /// [`TableError::Content`] if the video has no such frame, or the shard does not hold what the index says.
-    pub fn read(&self, row: &FrameIndexRow, frame_indices: &[u32]) -> Result<Vec<Vec<u8>>, TableError> {
+    pub fn read(&self, row: &FrameIndexRow, frame_indices: &[u32]) -> Result<Vec<Bytes>, TableError> {
         let shard = self.shard_of(row)?;
         let content = |message| TableError::Content { path: self.folder.join(&row.shard), message };
         if let Some(index) = frame_indices.iter().find(|&&index| index >= row.num_frames) {
             let last = row.num_frames.saturating_sub(1);
             return Err(content(format!("video `{}` has frames 0 to {last}, but no frame {index}", row.video_id)));
         }
-        let mut wanted = frame_indices.to_vec();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let parquet = |source| TableError::Parquet { path: self.folder.join(&row.shard), source };
-        let mut frames = shard.read(row.row_group as usize, &wanted, row.num_frames).map_err(parquet)?;
-        if frames.len() != wanted.len() {
-            return Err(content(format!("{} frames of video `{}` are missing", wanted.len(), row.video_id)));
-        }
-        if wanted == frame_indices {
-            return Ok(frames);
-        }
-        let mut uses_left: Vec<usize> = vec![0; wanted.len()];
-        let positions: Vec<usize> = frame_indices.iter().map(|index| wanted.partition_point(|w| w < index)).collect();
-        for &position in &positions {
-            uses_left[position] += 1;
-        }
-        let mut take = |position: usize| {
-            uses_left[position] -= 1;
-            if uses_left[position] == 0 { std::mem::take(&mut frames[position]) } else { frames[position].clone() }
+        let pages = shard.metadata.metadata().page_index_for_row_group(row.row_group as usize);
+        let pages = pages.page_locations(shard.jpeg_column).map_or(&[][..], Vec::as_slice);
+        let frame = |index: &u32| {
+            let page = pages.get(*index as usize).filter(|page| page.first_row_index == i64::from(*index))?;
+            let start = usize::try_from(page.offset).ok()?;
+            let end = start.checked_add(usize::try_from(page.compressed_page_size).ok()?)?;
+            let place = jpeg_of_page(shard.source.get(start..end)?)?;
+            Some(shard.source.slice(start + place.start..start + place.end))
         };
-        Ok(positions.into_iter().map(&mut take).collect())
+        let found = |index: &u32| {
+            let missing = || content(format!("frame {index} of video `{}` has no page of its own", row.video_id));
+            frame(index).ok_or_else(missing)
+        };
+        frame_indices.iter().map(found).collect()
     }
 
     /// Reads all frames of the video at `row`: what [`ShardWriter::write_video`] was given.
@@ -309,16 +301,16 @@ impl FrameShards {
 }
 
 struct Shard {
-    source: Source,
+    source: Bytes,
     metadata: ArrowReaderMetadata,
-    jpegs: ProjectionMask,
+    /// Number of the column `image.bytes`.
+    jpeg_column: usize,
 }
 
 impl Shard {
     fn open(path: &Path) -> Result<Self, TableError> {
         let parquet = |source| TableError::Parquet { path: path.into(), source };
-        let file = File::open(path)?;
-        let source = Source { size_bytes: file.metadata()?.len(), file: Arc::new(file) };
+        let source = map(path)?;
         let options = ArrowReaderOptions::new()
             .with_offset_index_policy(PageIndexPolicy::Required)
             .with_column_index_policy(PageIndexPolicy::Skip);
@@ -329,37 +321,18 @@ impl Shard {
             let message = "the columns are not those of a frame shard".to_owned();
             return Err(TableError::Content { path: path.into(), message });
         }
-        let jpegs = ProjectionMask::columns(metadata.parquet_schema(), ["image.bytes"]);
-        Ok(Self { source, metadata, jpegs })
-    }
-
-    /// Reads the frames at `wanted`, which is sorted and distinct.
-    fn read(&self, row_group: usize, wanted: &[u32], num_frames: u32) -> Result<Vec<Vec<u8>>, ParquetError> {
-        if wanted.is_empty() {
-            return Ok(Vec::new());
-        }
-        let ranges = wanted.iter().map(|&index| index as usize..index as usize + 1);
-        let selection = RowSelection::from_consecutive_ranges(ranges, num_frames as usize);
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(self.source.clone(), self.metadata.clone())
-            .with_row_groups(vec![row_group])
-            .with_projection(self.jpegs.clone())
-            .with_row_selection(selection)
-            // The other policy would read the pages in between and drop them.
-            .with_row_selection_policy(RowSelectionPolicy::Selectors)
-            .with_batch_size(wanted.len())
-            .build()?;
-        let mut frames = Vec::with_capacity(wanted.len());
-        for batch in reader {
-            let batch = batch?;
-            let jpegs = batch.column(0).as_struct().column(0).as_binary::<i32>();
-            frames.extend(jpegs.iter().flatten().map(<[u8]>::to_vec));
-        }
-        Ok(frames)
+        let columns = metadata.parquet_schema().columns();
+        let jpeg_column = columns.iter().position(|column| column.path().string() == JPEG_COLUMN);
+        let Some(jpeg_column) = jpeg_column else {
+            let message = format!("it has no column `{JPEG_COLUMN}`");
+            return Err(TableError::Content { path: path.into(), message });
+        };
+        Ok(Self { source, metadata, jpeg_column })
     }
 
     /// Reads all frames of a row group, with the video ids that stand beside them, each once in a row.
     fn read_all(&self, row_group: usize) -> Result<(Vec<String>, Vec<EncodedFrame>), ParquetError> {
-        let columns = ProjectionMask::columns(self.metadata.parquet_schema(), ["video_id", "pts_nanos", "image.bytes"]);
+        let columns = ProjectionMask::columns(self.metadata.parquet_schema(), ["video_id", "pts_nanos", JPEG_COLUMN]);
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(self.source.clone(), self.metadata.clone())
             .with_row_groups(vec![row_group])
             .with_projection(columns)
@@ -379,49 +352,52 @@ impl Shard {
     }
 }
 
-/// A file read at positions, so that threads do not share a cursor.
-#[derive(Clone)]
-struct Source {
-    file: Arc<File>,
-    size_bytes: u64,
+/// Maps a file into memory.
+#[expect(unsafe_code, reason = "a mapped file may change under us; shards lie in the store, where no file ever does")]
+fn map(path: &Path) -> Result<Bytes, TableError> {
+    let file = File::open(path)?;
+    let mapped = unsafe { memmap2::Mmap::map(file.file()) }?;
+    Ok(Bytes::from_owner(mapped))
 }
 
-impl Length for Source {
-    fn len(&self) -> u64 {
-        self.size_bytes
+/// Returns where the value lies in a page of `image.bytes` as [`ShardWriter`] writes it: a header, the definition level of
+/// the one value, and itself, each with its length before it and not compressed.
+fn jpeg_of_page(page: &[u8]) -> Option<Range<usize>> {
+    /// Type and number of the next field of a Thrift structure: an i32, the one after the last.
+    const NEXT_I32: u8 = 0x15;
+    let mut rest = page;
+    // Type of the page, size as it was, size as it is.
+    let mut sizes = [0; 3];
+    for size in &mut sizes {
+        rest = rest.strip_prefix(&[NEXT_I32])?;
+        *size = varint(&mut rest)? >> 1; // zigzag; none is negative
     }
+    let [data_page, size, stored_size] = sizes;
+    let value = page.len().checked_sub(usize::try_from(stored_size).ok()?)?;
+    let (_level, value) = counted(page.get(value..)?)?;
+    let (value, rest) = counted(value)?;
+    let whole = data_page == 0 && size == stored_size && rest.is_empty();
+    whole.then(|| page.len() - value.len()..page.len())
 }
 
-impl ChunkReader for Source {
-    type T = BufReader<SourceFrom>;
+/// Splits off bytes whose number stands before them.
+fn counted(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)
+}
 
-    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        Ok(BufReader::new(SourceFrom { source: self.clone(), position: start }))
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        if start.checked_add(length as u64).is_none_or(|end| end > self.size_bytes) {
-            let text = format!("{length} bytes at {start} lie beyond the end of the file at {}", self.size_bytes);
-            return Err(ParquetError::EOF(text));
+/// Takes a variable-length integer from the front of `bytes`.
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..35).step_by(7) {
+        let byte;
+        (byte, *bytes) = bytes.split_first()?;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(value);
         }
-        let mut buffer = vec![0; length];
-        self.file.read_exact_at(&mut buffer, start)?;
-        Ok(buffer.into())
     }
-}
-
-/// The bytes of a [`Source`] from a position on.
-struct SourceFrom {
-    source: Source,
-    position: u64,
-}
-
-impl Read for SourceFrom {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.source.file.read_at(buffer, self.position)?;
-        self.position += count as u64;
-        Ok(count)
-    }
+    None
 }
 
 #[cfg(test)]
@@ -476,6 +452,18 @@ mod tests {
         check("b", 1, &[199, 0, 57, 57, 56, 199, 199]);
         check("b", 1, &[3]);
         check("b", 1, &[]);
+        // Whatever is written comes back, whatever its length does to the header of its page.
+        for bytes in [0, 1, 59, 60, 8_000, 70_000, 3_000_000] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let mut writer = ShardWriter::create(&folder.path().join("shard-00000.parquet")).expect("created");
+            let frame = EncodedFrame { pts_nanos: 0, jpeg: vec![7; bytes] };
+            writer.write_video("a", &[frame.clone(), frame], 40, 30).expect("written");
+            writer.finish().expect("finished");
+            let row = FrameIndexRow { num_frames: 2, ..shards.index()[0].clone() };
+            write_rows(&folder.path().join(INDEX_FILE), std::slice::from_ref(&row)).expect("written");
+            let shards = FrameShards::open(folder.path()).expect("opened");
+            assert_eq!(shards.read(&row, &[1, 0]).expect("read"), [vec![7; bytes], vec![7; bytes]]);
+        }
     }
 
     #[test]

@@ -160,6 +160,7 @@ mod tests {
             crop_width: 10.0,
             crop_height: 11.0,
             flip: true,
+            ..SampleRow::default()
         }
     }
 

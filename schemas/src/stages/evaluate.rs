@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Contract of `evaluate`.
 pub const CONTRACT: Contract = Contract {
     kind: "evaluate",
-    version: 1,
+    version: 2,
     summary: "runs the network on every test view and writes predictions and metrics",
     worker: Some(Worker::Torch),
     open_ports: false,

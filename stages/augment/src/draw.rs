@@ -6,15 +6,24 @@
 //! | what | named by seed and |
 //! |---|---|
 //! | frames of a video's clips | `train`, epoch, video, `frames` |
-//! | boxes and mirroring of a clip | `train`, epoch, video, number of the clip |
+//! | boxes, mirroring and pixel operations of a clip | `train`, epoch, video, number of the clip |
+//! | the same when the video comes again in the epoch | also which time it is, from 1 |
 //! | place in the epoch | `order`, epoch, video, view |
+//!
+//! Two draws are about several videos, and change with them:
+//!
+//! | what | named by seed and |
+//! |---|---|
+//! | which videos a balanced epoch shows | `balance`, epoch; and the class |
+//! | what a clip is blended with | `blend`, epoch, number of the batch |
 
 use crate::error::AugmentError;
 use pipe_clips::geometry::{View, views};
-use pipe_clips::sampler::{test_clips, train_clips};
-use pipe_clips::{ClipError, Draws};
-use pipe_schemas::stages::augment::ClipPipeline;
+use pipe_clips::sampler::{Timeline, test_clips, train_clips};
+use pipe_clips::{ClipError, Draws, pixels};
+use pipe_schemas::stages::augment::{AugmentParams, Blend, Blending, ClipPipeline, EpochVideos};
 use pipe_schemas::tables::{FrameIndexRow, SampleRow};
+use std::collections::BTreeMap;
 
 /// A video to draw from.
 #[derive(Debug, Clone, Copy)]
@@ -58,39 +67,115 @@ impl Size {
 }
 
 /// Draws all rows of an epoch, in the order in which they are to be shown.
-pub(crate) fn train_epoch(
-    pipeline: &ClipPipeline,
-    videos: &[Video<'_>],
-    seed: u64,
-    epoch: u32,
-) -> Result<Drawn, AugmentError> {
-    let name = epoch.to_string();
+pub(crate) fn train_epoch(params: &AugmentParams, videos: &[Video<'_>], epoch: u32) -> Result<Drawn, AugmentError> {
+    let (name, seed) = (epoch.to_string(), params.seed);
     let mut drawn = Drawn::default();
-    for video in videos {
+    for (video, picks) in videos.iter().zip(picks(params, videos, epoch)) {
         let video_id = video.frames.video_id.as_str();
-        let clips = train_clips(
-            &pipeline.sampler,
-            video.frames.num_frames,
-            &mut Draws::new(seed, &["train", &name, video_id, "frames"]),
-        );
-        let draws = |clip: usize| Draws::new(seed, &["train", &name, video_id, &clip.to_string()]);
-        add_views(&mut drawn, pipeline, video, epoch, "train", clips, draws)?;
+        for time in 0..picks * params.num_sample {
+            let again = (time > 0).then(|| time.to_string());
+            let draws = |what: &str| {
+                let names = ["train", &name, video_id, what].into_iter().chain(again.as_deref());
+                Draws::new(seed, &names.collect::<Vec<_>>())
+            };
+            let clips = train_clips(&params.train.sampler, timeline(video), &mut draws("frames"));
+            let draws = |clip: usize| draws(&clip.to_string());
+            add_views(&mut drawn, &params.train, video, epoch, "train", clips, draws)?;
+        }
     }
     let order = |row: &SampleRow| Draws::new(seed, &["order", &name, &row.video_id, &row.view.to_string()]).bits();
     drawn.rows.sort_by_cached_key(|row| (order(row), row.video_id.clone(), row.view));
     number(&mut drawn.rows);
+    if let (Some(blending), Some(size)) = (&params.blending, &drawn.size) {
+        blend(&mut drawn.rows, blending, size.width_height, seed, &name);
+    }
     Ok(drawn)
+}
+
+/// Returns how often each video is picked for an epoch.
+fn picks(params: &AugmentParams, videos: &[Video<'_>], epoch: u32) -> Vec<u32> {
+    if params.epoch_videos == EpochVideos::Each {
+        return vec![1; videos.len()];
+    }
+    let mut classes: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for (place, video) in videos.iter().enumerate() {
+        classes.entry(video.class_index).or_default().push(place);
+    }
+    let mut classes: Vec<(u32, Vec<usize>)> = classes.into_iter().collect();
+    let epoch = epoch.to_string();
+    // Which classes get one more, where the videos can't be shared out evenly.
+    Draws::new(params.seed, &["balance", &epoch]).shuffle(&mut classes);
+    let (each, more) = (videos.len() / classes.len().max(1), videos.len() % classes.len().max(1));
+    let mut picks = vec![0; videos.len()];
+    for (place, (class_index, mut members)) in classes.into_iter().enumerate() {
+        Draws::new(params.seed, &["balance", &epoch, &class_index.to_string()]).shuffle(&mut members);
+        let count = each + usize::from(place < more);
+        members.iter().cycle().take(count).for_each(|member| picks[*member] += 1);
+    }
+    picks
+}
+
+/// Draws which rows are blended, batch by batch. `rows` are those of an epoch, in order.
+fn blend(rows: &mut [SampleRow], blending: &Blending, size: (u32, u32), seed: u64, epoch: &str) {
+    for (batch, rows) in rows.chunks_mut(blending.batch_size as usize).enumerate() {
+        let mut draws = Draws::new(seed, &["blend", epoch, &batch.to_string()]);
+        let Some(way) = choose(blending, &mut draws) else { continue };
+        let mut partners: Vec<u32> = rows.iter().map(|row| row.position).collect();
+        draws.shuffle(&mut partners);
+        let (mix_share, mix_box) = match way {
+            Blend::MixupBlending { alpha } => (1.0 - draws.beta(alpha), Vec::new()),
+            Blend::CutmixBlending { alpha } => cut_box(draws.beta(alpha), size, &mut draws),
+        };
+        for (row, partner) in rows.iter_mut().zip(partners) {
+            if partner != row.position && mix_share > 0.0 {
+                row.mix_position = Some(partner);
+                row.mix_share = mix_share as f32;
+                row.mix_box.clone_from(&mix_box);
+            }
+        }
+    }
+}
+
+fn choose(blending: &Blending, draws: &mut Draws) -> Option<Blend> {
+    let Blending { augments, probs, .. } = blending;
+    if probs.is_empty() {
+        return augments.get(draws.below(augments.len() as u64) as usize).copied();
+    }
+    let mut left = draws.unit();
+    let chosen = probs.iter().position(|prob| {
+        left -= prob;
+        left < 0.0
+    });
+    chosen.and_then(|place| augments.get(place)).copied()
+}
+
+/// Returns the share and the box of an image that is taken from another. The middle may be anywhere, and what reaches out
+/// of the image is cut off, as in MMAction2.
+fn cut_box(lambda: f64, (width, height): (u32, u32), draws: &mut Draws) -> (f64, Vec<u32>) {
+    let side = |length: u32| (f64::from(length) * (1.0 - lambda).sqrt()) as u32;
+    let mut edges = |length: u32| {
+        let (middle, half) = (draws.below(u64::from(length)) as u32, side(length) / 2);
+        let start = middle.saturating_sub(half);
+        (start, (middle + half).min(length) - start)
+    };
+    let ((left, box_width), (top, box_height)) = (edges(width), edges(height));
+    let share = f64::from(box_width) * f64::from(box_height) / (f64::from(width) * f64::from(height));
+    (share, vec![left, top, box_width, box_height])
 }
 
 /// Returns the test views of `videos`, in the order of these, then by view.
 pub(crate) fn test_views(pipeline: &ClipPipeline, videos: &[Video<'_>]) -> Result<Drawn, AugmentError> {
     let mut drawn = Drawn::default();
     for video in videos {
-        let clips = test_clips(&pipeline.sampler, video.frames.num_frames);
+        let clips = test_clips(&pipeline.sampler, timeline(video));
         add_views(&mut drawn, pipeline, video, 0, "test", clips, |_| Draws::new(0, &["test"]))?;
     }
     number(&mut drawn.rows);
     Ok(drawn)
+}
+
+fn timeline(video: &Video<'_>) -> Timeline {
+    Timeline { num_frames: video.frames.num_frames, fps: video.frames.fps }
 }
 
 fn number(rows: &mut [SampleRow]) {
@@ -113,15 +198,24 @@ fn add_views(
     let FrameIndexRow { video_id, width_px, height_px, .. } = video.frames;
     let misfit = |source: ClipError| AugmentError::Draw { part, source: source.of_video(video_id) };
     let first_row = drawn.rows.len();
+    let earlier = drawn.rows.iter().rev().take_while(|row| row.video_id == *video_id).count();
     let clips = clips.map_err(misfit)?;
     let num_clips = clips.len();
     for (clip, frame_indices) in clips.into_iter().enumerate() {
-        let views = views(*width_px, *height_px, &pipeline.transforms, &mut draws(clip)).map_err(misfit)?;
+        let mut draws = draws(clip);
+        let views =
+            views(*width_px, *height_px, video.class_index, &pipeline.transforms, &mut draws).map_err(misfit)?;
+        let mut pixel_ops = None;
         for (crop, view) in views.iter().enumerate() {
             let size = Size { part, video_id: video_id.clone(), width_height: (view.width_px, view.height_px) };
             drawn.size.get_or_insert_with(|| size.clone()).check(Some(&size))?;
-            let number = (crop * num_clips + clip) as u32;
-            drawn.rows.push(row(video, epoch, number, frame_indices.clone(), view));
+            if pixel_ops.is_none() {
+                let ops = pixels::draw(&pipeline.transforms, view.width_px, view.height_px, &mut draws);
+                pixel_ops = Some(pixels::to_text(&ops).map_err(misfit)?);
+            }
+            let number = (earlier + crop * num_clips + clip) as u32;
+            let pixel_ops = pixel_ops.clone().unwrap_or_default();
+            drawn.rows.push(SampleRow { pixel_ops, ..row(video, epoch, number, frame_indices.clone(), view) });
         }
     }
     drawn.rows[first_row..].sort_by_key(|row| row.view);
@@ -131,9 +225,8 @@ fn add_views(
 fn row(video: &Video<'_>, epoch: u32, number: u32, frame_indices: Vec<u32>, view: &View) -> SampleRow {
     SampleRow {
         epoch,
-        position: 0,
         video_id: video.frames.video_id.clone(),
-        class_index: video.class_index,
+        class_index: view.class_index,
         view: number,
         frame_indices,
         crop_x: view.crop_x,
@@ -141,14 +234,14 @@ fn row(video: &Video<'_>, epoch: u32, number: u32, frame_indices: Vec<u32>, view
         crop_width: view.crop_width,
         crop_height: view.crop_height,
         flip: view.flip,
+        ..SampleRow::default()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pipe_schemas::stages::augment::{OutOfBound, Sampler, Scale, Transform};
-    use std::collections::BTreeMap;
+    use pipe_schemas::stages::augment::{Sampler, Scale, Transform};
 
     fn frames(video_id: &str, num_frames: u32) -> FrameIndexRow {
         FrameIndexRow {
@@ -163,18 +256,21 @@ mod tests {
     }
 
     fn pipeline(clip_len: u32, num_clips: u32, transforms: Vec<Transform>) -> ClipPipeline {
-        let sampler =
-            Sampler::SampleFrames { clip_len, frame_interval: 1, num_clips, out_of_bound_opt: OutOfBound::Loop };
-        ClipPipeline { sampler, transforms }
+        ClipPipeline { sampler: Sampler::frames(clip_len, 1, num_clips), transforms }
+    }
+
+    fn params(train: &ClipPipeline) -> AugmentParams {
+        AugmentParams { seed: 3, train: train.clone(), ..Default::default() }
     }
 
     fn random() -> Vec<Transform> {
-        vec![Transform::RandomCrop { size: 224 }, Transform::Flip { flip_ratio: 0.5 }]
+        let flip = Transform::Flip { flip_ratio: 0.5, flip_label_map: BTreeMap::new() };
+        vec![Transform::RandomCrop { size: 224 }, flip]
     }
 
     fn epoch(pipeline: &ClipPipeline, index: &[FrameIndexRow], epoch: u32) -> Vec<SampleRow> {
         let videos: Vec<_> = index.iter().map(|frames| Video { frames, class_index: 0 }).collect();
-        train_epoch(pipeline, &videos, 3, epoch).expect("drawn").rows
+        train_epoch(&params(pipeline), &videos, epoch).expect("drawn").rows
     }
 
     #[test]
@@ -221,6 +317,83 @@ mod tests {
     }
 
     #[test]
+    fn a_video_may_come_again_with_draws_of_its_own() {
+        let index = [frames("a", 100), frames("b", 90)];
+        let videos: Vec<_> = index.iter().map(|frames| Video { frames, class_index: 0 }).collect();
+        let mut params = params(&pipeline(8, 2, random()));
+        let once = train_epoch(&params, &videos, 0).expect("drawn").rows;
+        params.num_sample = 3;
+        let rows = train_epoch(&params, &videos, 0).expect("drawn").rows;
+        let mut views: Vec<_> = rows.iter().map(|row| (row.video_id.as_str(), row.view)).collect();
+        views.sort_unstable();
+        assert_eq!(views, ["a", "b"].map(|video| [0, 1, 2, 3, 4, 5].map(|view| (video, view))).concat());
+        // The first time is as if there were no other.
+        let draws = |rows: &[SampleRow]| -> BTreeMap<_, _> {
+            let key = |row: &SampleRow| (row.video_id.clone(), row.view);
+            rows.iter().filter(|row| row.view < 2).map(|row| (key(row), (row.crop_x, row.frame_indices[0]))).collect()
+        };
+        assert_eq!(draws(&once), draws(&rows));
+        let distinct: std::collections::BTreeSet<_> =
+            rows.iter().map(|row| (&row.video_id, row.crop_x.to_bits(), &row.frame_indices)).collect();
+        assert_eq!(distinct.len(), 12);
+    }
+
+    #[test]
+    fn balanced_epochs_show_all_classes_equally_often() {
+        let index: Vec<_> = (0..40).map(|video| frames(&format!("v{video:02}"), 80)).collect();
+        // 34 videos of class 0, 4 of class 1, 2 of class 5.
+        let class = |place| [0, 1, 5][usize::from(place >= 34) + usize::from(place >= 38)];
+        let videos: Vec<_> =
+            index.iter().enumerate().map(|(place, frames)| Video { frames, class_index: class(place) }).collect();
+        let params = AugmentParams { epoch_videos: EpochVideos::ClassBalanced, ..params(&pipeline(1, 8, random())) };
+        let mut shown = std::collections::BTreeSet::new();
+        for epoch in 0..12 {
+            let rows = train_epoch(&params, &videos, epoch).expect("drawn").rows;
+            assert_eq!(rows.len(), 40);
+            let count = |class_index| rows.iter().filter(|row| row.class_index == class_index).count();
+            let mut counts = [count(0), count(1), count(5)];
+            counts.sort_unstable();
+            assert_eq!(counts, [13, 13, 14]);
+            let mut of_two: Vec<_> = rows.iter().filter(|row| row.class_index == 5).map(|row| row.view).collect();
+            of_two.sort_unstable();
+            assert!(of_two[..12] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5], "{of_two:?}");
+            shown.extend(rows.into_iter().map(|row| row.video_id));
+        }
+        assert_eq!(shown.len(), 40);
+    }
+
+    #[test]
+    fn batches_are_blended_within_themselves() {
+        let index: Vec<_> = (0..30).map(|video| frames(&format!("v{video:02}"), 80)).collect();
+        let videos: Vec<_> = index.iter().map(|frames| Video { frames, class_index: 0 }).collect();
+        let (mixup, cutmix) = (Blend::MixupBlending { alpha: 0.8 }, Blend::CutmixBlending { alpha: 1.0 });
+        let blending = |augments: &[Blend], probs: &[f64]| {
+            let blending = Blending { batch_size: 8, augments: augments.to_vec(), probs: probs.to_vec() };
+            AugmentParams { blending: Some(blending), ..params(&pipeline(1, 8, random())) }
+        };
+        for epoch in 0..20 {
+            let rows = train_epoch(&blending(&[mixup, cutmix], &[]), &videos, epoch).expect("drawn").rows;
+            for (batch, rows) in rows.chunks(8).enumerate() {
+                let first = 8 * batch as u32;
+                let mixed: Vec<_> = rows.iter().filter(|row| row.mix_position.is_some()).collect();
+                for row in &mixed {
+                    let partner = row.mix_position.expect("mixed");
+                    assert!(partner != row.position && (first..first + rows.len() as u32).contains(&partner));
+                    assert!(row.mix_share > 0.0 && row.mix_share <= 1.0);
+                    assert_eq!((row.mix_share, &row.mix_box), (mixed[0].mix_share, &mixed[0].mix_box));
+                    if let [left, top, width, height] = row.mix_box[..] {
+                        assert!(left + width <= 224 && top + height <= 224);
+                        let share = f64::from(width * height) / (224.0 * 224.0);
+                        assert!((share - f64::from(row.mix_share)).abs() < 1e-6);
+                    }
+                }
+            }
+        }
+        let rows = train_epoch(&blending(&[mixup], &[0.0]), &videos, 0).expect("drawn").rows;
+        assert!(rows.iter().all(|row| row.mix_position.is_none() && row.mix_share == 0.0 && row.mix_box.is_empty()));
+    }
+
+    #[test]
     fn test_views_are_numbered_crop_by_crop() {
         let index = [frames("a", 64), frames("b", 64)];
         let videos: Vec<_> = index.iter().map(|frames| Video { frames, class_index: 7 }).collect();
@@ -240,10 +413,10 @@ mod tests {
         let index = [frames("a", 64), frames("b", 64), frames("c", 64)];
         let videos: Vec<_> = index.iter().map(|frames| Video { frames, class_index: 0 }).collect();
         let crop = Transform::RandomResizedCrop { area_range: [0.08, 1.0], aspect_ratio_range: [0.75, 1.33] };
-        let error = train_epoch(&pipeline(1, 8, vec![crop.clone()]), &videos, 0, 0).expect_err("mixed");
+        let error = train_epoch(&params(&pipeline(1, 8, vec![crop.clone()])), &videos, 0).expect_err("mixed");
         assert!(error.to_string().starts_with("clips differ in size: train clips of `a` have "), "{error}");
         let whole = vec![crop, Transform::Resize { scale: Scale::Exact([224, 200]) }];
-        let drawn = train_epoch(&pipeline(1, 8, whole), &videos, 0, 0).expect("one size");
+        let drawn = train_epoch(&params(&pipeline(1, 8, whole)), &videos, 0).expect("one size");
         assert_eq!(drawn.size.map(|size| size.width_height), Some((224, 200)));
     }
 
@@ -255,6 +428,6 @@ mod tests {
         assert!(matches!(&error, AugmentError::Draw { part: "test", source: ClipError::Video { video_id, .. } }
             if video_id == "empty"));
         let large = pipeline(1, 8, vec![Transform::CenterCrop { crop_size: 300 }]);
-        assert!(train_epoch(&large, &videos, 0, 0).is_err());
+        assert!(train_epoch(&params(&large), &videos, 0).is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 use pipe_clips::ClipError;
 use pipe_stage::grouped;
+use std::path::PathBuf;
 
 /// Why no samples can be drawn.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,22 @@ pub(crate) enum AugmentError {
         part: &'static str,
         /// Which video, and why.
         source: ClipError,
+    },
+    /// `flip_label_map` leads out of the classes.
+    #[error("`flip_label_map` leads to class {class_index}, but there are {num_classes} classes, from 0")]
+    FlipLabel {
+        /// The class that it names.
+        class_index: u32,
+        /// In the labels.
+        num_classes: usize,
+    },
+    /// The contact sheet can't be written.
+    #[error("can't write {}", path.display())]
+    Picture {
+        /// The file.
+        path: PathBuf,
+        /// What the library says.
+        source: png::EncodingError,
     },
     /// The network can take one size only.
     #[error(
@@ -57,6 +74,8 @@ impl AugmentError {
             }
             Self::NoTraining { .. } => "look at the warnings of the `frames` stage",
             Self::Draw { .. } => "a `Resize` before the crop makes small frames large enough",
+            Self::FlipLabel { .. } => "class indices are those of `classes.parquet` of the `annotations` stage",
+            Self::Picture { .. } => "is there room on the disk?",
             Self::MixedSizes { .. } => {
                 "end `train.transforms` and `test.transforms` with `{ type: Resize, scale: { exact: [W, H] } }`, or with \
                  crops of one size"

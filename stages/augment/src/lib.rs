@@ -1,11 +1,14 @@
 //! `augment`: every random draw of training and every test view, as rows of the `samples` tables.
 //!
-//! Reads `index.parquet` of `frames`, and `annotations.parquet` and `classes.parquet` of `labels`; no pixels. Writes
-//! `samples/`: `train.parquet`, `test.parquet`, `classes.parquet` and `preprocessing.json`. Its key holds the digests of
-//! its inputs and all parameters; no library decides its bytes but our own draws.
+//! Reads `index.parquet` of `frames`, and `annotations.parquet` and `classes.parquet` of `labels`. Writes `samples/`:
+//! `train.parquet`, `test.parquet`, `classes.parquet` and `preprocessing.json`; and `contact_sheet.png`, for which alone it
+//! reads pixels. Its key holds the digests of its inputs, all parameters, and the version of libjpeg-turbo for the sake of
+//! that picture; the samples are decided by our own draws.
 
 mod draw;
 mod error;
+mod font;
+mod sheet;
 mod stage;
 
 pub use stage::Augment;

@@ -2,9 +2,11 @@
 
 use crate::draw::{Drawn, Size, Video, test_views, train_epoch};
 use crate::error::AugmentError;
+use crate::sheet;
 use fs_err as fs;
+use pipe_clips::ClipSize;
 use pipe_clips::sampler::frames_per_clip;
-use pipe_schemas::stages::augment::{AugmentParams, CONTRACT};
+use pipe_schemas::stages::augment::{AugmentParams, CONTRACT, Transform};
 use pipe_schemas::tables::{AnnotationRow, ClassRow, FrameIndexRow, Preprocessing, SampleRow, Split};
 use pipe_stage::{Context, Stage, StageError, Summary, grouped};
 use pipe_tables::frames::INDEX_FILE;
@@ -38,6 +40,7 @@ impl Stage for Augment {
         let labels = context.input("labels")?;
         let annotations: Vec<AnnotationRow> = read_rows(&labels.join("annotations.parquet"))?;
         let classes: Vec<ClassRow> = read_rows(&labels.join("classes.parquet"))?;
+        check_labels(&params, classes.len()).map_err(helped)?;
         let (train, test) = (list(&annotations, &index, Split::Train), list(&annotations, &index, Split::Test));
         if train.videos.is_empty() {
             return Err(helped(AugmentError::NoTraining { listed: train.listed, labelled: train.labelled }));
@@ -61,6 +64,11 @@ impl Stage for Augment {
         };
         let clips_per_epoch = grouped(train_drawn.first().map_or(0, |epoch| epoch.rows.len()) as u64);
         let (epochs, test_views) = (grouped(u64::from(params.epochs)), grouped(test_drawn.rows.len() as u64));
+        let first_epoch = train_drawn.first().map_or(&[][..], |epoch| &epoch.rows);
+        let clip_size =
+            ClipSize { frames: preprocessing.train_frames as usize, height: size.1 as usize, width: size.0 as usize };
+        let picture = context.output("contact_sheet.png")?;
+        sheet::write(&picture, context.input("frames")?, first_epoch, &classes, clip_size, context.threads())?;
         let rows: Vec<SampleRow> = train_drawn.into_iter().flat_map(|epoch| epoch.rows).collect();
         write(&context.output("samples")?, &rows, &test_drawn.rows, &classes, &preprocessing)?;
         Ok(Summary::line(format!("{clips_per_epoch} training clips x {epochs} epochs, {test_views} test views")))
@@ -70,6 +78,18 @@ impl Stage for Augment {
 fn helped(error: AugmentError) -> StageError {
     let help = error.help();
     StageError::from(error).with_help(help)
+}
+
+/// Checks that mirrored clips get labels that there are.
+fn check_labels(params: &AugmentParams, num_classes: usize) -> Result<(), AugmentError> {
+    let maps = params.train.transforms.iter().chain(&params.test.transforms).filter_map(|transform| match transform {
+        Transform::Flip { flip_label_map, .. } => Some(flip_label_map),
+        _ => None,
+    });
+    match maps.flat_map(BTreeMap::values).find(|class_index| **class_index as usize >= num_classes) {
+        Some(class_index) => Err(AugmentError::FlipLabel { class_index: *class_index, num_classes }),
+        None => Ok(()),
+    }
 }
 
 fn list<'a>(annotations: &[AnnotationRow], index: &'a [FrameIndexRow], split: Split) -> List<'a> {
@@ -89,7 +109,7 @@ fn draw_epochs(context: &Context, params: &AugmentParams, videos: &[Video<'_>]) 
     let done = AtomicU64::new(0);
     let draw = |epoch| {
         context.check_cancelled()?;
-        let drawn = train_epoch(&params.train, videos, params.seed, epoch).map_err(helped)?;
+        let drawn = train_epoch(params, videos, epoch).map_err(helped)?;
         let done = done.fetch_add(1, Ordering::Relaxed) + 1;
         context.progress(done, u64::from(params.epochs), "epochs", String::new);
         Ok(drawn)

@@ -102,7 +102,7 @@ fn compare(
 fn ask_onnx(model: &TrainedModel, session: &mut Session, batch: &Batch) -> Result<Vec<Vec<f32>>, StageError> {
     let (size, num_clips, num_classes) = (model.clip_size(), batch.num_clips, model.card.classes.len());
     let shape = [num_clips, 3, size.frames, size.height, size.width];
-    let values = model.normalisation().values(batch, size)?;
+    let values = model.normalisation().values(batch, size);
     let (found, logits) = session.run(onnx::INPUT, shape, values)?;
     if found != [num_clips as i64, num_classes as i64] {
         return Err(ExportError::Shape { num_clips, num_classes, found }.into());

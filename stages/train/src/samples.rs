@@ -72,17 +72,26 @@ pub(crate) fn digest(rows: &[SampleRow]) -> String {
             crop_width,
             crop_height,
             flip,
+            pixel_ops,
+            mix_position,
+            mix_share,
+            mix_box,
         } = row;
-        hasher.update(&(video_id.len() as u64).to_le_bytes());
-        hasher.update(video_id.as_bytes());
-        hasher.update(&(frame_indices.len() as u64).to_le_bytes());
-        for number in [epoch, position, class_index, view].into_iter().chain(frame_indices) {
+        for text in [video_id, pixel_ops] {
+            hasher.update(&(text.len() as u64).to_le_bytes());
+            hasher.update(text.as_bytes());
+        }
+        for list in [frame_indices, mix_box] {
+            hasher.update(&(list.len() as u64).to_le_bytes());
+            list.iter().for_each(|number| drop(hasher.update(&number.to_le_bytes())));
+        }
+        for number in [*epoch, *position, *class_index, *view, mix_position.unwrap_or(0)] {
             hasher.update(&number.to_le_bytes());
         }
-        for number in [crop_x, crop_y, crop_width, crop_height] {
+        for number in [crop_x, crop_y, crop_width, crop_height, mix_share] {
             hasher.update(&number.to_bits().to_le_bytes());
         }
-        hasher.update(&[u8::from(*flip)]);
+        hasher.update(&[u8::from(*flip), u8::from(mix_position.is_some())]);
     }
     hasher.finalize().to_hex().to_string()
 }
@@ -103,8 +112,12 @@ fn by_epoch(rows: Vec<SampleRow>, max_epochs: u32, batch_size: usize) -> Result<
             return Err(TrainError::EmptyEpoch { epoch: epoch as u32 });
         }
         if batch_size > 1 && rows.len() > 1 && rows.len() % batch_size == 1 {
-            rows.pop();
+            let left_out = rows.pop().map(|row| row.position);
             num_left_out = 1;
+            // What was to be blended with it is shown alone.
+            for row in rows.iter_mut().filter(|row| row.mix_position.is_some() && row.mix_position == left_out) {
+                (row.mix_position, row.mix_share, row.mix_box) = (None, 0.0, Vec::new());
+            }
         }
     }
     Ok((epochs.into_iter().map(Arc::from).collect(), num_left_out))
@@ -127,6 +140,7 @@ mod tests {
             crop_width: 1.0,
             crop_height: 1.0,
             flip: false,
+            ..SampleRow::default()
         }
     }
 
@@ -147,10 +161,18 @@ mod tests {
     }
 
     #[test]
+    fn clips_are_not_blended_with_one_that_is_left_out() {
+        let mixed = |position, with| SampleRow { mix_position: Some(with), mix_share: 0.5, ..row(0, position) };
+        let rows = vec![mixed(0, 1), mixed(1, 2), mixed(2, 0)];
+        let (epochs, _) = by_epoch(rows, 1, 2).expect("epochs");
+        assert_eq!(*epochs[0], [mixed(0, 1), row(0, 1)]);
+    }
+
+    #[test]
     fn every_column_is_in_the_digest() {
         let same = row(1, 2);
         assert_eq!(digest(&[row(1, 2)]), digest(std::slice::from_ref(&same)));
-        let changes: [fn(&mut SampleRow); 11] = [
+        let changes: [fn(&mut SampleRow); 15] = [
             |row| row.epoch = 7,
             |row| row.position = 7,
             |row| row.video_id = "b".into(),
@@ -162,6 +184,10 @@ mod tests {
             |row| row.crop_width = 0.5,
             |row| row.crop_height = 0.5,
             |row| row.flip = true,
+            |row| row.pixel_ops = "[]".into(),
+            |row| row.mix_position = Some(0),
+            |row| row.mix_share = 0.5,
+            |row| row.mix_box = vec![0],
         ];
         let changed = changes.map(|change| {
             let mut changed = row(1, 2);
@@ -169,7 +195,7 @@ mod tests {
             digest(&[changed])
         });
         let different: std::collections::BTreeSet<_> = changed.into_iter().chain([digest(&[same])]).collect();
-        assert_eq!(different.len(), 12);
+        assert_eq!(different.len(), 16);
     }
 
     #[test]

@@ -108,6 +108,7 @@ fn sample(epoch: u32, position: u32, video: usize) -> SampleRow {
         crop_width: SIDE_PX as f32,
         crop_height: SIDE_PX as f32,
         flip: (epoch + position).is_multiple_of(3),
+        ..SampleRow::default()
     }
 }
 

@@ -56,6 +56,7 @@ fn row(video: u32, frame_indices: &[u32]) -> SampleRow {
         crop_width: 44.5,
         crop_height: 38.0,
         flip: video.is_multiple_of(2),
+        ..SampleRow::default()
     }
 }
 
@@ -101,6 +102,32 @@ fn threads_do_not_change_batches() {
     }
     let single: Vec<u8> = batches(&folder, rows(30), 1, 3).into_iter().flat_map(|batch| batch.pixels).collect();
     assert!(single == one.into_iter().flat_map(|batch| batch.pixels).collect::<Vec<_>>());
+}
+
+/// A clip is blended the same whether its partner is in its batch or not.
+#[test]
+fn blending_does_not_depend_on_batches() {
+    let folder = small_shards();
+    let mut rows: Vec<SampleRow> =
+        rows(20).into_iter().enumerate().map(|(at, row)| SampleRow { position: at as u32, ..row }).collect();
+    for (at, partner) in [(0, 3), (3, 1), (5, 19), (19, 5), (7, 8)] {
+        rows[at].mix_position = Some(partner);
+        rows[at].mix_share = 0.25;
+    }
+    rows[3].mix_box = vec![4, 6, 8, 24 - 6];
+    rows[8].pixel_ops = r#"["invert",{"erase":[[0,0,5,5],{"noise":7}]}]"#.into();
+    let all = |batch_size, threads| batches(&folder, rows.clone(), batch_size, threads);
+    let alone = all(1, 3);
+    let together = all(20, 2).remove(0);
+    assert!(together.pixels == alone.iter().flat_map(|batch| batch.pixels.clone()).collect::<Vec<_>>());
+    assert!(together.pixels == all(8, 1).into_iter().flat_map(|batch| batch.pixels).collect::<Vec<_>>());
+    assert_eq!(alone.iter().map(|batch| batch.mix_class_indices[0]).collect::<Vec<_>>(), together.mix_class_indices);
+    assert_eq!(together.mix_class_indices[..8], [3, 1, 2, 1, 4, 4, 1, 3]);
+    assert_eq!(together.mix_shares[..4], [0.25, 0.0, 0.0, 0.25]);
+    // Red is 20 for each video: the clip of video 0 with a quarter of video 3.
+    let red = |clip: usize, at: usize| together.pixels[clip * SIZE.frames * SIZE.height * SIZE.width * 3 + 3 * at];
+    assert!(red(0, 0).abs_diff(15) <= 3 && red(3, 0).abs_diff(60) <= 3, "{} {}", red(0, 0), red(3, 0));
+    assert!(red(3, 6 * 32 + 4).abs_diff(20) <= 3 && red(8, 23 * 32).abs_diff(255 - 60) <= 3);
 }
 
 #[test]
@@ -149,6 +176,10 @@ fn rows_that_do_not_fit_are_refused_by_name() {
     let wide = SampleRow { crop_width: 45.0, ..row(2, &[0, 1, 2]) };
     let expect = "can't make a clip of `v2`: its crop box 3.5,2 45x38 is not within the frame's 48x40 px";
     check_refused(wide, expect);
+    let expect = "can't make a clip of `v2`: `[{\"posterize\":9}]` can't be done to a clip of 32x24 px";
+    check_refused(SampleRow { pixel_ops: r#"[{"posterize":9}]"#.into(), ..row(2, &[0, 1, 2]) }, expect);
+    let expect = "can't make a clip of `v2`: the clip at position 9 that it is blended with is not in this table";
+    check_refused(SampleRow { mix_position: Some(9), ..row(2, &[0, 1, 2]) }, expect);
     let expect = "can't make a clip of `v2`: its crop box NaN,2 44.5x38 is not within the frame's 48x40 px";
     check_refused(SampleRow { crop_x: f32::NAN, ..row(2, &[0, 1, 2]) }, expect);
 }
@@ -182,59 +213,5 @@ fn a_broken_frame_fails_its_batch_and_ends_the_iterator() {
         let error = all.next().expect("an error").expect_err("row 5 is broken");
         assert!(text(&error).starts_with("can't make a clip of `v1`: frame 7 is no readable JPEG image"), "{error}");
         assert!(all.next().is_none());
-    }
-}
-
-/// Returns what this process has used, all its threads together.
-fn cpu_secs() -> f64 {
-    const TICKS_PER_SEC: f64 = 100.0;
-    let stat = fs_err::read_to_string("/proc/self/stat").expect("Linux");
-    let fields = stat.rsplit_once(") ").expect("a name in brackets").1.split(' ');
-    fields.skip(11).take(2).map(|ticks| ticks.parse::<f64>().expect("a number")).sum::<f64>() / TICKS_PER_SEC
-}
-
-/// Prints clips per second for TSN's usual sizes; run with `--ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-#[expect(clippy::print_stderr, reason = "its result is for people")]
-fn measure_clips_per_second() {
-    let noisy = |video: u32, index: u32, width: usize, height: usize| {
-        let mut draws = crate::Draws::new(u64::from(video), &[&index.to_string()]);
-        let blocks: Vec<u8> = (0..(width / 8 + 1) * (height / 8 + 1) * 3).map(|_| draws.bits() as u8).collect();
-        let at =
-            |x: usize, y: usize, c: usize| blocks[((y / 8) * (width / 8 + 1) + x / 8) * 3 + c] / 2 + (x + y) as u8 / 8;
-        let pixels: Vec<u8> =
-            (0..height).flat_map(|y| (0..width).flat_map(move |x| (0..3).map(move |c| at(x, y, c)))).collect();
-        let image = turbojpeg::Image { pixels: &pixels[..], width, pitch: 3 * width, height, format: PixelFormat::RGB };
-        let jpeg = turbojpeg::compress(image, 90, Subsamp::Sub2x2).expect("a JPEG").to_vec();
-        EncodedFrame { pts_nanos: i64::from(index), jpeg }
-    };
-    let videos: Vec<Vec<EncodedFrame>> =
-        (0..8).map(|video| (0..70).map(|index| noisy(video, index, 341, 256)).collect()).collect();
-    let jpeg_bytes = videos[0][0].jpeg.len();
-    let folder = shards(&videos, 341, 256);
-    let loader = Loader::open(folder.path()).expect("opened");
-    let crop = |side: f32, at: u32| SampleRow {
-        frame_indices: (0..8).map(|segment| (segment * 8 + at % 8) % 70).collect(),
-        crop_x: 20.0,
-        crop_y: 10.0,
-        crop_width: side,
-        crop_height: side,
-        ..row(at % 8, &[])
-    };
-    for (name, side, out) in [("224 copied", 224.0, 224), ("240 to 224", 240.0, 224), ("240 to 112", 240.0, 112)] {
-        let size = ClipSize { frames: 8, height: out, width: out };
-        for threads in [1, 2] {
-            let rows: Vec<SampleRow> = (0..400).map(|at| crop(side, at)).collect();
-            let (start, cpu) = (std::time::Instant::now(), cpu_secs());
-            let batches = loader.clips(rows, size, 8, threads).expect("started");
-            let clips: usize = batches.map(|batch| batch.expect("loaded").num_clips).sum();
-            let (each, each_cpu) = (start.elapsed().as_secs_f64() / clips as f64, (cpu_secs() - cpu) / clips as f64);
-            eprintln!(
-                "{name}, 8 JPEG of {jpeg_bytes} bytes, {threads} threads: {:.0} clips/s, {:.0} clips per CPU second",
-                1.0 / each,
-                1.0 / each_cpu
-            );
-        }
     }
 }

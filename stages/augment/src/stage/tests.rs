@@ -1,4 +1,5 @@
 use super::*;
+use pipe_tables::frames::{EncodedFrame, ShardWriter};
 use pipe_testkit::{Ran, input, run_stage};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -24,7 +25,7 @@ impl Fixture {
         let index = (0..num_train + num_test).map(|number| FrameIndexRow {
             video_id: video_id(number),
             shard: "shard-00000.parquet".into(),
-            row_group: number,
+            row_group: number % 50,
             num_frames: 60 + number % 50,
             width_px: 341,
             height_px: 256,
@@ -51,6 +52,7 @@ impl Fixture {
         fs::create_dir_all(&frames).expect("made");
         fs::create_dir_all(&labels).expect("made");
         write_rows(&frames.join(INDEX_FILE), &self.index).expect("written");
+        write_shard(&frames.join("shard-00000.parquet"));
         write_rows(&labels.join("annotations.parquet"), &self.annotations).expect("written");
         write_rows(&labels.join("classes.parquet"), &classes()).expect("written");
         let folder = tempfile::tempdir().expect("a folder");
@@ -58,6 +60,21 @@ impl Fixture {
         let ran = run_stage(&Augment, params, inputs, folder.path().join("output"), threads);
         Outcome { ran, samples: folder.path().join("output/samples"), _folder: folder }
     }
+}
+
+/// Writes a shard of 50 videos, of 60, 61 and so on frames, for as many rows of the index as there are.
+fn write_shard(path: &Path) {
+    let mut writer = ShardWriter::create(path).expect("created");
+    for number in 0..50_usize {
+        // It is brighter to the right.
+        let pixels: Vec<u8> = (0..341 * 256).flat_map(|at| [(at % 341 * 3 / 4) as u8, 5 * number as u8, 128]).collect();
+        let format = turbojpeg::PixelFormat::RGB;
+        let image = turbojpeg::Image { pixels: &pixels[..], width: 341, pitch: 3 * 341, height: 256, format };
+        let jpeg = turbojpeg::compress(image, 60, turbojpeg::Subsamp::Sub2x2).expect("a JPEG").to_vec();
+        let frames = vec![EncodedFrame { pts_nanos: 0, jpeg }; 60 + number];
+        writer.write_video(&format!("{number}"), &frames, 341, 256).expect("written");
+    }
+    writer.finish().expect("finished");
 }
 
 fn classes() -> Vec<ClassRow> {
@@ -113,7 +130,7 @@ fn rows_of_every_epoch_and_view_are_written() {
 fn threads_do_not_change_bytes() {
     let fixture = Fixture::new(30, 4);
     let (one, four) = (fixture.run(&params(6), 1), fixture.run(&params(6), 4));
-    for file in ["train.parquet", "test.parquet", "classes.parquet", "preprocessing.json"] {
+    for file in ["train.parquet", "test.parquet", "classes.parquet", "preprocessing.json", "../contact_sheet.png"] {
         let bytes = |outcome: &Outcome| fs::read(outcome.samples.join(file)).expect("read");
         assert!(bytes(&one) == bytes(&four), "{file}");
     }
@@ -127,6 +144,41 @@ fn more_epochs_keep_the_first_ones() {
     assert_eq!(short, long[..short.len()]);
     let other_seed = json!({"epochs": 2, "seed": 2, "train": params(2)["train"]});
     assert_ne!(short, fixture.run(&other_seed, 2).rows("train.parquet"));
+}
+
+/// What is done to pixels is seen in the picture, clips blended with each other too.
+#[test]
+fn the_contact_sheet_shows_what_the_network_sees() {
+    let mut params = params(1);
+    let picture = |params: &Value| {
+        let outcome = Fixture::new(12, 2).run(params, 2);
+        outcome.ran.lines();
+        let file = fs::File::open(outcome.samples.join("../contact_sheet.png")).expect("written");
+        let mut reader = png::Decoder::new(std::io::BufReader::new(file)).read_info().expect("a picture");
+        let mut pixels = vec![0; reader.output_buffer_size().expect("a size")];
+        let info = reader.next_frame(&mut pixels).expect("pixels");
+        (info.width, info.height, pixels)
+    };
+    let (width, height, plain) = picture(&params);
+    // 8 frames of 112 px; 3 clips of each of 2 classes, with labels of 14 px.
+    assert_eq!((width, height), (2 + 8 * 114, 2 + 6 * 126));
+    let blue = |pixels: &[u8]| pixels[3 * (20 * width as usize + 20) + 2];
+    assert!(blue(&plain).abs_diff(128) < 4, "{}", blue(&plain));
+    let erase = json!({"type": "RandomErasing", "erase_prob": 1.0, "min_area_ratio": 1.0, "max_area_ratio": 1.0,
+        "aspect_range": [1.0, 1.0], "fill_color": [1, 2, 3]});
+    params["train"]["transforms"].as_array_mut().expect("a list").push(erase);
+    params["blending"] = json!({"batch_size": 4, "augments": [{"type": "MixupBlending", "alpha": 1.0}]});
+    params["num_sample"] = json!(2);
+    let (_, _, erased) = picture(&params);
+    assert_eq!(blue(&erased), 3);
+}
+
+#[test]
+fn labels_that_are_not_there_are_refused() {
+    let mut params = params(1);
+    params["train"]["transforms"][3] = json!({"type": "Flip", "flip_label_map": {"0": 2}});
+    let expect = "`flip_label_map` leads to class 2, but there are 2 classes, from 0";
+    assert_eq!(Fixture::new(2, 1).run(&params, 1).ran.error(), expect);
 }
 
 #[test]

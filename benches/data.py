@@ -1,0 +1,202 @@
+"""What it costs to load clips, against PyTorch's DataLoader on torchcodec, and on JPEG files in Parquet: ratios in one run.
+
+    cargo xtask bench data --clips CLIPS [--rounds N]
+
+Every program makes the same kind of batches: eight clips of random segments, a `RandomResizedCrop` of each scaled to the
+network's size, mirrored half of the time, normalised to `[N, C, T, H, W]`. Each figure is clips per processor second, user
+plus system time on one thread; the median of several rounds in which the programs take turns. Of a peer, neither imports nor
+opening files is counted; of `pipe`, neither opening the index nor drawing the clips. The frames that are read are the same: `pipe`
+writes the shards (short side 256, JPEG at 90), and the peer on Parquet is given their bytes in memory. The peer on videos
+reads the clips themselves. Peers that can't be installed are left out, and the report says so.
+"""
+
+import argparse, json, os, pathlib, statistics, subprocess, sys, tempfile
+
+SIZES = {"8 x 3 x 8 x 224 x 224": (8, 224), "8 x 3 x 16 x 112 x 112": (16, 112)}
+
+# A peer reads a JSON list of its sources, frames, side and number of clips from stdin, and prints clips and seconds.
+COMMON = """
+import json, math, sys, time
+import cv2, numpy as np, torch
+cv2.setNumThreads(1); torch.set_num_threads(1)
+sources, T, SIDE, CLIPS = json.load(sys.stdin)
+rng = np.random.default_rng(0)
+MEAN = torch.tensor([123.675, 116.28, 103.53]).view(1, 3, 1, 1, 1)
+STD = torch.tensor([58.395, 57.12, 57.375]).view(1, 3, 1, 1, 1)
+
+def segments(count):
+    return np.sort((np.arange(T) * (count // T) + rng.integers(0, max(count // T, 1), T)) % count).tolist()
+
+def crop(width, height):
+    for _ in range(10):
+        aspect = math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))
+        area = rng.uniform(0.08, 1.0) * width * height
+        w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if w <= width and h <= height:
+            return int(rng.integers(0, width - w + 1)), int(rng.integers(0, height - h + 1)), w, h
+    side = min(width, height)
+    return (width - side) // 2, (height - side) // 2, side, side
+
+def clip(frames):
+    out = np.empty((T, SIDE, SIDE, 3), np.uint8)
+    height, width = frames[0].shape[:2]
+    x, y, w, h = crop(width, height)
+    flip = rng.random() < 0.5
+    for at, frame in enumerate(frames):
+        cut = cv2.resize(frame[y : y + h, x : x + w], (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
+        out[at] = cv2.flip(cut, 1) if flip else cut
+    return out
+
+class Clips(torch.utils.data.Dataset):
+    def __len__(self):
+        return CLIPS
+    def __getitem__(self, at):
+        return torch.from_numpy(clip(frames_of(at % len(sources))))
+
+def run():
+    for _ in range(3):
+        clip(frames_of(0))
+    loader = torch.utils.data.DataLoader(Clips(), batch_size=8, num_workers=0)
+    count, start = 0, time.process_time()
+    for batch in loader:
+        values = batch.permute(0, 4, 1, 2, 3).contiguous().float().sub_(MEAN).div_(STD)
+        count += len(values)
+    print(count, time.process_time() - start)
+"""
+
+PEERS = {
+    # Frames are decoded as far as they are wanted, one decoder a clip, as data sets of videos do.
+    "DataLoader on torchcodec + OpenCV": """
+from torchcodec.decoders import VideoDecoder
+def frames_of(at):
+    decoder = VideoDecoder(sources[at], num_ffmpeg_threads=1, dimension_order="NHWC", seek_mode="approximate")
+    return list(decoder.get_frames_at(segments(decoder.metadata.num_frames)).data.numpy())
+run()
+""",
+    "DataLoader on JPEG in Parquet + OpenCV": """
+import pyarrow.parquet as pq
+videos = []
+for shard in sources:
+    file = pq.ParquetFile(shard)
+    for group in range(file.num_row_groups):
+        videos.append(file.read_row_group(group, columns=["image.bytes"]).column(0).combine_chunks().field("bytes"))
+sources = videos
+def frames_of(at):
+    jpegs = videos[at]
+    bytes_of = lambda index: np.frombuffer(jpegs[index].as_buffer(), np.uint8)
+    return [cv2.imdecode(bytes_of(index), cv2.IMREAD_COLOR_RGB) for index in segments(len(jpegs))]
+run()
+""",
+}
+
+PACKAGES = ["numpy", "opencv-python-headless", "pyarrow", "torch", "torchcodec", "av"]
+
+
+def environment():
+    """Returns the Python of a private environment with the peers, and the variables it needs; None if there is none."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    folder = pathlib.Path(base) / "pipe" / "bench" / "data"
+    python = folder / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    done = folder / "installed"
+    if not done.exists():
+        install = [python, "-m", "pip", "install", "--quiet", *PACKAGES]
+        if subprocess.run(install, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode != 0:
+            return None
+        done.touch()
+    return python, {**os.environ, "LD_LIBRARY_PATH": lent_ffmpeg(folder)}
+
+
+def lent_ffmpeg(folder):
+    """torchcodec brings no FFmpeg. PyAV does, under names of its own; links give them back the usual ones."""
+    names = []
+    for libraries in folder.glob("lib/python*/site-packages/av.libs"):
+        names.append(str(libraries))
+        for path in libraries.glob("lib*-*.so.*"):
+            name, version = path.name.split("-")[0], path.name.split(".so.")[1].split(".")[0]
+            link = libraries / f"{name}.so.{version}"
+            if not link.exists():
+                link.symlink_to(path.name)
+    return os.pathsep.join(names)
+
+
+def frames(pipe, clips, folder):
+    """Writes frame shards of the clips; returns their folder."""
+    (folder / ".pipe").mkdir()
+    text = f"""
+pipeline: bench
+stages:
+  videos: {{ uses: ingest, with: {{ root: {json.dumps(str(clips))}, include: ["**/*.avi"] }} }}
+  frames:
+    uses: frames
+    inputs: {{ videos: videos }}
+    with: {{ resize: {{ short_side_px: 256 }}, encode: {{ jpeg: {{ quality: 90 }} }}, buckets: 4 }}
+"""
+    (folder / "bench.yaml").write_text(text)
+    subprocess.run([pipe, "run", "bench.yaml"], cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return next((folder / ".pipe" / "out" / "bench" / "frames").rglob("index.parquet")).parent
+
+
+def peer_rate(python, env, source, given):
+    ran = subprocess.run([python, "-c", COMMON + source], input=json.dumps(given), capture_output=True, text=True, env=env)
+    if ran.returncode != 0:
+        raise RuntimeError((ran.stderr.strip().splitlines() or [f"exit code {ran.returncode}"])[-1])
+    clips, seconds = ran.stdout.split()
+    return int(clips) / float(seconds)
+
+
+def pipe_rate(program, shards, frames, side, clips):
+    ran = subprocess.run([program, shards, str(frames), str(side), str(clips), "1"], capture_output=True, text=True, check=True)
+    return json.loads(ran.stdout)["clips_per_cpu_sec"]
+
+
+def loader(program, shards, clips, rounds, num_clips):
+    """Prints what each program makes of a processor second."""
+    found = environment()
+    if found is None:
+        print("the peers can't be installed here: left out")
+    sources = {
+        "DataLoader on torchcodec + OpenCV": sorted(str(path.resolve()) for path in clips.rglob("*.avi")),
+        "DataLoader on JPEG in Parquet + OpenCV": sorted(str(path) for path in shards.glob("shard-*.parquet")),
+    }
+    for title, (frames, side) in SIZES.items():
+        runs = {"pipe": lambda: pipe_rate(program, shards, frames, side, num_clips)}
+        if found is not None:
+            for name, source in PEERS.items():
+                given = [sources[name], frames, side, num_clips // 4]
+                runs[name] = lambda source=source, given=given: peer_rate(*found, source, given)
+        rates = {name: [] for name in runs}
+        for _ in range(rounds):
+            for name in list(runs):
+                try:
+                    rates[name].append(runs[name]())
+                except RuntimeError as error:
+                    print(f"{name} does not run here: left out ({error})")
+                    del runs[name]
+        medians = {name: statistics.median(rates[name]) for name in runs}
+        print(f"\n{title}, clips per processor second")
+        for name, rate in medians.items():
+            ratio = "" if name == "pipe" else f"   pipe / it {medians['pipe'] / rate:5.2f}"
+            print(f"  {name:40} {rate:8.1f}{ratio}")
+        sys.stdout.flush()
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="cargo xtask bench data")
+    parser.add_argument("pipe", type=pathlib.Path)
+    parser.add_argument("--clips", type=pathlib.Path, required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--num-clips", type=int, default=512)
+    args = parser.parse_args()
+    program = args.pipe.parent / "examples" / "throughput"
+    if not program.exists():
+        build = ["cargo", "build", "--release", "--package", "pipe-clips", "--example", "throughput"]
+        subprocess.run(build, cwd=pathlib.Path(__file__).parent, check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        shards = frames(args.pipe.resolve(), args.clips.resolve(), pathlib.Path(folder))
+        loader(program, shards, args.clips, args.rounds, args.num_clips)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,249 @@
+//! [`write`]: the contact sheet, a picture of what the network will see.
+//!
+//! Each row of it is a training clip of the first epoch as the loader makes it, cut, mirrored, changed and blended, with its
+//! class and video above.
+
+use crate::error::AugmentError;
+use crate::font;
+use fs_err::File;
+use pipe_clips::{ClipSize, Loader};
+use pipe_schemas::tables::{ClassRow, SampleRow};
+use pipe_stage::StageError;
+use std::collections::BTreeMap;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Clips of each class.
+const CLIPS_A_CLASS: usize = 3;
+
+/// Clips of all classes; where there are more classes, some are left out, evenly.
+const MAX_CLIPS: usize = 120;
+
+/// Frames of each clip.
+const MAX_FRAMES: usize = 8;
+
+/// Sides of a frame in the picture; a larger one is made smaller.
+const MAX_SIDE_PX: usize = 112;
+
+const GAP_PX: usize = 2;
+
+/// Letters are drawn twice their size.
+const LETTER_SCALE: usize = 2;
+
+const LABEL_PX: usize = LETTER_SCALE * font::HEIGHT_PX + 2 * GAP_PX;
+
+/// Red, green and blue.
+const BACKGROUND: [u8; 3] = [24; 3];
+
+/// Of labels.
+const INK: [u8; 3] = [224; 3];
+
+/// Writes the picture of some of `rows`, which are those of an epoch, in order.
+pub(crate) fn write(
+    path: &Path,
+    frames_dir: &Path,
+    rows: &[SampleRow],
+    classes: &[ClassRow],
+    size: ClipSize,
+    threads: usize,
+) -> Result<(), StageError> {
+    let chosen = choose(rows);
+    let shown: Vec<usize> = evenly(size.frames, MAX_FRAMES);
+    let size = ClipSize { frames: shown.len(), ..size };
+    // With the clips that they are blended with.
+    let mut wanted: BTreeMap<u32, &SampleRow> = BTreeMap::new();
+    for row in &chosen {
+        wanted.insert(row.position, row);
+        wanted.extend(row.mix_position.and_then(|at| rows.get(at as usize)).map(|other| (other.position, other)));
+    }
+    let few = |row: &SampleRow| {
+        let frame_indices = shown.iter().map(|frame| row.frame_indices[*frame]).collect();
+        // A partner's partner is not shown.
+        let mix_position = row.mix_position.filter(|position| wanted.contains_key(position));
+        SampleRow { frame_indices, mix_position, ..row.clone() }
+    };
+    let wanted_rows: Arc<[SampleRow]> = wanted.values().map(|row| few(row)).collect();
+    let mut clips: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
+    let mut cell = (0, 0);
+    // One by one, so that only small frames are kept.
+    for batch in Loader::open(frames_dir)?.clips(Arc::clone(&wanted_rows), size, 1, threads)? {
+        let batch = batch?;
+        let smaller: Vec<Vec<u8>> = batch
+            .pixels
+            .chunks_exact(3 * size.height * size.width)
+            .map(|frame| {
+                let (pixels, cell_size) = shrink(frame, size.width, size.height);
+                cell = cell_size;
+                pixels
+            })
+            .collect();
+        clips.insert(wanted_rows[batch.rows.start].position, smaller.concat());
+    }
+    let mut sheet = Sheet::new(shown.len(), cell, chosen.len());
+    for (place, row) in chosen.iter().enumerate() {
+        let class = classes.get(row.class_index as usize).map_or("", |class| class.class_name.as_str());
+        let label = format!("{} {class} - {}", row.class_index, row.video_id);
+        sheet.put(place, &label, clips.get(&row.position).map_or(&[], Vec::as_slice));
+    }
+    Ok(sheet.save(path)?)
+}
+
+/// Returns some rows of each class, class by class.
+fn choose(rows: &[SampleRow]) -> Vec<&SampleRow> {
+    let mut classes: BTreeMap<u32, Vec<&SampleRow>> = BTreeMap::new();
+    for row in rows {
+        classes.entry(row.class_index).or_default().push(row);
+    }
+    let clips_a_class = (MAX_CLIPS / classes.len().max(1)).clamp(1, CLIPS_A_CLASS);
+    let classes: Vec<Vec<&SampleRow>> = classes.into_values().collect();
+    let kept = evenly(classes.len(), MAX_CLIPS);
+    kept.into_iter().flat_map(|class| classes[class].iter().take(clips_a_class).copied()).collect()
+}
+
+/// Returns up to `most` of the places `0..count`, from the first on, equally far apart.
+fn evenly(count: usize, most: usize) -> Vec<usize> {
+    let kept = count.min(most);
+    (0..kept).map(|place| place * count / kept).collect()
+}
+
+/// Returns a frame made smaller by a whole number, and its width and height: each pixel is the mean of a square.
+fn shrink(frame: &[u8], width: usize, height: usize) -> (Vec<u8>, (usize, usize)) {
+    let factor = width.max(height).div_ceil(MAX_SIDE_PX);
+    let (small_width, small_height) = ((width / factor).max(1), (height / factor).max(1));
+    let (across, down) = (factor.min(width), factor.min(height));
+    let mut pixels = Vec::with_capacity(3 * small_width * small_height);
+    for y in 0..small_height {
+        for x in 0..small_width {
+            let mut sums = [0; 3];
+            for row in frame.chunks_exact(3 * width).skip(y * factor).take(down) {
+                for pixel in row[3 * x * factor..].as_chunks::<3>().0.iter().take(across) {
+                    sums.iter_mut().zip(pixel).for_each(|(sum, level)| *sum += usize::from(*level));
+                }
+            }
+            pixels.extend(sums.map(|sum| (sum / (across * down)) as u8));
+        }
+    }
+    (pixels, (small_width, small_height))
+}
+
+/// A picture in the making, `[H, W, 3]`.
+struct Sheet {
+    pixels: Vec<u8>,
+    width: usize,
+    cell: (usize, usize),
+}
+
+impl Sheet {
+    fn new(columns: usize, cell: (usize, usize), rows: usize) -> Self {
+        let width = GAP_PX + columns * (cell.0 + GAP_PX);
+        let height = rows * (LABEL_PX + cell.1) + GAP_PX;
+        Self { pixels: BACKGROUND.repeat(width * height), width, cell }
+    }
+
+    /// Puts a labelled row of frames at `place`, counted from the top.
+    fn put(&mut self, place: usize, label: &str, frames: &[u8]) {
+        let (cell_width, cell_height) = self.cell;
+        let top = place * (LABEL_PX + cell_height);
+        self.label(label, top + GAP_PX);
+        for (column, frame) in frames.chunks_exact(3 * cell_width * cell_height).enumerate() {
+            let left = GAP_PX + column * (cell_width + GAP_PX);
+            for (row, pixels) in frame.chunks_exact(3 * cell_width).enumerate() {
+                let start = 3 * ((top + LABEL_PX + row) * self.width + left);
+                self.pixels[start..start + pixels.len()].copy_from_slice(pixels);
+            }
+        }
+    }
+
+    /// Writes as many letters as there is room for.
+    fn label(&mut self, text: &str, top: usize) {
+        let letters = (self.width - GAP_PX) / (LETTER_SCALE * font::ADVANCE_PX);
+        for (number, letter) in text.chars().take(letters).enumerate() {
+            let left = GAP_PX + number * LETTER_SCALE * font::ADVANCE_PX;
+            for (row, bits) in font::rows(letter).into_iter().enumerate() {
+                for column in (0..3).filter(|column| bits & (0b100 >> column) != 0) {
+                    self.dot(left + LETTER_SCALE * column, top + LETTER_SCALE * row);
+                }
+            }
+        }
+    }
+
+    fn dot(&mut self, left: usize, top: usize) {
+        for row in top..top + LETTER_SCALE {
+            let start = row * self.width + left;
+            self.pixels.as_chunks_mut::<3>().0[start..start + LETTER_SCALE].fill(INK);
+        }
+    }
+
+    fn save(&self, path: &Path) -> Result<(), AugmentError> {
+        let picture = |source| AugmentError::Picture { path: path.into(), source };
+        let mut file = BufWriter::new(File::create(path).map_err(|error| picture(error.into()))?);
+        let height = self.pixels.len() / (3 * self.width);
+        let mut encoder = png::Encoder::new(&mut file, self.width as u32, height as u32);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_depth(png::BitDepth::Eight);
+        let mut writer = encoder.write_header().map_err(picture)?;
+        writer.write_image_data(&self.pixels).map_err(picture)?;
+        writer.finish().map_err(picture)?;
+        file.flush().map_err(|error| picture(error.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(position: u32, class_index: u32) -> SampleRow {
+        SampleRow { position, class_index, ..SampleRow::default() }
+    }
+
+    #[track_caller]
+    fn check_chosen(num_classes: u32, expect: usize) {
+        let rows: Vec<_> = (0..num_classes * 5).map(|at| row(at, at % num_classes)).collect();
+        let chosen = choose(&rows);
+        assert_eq!(chosen.len(), expect);
+        assert!(chosen.is_sorted_by_key(|row| (row.class_index, row.position)));
+    }
+
+    #[test]
+    fn a_few_clips_of_each_class_are_shown() {
+        check_chosen(1, 3);
+        check_chosen(40, 120);
+        check_chosen(51, 102);
+        check_chosen(101, 101);
+        check_chosen(400, 120);
+        assert_eq!((evenly(3, 8), evenly(16, 8)), (vec![0, 1, 2], vec![0, 2, 4, 6, 8, 10, 12, 14]));
+    }
+
+    #[test]
+    fn a_frame_is_made_smaller_by_whole_pixels() {
+        let frame: Vec<u8> = (0..224_usize * 224).flat_map(|at| [(at % 224 / 2) as u8, (at / 448) as u8, 9]).collect();
+        let (small, size) = shrink(&frame, 224, 224);
+        assert_eq!(size, (112, 112));
+        let expect: Vec<u8> = (0..112 * 112).flat_map(|at| [(at % 112) as u8, (at / 112) as u8, 9]).collect();
+        assert!(small == expect);
+        assert_eq!(shrink(&[1, 2, 3, 4, 5, 6], 2, 1), (vec![1, 2, 3, 4, 5, 6], (2, 1)));
+    }
+
+    #[test]
+    fn letters_are_readable() {
+        let mut sheet = Sheet::new(1, (22, 1), 1);
+        sheet.label("7x.", GAP_PX);
+        let lines: Vec<String> = sheet
+            .pixels
+            .chunks_exact(3 * sheet.width * LETTER_SCALE)
+            .map(|row| {
+                row.as_chunks::<3>()
+                    .0
+                    .iter()
+                    .step_by(2)
+                    .take(13)
+                    .map(|pixel| if *pixel == INK { '#' } else { ' ' })
+                    .collect()
+            })
+            .collect();
+        let expect =
+            ["             ", " ### # #     ", "   # # #     ", "   #  #      ", "   # # #     ", "   # # #  #  "];
+        assert_eq!(lines[..6], expect);
+    }
+}
