@@ -37,6 +37,7 @@ impl Stage for Augment {
         let index: Vec<FrameIndexRow> = read_rows(&context.input("frames")?.join(INDEX_FILE))?;
         let labels = context.input("labels")?;
         let annotations: Vec<AnnotationRow> = read_rows(&labels.join("annotations.parquet"))?;
+        check_rows(&annotations).map_err(helped)?;
         let classes: Vec<ClassRow> = read_rows(&labels.join("classes.parquet"))?;
         let (train, test) = (list(&annotations, &index, Split::Train), list(&annotations, &index, Split::Test));
         if train.videos.is_empty() {
@@ -70,6 +71,18 @@ impl Stage for Augment {
 fn helped(error: AugmentError) -> StageError {
     let help = error.help();
     StageError::from(error).with_help(help)
+}
+
+/// A sample has one label and is drawn from a whole video. `annotations` are sorted by video.
+fn check_rows(annotations: &[AnnotationRow]) -> Result<(), AugmentError> {
+    if let Some(row) = annotations.iter().find(|row| row.start_secs.is_some()) {
+        return Err(AugmentError::Segment { video_id: row.video_id.clone() });
+    }
+    let same = |pair: &&[AnnotationRow]| (pair[0].split, &pair[0].video_id) == (pair[1].split, &pair[1].video_id);
+    match annotations.windows(2).find(same) {
+        Some(pair) => Err(AugmentError::SeveralLabels { video_id: pair[0].video_id.clone() }),
+        None => Ok(()),
+    }
 }
 
 fn list<'a>(annotations: &[AnnotationRow], index: &'a [FrameIndexRow], split: Split) -> List<'a> {
