@@ -319,3 +319,128 @@ fn real_clips_of_other_sets_are_joined() {
     assert_eq!(official.ran.warnings.len(), 1);
     assert!(official.ran.warnings[0].contains(" of 13,320 listed videos are absent or unreadable (train "));
 }
+
+/// The lists of UCF101 and HMDB51, all splits; see `whole_sets_are_checked_in_a_second`.
+struct WholeSet {
+    root: PathBuf,
+    format: &'static str,
+    counts: [(u64, u64); 3],
+}
+
+/// Returns a table with every video that the lists name, filled up to 13,320 rows.
+fn made_up_videos(set: &WholeSet) -> Vec<VideoRow> {
+    let mut paths = BTreeSet::new();
+    for split in 1..=3 {
+        let params = json!({"format": set.format, "split": split});
+        let mut params: AnnotationsParams = serde_json::from_value(params).expect("parameters");
+        params.missing = Severity::Off;
+        let sources = Sources { root: set.root.clone(), files: files_below(&set.root, "") };
+        let (_, listed) = formats::read(&params, Some(&sources), &[]).expect("lists");
+        paths.extend(listed.rows.into_iter().map(|row| row.path));
+    }
+    let more = (0..13_320 - paths.len()).map(|number| format!("more/{number}.avi"));
+    paths.into_iter().chain(more).map(|path| video(&path, &path)).collect()
+}
+
+fn whole_sets() -> Option<[WholeSet; 2]> {
+    let real = shared("annotations")?;
+    let ucf101 = [(9_537, 3_783), (9_586, 3_734), (9_624, 3_696)];
+    Some([
+        WholeSet { root: real.join("ucf101"), format: "ucf101", counts: ucf101 },
+        WholeSet { root: real.join("hmdb51"), format: "hmdb51", counts: [(3_570, 1_530); 3] },
+    ])
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "it tells what it measured")]
+fn whole_sets_are_checked_in_a_second() {
+    let Some(sets) = whole_sets() else { return };
+    let mut work: Vec<_> = Vec::new();
+    for set in &sets {
+        let (videos, files) = (made_up_videos(set), files_below(&set.root, ""));
+        assert_eq!(videos.len(), 13_320);
+        work.push((set, videos, Sources { root: set.root.clone(), files }));
+    }
+    let before = cpu_secs();
+    let mut found = Vec::new();
+    for (set, videos, sources) in &work {
+        for split in 1..=3 {
+            let params = json!({"format": set.format, "split": split, "unlabelled": "off"});
+            let params: AnnotationsParams = serde_json::from_value(params).expect("parameters");
+            found.push(label(&params, Some(sources), videos).expect("labels").report);
+        }
+    }
+    let secs = cpu_secs() - before;
+    eprintln!("all splits of UCF101 and HMDB51, parsed, joined and checked: {secs:.3} s of CPU");
+    assert!(secs < 1.0, "{secs}");
+    let counts = sets.iter().flat_map(|set| set.counts);
+    for (report, (train, test)) in found.iter().zip(counts) {
+        assert_eq!((report.messages(Severity::Error), report.messages(Severity::Warn)), (vec![], vec![]));
+        let json = serde_json::to_value(report).expect("JSON");
+        assert_eq!((&json["listed"], &json["present"]), (&json!({"train": train, "test": test}), &json["listed"]));
+    }
+}
+
+/// CPU time of this process, in its threads and in the kernel.
+fn cpu_secs() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
+    let fields: Vec<&str> = stat.rsplit_once(')').expect("a name").1.split_whitespace().collect();
+    let ticks = |position: usize| fields[position].parse::<f64>().expect("ticks");
+    (ticks(11) + ticks(12)) / 100.0
+}
+
+#[test]
+fn films_of_hmdb51_are_in_both_lists() {
+    let Some([_, hmdb51]) = whole_sets() else { return };
+    for (split, films) in [(1, 133), (2, 149), (3, 144)] {
+        let params = json!({"format": "hmdb51", "split": split, "group": "hmdb51_film", "missing": "off", "group_leakage": "warn"});
+        let report = run_in(&hmdb51.root, &[], &params).report();
+        assert_eq!(report["checks"]["group_leakage"]["count"], films);
+    }
+}
+
+#[test]
+fn what_is_planted_in_the_real_lists_is_found_and_named() {
+    let Some([ucf101, _]) = whole_sets() else { return };
+    let read = |name: &str| fs::read_to_string(ucf101.root.join(name)).expect("read");
+    let (train, test) = (read("trainlist01.txt"), read("testlist01.txt"));
+    let run = |train: &str, test: &str, videos: &[VideoRow]| {
+        let folder = tempfile::tempdir().expect("a folder");
+        run_in(&write_lists(folder.path(), [&read("classInd.txt"), train, test]), videos, &json!({"missing": "off"}))
+            .error()
+    };
+    let with = |text: &str, line: &str| format!("{text}{line}\r\n");
+    // A test video in the training list, and so its group.
+    let leaked = "Biking/v_Biking_g01_c01.avi";
+    let at = test.lines().position(|line| line == leaked).expect("a line") + 1;
+    let error = run(&with(&train, &format!("{leaked} 11")), &test, &[]);
+    let expect = format!("{leaked} (trainlist01.txt:9538) and {leaked} (testlist01.txt:{at})");
+    assert_eq!(
+        error,
+        format!(
+            "1 video is in the training and the test list; first: {expect}\n\
+         1 group is in the training and the test list; first: Biking_g01: {expect}"
+        )
+    );
+    // Another clip of a test group.
+    let error = run(&with(&train, "Biking/v_Biking_g01_c99.avi 11"), &test, &[]);
+    assert_eq!(
+        error,
+        format!(
+            "1 group is in the training and the test list; first: Biking_g01: Biking/v_Biking_g01_c99.avi \
+         (trainlist01.txt:9538) and {leaked} (testlist01.txt:{at})"
+        )
+    );
+    // The same file under two names.
+    let (one, two) = ("ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi", "ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi");
+    let error = run(&train, &test, &[video(one, "same"), video(two, "same")]);
+    assert_eq!(
+        error,
+        format!(
+            "1 file is in the training and the test list under two names; first: {one} (trainlist01.txt:1) and {two} (testlist01.txt:1)"
+        )
+    );
+    // An unknown class.
+    let error = run(&with(&train, "biking/v_Biking_g09_c99.avi 11"), &test, &[]);
+    assert_eq!(error, "1 label is no class; first: `biking` (trainlist01.txt:9538), did you mean `Biking`?");
+}
