@@ -191,6 +191,11 @@ pub trait Params: Serialize + DeserializeOwned + schemars::JsonSchema {
     fn outputs(&self) -> Vec<Output> {
         Vec::new()
     }
+
+    /// Returns the inputs that the stage does without for these parameters, whatever the contract says.
+    fn unread_inputs(&self) -> &'static [&'static str] {
+        &[]
+    }
 }
 
 /// How a stage is made of parts that are keyed, kept and made one by one.
@@ -249,6 +254,8 @@ pub struct Parsed {
     pub sources: Vec<SourceSet>,
     /// What it writes besides the ports of its contract.
     pub outputs: Vec<Output>,
+    /// Inputs that it does without.
+    pub unread_inputs: &'static [&'static str],
 }
 
 /// Parses `value` as `P`; what [`Contract::parse`] points at.
@@ -259,6 +266,7 @@ pub fn parse<P: Params>(value: &Value) -> Result<Parsed, serde_json::Error> {
         errors: params.check(),
         sources: params.sources(),
         outputs: params.outputs(),
+        unread_inputs: params.unread_inputs(),
     })
 }
 

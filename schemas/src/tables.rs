@@ -22,7 +22,7 @@ macro_rules! table {
 }
 
 table!(VideoRow, "videos", 1);
-table!(AnnotationRow, "annotations", 1);
+table!(AnnotationRow, "annotations", 2);
 table!(ClassRow, "classes", 1);
 table!(FrameIndexRow, "frame_index", 1);
 table!(SampleRow, "samples", 2);
@@ -74,7 +74,9 @@ pub enum Verdict {
     Undecodable,
 }
 
-/// A label of a video. Sorted by `split`, then `video_id`.
+/// A label of a video, or of a segment of it. Sorted by `split`, `video_id`, start and `class_index`.
+///
+/// A video with several labels has several rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AnnotationRow {
     /// As in `videos`.
@@ -85,11 +87,15 @@ pub struct AnnotationRow {
     pub class_index: u32,
     /// Videos cut from one source: UCF101's `gNN` with its class. Empty if not known.
     pub group: String,
+    /// Where the segment begins; `None` if the whole video is meant.
+    pub start_secs: Option<f64>,
+    /// Where the segment ends.
+    pub end_secs: Option<f64>,
     /// Whether `videos` has it with the verdict `ok`. Samples are drawn from these only.
     pub present: bool,
-    /// The list, by file name.
+    /// The list, or the folder that is the label.
     pub source_file: String,
-    /// From 1.
+    /// From 1; 0 where the label is the name of a folder.
     pub source_line: u32,
 }
 

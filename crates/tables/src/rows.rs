@@ -184,6 +184,8 @@ mod tests {
             split: Split::Test,
             class_index: 0,
             group: String::new(),
+            start_secs: None,
+            end_secs: None,
             present: true,
             source_file: "l".into(),
             source_line: 1,
@@ -191,7 +193,7 @@ mod tests {
         write_rows(&path, &rows).expect("written");
         assert_eq!(read_rows::<AnnotationRow>(&path).expect("read"), rows);
         let error = read_rows::<SampleRow>(&path).expect_err("another table");
-        assert!(error.to_string().contains("holds `annotations version 1`"), "{error}");
+        assert!(error.to_string().contains("holds `annotations version 2`"), "{error}");
     }
 
     #[test]

@@ -40,16 +40,71 @@ pub(crate) enum AnnotationsError {
         size_bytes: u64,
     },
     /// Lines of the lists are wrong.
-    #[error("the label lists are wrong in {} places:{}", grouped(problems.len() as u64), shown(problems))]
+    #[error("the label lists are wrong in {} places:{}", grouped(*count), Shown { items: problems, count: *count })]
     Lists {
-        /// In the order of files and lines.
+        /// The first ones, in the order of files and lines.
         problems: Vec<Problem>,
+        /// All of them.
+        count: u64,
+    },
+    /// The files leave doubt, or tell nothing.
+    #[error("the lists in {} are of no format that can be told for sure{}", root.display(), or_these(found))]
+    NoFormat {
+        /// The folder.
+        root: PathBuf,
+        /// Formats that fit.
+        found: Vec<&'static str>,
+    },
+    /// There is no label in the lists.
+    #[error("the lists have no class")]
+    NoClasses,
+    /// A row without a word for its subset.
+    #[error("{place} does not say whether it is learnt from or measured on")]
+    NoSplit {
+        /// The row.
+        place: String,
+    },
+    /// A subset that the parameters name and no row has.
+    #[error("the lists have no subset `{word}`: they have {}", quoted(found))]
+    NoSubset {
+        /// Its name.
+        word: String,
+        /// Those of the rows.
+        found: Vec<String>,
+    },
+    /// A subset in two places.
+    #[error("the subset `{word}` would be learnt from and measured on")]
+    SubsetTwice {
+        /// Its name.
+        word: String,
+    },
+    /// A validation and a test subset.
+    #[error("the lists have more than one subset to measure on: they have {}", quoted(found))]
+    TwoTestSubsets {
+        /// Those of the rows.
+        found: Vec<String>,
+    },
+    /// Subsets with names of their own.
+    #[error("no subset of the lists has a usual name: they have {}", quoted(found))]
+    OddSubsets {
+        /// Those of the rows.
+        found: Vec<String>,
+    },
+    /// `group` is no regex.
+    #[error("`group` has the regex `{regex}`, which is none")]
+    Regex {
+        /// As given.
+        regex: String,
+        /// Why.
+        source: Box<regex::Error>,
     },
     /// Checks with the severity `error` found something.
     #[error("{}", findings.join("\n"))]
     Findings {
         /// One text a check.
         findings: Vec<String>,
+        /// The names of the checks.
+        names: Vec<&'static str>,
     },
     /// A list can't be read.
     #[error(transparent)]
@@ -59,8 +114,12 @@ pub(crate) enum AnnotationsError {
     Join(#[from] PolarsError),
 }
 
-fn shown<T>(items: &[T]) -> Shown<'_, T> {
-    Shown { items, count: items.len() as u64 }
+fn or_these(found: &[&str]) -> String {
+    if found.is_empty() { String::new() } else { format!(": {} fit", found.join(" and ")) }
+}
+
+fn quoted(words: &[String]) -> String {
+    if words.is_empty() { "none".to_owned() } else { format!("`{}`", words.join("`, `")) }
 }
 
 /// What is wrong with a line.
@@ -103,17 +162,35 @@ impl<T: fmt::Display> fmt::Display for Shown<'_, T> {
 
 impl AnnotationsError {
     /// Returns what the user can do, where the text does not say it.
-    fn help(&self) -> Option<&'static str> {
-        match self {
+    fn help(&self) -> Option<String> {
+        let text = match self {
             Self::NoFile { .. } | Self::TwoFiles { .. } => {
-                Some("UCF101's lists are `classInd.txt`, `trainlist0K.txt` and `testlist0K.txt`, all in one folder")
+                "UCF101's lists are `classInd.txt`, `trainlist0K.txt` and `testlist0K.txt`, HMDB51's `CLASS_test_splitK.txt`; \
+                 those of other formats are named by `train`, `test`, `file` and `label_map`"
             }
-            Self::Findings { .. } => Some(
-                "mend the lists or the folder of videos, or let the check pass: `missing`, `unlabelled`, `group_leakage` \
-                 and `content_leakage` may be `warn` or `off`",
-            ),
-            _ => None,
-        }
+            Self::NoFormat { .. } => {
+                "set `format`, and where its lists have no names of their own, `train` and `test` or `file`"
+            }
+            Self::NoClasses => "are the lists empty, or of another format?",
+            Self::NoSplit { .. } => {
+                "name two lists, `train` and `test`, or a column for `subset`, or let `test_share: 0.2` part the videos"
+            }
+            Self::NoSubset { .. }
+            | Self::SubsetTwice { .. }
+            | Self::TwoTestSubsets { .. }
+            | Self::OddSubsets { .. } => "say which is which: `subsets: { train: [train], test: [val] }`",
+            Self::Regex { .. } => {
+                "write it as in `group: { regex: \"_(g[0-9]+)_\" }`; `(?=` and back references are not known"
+            }
+            Self::Findings { names, .. } => {
+                let names = names.join("`, `");
+                return Some(format!(
+                    "mend the lists or the folder of videos, or let the check pass: `{names}` may be `warn` or `off`"
+                ));
+            }
+            _ => return None,
+        };
+        Some(text.to_owned())
     }
 
     /// Adds the help.

@@ -1,53 +1,58 @@
 //! What the checks found, as `report.json` and as messages: [`report`].
 
+use crate::checks::Checked;
 use crate::error::{MAX_SHOWN, Shown};
-use crate::join::{Joined, Leak};
-use crate::ucf101::{Entry, Lists};
+use crate::labels::Resolved;
 use pipe_schemas::stages::annotations::{AnnotationFormat, AnnotationsParams, Severity};
 use pipe_schemas::tables::Split;
 use pipe_stage::grouped;
-use serde::Serialize;
+use serde::ser::{Serialize, Serializer};
+use std::collections::BTreeMap;
 
 /// `report.json`.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, serde::Serialize)]
 pub(crate) struct Report {
     format: AnnotationFormat,
-    split: u32,
+    /// Of UCF101 and HMDB51.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    split: Option<u32>,
     num_classes: u64,
     num_videos: u64,
     listed: PerSplit,
     present: PerSplit,
+    /// Rows of subsets that are not used.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    left_out: BTreeMap<String, u64>,
     checks: Checks,
     classes: Vec<ClassCounts>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-struct PerSplit {
-    train: u64,
-    test: u64,
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct PerSplit {
+    pub(crate) train: u64,
+    pub(crate) test: u64,
 }
 
-#[derive(Debug, PartialEq, Serialize)]
-struct Checks {
-    missing: Check,
-    other_case: Check,
-    unlabelled: Check,
-    group_leakage: Check,
-    content_leakage: Check,
-}
+/// Every check by its name, in the order in which they are told.
+#[derive(Debug, Default)]
+pub(crate) struct Checks(pub(crate) Vec<(&'static str, Check)>);
 
 /// What one check found.
-#[derive(Debug, PartialEq, Serialize)]
-struct Check {
-    severity: Severity,
-    count: u64,
-    /// The first ones.
-    examples: Vec<String>,
-    #[serde(skip)]
-    message: String,
+#[derive(Debug)]
+pub(crate) struct Check {
+    pub(crate) severity: Severity,
+    pub(crate) message: String,
+    pub(crate) found: Found,
 }
 
-#[derive(Debug, PartialEq, Serialize)]
+/// How often something was found, and the first ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) count: u64,
+    pub(crate) examples: Vec<String>,
+}
+
+#[derive(Debug, serde::Serialize)]
 struct ClassCounts {
     class_index: u32,
     class_name: String,
@@ -56,31 +61,102 @@ struct ClassCounts {
 }
 
 impl PerSplit {
-    fn of(&mut self, split: Split) -> &mut u64 {
+    pub(crate) fn of(&mut self, split: Split) -> &mut u64 {
         match split {
             Split::Train => &mut self.train,
             Split::Test => &mut self.test,
         }
     }
 
-    fn total(self) -> u64 {
+    pub(crate) fn total(self) -> u64 {
         self.train + self.test
+    }
+}
+
+impl Found {
+    /// Counts one more; the text is made only if it is among the first.
+    pub(crate) fn add(&mut self, example: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.examples.len() < MAX_SHOWN {
+            self.examples.push(example());
+        }
+    }
+}
+
+impl Checks {
+    pub(crate) fn add(&mut self, name: &'static str, severity: Severity, message: String, found: Found) {
+        self.0.push((name, Check { severity, message, found }));
+    }
+
+    /// Returns the names of those that found something and have this severity.
+    pub(crate) fn names(&self, severity: Severity) -> Vec<&'static str> {
+        self.found(severity).map(|(name, _)| *name).collect()
+    }
+
+    /// Returns the text of each check that found something and has this severity.
+    pub(crate) fn messages(&self, severity: Severity) -> Vec<String> {
+        self.found(severity).map(|(_, check)| check.text()).collect()
+    }
+
+    fn found(&self, severity: Severity) -> impl Iterator<Item = &(&'static str, Check)> {
+        self.0.iter().filter(move |(_, check)| check.severity == severity && check.found.count > 0)
+    }
+}
+
+impl Serialize for Checks {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, check)| (name, check)))
+    }
+}
+
+impl Serialize for Check {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(serde::Serialize)]
+        struct Written<'a> {
+            severity: Severity,
+            count: u64,
+            examples: &'a [String],
+        }
+        let Found { count, examples } = &self.found;
+        Written { severity: self.severity, count: *count, examples }.serialize(serializer)
+    }
+}
+
+impl Check {
+    /// A warning names the first place; an error leaves no report to look at, and names as many as it would.
+    fn text(&self) -> String {
+        let Found { count, examples } = &self.found;
+        match &examples[..] {
+            [first, ..] if self.severity != Severity::Error || *count == 1 => {
+                format!("{}; first: {first}", self.message)
+            }
+            examples => format!("{}; first:{}", self.message, Shown { items: examples, count: *count }),
+        }
     }
 }
 
 impl Report {
     /// Returns the text of each check that found something and has this severity.
     pub(crate) fn messages(&self, severity: Severity) -> Vec<String> {
-        let Checks { missing, other_case, unlabelled, group_leakage, content_leakage } = &self.checks;
-        let checks = [missing, other_case, unlabelled, group_leakage, content_leakage];
-        let found = checks.into_iter().filter(|check| check.severity == severity && check.count > 0);
-        found.map(Check::text).collect()
+        self.checks.messages(severity)
+    }
+
+    /// Returns the names of the checks that found something and have this severity.
+    pub(crate) fn names(&self, severity: Severity) -> Vec<&'static str> {
+        self.checks.names(severity)
     }
 
     /// Returns the line that is shown beside the stage's name.
     pub(crate) fn summary(&self) -> String {
+        let left_out: u64 = self.left_out.values().sum();
+        let words: Vec<&str> = self.left_out.keys().map(String::as_str).collect();
+        let left_out = if left_out == 0 {
+            String::new()
+        } else {
+            format!("; {} of {} left out", grouped(left_out), words.join(", "))
+        };
         format!(
-            "{} classes, {} of {} training and {} of {} test videos present",
+            "{} classes, {} of {} training and {} of {} test videos present{left_out}",
             grouped(self.num_classes),
             grouped(self.present.train),
             grouped(self.listed.train),
@@ -90,112 +166,34 @@ impl Report {
     }
 }
 
-impl Check {
-    fn new<T>(severity: Severity, found: &[T], message: String, example: impl Fn(&T) -> String) -> Self {
-        let examples = found.iter().take(MAX_SHOWN).map(example).collect();
-        Self { severity, count: found.len() as u64, examples, message }
-    }
-
-    /// A warning names the first place; an error leaves no report to look at, and names as many as it would.
-    fn text(&self) -> String {
-        match &self.examples[..] {
-            [first, ..] if self.severity != Severity::Error || self.count == 1 => {
-                format!("{}; first: {first}", self.message)
-            }
-            examples => format!("{}; first:{}", self.message, Shown { items: examples, count: self.count }),
-        }
-    }
-}
-
-/// Counts and checks what the join says of the lists.
-pub(crate) fn report(params: &AnnotationsParams, lists: &Lists, joined: &Joined) -> Report {
-    let mut classes: Vec<ClassCounts> = (0..)
-        .zip(&lists.classes)
-        .map(|(class_index, name)| ClassCounts {
+/// Puts what was counted and found into a report.
+pub(crate) fn report(
+    params: &AnnotationsParams,
+    format: AnnotationFormat,
+    resolved: &Resolved,
+    left_out: BTreeMap<String, u64>,
+    num_videos: usize,
+    checked: Checked,
+) -> Report {
+    let counts = (0..).zip(&resolved.classes.names).zip(checked.classes);
+    let classes: Vec<ClassCounts> = counts
+        .map(|((class_index, name), (listed, present))| ClassCounts {
             class_index,
             class_name: name.clone(),
-            listed: PerSplit::default(),
-            present: PerSplit::default(),
+            listed,
+            present,
         })
         .collect();
-    let (mut listed, mut present) = (PerSplit::default(), PerSplit::default());
-    for count in &joined.counts {
-        let class = &mut classes[count.class_index as usize];
-        *class.listed.of(count.split) += count.listed;
-        *class.present.of(count.split) += count.present;
-        *listed.of(count.split) += count.listed;
-        *present.of(count.split) += count.present;
-    }
+    let split = matches!(format, AnnotationFormat::Ucf101 | AnnotationFormat::Hmdb51).then_some(params.split);
     Report {
-        format: params.format,
-        split: params.split,
-        num_classes: lists.classes.len() as u64,
-        num_videos: joined.num_videos,
-        listed,
-        present,
-        checks: checks(params, &lists.entries, joined, listed, present),
+        format,
+        split,
+        num_classes: classes.len() as u64,
+        num_videos: num_videos as u64,
+        listed: checked.listed,
+        present: checked.present,
+        left_out,
+        checks: checked.checks,
         classes,
     }
-}
-
-fn checks(
-    params: &AnnotationsParams,
-    entries: &[Entry],
-    joined: &Joined,
-    listed: PerSplit,
-    present: PerSplit,
-) -> Checks {
-    let pairs = || entries.iter().zip(&joined.matches);
-    let missing: Vec<&Entry> = pairs().filter(|(_, found)| !found.present).map(|(entry, _)| entry).collect();
-    let other_case: Vec<(&Entry, &str)> =
-        pairs().filter_map(|(entry, found)| found.other_case.as_deref().map(|path| (entry, path))).collect();
-    let place = |entry: &Entry| format!("{} ({})", entry.path, entry.place());
-    let leak = |leak: &Leak| format!("{} and {}", place(&entries[leak.train]), place(&entries[leak.test]));
-    let count = |found: usize, one: &str, many: &str| {
-        format!("{} {}", grouped(found as u64), if found == 1 { one } else { many })
-    };
-    Checks {
-        missing: Check::new(params.missing, &missing, missing_message(listed, present), |entry| place(entry)),
-        other_case: Check::new(
-            Severity::Warn,
-            &other_case,
-            count(other_case.len(), "listed video has", "listed videos have") + " another case in the folder",
-            |(entry, path)| format!("{} is {path}", place(entry)),
-        ),
-        unlabelled: Check::new(
-            params.unlabelled,
-            &joined.unlabelled,
-            format!(
-                "{} of {} videos are in no list",
-                grouped(joined.unlabelled.len() as u64),
-                grouped(joined.num_videos)
-            ),
-            Clone::clone,
-        ),
-        group_leakage: Check::new(
-            params.group_leakage,
-            &joined.group_leaks,
-            count(joined.group_leaks.len(), "group is", "groups are") + " in the training and the test list",
-            |found| format!("{}: {}", found.key, leak(found)),
-        ),
-        content_leakage: Check::new(
-            params.content_leakage,
-            &joined.content_leaks,
-            count(joined.content_leaks.len(), "file is", "files are")
-                + " in the training and the test list under two names",
-            leak,
-        ),
-    }
-}
-
-fn missing_message(listed: PerSplit, present: PerSplit) -> String {
-    format!(
-        "{} of {} listed videos are absent or unreadable (train {} of {}, test {} of {})",
-        grouped(listed.total() - present.total()),
-        grouped(listed.total()),
-        grouped(listed.train - present.train),
-        grouped(listed.train),
-        grouped(listed.test - present.test),
-        grouped(listed.test)
-    )
 }

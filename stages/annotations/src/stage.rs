@@ -1,18 +1,20 @@
 //! [`Annotations`]: reads lists and videos, checks, and writes the labels.
 
+use crate::checks::{Checked, check};
 use crate::error::AnnotationsError;
+use crate::formats;
+use crate::groups;
 use crate::join::{Joined, join};
-use crate::report::report;
-use crate::ucf101::{ListFile, Lists, parse};
+use crate::labels::{Resolved, resolve};
+use crate::lists::without_extension;
+use crate::report::{Report, report};
+use crate::split;
 use fs_err as fs;
 use pipe_schemas::stages::annotations::{AnnotationFormat, AnnotationsParams, CONTRACT, Severity};
 use pipe_schemas::tables::{AnnotationRow, ClassRow, VideoRow};
 use pipe_stage::{Context, Sources, Stage, StageError, Summary};
 use pipe_tables::{read_rows, write_rows};
 use std::path::Path;
-
-/// A label list of a million videos has less.
-const MAX_LIST_BYTES: u64 = 256 << 20;
 
 /// The stage `annotations`.
 pub struct Annotations;
@@ -24,71 +26,88 @@ impl Stage for Annotations {
 
     fn run(&self, context: &Context) -> Result<Summary, StageError> {
         let params: AnnotationsParams = context.params()?;
-        let sources = context.files("lists", "root")?;
-        let lists = match params.format {
-            AnnotationFormat::Ucf101 => read_ucf101(&sources, params.split),
-        };
-        let lists = lists.map_err(AnnotationsError::into_stage_error)?;
-        context.check_cancelled()?;
+        let folders = params.format == AnnotationFormat::ClassFolder;
+        let sources = if folders { None } else { Some(context.files("lists", "root")?) };
         let videos: Vec<VideoRow> = read_rows(context.input("videos")?)?;
-        let joined = join(&lists.entries, &videos).map_err(AnnotationsError::from)?;
-        let report = report(&params, &lists, &joined);
+        context.check_cancelled()?;
+        let labels = label(&params, sources.as_ref(), &videos).map_err(AnnotationsError::into_stage_error)?;
+        let report = &labels.report;
         let findings = report.messages(Severity::Error);
         if !findings.is_empty() {
-            return Err(AnnotationsError::Findings { findings }.into_stage_error());
+            let names = report.names(Severity::Error);
+            return Err(AnnotationsError::Findings { findings, names }.into_stage_error());
         }
         report.messages(Severity::Warn).into_iter().for_each(|text| context.warn(text));
-        write(&context.output("labels")?, &lists, &joined)?;
-        let mut json = serde_json::to_string_pretty(&report)?;
+        write(&context.output("labels")?, &labels)?;
+        let mut json = serde_json::to_string_pretty(report)?;
         json.push('\n');
         fs::write(context.output("report.json")?, json)?;
         Ok(Summary::line(report.summary()))
     }
 }
 
-fn read_ucf101(sources: &Sources, split: u32) -> Result<Lists, AnnotationsError> {
-    let names = ["classInd.txt".to_owned(), format!("trainlist0{split}.txt"), format!("testlist0{split}.txt")];
-    let files = names.iter().map(|name| read_list(sources, name)).collect::<Result<Vec<_>, _>>()?;
-    let file = |position: usize| ListFile { name: &names[position], bytes: &files[position] };
-    parse(file(0), file(1), file(2)).map_err(|problems| AnnotationsError::Lists { problems })
+/// What is written.
+struct Labels {
+    rows: Vec<AnnotationRow>,
+    classes: Vec<ClassRow>,
+    report: Report,
 }
 
-/// Reads the one file called `name`, in whichever folder below the root it lies.
-fn read_list(sources: &Sources, name: &str) -> Result<Vec<u8>, AnnotationsError> {
-    let root = sources.root.clone();
-    let mut found = sources.files.iter().filter(|file| file.path.rsplit('/').next() == Some(name));
-    let Some(file) = found.next() else {
-        return Err(AnnotationsError::NoFile { root, name: name.into() });
-    };
-    if let Some(second) = found.next() {
-        let (first, second) = (file.path.clone(), second.path.clone());
-        return Err(AnnotationsError::TwoFiles { root, name: name.into(), first, second });
-    }
-    if file.size_bytes > MAX_LIST_BYTES {
-        return Err(AnnotationsError::TooLarge { path: file.path.clone(), size_bytes: file.size_bytes });
-    }
-    Ok(fs::read(root.join(&file.path))?)
+/// Reads the lists, joins them with the videos, and checks both.
+fn label(
+    params: &AnnotationsParams,
+    sources: Option<&Sources>,
+    videos: &[VideoRow],
+) -> Result<Labels, AnnotationsError> {
+    let (format, mut listed) = formats::read(params, sources, videos)?;
+    groups::assign(&mut listed.rows, params.group.as_ref())?;
+    let left_out = split::assign(&mut listed.rows, params)?;
+    let resolved = resolve(listed, params)?;
+    let joined = join(&resolved.entries, videos)?;
+    let checked = check(params, &resolved, &joined, videos);
+    let rows = rows(&resolved, &joined, &checked, videos);
+    let classes = (0..).zip(&resolved.classes.names);
+    let classes = classes.map(|(class_index, name)| ClassRow { class_index, class_name: name.clone() }).collect();
+    let report = report(params, format, &resolved, left_out, videos.len(), checked);
+    Ok(Labels { rows, classes, report })
 }
 
-fn write(folder: &Path, lists: &Lists, joined: &Joined) -> Result<(), StageError> {
-    let rows = lists.entries.iter().zip(&joined.matches).map(|(entry, found)| AnnotationRow {
-        video_id: found.video_id.clone().unwrap_or_else(|| entry.video_id().to_owned()),
-        split: entry.split,
-        class_index: entry.class_index,
-        group: entry.group.clone(),
-        present: found.present,
-        source_file: entry.file.clone(),
-        source_line: entry.line,
+/// Returns a row for each label of each entry that counts.
+fn rows(resolved: &Resolved, joined: &Joined, checked: &Checked, videos: &[VideoRow]) -> Vec<AnnotationRow> {
+    let mut rows = Vec::new();
+    for ((entry, found), _) in
+        resolved.entries.iter().zip(&joined.matches).zip(&checked.kept).filter(|(_, kept)| **kept)
+    {
+        let Some(split) = entry.split else { continue };
+        let video_id = found.video.map_or_else(|| without_extension(&entry.path), |video| &videos[video].video_id);
+        rows.extend(entry.classes.iter().map(|class_index| AnnotationRow {
+            video_id: video_id.to_owned(),
+            split,
+            class_index: *class_index,
+            group: entry.group.clone(),
+            start_secs: entry.segment.map(|segment| segment.start_secs),
+            end_secs: entry.segment.map(|segment| segment.end_secs),
+            present: found.present,
+            source_file: entry.place.file.to_string(),
+            source_line: entry.place.line,
+        }));
+    }
+    // Segments start at 0 or later, where the bits of numbers are in their order.
+    let times = |row: &AnnotationRow| (row.start_secs.map(f64::to_bits), row.end_secs.map(f64::to_bits));
+    rows.sort_by(|a, b| {
+        (a.split, &a.video_id, times(a), a.class_index).cmp(&(b.split, &b.video_id, times(b), b.class_index))
     });
-    let mut rows: Vec<AnnotationRow> = rows.collect();
-    rows.sort_by(|a, b| (a.split, &a.video_id).cmp(&(b.split, &b.video_id)));
-    let classes: Vec<ClassRow> = (0..)
-        .zip(&lists.classes)
-        .map(|(class_index, class_name)| ClassRow { class_index, class_name: class_name.clone() })
-        .collect();
+    // With several lines for a video, each label of it stands once.
+    rows.dedup_by(|a, b| {
+        (a.split, &a.video_id, times(a), a.class_index) == (b.split, &b.video_id, times(b), b.class_index)
+    });
+    rows
+}
+
+fn write(folder: &Path, labels: &Labels) -> Result<(), StageError> {
     fs::create_dir_all(folder)?;
-    write_rows(&folder.join("annotations.parquet"), &rows)?;
-    write_rows(&folder.join("classes.parquet"), &classes)?;
+    write_rows(&folder.join("annotations.parquet"), &labels.rows)?;
+    write_rows(&folder.join("classes.parquet"), &labels.classes)?;
     Ok(())
 }
 

@@ -19,6 +19,18 @@ pub(crate) enum AugmentError {
         /// Of those, found by `annotations`.
         labelled: u64,
     },
+    /// A video with more than one label.
+    #[error("`{video_id}` has several labels, and a sample has one")]
+    SeveralLabels {
+        /// The first one.
+        video_id: String,
+    },
+    /// A label of a part of a video.
+    #[error("`{video_id}` is labelled by segments, and samples are drawn from whole videos")]
+    Segment {
+        /// The first one.
+        video_id: String,
+    },
     /// A pipeline does not fit a video.
     #[error("the {part} pipeline does not fit the frames")]
     Draw {
@@ -73,6 +85,8 @@ impl AugmentError {
                 "none of them lies in the folder of videos; look at `root` and `include` of the `ingest` stage"
             }
             Self::NoTraining { .. } => "look at the warnings of the `frames` stage",
+            Self::SeveralLabels { .. } => "train with one label a video: leave `multi_class` of `annotations` out",
+            Self::Segment { .. } => "cut the segments into videos of their own, and list these",
             Self::Draw { .. } => "a `Resize` before the crop makes small frames large enough",
             Self::FlipLabel { .. } => "class indices are those of `classes.parquet` of the `annotations` stage",
             Self::Picture { .. } => "is there room on the disk?",

@@ -39,6 +39,7 @@ impl Stage for Augment {
         let index: Vec<FrameIndexRow> = read_rows(&context.input("frames")?.join(INDEX_FILE))?;
         let labels = context.input("labels")?;
         let annotations: Vec<AnnotationRow> = read_rows(&labels.join("annotations.parquet"))?;
+        check_rows(&annotations).map_err(helped)?;
         let classes: Vec<ClassRow> = read_rows(&labels.join("classes.parquet"))?;
         check_labels(&params, classes.len()).map_err(helped)?;
         let (train, test) = (list(&annotations, &index, Split::Train), list(&annotations, &index, Split::Test));
@@ -88,6 +89,18 @@ fn check_labels(params: &AugmentParams, num_classes: usize) -> Result<(), Augmen
     });
     match maps.flat_map(BTreeMap::values).find(|class_index| **class_index as usize >= num_classes) {
         Some(class_index) => Err(AugmentError::FlipLabel { class_index: *class_index, num_classes }),
+        None => Ok(()),
+    }
+}
+
+/// A sample has one label and is drawn from a whole video. `annotations` are sorted by video.
+fn check_rows(annotations: &[AnnotationRow]) -> Result<(), AugmentError> {
+    if let Some(row) = annotations.iter().find(|row| row.start_secs.is_some()) {
+        return Err(AugmentError::Segment { video_id: row.video_id.clone() });
+    }
+    let same = |pair: &&[AnnotationRow]| (pair[0].split, &pair[0].video_id) == (pair[1].split, &pair[1].video_id);
+    match annotations.windows(2).find(same) {
+        Some(pair) => Err(AugmentError::SeveralLabels { video_id: pair[0].video_id.clone() }),
         None => Ok(()),
     }
 }

@@ -153,8 +153,8 @@ fn output(node: &Node, known: &[Stage], names: &Names, problems: &mut Vec<Proble
     found.map(|output| (position, output.clone()))
 }
 
-/// Checks that every port that must be connected is, and none twice.
-pub(super) fn check_required(stage: &Stage, contract: &Contract, problems: &mut Vec<Problem>) {
+/// Checks that every port that must be connected is, and none twice or in vain. `unread` are those in vain.
+pub(super) fn check_required(stage: &Stage, contract: &Contract, unread: &[&str], problems: &mut Vec<Problem>) {
     let (inputs, with) = (stage.entry.node.get("inputs"), stage.entry.node.get("with"));
     let (name, place) = (&stage.entry.key, &stage.entry.key_place);
     for port in contract.inputs {
@@ -162,6 +162,11 @@ pub(super) fn check_required(stage: &Stage, contract: &Contract, problems: &mut 
         let param = port.or_param.filter(|param| with.is_some_and(|with| with.get(param).is_some()));
         let wanted = port.port_type.name();
         match (connected, param, port.or_param) {
+            (true, ..) if unread.contains(&port.name) => {
+                let message = format!("the stage `{name}` does not read `{}` with these parameters", port.name);
+                problems.push(Problem::new("unread-input", place, message).help("take the input away"));
+            }
+            _ if unread.contains(&port.name) => {}
             (false, None, _) if port.required => {
                 let message = format!("the stage `{name}` lacks its input `{}`", port.name);
                 let help = format!("inputs: {{ {}: a stage that makes {wanted} }}", port.name);

@@ -100,7 +100,8 @@ fn finish(draft: &Draft, known: &[Stage], names: &ports::Names, problems: &mut V
     let sources = source_globs(entry, contract, problems);
     let stage = Stage { entry, outputs: None };
     let inputs = ports::inputs(&stage, contract, known, names, problems);
-    ports::check_required(&stage, contract, problems);
+    let unread = parsed.as_ref().map_or(&[] as &[&str], |parsed| parsed.unread_inputs);
+    ports::check_required(&stage, contract, unread, problems);
     let parsed = parsed.as_ref()?;
     if contract.open_ports {
         check_placeholders(entry, parsed, problems);

@@ -1,14 +1,13 @@
 use super::*;
-use pipe_schemas::tables::{Split, Verdict, VideoRow};
+use crate::test_data::{shared, video};
+use pipe_schemas::tables::{Split, Verdict};
 use pipe_stage::SourceFile;
 use pipe_stage::protocol::Input;
 use pipe_testkit::{Ran, input, run_stage};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use tempfile::TempDir;
-
-const REAL_LISTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/annotations/ucf101");
-const REAL_CLIPS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/clips/ucf101");
 
 /// What a run says and writes.
 struct Outcome {
@@ -32,24 +31,6 @@ impl Outcome {
 
     fn report(&self) -> Value {
         serde_json::from_str(&fs::read_to_string(self.output.join("report.json")).expect("read")).expect("JSON")
-    }
-}
-
-fn video(path: &str, digest: &str) -> VideoRow {
-    VideoRow {
-        video_id: path.rsplit_once('.').expect("an extension").0.into(),
-        path: path.into(),
-        digest: digest.into(),
-        size_bytes: 1,
-        codec: "mpeg4".into(),
-        width_px: 320,
-        height_px: 240,
-        fps_num: 25,
-        fps_den: 1,
-        frames_declared: 10,
-        rotation: 0,
-        verdict: Verdict::Ok,
-        reason: String::new(),
     }
 }
 
@@ -82,6 +63,11 @@ fn files_below(root: &Path, folder: &str) -> Vec<SourceFile> {
 
 /// Runs with the lists in `root`, as the input `lists`.
 fn run_in(root: &Path, videos: &[VideoRow], params: &Value) -> Outcome {
+    let mut params = params.clone();
+    if params.get("format").is_none() {
+        params["format"] = "ucf101".into();
+    }
+    let params = &params;
     let folder = tempfile::tempdir().expect("a folder");
     let (table, files) = (folder.path().join("videos.parquet"), folder.path().join("files.json"));
     write_rows(&table, videos).expect("written");
@@ -114,7 +100,7 @@ fn all_videos() -> Vec<VideoRow> {
 fn labels_are_written_in_order() {
     let outcome = run([CLASSES, TRAIN, TEST], &all_videos(), &json!({}));
     assert_eq!(outcome.summary(), "3 classes, 2 of 2 training and 1 of 1 test videos present");
-    assert_eq!(outcome.ran.warnings, [""; 0]);
+    assert_eq!(outcome.ran.warnings, ["1 of 3 classes have no training video; first: YoYo (classInd.txt:3)"]);
     let rows: Vec<_> = outcome
         .annotations()
         .into_iter()
@@ -158,13 +144,14 @@ fn missing_videos_have_three_severities() {
     assert_eq!(failed.error(), format!("{text}\n  {train}\n  {test}"));
     assert!(failed.ran.result.expect_err("it fails").help().is_some_and(|help| help.contains("`warn`")));
 
-    let warned = run([CLASSES, TRAIN, TEST], &videos, &json!({"missing": "warn"}));
+    let warned = run([CLASSES, TRAIN, TEST], &videos, &json!({"missing": "warn", "label_gaps": "off"}));
     let extra = "1 of 3 videos are in no list; first: Extra/a.avi";
     assert_eq!(warned.ran.warnings, [format!("{text} {train}"), extra.to_owned()]);
     assert_eq!(warned.summary(), "3 classes, 1 of 2 training and 0 of 1 test videos present");
     assert_eq!(warned.annotations().iter().map(|row| row.present).collect::<Vec<_>>(), [true, false, false]);
 
-    let off = run([CLASSES, TRAIN, TEST], &videos, &json!({"missing": "off", "unlabelled": "off"}));
+    let off = json!({"missing": "off", "unlabelled": "off", "label_gaps": "off"});
+    let off = run([CLASSES, TRAIN, TEST], &videos, &off);
     assert_eq!(off.ran.warnings, [""; 0]);
     assert_eq!(off.report()["checks"]["missing"]["count"], 2);
     assert_eq!(off.report()["checks"]["missing"]["examples"], json!([train, test]));
@@ -179,13 +166,17 @@ fn leaks_are_errors_by_default() {
     videos[2].digest = "same".into();
     videos[0].digest = "same".into();
     let failed = run([CLASSES, &train, TEST], &videos, &json!({}));
-    let expect = "1 group is in the training and the test list; first: Archery_g01: \
+    let expect = "1 video is listed with different labels; first: \
+                  HandstandPushups/v_HandStandPushups_g02_c01.avi (trainlist01.txt:1) is HandstandPushups, \
+                  Archery/v_Archery_g01_c01.avi (testlist01.txt:1) is Archery, in files with the same content\n\
+                  1 group is in the training and the test list; first: Archery_g01: \
                   Archery/v_Archery_g01_c02.avi (trainlist01.txt:3) and Archery/v_Archery_g01_c01.avi (testlist01.txt:1)\n\
                   1 file is in the training and the test list under two names; first: \
                   HandstandPushups/v_HandStandPushups_g02_c01.avi (trainlist01.txt:1) and \
                   Archery/v_Archery_g01_c01.avi (testlist01.txt:1)";
     assert_eq!(failed.error(), expect);
-    let params = json!({"group_leakage": "warn", "content_leakage": "off"});
+    let params =
+        json!({"group_leakage": "warn", "content_leakage": "off", "conflicting_labels": "off", "label_gaps": "off"});
     let warned = run([CLASSES, &train, TEST], &videos, &params);
     assert_eq!(warned.ran.warnings.len(), 1);
     assert_eq!(warned.report()["checks"]["content_leakage"]["count"], 1);
@@ -195,8 +186,8 @@ fn leaks_are_errors_by_default() {
 fn another_case_is_found_and_told() {
     let mut videos = all_videos();
     videos[2] = video("HandStandPushups/v_HandStandPushups_g02_c01.avi", "h");
-    let outcome = run([CLASSES, TRAIN, TEST], &videos, &json!({}));
-    let expect = "1 listed video has another case in the folder; first: \
+    let outcome = run([CLASSES, TRAIN, TEST], &videos, &json!({"label_gaps": "off"}));
+    let expect = "1 listed video has another name in the folder; first: \
                   HandstandPushups/v_HandStandPushups_g02_c01.avi (trainlist01.txt:1) is \
                   HandStandPushups/v_HandStandPushups_g02_c01.avi";
     assert_eq!(outcome.ran.warnings, [expect]);
@@ -205,12 +196,12 @@ fn another_case_is_found_and_told() {
 
 #[test]
 fn wrong_lines_are_shown_up_to_twenty() {
-    let train: String = (0..30).map(|line| format!("Biking/v_{line}.avi 1\n")).collect();
+    let train: String = (0..30).map(|line| format!("Archery/v_{line}.avi 2\n")).collect();
     let error = run([CLASSES, &train, TEST], &[], &json!({})).error();
     let lines: Vec<&str> = error.lines().collect();
     assert_eq!(lines.len(), 22);
     assert_eq!(lines[0], "the label lists are wrong in 30 places:");
-    assert_eq!(lines[1], "  trainlist01.txt:1: `Biking` is no class; the folder must be a class of classInd.txt");
+    assert_eq!(lines[1], "  trainlist01.txt:1: `Archery` has the number 2; classInd.txt says 1");
     assert_eq!(lines[21], "  and 10 more");
 }
 
@@ -227,63 +218,229 @@ fn lists_are_found_by_name() {
     assert!(error.ends_with("two `testlist01.txt`: testlist01.txt and ucfTrainTestlist/testlist01.txt"), "{error}");
 }
 
-/// Returns the videos that lie in the folder of UCF101 clips.
-fn real_videos() -> Vec<VideoRow> {
-    let files = files_below(Path::new(REAL_CLIPS), "");
-    files.iter().filter(|file| file.path.contains('.')).map(|file| video(&file.path, &file.path)).collect()
-}
-
-#[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
-fn absent(path: &str) -> bool {
-    let absent = !Path::new(path).exists();
-    if absent {
-        eprintln!("skipped: the data of these tests is not here");
-    }
-    absent
+#[test]
+fn a_format_is_told_from_the_files_or_asked_for() {
+    let Some(real) = shared("annotations") else { return };
+    let off = |params: Value| {
+        let mut all = json!({"format": "auto", "missing": "off", "unlabelled": "off", "group_leakage": "off"});
+        all.as_object_mut().expect("a map").extend(params.as_object().expect("a map").clone());
+        all
+    };
+    let told = |folder: &str, params: Value| run_in(&real.join(folder), &[], &off(params)).report()["format"].clone();
+    assert_eq!(told("ucf101", json!({})), "ucf101");
+    assert_eq!(told("hmdb51", json!({"split": 2})), "hmdb51");
+    assert_eq!(
+        told("kinetics", json!({"train": "otx_train.csv", "test": "otx_val.csv", "split_overlap": "off"})),
+        "kinetics"
+    );
+    let segments = json!({"file": "action_test_anno.json", "test_share": 0.5});
+    assert_eq!(told("mmaction2/tests", segments), "activitynet");
+    assert_eq!(told("mmaction2/tests", json!({"train": "video_test_list.txt"})), "video_list");
+    let doubt = run_in(&real.join("ucf101"), &[], &off(json!({"train": "rawframe_style/train_rgb_split1.txt"})));
+    assert!(doubt.error().ends_with("are of no format that can be told for sure"), "{}", doubt.error());
+    let both = tempfile::tempdir().expect("a folder");
+    write_lists(both.path(), [CLASSES, TRAIN, TEST]);
+    fs::write(both.path().join("lists/wave_test_split1.txt"), "a.avi 1").expect("written");
+    let doubt = run_in(both.path(), &[], &json!({"format": "auto"})).error();
+    assert!(doubt.ends_with("for sure: ucf101 and hmdb51 fit"), "{doubt}");
 }
 
 #[test]
-fn the_real_lists_are_whole() {
-    if absent(REAL_LISTS) {
-        return;
-    }
-    for (split, train, test) in [(1, 9_537, 3_783), (2, 9_586, 3_734), (3, 9_624, 3_696)] {
-        let params = json!({"split": split, "missing": "off", "unlabelled": "off"});
-        let outcome = run_in(Path::new(REAL_LISTS), &[], &params);
-        outcome.ran.result.as_ref().expect("no leaks, no errors");
-        let report = outcome.report();
-        assert_eq!((&report["listed"]["train"], &report["listed"]["test"]), (&json!(train), &json!(test)));
-        assert_eq!(report["num_classes"], 101);
-        let rows = outcome.annotations();
-        assert!(rows.iter().all(|row| !row.group.is_empty()));
-        let pushups = rows.iter().filter(|row| row.video_id.contains("/v_HandStandPushups_"));
-        assert!(pushups.map(|row| row.class_index).eq(std::iter::repeat_n(36, 128)));
-        let mut groups: Vec<_> = rows
+fn folders_are_classes() {
+    let videos = |paths: &[&str]| paths.iter().map(|path| video(path, path)).collect::<Vec<_>>();
+    let run = |paths: &[&str], params: Value| {
+        let folder = tempfile::tempdir().expect("a folder");
+        run_in(folder.path(), &videos(paths), &params)
+    };
+    let split = ["train/run/a.avi", "train/walk/b.avi", "val/run/c.avi", "readme.avi"];
+    let outcome = run(&split, json!({"format": "class_folder"}));
+    assert_eq!(outcome.summary(), "2 classes, 2 of 2 training and 1 of 1 test videos present");
+    assert_eq!(outcome.ran.warnings, ["1 of 4 videos are in no list; first: readme.avi"]);
+    let rows = outcome.annotations();
+    assert_eq!((rows[1].class_index, rows[1].source_file.as_str(), rows[1].source_line), (1, "train/walk", 0));
+    let unsaid = run(&["run/a.avi"], json!({"format": "class_folder"}));
+    assert_eq!(unsaid.error(), "run/ does not say whether it is learnt from or measured on");
+    let many: Vec<String> = (0..40).flat_map(|n| [format!("run/s{n}_a.avi"), format!("walk/s{n}_b.avi")]).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let params = json!({"format": "class_folder", "test_share": 0.25, "group": {"regex": "s[0-9]+"}});
+    let rows = run(&many, params).annotations();
+    let sources =
+        |split| rows.iter().filter(|row| row.split == split).map(|row| row.group.as_str()).collect::<BTreeSet<_>>();
+    assert!(sources(Split::Train).is_disjoint(&sources(Split::Test)));
+    assert!((5..=15).contains(&sources(Split::Test).len()), "{}", sources(Split::Test).len());
+}
+
+#[test]
+fn several_labels_are_several_rows() {
+    let Some(real) = shared("annotations") else { return };
+    let columns = json!({"video": "FILE", "label": "ACTION CLASSES", "label_delimiter": ","});
+    let params = json!({
+        "format": "table", "file": "violent-action-classes.csv", "columns": columns, "multi_class": true,
+        "test_share": 0.2, "missing": "off", "label_gaps": "off", "class_balance": "off"
+    });
+    let outcome = run_in(&real.join("airtlab"), &[video("3.mp4", "3")], &params);
+    outcome.ran.result.as_ref().expect("no errors");
+    let rows: Vec<_> = outcome.annotations().into_iter().filter(|row| row.video_id == "3").collect();
+    assert_eq!(rows.iter().map(|row| (row.class_index, row.source_line)).collect::<Vec<_>>(), [(5, 4), (8, 4)]);
+    let report = outcome.report();
+    assert_eq!((&report["num_classes"], &report["classes"][5]["class_name"]), (&json!(11), &json!("kick")));
+    let listed = report["listed"]["train"].as_u64().zip(report["listed"]["test"].as_u64()).expect("counts");
+    assert_eq!(listed.0 + listed.1, 115);
+}
+
+#[test]
+fn real_clips_of_other_sets_are_joined() {
+    let (Some(lists), Some(clips)) = (shared("annotations"), shared("clips")) else { return };
+    let videos = |folder: &str| {
+        let files = files_below(&clips.join(folder), "");
+        files
             .iter()
-            .filter(|row| row.split == Split::Test)
-            .filter_map(|row| row.group.rsplit_once('_').map(|(_, group)| group.to_owned()))
-            .collect();
-        groups.sort_unstable();
-        groups.dedup();
-        assert_eq!(groups.len(), 7, "{groups:?}");
-        if split == 1 {
-            assert_eq!(groups, ["g01", "g02", "g03", "g04", "g05", "g06", "g07"]);
+            .filter(|file| file.path.contains('.'))
+            .map(|file| video(&file.path, &file.path))
+            .collect::<Vec<_>>()
+    };
+    let found = |outcome: &Outcome| {
+        let rows = outcome.annotations().into_iter().filter(|row| row.present);
+        rows.map(|row| (row.video_id, row.class_index)).collect::<BTreeSet<_>>()
+    };
+    let hmdb51 = run_in(&lists.join("hmdb51"), &videos("hmdb51"), &json!({"format": "hmdb51", "missing": "warn"}));
+    let classes: Vec<u32> = found(&hmdb51).into_iter().map(|(_, class)| class).collect();
+    // The fifth clip is listed as unused: it is neither labelled nor called unlabelled.
+    assert_eq!(classes, [1, 15, 35, 50]);
+    assert_eq!(hmdb51.ran.warnings.len(), 1, "{:?}", hmdb51.ran.warnings);
+    let rawframes = json!({
+        "format": "rawframe_list", "train": "rawframe_style/train_rgb_split1.txt",
+        "test": "rawframe_style/val_rgb_split1.txt", "missing": "warn", "group": "ucf101"
+    });
+    let rawframes = run_in(&lists.join("ucf101"), &videos("ucf101"), &rawframes);
+    let official = run_in(&lists.join("ucf101"), &videos("ucf101"), &json!({"missing": "warn"}));
+    assert_eq!(found(&rawframes), found(&official), "{:?}", rawframes.ran.warnings);
+    assert_eq!(found(&official).len(), videos("ucf101").len());
+    assert_eq!(official.ran.warnings.len(), 1);
+    assert!(official.ran.warnings[0].contains(" of 13,320 listed videos are absent or unreadable (train "));
+}
+
+/// The lists of UCF101 and HMDB51, all splits; see `whole_sets_are_checked_in_a_second`.
+struct WholeSet {
+    root: PathBuf,
+    format: &'static str,
+    counts: [(u64, u64); 3],
+}
+
+/// Returns a table with every video that the lists name, filled up to 13,320 rows.
+fn made_up_videos(set: &WholeSet) -> Vec<VideoRow> {
+    let mut paths = BTreeSet::new();
+    for split in 1..=3 {
+        let params = json!({"format": set.format, "split": split});
+        let mut params: AnnotationsParams = serde_json::from_value(params).expect("parameters");
+        params.missing = Severity::Off;
+        let sources = Sources { root: set.root.clone(), files: files_below(&set.root, "") };
+        let (_, listed) = formats::read(&params, Some(&sources), &[]).expect("lists");
+        paths.extend(listed.rows.into_iter().map(|row| row.path));
+    }
+    let more = (0..13_320 - paths.len()).map(|number| format!("more/{number}.avi"));
+    paths.into_iter().chain(more).map(|path| video(&path, &path)).collect()
+}
+
+fn whole_sets() -> Option<[WholeSet; 2]> {
+    let real = shared("annotations")?;
+    let ucf101 = [(9_537, 3_783), (9_586, 3_734), (9_624, 3_696)];
+    Some([
+        WholeSet { root: real.join("ucf101"), format: "ucf101", counts: ucf101 },
+        WholeSet { root: real.join("hmdb51"), format: "hmdb51", counts: [(3_570, 1_530); 3] },
+    ])
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "it tells what it measured")]
+fn whole_sets_are_checked_in_a_second() {
+    let Some(sets) = whole_sets() else { return };
+    let mut work: Vec<_> = Vec::new();
+    for set in &sets {
+        let (videos, files) = (made_up_videos(set), files_below(&set.root, ""));
+        assert_eq!(videos.len(), 13_320);
+        work.push((set, videos, Sources { root: set.root.clone(), files }));
+    }
+    let before = cpu_secs();
+    let mut found = Vec::new();
+    for (set, videos, sources) in &work {
+        for split in 1..=3 {
+            let params = json!({"format": set.format, "split": split, "unlabelled": "off"});
+            let params: AnnotationsParams = serde_json::from_value(params).expect("parameters");
+            found.push(label(&params, Some(sources), videos).expect("labels").report);
         }
     }
+    let secs = cpu_secs() - before;
+    eprintln!("all splits of UCF101 and HMDB51, parsed, joined and checked: {secs:.3} s of CPU");
+    assert!(secs < 1.0, "{secs}");
+    let counts = sets.iter().flat_map(|set| set.counts);
+    for (report, (train, test)) in found.iter().zip(counts) {
+        assert_eq!((report.messages(Severity::Error), report.messages(Severity::Warn)), (vec![], vec![]));
+        let json = serde_json::to_value(report).expect("JSON");
+        assert_eq!((&json["listed"], &json["present"]), (&json!({"train": train, "test": test}), &json["listed"]));
+    }
+}
+
+/// CPU time of this process, in its threads and in the kernel.
+fn cpu_secs() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
+    let fields: Vec<&str> = stat.rsplit_once(')').expect("a name").1.split_whitespace().collect();
+    let ticks = |position: usize| fields[position].parse::<f64>().expect("ticks");
+    (ticks(11) + ticks(12)) / 100.0
 }
 
 #[test]
-fn the_clips_at_hand_are_joined() {
-    if absent(REAL_LISTS) || absent(REAL_CLIPS) {
-        return;
+fn films_of_hmdb51_are_in_both_lists() {
+    let Some([_, hmdb51]) = whole_sets() else { return };
+    for (split, films) in [(1, 133), (2, 149), (3, 144)] {
+        let params = json!({"format": "hmdb51", "split": split, "group": "hmdb51_film", "missing": "off", "group_leakage": "warn"});
+        let report = run_in(&hmdb51.root, &[], &params).report();
+        assert_eq!(report["checks"]["group_leakage"]["count"], films);
     }
-    let videos = real_videos();
-    let outcome = run_in(Path::new(REAL_LISTS), &videos, &json!({"missing": "warn"}));
-    let report = outcome.report();
-    let present = report["present"]["train"].as_u64().zip(report["present"]["test"].as_u64()).expect("counts");
-    assert_eq!(present.0 + present.1, videos.len() as u64, "{:?}", outcome.ran.warnings);
-    let expect = format!("101 classes, {} of 9,537 training and {} of 3,783 test videos present", present.0, present.1);
-    assert_eq!(outcome.summary(), expect);
-    assert_eq!(outcome.ran.warnings.len(), 1);
-    assert!(outcome.ran.warnings[0].contains(" of 13,320 listed videos are absent or unreadable (train "));
+}
+
+#[test]
+fn what_is_planted_in_the_real_lists_is_found_and_named() {
+    let Some([ucf101, _]) = whole_sets() else { return };
+    let read = |name: &str| fs::read_to_string(ucf101.root.join(name)).expect("read");
+    let (train, test) = (read("trainlist01.txt"), read("testlist01.txt"));
+    let run = |train: &str, test: &str, videos: &[VideoRow]| {
+        let folder = tempfile::tempdir().expect("a folder");
+        run_in(&write_lists(folder.path(), [&read("classInd.txt"), train, test]), videos, &json!({"missing": "off"}))
+            .error()
+    };
+    let with = |text: &str, line: &str| format!("{text}{line}\r\n");
+    // A test video in the training list, and so its group.
+    let leaked = "Biking/v_Biking_g01_c01.avi";
+    let at = test.lines().position(|line| line == leaked).expect("a line") + 1;
+    let error = run(&with(&train, &format!("{leaked} 11")), &test, &[]);
+    let expect = format!("{leaked} (trainlist01.txt:9538) and {leaked} (testlist01.txt:{at})");
+    assert_eq!(
+        error,
+        format!(
+            "1 video is in the training and the test list; first: {expect}\n\
+         1 group is in the training and the test list; first: Biking_g01: {expect}"
+        )
+    );
+    // Another clip of a test group.
+    let error = run(&with(&train, "Biking/v_Biking_g01_c99.avi 11"), &test, &[]);
+    assert_eq!(
+        error,
+        format!(
+            "1 group is in the training and the test list; first: Biking_g01: Biking/v_Biking_g01_c99.avi \
+         (trainlist01.txt:9538) and {leaked} (testlist01.txt:{at})"
+        )
+    );
+    // The same file under two names.
+    let (one, two) = ("ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi", "ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi");
+    let error = run(&train, &test, &[video(one, "same"), video(two, "same")]);
+    assert_eq!(
+        error,
+        format!(
+            "1 file is in the training and the test list under two names; first: {one} (trainlist01.txt:1) and {two} (testlist01.txt:1)"
+        )
+    );
+    // An unknown class.
+    let error = run(&with(&train, "biking/v_Biking_g09_c99.avi 11"), &test, &[]);
+    assert_eq!(error, "1 label is no class; first: `biking` (trainlist01.txt:9538), did you mean `Biking`?");
 }

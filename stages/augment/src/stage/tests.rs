@@ -36,6 +36,8 @@ impl Fixture {
             split: if number < num_train { Split::Train } else { Split::Test },
             class_index: number % 2,
             group: String::new(),
+            start_secs: None,
+            end_secs: None,
             present: true,
             source_file: "list".into(),
             source_line: number + 1,
@@ -100,6 +102,17 @@ impl Outcome {
     fn rows(&self, file: &str) -> Vec<SampleRow> {
         read_rows(&self.samples.join(file)).expect("read")
     }
+}
+
+#[test]
+fn several_labels_and_segments_are_refused() {
+    let mut fixture = Fixture::new(2, 1);
+    fixture.annotations[1].video_id = fixture.annotations[0].video_id.clone();
+    let error = fixture.run(&params(1), 1).ran.error();
+    assert_eq!(error, "`Biking/v_Biking_g00000` has several labels, and a sample has one");
+    fixture.annotations[2].start_secs = Some(0.5);
+    let error = fixture.run(&params(1), 1).ran.error();
+    assert_eq!(error, "`Biking/v_Biking_g00002` is labelled by segments, and samples are drawn from whole videos");
 }
 
 #[test]

@@ -1,0 +1,25 @@
+//! A folder a class, and perhaps a folder a subset above: [`read`].
+//!
+//! ```text
+//! Archery/v1.mp4
+//! train/Archery/v1.mp4   val/Archery/v2.mp4
+//! ```
+
+use crate::error::AnnotationsError;
+use crate::lists::{Label, Listed, Part, Place, Row, Sink, name_of};
+use crate::split;
+use pipe_schemas::tables::VideoRow;
+
+/// Reads the labels from the paths of the videos. A video that lies in no folder has none.
+pub(super) fn read(videos: &[VideoRow]) -> Result<Listed, AnnotationsError> {
+    let mut sink = Sink::default();
+    for video in videos {
+        let Some((folders, _)) = video.path.rsplit_once('/') else { continue };
+        let subset = folders.split_once('/').map(|(first, _)| first).filter(|first| split::usual(first).is_some());
+        let part = subset.map_or(Part::Unsaid, |subset| Part::Subset(sink.word(subset)));
+        let label = Label::Name(sink.word(name_of(folders)));
+        let place = Place { file: sink.word(folders), line: 0 };
+        sink.row(Row::new(video.path.clone(), part, vec![label], place));
+    }
+    sink.finish(None)
+}

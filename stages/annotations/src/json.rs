@@ -1,0 +1,163 @@
+//! Rows of a JSON file with the lines in which they begin: [`rows`].
+//!
+//! The file is read row by row: a list of a million videos is never a tree in memory.
+
+use crate::lists::ListFile;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+use std::cell::Cell;
+use std::fmt;
+use std::io::Read;
+
+/// An item of the list, or an entry of the map, that a file is.
+pub(crate) struct JsonRow {
+    /// In a map.
+    pub(crate) key: Option<String>,
+    pub(crate) value: Value,
+    /// From 1.
+    pub(crate) line: u32,
+}
+
+/// Calls `each` for every item of a list or entry of a map; if the map has the key `inside`, of what that holds.
+///
+/// # Errors
+/// Where it is no JSON, and why.
+pub(crate) fn rows(file: &ListFile, inside: Option<&str>, mut each: impl FnMut(JsonRow)) -> Result<(), (u32, String)> {
+    if inside.is_some() && read(file, inside, &mut each)? {
+        return Ok(());
+    }
+    read(file, None, &mut each).map(drop)
+}
+
+/// Returns whether there was what `inside` asks for.
+fn read(file: &ListFile, inside: Option<&str>, each: &mut impl FnMut(JsonRow)) -> Result<bool, (u32, String)> {
+    let line = Cell::new(1);
+    let reader = CountingReader { bytes: file.text(), line: &line };
+    let mut deserializer = serde_json::Deserializer::from_reader(reader);
+    let found = Rows { line: &line, inside, each }.deserialize(&mut deserializer);
+    found.and_then(|found| deserializer.end().map(|()| found)).map_err(|error| {
+        let text = error.to_string();
+        let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message).to_owned();
+        ((error.line() as u32).max(1), message)
+    })
+}
+
+/// Hands out bytes one by one, so that the line is that of the byte the parser has come to.
+struct CountingReader<'a> {
+    bytes: &'a [u8],
+    line: &'a Cell<u32>,
+}
+
+impl Read for CountingReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let (Some((first, rest)), Some(place)) = (self.bytes.split_first(), buffer.first_mut()) else { return Ok(0) };
+        *place = *first;
+        self.bytes = rest;
+        if *first == b'\n' {
+            self.line.set(self.line.get() + 1);
+        }
+        Ok(1)
+    }
+}
+
+struct Rows<'a, F> {
+    line: &'a Cell<u32>,
+    inside: Option<&'a str>,
+    each: &'a mut F,
+}
+
+impl<'de, F: FnMut(JsonRow)> DeserializeSeed<'de> for Rows<'_, F> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, F: FnMut(JsonRow)> Visitor<'de> for Rows<'_, F> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list or a map")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
+        if self.inside.is_some() {
+            while items.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(false);
+        }
+        while let Some((value, line)) = items.next_element_seed(Placed { line: self.line })? {
+            (self.each)(JsonRow { key: None, value, line });
+        }
+        Ok(true)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<bool, A::Error> {
+        let mut found = self.inside.is_none();
+        while let Some((key, line)) = entries.next_key_seed(Placed { line: self.line })? {
+            let Value::String(key) = key else { return Err(A::Error::custom("key must be a string")) };
+            if self.inside.is_none() {
+                (self.each)(JsonRow { key: Some(key), value: entries.next_value()?, line });
+            } else if self.inside == Some(&key) && !found {
+                found = entries.next_value_seed(Rows { line: self.line, inside: None, each: &mut *self.each })?;
+            } else {
+                entries.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// A value and the line in which it begins.
+struct Placed<'a> {
+    line: &'a Cell<u32>,
+}
+
+impl<'de> DeserializeSeed<'de> for Placed<'_> {
+    type Value = (Value, u32);
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(Value, u32), D::Error> {
+        // The parser has come to the first byte of the value, and no further.
+        let line = self.line.get();
+        Ok((serde::Deserialize::deserialize(deserializer)?, line))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, inside: Option<&str>) -> Result<Vec<String>, (u32, String)> {
+        let file = ListFile { name: "a.json".into(), bytes: text.into() };
+        let mut found = Vec::new();
+        let each = |row: JsonRow| found.push(format!("{}:{}={}", row.line, row.key.unwrap_or_default(), row.value));
+        rows(&file, inside, each).map(|()| found)
+    }
+
+    #[test]
+    fn rows_know_their_lines() {
+        let check = |text: &str, inside, expect: &[&str]| {
+            assert_eq!(read(text, inside).expect("rows"), expect, "{text}");
+        };
+        check("[1,\n\n {\"a\":\n 2}, 3\n]", None, &["1:=1", "3:={\"a\":2}", "4:=3"]);
+        check("{\"a\":1,\r\n\"b\"\n:[2]}\n", None, &["1:a=1", "2:b=[2]"]);
+        check("{\"version\":{},\n\"db\":{\n\"a\":1}}", Some("db"), &["3:a=1"]);
+        check("{\"a\":1}", Some("db"), &["1:a=1"]);
+        check("[1]", Some("db"), &["1:=1"]);
+        check("[]", None, &[]);
+    }
+
+    #[test]
+    fn what_is_no_json_is_an_error_with_its_line() {
+        let check = |text: &str, line: u32, expect: &str| {
+            assert_eq!(read(text, Some("db")), Err((line, expect.to_owned())), "{text}");
+        };
+        check("", 1, "EOF while parsing a value");
+        check("[1,\n2", 2, "EOF while parsing a list");
+        check("[1]\n[2]", 2, "trailing characters");
+        check("3", 1, "invalid type: integer `3`, expected a list or a map");
+        // Deep nesting neither fills the stack nor the memory.
+        let deep = read(&"[".repeat(100_000), None);
+        assert!(deep == Err((1, "recursion limit exceeded".to_owned())));
+    }
+}

@@ -1,0 +1,72 @@
+//! What the tests of this crate share: made-up rows, and the real lists beside a developer's checkout.
+
+use crate::error::AnnotationsError;
+use crate::labels::Entry;
+use crate::lists::{ClassList, ListFile, Listed, Place, Sink};
+use pipe_schemas::tables::{Split, Verdict, VideoRow};
+use std::path::{Path, PathBuf};
+
+/// Returns the folder `name` of the real data, or says that it is not there.
+#[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
+pub(crate) fn shared(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(name);
+    if !path.exists() {
+        eprintln!("skipped: there is no {}", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+/// Returns a real list.
+pub(crate) fn list(path: &str) -> Option<ListFile> {
+    let full = shared("annotations")?.join(path);
+    let name = path.rsplit('/').next().expect("a name").into();
+    Some(ListFile { name, bytes: fs_err::read(full).expect("read") })
+}
+
+pub(crate) fn file(name: &str, text: &str) -> ListFile {
+    ListFile { name: name.into(), bytes: text.into() }
+}
+
+/// Returns what was parsed, or the problems as text.
+pub(crate) fn texts(listed: Result<Listed, AnnotationsError>) -> Result<Listed, Vec<String>> {
+    listed.map_err(|error| match error {
+        AnnotationsError::Lists { problems, .. } => problems.iter().map(ToString::to_string).collect(),
+        other => vec![other.to_string()],
+    })
+}
+
+/// Returns the classes, or the problems as text.
+pub(crate) fn problems(sink: Sink, classes: ClassList) -> Result<ClassList, Vec<String>> {
+    texts(sink.finish(Some(classes))).map(|listed| listed.classes.expect("classes"))
+}
+
+pub(crate) fn entry(path: &str, split: Split, class_index: u32, group: &str) -> Entry {
+    Entry {
+        path: path.into(),
+        alias: None,
+        split: Some(split),
+        classes: vec![class_index],
+        group: group.into(),
+        segment: None,
+        place: Place { file: "l".into(), line: 1 },
+    }
+}
+
+pub(crate) fn video(path: &str, digest: &str) -> VideoRow {
+    VideoRow {
+        video_id: path.rsplit_once('.').expect("an extension").0.into(),
+        path: path.into(),
+        digest: digest.into(),
+        size_bytes: 1,
+        codec: "mpeg4".into(),
+        width_px: 320,
+        height_px: 240,
+        fps_num: 25,
+        fps_den: 1,
+        frames_declared: 10,
+        rotation: 0,
+        verdict: Verdict::Ok,
+        reason: String::new(),
+    }
+}
