@@ -187,6 +187,11 @@ pub trait Params: Serialize + DeserializeOwned + schemars::JsonSchema {
         Vec::new()
     }
 
+    /// Returns what of the parameters decides the output, where that is not all of them.
+    fn keyed(&self) -> Option<Value> {
+        None
+    }
+
     /// Returns the outputs that the contract does not name; for stages with open ports.
     fn outputs(&self) -> Vec<Output> {
         Vec::new()
@@ -246,8 +251,10 @@ impl Contract {
 /// Parameters after parsing.
 #[derive(Debug, Clone)]
 pub struct Parsed {
-    /// The parameters with every default filled in: what the key hashes and the worker receives.
+    /// The parameters with every default filled in: what the worker receives.
     pub canonical: Value,
+    /// What of them decides the output: what the key hashes.
+    pub keyed: Value,
     /// What is wrong beyond types.
     pub errors: Vec<ParamError>,
     /// What the stage reads from outside the pipeline.
@@ -261,8 +268,10 @@ pub struct Parsed {
 /// Parses `value` as `P`; what [`Contract::parse`] points at.
 pub fn parse<P: Params>(value: &Value) -> Result<Parsed, serde_json::Error> {
     let params: P = serde_json::from_value(value.clone())?;
+    let canonical = serde_json::to_value(&params)?;
     Ok(Parsed {
-        canonical: serde_json::to_value(&params)?,
+        keyed: params.keyed().unwrap_or_else(|| canonical.clone()),
+        canonical,
         errors: params.check(),
         sources: params.sources(),
         outputs: params.outputs(),

@@ -5,6 +5,7 @@ pub mod augment;
 pub mod command;
 pub mod evaluate;
 pub mod export;
+pub mod fetch;
 pub mod frames;
 pub mod ingest;
 pub mod synthesize;
@@ -15,6 +16,7 @@ use crate::Contract;
 /// Every stage kind, in the order of the main job.
 pub const ALL: &[&Contract] = &[
     &synthesize::CONTRACT,
+    &fetch::CONTRACT,
     &ingest::CONTRACT,
     &annotations::CONTRACT,
     &frames::CONTRACT,

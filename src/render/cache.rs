@@ -147,7 +147,7 @@ pub(crate) fn collected(collected: &Collected, now: SystemTime, report: Format) 
     let others = [
         (plan.unreachable, "that no result needs"),
         (plan.leftovers, "unfinished"),
-        (*scratch, "scratch of runs that are gone"),
+        (*scratch, "scratch of runs that are gone, and old downloads"),
         (*indexes, "source indexes, unused or unfinished"),
     ];
     for (counted, what) in others {

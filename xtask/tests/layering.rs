@@ -79,7 +79,9 @@ fn a_heavy_dependency_has_one_home() {
                 "ffmpeg-next" | "ffmpeg-sys-next" => name == "pipe-video",
                 "ort" => name == "pipe-infer",
                 "serde_yaml" => name == "pipe-engine",
-                "object_store" | "reqwest" | "rustls" | "tokio" => name == "pipe-cache",
+                "object_store" | "reqwest" | "tokio" => name == "pipe-cache",
+                "ureq" => name == "pipe-stage-fetch",
+                "rustls" => ["pipe-cache", "pipe-stage-fetch"].contains(&name.as_str()),
                 "polars" => data_stages(name),
                 _ => true,
             };

@@ -3,7 +3,7 @@
 use crate::latest;
 use crate::lockfile::LockFile;
 use crate::record::RunSummary;
-use crate::run::{RunError, work};
+use crate::run::{DOWNLOADS, RunError, work};
 use fs_err as fs;
 use pipe_cache::{ActionKey, Counted, list_folder, measure_files};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,9 +46,12 @@ pub fn wanted_keys(root: &Path) -> Result<BTreeSet<ActionKey>, RunError> {
     Ok(keys)
 }
 
+/// How long an unfinished download is kept, where nothing else is said.
+const DOWNLOADS_KEPT: Duration = Duration::from_hours(30 * 24);
+
 /// What lies beside the store, and no run needs.
 pub struct Leftovers {
-    /// Scratch of runs that are gone.
+    /// Scratch of runs that are gone, and downloads that nobody went on with.
     pub scratch: Counted,
     /// Indexes of source folders that nobody looked at for long, and files that were never finished.
     pub indexes: Counted,
@@ -70,6 +73,14 @@ impl Leftovers {
                 found.scratch.size_bytes += measure_files(&path)?.size_bytes;
             }
             if alone {
+                found.paths.push(path);
+            }
+        }
+        for (_, path) in list_folder(&root.join(DOWNLOADS))? {
+            let age = now.duration_since(fs::metadata(&path)?.modified()?).unwrap_or_default();
+            if age >= max_age.unwrap_or(DOWNLOADS_KEPT) {
+                found.scratch.count += 1;
+                found.scratch.size_bytes += measure_files(&path)?.size_bytes;
                 found.paths.push(path);
             }
         }
@@ -156,23 +167,26 @@ mod tests {
             write(&root.join(path), "12345");
         }
         let day = Duration::from_hours(24);
-        let old = fs::File::options().write(true).open(root.join("index/old")).expect("open");
-        old.file().set_modified(now - 3 * day).expect("touched");
+        for path in ["downloads/old/data", "downloads/new/data"] {
+            write(&root.join(path), "12345");
+        }
+        for old in ["index/old", "downloads/old"] {
+            let old = std::fs::File::open(root.join(old)).expect("open");
+            old.set_modified(now - 3 * day).expect("touched");
+        }
         let count = |max_age| {
             let found = Leftovers::find(root, max_age, now).expect("found");
             (found.scratch, found.indexes)
         };
         let two = Counted { count: 2, size_bytes: 10 };
         assert_eq!(count(None), (two, Counted { count: 1, size_bytes: 5 }));
-        assert_eq!(count(Some(2 * day)), (two, two));
+        assert_eq!(count(Some(2 * day)), (Counted { count: 3, size_bytes: 15 }, two));
         Leftovers::find(root, Some(2 * day), now).expect("found").remove().expect("removed");
         let left = |folder: &str| {
             list_folder(&root.join(folder)).expect("listed").into_iter().map(|(name, _)| name).collect::<Vec<_>>()
         };
-        assert_eq!(
-            (left("work"), left("index")),
-            (vec!["living".into(), "living.lock".into()], vec!["new".to_owned()])
-        );
+        assert_eq!(left("work"), ["living", "living.lock"]);
+        assert_eq!((left("index"), left("downloads")), (vec!["new".into()], vec!["new".to_owned()]));
         assert_eq!(count(Some(2 * day)), (Counted::default(), Counted::default()));
         drop(living);
     }

@@ -35,6 +35,9 @@ pub(crate) mod work;
 /// How many changes are told when a stage starts; `pipe why` tells all.
 const MAX_REASONS: usize = 5;
 
+/// The folder of unfinished downloads in `.pipe`, which outlive their run.
+pub(crate) const DOWNLOADS: &str = "downloads";
+
 /// How long workers may take to stop once told to.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 
@@ -555,6 +558,7 @@ impl Run<'_> {
             data_worker: self.options.executables.workers.join(Worker::Data.program()),
             store: self.store.clone(),
             work: self.work.folder(stage)?,
+            downloads: std::path::absolute(self.options.root.join(DOWNLOADS))?,
             log: self.recorder.log(&name),
             handle: handle.clone(),
             sender: self.sender.clone(),

@@ -66,6 +66,8 @@ pub struct StageSpec {
     pub contract: &'static Contract,
     /// Parameters with defaults filled in.
     pub params: serde_json::Value,
+    /// What of them is in its key.
+    pub keyed: serde_json::Value,
     /// Files from outside the pipeline.
     pub sources: Vec<SourceSet>,
     /// What is connected to each input port.

@@ -96,6 +96,13 @@ impl Context {
         &self.request.scratch
     }
 
+    /// Returns a folder for downloads that a later request may go on with, made if it was not there. Others use it at the same
+    /// time.
+    pub fn downloads(&self) -> Result<&Path, StageError> {
+        fs::create_dir_all(&self.request.downloads)?;
+        Ok(&self.request.downloads)
+    }
+
     /// Returns the digest of an input, as in the action key, if it is connected.
     pub fn input_digest(&self, port: &str) -> Option<&str> {
         self.request.inputs.get(port).map(|input| input.digest.as_str())

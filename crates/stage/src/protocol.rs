@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// Raised when messages change; a worker of another version is refused.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// What `pipe` says to a worker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -44,6 +44,9 @@ pub struct Request {
     pub output: PathBuf,
     /// An empty folder for what it needs meanwhile.
     pub scratch: PathBuf,
+    /// A folder that outlives it, for downloads that a later request goes on with. All requests share it, also those of
+    /// other processes; it need not be there.
+    pub downloads: PathBuf,
     /// Threads it may use.
     pub threads: usize,
 }

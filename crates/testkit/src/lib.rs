@@ -105,6 +105,7 @@ fn context(
         inputs,
         sources,
         scratch: output.join("scratch"),
+        downloads: output.join("downloads"),
         output,
         threads,
     };

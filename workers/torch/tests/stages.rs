@@ -85,6 +85,7 @@ impl Space {
             sources: sources.clone(),
             output: self.path(output),
             scratch: self.path("scratch"),
+            downloads: self.path("downloads"),
             threads,
         };
         if contract.parts.is_none() {

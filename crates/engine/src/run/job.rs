@@ -46,6 +46,8 @@ pub(super) struct Job {
     pub(super) store: Store,
     /// An empty folder of its own.
     pub(super) work: PathBuf,
+    /// Where unfinished downloads are kept, for all runs.
+    pub(super) downloads: PathBuf,
     pub(super) log: PathBuf,
     pub(super) handle: Handle,
     pub(super) sender: SyncSender<Happening>,
@@ -348,6 +350,7 @@ impl Job {
             sources,
             output,
             scratch,
+            downloads: self.downloads.clone(),
             threads: self.threads,
         })
     }

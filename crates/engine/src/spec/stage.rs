@@ -111,6 +111,7 @@ fn finish(draft: &Draft, known: &[Stage], names: &ports::Names, problems: &mut V
         place: entry.key_place.clone(),
         contract,
         params: parsed.canonical.clone(),
+        keyed: parsed.keyed.clone(),
         sources: parsed.sources.iter().cloned().chain(sources).collect(),
         inputs,
         outputs: contract.outputs.iter().map(Output::from).chain(parsed.outputs.iter().cloned()).collect(),

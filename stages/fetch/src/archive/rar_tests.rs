@@ -1,0 +1,105 @@
+//! Rars made byte by byte, as nothing that is free writes them. They are stored, not compressed.
+
+use super::tests::{check, plain, refused};
+use std::process::Command;
+
+/// Has a file or a link, by its Unix mode, and what it holds: a link's target.
+struct Made<'a> {
+    name: &'a str,
+    mode: u32,
+    content: &'a [u8],
+}
+
+const FILE: u32 = 0o100_644;
+const LINK: u32 = 0o120_777;
+
+/// Returns a rar of version 4, as that of UCF101.
+fn rar4(made: &[Made]) -> Vec<u8> {
+    let block = |body: &[u8]| [&(crc32(body) as u16).to_le_bytes()[..], body].concat();
+    let mut bytes = b"Rar!\x1a\x07\x00".to_vec();
+    bytes.extend(block(&[&[0x73, 0, 0, 13, 0][..], &[0; 6]].concat()));
+    for Made { name, mode, content } in made {
+        let size = (content.len() as u32).to_le_bytes();
+        let header_size = (32 + name.len() as u16).to_le_bytes();
+        let body = [
+            &[0x74, 0x00, 0x80][..], // a file, with content behind
+            &header_size,
+            &size,
+            &size,
+            &[3], // made on Unix
+            &crc32(content).to_le_bytes(),
+            &[0, 0, 0x21, 0x43, 29, 0x30], // a time; version 2.9; stored
+            &(name.len() as u16).to_le_bytes(),
+            &mode.to_le_bytes(),
+            name.as_bytes(),
+        ];
+        bytes.extend(block(&body.concat()));
+        bytes.extend(*content);
+    }
+    bytes.extend(block(&[0x7b, 0, 0x40, 7, 0]));
+    bytes
+}
+
+/// Returns a rar of version 5. Its numbers but the mode are below 128, so each is a byte.
+fn rar5(made: &[Made]) -> Vec<u8> {
+    let block = |body: &[u8]| {
+        let sized = [&[body.len() as u8], body].concat();
+        [&crc32(&sized).to_le_bytes()[..], &sized].concat()
+    };
+    let mut bytes = b"Rar!\x1a\x07\x01\x00".to_vec();
+    bytes.extend(block(&[1, 0, 0]));
+    for Made { name, mode, content } in made {
+        let size = content.len() as u8;
+        let mode = [*mode as u8 | 0x80, (mode >> 7) as u8 | 0x80, (mode >> 14) as u8];
+        let crc = crc32(content).to_le_bytes();
+        // A file with content; with a CRC; stored; made on Unix.
+        let body = [&[2, 2, size, 4, size][..], &mode, &crc, &[0, 1, name.len() as u8], name.as_bytes()];
+        bytes.extend(block(&body.concat()));
+        bytes.extend(*content);
+    }
+    bytes.extend(block(&[5, 0, 0]));
+    bytes
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum()
+}
+
+fn file<'a>(name: &'a str, content: &'a [u8]) -> Made<'a> {
+    Made { name, mode: FILE, content }
+}
+
+/// Returns whether there is a `bsdtar`, and says so where there is none.
+fn has_bsdtar() -> bool {
+    let found = Command::new("bsdtar").arg("--version").output().is_ok();
+    if !found {
+        #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+        {
+            eprintln!("skipped: there is no `bsdtar`, so no rar can be read");
+        }
+    }
+    found
+}
+
+#[test]
+fn rars_are_read_and_looked_at_as_any_archive() {
+    let made = || [file("Biking/v_Biking_g01_c01.avi", b"a video"), file("a list (1).txt", b"1 Biking\n")];
+    if !has_bsdtar() {
+        refused(&rar4(&made()), plain(), "`bsdtar`, which reads them, can't be started");
+        return;
+    }
+    let expect: &[(&str, &[u8])] = &[("Biking/v_Biking_g01_c01.avi", b"a video"), ("a list (1).txt", b"1 Biking\n")];
+    for rar in [rar4, rar5] {
+        let good = rar(&made());
+        check(&good, plain(), expect);
+        refused(&rar(&[file("../evil", b"x")]), plain(), "\"../evil\" has a path that leads out of the folder");
+        refused(&rar(&[file("/etc/evil", b"x")]), plain(), "is absolute");
+        refused(&rar(&[file("a", b"x"), file("A", b"x")]), plain(), "differs from \"a\" in case only");
+        // In the middle of the last content: 7 or 8 bytes of an end come behind it.
+        refused(&good[..good.len() - 10], plain(), "can't be read to its end");
+    }
+    let link = Made { name: "link", mode: LINK, content: b"/etc" };
+    refused(&rar4(&[link, file("link/passwd", b"x")]), plain(), "\"link\" is a symbolic link");
+}
