@@ -22,6 +22,8 @@ cargo xtask TASK
   test [ARGS]         all tests; arguments go to cargo nextest or cargo test
   soak                the tests that take many minutes: kills at random moments
   bench engine [ARGS] what a rerun costs, against ninja, turborepo, Snakemake, DVC and b3sum
+  bench data_frames CLIPS
+                      what frames of videos cost, against OpenCV, PyAV and torchcodec
   install [ARGS]      installs pipe and its workers; arguments go to cargo install
   schema              writes schemas/json/pipeline.schema.json anew";
 

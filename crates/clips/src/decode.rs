@@ -1,6 +1,7 @@
-//! One stored JPEG frame to the pixels of a view: [`FrameDecoder`].
+//! One stored frame to the pixels of a view: [`FrameDecoder`].
 
 use crate::ClipError;
+use crate::lossless::{self, is_lossless};
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
@@ -59,7 +60,7 @@ impl FrameDecoder {
         shown: &Shown,
         out: &mut [u8],
     ) -> Result<(), ClipError> {
-        let denominator = denominator(shown);
+        let denominator = if is_lossless(jpeg) { 1 } else { denominator(shown) };
         let (width, height) = self.decompress(jpeg, frame_index, shown.frame_px, denominator)?;
         let resample = |source| ClipError::Resample { frame_index, source };
         let source = TypedImageRef::<U8x3>::from_buffer(width as u32, height as u32, &self.decoded)
@@ -91,6 +92,16 @@ impl FrameDecoder {
         frame_px: (usize, usize),
         denominator: usize,
     ) -> Result<(usize, usize), ClipError> {
+        if is_lossless(jpeg) {
+            let found = lossless::decode(jpeg, MAX_FRAME_PIXELS, &mut self.decoded)
+                .map_err(|source| ClipError::Lossless { frame_index, source })?;
+            let right = found == frame_px;
+            return if right {
+                Ok(found)
+            } else {
+                Err(ClipError::FrameSize { frame_index, found, expected: frame_px })
+            };
+        }
         let unreadable = |source| ClipError::Jpeg { frame_index, source };
         let header = self.jpeg.read_header(jpeg).map_err(unreadable)?;
         let found = (header.width, header.height);

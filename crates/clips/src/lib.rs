@@ -8,10 +8,12 @@ mod decode;
 mod error;
 pub mod geometry;
 mod loader;
+mod lossless;
 mod rng;
 pub mod sampler;
 
 pub use decode::jpeg_version;
 pub use error::ClipError;
 pub use loader::{Batch, Batches, ClipSize, Loader};
+pub use lossless::LosslessError;
 pub use rng::Draws;

@@ -1,7 +1,7 @@
 //! The lists joined with the `videos` table: [`join`]. The only home of polars here.
 
 use crate::ucf101::Entry;
-use pipe_schemas::tables::{Split, Verdict, VideoRow};
+use pipe_schemas::tables::{Split, VideoRow};
 use polars::df;
 use polars::prelude::{
     DataFrame, DataType, Expr, IntoLazy, JoinArgs, JoinType, LazyFrame, PolarsResult, SortMultipleOptions, UnionArgs,
@@ -101,7 +101,7 @@ fn known(videos: &[VideoRow]) -> PolarsResult<DataFrame> {
         "found_path" => &paths,
         "video_id" => videos.iter().map(|video| video.video_id.as_str()).collect::<Vec<_>>(),
         "digest" => videos.iter().map(|video| video.digest.as_str()).collect::<Vec<_>>(),
-        "ok" => videos.iter().map(|video| video.verdict == Verdict::Ok).collect::<Vec<_>>(),
+        "ok" => videos.iter().map(|video| video.verdict.is_usable()).collect::<Vec<_>>(),
     )
 }
 
@@ -187,6 +187,7 @@ fn counts(matched: &DataFrame) -> PolarsResult<Vec<Count>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pipe_schemas::tables::Verdict;
 
     fn entry(path: &str, split: Split, class_index: u32, group: &str) -> Entry {
         Entry { path: path.into(), split, class_index, group: group.into(), file: "l".into(), line: 1 }
@@ -204,6 +205,7 @@ mod tests {
             fps_num: 25,
             fps_den: 1,
             frames_declared: 10,
+            frames_decoded: None,
             rotation: 0,
             verdict,
             reason: String::new(),
