@@ -528,7 +528,7 @@ mod tests {
         let cases = [
             (
                 json!("al"),
-                "sample: expected one of `all`, `fps`, `stride`, found the text \"al\" (did you mean `all`?)",
+                "sample: expected one of `all`, `fps`, `stride`, `count`, found the text \"al\" (did you mean `all`?)",
             ),
             (json!("fps"), "sample: `fps` needs a value (write { fps: … })"),
             (json!({ "all": 1 }), "sample.all*: `all` takes no value (write all alone)"),
@@ -536,9 +536,9 @@ mod tests {
             (json!({ "fps": "x" }), "sample.fps: expected a number, found the text \"x\""),
             (
                 json!({ "fps": 1, "stride": 2 }),
-                "sample: expected exactly one of `all`, `fps`, `stride`, found `fps`, `stride`",
+                "sample: expected exactly one of `all`, `fps`, `stride`, `count`, found `fps`, `stride`",
             ),
-            (json!(10), "sample: expected one of `all`, `fps`, `stride`, found 10"),
+            (json!(10), "sample: expected one of `all`, `fps`, `stride`, `count`, found 10"),
         ];
         for (value, expect) in cases {
             finds(&frames::CONTRACT, &sample(value), &[expect]);

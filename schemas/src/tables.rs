@@ -21,7 +21,7 @@ macro_rules! table {
     };
 }
 
-table!(VideoRow, "videos", 1);
+table!(VideoRow, "videos", 2);
 table!(AnnotationRow, "annotations", 2);
 table!(ClassRow, "classes", 1);
 table!(FrameIndexRow, "frame_index", 1);
@@ -52,26 +52,46 @@ pub struct VideoRow {
     pub fps_den: u32,
     /// Frames that the container declares; 0 if it does not.
     pub frames_declared: u64,
+    /// Frames that could be decoded, up to the first that could not; null with `verify: probe`.
+    pub frames_decoded: Option<u64>,
     /// Degrees clockwise: 0, 90, 180 or 270.
     pub rotation: u32,
     /// Whether the file is usable.
     pub verdict: Verdict,
-    /// Why not, in words; empty for `ok`.
+    /// Why not, or what is wrong all the same, in words; empty for `ok`.
     pub reason: String,
 }
 
 /// Whether a file is usable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It is a video.
     Ok,
-    /// FFmpeg can't open it.
-    Unreadable,
+    /// It is one, with the same content as a file before it. Usable.
+    Duplicate,
+    /// It decodes to its end, but parts of frames had to be made up. Usable; found with `verify: decode` only.
+    Damaged,
+    /// Frames that it declares are not there: it was cut short, or a part of it is lost. With `verify: probe`, only where
+    /// that concerns the first frame.
+    Truncated,
+    /// A frame can't be decoded: the first one, or with `verify: decode` any.
+    Undecodable,
     /// It opens, but holds no video.
     NoVideoStream,
-    /// Its first frame can't be decoded.
-    Undecodable,
+    /// FFmpeg can't open it.
+    Unreadable,
+    /// Decoding it took more time than is allowed.
+    TimedOut,
+    /// Decoding it ended the process that did so.
+    Crashed,
+}
+
+impl Verdict {
+    /// Returns whether the file is used.
+    pub fn is_usable(self) -> bool {
+        matches!(self, Self::Ok | Self::Duplicate | Self::Damaged)
+    }
 }
 
 /// A label of a video, or of a segment of it. Sorted by `split`, `video_id`, start and `class_index`.
@@ -91,7 +111,7 @@ pub struct AnnotationRow {
     pub start_secs: Option<f64>,
     /// Where the segment ends.
     pub end_secs: Option<f64>,
-    /// Whether `videos` has it with the verdict `ok`. Samples are drawn from these only.
+    /// Whether `videos` has it with a verdict that is usable. Samples are drawn from these only.
     pub present: bool,
     /// The list, or the folder that is the label.
     pub source_file: String,

@@ -1,7 +1,8 @@
-//! One stored JPEG frame to the pixels of a view: [`FrameDecoder`].
+//! One stored frame to the pixels of a view: [`FrameDecoder`].
 
 use crate::ClipError;
 use crate::jpeg::{JpegDecoder, OpenJpeg, Part};
+use crate::lossless::{self, is_lossless};
 use crate::resample::Resampler;
 
 /// Pixels that a stored frame may have; what is more is no frame of ours.
@@ -58,7 +59,7 @@ impl FrameDecoder {
         shown: &Shown,
         out: &mut [u8],
     ) -> Result<(), ClipError> {
-        let denominator = denominator(shown);
+        let denominator = if is_lossless(jpeg) { 1 } else { denominator(shown) };
         let part = self.decompress(jpeg, frame_index, shown, denominator)?;
         let (left, crop_width) = within(shown.crop[0], shown.crop[2], denominator, part.left, part.width);
         let (top, crop_height) = within(shown.crop[1], shown.crop[3], denominator, part.top, part.height);
@@ -76,6 +77,13 @@ impl FrameDecoder {
         shown: &Shown,
         denominator: usize,
     ) -> Result<Part, ClipError> {
+        if is_lossless(jpeg) {
+            let found = lossless::decode(jpeg, MAX_FRAME_PIXELS, &mut self.decoded)
+                .map_err(|source| ClipError::Lossless { frame_index, source })?;
+            let whole = Part { left: 0, top: 0, width: found.0, height: found.1 };
+            let right = found == shown.frame_px;
+            return right.then_some(whole).ok_or(ClipError::FrameSize { frame_index, found, expected: shown.frame_px });
+        }
         let unreadable = |source| ClipError::Jpeg { frame_index, source };
         let open = self.jpeg.open(jpeg).map_err(unreadable)?;
         let (found, expected) = ((open.width, open.height), shown.frame_px);

@@ -73,6 +73,14 @@ pub enum ClipError {
         /// Its height.
         height_px: u32,
     },
+    /// A stored frame that is no JPEG can't be decoded.
+    #[error("frame {frame_index} can't be decoded")]
+    Lossless {
+        /// By position in the video.
+        frame_index: u32,
+        /// What is wrong.
+        source: crate::LosslessError,
+    },
     /// A row names a video that the shards lack.
     #[error("the frame shards do not have it")]
     UnknownVideo,

@@ -18,6 +18,7 @@ pub struct Context {
     reply: Box<dyn Fn(Reply) + Send + Sync>,
     cancelled: Arc<AtomicBool>,
     last_progress: Mutex<Option<Instant>>,
+    helper_program: Option<PathBuf>,
 }
 
 /// A folder of files (or one file), with the digests that the action key holds.
@@ -43,7 +44,17 @@ pub struct SourceFile {
 impl Context {
     /// Returns a context for `request` whose replies go to `reply`; tests of stages make their own.
     pub fn new(request: Request, cancelled: Arc<AtomicBool>, reply: impl Fn(Reply) + Send + Sync + 'static) -> Self {
-        Self { request, reply: Box::new(reply), cancelled, last_progress: Mutex::new(None) }
+        Self { request, reply: Box::new(reply), cancelled, last_progress: Mutex::new(None), helper_program: None }
+    }
+
+    /// Adds the executable that [`crate::Helpers`] start.
+    #[must_use]
+    pub fn with_helper_program(self, program: PathBuf) -> Self {
+        Self { helper_program: Some(program), ..self }
+    }
+
+    pub(crate) fn helper_program(&self) -> Option<&Path> {
+        self.helper_program.as_deref()
     }
 
     /// Parses the parameters.

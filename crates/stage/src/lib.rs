@@ -1,11 +1,12 @@
 //! What a stage is, and how `pipe` talks to the workers that run stages.
 //!
 //! A stage implements [`Stage`], or [`PartedStage`], and does its work through a [`Context`]. A worker executable is [`serve`] with a list of
-//! stages. The messages between `pipe` and a worker are in [`protocol`].
+//! stages. The messages between `pipe` and a worker are in [`protocol`]. A worker has [`Helpers`] for what may crash it.
 
 mod context;
 mod error;
 mod fields;
+mod helper;
 pub mod protocol;
 mod serve;
 mod text;
@@ -13,6 +14,7 @@ mod text;
 pub use context::{Context, SourceFile, Sources};
 pub use error::StageError;
 pub use fields::json_fields;
+pub use helper::{Helpers, Job, Limits, Loss, SendPiece};
 pub use serve::{PARENT_VARIABLE, WorkerInfo, serve};
 pub use text::grouped;
 

@@ -1,10 +1,12 @@
 //! [`serve`]: the main function of a worker.
 
+use crate::helper::{HELPER_FLAG, Job, Limits, help};
 use crate::protocol::{Info, Message, PROTOCOL_VERSION, Reply, Request, Task};
 use crate::{AnyStage, Context, StageError, Summary};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, Write};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,9 +21,12 @@ pub struct WorkerInfo {
     pub stages: Vec<AnyStage>,
     /// Versions of its libraries, by [`pipe_schemas::Tool::name`].
     pub tools: BTreeMap<String, String>,
+    /// What it does as a helper of itself.
+    pub jobs: Vec<Job>,
 }
 
-/// Runs requests from stdin until it closes. With `--info`, prints [`Info`] and ends.
+/// Runs requests from stdin until it closes. With `--info`, prints [`Info`] and ends; with `--helper`, does jobs for another
+/// worker.
 ///
 /// `info` is called after the process is set up, so that libraries which print do not disturb the protocol.
 pub fn serve(info: impl FnOnce() -> WorkerInfo) -> ExitCode {
@@ -35,11 +40,23 @@ pub fn serve(info: impl FnOnce() -> WorkerInfo) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let replies = match take_stdout() {
-        Ok(file) => Arc::new(Mutex::new(file)),
+        Ok(file) => file,
         Err(error) => return startup_failure("can't set up its output", &error),
     };
     let worker = info();
-    if std::env::args().nth(1).as_deref() == Some("--info") {
+    let args: Vec<String> = std::env::args().collect();
+    if let [_, flag, name, memory_mb, cpu_secs] = args.as_slice()
+        && flag == HELPER_FLAG
+    {
+        let job = worker.jobs.iter().find(|job| job.name == name);
+        let (Some(job), Ok(memory_mb), Ok(cpu_secs)) = (job, memory_mb.parse(), cpu_secs.parse()) else {
+            return ExitCode::FAILURE;
+        };
+        let helped = help(*job, Limits { memory_mb, cpu_secs }, &replies);
+        return if helped.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    let replies = Arc::new(Mutex::new(replies));
+    if args.get(1).is_some_and(|flag| flag == "--info") {
         let kinds = worker.stages.iter().filter_map(|stage| {
             pipe_schemas::stages::contract(stage.kind()).map(|contract| (contract.kind.to_owned(), contract.version))
         });
@@ -56,7 +73,7 @@ pub fn serve(info: impl FnOnce() -> WorkerInfo) -> ExitCode {
     for request in requests {
         cancelled.store(false, Ordering::Relaxed);
         let id = request.id;
-        let last = run(&worker.stages, request, Arc::clone(&cancelled), Arc::clone(&replies));
+        let last = run(&worker, request, Arc::clone(&cancelled), Arc::clone(&replies));
         let last = last.unwrap_or_else(|error| failed(id, &error));
         if write_line(&replies, &last).is_err() {
             return ExitCode::FAILURE; // `pipe` is gone
@@ -67,7 +84,8 @@ pub fn serve(info: impl FnOnce() -> WorkerInfo) -> ExitCode {
 
 /// Gives stdout to replies alone; whatever else prints goes to stderr, which is the stage's log.
 fn take_stdout() -> Result<File, std::io::Error> {
-    let replies = nix::unistd::dup(std::io::stdout())?;
+    // Closed in programs that this process starts: the pipe is to end with it.
+    let replies = std::io::stdout().as_fd().try_clone_to_owned()?;
     nix::unistd::dup2_stdout(std::io::stderr())?;
     Ok(File::from(replies))
 }
@@ -106,7 +124,7 @@ fn read_messages(cancelled: Arc<AtomicBool>) -> mpsc::Receiver<Request> {
 
 /// Does what `request` asks for, and returns its last reply.
 fn run(
-    stages: &[AnyStage],
+    worker: &WorkerInfo,
     request: Request,
     cancelled: Arc<AtomicBool>,
     replies: Arc<Mutex<File>>,
@@ -115,13 +133,17 @@ fn run(
         let text = format!("`pipe` speaks protocol {}, this worker {PROTOCOL_VERSION}", request.protocol);
         return Err(StageError::message(text).with_help("install `pipe` and its workers from the same build"));
     }
-    let Some(stage) = stages.iter().find(|stage| stage.kind() == request.kind) else {
+    let Some(stage) = worker.stages.iter().find(|stage| stage.kind() == request.kind) else {
         return Err(StageError::message(format!("this worker has no stage `{}`", request.kind)));
     };
     let context = Context::new(request, cancelled, move |reply| {
         // A reply that can't be written means that `pipe` is gone; the end of stdin ends the worker.
         let _ = write_line(&replies, &reply);
     });
+    let context = match std::env::current_exe() {
+        Ok(program) if !worker.jobs.is_empty() => context.with_helper_program(program),
+        _ => context,
+    };
     let known = pipe_schemas::stages::contract(stage.kind()).map(|contract| contract.version);
     if known != Some(context.request().version) {
         let text = format!("`pipe` knows version {} of `{}`", context.request().version, stage.kind());

@@ -1,4 +1,4 @@
-//! Frame shards: Parquet files whose rows are JPEG frames. [`ShardWriter`] writes one, [`FrameShards`] reads a folder of them.
+//! Frame shards: Parquet files whose rows are frames, each a JPEG, PNG or PPM file. [`ShardWriter`] writes one, [`FrameShards`] reads a folder of them.
 //!
 //! ```text
 //! frames/index.parquet          FrameIndexRow, sorted by video_id
@@ -8,11 +8,14 @@
 //! The columns are `video_id`, `frame_index`, `pts_nanos`, `height`, `width` and `image: {bytes, path}`, which is how
 //! Hugging Face `datasets` keeps images; their schema stands in the metadata, so that it decodes them. `image.bytes` is
 //! neither compressed nor dictionary-coded, and each frame has a page of its own: a reader takes from the file the frames
-//! it wants and no others.
+//! it wants and no others. A row group is a video, however long: what of it does not fit into memory waits in a file.
 
+use crate::buffer::SpillingPages;
+pub use crate::buffer::{FrameBuffer, SPILL_BYTES};
 use crate::settings::properties;
 use crate::{TableError, read_rows};
 use arrow::array::{ArrayRef, AsArray, BinaryArray, Int32Array, Int64Array, StringArray, StructArray};
+use arrow::buffer::{Buffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, Fields, Int64Type, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
@@ -27,6 +30,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use pipe_schemas::tables::FrameIndexRow;
 use std::collections::BTreeMap;
+use std::io::{BufReader, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -37,14 +41,14 @@ const VERSION: u32 = 1;
 /// The index beside the shards.
 pub const INDEX_FILE: &str = "index.parquet";
 
-/// Bytes of JPEG handed to the writer at once; arrow's offsets end at 2 GiB.
-const BATCH_BYTES: usize = 64 << 20;
+/// Bytes of frames handed to the writer at once.
+const BATCH_BYTES: usize = 2 << 20;
 
 /// The column of JPEG files.
 const JPEG_COLUMN: &str = "image.bytes";
 
 /// Frames that are read at once where all are wanted.
-const FRAMES_AT_ONCE: usize = 128;
+const FRAMES_AT_ONCE: usize = 8;
 
 /// What Hugging Face `datasets` looks for in the metadata.
 const HUGGINGFACE: &str = concat!(
@@ -59,7 +63,7 @@ const HUGGINGFACE: &str = concat!(
 pub struct EncodedFrame {
     /// Presentation time.
     pub pts_nanos: i64,
-    /// A whole JPEG file.
+    /// A whole image file; JPEG as a rule.
     pub jpeg: Vec<u8>,
 }
 
@@ -83,7 +87,11 @@ impl ShardWriter {
         let parquet = |source| TableError::Parquet { path: path.into(), source };
         let schema = schema();
         // An arrow schema in the metadata would hide ours from pyarrow, and with it from `datasets`.
-        let options = ArrowWriterOptions::new().with_properties(shard_properties()).with_skip_arrow_metadata(true);
+        let folder = path.parent().unwrap_or(path).into();
+        let options = ArrowWriterOptions::new()
+            .with_properties(shard_properties())
+            .with_skip_arrow_metadata(true)
+            .with_page_store_factory(Arc::new(SpillingPages { folder }));
         let mut writer =
             ArrowWriter::try_new_with_options(File::create(path)?, Arc::clone(&schema), options).map_err(parquet)?;
         writer.append_key_value_metadata(KeyValue::new("huggingface".to_owned(), HUGGINGFACE.to_owned()));
@@ -94,10 +102,10 @@ impl ShardWriter {
     ///
     /// # Errors
     /// [`TableError::Content`] if there are no frames.
-    pub fn write_video(
+    pub fn write_frames(
         &mut self,
         video_id: &str,
-        frames: &[EncodedFrame],
+        frames: &FrameBuffer,
         width_px: u32,
         height_px: u32,
     ) -> Result<u32, TableError> {
@@ -107,14 +115,27 @@ impl ShardWriter {
         let row_group = self.writer.flushed_row_groups().len() as u32;
         let mut start = 0;
         while start < frames.len() {
-            let end = start + frames_in_batch(&frames[start..]);
-            let batch = batch(&self.schema, video_id, start, &frames[start..end], width_px, height_px);
-            let written = batch.map_err(ParquetError::from).and_then(|batch| self.writer.write(&batch));
+            let end = frames.run(start, BATCH_BYTES);
+            let batch = batch(&self.schema, video_id, frames, start..end, (width_px, height_px));
+            let written = batch.and_then(|batch| self.writer.write(&batch));
             written.map_err(|source| self.parquet(source))?;
             start = end;
         }
         self.writer.flush().map_err(|source| TableError::Parquet { path: self.path.clone(), source })?;
         Ok(row_group)
+    }
+
+    /// Does what [`ShardWriter::write_frames`] does, for frames that lie in memory.
+    pub fn write_video(
+        &mut self,
+        video_id: &str,
+        frames: &[EncodedFrame],
+        width_px: u32,
+        height_px: u32,
+    ) -> Result<u32, TableError> {
+        let mut buffer = FrameBuffer::new(self.path.parent().unwrap_or(&self.path));
+        frames.iter().try_for_each(|frame| buffer.push(frame.pts_nanos, &frame.jpeg))?;
+        self.write_frames(video_id, &buffer, width_px, height_px)
     }
 
     /// Writes the footer. Without it the file is no Parquet file.
@@ -161,35 +182,27 @@ fn shard_properties() -> WriterProperties {
         .build()
 }
 
-fn frames_in_batch(frames: &[EncodedFrame]) -> usize {
-    let mut bytes = 0;
-    let fits = frames.iter().take_while(|frame| {
-        bytes += frame.jpeg.len();
-        bytes <= BATCH_BYTES
-    });
-    fits.count().max(1)
-}
-
 fn batch(
     schema: &SchemaRef,
     video_id: &str,
-    first_index: usize,
-    frames: &[EncodedFrame],
-    width_px: u32,
-    height_px: u32,
-) -> Result<RecordBatch, arrow::error::ArrowError> {
-    let count = frames.len();
-    let jpegs: ArrayRef = Arc::new(BinaryArray::from_iter_values(frames.iter().map(|frame| &frame.jpeg)));
+    frames: &FrameBuffer,
+    range: Range<usize>,
+    (width_px, height_px): (u32, u32),
+) -> Result<RecordBatch, ParquetError> {
+    let count = range.len();
+    let (bytes, lengths) = frames.images(range.clone())?;
+    let images: ArrayRef =
+        Arc::new(BinaryArray::try_new(OffsetBuffer::from_lengths(lengths), Buffer::from_vec(bytes), None)?);
     let paths: ArrayRef = Arc::new(StringArray::new_null(count));
     let columns: Vec<ArrayRef> = vec![
         Arc::new(StringArray::from_iter_values(std::iter::repeat_n(video_id, count))),
-        Arc::new(Int32Array::from_iter_values((first_index..first_index + count).map(|index| index as i32))),
-        Arc::new(Int64Array::from_iter_values(frames.iter().map(|frame| frame.pts_nanos))),
+        Arc::new(Int32Array::from_iter_values(range.clone().map(|index| index as i32))),
+        Arc::new(Int64Array::from_iter_values(frames.pts_nanos()[range].iter().copied())),
         Arc::new(Int32Array::from_value(height_px as i32, count)),
         Arc::new(Int32Array::from_value(width_px as i32, count)),
-        Arc::new(StructArray::try_new(image_fields(), vec![jpegs, paths], None)?),
+        Arc::new(StructArray::try_new(image_fields(), vec![images, paths], None)?),
     ];
-    RecordBatch::try_new(Arc::clone(schema), columns)
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }
 
 impl FrameShards {
@@ -253,15 +266,18 @@ impl FrameShards {
         frame_indices.iter().map(found).collect()
     }
 
-    /// Reads all frames of the video at `row`: what [`ShardWriter::write_video`] was given.
+    /// Reads all frames of the video at `row`: what [`ShardWriter::write_frames`] was given. What memory need not hold lies
+    /// in a file in `folder`.
     ///
     /// # Errors
     /// [`TableError::Content`] if the shard does not hold what the index says.
-    pub fn read_video(&self, row: &FrameIndexRow) -> Result<Vec<EncodedFrame>, TableError> {
+    pub fn read_video(&self, row: &FrameIndexRow, folder: &Path) -> Result<FrameBuffer, TableError> {
         let shard = self.shard_of(row)?;
         let path = || self.folder.join(&row.shard);
-        let (video_ids, frames) =
-            shard.read_all(row.row_group as usize).map_err(|source| TableError::Parquet { path: path(), source })?;
+        let mut frames = FrameBuffer::new(folder);
+        let video_ids = shard
+            .read_all(row.row_group as usize, &mut frames)
+            .map_err(|source| TableError::Parquet { path: path(), source })?;
         if video_ids.iter().any(|video_id| *video_id != row.video_id) || frames.len() != row.num_frames as usize {
             let message = format!("row group {} does not hold the video `{}`", row.row_group, row.video_id);
             return Err(TableError::Content { path: path(), message });
@@ -330,25 +346,24 @@ impl Shard {
         Ok(Self { source, metadata, jpeg_column })
     }
 
-    /// Reads all frames of a row group, with the video ids that stand beside them, each once in a row.
-    fn read_all(&self, row_group: usize) -> Result<(Vec<String>, Vec<EncodedFrame>), ParquetError> {
+    /// Reads all frames of a row group. Returns the video ids that stand beside them, each once in a row.
+    fn read_all(&self, row_group: usize, frames: &mut FrameBuffer) -> Result<Vec<String>, ParquetError> {
         let columns = ProjectionMask::columns(self.metadata.parquet_schema(), ["video_id", "pts_nanos", JPEG_COLUMN]);
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(self.source.clone(), self.metadata.clone())
             .with_row_groups(vec![row_group])
             .with_projection(columns)
             .with_batch_size(FRAMES_AT_ONCE)
             .build()?;
-        let (mut video_ids, mut frames) = (Vec::new(), Vec::new());
+        let mut video_ids = Vec::new();
         for batch in reader {
             let batch = batch?;
             video_ids.extend(batch.column(0).as_string::<i32>().iter().flatten().map(str::to_owned));
             video_ids.dedup();
             let times = batch.column(1).as_primitive::<Int64Type>().values().iter();
-            let jpegs = batch.column(2).as_struct().column(0).as_binary::<i32>();
-            let frame = |(pts_nanos, jpeg): (&i64, &[u8])| EncodedFrame { pts_nanos: *pts_nanos, jpeg: jpeg.into() };
-            frames.extend(times.zip(jpegs.iter().flatten()).map(frame));
+            let images = batch.column(2).as_struct().column(0).as_binary::<i32>();
+            times.zip(images.iter().flatten()).try_for_each(|(pts_nanos, image)| frames.push(*pts_nanos, image))?;
         }
-        Ok((video_ids, frames))
+        Ok(video_ids)
     }
 }
 
@@ -473,9 +488,10 @@ mod tests {
         let index = folder.path().join("elsewhere");
         fs_err::rename(folder.path().join(INDEX_FILE), &index).expect("moved");
         let shards = FrameShards::open_with_index(folder.path(), &index).expect("opened");
-        assert_eq!(shards.read_video(&rows[0]).expect("read"), video(0, 5));
-        assert_eq!(shards.read_video(&rows[1]).expect("read"), video(1, 200));
-        let error = shards.read_video(&FrameIndexRow { video_id: "c".into(), ..rows[1].clone() }).expect_err("another");
+        let read = |row: &FrameIndexRow| shards.read_video(row, folder.path());
+        assert_eq!(read(&rows[0]).expect("read").to_vec().expect("frames"), video(0, 5));
+        assert_eq!(read(&rows[1]).expect("read").to_vec().expect("frames"), video(1, 200));
+        let error = read(&FrameIndexRow { video_id: "c".into(), ..rows[1].clone() }).err().expect("another");
         assert!(error.to_string().ends_with("row group 1 does not hold the video `c`"), "{error}");
     }
 

@@ -3,6 +3,7 @@
 //! [`write_rows`] and [`read_rows`] serve every table whose rows are plain structs of `pipe-schemas`; frame shards, whose
 //! rows are large, have [`frames`].
 
+mod buffer;
 mod diff;
 pub mod frames;
 mod rows;

@@ -15,7 +15,8 @@ const MISSING_ALLOWED: u64 = 2;
 ///
 /// After an error there are no more frames. An end before the declared number of frames is an error too, so that the tail
 /// of a truncated file is not lost in silence. What can't be seen: Matroska and MPEG streams declare no number, so one cut
-/// between two frames is just shorter; and frames whose damage the decoder conceals count as decoded.
+/// between two frames is just shorter. Frames whose damage the decoder conceals count as decoded; see
+/// [`DecodedFrame::is_damaged`].
 pub struct Decoder {
     info: VideoInfo,
     input: Input,
@@ -120,11 +121,11 @@ impl Decoder {
     }
 
     fn check_complete(&self) -> Result<(), VideoError> {
-        if self.frames == 0 {
-            return Err(VideoError::NoFrames);
-        }
         if self.packets + MISSING_ALLOWED < self.expected_packets {
             return Err(VideoError::FramesMissing { declared: self.expected_packets, found: self.packets });
+        }
+        if self.frames == 0 {
+            return Err(VideoError::NoFrames);
         }
         Ok(())
     }
@@ -172,6 +173,11 @@ impl DecodedFrame {
         self.pts_nanos
     }
 
+    /// Returns whether the decoder had to make up parts of it, because data is damaged or missing.
+    pub fn is_damaged(&self) -> bool {
+        self.picture.is_corrupt() || self.picture.has_decode_errors()
+    }
+
     /// Returns the width as coded, before rotation.
     pub fn width_px(&self) -> u32 {
         self.picture.width()
@@ -186,14 +192,25 @@ impl DecodedFrame {
 /// Returns how many packets the container should give; 0 if it does not say.
 #[expect(unsafe_code, reason = "ffmpeg-next does not give the index of a stream")]
 fn expected_packets(input: &Input, stream_index: usize, info: &VideoInfo) -> u64 {
-    if !input.format().name().starts_with("mov") {
+    let format = input.format();
+    if !format.name().starts_with("mov") && format.name() != "avi" {
         return info.frames_declared;
     }
-    // An edit list leaves out frames that the sample table counts; FFmpeg's index is what remains.
     let Some(stream) = input.stream(stream_index) else { return 0 };
-    // SAFETY: the stream belongs to `input`, which is open and borrowed for the whole call.
-    let entries = unsafe { ffmpeg_next::ffi::avformat_index_get_entries_count(stream.as_ptr()) };
-    entries.max(0) as u64
+    // The index is nearer to the truth than the header. An edit list leaves out frames that a sample table counts. An AVI
+    // file may count frames that have no bytes, because they look like the one before: they are not in the index, but count
+    // in its times.
+    // SAFETY: the stream belongs to `input`, which is open and borrowed for the whole call; nothing changes its index
+    // meanwhile, and of an entry that is not there the function returns null.
+    let (entries, last_ticks) = unsafe {
+        let stream = stream.as_ptr().cast_mut();
+        let count = ffmpeg_next::ffi::avformat_index_get_entries_count(stream);
+        let last = ffmpeg_next::ffi::avformat_index_get_entry(stream, count - 1).as_ref();
+        (count.max(0) as u64, last.map_or(0, |entry| entry.timestamp.max(0) as u64))
+    };
+    // An AVI file that was cut has lost its index, which lies at the end. What was read so far is one, too.
+    let whole = format.name() != "avi" || last_ticks + 1 + MISSING_ALLOWED >= info.frames_declared;
+    if whole { entries } else { info.frames_declared }
 }
 
 fn nanos(ticks: i64, time_base: Rational) -> i64 {

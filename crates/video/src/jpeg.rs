@@ -6,6 +6,7 @@ use turbojpeg::{Compressor, Subsamp, YuvPlanesImage};
 /// Codes images as baseline JPEG, 4:2:0, without a detour over RGB.
 pub struct JpegEncoder {
     compressor: Compressor,
+    buffer: Vec<u8>,
 }
 
 impl JpegEncoder {
@@ -13,11 +14,12 @@ impl JpegEncoder {
     pub fn new(quality: u8) -> Result<Self, VideoError> {
         let mut compressor = Compressor::new()?;
         compressor.set_quality(i32::from(quality))?;
-        Ok(Self { compressor })
+        compressor.set_subsamp(Subsamp::Sub2x2)?;
+        Ok(Self { compressor, buffer: Vec::new() })
     }
 
-    /// Codes an image.
-    pub fn encode(&mut self, image: &YuvImage) -> Result<Vec<u8>, VideoError> {
+    /// Appends the JPEG file of an image to `out`.
+    pub fn encode(&mut self, image: &YuvImage, out: &mut Vec<u8>) -> Result<(), VideoError> {
         let [y_plane, u_plane, v_plane] = image.planes.each_ref().map(Vec::as_slice);
         let planes = YuvPlanesImage {
             y_plane,
@@ -30,7 +32,11 @@ impl JpegEncoder {
             v_stride: image.plane_size(2).0,
             subsamp: Subsamp::Sub2x2,
         };
-        Ok(self.compressor.compress_yuv_planes_to_vec(&planes)?)
+        // Compressed into a buffer that is large enough for any image, libjpeg-turbo need not make and grow one.
+        self.buffer.resize(self.compressor.buf_len(planes.width, planes.height)?, 0);
+        let length = self.compressor.compress_yuv_planes_to_slice(&planes, &mut self.buffer)?;
+        out.extend_from_slice(&self.buffer[..length]);
+        Ok(())
     }
 }
 
@@ -45,7 +51,8 @@ mod tests {
             let (width, height) = image.plane_size(plane);
             image.planes[plane] = vec![value; width * height];
         }
-        let jpeg = JpegEncoder::new(95).expect("an encoder").encode(&image).expect("coded");
+        let mut jpeg = Vec::new();
+        JpegEncoder::new(95).expect("an encoder").encode(&image, &mut jpeg).expect("coded");
         let decoded = turbojpeg::decompress(&jpeg, turbojpeg::PixelFormat::RGB).expect("decoded");
         assert_eq!((decoded.width, decoded.height), (33, 17));
         // Y 76, Cb 85, Cr 255 is red.

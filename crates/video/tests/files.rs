@@ -1,9 +1,10 @@
 //! Files made here, real clips and hostile files: what `probe` and `Decoder` say of them.
 
 use pipe_video::{
-    DecodedFrame, Decoder, Encoder, EncoderParams, FrameScaler, JpegEncoder, VideoError, VideoInfo, probe,
+    DecodedFrame, Decoder, Encoder, EncoderParams, FrameCoder, FrameScaler, ImageFormat, VideoError, VideoInfo, probe,
 };
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -50,15 +51,15 @@ fn decode(path: &Path) -> (Vec<i64>, Result<(), VideoError>) {
     let result = (|| {
         let decoder = Decoder::open(path)?;
         let rotation = decoder.info().rotation;
-        let mut scaler = FrameScaler::new(57, 43, rotation)?;
-        let mut coder = JpegEncoder::new(90)?;
+        let mut coder = FrameCoder::new(ImageFormat::Jpeg { quality: 90 }, 57, 43, rotation)?;
+        let mut jpeg = Vec::new();
         for (index, frame) in decoder.enumerate() {
             let frame = frame?;
             assert_eq!(frame.frame_index(), index as u64);
             times.push(frame.pts_nanos());
-            let image = scaler.scale(&frame)?;
-            assert_eq!((image.width_px, image.height_px), (57, 43));
-            coder.encode(image)?;
+            jpeg.clear();
+            coder.encode(&frame, &mut jpeg)?;
+            assert!(jpeg.starts_with(&[0xff, 0xd8]) && jpeg.ends_with(&[0xff, 0xd9]));
         }
         Ok(())
     })();
@@ -225,8 +226,110 @@ fn colours_are_those_of_ffmpeg() {
         let close = found.iter().zip(expect).all(|(found, expect)| (found - expect).abs() < 0.6);
         assert!(close, "{name}: {found:?}, not {expect:?}");
     };
-    check("torchcodec_bt709_full_range.mp4", [124.90, 126.88, 126.68]);
+    // This one by the matrices alone. FFmpeg goes by way of RGB, which cuts off the colours that RGB does not have; whoever
+    // decodes the JPEG does that as well, and should be the first to.
+    check("torchcodec_bt709_full_range.mp4", [125.38, 127.05, 125.70]);
     check("torchcodec_h264_10bits.mp4", [117.91, 132.12, 126.30]);
     check("exo_sample_av1.mp4", [148.65, 127.61, 130.81]);
     check("imageio_newtonscradle.gif", [194.46, 127.99, 128.00]);
+}
+
+/// Returns the bytes of a tensor that `torch.save` wrote: `length` of them, uncompressed, in the entry `…/data/0`.
+fn tensor(path: &Path, length: usize) -> Vec<u8> {
+    let bytes = fs_err::read(path).expect("a tensor");
+    let name = bytes.windows(7).position(|window| window == b"/data/0").expect("an entry");
+    // Before a name lies its header of 30 bytes, which ends in the lengths of the name and of what follows it.
+    let header = bytes[..name].windows(4).rposition(|window| window == b"PK\x03\x04").expect("its header");
+    let number = |at: usize| usize::from(u16::from_le_bytes([bytes[header + at], bytes[header + at + 1]]));
+    let start = header + 30 + number(26) + number(28);
+    bytes[start..start + length].to_vec()
+}
+
+#[test]
+fn frames_are_those_of_torchcodec() {
+    let (Some(clips), Some(hostile)) = (shared("clips/torchcodec_reference"), shared("hostile")) else { return };
+    let check = |video: &Path, frame_index: u64, reference: &Path| {
+        let mut frames = Decoder::open(video).expect("opened").map(|frame| frame.expect("decoded"));
+        let frame = frames.find(|frame| frame.frame_index() == frame_index).expect("there");
+        let mut scaler = FrameScaler::new(frame.width_px(), frame.height_px(), 0).expect("a scaler");
+        let image = scaler.scale_rgb(&frame).expect("converted");
+        let expect = tensor(reference, image.pixels.len());
+        let far = || image.pixels.iter().zip(&expect).map(|(found, expect)| found.abs_diff(*expect));
+        let (largest, differing) = (far().max(), far().filter(|far| *far != 0).count());
+        let name = video.display();
+        assert_eq!(
+            (largest, differing),
+            (Some(0), 0),
+            "frame {frame_index} of {name}: the largest, and how many differ"
+        );
+    };
+    let nasa = clips.join("nasa_13013.mp4");
+    let reference = |name: &str| clips.join(format!("nasa_13013.mp4.{name}.pt"));
+    check(&nasa, 0, &reference("stream3.frame000000"));
+    check(&nasa, 15, &reference("stream3.frame000015"));
+    check(&nasa, 180, &reference("time6.000000"));
+    check(
+        &hostile.join("torchcodec_av1_video.mkv"),
+        10,
+        &hostile.join("torchcodec_av1_video.mkv.stream0.frame000010.pt"),
+    );
+}
+
+#[test]
+fn times_are_those_of_torchcodec() {
+    let Some(folder) = shared("clips/torchcodec_reference") else { return };
+    let json = fs_err::read(folder.join("nasa_13013.mp4.stream3.all_frames_info.json")).expect("read");
+    let expect: Vec<serde_json::Value> = serde_json::from_slice(&json).expect("JSON");
+    let (times, result) = decode(&folder.join("nasa_13013.mp4"));
+    result.expect("decoded");
+    assert_eq!(times.len(), expect.len());
+    for (nanos, expect) in times.iter().zip(&expect) {
+        let expect: f64 = expect["pts_time"].as_str().expect("text").parse().expect("a number");
+        // The reference has six digits.
+        assert!((*nanos as f64 / 1e9 - expect).abs() < 1e-6, "{nanos} for {expect}");
+    }
+}
+
+/// Returns the times of a stream's frames by FFmpeg's own program, in seconds.
+fn ffprobe(path: &Path, stream: &str) -> Option<Vec<Option<f64>>> {
+    let mut command = Command::new("ffprobe");
+    command.args(["-v", "quiet", "-threads", "1", "-select_streams", stream]);
+    command.args(["-show_entries", "frame=best_effort_timestamp_time", "-of", "csv=p=0"]);
+    let output = command.arg(format!("file:{}", path.display())).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    // Side data is told after a comma.
+    let times = text.lines().filter_map(|line| line.split(',').next()).filter(|time| !time.is_empty());
+    Some(times.map(|time| time.parse().ok()).collect())
+}
+
+#[test]
+fn counts_and_times_are_those_of_ffprobe() {
+    let Some(folder) = shared("clips") else { return };
+    if Command::new("ffprobe").arg("-version").output().is_err() {
+        return skipped("ffprobe is not there");
+    }
+    let videos = ["avi", "mp4", "mkv", "webm", "mov"];
+    let is_video = |path: &PathBuf| path.extension().is_some_and(|end| videos.iter().any(|video| end == *video));
+    let files: Vec<PathBuf> = files_below(&folder).into_iter().filter(is_video).collect();
+    assert!(files.len() > 50, "{}", files.len());
+    let (mut num_frames, mut largest) = (0, 0.0_f64);
+    for path in &files {
+        let name = path.display();
+        // Its first stream is a smaller version of the one that FFmpeg takes for the best.
+        let stream = if path.ends_with("nasa_13013.mp4") { "3" } else { "v:0" };
+        let expect = ffprobe(path, stream).expect("ffprobe runs");
+        let frames = Decoder::open(path).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let time = |frame: Result<DecodedFrame, VideoError>| frame.map(|frame| frame.pts_nanos());
+        let times: Result<Vec<i64>, VideoError> = frames.map(time).collect();
+        let times = times.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(times.len(), expect.len(), "{name}");
+        for (nanos, expect) in times.iter().zip(&expect) {
+            let Some(expect) = expect else { continue };
+            let far = (*nanos as f64 / 1e9 - expect).abs();
+            assert!(far < 1e-6, "{name}: {nanos} for {expect}");
+            largest = largest.max(far);
+        }
+        num_frames += times.len();
+    }
+    skipped(&format!("nothing: {} clips, {num_frames} frames, times differ by {largest} s at most", files.len()));
 }

@@ -1,16 +1,17 @@
-//! `frames`: videos become JPEG frames in Parquet shards.
+//! `frames`: videos become image files in Parquet shards.
 
 use crate::contract::{
     Contract, InputPort, OutputPort, ParamError, Params, Parts, PortType, Tool, Worker, parse, schema,
 };
+use crate::stages::ingest::{DecodeLimits, OnError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Contract of `frames`.
 pub const CONTRACT: Contract = Contract {
     kind: "frames",
-    version: 1,
-    summary: "decodes, samples, resizes and JPEG-codes frames into Parquet shards",
+    version: 2,
+    summary: "decodes, samples, resizes and codes frames into Parquet shards",
     worker: Some(Worker::Data),
     open_ports: false,
     inputs: &[InputPort { name: "videos", port_type: PortType::Videos, required: true, or_param: None }],
@@ -34,8 +35,10 @@ pub struct FramesParams {
     /// Shards; a video's shard is `blake3(video_id) mod buckets`, so that an added video touches one.
     #[schemars(range(min = 1, max = 4096))]
     pub buckets: u32,
+    /// What a video may take before it counts as unusable.
+    pub limits: DecodeLimits,
     /// What a video that can't be decoded means.
-    pub on_error: super::ingest::OnError,
+    pub on_error: OnError,
 }
 
 /// Which frames of a video are kept.
@@ -48,6 +51,9 @@ pub enum FrameSampling {
     Fps(f64),
     /// Every n-th frame.
     Stride(u32),
+    /// So many, from the middles of as many equal parts of the video; all of a video that has no more. Frames are decoded
+    /// twice, because containers do not always tell the truth about their number.
+    Count(u32),
 }
 
 /// How large frames are stored.
@@ -58,6 +64,15 @@ pub enum FrameResize {
     None,
     /// The short side has so many pixels, the long one `int(old * scale + 0.5)`; never enlarged.
     ShortSidePx(u32),
+    /// This size, whatever the shape.
+    Exact {
+        /// Columns, as displayed.
+        #[schemars(range(min = 1, max = 16_384))]
+        width_px: u32,
+        /// Rows, as displayed.
+        #[schemars(range(min = 1, max = 16_384))]
+        height_px: u32,
+    },
 }
 
 /// How frames are coded.
@@ -70,6 +85,10 @@ pub enum FrameCoding {
         #[schemars(range(min = 1, max = 100))]
         quality: u8,
     },
+    /// PNG: the decoded colours without loss. Ten times as large.
+    Png,
+    /// Uncompressed RGB, as PPM files. Twice as large as PNG, and the quickest to read.
+    Raw,
 }
 
 impl Default for FramesParams {
@@ -79,7 +98,8 @@ impl Default for FramesParams {
             resize: FrameResize::ShortSidePx(256),
             encode: FrameCoding::Jpeg { quality: 90 },
             buckets: 64,
-            on_error: super::ingest::OnError::Fail,
+            limits: DecodeLimits::default(),
+            on_error: OnError::Fail,
         }
     }
 }
@@ -98,9 +118,10 @@ impl Params for FramesParams {
             FrameSampling::All => None,
             FrameSampling::Fps(fps) => above_0(["sample", "fps"], fps),
             FrameSampling::Stride(stride) => above_0(["sample", "stride"], f64::from(stride)),
+            FrameSampling::Count(count) => above_0(["sample", "count"], f64::from(count)),
         };
         let resize = match self.resize {
-            FrameResize::None => None,
+            FrameResize::None | FrameResize::Exact { .. } => None,
             FrameResize::ShortSidePx(side) => above_0(["resize", "short_side_px"], f64::from(side)),
         };
         sample.into_iter().chain(resize).collect()
@@ -122,5 +143,6 @@ mod tests {
         check(FrameSampling::Fps(0.0), FrameResize::None, &["sample.fps"]);
         check(FrameSampling::Fps(f64::NAN), FrameResize::ShortSidePx(0), &["sample.fps", "resize.short_side_px"]);
         check(FrameSampling::Stride(0), FrameResize::None, &["sample.stride"]);
+        check(FrameSampling::Count(0), FrameResize::None, &["sample.count"]);
     }
 }

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 /// Contract of `ingest`.
 pub const CONTRACT: Contract = Contract {
     kind: "ingest",
-    version: 1,
-    summary: "probes every video of a folder: codec, size, frame rate, frame count, verdict",
+    version: 2,
+    summary: "probes or decodes every video of a folder: codec, size, frame rate, frame count, verdict",
     worker: Some(Worker::Data),
     open_ports: false,
     inputs: &[InputPort { name: "folder", port_type: PortType::Folder, required: false, or_param: Some("root") }],
@@ -33,8 +33,40 @@ pub struct IngestParams {
     pub include: Vec<String>,
     /// Which of these are not, as globs.
     pub exclude: Vec<String>,
-    /// What a file that can't be opened as a video means.
+    /// How closely each file is looked at.
+    pub verify: Verify,
+    /// What a file may take before it counts as unusable.
+    pub limits: DecodeLimits,
+    /// What a file that can't be used as a video means.
     pub on_error: OnError,
+}
+
+/// How closely a file is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verify {
+    /// Its first frame is decoded. What is wrong further on is found by `frames`.
+    Probe,
+    /// All frames are decoded, counted, and looked at for damage.
+    Decode,
+}
+
+/// What a file may take. It is decoded in a process of its own; one that takes more is stopped, and counts as unusable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DecodeLimits {
+    /// Processor time, in seconds; a frame may take a minute of it.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub cpu_secs: u64,
+    /// Memory, in MiB.
+    #[schemars(range(min = 256, max = 1_048_576))]
+    pub memory_mb: u64,
+}
+
+impl Default for DecodeLimits {
+    fn default() -> Self {
+        Self { cpu_secs: 3600, memory_mb: 4096 }
+    }
 }
 
 /// What to do with a file that is no readable video.
@@ -49,11 +81,15 @@ pub enum OnError {
 
 impl Default for IngestParams {
     fn default() -> Self {
-        let include = ["avi", "mp4", "mkv", "mov", "webm", "mpg", "mpeg", "m4v", "wmv", "flv", "3gp"];
+        let include = ["avi", "mp4", "mkv", "mov", "webm", "mpg", "mpeg", "m4v", "wmv", "flv", "3gp", "ts", "ogv"];
+        // Cameras write capitals.
+        let glob = |extension: &&str| format!("**/*.{{{extension},{}}}", extension.to_uppercase());
         Self {
             root: None,
-            include: include.iter().map(|extension| format!("**/*.{extension}")).collect(),
+            include: include.iter().map(glob).collect(),
             exclude: Vec::new(),
+            verify: Verify::Probe,
+            limits: DecodeLimits::default(),
             on_error: OnError::Skip,
         }
     }

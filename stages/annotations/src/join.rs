@@ -2,7 +2,7 @@
 
 use crate::labels::Entry;
 use crate::lists::{name_of, without_extension};
-use pipe_schemas::tables::{Verdict, VideoRow};
+use pipe_schemas::tables::VideoRow;
 use polars::df;
 use polars::prelude::{DataFrame, DataFrameJoinOps, PolarsResult};
 use std::borrow::Cow;
@@ -92,7 +92,7 @@ pub(crate) fn join(entries: &[Entry], videos: &[VideoRow]) -> PolarsResult<Joine
     }
     let matched = |name: usize| match found[name] {
         Some((video, other_name)) => {
-            Match { video: Some(video), other_name, present: videos[video].verdict == Verdict::Ok }
+            Match { video: Some(video), other_name, present: videos[video].verdict.is_usable() }
         }
         None => Match::default(),
     };

@@ -65,6 +65,7 @@ pub(crate) fn video(path: &str, digest: &str) -> VideoRow {
         fps_num: 25,
         fps_den: 1,
         frames_declared: 10,
+        frames_decoded: None,
         rotation: 0,
         verdict: Verdict::Ok,
         reason: String::new(),

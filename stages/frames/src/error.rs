@@ -1,7 +1,5 @@
 //! [`FramesError`].
 
-use pipe_video::VideoError;
-
 /// What can go wrong while frames are made.
 #[derive(Debug, thiserror::Error)]
 pub enum FramesError {
@@ -26,18 +24,18 @@ pub enum FramesError {
         source: std::io::Error,
     },
     /// A video can't be decoded.
-    #[error("the video `{video_id}` can't be used")]
+    #[error("the video `{video_id}` can't be used: {reason}")]
     Video {
         /// As in the table.
         video_id: String,
-        /// Why.
-        source: VideoError,
+        /// In words.
+        reason: String,
     },
-    /// A video that an earlier run with `on_error: skip` passed over.
-    #[error("the video `{video_id}` can't be used: {reason}")]
-    Skipped {
+    /// The system can't give what it gave just now.
+    #[error("`{path}` can't be read while it is decoded: {reason}")]
+    Lost {
         /// As in the table.
-        video_id: String,
+        path: String,
         /// In words.
         reason: String,
     },

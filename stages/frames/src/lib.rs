@@ -1,4 +1,4 @@
-//! The stage `frames`: videos become JPEG frames in Parquet shards.
+//! The stage `frames`: videos become image files in Parquet shards.
 //!
 //! It reads the `videos` table and the files that it names, and writes `frames/index.parquet` with
 //! `frames/shard-00012.parquet` and so on (layout: `pipe_tables::frames`). A video's shard is the first eight bytes of
@@ -10,11 +10,15 @@
 //! | decides a part | left out |
 //! |---|---|
 //! | number of the bucket | `buckets`, which only decides what lies in which |
-//! | `sample`, `resize`, `encode` | `on_error`: an unreadable video is noted in its part, and judged when parts are put together |
+//! | `sample`, `resize`, `encode`, `limits` | `on_error`: an unreadable video is noted in its part, and judged when parts are put together |
 //! | its videos: id, content, and what stands behind the last dot of the path, which FFmpeg goes by too | the rest of the path, and the columns of `videos`, all of which follow from the content |
 //! | versions of FFmpeg and libjpeg-turbo | other buckets |
 //!
-//! A part in which only some videos changed takes the JPEG frames of the others from its older version, and gives the
+//! Videos are decoded in helpers (`pipe_stage::Helpers`), with limits on time and memory: one that crashes or hangs the
+//! decoder is skipped like any other that can't be decoded. What a stage holds in memory does not grow with the length of
+//! its videos.
+//!
+//! A part in which only some videos changed takes the frames of the others from its older version, and gives the
 //! bytes of one made from scratch. Beside its shard a part has two notes: `index.parquet`, its rows of the index, and
 //! `skipped.json`, its videos that can't be decoded.
 //!
@@ -31,5 +35,6 @@ mod sample;
 mod shards;
 mod stage;
 
+pub use encode::JOB;
 pub use error::FramesError;
 pub use stage::Frames;

@@ -9,6 +9,7 @@ use pipe_stage::protocol::{MadePart, MakePart, OldPart};
 use pipe_tables::frames::FrameShards;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::path::Path;
 
 const INDEX: &str = "index.parquet";
 const SKIPPED: &str = "skipped.json";
@@ -61,14 +62,19 @@ impl<'a> Old<'a> {
         Ok(Self { shards, skipped: read_skipped(made)?, same: same_items })
     }
 
-    /// Returns the frames of a video, or that it is skipped. `None` means that it must be decoded.
-    pub(crate) fn video(&self, video_id: &str) -> Result<Option<Result<EncodedVideo, Skipped>>, StageError> {
+    /// Returns the frames of a video, or that it is skipped. `None` means that it must be decoded. What of the frames memory
+    /// need not hold lies in a file in `folder`.
+    pub(crate) fn video(
+        &self,
+        video_id: &str,
+        folder: &Path,
+    ) -> Result<Option<Result<EncodedVideo, Skipped>>, StageError> {
         if !self.same.contains(video_id) {
             return Ok(None);
         }
         if let Some(row) = self.shards.find(video_id) {
             let FrameIndexRow { width_px, height_px, fps, .. } = *row;
-            let frames = self.shards.read_video(row)?;
+            let frames = self.shards.read_video(row, folder)?;
             return Ok(Some(Ok(EncodedVideo { frames, width_px, height_px, fps })));
         }
         Ok(self.skipped.iter().find(|skipped| skipped.video_id == video_id).map(|skipped| Err(skipped.clone())))

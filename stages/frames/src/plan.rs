@@ -31,8 +31,8 @@ pub(crate) fn shard_name(part: &str) -> String {
 
 /// Returns the parts; see the table in the crate's documentation.
 pub(crate) fn parts(videos: &[VideoRow], params: &FramesParams) -> Vec<PlannedPart> {
-    let FramesParams { sample, resize, encode, buckets, on_error: _ } = params;
-    let with = json!({ "sample": sample, "resize": resize, "encode": encode });
+    let FramesParams { sample, resize, encode, limits, buckets, on_error: _ } = params;
+    let with = json!({ "sample": sample, "resize": resize, "encode": encode, "limits": limits });
     let part = |(name, videos): (String, Vec<&VideoRow>)| {
         let mut fields = vec![(vec!["bucket".to_owned()], name.clone())];
         fields.extend(json_fields(&["with"], &with));

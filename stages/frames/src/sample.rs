@@ -10,15 +10,21 @@ const ROUNDING_NANOS: f64 = 500_000.0;
 /// With `fps`, the k-th picture is wanted at k / fps seconds after the first frame; it is the latest frame presented by
 /// then, give or take half a millisecond. A frame is kept once, however many pictures want it, so a video never gets more
 /// frames than it has. The last frame counts as shown for as long as the one before it.
+///
+/// With `count`, the video is cut into so many equal parts, and the frame in the middle of each is kept.
 #[derive(Debug)]
 pub(crate) struct Sampler {
     sampling: FrameSampling,
     first_pts_nanos: Option<i64>,
+    /// Of the video; looked at with `count` only.
+    num_frames: u64,
+    /// With `count`, parts whose frames lie behind.
+    parts_done: u64,
 }
 
 impl Sampler {
-    pub(crate) fn new(sampling: FrameSampling) -> Self {
-        Self { sampling, first_pts_nanos: None }
+    pub(crate) fn new(sampling: FrameSampling, num_frames: u64) -> Self {
+        Self { sampling, first_pts_nanos: None, num_frames, parts_done: 0 }
     }
 
     /// Returns whether the frame at `frame_index` is kept, which is shown from `pts_nanos` to `end_nanos`.
@@ -27,6 +33,13 @@ impl Sampler {
         match self.sampling {
             FrameSampling::All => true,
             FrameSampling::Stride(stride) => frame_index.is_multiple_of(u64::from(stride)),
+            FrameSampling::Count(count) => {
+                let middle = |part: u64| (2 * part + 1) * self.num_frames / (2 * u64::from(count));
+                while self.parts_done < u64::from(count) && middle(self.parts_done) < frame_index {
+                    self.parts_done += 1;
+                }
+                self.parts_done < u64::from(count) && middle(self.parts_done) == frame_index
+            }
             FrameSampling::Fps(fps) => {
                 let start = (pts_nanos.saturating_sub(first) as f64 - ROUNDING_NANOS).max(0.0);
                 let end = end_nanos.saturating_sub(first) as f64 - ROUNDING_NANOS;
@@ -44,7 +57,7 @@ mod tests {
 
     /// Returns the kept frames of `count` frames at `rate` a second, whose times are rounded to `rounding` nanoseconds.
     fn kept(sampling: FrameSampling, rate: f64, count: u64, rounding: i64) -> Vec<u64> {
-        let mut sampler = Sampler::new(sampling);
+        let mut sampler = Sampler::new(sampling, count);
         let pts = |index: u64| {
             let exact = (index as f64 * 1e9 / rate) as i64 + 7_000_000_000;
             (exact + rounding / 2) / rounding * rounding
@@ -57,6 +70,19 @@ mod tests {
         assert_eq!(kept(FrameSampling::All, 25.0, 4, 1), [0, 1, 2, 3]);
         assert_eq!(kept(FrameSampling::Stride(3), 25.0, 8, 1), [0, 3, 6]);
         assert_eq!(kept(FrameSampling::Stride(30), 25.0, 8, 1), [0]);
+    }
+
+    #[test]
+    fn so_many_are_spread_over_the_video() {
+        let check = |count: u32, num_frames: u64, expect: &[u64]| {
+            assert_eq!(kept(FrameSampling::Count(count), 25.0, num_frames, 1), expect);
+        };
+        check(1, 9, &[4]);
+        check(2, 8, &[2, 6]);
+        check(3, 10, &[1, 5, 8]); // 1.67, 5, 8.33
+        check(8, 8, &[0, 1, 2, 3, 4, 5, 6, 7]);
+        check(20, 3, &[0, 1, 2]);
+        assert_eq!(kept(FrameSampling::Count(16), 25.0, 164, 1).len(), 16);
     }
 
     #[test]

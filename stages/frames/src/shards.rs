@@ -1,19 +1,16 @@
 //! Buckets of videos become shards.
 
 use crate::FramesError;
-use crate::encode::{EncodedVideo, encode_video};
+use crate::encode::{Coders, EncodedVideo, Failure};
 use crate::notes::{Notes, Old, Skipped};
 use crate::plan::shard_name;
-use crate::sample::Sampler;
 use pipe_schemas::stages::frames::FramesParams;
 use pipe_schemas::stages::ingest::OnError;
 use pipe_schemas::tables::{FrameIndexRow, VideoRow};
 use pipe_stage::protocol::MakePart;
 use pipe_stage::{Context, StageError};
 use pipe_tables::frames::ShardWriter;
-use pipe_video::VideoError;
 use rayon::prelude::*;
-use std::error::Error;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) struct Maker<'a> {
     pub(crate) context: &'a Context,
     pub(crate) params: &'a FramesParams,
+    pub(crate) coders: Coders<'a>,
     pub(crate) media_root: &'a Path,
     /// Where shards lie in the output.
     pub(crate) frames: &'a str,
@@ -37,8 +35,8 @@ pub(crate) struct Bucket<'a> {
 }
 
 impl Maker<'_> {
-    /// Makes all shards, in parallel over buckets, and over the videos of a bucket where there are few buckets. About two
-    /// videos a thread are in memory, as JPEG.
+    /// Makes all shards, in parallel over buckets, and over the videos of a bucket where there are few buckets. Of about two
+    /// videos a thread, and of the row group that is written, `SPILL_BYTES` are in memory, whatever their length.
     pub(crate) fn make_all(&self, buckets: &[Bucket]) -> Result<(), StageError> {
         let at_once = (2 * self.context.threads()).div_ceil(buckets.len().max(1));
         buckets.par_iter().try_for_each(|bucket| self.make(bucket, at_once))
@@ -65,7 +63,7 @@ impl Maker<'_> {
                         writer.insert(ShardWriter::create(&bucket.part.file(&format!("{}/{shard}", self.frames))?)?)
                     }
                 };
-                let row_group = writer.write_video(&video_id, &frames, width_px, height_px)?;
+                let row_group = writer.write_frames(&video_id, &frames, width_px, height_px)?;
                 let (shard, num_frames) = (shard.clone(), frames.len() as u32);
                 notes.index.push(FrameIndexRow { video_id, shard, row_group, num_frames, width_px, height_px, fps });
             }
@@ -82,11 +80,10 @@ impl Maker<'_> {
     /// `on_error: skip` passes over.
     fn frames_of(&self, video: &VideoRow, bucket: &Bucket) -> Result<Result<EncodedVideo, Skipped>, StageError> {
         self.context.check_cancelled()?;
-        let kept = bucket.old.as_ref().map(|old| old.video(&video.video_id)).transpose()?.flatten();
-        let frames = match kept {
-            // What an older version skipped is told in full by trying again.
-            Some(Err(_)) if self.params.on_error == OnError::Fail => self.decode(video)?,
-            Some(kept) => kept,
+        let kept = bucket.old.as_ref().map(|old| old.video(&video.video_id, self.context.scratch()));
+        let frames = match kept.transpose()?.flatten() {
+            Some(Err(skipped)) => self.skip(skipped)?,
+            Some(Ok(kept)) => Ok(kept),
             None => self.decode(video)?,
         };
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
@@ -98,18 +95,20 @@ impl Maker<'_> {
         let path = self.media_root.join(&video.path);
         check_digest(&path, video)?;
         let video_id = video.video_id.clone();
-        match encode_video(&path, self.params, Sampler::new(self.params.sample)) {
+        match self.coders.encode(&path)? {
             Ok(encoded) => Ok(Ok(encoded)),
+            Err(Failure::Video(reason)) => Ok(self.skip(Skipped { video_id, reason })?),
             // Its content was readable just now: the machine is at fault, not the video.
-            Err(VideoError::Io(source)) => Err(FramesError::Read { path: video.path.clone(), source }.into()),
-            Err(source) if self.params.on_error == OnError::Fail => {
-                Err(StageError::from(FramesError::Video { video_id, source }).with_help(UNUSABLE_HELP))
-            }
-            Err(error) => {
-                let cause = error.source().map(|cause| format!(" ({cause})")).unwrap_or_default();
-                Ok(Err(Skipped { video_id, reason: format!("{error}{cause}") }))
-            }
+            Err(Failure::Io(reason)) => Err(FramesError::Lost { path: video.path.clone(), reason }.into()),
         }
+    }
+
+    fn skip(&self, skipped: Skipped) -> Result<Result<EncodedVideo, Skipped>, StageError> {
+        if self.params.on_error == OnError::Skip {
+            return Ok(Err(skipped));
+        }
+        let Skipped { video_id, reason } = skipped;
+        Err(StageError::from(FramesError::Video { video_id, reason }).with_help(UNUSABLE_HELP))
     }
 }
 
@@ -120,7 +119,8 @@ pub(crate) const UNUSABLE_HELP: &str = "remove the file, or write `on_error: ski
 fn check_digest(path: &Path, video: &VideoRow) -> Result<(), StageError> {
     let read = |source| FramesError::Read { path: video.path.clone(), source };
     let mut hasher = blake3::Hasher::new();
-    hasher.update_mmap(path).map_err(read)?;
+    // Read, not mapped: a mapped file counts as memory in use.
+    hasher.update_reader(fs_err::File::open(path).map_err(read)?).map_err(read)?;
     if hasher.finalize().to_hex().as_str() == video.digest {
         return Ok(());
     }

@@ -1,12 +1,13 @@
 //! [`Frames`].
 
 use crate::FramesError;
+use crate::encode::Coders;
 use crate::notes::{Notes, Old, Skipped, shard_bytes};
 use crate::plan::{by_part, parts};
 use crate::shards::{Bucket, Maker, UNUSABLE_HELP};
 use pipe_schemas::stages::frames::{CONTRACT, FramesParams};
 use pipe_schemas::stages::ingest::OnError;
-use pipe_schemas::tables::{FrameIndexRow, Verdict, VideoRow};
+use pipe_schemas::tables::{FrameIndexRow, VideoRow};
 use pipe_stage::protocol::{MadePart, MakeParts, PlannedPart};
 use pipe_stage::{Context, PartedStage, StageError, Summary, grouped};
 use pipe_tables::frames::INDEX_FILE;
@@ -40,6 +41,7 @@ impl PartedStage for Frames {
         let maker = Maker {
             context,
             params: &params,
+            coders: Coders::new(context, &params, context.scratch()),
             media_root: context.media_root("videos")?,
             frames: FRAMES,
             total: buckets.iter().map(|bucket| bucket.videos.len() as u64).sum(),
@@ -63,7 +65,7 @@ impl PartedStage for Frames {
         skipped.sort_by(|a, b| a.video_id.cmp(&b.video_id));
         for Skipped { video_id, reason } in &skipped {
             if params.on_error == OnError::Fail {
-                let error = FramesError::Skipped { video_id: video_id.clone(), reason: reason.clone() };
+                let error = FramesError::Video { video_id: video_id.clone(), reason: reason.clone() };
                 return Err(StageError::from(error).with_help(UNUSABLE_HELP));
             }
             context.warn(format!("skipped the video `{video_id}`: {reason}"));
@@ -80,7 +82,7 @@ impl PartedStage for Frames {
 fn usable_videos(context: &Context) -> Result<Vec<VideoRow>, StageError> {
     let mut videos: Vec<VideoRow> = pipe_tables::read_rows(context.input("videos")?)?;
     let num_videos = videos.len();
-    videos.retain(|video| video.verdict == Verdict::Ok);
+    videos.retain(|video| video.verdict.is_usable());
     if videos.is_empty() {
         return Err(FramesError::NoVideos { num_videos }.into());
     }

@@ -1,13 +1,14 @@
 //! [`Ingest`].
 
 use crate::IngestError;
+use crate::examine::Examiner;
 use crate::ids::video_ids;
-use crate::verdict::{list, row};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use pipe_schemas::stages::ingest::{CONTRACT, IngestParams, OnError};
 use pipe_schemas::tables::{Verdict, VideoRow};
 use pipe_stage::{Context, SourceFile, Sources, Stage, StageError, Summary};
 use rayon::prelude::*;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The stage `ingest`.
@@ -34,7 +35,8 @@ impl Stage for Ingest {
             return Err(StageError::from(IngestError::NoFiles { root: sources.root, include, exclude })
                 .with_help("name other globs with `include:`, or another folder"));
         }
-        let rows = probe(context, &sources)?;
+        let mut rows = examine(context, &params, &sources)?;
+        mark_duplicates(&mut rows);
         let summary = judge(context, &params, &sources, &rows)?;
         pipe_tables::write_rows(&context.output(CONTRACT.outputs[0].path)?, &rows)?;
         Ok(summary)
@@ -55,61 +57,125 @@ fn globs(patterns: &[String]) -> Result<GlobSet, globset::Error> {
     set.build()
 }
 
-/// Probes every file and returns the rows, sorted by `video_id`.
-fn probe(context: &Context, sources: &Sources) -> Result<Vec<VideoRow>, StageError> {
+/// Looks at every file and returns the rows, sorted by `video_id`.
+fn examine(context: &Context, params: &IngestParams, sources: &Sources) -> Result<Vec<VideoRow>, StageError> {
     let paths: Vec<_> = sources.files.iter().map(|file| file.path.as_str()).collect();
     let named: Vec<_> = sources.files.iter().zip(video_ids(&paths)).collect();
     let (done, total) = (AtomicU64::new(0), named.len() as u64);
-    let probe = |(file, video_id): (&SourceFile, String)| {
+    let examiner = Examiner::new(context, params.verify, params.limits);
+    let examine = |(file, video_id): (&SourceFile, String)| {
         context.check_cancelled()?;
-        let row = row(video_id, file, pipe_video::probe(&sources.root.join(&file.path)));
+        let row = examiner.row(video_id, file, &sources.root.join(&file.path))?;
         context.progress(done.fetch_add(1, Ordering::Relaxed) + 1, total, "videos", String::new);
         Ok(row)
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(context.threads()).build().map_err(IngestError::Threads)?;
-    let rows: Result<Vec<_>, StageError> = pool.install(|| named.into_par_iter().map(probe).collect());
+    let rows: Result<Vec<_>, StageError> = pool.install(|| named.into_par_iter().map(examine).collect());
     let mut rows = rows?;
     rows.sort_by(|a, b| a.video_id.cmp(&b.video_id));
     Ok(rows)
 }
 
-/// Decides what unusable files mean.
+/// Finds files with the content of one before them.
+fn mark_duplicates(rows: &mut [VideoRow]) {
+    let mut first_paths = BTreeMap::new();
+    for row in rows.iter_mut().filter(|row| row.verdict == Verdict::Ok) {
+        if let Some(path) = first_paths.get(&row.digest) {
+            (row.verdict, row.reason) = (Verdict::Duplicate, format!("the same content as {path}"));
+        } else {
+            first_paths.insert(row.digest.clone(), row.path.clone());
+        }
+    }
+}
+
+/// Decides what files mean that are not as they should be.
 fn judge(
     context: &Context,
     params: &IngestParams,
     sources: &Sources,
     rows: &[VideoRow],
 ) -> Result<Summary, StageError> {
-    let unusable: Vec<_> = rows.iter().filter(|row| row.verdict != Verdict::Ok).collect();
-    let num_usable = rows.len() - unusable.len();
-    if unusable.is_empty() {
-        return Ok(Summary::line(format!("{num_usable} videos")));
+    let (usable, unusable): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.verdict.is_usable());
+    let (num_files, num_unusable) = (rows.len(), unusable.len());
+    if num_unusable > 0 {
+        let list = list(&unusable);
+        if params.on_error == OnError::Fail {
+            return Err(StageError::from(IngestError::Unusable { num_unusable, num_files, list })
+                .with_help("leave them out with `exclude:`, or write `on_error: skip`"));
+        }
+        if usable.is_empty() {
+            return Err(IngestError::NoneUsable { root: sources.root.clone(), num_files, list }.into());
+        }
+        context.warn(format!("{num_unusable} of {num_files} files are no readable videos: {list}"));
     }
-    let (num_files, num_unusable, list) = (rows.len(), unusable.len(), list(&unusable));
-    if params.on_error == OnError::Fail {
-        return Err(StageError::from(IngestError::Unusable { num_unusable, num_files, list })
-            .with_help("leave them out with `exclude:`, or write `on_error: skip`"));
+    for (verdict, what) in [(Verdict::Duplicate, "have the content of another"), (Verdict::Damaged, "are damaged")] {
+        let such: Vec<_> = usable.iter().copied().filter(|row| row.verdict == verdict).collect();
+        if !such.is_empty() {
+            context.warn(format!("{} of {num_files} files {what}: {}", such.len(), list(&such)));
+        }
     }
-    if num_usable == 0 {
-        return Err(IngestError::NoneUsable { root: sources.root.clone(), num_files, list }.into());
+    Ok(Summary::line(summary(usable.len(), rows)))
+}
+
+/// Returns the number of usable videos, and of those of each verdict but `ok`.
+fn summary(num_usable: usize, rows: &[VideoRow]) -> String {
+    let mut counts: BTreeMap<Verdict, usize> = BTreeMap::new();
+    rows.iter().for_each(|row| *counts.entry(row.verdict).or_default() += 1);
+    let others = counts.iter().filter(|(verdict, _)| **verdict != Verdict::Ok);
+    let others: String = others.map(|(verdict, count)| format!(", {count} {}", name(*verdict))).collect();
+    format!("{num_usable} videos{others}")
+}
+
+fn name(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Ok => "ok",
+        Verdict::Duplicate => "duplicate",
+        Verdict::Damaged => "damaged",
+        Verdict::Truncated => "truncated",
+        Verdict::Undecodable => "undecodable",
+        Verdict::NoVideoStream => "without video",
+        Verdict::Unreadable => "unreadable",
+        Verdict::TimedOut => "timed out",
+        Verdict::Crashed => "crashed the decoder",
     }
-    context.warn(format!("{num_unusable} of {num_files} files are no readable videos: {list}"));
-    Ok(Summary::line(format!("{num_usable} videos, {num_unusable} unreadable")))
+}
+
+/// Returns the first ten files with their reasons, as one line.
+fn list(rows: &[&VideoRow]) -> String {
+    const SHOWN: usize = 10;
+    let mut parts: Vec<_> = rows.iter().take(SHOWN).map(|row| format!("{} ({})", row.path, row.reason)).collect();
+    if rows.len() > SHOWN {
+        parts.push(format!("and {} more", rows.len() - SHOWN));
+    }
+    parts.join(", ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pipe_schemas::stages::ingest::Verify;
     use pipe_stage::protocol::Input;
     use pipe_testkit::{input, run_stage};
     use pipe_video::{Encoder, EncoderParams};
     use std::path::Path;
 
-    fn encode(path: &Path) {
+    fn encode(path: &Path, grey: u8) {
         let params = EncoderParams { width_px: 64, height_px: 48, fps: 25, quantizer: 2 };
         let mut encoder = Encoder::create(path, params).expect("created");
         for _ in 0..3 {
-            encoder.write_rgb(&[90; 64 * 48 * 3]).expect("written");
+            encoder.write_rgb(&[grey; 64 * 48 * 3]).expect("written");
+        }
+        encoder.finish().expect("finished");
+    }
+
+    fn encode_noise(path: &Path, frames: u8) {
+        let params = EncoderParams { width_px: 64, height_px: 48, fps: 25, quantizer: 2 };
+        let mut encoder = Encoder::create(path, params).expect("created");
+        for frame in 0..frames {
+            let hash = blake3::Hasher::new().update(&[frame]).finalize_xof();
+            let mut rgb = vec![0; 64 * 48 * 3];
+            std::io::Read::read_exact(&mut { hash }, &mut rgb).expect("bytes");
+            encoder.write_rgb(&rgb).expect("written");
         }
         encoder.finish().expect("finished");
     }
@@ -118,8 +184,8 @@ mod tests {
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a folder");
         fs_err::create_dir(folder.path().join("b")).expect("made");
-        encode(&folder.path().join("b/x.avi"));
-        encode(&folder.path().join("y.avi"));
+        encode(&folder.path().join("b/x.avi"), 90);
+        encode(&folder.path().join("y.avi"), 90);
         fs_err::write(folder.path().join("b/text.avi"), "text").expect("written");
         fs_err::write(folder.path().join("list.txt"), "text").expect("written");
         folder
@@ -134,6 +200,10 @@ mod tests {
             digest: format!("digest of {path}"),
             size_bytes: fs_err::metadata(folder.join(path)).map_or(0, |metadata| metadata.len()),
         });
+        run_on(&files, folder, output, params)
+    }
+
+    fn run_on(files: &[SourceFile], folder: &Path, output: &Path, params: &IngestParams) -> Outcome {
         let list = output.join("files.json");
         fs_err::write(&list, serde_json::to_vec(&files).expect("JSON")).expect("written");
         let folder = Input { files: Some(list), ..input(folder) };
@@ -154,6 +224,32 @@ mod tests {
         assert_eq!((rows[0].verdict, rows[0].reason.as_str()), (Verdict::Unreadable, reason));
         assert_eq!((rows[2].verdict, rows[2].width_px, rows[2].frames_declared), (Verdict::Ok, 64, 3));
         assert_eq!(rows[2].digest, "digest of y.avi");
+    }
+
+    #[test]
+    fn every_frame_may_be_looked_at_and_copies_are_named() {
+        let (folder, output) = (folder(), tempfile::tempdir().expect("a folder"));
+        let names = ["b/x.avi", "b/z #;( 動.avi", "cut.avi", "y.avi"];
+        let encoded = fs_err::read(folder.path().join("y.avi")).expect("read");
+        fs_err::write(folder.path().join(names[1]), &encoded).expect("written");
+        encode_noise(&folder.path().join(names[2]), 10);
+        let noise = fs_err::read(folder.path().join(names[2])).expect("read");
+        fs_err::write(folder.path().join(names[2]), &noise[..noise.len() * 6 / 10]).expect("written");
+        let files = names.map(|path| SourceFile {
+            path: path.into(),
+            digest: blake3::hash(&fs_err::read(folder.path().join(path)).expect("read")).to_string(),
+            size_bytes: 1,
+        });
+        let params = IngestParams { verify: Verify::Decode, ..IngestParams::default() };
+        let (summary, warnings) = run_on(&files, folder.path(), output.path(), &params);
+        assert_eq!(summary.expect("made").lines, ["3 videos, 2 duplicate, 1 truncated"]);
+        let twins = "b/z #;( 動.avi (the same content as b/x.avi), y.avi (the same content as b/x.avi)";
+        assert!(warnings[0].contains("1 of 4 files are no readable videos: cut.avi ("), "{warnings:?}");
+        assert_eq!(warnings[1..], [format!("2 of 4 files have the content of another: {twins}")]);
+        let rows: Vec<VideoRow> = pipe_tables::read_rows(&output.path().join("videos.parquet")).expect("read");
+        let found: Vec<_> = rows.iter().map(|row| (row.verdict, row.frames_decoded)).collect();
+        assert_eq!(found[..2], [(Verdict::Ok, Some(3)), (Verdict::Duplicate, Some(3))]);
+        assert_eq!((found[2].0, found[3]), (Verdict::Truncated, (Verdict::Duplicate, Some(3))));
     }
 
     #[test]

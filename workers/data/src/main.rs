@@ -28,6 +28,7 @@ fn main() -> ExitCode {
             (Tool::Ffmpeg.name().to_owned(), pipe_video::ffmpeg_version()),
             (Tool::LibjpegTurbo.name().to_owned(), pipe_video::libjpeg_turbo_version().to_owned()),
         ]),
+        jobs: vec![pipe_stage_ingest::JOB, pipe_stage_frames::JOB],
     })
 }
 

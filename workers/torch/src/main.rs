@@ -34,6 +34,7 @@ fn main() -> ExitCode {
                 (Tool::LibjpegTurbo.name().to_owned(), pipe_clips::jpeg_version().to_owned()),
                 (Tool::OnnxRuntime.name().to_owned(), onnx_version),
             ]),
+            jobs: Vec::new(),
         }
     })
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::plan::bucket;
 use pipe_schemas::stages::frames::{FrameCoding, FrameResize, FrameSampling};
+use pipe_schemas::tables::Verdict;
 use pipe_stage::protocol::{Input, MakePart};
 use pipe_tables::frames::FrameShards;
 use pipe_testkit::{Bench, Making, input, older, part_in};
@@ -33,6 +34,7 @@ fn row(folder: &Path, name: &str) -> VideoRow {
         fps_num: 25,
         fps_den: 1,
         frames_declared: 0,
+        frames_decoded: None,
         rotation: 0,
         verdict: Verdict::Ok,
         reason: String::new(),
@@ -156,6 +158,29 @@ fn quality_decides_bytes() {
     assert!(size(95) > size(30));
 }
 
+#[test]
+fn images_are_of_the_kind_and_size_asked_for() {
+    let media = tempfile::tempdir().expect("a folder");
+    let rows = videos(media.path());
+    let check = |encode: FrameCoding, resize: FrameResize, starts: &[u8], ends: &[u8]| {
+        let output = tempfile::tempdir().expect("a folder");
+        let params = FramesParams { encode, resize, sample: FrameSampling::Count(3), ..FramesParams::default() };
+        run(media.path(), output.path(), &rows, &params, 2).0.expect("made");
+        let shards = FrameShards::open(&output.path().join("frames")).expect("opened");
+        assert_eq!(shards.index().len(), 6);
+        for row in shards.index() {
+            let images = shards.read(row, &[0, 1, 2]).expect("read");
+            assert!(images.iter().all(|image| image.starts_with(starts) && image.ends_with(ends)), "{encode:?}");
+            assert!(images[0] != images[1] && images[1] != images[2]);
+        }
+        (shards.index()[0].width_px, shards.index()[0].height_px)
+    };
+    let exact = FrameResize::Exact { width_px: 33, height_px: 17 };
+    assert_eq!(check(FrameCoding::Jpeg { quality: 50 }, exact, &[0xff, 0xd8], &[0xff, 0xd9]), (33, 17));
+    assert_eq!(check(FrameCoding::Png, FrameResize::None, b"\x89PNG", b"IEND\xae\x42\x60\x82"), (64, 48));
+    assert_eq!(check(FrameCoding::Raw, exact, b"P6\n33 17\n255\n", &[]), (33, 17));
+}
+
 /// A bucket of five of the videos, `a` to `e`, and parts of it.
 struct Bucketful {
     media: TempDir,
@@ -273,7 +298,13 @@ fn parts_are_buckets_with_videos_and_only_what_matters_to_each_decides_it() {
     let named = |video: &str| format!("{:05}", bucket(video, 64));
     let part = parts.iter().find(|part| part.name == named("b")).expect("the bucket of `b`");
     let fields: Vec<String> = part.fields.iter().map(|(path, value)| format!("{}={value}", path.join("."))).collect();
-    let expect = ["with.sample=\"all\"", "with.resize.short_side_px=256", "with.encode.jpeg.quality=90"];
+    let expect = [
+        "with.sample=\"all\"",
+        "with.resize.short_side_px=256",
+        "with.encode.jpeg.quality=90",
+        "with.limits.cpu_secs=3600",
+        "with.limits.memory_mb=4096",
+    ];
     assert_eq!(fields[0], format!("bucket={}", part.name));
     assert_eq!(fields[1..], expect);
     assert_eq!(part.items.iter().collect::<Vec<_>>(), [(&"b".to_owned(), &format!("{} avi", rows[1].digest))]);
@@ -352,5 +383,5 @@ fn bytes_stay_the_same_while_the_version_does() {
         "shard": digest("shard-00000.parquet"),
         "index": digest("index.parquet"),
     });
-    assert_eq!(found, json!({ "version": 1, "shard": "ebe1c765eada0c08", "index": "03895b7098300932" }));
+    assert_eq!(found, json!({ "version": 2, "shard": "ebe1c765eada0c08", "index": "03895b7098300932" }));
 }

@@ -1,0 +1,361 @@
+//! [`Helpers`]: children of a worker, for files that may crash or hang what reads them.
+//!
+//! A helper is the worker's own executable, started as `WORKER --helper NAME MEMORY CPU`. It does one [`Job`] after the
+//! other, until its stdin closes. Limits hold for each job; one that breaks them, or crashes, ends its helper, and the next
+//! job starts another. So a bad file costs that file only.
+//!
+//! ```text
+//! each message: kind u8, length u32 (little-endian), that many bytes
+//! to a helper:   0 a job
+//! from a helper: 1 a piece of the result (any number of them), then 2 the result
+//! ```
+
+use crate::{Context, PARENT_VARIABLE, StageError};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
+use nix::sys::signal::Signal;
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The argument that makes a worker a helper.
+pub(crate) const HELPER_FLAG: &str = "--helper";
+
+/// Processor time that may pass between two pieces.
+const PIECE_CPU_SECS: u64 = 60;
+
+/// Wall time that a second of processor time may take, on a machine that has much else to do.
+const WALL_FACTOR: u64 = 10;
+
+/// The longest message; a helper that says more is not to be believed.
+const MAX_MESSAGE_BYTES: u32 = 1 << 30;
+
+/// Pieces of so many bytes go over the pipe at once.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// Pieces of fewer bytes do not wait for others.
+const SMALL_BYTES: usize = 256;
+
+/// How often a run that is to stop is looked for.
+const CANCEL_INTERVAL: Duration = Duration::from_secs(1);
+
+const JOB: u8 = 0;
+const PIECE: u8 = 1;
+const RESULT: u8 = 2;
+
+/// Takes a piece of a job's result.
+pub type SendPiece<'a> = &'a mut dyn FnMut(&[u8]) -> io::Result<()>;
+
+/// Work that is done in a helper. What goes in and comes out is for its stage to know.
+#[derive(Clone, Copy)]
+pub struct Job {
+    /// Told on the command line.
+    pub name: &'static str,
+    /// Does the work. An error means that a piece could not be sent.
+    pub run: fn(job: &[u8], send: SendPiece) -> io::Result<Vec<u8>>,
+}
+
+/// What a job may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Address space, in MiB.
+    pub memory_mb: u64,
+    /// Processor time.
+    pub cpu_secs: u64,
+}
+
+/// How a job ended without a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// It used up its time.
+    OutOfTime {
+        /// [`Limits::cpu_secs`].
+        cpu_secs: u64,
+    },
+    /// Nothing was heard of it, and it used no processor time.
+    Hung {
+        /// For so long.
+        wall_secs: u64,
+    },
+    /// It was ended by a signal.
+    Crashed {
+        /// Its number.
+        signal: i32,
+    },
+    /// It ended by itself.
+    Ended {
+        /// With this code.
+        code: i32,
+    },
+}
+
+/// The helpers of a running stage; threads share them.
+pub struct Helpers<'a> {
+    context: &'a Context,
+    job: Job,
+    limits: Limits,
+    idle: Mutex<Vec<Helper>>,
+}
+
+struct Helper {
+    child: Child,
+    jobs: ChildStdin,
+    replies: ChildStdout,
+    /// Read, but not looked at.
+    buffer: Vec<u8>,
+}
+
+impl<'a> Helpers<'a> {
+    /// Returns helpers for a job. None is started before there is something to do.
+    pub fn new(context: &'a Context, job: Job, limits: Limits) -> Self {
+        Self { context, job, limits, idle: Mutex::default() }
+    }
+
+    /// Does a job, and returns its result.
+    ///
+    /// Where the stage does not run in a worker, which is so in tests, it is done in this process and without limits.
+    pub fn run(
+        &self,
+        job: &[u8],
+        take: &mut dyn FnMut(&[u8]) -> Result<(), StageError>,
+    ) -> Result<Result<Vec<u8>, Loss>, StageError> {
+        let Some(program) = self.context.helper_program() else {
+            let mut refused = None;
+            let send: SendPiece = &mut |piece| {
+                take(piece).map_err(|error| {
+                    refused = Some(error);
+                    io::ErrorKind::Other.into()
+                })
+            };
+            let result = (self.job.run)(job, send);
+            return refused.map_or_else(|| Ok(Ok(result?)), Err);
+        };
+        let mut helper = loop {
+            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some(mut helper) = idle else { break Helper::start(program, self.job, self.limits)? };
+            // One that was ended from outside while it had nothing to do is no fault of this job.
+            if !helper.hung_up()? {
+                break helper;
+            }
+        };
+        // On any error the helper is dropped, and with that killed.
+        match self.follow(&mut helper, job, take)? {
+            Some(result) => {
+                self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(helper);
+                Ok(Ok(result))
+            }
+            None => Ok(Err(self.loss(helper.end()?))),
+        }
+    }
+
+    /// Returns a job's result; `None` if its helper ended, or has to be.
+    fn follow(
+        &self,
+        helper: &mut Helper,
+        job: &[u8],
+        take: &mut dyn FnMut(&[u8]) -> Result<(), StageError>,
+    ) -> Result<Option<Vec<u8>>, StageError> {
+        if write_message(&mut helper.jobs, JOB, job).is_err() {
+            return Ok(None);
+        }
+        loop {
+            match self.next_message(helper)? {
+                Some((PIECE, piece)) => take(&piece)?,
+                Some((RESULT, result)) => return Ok(Some(result)),
+                _ => return Ok(None),
+            }
+        }
+    }
+
+    fn next_message(&self, helper: &mut Helper) -> Result<Option<(u8, Vec<u8>)>, StageError> {
+        let deadline = Instant::now() + Duration::from_secs(self.wall_secs());
+        loop {
+            match helper.buffered_message() {
+                Ok(None) => (),
+                Ok(message) => return Ok(message),
+                Err(TooLong) => return Ok(None),
+            }
+            self.context.check_cancelled()?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            let wait = PollTimeout::try_from(left.min(CANCEL_INTERVAL)).unwrap_or(PollTimeout::ZERO);
+            let mut ready = [PollFd::new(helper.replies.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut ready, wait) {
+                Ok(0) | Err(nix::errno::Errno::EINTR) => (),
+                Ok(_) if helper.read()? == 0 => return Ok(None),
+                Ok(_) => (),
+                Err(error) => return Err(io::Error::from(error).into()),
+            }
+        }
+    }
+
+    fn wall_secs(&self) -> u64 {
+        WALL_FACTOR * self.limits.cpu_secs.min(PIECE_CPU_SECS)
+    }
+
+    fn loss(&self, end: End) -> Loss {
+        match end {
+            End::Killed => Loss::Hung { wall_secs: self.wall_secs() },
+            End::Itself(status) => match status.signal() {
+                Some(signal) if signal == Signal::SIGXCPU as i32 => Loss::OutOfTime { cpu_secs: self.limits.cpu_secs },
+                Some(signal) => Loss::Crashed { signal },
+                None => Loss::Ended { code: status.code().unwrap_or_default() },
+            },
+        }
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfTime { cpu_secs } => {
+                write!(f, "it took more than {cpu_secs} s of processor time, or {PIECE_CPU_SECS} s for one frame")
+            }
+            Self::Hung { wall_secs } => write!(f, "nothing happened for {wall_secs} s"),
+            Self::Crashed { signal } => {
+                let name = Signal::try_from(*signal).map_or("an unknown signal", Signal::as_str);
+                write!(f, "the decoder crashed ({name})")
+            }
+            Self::Ended { code } => write!(f, "the decoder gave up (exit code {code})"),
+        }
+    }
+}
+
+/// A message is longer than any can be.
+struct TooLong;
+
+/// How a helper came to its end.
+enum End {
+    Itself(ExitStatus),
+    Killed,
+}
+
+impl Helper {
+    fn start(program: &Path, job: Job, limits: Limits) -> Result<Self, StageError> {
+        let mut command = Command::new(program);
+        command.args([HELPER_FLAG, job.name, &limits.memory_mb.to_string(), &limits.cpu_secs.to_string()]);
+        command.env(PARENT_VARIABLE, std::process::id().to_string());
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        match (child.stdin.take(), child.stdout.take()) {
+            (Some(jobs), Some(replies)) => Ok(Self { child, jobs, replies, buffer: Vec::new() }),
+            _ => Err(StageError::message("a helper has no pipes")),
+        }
+    }
+
+    /// Takes the first message out of the buffer, if it is there as a whole.
+    fn buffered_message(&mut self) -> Result<Option<(u8, Vec<u8>)>, TooLong> {
+        let Some((header, rest)) = self.buffer.split_first_chunk::<HEADER>() else { return Ok(None) };
+        let (kind, length) = parse_header(*header);
+        if length > MAX_MESSAGE_BYTES {
+            return Err(TooLong);
+        }
+        let Some(message) = rest.get(..length as usize) else { return Ok(None) };
+        let message = message.to_vec();
+        self.buffer.drain(..HEADER + message.len());
+        Ok(Some((kind, message)))
+    }
+
+    /// Reads what there is.
+    fn read(&mut self) -> io::Result<usize> {
+        let start = self.buffer.len();
+        self.buffer.resize(start + (64 << 10), 0);
+        let count = self.replies.read(&mut self.buffer[start..]);
+        self.buffer.truncate(start + count.as_ref().map_or(0, |count| *count));
+        count
+    }
+
+    /// Kills it, and returns how it ended. Where the end had begun before, that is not changed by the kill.
+    fn end(&mut self) -> io::Result<End> {
+        let hung_up = self.hung_up()?;
+        self.child.kill()?;
+        let status = self.child.wait()?;
+        Ok(if hung_up { End::Itself(status) } else { End::Killed })
+    }
+
+    /// Returns whether its end has begun.
+    fn hung_up(&mut self) -> io::Result<bool> {
+        let mut closed = [PollFd::new(self.replies.as_fd(), PollFlags::empty())];
+        poll(&mut closed, PollTimeout::ZERO)?;
+        Ok(closed[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP)))
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        // It may be gone already, which is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const HEADER: usize = 5;
+
+fn parse_header([kind, length @ ..]: [u8; HEADER]) -> (u8, u32) {
+    (kind, u32::from_le_bytes(length))
+}
+
+fn write_message(to: &mut impl Write, kind: u8, bytes: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(bytes.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    let mut header = [kind; HEADER];
+    header[1..].copy_from_slice(&length.to_le_bytes());
+    to.write_all(&header)?;
+    to.write_all(bytes)
+}
+
+/// Does jobs from stdin until it closes: the main function of a helper.
+pub(crate) fn help(job: Job, limits: Limits, replies: impl Write) -> io::Result<()> {
+    limit(Resource::RLIMIT_AS, limits.memory_mb << 20)?;
+    // A crash leaves no file behind, least of all in a folder of the user's.
+    limit(Resource::RLIMIT_CORE, 0)?;
+    let mut jobs = io::stdin().lock();
+    let mut replies = io::BufWriter::with_capacity(BUFFER_BYTES, replies);
+    let mut header = [0; HEADER];
+    while let Ok(()) = jobs.read_exact(&mut header) {
+        let mut message = Vec::new();
+        jobs.by_ref().take(u64::from(parse_header(header).1)).read_to_end(&mut message)?;
+        let end_secs = cpu_secs()? + limits.cpu_secs;
+        let mut renewed_secs = u64::MAX;
+        // Gives more time once a second, and returns whether it did.
+        let mut renew = || {
+            let now = cpu_secs()?;
+            let due = now != renewed_secs;
+            if due {
+                // The kernel counts whole seconds, and this one has begun.
+                limit(Resource::RLIMIT_CPU, end_secs.min(now + PIECE_CPU_SECS) + 1)?;
+                renewed_secs = now;
+            }
+            io::Result::Ok(due)
+        };
+        renew()?;
+        let result = (job.run)(&message, &mut |piece| {
+            write_message(&mut replies, PIECE, piece)?;
+            // Whoever waits is told of it once a second at least. Small pieces are news, and sent at once; large ones
+            // together, or they would cost more than they need.
+            let news = (1..SMALL_BYTES).contains(&piece.len());
+            if renew()? || news { replies.flush() } else { Ok(()) }
+        })?;
+        write_message(&mut replies, RESULT, &result)?;
+        replies.flush()?;
+    }
+    Ok(())
+}
+
+/// Sets what this process may use, and no more than it was allowed.
+fn limit(resource: Resource, value: u64) -> io::Result<()> {
+    let (_, most) = getrlimit(resource)?;
+    Ok(setrlimit(resource, value.min(most), most)?)
+}
+
+/// Returns the processor time that this process has used.
+fn cpu_secs() -> io::Result<u64> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
+    let micros = |time: nix::sys::time::TimeVal| time.tv_sec() * 1_000_000 + time.tv_usec();
+    Ok(((micros(usage.user_time()) + micros(usage.system_time())) / 1_000_000).max(0) as u64)
+}

@@ -1,0 +1,138 @@
+//! Helpers that crash, hang, or use too much: each costs its own job, and no other.
+//!
+//! Helpers are this program itself, so it has its own `main`, and speaks as much of libtest's language as runners need.
+
+use pipe_stage::protocol::{PROTOCOL_VERSION, Request, Task};
+use pipe_stage::{Context, Helpers, Job, Limits, Loss, SendPiece, WorkerInfo, serve};
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+const JOB: Job = Job { name: "misbehave", run: misbehave };
+const LIMITS: Limits = Limits { memory_mb: 512, cpu_secs: 1 };
+const TESTS: [(&str, fn()); 3] = [
+    ("a_bad_job_costs_itself_only", a_bad_job_costs_itself_only),
+    ("a_helper_does_many_jobs", a_helper_does_many_jobs),
+    ("a_cancelled_run_does_not_wait", a_cancelled_run_does_not_wait),
+];
+
+#[expect(clippy::print_stdout, reason = "what runners of tests read")]
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.first().is_some_and(|flag| flag == "--helper") {
+        return serve(|| WorkerInfo { stages: Vec::new(), tools: BTreeMap::new(), jobs: vec![JOB] });
+    }
+    let ignored = args.iter().any(|flag| flag == "--ignored");
+    let named = |name: &str| args.iter().any(|arg| arg == name);
+    let any_named = TESTS.iter().any(|(name, _)| named(name));
+    for (name, test) in TESTS.iter().filter(|(name, _)| !ignored && (named(name) || !any_named)) {
+        if named("--list") {
+            println!("{name}: test");
+        } else {
+            test();
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+#[expect(clippy::exit, reason = "what must not cost more than itself")]
+fn misbehave(job: &[u8], send: SendPiece) -> std::io::Result<Vec<u8>> {
+    send(b"begun")?;
+    let mut count = 0_u64;
+    match job {
+        b"crash" => nix::sys::signal::raise(nix::sys::signal::Signal::SIGILL)?,
+        b"exit" => std::process::exit(7),
+        b"spin" => loop {
+            count = std::hint::black_box(count + 1);
+        },
+        b"sleep" => std::thread::sleep(Duration::from_secs(3600)),
+        b"hog" => {
+            let hoard: Vec<Vec<u8>> = (0..1024).map(|_| vec![1; 1 << 20]).collect();
+            count = std::hint::black_box(hoard).len() as u64;
+        }
+        b"deaf" => {
+            for fd in 3..10 {
+                let _ = nix::unistd::close(fd);
+            }
+            std::thread::sleep(Duration::from_secs(3600));
+        }
+        _ => (0..5).try_for_each(|piece| send(&[piece]))?,
+    }
+    Ok([job, &count.to_le_bytes()].concat())
+}
+
+fn context(cancelled: Arc<AtomicBool>) -> Context {
+    let request = Request {
+        protocol: PROTOCOL_VERSION,
+        id: 1,
+        kind: "ingest".into(),
+        version: 1,
+        task: Task::Whole,
+        params: serde_json::Value::Null,
+        inputs: BTreeMap::new(),
+        sources: BTreeMap::new(),
+        output: "/nowhere".into(),
+        scratch: "/nowhere".into(),
+        threads: 1,
+    };
+    let program = std::env::current_exe().expect("this program");
+    Context::new(request, cancelled, |_| ()).with_helper_program(program)
+}
+
+/// Runs a job; returns the number of pieces, and how it ended.
+fn run(helpers: &Helpers, job: &str) -> (usize, Result<Vec<u8>, Loss>) {
+    let mut pieces = 0;
+    let result = helpers.run(job.as_bytes(), &mut |_| {
+        pieces += 1;
+        Ok(())
+    });
+    (pieces, result.expect("the machinery works"))
+}
+
+fn a_bad_job_costs_itself_only() {
+    let context = context(Arc::default());
+    let helpers = Helpers::new(&context, JOB, LIMITS);
+    let check = |job: &str, expect: Loss, words: &str| {
+        let start = Instant::now();
+        let loss = run(&helpers, job).1.expect_err("lost");
+        assert_eq!(loss, expect, "{job}");
+        assert_eq!(loss.to_string(), words);
+        assert!(start.elapsed() < Duration::from_secs(60), "{job} took {:?}", start.elapsed());
+        let (pieces, result) = run(&helpers, "good");
+        assert_eq!((pieces, result), (6, Ok(b"good\0\0\0\0\0\0\0\0".into())), "after {job}");
+    };
+    check("crash", Loss::Crashed { signal: 4 }, "the decoder crashed (SIGILL)");
+    check("exit", Loss::Ended { code: 7 }, "the decoder gave up (exit code 7)");
+    check("hog", Loss::Crashed { signal: 6 }, "the decoder crashed (SIGABRT)");
+    let words = "it took more than 1 s of processor time, or 60 s for one frame";
+    check("spin", Loss::OutOfTime { cpu_secs: 1 }, words);
+    check("sleep", Loss::Hung { wall_secs: 10 }, "nothing happened for 10 s");
+    check("deaf", Loss::Crashed { signal: 9 }, "the decoder crashed (SIGKILL)");
+}
+
+fn a_helper_does_many_jobs() {
+    let context = context(Arc::default());
+    let helpers = Helpers::new(&context, JOB, LIMITS);
+    for number in 0..100 {
+        let job = format!("job {number}");
+        let (pieces, result) = run(&helpers, &job);
+        assert_eq!(pieces, 6);
+        assert_eq!(result, Ok([job.as_bytes(), &[0; 8]].concat()));
+    }
+}
+
+fn a_cancelled_run_does_not_wait() {
+    let cancelled = Arc::<AtomicBool>::default();
+    let context = context(Arc::clone(&cancelled));
+    let helpers = Helpers::new(&context, JOB, Limits { cpu_secs: 60, ..LIMITS });
+    let start = Instant::now();
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(1));
+        cancelled.store(true, Ordering::Relaxed);
+    });
+    let result = helpers.run(b"sleep", &mut |_| Ok(()));
+    assert!(result.expect_err("cancelled").is_cancelled());
+    assert!(start.elapsed() < Duration::from_secs(30));
+}

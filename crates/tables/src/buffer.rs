@@ -1,0 +1,191 @@
+//! [`FrameBuffer`]: the frames of a video on their way into a shard; [`Spill`]: bytes that memory need not hold.
+
+use crate::frames::EncodedFrame;
+use parquet::column::page_store::{PageKey, PageStore, PageStoreArgs, PageStoreFactory};
+use parquet::errors::{ParquetError, Result as ParquetResult};
+use std::fs::File;
+use std::io::{Result, Write};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// Bytes that one [`Spill`] keeps in memory.
+pub const SPILL_BYTES: usize = 32 << 20;
+
+/// The coded frames of a video, in order. What is more than [`SPILL_BYTES`] lies in a file without a name.
+pub struct FrameBuffer {
+    pts_nanos: Vec<i64>,
+    /// Where each frame ends.
+    ends: Vec<u64>,
+    bytes: Spill,
+}
+
+impl FrameBuffer {
+    /// Returns an empty buffer, whose file, should there be one, lies in `folder` and is gone with the buffer.
+    pub fn new(folder: &Path) -> Self {
+        Self { pts_nanos: Vec::new(), ends: Vec::new(), bytes: Spill::new(folder) }
+    }
+
+    /// Appends a frame: its presentation time, and an image file.
+    pub fn push(&mut self, pts_nanos: i64, image: &[u8]) -> Result<()> {
+        self.bytes.push(image)?;
+        self.pts_nanos.push(pts_nanos);
+        self.ends.push(self.bytes.length);
+        Ok(())
+    }
+
+    /// Returns the number of frames.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Returns whether there is no frame.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Returns the presentation times of the frames.
+    pub fn pts_nanos(&self) -> &[i64] {
+        &self.pts_nanos
+    }
+
+    /// Returns the end of the longest run of frames from `first` on that has no more than `max_bytes`, or of one frame.
+    pub(crate) fn run(&self, first: usize, max_bytes: usize) -> usize {
+        let start = self.start(first);
+        let fits = self.ends[first..].iter().take_while(|end| **end - start <= max_bytes as u64);
+        first + fits.count().max(1)
+    }
+
+    /// Returns the image files at `frames`, one after the other, and how long each is.
+    pub(crate) fn images(&self, frames: Range<usize>) -> Result<(Vec<u8>, Vec<usize>)> {
+        let start = self.start(frames.start);
+        let ends = &self.ends[frames];
+        let bytes = self.bytes.read(start..ends.last().copied().unwrap_or(start))?;
+        let mut last = start;
+        let length = |end: &u64| (*end - std::mem::replace(&mut last, *end)) as usize;
+        Ok((bytes, ends.iter().map(length).collect()))
+    }
+
+    /// Returns a copy of all frames.
+    pub fn to_vec(&self) -> Result<Vec<EncodedFrame>> {
+        let frame = |index: usize| {
+            let (jpeg, _) = self.images(index..index + 1)?;
+            Ok(EncodedFrame { pts_nanos: self.pts_nanos[index], jpeg })
+        };
+        (0..self.len()).map(frame).collect()
+    }
+
+    fn start(&self, frame: usize) -> u64 {
+        if frame == 0 { 0 } else { self.ends[frame - 1] }
+    }
+}
+
+/// Bytes that are appended and read again: in memory, and beyond [`SPILL_BYTES`] in a file.
+struct Spill {
+    folder: PathBuf,
+    file: Option<File>,
+    /// Bytes in the file, which come before those in memory.
+    filed: u64,
+    memory: Vec<u8>,
+    length: u64,
+}
+
+impl Spill {
+    fn new(folder: &Path) -> Self {
+        Self { folder: folder.into(), file: None, filed: 0, memory: Vec::new(), length: 0 }
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.memory.len() + bytes.len() > SPILL_BYTES {
+            let file = match &mut self.file {
+                Some(file) => file,
+                None => self.file.insert(tempfile::tempfile_in(&self.folder)?),
+            };
+            file.write_all(&self.memory)?;
+            self.filed += self.memory.len() as u64;
+            self.memory.clear();
+        }
+        if self.memory.len() + bytes.len() > self.memory.capacity() && self.memory.len() > SPILL_BYTES / 32 {
+            // At once, not by doubling, which would take twice as much and leave the halves to the allocator.
+            self.memory.reserve_exact(SPILL_BYTES - self.memory.len());
+        }
+        self.memory.extend_from_slice(bytes);
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn read(&self, range: Range<u64>) -> Result<Vec<u8>> {
+        let in_file = range.start.min(self.filed)..range.end.min(self.filed);
+        let mut bytes = vec![0; (in_file.end - in_file.start) as usize];
+        if let Some(file) = &self.file {
+            file.read_exact_at(&mut bytes, in_file.start)?;
+        }
+        let in_memory = |at: u64| at.saturating_sub(self.filed) as usize;
+        bytes.extend_from_slice(&self.memory[in_memory(range.start)..in_memory(range.end)]);
+        Ok(bytes)
+    }
+}
+
+/// Keeps the pages of a row group until it is complete.
+#[derive(Debug)]
+pub(crate) struct SpillingPages {
+    /// Where files lie.
+    pub(crate) folder: PathBuf,
+}
+
+struct Pages {
+    pages: Vec<Range<u64>>,
+    bytes: Spill,
+}
+
+impl PageStoreFactory for SpillingPages {
+    fn create(&self, _: &PageStoreArgs<'_>) -> ParquetResult<Box<dyn PageStore>> {
+        Ok(Box::new(Pages { pages: Vec::new(), bytes: Spill::new(&self.folder) }))
+    }
+}
+
+impl PageStore for Pages {
+    fn put(&mut self, value: bytes::Bytes) -> ParquetResult<PageKey> {
+        let start = self.bytes.length;
+        self.bytes.push(&value)?;
+        self.pages.push(start..self.bytes.length);
+        Ok(PageKey::new(self.pages.len() as u64 - 1))
+    }
+
+    fn take(&mut self, key: PageKey) -> ParquetResult<bytes::Bytes> {
+        let page = self.pages.get(key.get() as usize).cloned();
+        let page = page.ok_or_else(|| ParquetError::General(format!("there is no page {}", key.get())))?;
+        Ok(self.bytes.read(page)?.into())
+    }
+
+    fn memory_size(&self) -> usize {
+        self.bytes.memory.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_come_back_from_memory_and_from_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut buffer = FrameBuffer::new(folder.path());
+        let image = |index: usize| vec![index as u8; (5 << 20) + index];
+        for index in 0..16 {
+            buffer.push(index as i64, &image(index)).expect("kept");
+        }
+        assert!(buffer.bytes.filed > 0 && buffer.bytes.memory.len() <= SPILL_BYTES);
+        assert_eq!(fs_err::read_dir(folder.path()).expect("a folder").count(), 0, "the file has a name");
+        let mut first = 0;
+        while first < buffer.len() {
+            let end = buffer.run(first, 11 << 20);
+            assert_eq!(end, (first + 2).min(16));
+            let (bytes, lengths) = buffer.images(first..end).expect("read");
+            assert_eq!(lengths, (first..end).map(|index| (5 << 20) + index).collect::<Vec<_>>());
+            assert!(bytes == (first..end).flat_map(image).collect::<Vec<_>>(), "{first}");
+            first = end;
+        }
+        assert_eq!(buffer.run(3, 1), 4);
+    }
+}

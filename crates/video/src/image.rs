@@ -1,0 +1,129 @@
+//! [`YuvImage`] and [`RgbImage`]: what is made of a frame, and how they are turned.
+
+/// An image as JPEG wants it: YUV 4:2:0, 0 to 255, BT.601.
+///
+/// Planes have no gaps. An odd side is padded by one row or column, so that a chroma sample has four luma samples.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct YuvImage {
+    /// Without padding.
+    pub width_px: u32,
+    /// Without padding.
+    pub height_px: u32,
+    /// `[even(H), even(W)]`, then twice `[even(H) / 2, even(W) / 2]`.
+    pub planes: [Vec<u8>; 3],
+}
+
+/// An image in sRGB.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RgbImage {
+    /// Columns.
+    pub width_px: u32,
+    /// Rows.
+    pub height_px: u32,
+    /// `[H, W, 3]`.
+    pub pixels: Vec<u8>,
+}
+
+impl YuvImage {
+    /// Returns width and height of a plane.
+    pub fn plane_size(&self, plane: usize) -> (usize, usize) {
+        let (width, height) = (self.width_px.div_ceil(2) as usize, self.height_px.div_ceil(2) as usize);
+        if plane == 0 { (2 * width, 2 * height) } else { (width, height) }
+    }
+
+    /// Turns it clockwise by 90, 180 or 270 degrees into another.
+    pub(crate) fn turn(&self, rotation: u32, turned: &mut Self) {
+        (turned.width_px, turned.height_px) = turned_size((self.width_px, self.height_px), rotation);
+        for plane in 0..3 {
+            let ((stride, rows), size) = (self.plane_size(plane), turned.plane_size(plane));
+            // Padding stays at the right and at the bottom: what is turned is the image inside.
+            let inside = |size: usize, padded: u32| size - usize::from(plane == 0 && padded % 2 == 1);
+            let from = (inside(stride, self.width_px), inside(rows, self.height_px));
+            let source = &self.planes[plane];
+            let target = &mut turned.planes[plane];
+            target.clear();
+            target.extend(places(from, size, rotation).map(|(x, y)| source[y * stride + x]));
+        }
+    }
+}
+
+impl RgbImage {
+    /// Turns it clockwise by 90, 180 or 270 degrees into another.
+    pub(crate) fn turn(&self, rotation: u32, turned: &mut Self) {
+        let from = (self.width_px as usize, self.height_px as usize);
+        (turned.width_px, turned.height_px) = turned_size((self.width_px, self.height_px), rotation);
+        let (source, _) = self.pixels.as_chunks::<3>();
+        let places = places(from, (turned.width_px as usize, turned.height_px as usize), rotation);
+        turned.pixels.clear();
+        turned.pixels.extend(places.flat_map(|(x, y)| source[y * from.0 + x]));
+    }
+}
+
+/// Returns width and height after turning.
+pub(crate) fn turned_size((width, height): (u32, u32), rotation: u32) -> (u32, u32) {
+    if rotation % 180 == 90 { (height, width) } else { (width, height) }
+}
+
+/// Returns where in an image of `from` each pixel of a turned one of `size` comes from, row by row. Where that is larger,
+/// the last column and row are repeated.
+fn places(from: (usize, usize), size: (usize, usize), rotation: u32) -> impl Iterator<Item = (usize, usize)> {
+    let (last_x, last_y) = (from.0 - 1, from.1 - 1);
+    let place = move |x: usize, y: usize| match rotation {
+        90 => (y.min(last_x), last_y - x.min(last_y)),
+        180 => (last_x - x.min(last_x), last_y - y.min(last_y)),
+        _ => (last_x - y.min(last_x), x.min(last_y)),
+    };
+    (0..size.1).flat_map(move |y| (0..size.0).map(move |x| place(x, y)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An image whose luma counts up inside, row by row, with padding repeated.
+    fn image(width_px: u32, height_px: u32) -> YuvImage {
+        let mut image = YuvImage { width_px, height_px, ..YuvImage::default() };
+        for plane in 0..3 {
+            let (width, height) = image.plane_size(plane);
+            let columns = if plane == 0 { width_px as usize } else { width };
+            let rows = if plane == 0 { height_px as usize } else { height };
+            let value = |x: usize, y: usize| (y.min(rows - 1) * columns + x.min(columns - 1)) as u8;
+            image.planes[plane] = (0..width * height).map(|at| value(at % width, at / width)).collect();
+        }
+        image
+    }
+
+    #[test]
+    fn images_turn_clockwise_and_keep_their_padding_at_the_end() {
+        let check = |rotation: u32, size: (u32, u32), expect: &[u8]| {
+            let mut turned = YuvImage::default();
+            image(3, 2).turn(rotation, &mut turned);
+            assert_eq!((turned.width_px, turned.height_px), size);
+            assert_eq!(turned.planes[0], expect, "{rotation}");
+            let rgb = RgbImage { width_px: 3, height_px: 2, pixels: (0..6).flat_map(|value| [value; 3]).collect() };
+            let mut turned = RgbImage::default();
+            rgb.turn(rotation, &mut turned);
+            assert_eq!((turned.width_px, turned.height_px), size);
+            let padded_width = size.0.next_multiple_of(2) as usize;
+            let unpadded = expect.chunks(padded_width).take(size.1 as usize).flat_map(|row| &row[..size.0 as usize]);
+            assert!(turned.pixels.iter().step_by(3).eq(unpadded), "{rotation}");
+        };
+        // 0 1 2
+        // 3 4 5
+        check(90, (2, 3), &[3, 0, 4, 1, 5, 2, 5, 2]);
+        check(180, (3, 2), &[5, 4, 3, 3, 2, 1, 0, 0]);
+        check(270, (2, 3), &[2, 5, 1, 4, 0, 3, 0, 3]);
+    }
+
+    #[test]
+    fn four_quarter_turns_change_nothing() {
+        let start = image(5, 7);
+        let mut now = start.clone();
+        for _ in 0..4 {
+            let mut next = YuvImage::default();
+            now.turn(90, &mut next);
+            now = next;
+        }
+        assert_eq!(now, start);
+    }
+}

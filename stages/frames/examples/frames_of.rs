@@ -1,0 +1,151 @@
+//! What the stage costs, for `benches/data_frames.py`. Prints the number of frames and the processor seconds.
+//!
+//! ```text
+//! frames_of OUT FILE...        makes a shard as the stage does, helper and all: 341 x 256, JPEG at 90
+//! frames_of --decode FILE...   decodes only
+//! frames_of --code FILE...     codes planes of 341 x 256 as JPEG only; decoding and resizing are not counted
+//! ```
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+use nix::time::{ClockId, clock_gettime};
+use pipe_schemas::stages::frames::{CONTRACT, FrameCoding, FrameResize, FramesParams};
+use pipe_schemas::tables::{FrameIndexRow, Verdict, VideoRow};
+use pipe_stage::protocol::{Input, MakePart, MakeParts, PROTOCOL_VERSION, Request, Task};
+use pipe_stage::{Context, PartedStage, WorkerInfo, serve};
+use pipe_stage_frames::{Frames, JOB};
+use pipe_video::{Decoder, FrameScaler, JpegEncoder};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+const SIZE_PX: (u32, u32) = (341, 256);
+const QUALITY: u8 = 90;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a program")]
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let files = || args[1..].iter().map(PathBuf::from).collect::<Vec<_>>();
+    let measured = match args.first().map(String::as_str) {
+        Some("--helper") => {
+            return serve(|| WorkerInfo { stages: Vec::new(), tools: BTreeMap::new(), jobs: vec![JOB] });
+        }
+        Some("--decode") => decode(&files()),
+        Some("--code") => code(&files()),
+        Some(out) => make(Path::new(out), &files()),
+        None => Err("frames_of OUT FILE...".into()),
+    };
+    match measured {
+        Ok((frames, cpu_secs)) => println!("{frames} {cpu_secs}"),
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn decode(files: &[PathBuf]) -> Result<(u64, f64)> {
+    let (start, mut frames) = (cpu_secs()?, 0);
+    for file in files {
+        for frame in Decoder::open(file)? {
+            frame?;
+            frames += 1;
+        }
+    }
+    Ok((frames, cpu_secs()? - start))
+}
+
+fn code(files: &[PathBuf]) -> Result<(u64, f64)> {
+    let (mut encoder, mut jpeg) = (JpegEncoder::new(QUALITY)?, Vec::new());
+    let (mut frames, mut secs) = (0, 0.0);
+    for file in files {
+        let mut scaler = FrameScaler::new(SIZE_PX.0, SIZE_PX.1, 0)?;
+        for frame in Decoder::open(file)? {
+            let image = scaler.scale(&frame?)?;
+            let start = cpu_secs()?;
+            jpeg.clear();
+            encoder.encode(image, &mut jpeg)?;
+            secs += cpu_secs()? - start;
+            frames += 1;
+        }
+    }
+    Ok((frames, secs))
+}
+
+fn cpu_secs() -> Result<f64> {
+    let now = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)?;
+    Ok(now.num_nanoseconds() as f64 / 1e9)
+}
+
+fn make(out: &Path, files: &[PathBuf]) -> Result<(u64, f64)> {
+    let folder = |name: &str| {
+        fs_err::create_dir_all(out.join(name))?;
+        std::io::Result::Ok(out.join(name))
+    };
+    let rows: Result<Vec<VideoRow>> = files.iter().map(|file| row(file)).collect();
+    let table = out.join("videos.parquet");
+    fs_err::create_dir_all(out)?;
+    pipe_tables::write_rows(&table, &rows?)?;
+    let (width_px, height_px) = SIZE_PX;
+    let params = FramesParams {
+        resize: FrameResize::Exact { width_px, height_px },
+        encode: FrameCoding::Jpeg { quality: QUALITY },
+        buckets: 1,
+        ..FramesParams::default()
+    };
+    // Paths of the table are absolute.
+    let videos = Input { path: table, digest: String::new(), files: None, media_root: Some("/".into()) };
+    let request = Request {
+        protocol: PROTOCOL_VERSION,
+        id: 1,
+        kind: CONTRACT.kind.into(),
+        version: CONTRACT.version,
+        task: Task::Plan,
+        params: serde_json::to_value(&params)?,
+        inputs: BTreeMap::from([("videos".to_owned(), videos)]),
+        sources: BTreeMap::new(),
+        output: folder("output")?,
+        scratch: folder("scratch")?,
+        threads: 1,
+    };
+    let context = Context::new(request, Arc::default(), |_| ()).with_helper_program(std::env::current_exe()?);
+    let stage = |error: pipe_stage::StageError| error.chain().join(": ");
+    let part = MakePart { name: "00000".into(), folder: folder("part")?, old: None };
+    let made = part.made();
+    Frames.make(&context, &MakeParts { after: None, parts: vec![part] }).map_err(stage)?;
+    Frames.assemble(&context, &[made]).map_err(stage)?;
+    let index: Vec<FrameIndexRow> = pipe_tables::read_rows(&out.join("output/frames/index.parquet"))?;
+    let frames = index.iter().map(|row| u64::from(row.num_frames)).sum();
+    let mut micros = 0;
+    for who in [UsageWho::RUSAGE_SELF, UsageWho::RUSAGE_CHILDREN] {
+        let usage = getrusage(who)?;
+        micros += usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    }
+    Ok((frames, micros as f64 / 1e6))
+}
+
+fn row(file: &Path) -> Result<VideoRow> {
+    let file = file.canonicalize()?;
+    let path = file.to_str().ok_or("a path is not UTF-8")?;
+    Ok(VideoRow {
+        video_id: path.into(),
+        path: path.trim_start_matches('/').into(),
+        digest: blake3::Hasher::new().update_mmap(&file)?.finalize().to_string(),
+        size_bytes: 0,
+        codec: String::new(),
+        width_px: 0,
+        height_px: 0,
+        fps_num: 0,
+        fps_den: 1,
+        frames_declared: 0,
+        frames_decoded: None,
+        rotation: 0,
+        verdict: Verdict::Ok,
+        reason: String::new(),
+    })
+}

@@ -1,0 +1,193 @@
+//! [`Examiner`]: looks at files, in helpers.
+
+use pipe_schemas::stages::ingest::{DecodeLimits, Verify};
+use pipe_schemas::tables::{Verdict, VideoRow};
+use pipe_stage::{Context, Helpers, Job, Limits, Loss, SendPiece, SourceFile, StageError};
+use pipe_video::{Decoder, VideoError, VideoInfo};
+use serde::{Deserialize, Serialize};
+use std::error::Error;
+use std::io;
+use std::path::Path;
+
+/// What the data worker does as a helper of this stage.
+pub const JOB: Job = Job { name: "ingest", run };
+
+/// A helper tells that it lives whenever it has decoded so many frames.
+const FRAMES_A_PIECE: u64 = 16;
+
+/// Looks at files, for several threads.
+pub(crate) struct Examiner<'a> {
+    helpers: Helpers<'a>,
+    verify: Verify,
+}
+
+/// A job of a helper.
+#[derive(Serialize, Deserialize)]
+struct Task {
+    path: String,
+    verify: Verify,
+}
+
+/// What is found in a file.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Found {
+    codec: String,
+    width_px: u32,
+    height_px: u32,
+    fps_num: u32,
+    fps_den: u32,
+    frames_declared: u64,
+    frames_decoded: Option<u64>,
+    rotation: u32,
+    /// Why it is not `ok`.
+    wrong: Option<(Verdict, String)>,
+}
+
+impl<'a> Examiner<'a> {
+    pub(crate) fn new(context: &'a Context, verify: Verify, limits: DecodeLimits) -> Self {
+        let DecodeLimits { cpu_secs, memory_mb } = limits;
+        Self { helpers: Helpers::new(context, JOB, Limits { memory_mb, cpu_secs }), verify }
+    }
+
+    /// Returns the row of a file that lies at `path`.
+    pub(crate) fn row(&self, video_id: String, file: &SourceFile, path: &Path) -> Result<VideoRow, StageError> {
+        let found = self.found(path)?;
+        let (verdict, reason) = found.wrong.unwrap_or((Verdict::Ok, String::new()));
+        Ok(VideoRow {
+            video_id,
+            path: file.path.clone(),
+            digest: file.digest.clone(),
+            size_bytes: file.size_bytes,
+            codec: found.codec,
+            width_px: found.width_px,
+            height_px: found.height_px,
+            fps_num: found.fps_num,
+            fps_den: found.fps_den.max(1),
+            frames_declared: found.frames_declared,
+            frames_decoded: found.frames_decoded,
+            rotation: found.rotation,
+            verdict,
+            reason,
+        })
+    }
+
+    fn found(&self, path: &Path) -> Result<Found, StageError> {
+        let Some(text) = path.to_str() else { return Ok(Found::unusable(&VideoError::Path)) };
+        let task = serde_json::to_vec(&Task { path: text.into(), verify: self.verify })?;
+        let mut frames = 0;
+        let take = &mut |piece: &[u8]| -> Result<(), StageError> {
+            frames = piece.try_into().map_or(0, u64::from_le_bytes);
+            Ok(())
+        };
+        let loss = match self.helpers.run(&task, take)? {
+            Ok(found) => return Ok(serde_json::from_slice(&found)?),
+            Err(loss) => loss,
+        };
+        let verdict = match loss {
+            Loss::OutOfTime { .. } | Loss::Hung { .. } => Verdict::TimedOut,
+            Loss::Crashed { .. } | Loss::Ended { .. } => Verdict::Crashed,
+        };
+        let decoded = if frames == 0 { String::new() } else { format!("; at least {frames} frames can be decoded") };
+        let frames_decoded = (self.verify == Verify::Decode).then_some(frames);
+        Ok(Found { frames_decoded, wrong: Some((verdict, format!("{loss}{decoded}"))), ..Found::default() })
+    }
+}
+
+fn run(job: &[u8], send: SendPiece) -> io::Result<Vec<u8>> {
+    let task: Task = serde_json::from_slice(job)?;
+    let path = Path::new(&task.path);
+    let mut found = match pipe_video::probe(path) {
+        Ok(info) => Found::of(info),
+        Err(error) => Found::unusable(&error),
+    };
+    if task.verify == Verify::Decode {
+        found.frames_decoded = Some(0);
+        if found.wrong.is_none() {
+            decode(path, &mut found, send)?;
+        }
+    }
+    Ok(serde_json::to_vec(&found)?)
+}
+
+/// Decodes all frames of a file.
+fn decode(path: &Path, found: &mut Found, send: SendPiece) -> io::Result<()> {
+    let (mut frames, mut damaged) = (0_u64, Vec::new());
+    let mut error = None;
+    let decoder = Decoder::open(path).map_err(|opening| error = Some(opening));
+    for frame in decoder.into_iter().flatten() {
+        match frame {
+            Ok(frame) if frame.is_damaged() => damaged.push(frame.frame_index()),
+            Ok(_) => (),
+            Err(decoding) => {
+                error = Some(decoding);
+                break;
+            }
+        }
+        frames += 1;
+        if frames.is_multiple_of(FRAMES_A_PIECE) {
+            send(&frames.to_le_bytes())?;
+        }
+    }
+    found.frames_decoded = Some(frames);
+    if let Some(error) = error {
+        let (verdict, reason) = judge(&error);
+        found.wrong = Some((verdict, format!("{reason}; {frames} frames can be decoded")));
+    } else if let Some(first) = damaged.first() {
+        let reason = format!("{} of {frames} frames are damaged, frame {first} is the first", damaged.len());
+        found.wrong = Some((Verdict::Damaged, reason));
+    }
+    Ok(())
+}
+
+impl Found {
+    fn of(info: VideoInfo) -> Self {
+        let VideoInfo { codec, width_px, height_px, fps_num, fps_den, frames_declared, rotation } = info;
+        Self {
+            codec,
+            width_px,
+            height_px,
+            fps_num,
+            fps_den,
+            frames_declared,
+            rotation,
+            frames_decoded: None,
+            wrong: None,
+        }
+    }
+
+    fn unusable(error: &VideoError) -> Self {
+        let known = match error {
+            VideoError::Undecodable { info, .. } => Self::of((**info).clone()),
+            _ => Self::default(),
+        };
+        Self { wrong: Some(judge(error)), ..known }
+    }
+}
+
+/// Returns the verdict of an error, with the reason in words.
+fn judge(error: &VideoError) -> (Verdict, String) {
+    // What the system says of a file that can't be read names the file's place, which is no part of the table.
+    if let VideoError::Io(error) = error {
+        return (Verdict::Unreadable, format!("the file can't be read ({})", error.kind()));
+    }
+    let mut words = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(cause) = source {
+        words.push(cause.to_string());
+        source = cause.source();
+    }
+    (verdict(error), words.join(": "))
+}
+
+fn verdict(error: &VideoError) -> Verdict {
+    match error {
+        VideoError::Undecodable { source, .. } => match verdict(source) {
+            Verdict::Truncated => Verdict::Truncated,
+            _ => Verdict::Undecodable,
+        },
+        VideoError::CutShort { .. } | VideoError::FramesMissing { .. } => Verdict::Truncated,
+        VideoError::NoVideoStream => Verdict::NoVideoStream,
+        VideoError::Io(_) | VideoError::Path | VideoError::Open { .. } => Verdict::Unreadable,
+        _ => Verdict::Undecodable,
+    }
+}
