@@ -7,6 +7,7 @@ mod change;
 mod command;
 mod crash;
 mod faults;
+mod fetch;
 mod golden;
 mod lock;
 mod main_job;

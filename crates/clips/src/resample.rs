@@ -100,7 +100,9 @@ impl Resampler {
 fn blend_rows(first: &[u8], second: &[u8], weight: i32, row: &mut [i16]) {
     for ((value, first), second) in row.iter_mut().zip(first).zip(second) {
         let (first, second) = (i32::from(*first) << ROW_BITS, i32::from(*second) << ROW_BITS);
-        *value = (first + (((second - first) * weight + ROW_ONE / 2) >> 15)) as i16;
+        // Nothing wraps: 255 << 7 times 1 << 15 has 30 bits. But checks for it would keep this from being done in parallel.
+        let more = second.wrapping_sub(first).wrapping_mul(weight).wrapping_add(ROW_ONE / 2) >> 15;
+        *value = first.wrapping_add(more) as i16;
     }
     let width = first.len();
     row.copy_within(width - 3..width, width);
@@ -140,19 +142,28 @@ mod avx2 {
     ) {
         blend_rows(first, second, weight, row);
         let (fours, rest) = columns.as_chunks::<4>();
-        let (out_fours, out_rest) = out.split_at_mut(12 * fours.len());
-        for (taps, out) in fours.iter().zip(out_fours.as_chunks_mut::<12>().0) {
+        for (number, taps) in fours.iter().enumerate() {
             let (one, two) = (pair(row, &taps[0], &taps[1]), pair(row, &taps[2], &taps[3]));
             // [r0 g0 b0 _ r2 g2 b2 _ | r1 g1 b1 _ r3 g3 b3 _]
             let levels = _mm256_packs_epi32(one, two);
             let bytes = _mm256_packus_epi16(levels, levels);
             let pixels = _mm_unpacklo_epi32(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes));
             let close = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
-            let mut stored = [0; 16];
-            unsafe { _mm_storeu_si128(stored.as_mut_ptr().cast(), _mm_shuffle_epi8(pixels, close)) };
-            out.copy_from_slice(&stored[..12]);
+            store(_mm_shuffle_epi8(pixels, close), &mut out[12 * number..]);
         }
-        scale_columns(row, rest, out_rest);
+        scale_columns(row, rest, &mut out[12 * fours.len()..]);
+    }
+
+    /// Stores 12 bytes. Where there is room, 4 more are overwritten, which are yet to be stored.
+    #[target_feature(enable = "avx2")]
+    fn store(bytes: __m128i, out: &mut [u8]) {
+        if let Some(place) = out.get_mut(..16) {
+            unsafe { _mm_storeu_si128(place.as_mut_ptr().cast(), bytes) };
+        } else {
+            let mut stored = [0; 16];
+            unsafe { _mm_storeu_si128(stored.as_mut_ptr().cast(), bytes) };
+            out[..12].copy_from_slice(&stored[..12]);
+        }
     }
 
     /// Returns two pixels of the result: `[r0 g0 b0 _ | r1 g1 b1 _]`.

@@ -266,53 +266,18 @@ impl AnnotationFormat {
         !matches!(self, Self::Auto | Self::Ucf101 | Self::Hmdb51 | Self::ClassFolder)
     }
 
-    /// Returns the parameters that say something in this format, of those that not all have.
-    fn own_params(self) -> &'static [&'static str] {
-        match self {
-            Self::Auto => {
-                &["train", "test", "file", "subsets", "test_share", "label_map", "num_classes", "first_label"]
+    /// Whether a parameter that not all formats have says something in this one.
+    fn has_param(self, param: &str) -> bool {
+        let by_name = self == Self::Auto || self.reads_named_lists();
+        match param {
+            "test_share" => by_name || self == Self::ClassFolder,
+            "subsets" => {
+                matches!(self, Self::Auto | Self::Kinetics | Self::Activitynet | Self::ClassFolder | Self::Table)
             }
-            Self::Ucf101 | Self::Hmdb51 => &[],
-            Self::VideoList => &[
-                "train",
-                "test",
-                "file",
-                "test_share",
-                "label_map",
-                "num_classes",
-                "first_label",
-                "delimiter",
-                "multi_class",
-            ],
-            Self::RawframeList => &[
-                "train",
-                "test",
-                "file",
-                "test_share",
-                "label_map",
-                "num_classes",
-                "first_label",
-                "delimiter",
-                "multi_class",
-                "with_offset",
-            ],
-            Self::Kinetics | Self::Sthv2 | Self::Activitynet => {
-                &["train", "test", "file", "subsets", "test_share", "label_map", "num_classes", "first_label"]
-            }
-            Self::ClassFolder => &["subsets", "test_share"],
-            Self::Table => &[
-                "train",
-                "test",
-                "file",
-                "subsets",
-                "test_share",
-                "label_map",
-                "num_classes",
-                "first_label",
-                "delimiter",
-                "multi_class",
-                "columns",
-            ],
+            "delimiter" | "multi_class" => matches!(self, Self::VideoList | Self::RawframeList | Self::Table),
+            "with_offset" => self == Self::RawframeList,
+            "columns" => self == Self::Table,
+            _ => by_name,
         }
     }
 }
@@ -422,11 +387,15 @@ impl Params for AnnotationsParams {
                 help: help.into(),
             });
         };
-        let (format, own) = (self.format.name(), self.format.own_params());
-        for param in self.given().into_iter().filter(|param| !own.contains(param)) {
-            wrong(&[param], format!("`{format}` has no `{param}`"), "take it away, or choose another `format`");
+        let format = self.format;
+        for param in self.given().into_iter().filter(|param| !format.has_param(param)) {
+            wrong(
+                &[param],
+                format!("`{}` has no `{param}`", format.name()),
+                "take it away, or choose another `format`",
+            );
         }
-        if self.format == AnnotationFormat::ClassFolder && self.root.is_some() {
+        if format == AnnotationFormat::ClassFolder && self.root.is_some() {
             wrong(&["root"], "`class_folder` reads no lists".into(), "take it away");
         }
         self.check_lists(&mut wrong);

@@ -16,6 +16,7 @@ pub const CONTRACT: Contract = Contract {
     inputs: &[
         InputPort { name: "frames", port_type: PortType::Frames, required: true, or_param: None },
         InputPort { name: "samples", port_type: PortType::Samples, required: true, or_param: None },
+        InputPort { name: "weights", port_type: PortType::Folder, required: false, or_param: None },
     ],
     outputs: &[
         OutputPort { name: "model", port_type: PortType::Model, path: "model" },
@@ -41,7 +42,7 @@ pub struct TrainParams {
     pub param_scheduler: Vec<Scheduler>,
     /// How long.
     pub train_cfg: TrainCfg,
-    /// Weights to start from.
+    /// Weights to start from; leave it out when the input `weights` is connected to a stage that fetches the file.
     pub load_from: Option<LoadFrom>,
     /// What initial weights and dropout derive from.
     pub seed: u64,

@@ -197,7 +197,9 @@ impl<'a> Checker<'a> {
             }
         }
         let mut found = Found::default();
-        pairs.into_iter().for_each(|pair| found.add(|| example(pair)));
+        for pair in pairs {
+            found.add(|| example(pair));
+        }
         found
     }
 
@@ -221,9 +223,9 @@ impl<'a> Checker<'a> {
                     conflicts.add(|| self.contradiction(first, row));
                     kept[row] = false;
                 }
-                (Some(_), _) => {}
                 (None, Some(first)) if differs(first) => conflicts.add(|| self.contradiction(first, row)),
-                (None, _) => {}
+                // The first one of its split, or one more label.
+                _ => {}
             }
             firsts[split as usize].get_or_insert(row);
             if let (None, None, None, Some(video)) = (same, other, segment, self.joined.matches[row].video) {

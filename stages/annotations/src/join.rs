@@ -122,27 +122,24 @@ fn pairs(
     videos: &[VideoRow],
     videos_left: &[usize],
 ) -> PolarsResult<Vec<(usize, usize)>> {
-    let listed: Vec<(u32, Cow<'_, str>)> =
-        names_left.iter().filter_map(|name| Some((*name as u32, (tier.listed)(&names[*name])?))).collect();
+    let listed = names_left.iter().filter_map(|name| Some((*name as u32, (tier.listed)(&names[*name])?)));
     let known = videos_left.iter().map(|video| (*video as u32, (tier.video)(&videos[*video])));
-    let both = frame("name", listed)?.inner_join(&frame("video", known.collect())?, ["key"], ["key"])?;
-    let column = |name: &str| PolarsResult::Ok(both.column(name)?.u32()?.iter().flatten().collect::<Vec<u32>>());
-    let (name_column, video_column) = (column("name")?, column("video")?);
-    let (of_name, of_video) = (counts(&name_column, names.len()), counts(&video_column, videos.len()));
-    let pairs = name_column.into_iter().zip(video_column).map(|(name, video)| (name as usize, video as usize));
-    Ok(pairs.filter(|(name, video)| of_name[*name] == 1 && of_video[*video] == 1).collect())
+    let (listed, known) = (frame("name", listed.collect())?, frame("video", known.collect())?);
+    let both = listed.inner_join(&known, ["key"], ["key"])?;
+    let (names, videos) = (both.column("name")?.u32()?.iter().flatten(), both.column("video")?.u32()?.iter().flatten());
+    Ok(names.zip(videos).map(|(name, video)| (name as usize, video as usize)).collect())
 }
 
-/// Returns a frame with the columns `position`, called as given, and `key`.
+/// Returns a frame with the columns `position`, called as given, and `key`. A key that stands twice is left out: it would
+/// decide nothing, and thousands of equal names on both sides would be millions of pairs.
 fn frame(position: &str, rows: Vec<(u32, Cow<'_, str>)>) -> PolarsResult<DataFrame> {
-    let (positions, keys): (Vec<u32>, Vec<Cow<'_, str>>) = rows.into_iter().unzip();
-    df!(position => positions, "key" => keys.iter().map(|key| &**key).collect::<Vec<&str>>())
-}
-
-fn counts(positions: &[u32], len: usize) -> Vec<u32> {
-    let mut counts = vec![0; len];
-    positions.iter().for_each(|position| counts[*position as usize] += 1);
-    counts
+    let mut times: HashMap<&str, u32> = HashMap::with_capacity(rows.len());
+    for (_, key) in &rows {
+        *times.entry(key).or_default() += 1;
+    }
+    let once = rows.iter().filter(|(_, key)| times.get(&**key) == Some(&1));
+    let (positions, keys): (Vec<u32>, Vec<&str>) = once.map(|(position, key)| (*position, &**key)).unzip();
+    df!(position => positions, "key" => keys)
 }
 
 #[cfg(test)]
@@ -196,6 +193,15 @@ mod tests {
         );
         check(&["x", "y.mp4"], &["A/x.avi", "B/x.avi", "y.webm"], &["-", "~y.webm"], &["A/x.avi", "B/x.avi"]);
         check(&["/data/k400/A/x.avi", "A/y.mp4"], &["A/x.avi", "A/y.avi"], &["~A/x.avi", "~A/y.avi"], &[]);
+    }
+
+    #[test]
+    fn equal_names_are_no_pairs() {
+        let paths = |folder: &str| (0..20_000).map(|number| format!("{folder}{number}/v.avi")).collect::<Vec<_>>();
+        let entries: Vec<Entry> = paths("a").iter().map(|path| entry(path, Split::Train, 0, "")).collect();
+        let videos: Vec<VideoRow> = paths("b").iter().map(|path| video(path, path)).collect();
+        let joined = join(&entries, &videos).expect("joined");
+        assert!(joined.matches.iter().all(|found| found.video.is_none()) && joined.unlabelled.len() == 20_000);
     }
 
     #[test]

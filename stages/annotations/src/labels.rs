@@ -87,14 +87,14 @@ fn name(label: &Label) -> Option<&Rc<str>> {
     if let Label::Name(name) = label { Some(name) } else { None }
 }
 
-fn used(row: &&Row) -> bool {
+fn used(row: &Row) -> bool {
     matches!(row.part, Part::Of(_))
 }
 
 /// Returns the classes where no file names them: the names in their order, or the numbers.
 fn class_list(rows: &[Row], range: Option<&Range>, params: &AnnotationsParams) -> ClassList {
     let mut names: BTreeMap<&str, &Place> = BTreeMap::new();
-    for row in rows.iter().filter(used) {
+    for row in rows.iter().filter(|row| used(row)) {
         for name in row.labels.iter().filter_map(name) {
             names.entry(name).or_insert(&row.place);
         }
@@ -125,7 +125,7 @@ impl Range {
         let number = |label: &Label| if let Label::Number(number) = label { Some(*number) } else { None };
         let numbers = rows
             .iter()
-            .filter(used)
+            .filter(|row| used(row))
             .flat_map(|row| row.labels.iter().filter_map(number).map(move |number| (number, &row.place)));
         let mut range: Option<Self> = None;
         for (number, place) in numbers {

@@ -151,7 +151,9 @@ mod tests {
         assign(&mut fewer, &params).expect("drawn");
         assert_eq!(rows[2_500..], fewer);
         let mut other = fewer.clone();
-        other.iter_mut().for_each(|row| row.part = Part::Unsaid);
+        for row in &mut other {
+            row.part = Part::Unsaid;
+        }
         assign(&mut other, &AnnotationsParams { seed: 1, ..params }).expect("drawn");
         assert_ne!(other, fewer);
     }

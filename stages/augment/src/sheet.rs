@@ -1,7 +1,7 @@
 //! [`write`]: the contact sheet, a picture of what the network will see.
 //!
 //! Each row of it is a training clip of the first epoch as the loader makes it, cut, mirrored, changed and blended, with its
-//! class and video above.
+//! class and video above, and how much of which class it is blended with.
 
 use crate::error::AugmentError;
 use crate::font;
@@ -82,8 +82,13 @@ pub(crate) fn write(
     }
     let mut sheet = Sheet::new(shown.len(), cell, chosen.len());
     for (place, row) in chosen.iter().enumerate() {
-        let class = classes.get(row.class_index as usize).map_or("", |class| class.class_name.as_str());
-        let label = format!("{} {class} - {}", row.class_index, row.video_id);
+        let class = |row: &SampleRow| {
+            let name = classes.get(row.class_index as usize).map_or("", |class| class.class_name.as_str());
+            format!("{} {name}", row.class_index)
+        };
+        let other = row.mix_position.and_then(|position| wanted.get(&position));
+        let blended = other.map(|other| format!(" + {:.0}/100 {}", 100.0 * row.mix_share, class(other)));
+        let label = format!("{}{} - {}", class(row), blended.unwrap_or_default(), row.video_id);
         sheet.put(place, &label, clips.get(&row.position).map_or(&[], Vec::as_slice));
     }
     Ok(sheet.save(path)?)

@@ -50,8 +50,11 @@ pub enum TrainError {
         /// The first that is out of place.
         part: String,
     },
-    /// `load_from` is not one file.
-    #[error("`load_from` names {num_files} files, not one")]
+    /// There are two files to start from.
+    #[error("both `load_from` and the input `weights` say what to start from")]
+    TwoStarts,
+    /// The weights are not one file.
+    #[error("the weights to start from are {num_files} files, not one")]
     Checkpoint {
         /// How many.
         num_files: usize,

@@ -6,7 +6,7 @@
 //! | `samples/train.parquet` | the clips of each epoch, in order |
 //! | `samples/test.parquet` | for `val_interval` |
 //! | `samples/classes.parquet`, `samples/preprocessing.json` | go into the model |
-//! | `load_from` | published weights |
+//! | `load_from`, or the input `weights` | published weights |
 //!
 //! | writes | |
 //! |---|---|
@@ -24,7 +24,7 @@
 //! | the network's graph, `model`, `train_dataloader`, `optim_wrapper`, `seed` | class names, `num_classes` (the labels decide) |
 //! | the frames | |
 //! | whether the test samples are evaluated after it; if so, their rows and `average_clips` | `val_interval` itself |
-//! | in the first: the content of `load_from` | |
+//! | in the first: the content of `load_from` or `weights` | which of the two it was |
 //! | versions of libtorch and libjpeg-turbo | the number of threads: that of libtorch is a constant of `pipe-learn` |
 //!
 //! So an epoch is evaluated as part of its link if `val_interval` divides its number. The evaluation after the last epoch,

@@ -42,7 +42,12 @@ pub(crate) fn first_network(
 
 /// Returns the file to start from, with its digest, if there is one.
 pub(crate) fn load_from(context: &Context) -> Result<Option<(PathBuf, String)>, StageError> {
-    let Some(Sources { root, files }) = context.source("load_from")? else { return Ok(None) };
+    let named = context.source("load_from")?;
+    if named.is_some() && context.optional_input("weights").is_some() {
+        return Err(StageError::from(TrainError::TwoStarts).with_help("leave one of the two out"));
+    }
+    let fetched = context.optional_input("weights").map(|_| context.files("weights", "load_from")).transpose()?;
+    let Some(Sources { root, files }) = fetched.or(named) else { return Ok(None) };
     let [SourceFile { path, digest, .. }] = files.as_slice() else {
         return Err(TrainError::Checkpoint { num_files: files.len() }.into());
     };

@@ -174,7 +174,10 @@ impl<'a> PartedJob<'a> {
     fn chain(&mut self, planned: &[PlannedPart], counts: &mut PartCounts) -> Result<Vec<Have>, NoResult> {
         let mut have: Vec<Have> = Vec::new();
         let first = loop {
-            let Some(part) = planned.get(have.len()) else { return Ok(have) };
+            let Some(part) = planned.get(have.len()) else {
+                counts.hits = have.len() as u64;
+                return Ok(have);
+            };
             let fields = self.fields(part, have.last().map(|have| have.tree));
             let key = fields.key();
             if self.job.takes_hits()
