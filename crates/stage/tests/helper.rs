@@ -75,6 +75,7 @@ fn context(cancelled: Arc<AtomicBool>) -> Context {
         sources: BTreeMap::new(),
         output: "/nowhere".into(),
         scratch: "/nowhere".into(),
+        downloads: "/nowhere".into(),
         threads: 1,
     };
     let program = std::env::current_exe().expect("this program");

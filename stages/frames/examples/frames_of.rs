@@ -111,6 +111,7 @@ fn make(out: &Path, files: &[PathBuf]) -> Result<(u64, f64)> {
         sources: BTreeMap::new(),
         output: folder("output")?,
         scratch: folder("scratch")?,
+        downloads: folder("downloads")?,
         threads: 1,
     };
     let context = Context::new(request, Arc::default(), |_| ()).with_helper_program(std::env::current_exe()?);

@@ -83,7 +83,9 @@ pub(crate) fn digest(rows: &[SampleRow]) -> String {
         }
         for list in [frame_indices, mix_box] {
             hasher.update(&(list.len() as u64).to_le_bytes());
-            list.iter().for_each(|number| drop(hasher.update(&number.to_le_bytes())));
+            for number in list {
+                hasher.update(&number.to_le_bytes());
+            }
         }
         for number in [*epoch, *position, *class_index, *view, mix_position.unwrap_or(0)] {
             hasher.update(&number.to_le_bytes());

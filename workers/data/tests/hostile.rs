@@ -113,6 +113,7 @@ impl Space {
             sources: BTreeMap::new(),
             output: self.path(output),
             scratch: self.path("scratch"),
+            downloads: self.path("downloads"),
             threads: 2,
         }
     }
