@@ -52,7 +52,7 @@ fn batches() -> impl Iterator<Item = Result<Batch, ClipError>> {
     (0..NUM_CLIPS).step_by(BATCH_SIZE).map(|start| {
         let rows = start..(start + BATCH_SIZE).min(NUM_CLIPS);
         let (pixels, class_indices): (Vec<_>, Vec<_>) = rows.clone().map(clip).unzip();
-        Ok(Batch { pixels: pixels.concat(), class_indices, num_clips: rows.len(), rows })
+        Ok(Batch { pixels: pixels.concat(), class_indices, num_clips: rows.len(), rows, ..Batch::default() })
     })
 }
 

@@ -19,7 +19,7 @@ fn clips(size: ClipSize) -> tch::Tensor {
     let len = size.frames * size.height * size.width * 3;
     let slope: Vec<u8> = (0..len).map(|at| (at * 255 / len) as u8).collect();
     let pixels = [slope.clone(), slope.into_iter().rev().collect()].concat();
-    let batch = Batch { pixels, class_indices: vec![0, 1], num_clips: 2, rows: 0..2 };
+    let batch = Batch { pixels, class_indices: vec![0, 1], num_clips: 2, rows: 0..2, ..Batch::default() };
     Normalisation::new(&ModelParams::default().data_preprocessor).clips(&batch, size).expect("clips")
 }
 

@@ -146,7 +146,7 @@ fn frame(position: &str, rows: Vec<(u32, Cow<'_, str>)>) -> PolarsResult<DataFra
 mod tests {
     use super::*;
     use crate::test_data::{entry, video};
-    use pipe_schemas::tables::Split;
+    use pipe_schemas::tables::{Split, Verdict};
 
     /// Joins, and returns for each entry the path of its video (`~` before it where that is told).
     fn run(entries: &[Entry], videos: &[VideoRow]) -> (Vec<String>, Vec<String>) {

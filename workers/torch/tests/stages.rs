@@ -217,6 +217,7 @@ fn sample(epoch: u32, position: u32, video: usize, view: u32) -> SampleRow {
         crop_width: SIDE_PX as f32,
         crop_height: SIDE_PX as f32,
         flip: false,
+        ..SampleRow::default()
     }
 }
 
