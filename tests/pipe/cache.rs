@@ -91,7 +91,7 @@ fn a_flipped_bit_anywhere_is_found_named_and_made_again() {
         let damage = found["damage"].as_array().unwrap();
         assert_eq!(damage.len(), 1, "{found}");
         assert_eq!(damage[0]["hits"][0]["stages"][0], "p/clips", "{found}");
-        assert!(damage[0]["remedy"]["set_aside"].as_str().is_some_and(|path| Path::new(path).exists()), "{found}");
+        assert!(damage[0]["remedy"]["set_aside"].as_str().is_some_and(|path| space.path(path).exists()), "{found}");
         assert_eq!(run(&space, 1), (0, 1), "{} is made again", object.display());
         assert_eq!(run(&space, 1), (1, 0));
         assert_eq!(cache(&space, &["verify"]).0, Some(0));

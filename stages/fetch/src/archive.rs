@@ -276,7 +276,7 @@ pub(super) mod tests {
                     writer.write_all(content).expect("written");
                 }
                 Made::Link(name, target) => writer.add_symlink(*name, *target, options).expect("added"),
-                other => panic!("{other:?} is for tars"),
+                raw @ Made::Raw(..) => panic!("{raw:?} is for tars"),
             }
         }
         writer.finish().expect("finished").into_inner()
@@ -437,7 +437,9 @@ pub(super) mod tests {
         }
         let mut twice = zip_of(&[Made::File("name-1", b"1"), Made::File("name-2", b"2")]);
         let places: Vec<usize> = (0..twice.len() - 6).filter(|&at| &twice[at..at + 6] == b"name-2").collect();
-        places.into_iter().for_each(|at| twice[at + 5] = b'1');
+        for at in places {
+            twice[at + 5] = b'1';
+        }
         refused(&twice, plain(), "it has two entries of one name");
         let folder = tempfile::tempdir().expect("a folder");
         assert!(unpack(folder.path(), &tar_of(&[]), plain()).error().contains("is no zip, tar or rar"));

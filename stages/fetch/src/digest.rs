@@ -45,7 +45,11 @@ impl Hasher {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]))
+        .collect()
 }
 
 /// Returns the digest of a file by each of `algorithms`, in lower-case hexadecimal; `meanwhile` is told how far it is.
@@ -62,7 +66,9 @@ pub(crate) fn digests<E: From<std::io::Error>>(
         if count == 0 {
             return Ok(hashers.into_iter().map(Hasher::hex).collect());
         }
-        hashers.iter_mut().for_each(|hasher| hasher.update(&chunk[..count]));
+        for hasher in &mut hashers {
+            hasher.update(&chunk[..count]);
+        }
         done += count as u64;
         meanwhile(done)?;
     }

@@ -47,7 +47,7 @@ impl Default for Patience {
             tries: 5,
             first_wait: Duration::from_millis(500),
             silence: Duration::from_secs(30),
-            span: Duration::from_secs(60),
+            span: Duration::from_mins(1),
             least_bytes: 60_000,
         }
     }
@@ -340,16 +340,18 @@ mod tests {
         check(&Server::answering(|asked| served(asked, &content(), &[])), &["GET"]);
         let first = |asked: &Asked| asked.number == 0;
         let tag = "ETag: \"v1\"";
-        let cut_once = Server::answering(move |asked| match first(asked) {
-            true => cut(asked, &content(), 1000, &[tag]),
-            false => served(asked, &content(), &[tag]),
+        let cut_once = Server::answering(move |asked| {
+            if first(asked) { cut(asked, &content(), 1000, &[tag]) } else { served(asked, &content(), &[tag]) }
         });
         check(&cut_once, &["GET", "GET from 1000 if \"v1\""]);
         // A weak tag does not stand for bytes; a date does.
         let date = "Last-Modified: Tue, 01 Oct 2013 10:00:00 GMT";
-        let weak = Server::answering(move |asked| match first(asked) {
-            true => cut(asked, &content(), 1000, &["ETag: W/\"v1\"", date]),
-            false => served(asked, &content(), &[]),
+        let weak = Server::answering(move |asked| {
+            if first(asked) {
+                cut(asked, &content(), 1000, &["ETag: W/\"v1\"", date])
+            } else {
+                served(asked, &content(), &[])
+            }
         });
         check(&weak, &["GET", "GET from 1000 if Tue, 01 Oct 2013 10:00:00 GMT"]);
         let deaf = Server::answering(move |asked| {
@@ -365,14 +367,16 @@ mod tests {
             false => served(asked, &content(), &[]),
         });
         check(&elsewhere, &["GET", "GET from 1000", "GET"]);
-        let more_than_there_is = Server::answering(move |asked| match first(asked) {
-            true => answer("200 OK", &["Content-Length: 4000"], &content()),
-            false => served(asked, &content(), &[]),
+        let more_than_there_is = Server::answering(move |asked| {
+            if first(asked) {
+                answer("200 OK", &["Content-Length: 4000"], &content())
+            } else {
+                served(asked, &content(), &[])
+            }
         });
         check(&more_than_there_is, &["GET", "GET from 3000"]);
-        let another_version = Server::answering(move |asked| match first(asked) {
-            true => cut(asked, &[9; 3000], 1000, &[]),
-            false => served(asked, &content(), &[]),
+        let another_version = Server::answering(move |asked| {
+            if first(asked) { cut(asked, &[9; 3000], 1000, &[]) } else { served(asked, &content(), &[]) }
         });
         check(&another_version, &["GET", "GET from 1000", "GET"]);
     }

@@ -9,11 +9,11 @@ use ureq::http::header::{
 use ureq::tls::{RootCerts, TlsConfig};
 
 /// How long a connection may take to be made, and an answer to begin.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+const ANSWER_WITHIN: Duration = Duration::from_mins(1);
 /// How often a server may send us elsewhere.
 const MAX_REDIRECTS: u32 = 10;
 /// The longest wait that a server may ask for.
-const MAX_WAIT: Duration = Duration::from_secs(60);
+const MAX_WAIT: Duration = Duration::from_mins(1);
 
 /// Speaks HTTP, and reads files of this machine.
 pub(crate) struct Client {
@@ -110,7 +110,7 @@ impl Client {
         let (offset, size_bytes) = match (parts.status.as_u16(), content_range(headers)) {
             (200, _) => (0, body_bytes),
             (206, Some((Some(start), size_bytes))) if wanted.offset > 0 && start == wanted.offset => {
-                (start, size_bytes.or_else(|| Some(start.checked_add(body_bytes?)?)))
+                (start, size_bytes.or_else(|| start.checked_add(body_bytes?)))
             }
             (206, _) => return Err(Trouble::NoRest),
             (416, Some((None, Some(size_bytes)))) if size_bytes == wanted.offset => return Err(Trouble::NothingMore),

@@ -100,12 +100,9 @@ fn read(stream: &TcpStream, asked: &Mutex<Vec<Asked>>) -> Option<Asked> {
 
 /// Returns an answer with a status line, headers, and a body that may be other than they say.
 pub(crate) fn answer(status: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
-    let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\n{}\r\n", lines(headers));
-    [head.as_bytes(), body].concat()
-}
-
-fn lines(headers: &[&str]) -> String {
-    headers.iter().map(|header| format!("{header}\r\n")).collect()
+    let first = format!("HTTP/1.1 {status}");
+    let lines = [&[first.as_str(), "Connection: close"], headers, &["", ""]].concat();
+    [lines.join("\r\n").as_bytes(), body].concat()
 }
 
 /// Returns what a good server says to a request for `content`.

@@ -120,9 +120,12 @@ impl Space {
 }
 
 fn source(path: &Path) -> SourceFile {
-    let bytes = fs_err::read(path).expect("read");
+    // Not read as a whole: what this process holds counts for those that it starts, too.
+    let digest =
+        blake3::Hasher::new().update_reader(fs_err::File::open(path).expect("opened")).expect("read").finalize();
     let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
-    SourceFile { path: name.into(), digest: blake3::hash(&bytes).to_string(), size_bytes: bytes.len() as u64 }
+    let size_bytes = fs_err::metadata(path).expect("there").len();
+    SourceFile { path: name.into(), digest: digest.to_string(), size_bytes }
 }
 
 /// Fills in defaults, as `pipe` does.
@@ -456,5 +459,5 @@ fn memory_does_not_grow_with_the_length_of_a_video() {
     let (short, long) = (peak_mb(10), peak_mb(60));
     say(&format!("peak memory: {} MiB for {} MiB of frames, {} MiB for {} MiB", short.0, short.1, long.0, long.1));
     // Twice `SPILL_BYTES`, a few batches, what decoding takes, and the program itself.
-    assert!(long.1 > 5 * short.1 && long.0 < short.0 + 32 && long.0 < 192, "{short:?} {long:?}");
+    assert!(long.1 > 5 * short.1 && long.0 < short.0 + 16 && long.0 < 160, "{short:?} {long:?}");
 }
