@@ -91,9 +91,8 @@ fn decode(path: &Path, key: ActionKey, bytes: &[u8]) -> Result<(ActionRecord, Op
     let failed = |source| CacheError::Record { path: path.into(), source };
     let lines: Vec<&[u8]> = bytes.split_inclusive(|&byte| byte == b'\n').collect();
     let (before, last) = match lines.as_slice() {
-        [_] => (bytes, None), // of the time before seals
-        [.., last] => (&bytes[..bytes.len() - last.len() - 1], Some(*last)),
-        [] => (bytes, None),
+        [_, .., last] => (&bytes[..bytes.len() - last.len() - 1], Some(*last)),
+        _ => (bytes, None), // of the time before seals
     };
     if last.is_some_and(|last| last != format!("\"{}\"\n", seal(key, before)).as_bytes()) {
         // What can't be read says more of itself than that it was altered.

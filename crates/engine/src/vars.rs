@@ -55,7 +55,9 @@ fn resolve(open: &mut BTreeMap<String, Node>, problems: &mut Vec<Problem>) -> BT
         let used: BTreeSet<&str> =
             if let Value::Text(text) = &node.value { names(text).collect() } else { BTreeSet::new() };
         missing.insert(name.clone(), used.len());
-        used.into_iter().for_each(|used| users.entry(used.to_owned()).or_default().push(name.clone()));
+        for used in used {
+            users.entry(used.to_owned()).or_default().push(name.clone());
+        }
     }
     let mut ready: BTreeSet<String> =
         missing.iter().filter(|(_, missing)| **missing == 0).map(|(name, _)| name.clone()).collect();

@@ -79,20 +79,17 @@ struct NodeVisitor<'a> {
     tagged: bool,
 }
 
-impl<'a> NodeVisitor<'a> {
-    fn plain<E>(self, value: Value) -> Result<(Value, bool), E> {
-        Ok((value, self.tagged))
+impl NodeVisitor<'_> {
+    fn plain(self, value: Value) -> (Value, bool) {
+        (value, self.tagged)
     }
 
     fn number<E: Error>(self, number: f64) -> Result<(Value, bool), E> {
-        match serde_json::Number::from_f64(number) {
-            Some(number) => self.plain(Value::Number(number)),
-            None => {
-                let number = serde_yaml::Number::from(number);
-                let message = format!("{number} is not a finite number");
-                Err(self.below.reading.refuse(Problem::new("bad-number", self.place, message)))
-            }
+        if let Some(number) = serde_json::Number::from_f64(number) {
+            return Ok(self.plain(Value::Number(number)));
         }
+        let message = format!("{} is not a finite number", serde_yaml::Number::from(number));
+        Err(self.below.reading.refuse(Problem::new("bad-number", self.place, message)))
     }
 
     fn name<E: Error>(self, key: &Node) -> Result<String, E> {
@@ -115,15 +112,15 @@ impl<'de> Visitor<'de> for NodeVisitor<'_> {
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
-        self.plain(Value::Bool(value))
+        Ok(self.plain(Value::Bool(value)))
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
-        self.plain(Value::Number(number.into()))
+        Ok(self.plain(Value::Number(number.into())))
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
-        self.plain(Value::Number(number.into()))
+        Ok(self.plain(Value::Number(number.into())))
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
@@ -131,19 +128,19 @@ impl<'de> Visitor<'de> for NodeVisitor<'_> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        self.plain(Value::Text(text.to_owned()))
+        Ok(self.plain(Value::Text(text.to_owned())))
     }
 
     fn visit_string<E: Error>(self, text: String) -> Result<Self::Value, E> {
-        self.plain(Value::Text(text))
+        Ok(self.plain(Value::Text(text)))
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        self.plain(Value::Null)
+        Ok(self.plain(Value::Null))
     }
 
     fn visit_none<E: Error>(self) -> Result<Self::Value, E> {
-        self.plain(Value::Null)
+        Ok(self.plain(Value::Null))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
@@ -151,7 +148,7 @@ impl<'de> Visitor<'de> for NodeVisitor<'_> {
         while let Some(node) = list.next_element_seed(self.below)? {
             nodes.push(node);
         }
-        self.plain(Value::List(nodes))
+        Ok(self.plain(Value::List(nodes)))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
@@ -163,7 +160,7 @@ impl<'de> Visitor<'de> for NodeVisitor<'_> {
         }
         match duplicate(&entries) {
             Some(key) => Err(A::Error::custom(format!("`{key}` stands here twice"))),
-            None => self.plain(Value::Map(entries)),
+            None => Ok(self.plain(Value::Map(entries))),
         }
     }
 
