@@ -23,6 +23,8 @@ cargo xtask TASK
   soak                the tests that take many minutes: kills at random moments
   fuzz [SECONDS]      pipeline files that nobody would write, for a minute or so long; needs a nightly toolchain
   bench engine [ARGS] what a rerun costs, against ninja, turborepo, Snakemake, DVC and b3sum
+  bench data --clips CLIPS
+                      what loading clips costs, against PyTorch's DataLoader on videos and on JPEG files
   bench data_frames CLIPS
                       what frames of videos cost, against OpenCV, PyAV and torchcodec
   install [ARGS]      installs pipe and its workers; arguments go to cargo install
