@@ -10,7 +10,8 @@ writes the shards (short side 256, JPEG at 90), and the peer on Parquet is given
 reads the clips themselves. Peers that can't be installed are left out, and the report says so.
 """
 
-import argparse, json, os, pathlib, statistics, subprocess, sys, tempfile
+import argparse, json, pathlib, subprocess, sys, tempfile
+from peers import in_turns, output, video_peers
 
 SIZES = {"8 x 3 x 8 x 224 x 224": (8, 224), "8 x 3 x 16 x 112 x 112": (16, 112)}
 
@@ -89,38 +90,6 @@ run()
 """,
 }
 
-PACKAGES = ["numpy", "opencv-python-headless", "pyarrow", "torch", "torchcodec", "av"]
-
-
-def environment():
-    """Returns the Python of a private environment with the peers, and the variables it needs; None if there is none."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    folder = pathlib.Path(base) / "pipe" / "bench" / "data"
-    python = folder / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    done = folder / "installed"
-    if not done.exists():
-        install = [python, "-m", "pip", "install", "--quiet", *PACKAGES]
-        if subprocess.run(install, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode != 0:
-            return None
-        done.touch()
-    return python, {**os.environ, "LD_LIBRARY_PATH": lent_ffmpeg(folder)}
-
-
-def lent_ffmpeg(folder):
-    """torchcodec brings no FFmpeg. PyAV does, under names of its own; links give them back the usual ones."""
-    names = []
-    for libraries in folder.glob("lib/python*/site-packages/av.libs"):
-        names.append(str(libraries))
-        for path in libraries.glob("lib*-*.so.*"):
-            name, version = path.name.split("-")[0], path.name.split(".so.")[1].split(".")[0]
-            link = libraries / f"{name}.so.{version}"
-            if not link.exists():
-                link.symlink_to(path.name)
-    return os.pathsep.join(names)
-
-
 def frames(pipe, clips, folder):
     """Writes frame shards of the clips; returns their folder."""
     (folder / ".pipe").mkdir()
@@ -139,21 +108,17 @@ stages:
 
 
 def peer_rate(python, env, source, given):
-    ran = subprocess.run([python, "-c", COMMON + source], input=json.dumps(given), capture_output=True, text=True, env=env)
-    if ran.returncode != 0:
-        raise RuntimeError((ran.stderr.strip().splitlines() or [f"exit code {ran.returncode}"])[-1])
-    clips, seconds = ran.stdout.split()
+    clips, seconds = output([python, "-c", COMMON + source], json.dumps(given), env).split()
     return int(clips) / float(seconds)
 
 
 def pipe_rate(program, shards, frames, side, clips):
-    ran = subprocess.run([program, shards, str(frames), str(side), str(clips), "1"], capture_output=True, text=True, check=True)
-    return json.loads(ran.stdout)["clips_per_cpu_sec"]
+    return json.loads(output([program, shards, frames, side, clips, 1]))["clips_per_cpu_sec"]
 
 
 def loader(program, shards, clips, rounds, num_clips):
     """Prints what each program makes of a processor second."""
-    found = environment()
+    found = video_peers()
     if found is None:
         print("the peers can't be installed here: left out")
     sources = {
@@ -166,15 +131,7 @@ def loader(program, shards, clips, rounds, num_clips):
             for name, source in PEERS.items():
                 given = [sources[name], frames, side, num_clips // 4]
                 runs[name] = lambda source=source, given=given: peer_rate(*found, source, given)
-        rates = {name: [] for name in runs}
-        for _ in range(rounds):
-            for name in list(runs):
-                try:
-                    rates[name].append(runs[name]())
-                except RuntimeError as error:
-                    print(f"{name} does not run here: left out ({error})")
-                    del runs[name]
-        medians = {name: statistics.median(rates[name]) for name in runs}
+        medians = in_turns(runs, rounds)
         print(f"\n{title}, clips per processor second")
         for name, rate in medians.items():
             ratio = "" if name == "pipe" else f"   pipe / it {medians['pipe'] / rate:5.2f}"

@@ -1,20 +1,18 @@
 """What it costs to make frames of videos, against OpenCV, PyAV and torchcodec: ratios in one run.
 
-    cargo xtask bench data_frames CLIPS [--rounds N] [--without PEER…]
+    cargo xtask bench data_frames CLIPS [--rounds N] [--files]
 
 Every frame of the clips is decoded, resized to 341 x 256 (UCF101's short side as 256), coded as JPEG at 90 and written
 into one Parquet file. Each figure is frames per processor second, user plus system time, of the process and all that it
 started; the median of several rounds in which the programs take turns. Each works on one thread. Of a peer, importing its
 libraries is not counted; of `pipe`, all is. Peers that can't be installed are left out, and the report says so.
+
+The floor is what decoding and coding alone cost: frames are decoded and thrown away, and planes that are there already are
+coded. "A file a frame" is what MMAction2's rawframes take: the same work, but each frame goes to a file of its own.
 """
 
-import argparse, json, os, pathlib, statistics, subprocess, sys, tempfile
-
-PACKAGES = {
-    "opencv": ["opencv-python-headless", "pyarrow"],
-    "pyav": ["av", "simplejpeg", "pyarrow"],
-    "torchcodec": ["torch", "torchvision", "torchcodec", "pyarrow"],
-}
+import argparse, json, os, pathlib, subprocess, sys, tempfile
+from peers import in_turns, output, video_peers
 
 # A peer reads a JSON list of files from stdin, and prints frames and processor seconds.
 COMMON = """
@@ -71,10 +69,15 @@ from torchcodec.decoders import VideoDecoder
 torch.set_num_threads(1)
 def frames_of(file):
     images, times = [], []
-    for frame in VideoDecoder(file, num_ffmpeg_threads=1, seek_mode="approximate"):
-        resized = torchvision.transforms.v2.functional.resize(frame, [256, 341], antialias=False)
+    decoder = VideoDecoder(file, num_ffmpeg_threads=1)
+    for index in range(decoder.metadata.num_frames):
+        try:
+            frame = decoder.get_frame_at(index)
+        except RuntimeError:  # a container may declare a frame too many
+            break
+        resized = torchvision.transforms.v2.functional.resize(frame.data, [256, 341], antialias=False)
         images.append(torchvision.io.encode_jpeg(resized, quality=90).numpy().tobytes())
-        times.append(0)
+        times.append(int(frame.pts_seconds * 1e9))
     return images, times
 import torchvision.transforms.v2.functional
 run(frames_of)
@@ -90,29 +93,9 @@ def build(target):
     return target / "release" / "examples" / "frames_of"
 
 
-def environment(name, packages):
-    """Returns the Python of a private environment with the packages, or None."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    folder = pathlib.Path(base) / "pipe" / "bench" / f"frames-{name}"
-    python = folder / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    done = folder / "installed"
-    if not done.exists():
-        install = [python, "-m", "pip", "install", "--quiet", *packages]
-        if subprocess.run(install, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode != 0:
-            return None
-        done.touch()
-    return python
-
-
-def measured(command, given=""):
-    """Returns frames and frames per processor second of a command that prints frames and seconds."""
-    ran = subprocess.run([str(word) for word in command], input=given, capture_output=True, text=True)
-    if ran.returncode != 0:
-        raise RuntimeError(ran.stderr.strip().splitlines()[-1] if ran.stderr.strip() else f"exit code {ran.returncode}")
-    frames, seconds = ran.stdout.split()
-    return int(frames), int(frames) / float(seconds)
+def rate(printed):
+    frames, seconds = printed.split()
+    return int(frames) / float(seconds)
 
 
 def main():
@@ -120,43 +103,35 @@ def main():
     parser.add_argument("pipe", type=pathlib.Path)
     parser.add_argument("clips", type=pathlib.Path)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--without", nargs="*", default=[], choices=list(PEERS))
+    parser.add_argument("--files", action="store_true", help="also what a file a frame costs")
     arguments = parser.parse_args()
     files = sorted(str(path.resolve()) for path in arguments.clips.rglob("*.avi"))
     if not files:
         sys.exit(f"no .avi file lies below {arguments.clips}")
     program = build(arguments.pipe.resolve().parent.parent)
-    runs = {}
+    found = video_peers()
+    if found is None:
+        print("the peers can't be installed here: left out")
+    python, env = found or (None, None)
     with tempfile.TemporaryDirectory() as folder:
-        runs["pipe"] = lambda at: measured([program, f"{folder}/pipe{at}", *files])
-        for name in PEERS:
-            if name in arguments.without:
-                continue
-            python = environment(name, PACKAGES[name])
-            if python is None:
-                print(f"{name} can't be installed here: left out")
-                continue
+        # A new folder each time: what lies in one already would not be made again.
+        fresh = lambda: tempfile.mkdtemp(dir=folder)
+        runs = {"pipe": lambda: rate(output([program, fresh(), *files]))}
+        for name in PEERS if found else []:
             given = json.dumps([files, f"{folder}/{name}.parquet"])
-            runs[name] = lambda at, python=python, name=name, given=given: measured([python, "-c", COMMON + PEERS[name]], given)
-        runs["(decode)"] = lambda at: measured([program, "--decode", *files])
-        runs["(code)"] = lambda at: measured([program, "--code", *files])
-        rates = {name: [] for name in runs}
-        counts = {}
-        for at in range(arguments.rounds):
-            for name in list(runs):
-                try:
-                    counts[name], rate = runs[name](at)
-                    rates[name].append(rate)
-                except RuntimeError as error:
-                    print(f"{name} does not run here: left out ({error})")
-                    del runs[name]
-    report({name: statistics.median(rates[name]) for name in runs}, counts, len(files))
+            source = COMMON + PEERS[name]
+            runs[name] = lambda source=source, given=given: rate(output([python, "-c", source], given, env))
+        runs["(decode)"] = lambda: rate(output([program, "--decode", *files]))
+        runs["(code)"] = lambda: rate(output([program, "--code", *files]))
+        if arguments.files:
+            runs["(a file a frame)"] = lambda: rate(output([program, "--files", fresh(), *files]))
+        report(in_turns(runs, arguments.rounds), len(files))
 
 
-def report(rates, counts, num_files):
+def report(rates, num_files):
     print(f"{num_files} clips; frames per processor second")
     for name, rate in rates.items():
-        print(f"  {name:12} {rate:9.0f}   {counts[name]} frames")
+        print(f"  {name:18} {rate:9.0f}")
     floor = 1 / (1 / rates["(decode)"] + 1 / rates["(code)"])
     print(f"  decode and code, the floor: {floor:.0f}; pipe / floor {rates['pipe'] / floor:.2f}")
     for name in PEERS:

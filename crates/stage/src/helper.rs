@@ -11,6 +11,7 @@
 //! ```
 
 use crate::{Context, PARENT_VARIABLE, StageError};
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::sys::signal::Signal;
@@ -35,7 +36,7 @@ const WALL_FACTOR: u64 = 10;
 /// The longest message; a helper that says more is not to be believed.
 const MAX_MESSAGE_BYTES: u32 = 1 << 30;
 
-/// Pieces of so many bytes go over the pipe at once.
+/// Pieces of so many bytes go over the pipe at once, if it has room for them: each wait for the other side costs.
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// Pieces of fewer bytes do not wait for others.
@@ -106,8 +107,15 @@ struct Helper {
     child: Child,
     jobs: ChildStdin,
     replies: ChildStdout,
-    /// Read, but not looked at.
-    buffer: Vec<u8>,
+    buffer: Buffer,
+}
+
+/// What was read from a helper.
+#[derive(Default)]
+struct Buffer {
+    bytes: Vec<u8>,
+    /// What comes before is done with.
+    start: usize,
 }
 
 impl<'a> Helpers<'a> {
@@ -163,33 +171,35 @@ impl<'a> Helpers<'a> {
         if write_message(&mut helper.jobs, JOB, job).is_err() {
             return Ok(None);
         }
-        loop {
-            match self.next_message(helper)? {
-                Some((PIECE, piece)) => take(&piece)?,
-                Some((RESULT, result)) => return Ok(Some(result)),
-                _ => return Ok(None),
+        while self.wait_for_message(helper)? {
+            match helper.buffer.take_message() {
+                Some((PIECE, piece)) => take(piece)?,
+                Some((RESULT, result)) => return Ok(Some(result.to_vec())),
+                _ => break,
             }
         }
+        Ok(None)
     }
 
-    fn next_message(&self, helper: &mut Helper) -> Result<Option<(u8, Vec<u8>)>, StageError> {
+    /// Returns whether a message came.
+    fn wait_for_message(&self, helper: &mut Helper) -> Result<bool, StageError> {
         let deadline = Instant::now() + Duration::from_secs(self.wall_secs());
         loop {
-            match helper.buffered_message() {
-                Ok(None) => (),
-                Ok(message) => return Ok(message),
-                Err(TooLong) => return Ok(None),
+            match helper.buffer.missing() {
+                Ok(0) => return Ok(true),
+                Ok(_) => (),
+                Err(TooLong) => return Ok(false),
             }
             self.context.check_cancelled()?;
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Ok(None);
+                return Ok(false);
             }
             let wait = PollTimeout::try_from(left.min(CANCEL_INTERVAL)).unwrap_or(PollTimeout::ZERO);
             let mut ready = [PollFd::new(helper.replies.as_fd(), PollFlags::POLLIN)];
             match poll(&mut ready, wait) {
                 Ok(0) | Err(nix::errno::Errno::EINTR) => (),
-                Ok(_) if helper.read()? == 0 => return Ok(None),
+                Ok(_) if helper.buffer.read(&mut helper.replies)? == 0 => return Ok(false),
                 Ok(_) => (),
                 Err(error) => return Err(io::Error::from(error).into()),
             }
@@ -244,31 +254,13 @@ impl Helper {
         command.env(PARENT_VARIABLE, std::process::id().to_string());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         match (child.stdin.take(), child.stdout.take()) {
-            (Some(jobs), Some(replies)) => Ok(Self { child, jobs, replies, buffer: Vec::new() }),
+            (Some(jobs), Some(replies)) => {
+                // More than Linux gives by itself. Where it refuses, the pipe is only slower.
+                let _ = fcntl(&replies, FcntlArg::F_SETPIPE_SZ(BUFFER_BYTES as i32));
+                Ok(Self { child, jobs, replies, buffer: Buffer::default() })
+            }
             _ => Err(StageError::message("a helper has no pipes")),
         }
-    }
-
-    /// Takes the first message out of the buffer, if it is there as a whole.
-    fn buffered_message(&mut self) -> Result<Option<(u8, Vec<u8>)>, TooLong> {
-        let Some((header, rest)) = self.buffer.split_first_chunk::<HEADER>() else { return Ok(None) };
-        let (kind, length) = parse_header(*header);
-        if length > MAX_MESSAGE_BYTES {
-            return Err(TooLong);
-        }
-        let Some(message) = rest.get(..length as usize) else { return Ok(None) };
-        let message = message.to_vec();
-        self.buffer.drain(..HEADER + message.len());
-        Ok(Some((kind, message)))
-    }
-
-    /// Reads what there is.
-    fn read(&mut self) -> io::Result<usize> {
-        let start = self.buffer.len();
-        self.buffer.resize(start + (64 << 10), 0);
-        let count = self.replies.read(&mut self.buffer[start..]);
-        self.buffer.truncate(start + count.as_ref().map_or(0, |count| *count));
-        count
     }
 
     /// Kills it, and returns how it ended. Where the end had begun before, that is not changed by the kill.
@@ -284,6 +276,38 @@ impl Helper {
         let mut closed = [PollFd::new(self.replies.as_fd(), PollFlags::empty())];
         poll(&mut closed, PollTimeout::ZERO)?;
         Ok(closed[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP)))
+    }
+}
+
+impl Buffer {
+    /// Returns how many bytes the first message lacks.
+    fn missing(&self) -> Result<usize, TooLong> {
+        let unread = &self.bytes[self.start..];
+        let Some(header) = unread.first_chunk() else { return Ok(HEADER - unread.len()) };
+        let (_, length) = parse_header(*header);
+        if length > MAX_MESSAGE_BYTES {
+            return Err(TooLong);
+        }
+        Ok((HEADER + length as usize).saturating_sub(unread.len()))
+    }
+
+    /// Takes the first message, which is there as a whole.
+    fn take_message(&mut self) -> Option<(u8, &[u8])> {
+        let (header, rest) = self.bytes[self.start..].split_first_chunk()?;
+        let (kind, length) = parse_header(*header);
+        self.start += HEADER + length as usize;
+        Some((kind, rest.get(..length as usize)?))
+    }
+
+    /// Reads what there is. Only what is left of a message moves.
+    fn read(&mut self, from: &mut impl Read) -> io::Result<usize> {
+        self.bytes.drain(..self.start);
+        self.start = 0;
+        let end = self.bytes.len();
+        self.bytes.resize(end + BUFFER_BYTES, 0);
+        let count = from.read(&mut self.bytes[end..]);
+        self.bytes.truncate(end + count.as_ref().map_or(0, |count| *count));
+        count
     }
 }
 

@@ -105,7 +105,7 @@ impl Spill {
             self.filed += self.memory.len() as u64;
             self.memory.clear();
         }
-        if self.memory.len() + bytes.len() > self.memory.capacity() && self.memory.len() > SPILL_BYTES / 32 {
+        if self.memory.len() + bytes.len() > self.memory.capacity() && self.memory.len() > SPILL_BYTES / 4 {
             // At once, not by doubling, which would take twice as much and leave the halves to the allocator.
             self.memory.reserve_exact(SPILL_BYTES - self.memory.len());
         }
@@ -134,32 +134,72 @@ pub(crate) struct SpillingPages {
 }
 
 struct Pages {
-    pages: Vec<Range<u64>>,
-    bytes: Spill,
+    folder: PathBuf,
+    pages: Vec<Page>,
+    file: Option<File>,
+    filed: u64,
+    /// Bytes of pages in memory.
+    held: usize,
+}
+
+enum Page {
+    Held(bytes::Bytes),
+    /// Where it lies in the file.
+    Filed(Range<u64>),
 }
 
 impl PageStoreFactory for SpillingPages {
     fn create(&self, _: &PageStoreArgs<'_>) -> ParquetResult<Box<dyn PageStore>> {
-        Ok(Box::new(Pages { pages: Vec::new(), bytes: Spill::new(&self.folder) }))
+        let folder = self.folder.clone();
+        Ok(Box::new(Pages { folder, pages: Vec::new(), file: None, filed: 0, held: 0 }))
+    }
+}
+
+impl Pages {
+    /// Writes all pages that are in memory to the file.
+    fn spill(&mut self) -> Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(tempfile::tempfile_in(&self.folder)?),
+        };
+        for page in &mut self.pages {
+            if let Page::Held(bytes) = page {
+                file.write_all(bytes)?;
+                let start = self.filed;
+                self.filed += bytes.len() as u64;
+                *page = Page::Filed(start..self.filed);
+            }
+        }
+        self.held = 0;
+        Ok(())
     }
 }
 
 impl PageStore for Pages {
     fn put(&mut self, value: bytes::Bytes) -> ParquetResult<PageKey> {
-        let start = self.bytes.length;
-        self.bytes.push(&value)?;
-        self.pages.push(start..self.bytes.length);
+        self.held += value.len();
+        self.pages.push(Page::Held(value));
+        if self.held > SPILL_BYTES {
+            self.spill()?;
+        }
         Ok(PageKey::new(self.pages.len() as u64 - 1))
     }
 
     fn take(&mut self, key: PageKey) -> ParquetResult<bytes::Bytes> {
-        let page = self.pages.get(key.get() as usize).cloned();
-        let page = page.ok_or_else(|| ParquetError::General(format!("there is no page {}", key.get())))?;
-        Ok(self.bytes.read(page)?.into())
+        let missing = || ParquetError::General(format!("there is no page {}", key.get()));
+        match self.pages.get_mut(key.get() as usize).ok_or_else(missing)? {
+            Page::Held(bytes) => Ok(std::mem::take(bytes)),
+            Page::Filed(place) => {
+                let mut bytes = vec![0; (place.end - place.start) as usize];
+                let file = self.file.as_ref().ok_or_else(missing)?;
+                file.read_exact_at(&mut bytes, place.start)?;
+                Ok(bytes.into())
+            }
+        }
     }
 
     fn memory_size(&self) -> usize {
-        self.bytes.memory.len()
+        self.held
     }
 }
 

@@ -83,12 +83,6 @@ pub enum VideoError {
         /// What FFmpeg says.
         source: ffmpeg_next::Error,
     },
-    /// A plane can't be scaled.
-    #[error("a frame can't be scaled: {message}")]
-    Resize {
-        /// What the library says.
-        message: String,
-    },
     /// The PNG library refused.
     #[error("a frame can't be coded as PNG")]
     Png(#[from] png::EncodingError),

@@ -21,6 +21,7 @@ mod input;
 mod jpeg;
 mod planes;
 mod probe;
+mod resize;
 mod scale;
 mod versions;
 

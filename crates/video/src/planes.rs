@@ -1,14 +1,11 @@
 //! [`PlaneScaler`]: the planes of a decoded frame, scaled one by one, become those of a [`YuvImage`].
 //!
-//! No detour over RGB, and no swscale: for 8-bit planar YUV it costs as much as coding JPEG does. A plane is scaled by SIMD
-//! in its own numbers; then range and matrix are changed in place.
+//! No detour over RGB, and no swscale: for 8-bit planar YUV it costs as much as coding JPEG does. A plane is scaled in its
+//! own numbers, and its range is widened on the way. Only another matrix takes a second look at every sample.
 
-use crate::VideoError;
 use crate::color::Coding;
 use crate::image::YuvImage;
-use fast_image_resize::images::{TypedCroppedImage, TypedCroppedImageMut, TypedImage, TypedImageRef};
-use fast_image_resize::pixels::U8;
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
+use crate::resize::{Levels, Resizer, Shape};
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame;
 
@@ -16,8 +13,10 @@ use ffmpeg_next::frame;
 const MATRIX_BITS: u32 = 14;
 
 /// Scales planes. The same on every processor.
+#[derive(Default)]
 pub(crate) struct PlaneScaler {
-    resizer: Resizer,
+    luma: Resizer,
+    chroma: Resizer,
 }
 
 /// Returns whether a frame is made of planes that can be scaled as they are.
@@ -41,91 +40,73 @@ pub(crate) fn is_planar(picture: &frame::Video) -> bool {
 }
 
 impl PlaneScaler {
-    pub(crate) fn new() -> Self {
-        Self { resizer: Resizer::new() }
-    }
-
-    /// Fills `image` with the frame at another size, bilinear; where it shrinks, over all pixels that become one.
+    /// Fills `image` with a frame of this coding at another size, bilinear; where it shrinks, over all pixels that become
+    /// one.
     pub(crate) fn scale(
         &mut self,
         picture: &frame::Video,
+        coding: Coding,
         (width_px, height_px): (u32, u32),
         image: &mut YuvImage,
-    ) -> Result<(), VideoError> {
+    ) {
         (image.width_px, image.height_px) = (width_px, height_px);
-        let scale =
-            (f64::from(picture.width()) / f64::from(width_px), f64::from(picture.height()) / f64::from(height_px));
+        let to_full_range = coding.has_jpeg_matrix() && !coding.full_range;
         for plane in 0..3 {
             let (width, height) = image.plane_size(plane);
             // What is no padding; a plane of chroma has none.
-            let inside = if plane == 0 { (width_px, height_px) } else { (width as u32, height as u32) };
-            let given = (picture.plane_width(plane), picture.plane_height(plane));
-            // Of chroma, the last sample of an odd side reaches beyond the picture: what it stands for is scaled, not it.
-            let shown = |inside: u32, scale: f64, given: u32, of: u32| {
-                let samples =
-                    f64::from(given) / f64::from(of) * scale * f64::from(inside) * if plane == 0 { 1.0 } else { 2.0 };
-                if (samples - f64::from(given)).abs() < 1.0 / 64.0 {
-                    f64::from(given)
-                } else {
-                    samples.min(f64::from(given))
-                }
-            };
-            let crop = (
-                shown(inside.0, scale.0, given.0, picture.width()),
-                shown(inside.1, scale.1, given.1, picture.height()),
-            );
-            let source = Plane { data: picture.data(plane), stride: picture.stride(plane), size: given, crop };
+            let to = if plane == 0 { (width_px as usize, height_px as usize) } else { (width, height) };
+            let shape = shape(picture, plane, (width_px, height_px), to);
+            let source = (picture.data(plane), picture.stride(plane));
             let target = &mut image.planes[plane];
             target.resize(width * height, 0);
-            if inside == given {
-                copy(&source, target, width);
+            if shape.to == shape.from {
+                copy(source, shape.from, target, width);
+                if to_full_range {
+                    widen(target, plane);
+                }
             } else {
-                self.resize(&source, target, (width as u32, height as u32), inside)?;
+                let levels = if to_full_range { wider(plane) } else { Levels::SAME };
+                let resizer = if plane == 0 { &mut self.luma } else { &mut self.chroma };
+                resizer.resize(source, shape, levels, (target, width));
             }
-            repeat_edges(target, width, (inside.0 as usize, inside.1 as usize));
+            repeat_edges(target, width, to);
         }
-        Ok(())
-    }
-
-    fn resize(
-        &mut self,
-        source: &Plane,
-        target: &mut [u8],
-        size: (u32, u32),
-        inside: (u32, u32),
-    ) -> Result<(), VideoError> {
-        let refused = |error: &dyn std::fmt::Display| VideoError::Resize { message: error.to_string() };
-        let (width, height) = source.size;
-        let whole = TypedImageRef::<U8>::from_buffer(source.stride as u32, height, source.data);
-        let whole = whole.map_err(|error| refused(&error))?;
-        let view = TypedCroppedImage::from_ref(&whole, 0, 0, width, height).map_err(|error| refused(&error))?;
-        let padded = TypedImage::<U8>::from_buffer(size.0, size.1, target).map_err(|error| refused(&error))?;
-        let mut target =
-            TypedCroppedImageMut::new(padded, 0, 0, inside.0, inside.1).map_err(|error| refused(&error))?;
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).crop(
-            0.0,
-            0.0,
-            source.crop.0,
-            source.crop.1,
-        );
-        self.resizer.resize_typed(&view, &mut target, &options).map_err(|error| refused(&error))
+        if !coding.has_jpeg_matrix() {
+            recode(image, coding);
+        }
     }
 }
 
-/// A plane of a decoded frame.
-struct Plane<'a> {
-    data: &'a [u8],
-    /// Bytes from line to line.
-    stride: usize,
-    size: (u32, u32),
-    /// Samples that stand for what is shown, from the first.
-    crop: (f64, f64),
+/// Returns what a plane is and what it becomes.
+fn shape(picture: &frame::Video, plane: usize, size_px: (u32, u32), to: (usize, usize)) -> Shape {
+    let from = (picture.plane_width(plane), picture.plane_height(plane));
+    // Of chroma, the last sample of an odd side reaches beyond the picture: what it stands for is scaled, not it.
+    let shown = |from: u32, of: u32, size_px: u32, to: usize| {
+        let a_sample = f64::from(of) / f64::from(size_px) * if plane == 0 { 1.0 } else { 2.0 };
+        let samples = f64::from(from) / f64::from(of) * a_sample * to as f64;
+        if (samples - f64::from(from)).abs() < 1.0 / 64.0 { f64::from(from) } else { samples.min(f64::from(from)) }
+    };
+    let shown = (shown(from.0, picture.width(), size_px.0, to.0), shown(from.1, picture.height(), size_px.1, to.1));
+    Shape { from: (from.0 as usize, from.1 as usize), shown, to }
 }
 
-fn copy(source: &Plane, target: &mut [u8], target_stride: usize) {
-    let width = source.size.0 as usize;
-    let lines = source.data.chunks(source.stride).take(source.size.1 as usize);
-    for (line, target) in lines.zip(target.chunks_exact_mut(target_stride)) {
+/// Returns what makes 0 to 255 of limited range.
+fn wider(plane: usize) -> Levels {
+    let (middle, gain, target) = if plane == 0 { (16.0, 255.0 / 219.0, 0.0) } else { (128.0, 255.0 / 224.0, 128.0) };
+    Levels { gain, offset: target - middle * gain }
+}
+
+/// Does the same to a plane as it is.
+fn widen(plane: &mut [u8], number: usize) {
+    if number == 0 {
+        plane.iter_mut().for_each(|value| *value = full_range_luma(*value));
+    } else {
+        plane.iter_mut().for_each(|value| *value = full_range_chroma(*value));
+    }
+}
+
+fn copy((data, stride): (&[u8], usize), (width, height): (usize, usize), target: &mut [u8], target_stride: usize) {
+    for (line, target) in data.chunks(stride).take(height).zip(target.chunks_exact_mut(target_stride)) {
         target[..width].copy_from_slice(&line[..width]);
     }
 }
@@ -143,18 +124,8 @@ fn repeat_edges(plane: &mut [u8], stride: usize, (width, height): (usize, usize)
     }
 }
 
-/// Makes full-range BT.601 of an image in another coding.
-pub(crate) fn recode(image: &mut YuvImage, coding: Coding) {
-    if coding.has_jpeg_matrix() {
-        if !coding.full_range {
-            let [luma, blue, red] = &mut image.planes;
-            luma.iter_mut().for_each(|value| *value = full_range_luma(*value));
-            for plane in [blue, red] {
-                plane.iter_mut().for_each(|value| *value = full_range_chroma(*value));
-            }
-        }
-        return;
-    }
+/// Makes full-range BT.601 of an image whose matrix is another.
+fn recode(image: &mut YuvImage, coding: Coding) {
     let to = coding.to_jpeg();
     let fixed = |value: f64| (value * f64::from(1 << MATRIX_BITS)).round() as i32;
     let (luma_of, blue_of, red_of) = (to.luma.map(fixed), to.blue.map(fixed), to.red.map(fixed));
@@ -198,7 +169,6 @@ fn full_range_chroma(value: u8) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fast_image_resize::CpuExtensions;
 
     #[test]
     fn limited_range_becomes_full_range() {
@@ -207,38 +177,6 @@ mod tests {
             let chroma = ((f64::from(value) - 128.0) * 255.0 / 224.0).round().clamp(-128.0, 127.0) + 128.0;
             assert_eq!(full_range_luma(value), luma as u8, "{value}");
             assert_eq!(full_range_chroma(value), chroma as u8, "{value}");
-        }
-    }
-
-    /// Makes a frame whose samples look random.
-    fn noise(format: Pixel, width: u32, height: u32) -> frame::Video {
-        let mut picture = frame::Video::new(format, width, height);
-        let mut state = 1_u32;
-        for plane in 0..3 {
-            for value in picture.data_mut(plane) {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                *value = (state >> 24) as u8;
-            }
-        }
-        picture
-    }
-
-    #[test]
-    #[expect(unsafe_code, reason = "turning SIMD off is unsafe because turning it on is")]
-    fn simd_changes_no_sample() {
-        for (format, from, to) in [
-            (Pixel::YUV420P, (320, 240), (341, 256)),
-            (Pixel::YUV444P, (640, 360), (171, 97)),
-            (Pixel::YUV410P, (161, 121), (57, 43)),
-        ] {
-            let picture = noise(format, from.0, from.1);
-            let (mut fast, mut plain) = (PlaneScaler::new(), PlaneScaler::new());
-            // SAFETY: every processor can do without extensions.
-            unsafe { plain.resizer.set_cpu_extensions(CpuExtensions::None) };
-            let (mut with, mut without) = (YuvImage::default(), YuvImage::default());
-            fast.scale(&picture, to, &mut with).expect("scaled");
-            plain.scale(&picture, to, &mut without).expect("scaled");
-            assert!(with == without, "{format:?} {from:?} to {to:?}");
         }
     }
 
@@ -256,7 +194,7 @@ mod tests {
                 }
             }
             let mut image = YuvImage::default();
-            PlaneScaler::new().scale(&picture, to, &mut image).expect("scaled");
+            PlaneScaler::default().scale(&picture, Coding::JPEG, to, &mut image);
             let (chroma_width, _) = image.plane_size(1);
             for x in 0..to.0 as usize / 2 {
                 let luma = image.planes[0][2 * x..2 * x + 2].iter().map(|&value| f64::from(value)).sum::<f64>() / 2.0;

@@ -3,7 +3,7 @@
 use crate::color::{self, Coding};
 use crate::image::{RgbImage, YuvImage, turned_size};
 use crate::input::check_size;
-use crate::planes::{PlaneScaler, is_planar, recode};
+use crate::planes::{PlaneScaler, is_planar};
 use crate::{DecodedFrame, VideoError};
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame;
@@ -50,7 +50,7 @@ impl FrameScaler {
         Ok(Self {
             coded_size: turned_size((width_px, height_px), rotation),
             rotation,
-            planes: PlaneScaler::new(),
+            planes: PlaneScaler::default(),
             converter: Converter { context: None, converted: frame::Video::empty() },
             scaled: Default::default(),
             turned: Default::default(),
@@ -62,11 +62,10 @@ impl FrameScaler {
         let picture = &frame.picture;
         let scaled = &mut self.scaled.0;
         if is_planar(picture) {
-            self.planes.scale(picture, self.coded_size, scaled)?;
-            recode(scaled, Coding::of(picture));
+            self.planes.scale(picture, Coding::of(picture), self.coded_size, scaled);
         } else {
             let converted = self.converter.run(picture, self.coded_size, false)?;
-            self.planes.scale(converted, self.coded_size, scaled)?;
+            self.planes.scale(converted, Coding::JPEG, self.coded_size, scaled);
         }
         if self.rotation == 0 {
             return Ok(&self.scaled.0);

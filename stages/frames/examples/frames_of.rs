@@ -3,6 +3,7 @@
 //! ```text
 //! frames_of OUT FILE...        makes a shard as the stage does, helper and all: 341 x 256, JPEG at 90
 //! frames_of --decode FILE...   decodes only
+//! frames_of --files OUT FILE...  the same frames, each in a file of its own, in this process
 //! frames_of --code FILE...     codes planes of 341 x 256 as JPEG only; decoding and resizing are not counted
 //! ```
 
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
             return serve(|| WorkerInfo { stages: Vec::new(), tools: BTreeMap::new(), jobs: vec![JOB] });
         }
         Some("--decode") => decode(&files()),
+        Some("--files") if args.len() > 2 => write_files(Path::new(&args[1]), &files()[1..]),
         Some("--code") => code(&files()),
         Some(out) => make(Path::new(out), &files()),
         None => Err("frames_of OUT FILE...".into()),
@@ -75,6 +77,23 @@ fn code(files: &[PathBuf]) -> Result<(u64, f64)> {
         }
     }
     Ok((frames, secs))
+}
+
+fn write_files(out: &Path, files: &[PathBuf]) -> Result<(u64, f64)> {
+    let (mut encoder, mut jpeg) = (JpegEncoder::new(QUALITY)?, Vec::new());
+    let (start, mut frames) = (cpu_secs()?, 0);
+    for file in files {
+        let folder = out.join(file.file_stem().ok_or("a file has no name")?);
+        fs_err::create_dir_all(&folder)?;
+        let mut scaler = FrameScaler::new(SIZE_PX.0, SIZE_PX.1, 0)?;
+        for (number, frame) in Decoder::open(file)?.enumerate() {
+            jpeg.clear();
+            encoder.encode(scaler.scale(&frame?)?, &mut jpeg)?;
+            fs_err::write(folder.join(format!("img_{:05}.jpg", number + 1)), &jpeg)?;
+            frames += 1;
+        }
+    }
+    Ok((frames, cpu_secs()? - start))
 }
 
 fn cpu_secs() -> Result<f64> {

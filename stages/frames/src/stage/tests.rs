@@ -371,7 +371,8 @@ fn bytes_stay_the_same_while_the_version_does() {
     let (media, output) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     write_y4m(&media.path().join("v.y4m"));
     let row = VideoRow { video_id: "v".into(), ..row(media.path(), "v.y4m") };
-    let params = FramesParams { resize: FrameResize::None, buckets: 1, ..FramesParams::default() };
+    let resize = FrameResize::Exact { width_px: 39, height_px: 21 };
+    let params = FramesParams { resize, buckets: 1, ..FramesParams::default() };
     let (summary, _) = run(media.path(), output.path(), &[row], &params, 1);
     assert_eq!(summary.expect("made").lines, ["1 videos, 2 frames, 1 MB"]);
     let digest = |name: &str| {
@@ -383,5 +384,5 @@ fn bytes_stay_the_same_while_the_version_does() {
         "shard": digest("shard-00000.parquet"),
         "index": digest("index.parquet"),
     });
-    assert_eq!(found, json!({ "version": 2, "shard": "ebe1c765eada0c08", "index": "03895b7098300932" }));
+    assert_eq!(found, json!({ "version": 3, "shard": "9226c2bd50a3da5f", "index": "293a63f43c739386" }));
 }

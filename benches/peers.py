@@ -1,0 +1,66 @@
+"""What the benchmarks share: private environments for peers, and programs that take turns."""
+
+import os, pathlib, statistics, subprocess, sys
+
+# What the video benchmarks compare with, in one environment.
+VIDEO_PACKAGES = ["numpy", "opencv-python-headless", "pyarrow", "datasets", "torch", "torchvision", "torchcodec", "av", "simplejpeg"]
+
+
+def cache_folder():
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return pathlib.Path(base) / "pipe" / "bench"
+
+
+def python_with(name, packages):
+    """Returns the Python of a private environment that has the packages, or None if they can't be installed."""
+    folder = cache_folder() / name
+    python, done = folder / "bin" / "python", folder / "installed"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    wanted = "\n".join(packages)
+    if not done.exists() or done.read_text() != wanted:
+        install = [python, "-m", "pip", "install", "--quiet", *packages]
+        if subprocess.run(install, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode != 0:
+            return None
+        done.write_text(wanted)
+    return python
+
+
+def video_peers():
+    """Returns the Python of the video peers and the variables it needs, or None."""
+    python = python_with("video", VIDEO_PACKAGES)
+    return python and (python, {**os.environ, "LD_LIBRARY_PATH": lent_ffmpeg(python.parent.parent)})
+
+
+def lent_ffmpeg(folder):
+    """torchcodec brings no FFmpeg. PyAV does, under names of its own; links give them back the usual ones."""
+    names = []
+    for libraries in folder.glob("lib/python*/site-packages/av.libs"):
+        names.append(str(libraries))
+        for path in libraries.glob("lib*-*.so.*"):
+            name, version = path.name.split("-")[0], path.name.split(".so.")[1].split(".")[0]
+            link = libraries / f"{name}.so.{version}"
+            if not link.exists():
+                link.symlink_to(path.name)
+    return os.pathsep.join(names)
+
+
+def output(command, given="", env=None):
+    """Returns what a command that must succeed prints."""
+    ran = subprocess.run([str(word) for word in command], input=given, capture_output=True, text=True, env=env)
+    if ran.returncode != 0:
+        raise RuntimeError((ran.stderr.strip().splitlines() or [f"exit code {ran.returncode}"])[-1])
+    return ran.stdout
+
+
+def in_turns(runs, rounds):
+    """Runs functions in turns that return numbers; returns the medians. One that fails is left out, and that is said."""
+    rates = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name in list(rates):
+            try:
+                rates[name].append(runs[name]())
+            except RuntimeError as error:
+                print(f"{name} does not run here: left out ({error})")
+                del rates[name]
+    return {name: statistics.median(found) for name, found in rates.items()}
