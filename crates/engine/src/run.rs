@@ -10,6 +10,7 @@ use crate::look::{Look, Prepared};
 use crate::plan::Plan;
 use crate::record::{Recorder, RunSummary};
 use crate::sources::Collected;
+use ahead::Ahead;
 use job::{Job, JobEnd, JobInput, Purpose, Runner};
 use pipe_cache::remote::Pulled;
 use pipe_cache::store::Lookup;
@@ -25,6 +26,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+mod ahead;
 mod compare;
 mod job;
 mod parts;
@@ -253,7 +255,10 @@ pub fn run(
     let recorder = Recorder::new(&options.root, summary)?;
     let (sender, receiver) = sync_channel(256);
     cancel.connect(sender.clone());
+    let look = Look::new(plan, &options.root, &options.executables)?;
+    let expected = plan.order().iter().filter(|stage| wanted.contains(stage)).filter_map(|&stage| look.latest(stage));
     let run = Run {
+        ahead: Ahead::start(&store, expected.collect()),
         plan,
         options,
         cancel,
@@ -262,7 +267,7 @@ pub fn run(
         work,
         recorder,
         sender,
-        look: Look::new(plan, &options.root, &options.executables)?,
+        look,
         latest: Publisher::open(&options.root, plan.name())?,
         states: plan.stages().iter().map(|_| State::Waiting).collect(),
         schedule: Schedule::new(plan, &wanted, Room::of_machine(options.jobs)),
@@ -290,6 +295,7 @@ struct Run<'a> {
     recorder: Recorder,
     sender: SyncSender<Happening>,
     look: Look<'a>,
+    ahead: Ahead,
     latest: Publisher,
     states: Vec<State>,
     schedule: Schedule,
@@ -323,6 +329,7 @@ impl Run<'_> {
             if self.running.is_empty() {
                 break;
             }
+            self.ahead.stop();
             self.recorder.flush()?; // it may take hours until something happens
             let deadlines = self.running().filter(|running| !running.timed_out).filter_map(|running| running.until);
             let happening = match deadlines.chain(stop_at).min() {
@@ -414,7 +421,7 @@ impl Run<'_> {
             Err(error) => return self.failed_to_start(stage, &error, since),
         };
         let mut purpose = Purpose::Result;
-        let reasons = match self.store.find(prepared.key) {
+        let reasons = match self.ahead.find(&self.store, prepared.key) {
             _ if self.forced.contains(&stage) => {
                 purpose = Purpose::NewResult;
                 vec![Reason::Forced]

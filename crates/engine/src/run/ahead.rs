@@ -1,0 +1,104 @@
+//! [`Ahead`]: looks up the results that a run will probably ask for, on a thread of its own.
+//!
+//! Where nothing has changed, keys are those of the last run. Reading their records takes as long as making the keys does,
+//! and waits for nothing else.
+
+use pipe_cache::store::Lookup;
+use pipe_cache::{ActionKey, Store};
+use std::collections::{HashMap, HashSet};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
+
+/// Fewer are not worth a thread.
+const FEW: usize = 16;
+
+/// Results that arrive together: to wake another thread takes longer than to look up one.
+const TOGETHER: usize = 64;
+
+/// How many times [`TOGETHER`] it may be ahead.
+const LEAD: usize = 8;
+
+/// Results that are looked up ahead of their time.
+#[derive(Debug, Default)]
+pub(crate) struct Ahead {
+    /// What is looked up and was not asked for yet.
+    expected: HashSet<ActionKey>,
+    arriving: Option<Receiver<Vec<(ActionKey, Lookup)>>>,
+    /// What arrived before it was asked for.
+    arrived: HashMap<ActionKey, Lookup>,
+}
+
+impl Ahead {
+    /// Begins to look up `keys`, in this order.
+    pub(crate) fn start(store: &Store, keys: Vec<ActionKey>) -> Self {
+        if keys.len() < FEW {
+            return Self::default();
+        }
+        let (expected, store) = (keys.iter().copied().collect(), store.clone());
+        let (sender, receiver) = sync_channel(LEAD);
+        let look_up = move || {
+            // Without a receiver nobody wants to know any more.
+            let look_up = |keys: &[ActionKey]| keys.iter().map(|key| (*key, store.find(*key))).collect();
+            let _ = keys.chunks(TOGETHER).try_for_each(|keys| sender.send(look_up(keys)));
+        };
+        match thread::Builder::new().name("ahead".into()).spawn(look_up) {
+            Ok(_) => Self { expected, arriving: Some(receiver), arrived: HashMap::new() },
+            // No thread can be started: results are looked up when they are asked for.
+            Err(_) => Self::default(),
+        }
+    }
+
+    /// Returns what the store has. What was not there is looked for again: another run may have made it meanwhile.
+    pub(crate) fn find(&mut self, store: &Store, key: ActionKey) -> Lookup {
+        match self.take(key) {
+            Some(hit @ Lookup::Hit(_)) => hit,
+            _ => store.find(key),
+        }
+    }
+
+    /// Forgets what was looked up: time has passed, and it may be no longer true.
+    pub(crate) fn stop(&mut self) {
+        *self = Self::default();
+    }
+
+    fn take(&mut self, key: ActionKey) -> Option<Lookup> {
+        if !self.expected.remove(&key) {
+            return None;
+        }
+        while !self.arrived.contains_key(&key) {
+            self.arrived.extend(self.arriving.as_ref()?.recv().ok()?);
+        }
+        self.arrived.remove(&key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pipe_cache::Fields;
+
+    fn key(number: usize) -> ActionKey {
+        let mut fields = Fields::default();
+        fields.add(["number"], &number.to_string());
+        fields.key()
+    }
+
+    #[test]
+    fn everything_asked_for_is_answered_in_any_order() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).expect("opened");
+        let mut ahead = Ahead::start(&store, (0..1000).map(key).collect());
+        let check = |ahead: &mut Ahead, number| {
+            let found: Lookup = ahead.find(&store, key(number));
+            assert!(matches!(found, Lookup::Absent), "{number}");
+        };
+        // The last first: all others have to arrive.
+        check(&mut ahead, 999);
+        assert_eq!(ahead.arrived.len(), 999);
+        (0..1005).for_each(|number| check(&mut ahead, number));
+        assert!(ahead.arrived.is_empty() && ahead.expected.is_empty());
+        let mut stopped = Ahead::start(&store, (0..1000).map(key).collect());
+        stopped.stop();
+        check(&mut stopped, 3);
+    }
+}
