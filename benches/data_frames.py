@@ -1,6 +1,7 @@
 """What it costs to make frames of videos, against OpenCV, PyAV and torchcodec: ratios in one run.
 
     cargo xtask bench data_frames CLIPS [--rounds N] [--files]
+    cargo xtask bench data_frames CLIPS --memory
 
 Every frame of the clips is decoded, resized to 341 x 256 (UCF101's short side as 256), coded as JPEG at 90 and written
 into one Parquet file. Each figure is frames per processor second, user plus system time, of the process and all that it
@@ -9,6 +10,8 @@ libraries is not counted; of `pipe`, all is. Peers that can't be installed are l
 
 The floor is what decoding and coding alone cost: frames are decoded and thrown away, and planes that are there already are
 coded. "A file a frame" is what MMAction2's rawframes take: the same work, but each frame goes to a file of its own.
+
+With --memory: what is in memory at most, with a video of 10 seconds and with one of an hour, the same clip again and again.
 """
 
 import argparse, json, os, pathlib, subprocess, sys, tempfile
@@ -94,8 +97,38 @@ def build(target):
 
 
 def rate(printed):
-    frames, seconds = printed.split()
+    frames, seconds = printed.split()[:2]
     return int(frames) / float(seconds)
+
+
+# Reads a JSON list of a clip, seconds and a new file from stdin. Packets are copied, so nothing is coded anew.
+REPEAT = """
+import av, json, sys
+clip, seconds, out = json.load(sys.stdin)
+with av.open(out, "w") as target:
+    stream, at, end = None, 0, 0
+    while stream is None or at < seconds * stream.average_rate:
+        with av.open(clip) as source:
+            given = source.streams.video[0]
+            if stream is None:
+                stream = target.add_stream_from_template(given)
+                stream.time_base = given.time_base
+            for packet in source.demux(given):
+                if packet.size:
+                    packet.pts = packet.dts = at
+                    packet.stream = stream
+                    target.mux(packet)
+                    at += 1
+"""
+
+
+def memory(program, clip, python, env):
+    with tempfile.TemporaryDirectory() as folder:
+        for title, seconds in (("10 s", 10), ("1 h", 3600)):
+            video = f"{folder}/{seconds}.avi"
+            output([python, "-c", REPEAT], json.dumps([clip, seconds, video]), env)
+            frames, cpu_secs, peak_mib = output([program, f"{folder}/{seconds}", video]).split()
+            print(f"{title:5} {int(frames):8} frames {float(cpu_secs):8.1f} s of CPU   at most {peak_mib} MiB in memory")
 
 
 def main():
@@ -104,6 +137,7 @@ def main():
     parser.add_argument("clips", type=pathlib.Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--files", action="store_true", help="also what a file a frame costs")
+    parser.add_argument("--memory", action="store_true", help="only how much memory long videos take")
     arguments = parser.parse_args()
     files = sorted(str(path.resolve()) for path in arguments.clips.rglob("*.avi"))
     if not files:
@@ -113,6 +147,8 @@ def main():
     if found is None:
         print("the peers can't be installed here: left out")
     python, env = found or (None, None)
+    if arguments.memory:
+        return memory(program, files[0], python, env)
     with tempfile.TemporaryDirectory() as folder:
         # A new folder each time: what lies in one already would not be made again.
         fresh = lambda: tempfile.mkdtemp(dir=folder)

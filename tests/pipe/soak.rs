@@ -1,8 +1,9 @@
-//! `cargo xtask soak`: kills at random moments, many of them. Whatever was recorded stays, and the end is always the same.
+//! `cargo xtask soak`: what takes minutes. Kills at random moments, many of them: whatever was recorded stays, and the end is
+//! always the same. And a video more or less among 2,000.
 
 #![expect(clippy::print_stdout, reason = "who waits for minutes wants to know what for")]
 
-use crate::space::{Space, run_args, tiny, told};
+use crate::space::{Space, repository, run_args, tiny, told};
 use std::collections::BTreeSet;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -149,4 +150,71 @@ fn commands_are_killed_again_and_again() {
     let last = told(&space.output(&["run", "p.yaml", "--output", "json"])).ok();
     assert_eq!(last.stages("hit").len(), 200);
     println!("{kills} kills of a chain of 200 commands: it came to its end");
+}
+
+const SET: &str = r#"
+pipeline: set
+stages:
+  videos: { uses: ingest, with: { root: videos } }
+  frames: { uses: frames, inputs: { videos: videos } }
+"#;
+
+/// Writes a copy of a real clip: another file, since some bytes at its end that no decoder reads are its own.
+fn copy_of(clip: &[u8], space: &Space, number: usize) {
+    let file = space.path(&format!("videos/v_{number:04}.avi"));
+    std::fs::write(file, [clip, &number.to_le_bytes()].concat()).unwrap();
+}
+
+/// Runs the pipeline; returns the digests and how many parts of `frames` were made, and prints what it took.
+fn run_set(space: &Space, what: &str) -> (std::collections::BTreeMap<String, String>, u64) {
+    let cpu = space.cpu_secs(&["run", "set.yaml", "--no-lock"]);
+    let shown = space.output(&["show", "--output", "json"]).stdout;
+    let stages: Vec<serde_json::Value> =
+        String::from_utf8(shown).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let frames = stages.iter().find(|stage| stage["stage"] == "frames").unwrap();
+    let made = frames["parts"]["ran"].as_u64().unwrap_or(0);
+    println!("{what}: {cpu:.2} s of CPU, {made} parts of `frames` made");
+    let digest = |stage: &serde_json::Value| {
+        (stage["stage"].as_str().unwrap().to_owned(), stage["output"].as_str().unwrap().to_owned())
+    };
+    (stages.iter().map(digest).collect(), made)
+}
+
+#[test]
+#[ignore = "takes minutes; cargo xtask soak"]
+fn a_video_more_or_less_among_2000() {
+    let clips = repository().join("../shared/data/clips/ucf101");
+    let mut found: Vec<_> = std::fs::read_dir(&clips).into_iter().flatten().flatten().collect();
+    found.retain(|folder| folder.path().is_dir());
+    let mut files: Vec<_> =
+        found.iter().flat_map(|folder| std::fs::read_dir(folder.path()).unwrap().flatten()).collect();
+    files.sort_by_key(|file| (file.metadata().unwrap().len(), file.path()));
+    if files.is_empty() {
+        println!("skipped: no UCF101 clips at {}", clips.display());
+        return;
+    }
+    let clips: Vec<Vec<u8>> = files.iter().take(10).map(|file| std::fs::read(file.path()).unwrap()).collect();
+    let fresh = |count: usize| {
+        let space = Space::new();
+        std::fs::create_dir(space.path("videos")).unwrap();
+        space.write("set.yaml", SET);
+        (0..count).for_each(|number| copy_of(&clips[number % clips.len()], &space, number));
+        space
+    };
+    let space = fresh(2000);
+    let (first, _) = run_set(&space, "2,000 videos");
+    run_set(&space, "nothing changed");
+    copy_of(&clips[0], &space, 2000);
+    let (more, made) = run_set(&space, "one added");
+    assert_eq!(made, 1);
+    std::fs::remove_file(space.path("videos/v_2000.avi")).unwrap();
+    assert_eq!(run_set(&space, "one removed").0, first, "it is as it was");
+    std::fs::remove_file(space.path("videos/v_0007.avi")).unwrap();
+    let (less, made) = run_set(&space, "another removed");
+    assert_eq!(made, 1);
+    let clean = fresh(2001);
+    assert_eq!(run_set(&clean, "a clean run of 2,001 videos").0, more, "not what a clean run makes");
+    let clean = fresh(2000);
+    std::fs::remove_file(clean.path("videos/v_0007.avi")).unwrap();
+    assert_eq!(run_set(&clean, "a clean run of 1,999 videos").0, less, "not what a clean run makes");
 }

@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// Bytes that one [`Spill`] keeps in memory.
-pub const SPILL_BYTES: usize = 32 << 20;
+pub const SPILL_BYTES: usize = 8 << 20;
 
 /// The coded frames of a video, in order. What is more than [`SPILL_BYTES`] lies in a file without a name.
 pub struct FrameBuffer {

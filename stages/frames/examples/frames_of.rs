@@ -1,4 +1,5 @@
-//! What the stage costs, for `benches/data_frames.py`. Prints the number of frames and the processor seconds.
+//! What the stage costs, for `benches/data_frames.py`. Prints the number of frames, the processor seconds, and the MiB that
+//! the process and its largest helper had in memory at most.
 //!
 //! ```text
 //! frames_of OUT FILE...        makes a shard as the stage does, helper and all: 341 x 256, JPEG at 90
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
         None => Err("frames_of OUT FILE...".into()),
     };
     match measured {
-        Ok((frames, cpu_secs)) => println!("{frames} {cpu_secs}"),
+        Ok((frames, cpu_secs)) => println!("{frames} {cpu_secs} {}", peak_mib()),
         Err(error) => {
             eprintln!("error: {error}");
             return ExitCode::FAILURE;
@@ -149,13 +150,21 @@ fn make(out: &Path, files: &[PathBuf]) -> Result<(u64, f64)> {
     Ok((frames, micros as f64 / 1e6))
 }
 
+fn peak_mib() -> i64 {
+    let peak = |who| getrusage(who).map_or(0, |usage| usage.max_rss() / 1024);
+    peak(UsageWho::RUSAGE_SELF) + peak(UsageWho::RUSAGE_CHILDREN)
+}
+
 fn row(file: &Path) -> Result<VideoRow> {
     let file = file.canonicalize()?;
     let path = file.to_str().ok_or("a path is not UTF-8")?;
+    // Read, not mapped: a mapped file counts as memory in use.
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(fs_err::File::open(&file)?)?;
     Ok(VideoRow {
         video_id: path.into(),
         path: path.trim_start_matches('/').into(),
-        digest: blake3::Hasher::new().update_mmap(&file)?.finalize().to_string(),
+        digest: hasher.finalize().to_string(),
         size_bytes: 0,
         codec: String::new(),
         width_px: 0,
