@@ -118,10 +118,22 @@ mod tests {
         (0..SIDE * SIDE).map(|at| value(at % SIDE, at / SIDE).round() as u8).collect()
     }
 
-    /// Waves of several directions.
+    /// Waves of several lengths and directions: as in a photograph, no frequency is without any.
     fn waves(x: usize, y: usize) -> f64 {
-        let (x, y) = (x as f64, y as f64);
-        128.0 + 30.0 * (0.31 * x).sin() + 25.0 * (0.22 * y + 0.1 * x).cos() + 20.0 * (0.5 * y - 0.3 * x).sin()
+        const WAVES: [[f64; 4]; 8] = [
+            [25.0, 0.31, 0.0, 0.0],
+            [20.0, 0.1, 0.22, 1.5],
+            [18.0, -0.3, 0.5, 0.0],
+            [15.0, 0.6, 0.2, 1.0],
+            [12.0, 0.15, -0.65, 2.0],
+            [10.0, 0.7, 0.6, 0.5],
+            [9.0, 0.5, -0.45, 3.0],
+            [8.0, 0.05, 0.7, 0.3],
+        ];
+        let wave = |[height, along_x, along_y, start]: [f64; 4]| {
+            height * (along_x * x as f64 + along_y * y as f64 + start).sin()
+        };
+        128.0 + WAVES.map(wave).iter().sum::<f64>()
     }
 
     #[test]

@@ -13,6 +13,7 @@ const MAX_BITS: u32 = 6;
 /// So many that [`MAX_BITS`] are less than two in each.
 const BANDS: u32 = MAX_BITS / 2 + 1;
 const BAND_BITS: u32 = u64::BITS / BANDS;
+const BAND_MASK: usize = (1 << BAND_BITS) - 1;
 /// Hashes of a video that are looked at: as many as `ingest` makes, and as a number has bits.
 const MAX_HASHES: usize = u64::BITS as usize;
 
@@ -67,7 +68,7 @@ struct Index(Vec<Band>);
 struct Band {
     frames: Vec<Frame>,
     /// Where the frames with each value of the band begin, and the end.
-    starts: Vec<usize>,
+    starts: Vec<u32>,
 }
 
 #[derive(Clone, Copy)]
@@ -91,15 +92,17 @@ impl Index {
     }
 
     /// Calls `found` with the frames that look alike, with some of them more than once.
-    fn each_near(&self, hash: u64, mut found: impl FnMut(Frame)) {
+    fn each_near(&self, hash: u64, mut found: impl FnMut(&Frame)) {
         for (band, sorted) in (0..).zip(&self.0) {
             let exact = value(hash, band);
-            for near in (0..BAND_BITS).map(|bit| exact ^ 1 << bit).chain([exact]) {
-                let frames = &sorted.frames[sorted.starts[near]..sorted.starts[near + 1]];
-                frames
-                    .iter()
-                    .filter(|frame| (frame.hash ^ hash).count_ones() <= MAX_BITS)
-                    .for_each(|frame| found(*frame));
+            // One bit after the other; the last one is beyond the band.
+            for bit in 0..=BAND_BITS {
+                let near = exact ^ (1 << bit & BAND_MASK);
+                for frame in &sorted.frames[sorted.starts[near] as usize..sorted.starts[near + 1] as usize] {
+                    if (frame.hash ^ hash).count_ones() <= MAX_BITS {
+                        found(frame);
+                    }
+                }
             }
         }
     }
@@ -108,7 +111,7 @@ impl Index {
 impl Band {
     fn of(band: u32, mut frames: Vec<Frame>) -> Self {
         frames.sort_by_key(|frame| value(frame.hash, band));
-        let mut starts = vec![0; (1 << BAND_BITS) + 1];
+        let mut starts = vec![0; BAND_MASK + 2];
         frames.iter().for_each(|frame| starts[value(frame.hash, band) + 1] += 1);
         for at in 1..starts.len() {
             starts[at] += starts[at - 1];
@@ -119,7 +122,7 @@ impl Band {
 
 /// Returns a band of a hash.
 fn value(hash: u64, band: u32) -> usize {
-    (hash >> (band * BAND_BITS)) as usize & ((1 << BAND_BITS) - 1)
+    (hash >> (band * BAND_BITS)) as usize & BAND_MASK
 }
 
 #[cfg(test)]
@@ -180,10 +183,7 @@ mod tests {
         let since = std::time::Instant::now();
         let found = alike(&videos[..9537], &videos[9537..]);
         let elapsed = since.elapsed();
-        assert!(elapsed.as_secs() < 5, "{elapsed:?} for {} pairs", found.len());
-        if std::env::var_os("PIPE_SHOW_TIMES").is_some() {
-            panic!("{elapsed:?} for {} pairs", found.len());
-        }
+        assert!(elapsed.as_secs() < 5 && found.len() > 10_000, "{elapsed:?} for {} pairs", found.len());
     }
 
     proptest! {
