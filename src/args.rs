@@ -17,7 +17,7 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Run a pipeline; what is in the store already is not run again
     Run(RunArgs),
-    /// Check a pipeline file without running anything
+    /// Check a pipeline file, and what its lists say of its videos, without decoding or training anything
     Check(CheckArgs),
     /// Show what a run would do, and why
     Plan(PlanArgs),
@@ -110,6 +110,8 @@ pub(crate) struct FileArgs {
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) file: FileArgs,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -4,8 +4,8 @@ use crate::args::{Args, CheckArgs, Command, FileArgs, Format, PlanArgs, RunArgs,
 use crate::exit::Code;
 use crate::render;
 use pipe_engine::{
-    Cancel, Executables, LockFile, Outlook, Plan, RunError, RunOptions, RunSummary, Selection, Setting, StageOutlook,
-    events::Outcome, outlook,
+    Aim, Cancel, Executables, LockFile, Outlook, Plan, RunError, RunOptions, RunSummary, Selection, Setting,
+    StageOutlook, events::Outcome, outlook,
 };
 use std::error::Error;
 use std::ffi::OsString;
@@ -24,7 +24,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 pub(crate) fn run(args: Args) -> Result<Code> {
     match args.command {
         Command::Run(args) => run_pipeline(&args),
-        Command::Check(args) => Ok(check(&args)),
+        Command::Check(args) => check(&args),
         Command::Plan(args) => plan(&args),
         Command::Why(args) => why(&args),
         Command::Runs(args) => records::runs(&args),
@@ -50,14 +50,57 @@ fn load(args: &FileArgs) -> std::result::Result<Plan, Code> {
     })
 }
 
-fn check(args: &CheckArgs) -> Code {
-    match load(&args.file) {
-        Ok(plan) => {
-            render::checked(&plan);
-            Code::Ok
-        }
-        Err(code) => code,
+fn check(args: &CheckArgs) -> Result<Code> {
+    let plan = match load(&args.file) {
+        Ok(plan) => plan,
+        Err(code) => return Ok(code),
+    };
+    let file = render::checked(&plan);
+    if !plan.has_findings() {
+        render::report(&file);
+        return Ok(Code::Ok);
     }
+    let mut options = run_options(store_root(args.store.store.clone())?, None)?;
+    options.keep_going = true;
+    let cancel = cancel_on_signal()?;
+    let mut progress = render::progress();
+    let findings = pipe_engine::findings(plan, &options, &cancel, &mut |event| progress.event(event))?;
+    render::findings(&file, &findings);
+    Ok(if findings.cancelled {
+        Code::Cancelled
+    } else if findings.stages.iter().any(|stage| stage.outcome == Outcome::Failed) {
+        Code::BadInput
+    } else {
+        Code::Ok
+    })
+}
+
+/// Returns how to run everything, as far as no argument says otherwise.
+fn run_options(root: PathBuf, jobs: Option<u16>) -> Result<RunOptions> {
+    let now = jiff::Zoned::now();
+    Ok(RunOptions {
+        root,
+        executables: executables()?,
+        environment: environment(),
+        jobs: jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, Into::into), usize::from),
+        selection: Selection::default(),
+        keep_going: false,
+        locked: None,
+        remote: None,
+        check: None,
+        aim: Aim::Results,
+        // Names sort by time.
+        run: format!("{}{:03}-{}", now.strftime("%Y%m%dT%H%M%S"), now.millisecond(), std::process::id()),
+        started: now.timestamp().to_string(),
+    })
+}
+
+/// Returns what Ctrl-C stops.
+fn cancel_on_signal() -> Result<Arc<Cancel>> {
+    let cancel = Arc::new(Cancel::default());
+    let on_signal = Arc::clone(&cancel);
+    ctrlc::set_handler(move || on_signal.trigger())?;
+    Ok(cancel)
 }
 
 fn plan(args: &PlanArgs) -> Result<Code> {
@@ -101,11 +144,7 @@ fn run_pipeline(args: &RunArgs) -> Result<Code> {
         Ok(plan) => plan,
         Err(code) => return Ok(code),
     };
-    let cancel = Arc::new(Cancel::default());
-    let on_signal = Arc::clone(&cancel);
-    ctrlc::set_handler(move || on_signal.trigger())?;
-    let jobs = args.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, Into::into), usize::from);
-    let now = jiff::Zoned::now();
+    let cancel = cancel_on_signal()?;
     let lock_path = LockFile::path(&args.file.file);
     let lock = match LockFile::read(&lock_path) {
         Ok(lock) => lock,
@@ -130,18 +169,12 @@ fn run_pipeline(args: &RunArgs) -> Result<Code> {
         return Ok(Code::BadInput);
     }
     let options = RunOptions {
-        root,
-        executables: executables()?,
-        environment: environment(),
-        jobs,
         selection,
         keep_going: args.keep_going,
         locked: lock.clone().filter(|_| args.locked),
         remote: remote.clone(),
         check: args.check.clone(),
-        // Names sort by time.
-        run: format!("{}{:03}-{}", now.strftime("%Y%m%dT%H%M%S"), now.millisecond(), std::process::id()),
-        started: now.timestamp().to_string(),
+        ..run_options(root, args.jobs)?
     };
     let mut renderer = render::renderer(args.output);
     let ran = pipe_engine::run(&plan, &options, &cancel, &mut |event| renderer.event(event));

@@ -9,7 +9,7 @@ pub(crate) enum Code {
     Ok = 0,
     /// A stage failed, or something around it; or `pipe cache verify` found damage.
     Failed = 1,
-    /// The pipeline file or the arguments are wrong; nothing was run. (Clap's code for bad arguments is the same.)
+    /// The pipeline file or the arguments are wrong, and nothing was run; or `pipe check` found mistakes. (Clap's code for bad arguments is the same.)
     BadInput = 2,
     /// The user stopped the run.
     Cancelled = 130,

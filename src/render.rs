@@ -10,8 +10,8 @@ pub(crate) mod transfer;
 
 use crate::args::Output;
 use miette::{GraphicalReportHandler, GraphicalTheme};
-use pipe_engine::events::RunEvent;
-use pipe_engine::{Outlook, Plan, Problems, RunSummary, StageOutlook};
+use pipe_engine::events::{Outcome, RunEvent};
+use pipe_engine::{Findings, Outlook, Plan, Problems, RunSummary, StageOutlook};
 use pipe_schemas::Contract;
 use std::error::Error;
 use std::io::{IsTerminal, Write};
@@ -33,6 +33,20 @@ pub(crate) fn renderer(output: Output) -> Box<dyn Renderer> {
         Output::Auto if std::io::stderr().is_terminal() => Box::new(live::Live::new(colour())),
         Output::Auto | Output::Lines => Box::new(lines::Lines::new(colour())),
     }
+}
+
+/// Returns a renderer that shows bars on a terminal while something runs, and nothing that stays.
+pub(crate) fn progress() -> Box<dyn Renderer> {
+    if std::io::stderr().is_terminal() { Box::new(live::Live::bars(colour())) } else { Box::new(Silent) }
+}
+
+/// Shows nothing.
+struct Silent;
+
+impl Renderer for Silent {
+    fn event(&mut self, _: &RunEvent) {}
+
+    fn finish(&mut self, _: &RunSummary, _: &Path) {}
 }
 
 /// Returns whether stderr is to be coloured.
@@ -112,10 +126,36 @@ pub(crate) fn no_remote() {
     say("error: no remote is set\n  help: --remote URL, or `remote: URL` in .pipe/config.yaml or in the pipeline file");
 }
 
-/// Shows that a pipeline file is right.
-pub(crate) fn checked(plan: &Plan) {
+/// Says that a pipeline file is right.
+pub(crate) fn checked(plan: &Plan) -> String {
     let stages: Vec<&str> = plan.order().iter().map(|&stage| plan.stages()[stage].name.as_str()).collect();
-    print(&format!("{}: {} stages, no mistakes: {}", plan.name(), stages.len(), stages.join(" → ")));
+    format!("{}: {} stages, no mistakes: {}", plan.name(), stages.len(), stages.join(" → "))
+}
+
+/// Shows a report.
+pub(crate) fn report(text: &str) {
+    print(text);
+}
+
+/// Shows what lists and videos say, after what is said of the file; what is wrong with them goes where mistakes go.
+pub(crate) fn findings(file: &str, findings: &Findings) {
+    let (wrong, right): (Vec<_>, Vec<_>) = findings.stages.iter().partition(|stage| stage.failure.is_some());
+    if wrong.is_empty() {
+        print(file);
+    }
+    for stage in right.into_iter().filter(|stage| stage.outcome != Outcome::Skipped) {
+        print(&text::finding(stage, findings.quick.contains(&stage.stage)));
+    }
+    for unchecked in &findings.unchecked {
+        print(&text::unchecked(unchecked));
+    }
+    for stage in &wrong {
+        say(&text::finding(stage, false));
+    }
+    if !wrong.is_empty() {
+        let names: Vec<String> = wrong.iter().map(|stage| format!("`{}`", stage.stage)).collect();
+        say(&format!("error: mistakes in what {} reads; nothing was decoded or trained", names.join(" and ")));
+    }
 }
 
 /// How much of each reason is told.

@@ -212,6 +212,22 @@ pub enum Parts {
     Chain,
 }
 
+/// What `pipe check` does with a stage. It decodes no whole video, downloads nothing, trains nothing and starts no program of the
+/// user's.
+#[derive(Debug, Clone, Copy)]
+pub enum Check {
+    /// It is not run; if the store has its result, that can be read.
+    Never,
+    /// It is run where a stage needs it that is run for its findings. If the store lacks its result, it is run with its
+    /// parameters made quick.
+    Needed(MakeQuick),
+    /// It is run for its findings; with its parameters made quick where it reads what was made so.
+    Findings(MakeQuick),
+}
+
+/// Changes parameters, with defaults filled in, to those of a quick look.
+pub type MakeQuick = fn(&mut Value);
+
 /// All that the engine knows of a stage kind.
 #[derive(Debug)]
 pub struct Contract {
@@ -231,6 +247,8 @@ pub struct Contract {
     pub outputs: &'static [OutputPort],
     /// How it is made of parts, if it is.
     pub parts: Option<Parts>,
+    /// What `pipe check` does with it.
+    pub check: Check,
     /// The libraries whose versions belong to its key.
     pub tools: &'static [Tool],
     /// The JSON schema of its parameters.

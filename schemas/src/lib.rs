@@ -10,5 +10,7 @@ pub mod pipeline;
 pub mod stages;
 pub mod tables;
 
-pub use contract::{Contract, InputPort, Output, OutputPort, ParamError, Parts, PortType, SourceSet, Tool, Worker};
+pub use contract::{
+    Check, Contract, InputPort, Output, OutputPort, ParamError, Parts, PortType, SourceSet, Tool, Worker,
+};
 pub use pipeline::pipeline_schema;

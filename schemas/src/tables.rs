@@ -21,7 +21,7 @@ macro_rules! table {
     };
 }
 
-table!(VideoRow, "videos", 2);
+table!(VideoRow, "videos", 3);
 table!(AnnotationRow, "annotations", 2);
 table!(ClassRow, "classes", 1);
 table!(FrameIndexRow, "frame_index", 1);
@@ -56,6 +56,9 @@ pub struct VideoRow {
     pub frames_decoded: Option<u64>,
     /// Degrees clockwise: 0, 90, 180 or 270.
     pub rotation: u32,
+    /// Perceptual hashes of the first sound frame of each second, up to 64; a frame in which nothing is to be seen has none.
+    /// Empty with `verify: probe`.
+    pub hashes: Vec<u64>,
     /// Whether the file is usable.
     pub verdict: Verdict,
     /// Why not, or what is wrong all the same, in words; empty for `ok`.

@@ -16,11 +16,19 @@ pub(crate) struct Live {
     lines: Lines,
     colour: bool,
     width: usize,
+    /// Whether what has ended is told.
+    keeps_lines: bool,
 }
 
 impl Live {
     pub(crate) fn new(colour: bool) -> Self {
-        Self { bars: MultiProgress::new(), running: BTreeMap::new(), lines: Lines::new(colour), colour, width: 0 }
+        let (bars, lines) = (MultiProgress::new(), Lines::new(colour));
+        Self { bars, running: BTreeMap::new(), lines, colour, width: 0, keeps_lines: true }
+    }
+
+    /// Draws bars, and leaves nothing behind.
+    pub(crate) fn bars(colour: bool) -> Self {
+        Self { keeps_lines: false, ..Self::new(colour) }
     }
 
     fn bar(&mut self, stage: &str) -> &ProgressBar {
@@ -36,6 +44,9 @@ impl Live {
     }
 
     fn print(&self, line: &str) {
+        if !self.keeps_lines {
+            return;
+        }
         // A terminal that is gone has nobody in front of it.
         let _ = self.bars.println(line);
     }

@@ -1,7 +1,7 @@
 //! Words and numbers as people read them.
 
 use pipe_engine::events::{Failure, Outcome, RunEvent};
-use pipe_engine::{Outlook, StageOutlook, StageSummary, grouped, reason_lines};
+use pipe_engine::{Outlook, StageOutlook, StageSummary, Unchecked, grouped, reason_lines};
 use pipe_schemas::{Contract, InputPort, OutputPort};
 
 /// Returns a duration as `0.04 s`, `12.3 s`, `4 m 05 s` or `2 h 03 m`.
@@ -52,14 +52,26 @@ pub(crate) fn stage(stage: &StageSummary, width: usize, colour: bool) -> String 
     for (position, line) in summary.iter().chain(&parts).enumerate() {
         text += &if position == 0 { format!("  {line}") } else { format!("\n{:1$}{line}", "", 20 + width) };
     }
-    let mut text = text.trim_end().to_owned();
-    for warning in warnings {
-        text += &format!("\n  warning: {}", indented(warning));
-    }
-    if let Some(failure) = failure {
-        text += &failed(failure);
-    }
-    text
+    text.trim_end().to_owned() + &remarks(warnings, failure.as_ref())
+}
+
+/// Returns the lines that tell what `pipe check` found with a stage.
+pub(crate) fn finding(stage: &StageSummary, quick: bool) -> String {
+    let quick = quick.then(|| "a quick look: what only decoding tells, `pipe run` will".to_owned());
+    let lines: Vec<&str> = stage.summary.iter().chain(&quick).map(String::as_str).collect();
+    let remarks = remarks(&stage.warnings, stage.failure.as_ref());
+    format!("{}: {}", stage.stage, lines.join("\n  ")).trim_end().to_owned() + &remarks
+}
+
+/// Returns the line that tells why `pipe check` did not look at a stage.
+pub(crate) fn unchecked(unchecked: &Unchecked) -> String {
+    let Unchecked { stage, port, needs } = unchecked;
+    format!("{stage}: not checked, `{port}` comes from `{needs}`, which has not run")
+}
+
+fn remarks(warnings: &[String], failure: Option<&Failure>) -> String {
+    let warnings = warnings.iter().map(|warning| format!("\n  warning: {}", indented(warning)));
+    warnings.chain(failure.map(failed)).collect()
 }
 
 /// Returns the lines that tell that a stage is tried again.

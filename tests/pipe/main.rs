@@ -4,6 +4,7 @@
 
 mod cache;
 mod change;
+mod check;
 mod command;
 mod crash;
 mod faults;

@@ -10,6 +10,7 @@
 mod config;
 pub mod diagnostics;
 pub mod events;
+mod findings;
 pub mod housekeeping;
 mod keys;
 pub mod latest;
@@ -31,6 +32,7 @@ mod yaml;
 
 pub use config::Config;
 pub use diagnostics::{Problem, Problems};
+pub use findings::{Findings, Unchecked, findings};
 pub use keys::{Change, Reason, lines as reason_lines};
 pub use local::reaper;
 pub use lockfile::{LockFile, LockFileError, Locked};
@@ -38,5 +40,5 @@ pub use look::{Outlook, StageOutlook, outlook};
 pub use pipe_stage::grouped;
 pub use plan::Plan;
 pub use record::{RunRecord, RunSummary, StageSummary, is_alive, output_folder, runs};
-pub use run::{Cancel, Executables, RunError, RunOptions, Selection, run};
+pub use run::{Aim, Cancel, Executables, RunError, RunOptions, Selection, run};
 pub use spec::{Limits, Setting, Spec, StageName, load};

@@ -6,7 +6,8 @@ use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 use pipe_cache::RemoteSetting;
-use pipe_schemas::json_schema;
+use pipe_schemas::contract::MakeQuick;
+use pipe_schemas::{Check, json_schema};
 use std::collections::BTreeSet;
 
 /// A checked pipeline.
@@ -31,6 +32,11 @@ impl Plan {
     /// Returns the stages, by position; positions are those of [`crate::spec::InputRef::stage`].
     pub fn stages(&self) -> &[StageSpec] {
         &self.spec.stages
+    }
+
+    /// Returns whether [`crate::findings`] has anything to look at.
+    pub fn has_findings(&self) -> bool {
+        self.stages().iter().any(|stage| matches!(stage.contract.check, Check::Findings(_)))
     }
 
     /// Returns positions of stages, each after all that it reads. Equal pipelines have equal orders.
@@ -81,12 +87,25 @@ impl Plan {
             }
         }
         wanted.retain(|stage| !after.contains(stage) || last.contains(stage));
+        Ok(self.with_needed(wanted))
+    }
+
+    /// Adds to `wanted` all that it needs.
+    pub(crate) fn with_needed(&self, mut wanted: BTreeSet<usize>) -> BTreeSet<usize> {
         for &stage in self.order().iter().rev() {
             if wanted.contains(&stage) {
                 wanted.extend(self.dependencies(stage));
             }
         }
-        Ok(wanted)
+        wanted
+    }
+
+    /// Changes the parameters of a stage to those of a quick look.
+    pub(crate) fn make_quick(&mut self, stage: usize, make: MakeQuick) -> Result<(), RunError> {
+        let spec = &mut self.spec.stages[stage];
+        let parsed = (spec.contract.parse)(&spec.quick(make))?;
+        (spec.params, spec.keyed) = (parsed.canonical, parsed.keyed);
+        Ok(())
     }
 }
 

@@ -163,8 +163,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn new(store_root: &Path, summary: RunSummary) -> Result<Self, RunError> {
-        let folder = store_root.join("runs").join(&summary.run);
+    pub(crate) fn new(folder: PathBuf, summary: RunSummary) -> Result<Self, RunError> {
         fs::create_dir_all(folder.join("logs"))?;
         let events = BufWriter::new(fs::File::create(folder.join("events.jsonl"))?);
         Ok(Self { folder, events, summary })

@@ -15,7 +15,7 @@ use job::{Job, JobEnd, JobInput, Purpose, Runner};
 use pipe_cache::remote::Pulled;
 use pipe_cache::store::Lookup;
 use pipe_cache::{ActionKey, ActionRecord, CacheError, Remote, Store, TreeFile};
-use pipe_schemas::{PortType, Worker};
+use pipe_schemas::{Check, PortType, Worker};
 use pipe_stage::SourceFile;
 use pool::Pool;
 use schedule::{Room, Schedule};
@@ -141,6 +141,18 @@ pub struct RunOptions {
     pub remote: Option<Arc<Remote>>,
     /// Which stages are made again where the store has their results, and compared.
     pub check: Option<Vec<String>>,
+    /// What it is for.
+    pub aim: Aim,
+}
+
+/// What a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aim {
+    /// Results: it is recorded, and links lead to what it made.
+    Results,
+    /// What stages say of lists and videos: it leaves results in the store, and nothing else. No stage is started whose
+    /// contract says [`Check::Never`].
+    Findings,
 }
 
 /// Which stages to run.
@@ -252,7 +264,13 @@ pub fn run(
         stages: Vec::new(),
         cancelled: false,
     };
-    let recorder = Recorder::new(&options.root, summary)?;
+    let (record, latest) = match options.aim {
+        Aim::Results => {
+            (options.root.join("runs").join(&options.run), Some(Publisher::open(&options.root, plan.name())?))
+        }
+        Aim::Findings => (work.record(), None),
+    };
+    let recorder = Recorder::new(record, summary)?;
     let (sender, receiver) = sync_channel(256);
     cancel.connect(sender.clone());
     let look = Look::new(plan, &options.root, &options.executables)?;
@@ -268,7 +286,7 @@ pub fn run(
         recorder,
         sender,
         look,
-        latest: Publisher::open(&options.root, plan.name())?,
+        latest,
         states: plan.stages().iter().map(|_| State::Waiting).collect(),
         schedule: Schedule::new(plan, &wanted, Room::of_machine(options.jobs)),
         wanted,
@@ -296,7 +314,7 @@ struct Run<'a> {
     sender: SyncSender<Happening>,
     look: Look<'a>,
     ahead: Ahead,
-    latest: Publisher,
+    latest: Option<Publisher>,
     states: Vec<State>,
     schedule: Schedule,
     wanted: BTreeSet<usize>,
@@ -493,6 +511,9 @@ impl Run<'_> {
         reasons: &[Reason],
         since: Instant,
     ) -> Result<(), RunError> {
+        if self.options.aim == Aim::Findings && matches!(self.plan.stages()[stage].contract.check, Check::Never) {
+            return self.over(stage, Some(prepared.key), Outcome::Skipped, None, since); // it was there a moment ago
+        }
         let mut lines = keys::lines(reasons);
         let more = lines.len().saturating_sub(MAX_REASONS);
         if more > 0 {
@@ -683,7 +704,9 @@ impl Run<'_> {
         if let Some(failure) = self.not_as_locked(&name, &done.record) {
             return self.over(stage, key, Outcome::Failed, Some(failure), since);
         }
-        self.latest.publish(&name, &self.store.view(done.record.output.tree), key)?;
+        if let Some(latest) = &mut self.latest {
+            latest.publish(&name, &self.store.view(done.record.output.tree), key)?;
+        }
         let mut warnings = done.record.warnings.clone();
         warnings.extend(told.changed.map(|path| {
             format!("{} changed while the stage ran: its result is not kept for the next run", path.display())

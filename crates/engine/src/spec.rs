@@ -5,6 +5,7 @@ use crate::place::{Place, SourceText};
 use crate::yaml::{Node, Value};
 use crate::{Problems, merge, plan, remote, vars};
 use pipe_cache::RemoteSetting;
+use pipe_schemas::contract::MakeQuick;
 use pipe_schemas::json_schema::nearest;
 use pipe_schemas::{Contract, Output, PortType, SourceSet};
 use std::collections::BTreeMap;
@@ -76,6 +77,15 @@ pub struct StageSpec {
     pub outputs: Vec<Output>,
     /// What it may use; no part of its key.
     pub limits: Limits,
+}
+
+impl StageSpec {
+    /// Returns its parameters as `make` changes them.
+    pub(crate) fn quick(&self, make: MakeQuick) -> serde_json::Value {
+        let mut params = self.params.clone();
+        make(&mut params);
+        params
+    }
 }
 
 /// An output of another stage.

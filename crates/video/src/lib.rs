@@ -3,6 +3,7 @@
 //! - [`probe`] says what a file is, or why it is no video. It decodes the first frame.
 //! - [`Decoder`] gives the frames of a file in presentation order, each with its time.
 //! - [`FrameScaler`] makes full-range YUV 4:2:0, or RGB, of a frame at another size.
+//! - [`FrameHashes`] are what a video is known by when it was coded anew.
 //! - [`FrameCoder`] makes JPEG, PNG or PPM files of frames; [`JpegEncoder`] is its part for JPEG.
 //! - [`Encoder`] writes an AVI file.
 //! - [`ffmpeg_version`] and [`libjpeg_turbo_version`] belong to the keys of what is made with them.
@@ -19,6 +20,7 @@ mod error;
 mod image;
 mod input;
 mod jpeg;
+mod phash;
 mod planes;
 mod probe;
 mod resize;
@@ -32,6 +34,7 @@ pub use error::VideoError;
 pub use image::{RgbImage, YuvImage};
 pub use input::{MAX_PIXELS, MAX_SIDE_PX};
 pub use jpeg::JpegEncoder;
+pub use phash::{FrameHashes, MAX_HASHES};
 pub use probe::{VideoInfo, probe};
 pub use scale::FrameScaler;
 pub use versions::{ffmpeg_version, libjpeg_turbo_version};

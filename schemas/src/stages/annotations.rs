@@ -1,7 +1,7 @@
 //! `annotations`: label lists, checked and joined with the `videos` table.
 
 use crate::contract::{
-    Contract, InputPort, OutputPort, ParamError, Params, PortType, SourceSet, Worker, parse, schema,
+    Check, Contract, InputPort, OutputPort, ParamError, Params, PortType, SourceSet, Worker, parse, schema,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use std::path::{Component, Path};
 /// Contract of `annotations`.
 pub const CONTRACT: Contract = Contract {
     kind: "annotations",
-    version: 2,
+    version: 3,
     summary: "reads label lists, joins them with the videos, and checks both",
     worker: Some(Worker::Data),
     open_ports: false,
@@ -24,10 +24,16 @@ pub const CONTRACT: Contract = Contract {
         OutputPort { name: "report", port_type: PortType::Metrics, path: "report.json" },
     ],
     parts: None,
+    check: Check::Findings(without_near_duplicates),
     tools: &[],
     schema: schema::<AnnotationsParams>,
     parse: parse::<AnnotationsParams>,
 };
+
+/// Leaves out what only decoded videos tell.
+fn without_near_duplicates(params: &mut serde_json::Value) {
+    params["near_duplicates"] = "off".into();
+}
 
 /// Parameters of `annotations`.
 ///
@@ -101,6 +107,9 @@ pub struct AnnotationsParams {
     pub group_leakage: Severity,
     /// The same content under two names in the training and the test list.
     pub content_leakage: Severity,
+    /// Two files, one in the training and one in the test list, of which half the frames look alike: a video that was coded
+    /// anew, scaled or cut a little. Needs `verify: decode` of `ingest`; with `error`, it must be set.
+    pub near_duplicates: Severity,
 }
 
 /// A way to write labels.
@@ -225,6 +234,7 @@ impl Default for AnnotationsParams {
             split_overlap: Severity::Error,
             group_leakage: Severity::Error,
             content_leakage: Severity::Error,
+            near_duplicates: Severity::Warn,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! `augment`: every random draw of training and every test view, as rows of the `samples` tables.
 
-use crate::contract::{Contract, InputPort, OutputPort, ParamError, Params, PortType, Tool, Worker, parse, schema};
+use crate::contract::{
+    Check, Contract, InputPort, OutputPort, ParamError, Params, PortType, Tool, Worker, parse, schema,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -21,6 +23,7 @@ pub const CONTRACT: Contract = Contract {
         OutputPort { name: "contact_sheet", port_type: PortType::Picture, path: "contact_sheet.png" },
     ],
     parts: None,
+    check: Check::Never,
     tools: &[Tool::LibjpegTurbo],
     schema: schema::<AugmentParams>,
     parse: parse::<AugmentParams>,

@@ -1,6 +1,6 @@
 //! `evaluate`: a trained network on the test samples.
 
-use crate::contract::{Contract, InputPort, OutputPort, Params, PortType, Tool, Worker, parse, schema};
+use crate::contract::{Check, Contract, InputPort, OutputPort, Params, PortType, Tool, Worker, parse, schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,7 @@ pub const CONTRACT: Contract = Contract {
         OutputPort { name: "predictions", port_type: PortType::Predictions, path: "predictions.parquet" },
     ],
     parts: None,
+    check: Check::Never,
     tools: &[Tool::Libtorch, Tool::LibjpegTurbo],
     schema: schema::<EvaluateParams>,
     parse: parse::<EvaluateParams>,

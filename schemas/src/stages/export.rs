@@ -1,6 +1,6 @@
 //! `export`: a trained network becomes an ONNX file, compared before it counts.
 
-use crate::contract::{Contract, InputPort, OutputPort, Params, PortType, Tool, Worker, parse, schema};
+use crate::contract::{Check, Contract, InputPort, OutputPort, Params, PortType, Tool, Worker, parse, schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,7 @@ pub const CONTRACT: Contract = Contract {
         OutputPort { name: "parity", port_type: PortType::Metrics, path: "parity.json" },
     ],
     parts: None,
+    check: Check::Never,
     tools: &[Tool::Libtorch, Tool::LibjpegTurbo, Tool::OnnxRuntime],
     schema: schema::<ExportParams>,
     parse: parse::<ExportParams>,

@@ -1,7 +1,7 @@
 //! `ingest`: a folder of files becomes the `videos` table.
 
 use crate::contract::{
-    Contract, InputPort, OutputPort, ParamError, Params, PortType, SourceSet, Tool, Worker, parse, schema,
+    Check, Contract, InputPort, OutputPort, ParamError, Params, PortType, SourceSet, Tool, Worker, parse, schema,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,17 +9,23 @@ use serde::{Deserialize, Serialize};
 /// Contract of `ingest`.
 pub const CONTRACT: Contract = Contract {
     kind: "ingest",
-    version: 2,
+    version: 3,
     summary: "probes or decodes every video of a folder: codec, size, frame rate, frame count, verdict",
     worker: Some(Worker::Data),
     open_ports: false,
     inputs: &[InputPort { name: "folder", port_type: PortType::Folder, required: false, or_param: Some("root") }],
     outputs: &[OutputPort { name: "videos", port_type: PortType::Videos, path: "videos.parquet" }],
     parts: None,
+    check: Check::Needed(probe_only),
     tools: &[Tool::Ffmpeg],
     schema: schema::<IngestParams>,
     parse: parse::<IngestParams>,
 };
+
+/// Leaves out decoding.
+fn probe_only(params: &mut serde_json::Value) {
+    params["verify"] = "probe".into();
+}
 
 /// Parameters of `ingest`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -47,7 +53,7 @@ pub struct IngestParams {
 pub enum Verify {
     /// Its first frame is decoded. What is wrong further on is found by `frames`.
     Probe,
-    /// All frames are decoded, counted, and looked at for damage.
+    /// All frames are decoded, counted, and looked at for damage. `annotations` can then tell videos that look alike.
     Decode,
 }
 

@@ -1,7 +1,7 @@
 //! `train`: fits a network to the training samples.
 
 use crate::contract::{
-    Contract, InputPort, OutputPort, ParamError, Params, Parts, PortType, SourceSet, Tool, Worker, parse, schema,
+    Check, Contract, InputPort, OutputPort, ParamError, Params, Parts, PortType, SourceSet, Tool, Worker, parse, schema,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,7 @@ pub const CONTRACT: Contract = Contract {
         OutputPort { name: "log", port_type: PortType::TrainingLog, path: "training_log.parquet" },
     ],
     parts: Some(Parts::Chain),
+    check: Check::Never,
     tools: &[Tool::Libtorch, Tool::LibjpegTurbo],
     schema: schema::<TrainParams>,
     parse: parse::<TrainParams>,

@@ -1,5 +1,6 @@
 //! What is wrong with lists and videos together: [`check`].
 
+use crate::alike::alike;
 use crate::join::Joined;
 use crate::labels::{Entry, Resolved};
 use crate::lists::without_extension;
@@ -7,7 +8,7 @@ use crate::report::{Checks, Found, PerSplit};
 use pipe_schemas::stages::annotations::{AnnotationsParams, Severity};
 use pipe_schemas::tables::{Split, VideoRow};
 use pipe_stage::grouped;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A class is small if the largest has more than so many times its training videos.
 const MAX_IMBALANCE: u64 = 10;
@@ -16,6 +17,8 @@ const MAX_IMBALANCE: u64 = 10;
 #[derive(Debug)]
 pub(crate) struct Checked {
     pub(crate) checks: Checks,
+    /// What could not be looked for.
+    pub(crate) notes: Vec<String>,
     /// Whether each entry counts: it is used, and no repetition of another.
     pub(crate) kept: Vec<bool>,
     /// Entries that count.
@@ -62,7 +65,18 @@ pub(crate) fn check(params: &AnnotationsParams, resolved: &Resolved, joined: &Jo
     let message = counted(&conflicts, "video is", "videos are", "listed with different labels");
     checks.add("conflicting_labels", params.conflicting_labels, message, conflicts);
     checker.add_leaks(&kept, &mut checks);
-    Checked { checks, kept, listed, present, classes }
+    let mut notes = Vec::new();
+    if are_decoded(videos) {
+        checker.add_near_duplicates(&kept, &mut checks);
+    } else if params.near_duplicates != Severity::Off {
+        notes.push("near-duplicates not looked for: ingest with `verify: decode`".to_owned());
+    }
+    Checked { checks, notes, kept, listed, present, classes }
+}
+
+/// Returns whether the videos were decoded, so that they have hashes if there is anything to be seen.
+pub(crate) fn are_decoded(videos: &[VideoRow]) -> bool {
+    videos.iter().any(|video| video.frames_decoded.is_some())
 }
 
 /// Returns `1 video is …`, or `2 videos are …`.
@@ -168,11 +182,43 @@ impl<'a> Checker<'a> {
         let found = self.in_both(kept, group, |_| true, example);
         let message = counted(&found, "group is", "groups are", BOTH);
         checks.add("group_leakage", params.group_leakage, message, found);
-        let video = |row: usize| self.joined.matches[row].video.filter(|_| self.joined.matches[row].present);
-        let content = |row| Some(self.videos[video(row)?].digest.as_str());
-        let found = self.in_both(kept, content, |(train, test)| video(train) != video(test), pair);
+        let content = |row| Some(self.videos[self.present(row)?].digest.as_str());
+        let other_file = |(train, test)| self.present(train) != self.present(test);
+        let found = self.in_both(kept, content, other_file, pair);
         let message = counted(&found, "file is", "files are", BOTH) + " under two names";
         checks.add("content_leakage", params.content_leakage, message, found);
+    }
+
+    /// Looks for videos of the two lists that look alike. The same content is told by other checks.
+    fn add_near_duplicates(&self, kept: &[bool], checks: &mut Checks) {
+        let [train, test] = [Split::Train, Split::Test].map(|split| self.present_once(kept, split));
+        let hashes = |rows: &[(usize, &'a VideoRow)]| -> Vec<&'a [u64]> {
+            rows.iter().map(|(_, video)| video.hashes.as_slice()).collect()
+        };
+        let mut found = Found::default();
+        for pair in alike(&hashes(&train), &hashes(&test)) {
+            let ((row, video), (test_row, test_video)) = (train[pair.one], test[pair.other]);
+            if video.digest != test_video.digest {
+                let (matching, frames) = (pair.num_matching, pair.num_frames);
+                let places = || format!("{} and {}", self.place(row), self.place(test_row));
+                found.add(|| format!("{}, {matching} of {frames} frames match", places()));
+            }
+        }
+        let message = counted(&found, "pair of videos looks", "pairs of videos look", "alike across the two lists");
+        checks.add("near_duplicates", self.params.near_duplicates, message, found);
+    }
+
+    /// Returns the videos of a list that are there, each with the first entry that means it, in the order of these.
+    fn present_once(&self, kept: &[bool], split: Split) -> Vec<(usize, &'a VideoRow)> {
+        let mut seen = BTreeSet::new();
+        let rows = self.kept(kept).filter(|(_, of)| *of == split).map(|(row, _)| row);
+        let videos = rows.filter_map(|row| Some((row, self.present(row)?)));
+        videos.filter(|(_, video)| seen.insert(*video)).map(|(row, video)| (row, &self.videos[video])).collect()
+    }
+
+    /// Returns the video that an entry means, if it is there.
+    fn present(&self, row: usize) -> Option<usize> {
+        self.joined.matches[row].video.filter(|_| self.joined.matches[row].present)
     }
 
     /// Finds keys that training and test entries share, by their first training entry. Of the entries of a key, the first
@@ -340,6 +386,47 @@ mod tests {
             ],
         );
         assert!(checked.kept.iter().all(|kept| *kept));
+    }
+
+    #[test]
+    fn videos_that_look_alike_are_told_once_and_the_same_content_is_not() {
+        let entries = vec![
+            entry("A/1.avi", Split::Train, 0, ""),
+            entry("A/2.avi", Split::Train, 0, ""),
+            entry("A/2.avi", Split::Train, 1, ""),
+            entry("A/3.avi", Split::Train, 0, ""),
+            entry("A/4.avi", Split::Test, 0, ""),
+            entry("A/5.avi", Split::Test, 0, ""),
+            entry("A/6.avi", Split::Test, 0, ""),
+        ];
+        let hashed = |path: &str, digest: &str, hashes: &[u64]| VideoRow {
+            hashes: hashes.to_vec(),
+            frames_decoded: Some(50),
+            ..video(path, digest)
+        };
+        let (one, other) = (0x1234_5678_9abc_def0, 0x0f1e_2d3c_4b5a_6978);
+        let mut videos = [
+            hashed("A/1.avi", "1", &[one, other, !one]),
+            hashed("A/2.avi", "2", &[one, other]),
+            hashed("A/3.avi", "3", &[!other]),
+            hashed("A/4.avi", "1", &[one, other, !one]),
+            hashed("A/5.avi", "5", &[one ^ 0b111, other, 7]),
+            VideoRow { verdict: Verdict::Truncated, ..hashed("A/6.avi", "6", &[one, other]) },
+        ];
+        let found = [
+            "near_duplicates: A/1.avi (l:1) and A/5.avi (l:1), 2 of 3 frames match",
+            "near_duplicates: A/2.avi (l:1) and A/4.avi (l:1), 2 of 2 frames match",
+            "near_duplicates: A/2.avi (l:1) and A/5.avi (l:1), 2 of 2 frames match",
+        ];
+        let params = json!({"multi_class": true});
+        let checked = run(entries.clone(), &videos, params.clone());
+        expect(&checked, &["near_duplicates"], &found);
+        assert_eq!(checked.notes, [""; 0]);
+        videos.iter_mut().for_each(|video| video.frames_decoded = None);
+        let checked = run(entries.clone(), &videos, params);
+        expect(&checked, &["near_duplicates"], &[]);
+        assert_eq!(checked.notes, ["near-duplicates not looked for: ingest with `verify: decode`"]);
+        assert_eq!(run(entries, &videos, json!({"near_duplicates": "off"})).notes, [""; 0]);
     }
 
     #[test]

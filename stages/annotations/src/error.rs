@@ -98,6 +98,9 @@ pub(crate) enum AnnotationsError {
         /// Why.
         source: Box<regex::Error>,
     },
+    /// Videos that look alike can't be told, and must be.
+    #[error("near-duplicates can't be looked for: the videos were probed, not decoded")]
+    NotDecoded,
     /// Checks with the severity `error` found something.
     #[error("{}", findings.join("\n"))]
     Findings {
@@ -179,6 +182,9 @@ impl AnnotationsError {
             | Self::SubsetTwice { .. }
             | Self::TwoTestSubsets { .. }
             | Self::OddSubsets { .. } => "say which is which: `subsets: { train: [train], test: [val] }`",
+            Self::NotDecoded => {
+                "set `verify: decode` in the stage of the kind `ingest`, or `near_duplicates: warn` here"
+            }
             Self::Regex { .. } => {
                 "write it as in `group: { regex: \"_(g[0-9]+)_\" }`; `(?=` and back references are not known"
             }

@@ -7,6 +7,7 @@
 //! Every format is read to the same rows (`lists.rs`), so that what follows is written once: groups, splits, class
 //! indices (`labels.rs`), the join, the checks.
 
+mod alike;
 mod checks;
 mod csv;
 mod error;

@@ -24,6 +24,9 @@ pub(crate) struct Report {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     left_out: BTreeMap<String, u64>,
     checks: Checks,
+    /// What could not be looked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
     classes: Vec<ClassCounts>,
 }
 
@@ -146,8 +149,12 @@ impl Report {
         self.checks.names(severity)
     }
 
-    /// Returns the line that is shown beside the stage's name.
-    pub(crate) fn summary(&self) -> String {
+    /// Returns what is shown beside the stage's name.
+    pub(crate) fn summary(&self) -> Vec<String> {
+        std::iter::once(self.counts()).chain(self.notes.iter().cloned()).collect()
+    }
+
+    fn counts(&self) -> String {
         let left_out: u64 = self.left_out.values().sum();
         let words: Vec<&str> = self.left_out.keys().map(String::as_str).collect();
         let left_out = if left_out == 0 {
@@ -194,6 +201,7 @@ pub(crate) fn report(
         present: checked.present,
         left_out,
         checks: checked.checks,
+        notes: checked.notes,
         classes,
     }
 }

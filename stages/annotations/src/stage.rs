@@ -1,6 +1,6 @@
 //! [`Annotations`]: reads lists and videos, checks, and writes the labels.
 
-use crate::checks::{Checked, check};
+use crate::checks::{Checked, are_decoded, check};
 use crate::error::AnnotationsError;
 use crate::formats;
 use crate::groups;
@@ -42,7 +42,7 @@ impl Stage for Annotations {
         let mut json = serde_json::to_string_pretty(report)?;
         json.push('\n');
         fs::write(context.output("report.json")?, json)?;
-        Ok(Summary::line(report.summary()))
+        Ok(Summary { lines: report.summary() })
     }
 }
 
@@ -59,6 +59,9 @@ fn label(
     sources: Option<&Sources>,
     videos: &[VideoRow],
 ) -> Result<Labels, AnnotationsError> {
+    if params.near_duplicates == Severity::Error && !are_decoded(videos) {
+        return Err(AnnotationsError::NotDecoded);
+    }
     let (format, mut listed) = formats::read(params, sources, videos)?;
     groups::assign(&mut listed.rows, params.group.as_ref())?;
     let left_out = split::assign(&mut listed.rows, params)?;

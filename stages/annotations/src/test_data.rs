@@ -67,6 +67,7 @@ pub(crate) fn video(path: &str, digest: &str) -> VideoRow {
         frames_declared: 10,
         frames_decoded: None,
         rotation: 0,
+        hashes: Vec::new(),
         verdict: Verdict::Ok,
         reason: String::new(),
     }

@@ -174,6 +174,7 @@ fn row(file: &Path) -> Result<VideoRow> {
         frames_declared: 0,
         frames_decoded: None,
         rotation: 0,
+        hashes: Vec::new(),
         verdict: Verdict::Ok,
         reason: String::new(),
     })

@@ -3,7 +3,7 @@
 use pipe_schemas::stages::ingest::{DecodeLimits, Verify};
 use pipe_schemas::tables::{Verdict, VideoRow};
 use pipe_stage::{Context, Helpers, Job, Limits, Loss, SendPiece, SourceFile, StageError};
-use pipe_video::{Decoder, VideoError, VideoInfo};
+use pipe_video::{Decoder, FrameHashes, VideoError, VideoInfo};
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::io;
@@ -39,6 +39,7 @@ struct Found {
     frames_declared: u64,
     frames_decoded: Option<u64>,
     rotation: u32,
+    hashes: Vec<u64>,
     /// Why it is not `ok`.
     wrong: Option<(Verdict, String)>,
 }
@@ -66,6 +67,7 @@ impl<'a> Examiner<'a> {
             frames_declared: found.frames_declared,
             frames_decoded: found.frames_decoded,
             rotation: found.rotation,
+            hashes: found.hashes,
             verdict,
             reason,
         })
@@ -111,24 +113,28 @@ fn run(job: &[u8], send: SendPiece) -> io::Result<Vec<u8>> {
 
 /// Decodes all frames of a file.
 fn decode(path: &Path, found: &mut Found, send: SendPiece) -> io::Result<()> {
-    let (mut frames, mut damaged) = (0_u64, Vec::new());
+    let (mut frames, mut damaged, mut hashes) = (0_u64, Vec::new(), FrameHashes::new(found.rotation));
     let mut error = None;
     let decoder = Decoder::open(path).map_err(|opening| error = Some(opening));
     for frame in decoder.into_iter().flatten() {
-        match frame {
-            Ok(frame) if frame.is_damaged() => damaged.push(frame.frame_index()),
-            Ok(_) => (),
-            Err(decoding) => {
-                error = Some(decoding);
-                break;
+        let looked_at = match frame {
+            Ok(frame) if frame.is_damaged() => {
+                damaged.push(frame.frame_index());
+                Ok(())
             }
+            Ok(frame) => hashes.add(&frame),
+            Err(decoding) => Err(decoding),
+        };
+        if let Err(decoding) = looked_at {
+            error = Some(decoding);
+            break;
         }
         frames += 1;
         if frames.is_multiple_of(FRAMES_A_PIECE) {
             send(&frames.to_le_bytes())?;
         }
     }
-    found.frames_decoded = Some(frames);
+    (found.frames_decoded, found.hashes) = (Some(frames), hashes.into_hashes());
     if let Some(error) = error {
         let (verdict, reason) = judge(&error);
         found.wrong = Some((verdict, format!("{reason}; {frames} frames can be decoded")));
@@ -151,6 +157,7 @@ impl Found {
             frames_declared,
             rotation,
             frames_decoded: None,
+            hashes: Vec::new(),
             wrong: None,
         }
     }

@@ -24,6 +24,11 @@ impl Work {
         Ok(Self { folder, _lock: lock })
     }
 
+    /// Returns where a run is recorded that leaves no record.
+    pub(super) fn record(&self) -> PathBuf {
+        self.folder.join("record")
+    }
+
     /// Returns an empty folder for a stage, as an absolute path.
     pub(super) fn folder(&self, stage: usize) -> Result<PathBuf, RunError> {
         let folder = self.folder.join(stage.to_string());

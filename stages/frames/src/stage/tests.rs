@@ -36,6 +36,7 @@ fn row(folder: &Path, name: &str) -> VideoRow {
         frames_declared: 0,
         frames_decoded: None,
         rotation: 0,
+        hashes: Vec::new(),
         verdict: Verdict::Ok,
         reason: String::new(),
     }

@@ -1,0 +1,164 @@
+//! [`FrameHashes`]: a few hashes of a video that stay nearly the same when it is coded anew.
+//!
+//! As pHash has it: luma is scaled to 32x32, and of its discrete cosine transform the 8x8 lowest frequencies give a bit each,
+//! whether they are above their median. Size, coding and brightness change few of these bits; another picture changes half of
+//! them. All is done in whole numbers, so that a hash is the same on every processor.
+
+use crate::{DecodedFrame, FrameScaler, VideoError};
+use std::f64::consts::{FRAC_1_SQRT_2, PI};
+use std::sync::LazyLock;
+
+/// Hashes kept of a video.
+pub const MAX_HASHES: usize = 64;
+
+/// Side of the picture that is transformed.
+const SIDE: usize = 32;
+/// Side of the square of frequencies that are kept.
+const KEPT: usize = 8;
+/// Bits after the point of a cosine.
+const COSINE_BITS: u32 = 14;
+/// Luma of less variance (a standard deviation of 5 of 255) is black, a fade, or a wall: what is left of it after coding is
+/// noise.
+const MIN_VARIANCE: i64 = 25;
+const SECOND_NANOS: i64 = 1_000_000_000;
+
+/// Gathers the hashes of a video: of the first frame at or after each whole second since its first frame, up to
+/// [`MAX_HASHES`]. A frame in which next to nothing is to be seen has none.
+#[derive(Debug)]
+pub struct FrameHashes {
+    rotation: u32,
+    first_pts_nanos: Option<i64>,
+    /// Since the first frame; a frame before it is not looked at.
+    next_nanos: i64,
+    hashes: Vec<u64>,
+}
+
+impl FrameHashes {
+    /// Returns an empty list for a video whose frames are to be turned clockwise by `rotation` degrees.
+    pub fn new(rotation: u32) -> Self {
+        Self { rotation, first_pts_nanos: None, next_nanos: 0, hashes: Vec::new() }
+    }
+
+    /// Takes the next frame of the video.
+    ///
+    /// # Errors
+    /// If no image can be made of the frame.
+    pub fn add(&mut self, frame: &DecodedFrame) -> Result<(), VideoError> {
+        let since_first = frame.pts_nanos().saturating_sub(*self.first_pts_nanos.get_or_insert(frame.pts_nanos()));
+        if since_first < self.next_nanos || self.hashes.len() == MAX_HASHES {
+            return Ok(());
+        }
+        self.next_nanos = (since_first / SECOND_NANOS + 1).saturating_mul(SECOND_NANOS);
+        let mut scaler = FrameScaler::new(SIDE as u32, SIDE as u32, self.rotation)?;
+        self.hashes.extend(hash(&scaler.scale(frame)?.planes[0]));
+        Ok(())
+    }
+
+    /// Returns the hashes, in the order of their frames.
+    pub fn into_hashes(self) -> Vec<u64> {
+        self.hashes
+    }
+}
+
+/// Returns the hash of a picture, unless it is flat.
+///
+/// # Shapes
+/// - `luma`: `[32, 32]`
+fn hash(luma: &[u8]) -> Option<u64> {
+    let (sum, squares) = luma.iter().fold((0, 0), |(sum, squares), &value| {
+        let value = i64::from(value);
+        (sum + value, squares + value * value)
+    });
+    let count = luma.len() as i64;
+    if count * squares - sum * sum < count * count * MIN_VARIANCE {
+        return None;
+    }
+    let frequencies = frequencies(luma);
+    // The first is the mean, which is above everything.
+    let mut sorted: Vec<i64> = frequencies[1..].to_vec();
+    sorted.sort_unstable();
+    let median = sorted[sorted.len() / 2];
+    Some(frequencies.iter().rev().fold(0, |bits, &frequency| bits << 1 | u64::from(frequency > median)))
+}
+
+/// Returns the lowest frequencies of a picture, row by row, times a constant.
+///
+/// # Shapes
+/// - `luma`: `[32, 32]`
+/// - returns: `[8, 8]`
+fn frequencies(luma: &[u8]) -> [i64; KEPT * KEPT] {
+    let mut rows = [[0_i64; KEPT]; SIDE]; // 8 bits, a cosine and a sum of 32: 27 bits
+    for (row, pixels) in rows.iter_mut().zip(luma.chunks_exact(SIDE)) {
+        for (sum, cosines) in row.iter_mut().zip(COSINES.iter()) {
+            *sum = pixels.iter().zip(cosines).map(|(&pixel, cosine)| i64::from(pixel) * cosine).sum();
+        }
+    }
+    let mut frequencies = [0; KEPT * KEPT]; // 46 bits
+    for (at, frequency) in frequencies.iter_mut().enumerate() {
+        *frequency = rows.iter().zip(&COSINES[at / KEPT]).map(|(row, cosine)| row[at % KEPT] * cosine).sum();
+    }
+    frequencies
+}
+
+/// The lowest cosines of an orthonormal transform, times a constant.
+static COSINES: LazyLock<[[i64; SIDE]; KEPT]> = LazyLock::new(|| {
+    let cosine = |frequency: usize, at: usize| {
+        let value = (PI * frequency as f64 * (2 * at + 1) as f64 / (2 * SIDE) as f64).cos();
+        let value = if frequency == 0 { FRAC_1_SQRT_2 } else { value };
+        (value * f64::from(1 << COSINE_BITS)).round() as i64
+    };
+    std::array::from_fn(|frequency| std::array::from_fn(|at| cosine(frequency, at)))
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture(value: impl Fn(usize, usize) -> f64) -> Vec<u8> {
+        (0..SIDE * SIDE).map(|at| value(at % SIDE, at / SIDE).round() as u8).collect()
+    }
+
+    /// Waves of several lengths and directions: as in a photograph, no frequency is without any.
+    fn waves(x: usize, y: usize) -> f64 {
+        const WAVES: [[f64; 4]; 8] = [
+            [25.0, 0.31, 0.0, 0.0],
+            [20.0, 0.1, 0.22, 1.5],
+            [18.0, -0.3, 0.5, 0.0],
+            [15.0, 0.6, 0.2, 1.0],
+            [12.0, 0.15, -0.65, 2.0],
+            [10.0, 0.7, 0.6, 0.5],
+            [9.0, 0.5, -0.45, 3.0],
+            [8.0, 0.05, 0.7, 0.3],
+        ];
+        let wave = |[height, along_x, along_y, start]: [f64; 4]| {
+            height * (along_x * x as f64 + along_y * y as f64 + start).sin()
+        };
+        128.0 + WAVES.map(wave).iter().sum::<f64>()
+    }
+
+    #[test]
+    fn a_cosine_is_one_frequency() {
+        let of_wave = |u: usize, v: usize| {
+            let wave = |frequency: usize, at: usize| (PI * (frequency * (2 * at + 1)) as f64 / 64.0).cos();
+            let found = frequencies(&picture(|x, y| 128.0 + 100.0 * wave(u, x) * wave(v, y)));
+            (1..KEPT * KEPT).max_by_key(|&at| found[at].abs()).expect("frequencies")
+        };
+        assert_eq!([of_wave(3, 0), of_wave(0, 2), of_wave(5, 7)], [3, 2 * KEPT, 7 * KEPT + 5]);
+    }
+
+    #[test]
+    fn brightness_and_contrast_change_few_bits_and_a_mirror_many() {
+        let original = hash(&picture(waves)).expect("a hash");
+        let far = |other: &[u8]| (original ^ hash(other).expect("a hash")).count_ones();
+        assert!(far(&picture(|x, y| 0.6 * waves(x, y) + 10.0)) <= 2);
+        assert!(far(&picture(|x, y| waves(x, y) + ((x * 7 + y * 13) % 5) as f64 - 2.0)) <= 4);
+        assert!(far(&picture(|x, y| waves(SIDE - 1 - x, y))) > 15);
+    }
+
+    #[test]
+    fn flat_pictures_have_no_hash() {
+        assert_eq!(hash(&picture(|_, _| 16.0)), None);
+        assert_eq!(hash(&picture(|x, y| 16.0 + ((x * 7 + y * 13) % 8) as f64)), None, "noise");
+        assert!(hash(&picture(|x, _| 100.0 + x as f64)).is_some());
+    }
+}

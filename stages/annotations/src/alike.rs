@@ -1,0 +1,215 @@
+//! Videos that look alike, by the hashes of their frames: [`alike`].
+//!
+//! Two frames look alike if their hashes differ in at most 6 of 64 bits. Two videos do if half of the hashes of the one that has
+//! fewer have a partner in the other, and two of them at least: one frame alone may be an intro or a title that many videos
+//! share. A video that has but one hash, being hardly longer than a second, is known by that one.
+//!
+//! Not every pair is compared. A hash is four bands of 16 bits; where 6 bits differ, one of the bands differs in one bit or in
+//! none. So the hashes of one list are sorted by each of their bands, and those of the other are looked up by each of theirs,
+//! as it is and with each of its bits turned over.
+
+/// Hashes of frames that look alike differ in no more bits.
+const MAX_BITS: u32 = 6;
+/// So many that [`MAX_BITS`] are less than two in each.
+const BANDS: u32 = MAX_BITS / 2 + 1;
+const BAND_BITS: u32 = u64::BITS / BANDS;
+const BAND_MASK: usize = (1 << BAND_BITS) - 1;
+/// Hashes of a video that are looked at: as many as `ingest` makes, and as a number has bits.
+const MAX_HASHES: usize = u64::BITS as usize;
+
+/// Two videos that look alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Alike {
+    /// Position in the one list.
+    pub(crate) one: usize,
+    /// Position in the other list.
+    pub(crate) other: usize,
+    /// Frames with a partner.
+    pub(crate) num_matching: u32,
+    /// Of so many, in the video that has fewer.
+    pub(crate) num_frames: u32,
+}
+
+/// Finds the videos of `ones` and `others` that look alike, by their hashes. Sorted.
+pub(crate) fn alike(ones: &[&[u64]], others: &[&[u64]]) -> Vec<Alike> {
+    let index = Index::of(ones);
+    // Which frames of each of the `ones`, and of the other video, have a partner: a bit each.
+    let mut partners = vec![(0_u64, 0_u64); ones.len()];
+    let (mut touched, mut found) = (Vec::new(), Vec::new());
+    for (other, hashes) in others.iter().enumerate() {
+        for (position, hash) in hashes.iter().take(MAX_HASHES).enumerate() {
+            index.each_near(*hash, |frame| {
+                let partners = &mut partners[frame.video as usize];
+                if *partners == (0, 0) {
+                    touched.push(frame.video as usize);
+                }
+                partners.0 |= 1 << frame.position;
+                partners.1 |= 1 << position;
+            });
+        }
+        for one in touched.drain(..) {
+            let (of_one, of_other) = std::mem::take(&mut partners[one]);
+            let counts = [(ones[one], of_one), (hashes, of_other)];
+            let counts = counts.map(|(hashes, bits)| (hashes.len().min(MAX_HASHES) as u32, bits.count_ones()));
+            let (num_frames, num_matching) = if counts[0].0 <= counts[1].0 { counts[0] } else { counts[1] };
+            if num_matching >= num_frames.div_ceil(2).max(num_frames.min(2)) {
+                found.push(Alike { one, other, num_matching, num_frames });
+            }
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
+/// The frames of many videos, to be found by a hash that is near theirs.
+struct Index(Vec<Band>);
+
+/// All frames, sorted by one band of their hashes.
+struct Band {
+    frames: Vec<Frame>,
+    /// Where the frames with each value of the band begin, and the end.
+    starts: Vec<u32>,
+}
+
+#[derive(Clone, Copy)]
+struct Frame {
+    hash: u64,
+    video: u32,
+    position: u8,
+}
+
+impl Index {
+    fn of(videos: &[&[u64]]) -> Self {
+        let mut frames = Vec::new();
+        for (video, hashes) in (0..).zip(videos) {
+            frames.extend((0..).zip(hashes.iter().take(MAX_HASHES)).map(|(position, &hash)| Frame {
+                hash,
+                video,
+                position,
+            }));
+        }
+        Self((0..BANDS).map(|band| Band::of(band, frames.clone())).collect())
+    }
+
+    /// Calls `found` with the frames that look alike, with some of them more than once.
+    fn each_near(&self, hash: u64, mut found: impl FnMut(&Frame)) {
+        for (band, sorted) in (0..).zip(&self.0) {
+            let exact = value(hash, band);
+            // One bit after the other; the last one is beyond the band.
+            for bit in 0..=BAND_BITS {
+                let near = exact ^ (1 << bit & BAND_MASK);
+                for frame in &sorted.frames[sorted.starts[near] as usize..sorted.starts[near + 1] as usize] {
+                    if (frame.hash ^ hash).count_ones() <= MAX_BITS {
+                        found(frame);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Band {
+    fn of(band: u32, mut frames: Vec<Frame>) -> Self {
+        frames.sort_by_key(|frame| value(frame.hash, band));
+        let mut starts = vec![0; BAND_MASK + 2];
+        frames.iter().for_each(|frame| starts[value(frame.hash, band) + 1] += 1);
+        for at in 1..starts.len() {
+            starts[at] += starts[at - 1];
+        }
+        Self { frames, starts }
+    }
+}
+
+/// Returns a band of a hash.
+fn value(hash: u64, band: u32) -> usize {
+    (hash >> (band * BAND_BITS)) as usize & BAND_MASK
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Returns what `alike` finds, with the frames that match and those there are.
+    fn found(ones: &[&[u64]], others: &[&[u64]]) -> Vec<(usize, usize, u32, u32)> {
+        let found = alike(ones, others).into_iter();
+        found.map(|alike| (alike.one, alike.other, alike.num_matching, alike.num_frames)).collect()
+    }
+
+    /// Returns a hash that is far from those with other numbers.
+    fn far(number: u64) -> u64 {
+        number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    #[test]
+    fn half_of_the_frames_and_two_of_them_must_match() {
+        let [a, b, c, d, e] = [0, 1, 2, 3, 4].map(far);
+        assert_eq!(found(&[&[a, b]], &[&[a, b, c, d]]), [(0, 0, 2, 2)]);
+        assert_eq!(found(&[&[a, b]], &[&[a, c]]), [], "one frame, such as a title");
+        assert_eq!(found(&[&[a]], &[&[c, d, a]]), [(0, 0, 1, 1)], "there is no other");
+        assert_eq!(found(&[&[c, d, e, a]], &[&[b, a, a, c]]), [(0, 0, 2, 4)]);
+        assert_eq!(found(&[&[c, d, e, a, b]], &[&[a, c, far(5), far(6), far(7)]]), [], "2 of 5");
+        assert_eq!(found(&[&[], &[a]], &[&[], &[b]]), [], "nothing is to be seen");
+    }
+
+    #[test]
+    fn six_bits_may_differ_wherever_they_are() {
+        let check =
+            |bits: u64, expect: usize| assert_eq!(found(&[&[far(9)]], &[&[far(9) ^ bits]]).len(), expect, "{bits:x}");
+        check(0x3f, 1);
+        check(0x8001_8001_0001_0001, 1);
+        check(0x8001_8001_0001_0003, 0);
+        check(0x7f, 0);
+    }
+
+    #[test]
+    fn pairs_are_sorted() {
+        let [a, b] = [0, 1].map(far);
+        let found: Vec<_> =
+            found(&[&[b], &[a], &[b]], &[&[a], &[b], &[a, b]]).into_iter().map(|it| (it.0, it.1)).collect();
+        assert_eq!(found, [(0, 1), (0, 2), (1, 0), (1, 2), (2, 1), (2, 2)]);
+    }
+
+    #[test]
+    fn as_many_videos_as_ucf101_has_are_compared_at_once() {
+        // A thousand pictures, each with up to 12 bits turned over: real hashes are not spread evenly, either.
+        let noisy = |number: u64| {
+            let turned = (0..12).fold(0, |bits, round| bits | 1 << (far(number * 12 + round) >> 58));
+            far(number * 7919 % 1000) ^ turned
+        };
+        let videos: Vec<Vec<u64>> =
+            (0..13_320).map(|video| (0..10).map(|at| noisy(video * 10 + at)).collect()).collect();
+        let videos: Vec<&[u64]> = videos.iter().map(Vec::as_slice).collect();
+        let since = std::time::Instant::now();
+        let found = alike(&videos[..9537], &videos[9537..]);
+        let elapsed = since.elapsed();
+        assert!(elapsed.as_secs() < 5 && found.len() > 10_000, "{elapsed:?} for {} pairs", found.len());
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_missed(
+            ones in prop::collection::vec(prop::collection::vec(0_u64..6, 0..5), 0..6),
+            others in prop::collection::vec(prop::collection::vec((0_u64..6, any::<u64>(), any::<u64>()), 0..5), 0..6),
+        ) {
+            // Of the bits of two numbers, 16 are set in both on average, and of three 8.
+            let noisy = |(number, one, other): (u64, u64, u64)| far(number) ^ (one & other & one.rotate_left(7) & other.rotate_left(29));
+            let ones: Vec<Vec<u64>> = ones.into_iter().map(|video| video.into_iter().map(far).collect()).collect();
+            let others: Vec<Vec<u64>> = others.into_iter().map(|video| video.into_iter().map(noisy).collect()).collect();
+            let near = |one: &u64, other: &u64| (one ^ other).count_ones() <= MAX_BITS;
+            let mut expect = Vec::new();
+            for (at_one, one) in ones.iter().enumerate() {
+                for (at_other, other) in others.iter().enumerate() {
+                    let (fewer, more) = if one.len() <= other.len() { (one, other) } else { (other, one) };
+                    let matching = fewer.iter().filter(|hash| more.iter().any(|partner| near(hash, partner))).count();
+                    if matching > 0 && matching * 2 >= fewer.len() && matching >= fewer.len().min(2) {
+                        expect.push((at_one, at_other, matching as u32, fewer.len() as u32));
+                    }
+                }
+            }
+            let ones: Vec<&[u64]> = ones.iter().map(Vec::as_slice).collect();
+            let others: Vec<&[u64]> = others.iter().map(Vec::as_slice).collect();
+            prop_assert_eq!(found(&ones, &others), expect);
+        }
+    }
+}

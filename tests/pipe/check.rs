@@ -1,0 +1,141 @@
+//! `pipe check` looks at the lists and at what they need, where that decodes nothing: findings with places, exit code 2.
+
+use crate::space::{Space, repository, tiny};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Output;
+
+const MINE: &str = "pipeline: mine
+stages:
+  videos: { uses: ingest, with: { root: ucf/videos, verify: decode } }
+  labels:
+    uses: annotations
+    inputs: { videos: videos }
+    with: { format: ucf101, root: ucf/lists, missing: warn, near_duplicates: error }
+  frames: { uses: frames, inputs: { videos: videos } }
+";
+
+fn texts(output: &Output) -> (String, String) {
+    (String::from_utf8(output.stdout.clone()).unwrap(), String::from_utf8(output.stderr.clone()).unwrap())
+}
+
+/// Checks `pipelines/smoke.yaml`, made tiny.
+fn check_smoke(space: &Space) -> (String, String) {
+    let smoke = repository().join("pipelines/smoke.yaml").display().to_string();
+    let settings = tiny(&[]);
+    let args: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+    let output = space.output(&[&["check", &smoke], args.as_slice()].concat());
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    texts(&output)
+}
+
+fn names(space: &Space, folder: &str) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(space.path(folder)) else { return Vec::new() };
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_needs_a_stage_that_has_not_run_is_not_checked_and_that_is_told() {
+    let space = Space::new();
+    let (stdout, stderr) = check_smoke(&space);
+    assert!(stdout.starts_with("smoke: 8 stages, no mistakes: clips → "), "{stdout}");
+    assert!(stdout.ends_with("\nlabels: not checked, `lists` comes from `clips`, which has not run\n"), "{stdout}");
+    assert_eq!(stderr, "");
+    assert!(names(&space, ".pipe/runs").is_empty() && names(&space, ".pipe/work").is_empty());
+}
+
+#[test]
+fn what_was_checked_is_a_hit_for_the_run_and_the_other_way_round() {
+    let space = Space::new();
+    let smoke = repository().join("pipelines/smoke.yaml").display().to_string();
+    let settings = tiny(&[]);
+    let settings: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+    let run = |stage: &str| {
+        let output =
+            space.output(&[&["run", &smoke, stage, "--no-lock", "--output", "json"], settings.as_slice()].concat());
+        crate::space::told(&output).ok()
+    };
+    run("clips");
+    let before = (names(&space, ".pipe/runs"), names(&space, ".pipe/out/smoke"));
+    let first = check_smoke(&space);
+    assert!(first.0.contains("\nlabels: 2 classes, 8 of 8 training and 4 of 4 test videos present\n"), "{first:?}");
+    assert!(first.0.contains("near-duplicates not looked for") && first.1.is_empty(), "{first:?}");
+    let after = (names(&space, ".pipe/runs"), names(&space, ".pipe/out/smoke"));
+    assert_eq!(before, after, "a check leaves no record of a run, and no links");
+    assert!(names(&space, ".pipe/work").is_empty());
+    assert_eq!(run("labels").run_finished()["ran"], 0);
+    assert_eq!(check_smoke(&space), first);
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_told_with_its_place() {
+    let space = Space::new();
+    space.write("mine.yaml", MINE);
+    let output = space.output(&["check", "mine.yaml"]);
+    let (stdout, stderr) = texts(&output);
+    assert_eq!((output.status.code(), stdout.as_str()), (Some(2), ""));
+    assert!(stderr.contains("ucf/videos does not exist") && stderr.contains("mine.yaml:3:"), "{stderr}");
+    assert!(names(&space, ".pipe").is_empty());
+}
+
+/// Lays out real clips with a copy of their lists. `false`, said aloud, where they are absent.
+#[expect(clippy::print_stderr, reason = "a test that skips says so")]
+fn lay_out_ucf101(space: &Space) -> bool {
+    let data = repository().join("../shared/data");
+    let Ok(clips) = data.join("clips/ucf101").canonicalize() else {
+        eprintln!("skipped: no UCF101 clips in {}", data.display());
+        return false;
+    };
+    space.write("mine.yaml", MINE);
+    fs::create_dir_all(space.path("ucf/lists")).unwrap();
+    symlink(clips, space.path("ucf/videos")).unwrap();
+    for list in ["classInd.txt", "trainlist01.txt", "testlist01.txt"] {
+        let text = fs::read_to_string(data.join("annotations/ucf101").join(list)).unwrap();
+        space.write(&format!("ucf/lists/{list}"), &text);
+    }
+    true
+}
+
+#[test]
+fn a_leak_in_a_real_list_is_found_before_anything_is_decoded() {
+    let space = Space::new();
+    if !lay_out_ucf101(&space) {
+        return;
+    }
+    let output = space.output(&["check", "mine.yaml"]);
+    let (stdout, stderr) = texts(&output);
+    assert_eq!((output.status.code(), stderr.as_str()), (Some(0), ""));
+    assert!(stdout.contains("\nvideos: 64 videos\n  a quick look: "), "{stdout}");
+    assert!(
+        stdout.contains("\nlabels: 101 classes, 42 of 9,537 training and 22 of 3,783 test videos present\n"),
+        "{stdout}"
+    );
+    assert!(stdout.contains("  warning: 13,256 of 13,320 listed videos are absent"), "{stdout}");
+
+    let (train, test) = ("ucf/lists/trainlist01.txt", "ucf/lists/testlist01.txt");
+    let text = fs::read_to_string(space.path(train)).unwrap();
+    let is_there = |(_, line): &(usize, &str)| space.path("ucf/videos").join(line.split(' ').next().unwrap()).exists();
+    let (number, line) = (1..).zip(text.lines()).find(is_there).unwrap();
+    let leak = line.split(' ').next().unwrap();
+    let official = fs::read_to_string(space.path(test)).unwrap();
+    space.write(test, &format!("{}\n{leak}\n", official.trim_end()));
+    let output = space.output(&["check", "mine.yaml"]);
+    let (stdout, stderr) = texts(&output);
+    assert_eq!(output.status.code(), Some(2), "{stdout}{stderr}");
+    assert!(!stdout.contains("no mistakes") && stdout.contains("videos: 64 videos"), "{stdout}");
+    let found =
+        format!("1 video is in the training and the test list; first: {leak} (trainlist01.txt:{number}) and {leak}");
+    assert!(stderr.starts_with("labels:\n  error: ") && stderr.contains(&found), "{stderr}");
+    assert!(stderr.contains("(testlist01.txt:3784)") && stderr.contains("\n  help: mend the lists"), "{stderr}");
+    assert!(stderr.ends_with("error: mistakes in what `labels` reads; nothing was decoded or trained\n"), "{stderr}");
+
+    // What a run has decoded is looked at in full; the official lists hold no two clips that look alike.
+    space.write(test, &official);
+    let told = space.run("mine.yaml", &["stages.frames=null"]).ok();
+    assert_eq!(told.stages("ran"), ["labels", "videos"]);
+    assert!(!told.stage("labels").to_string().contains("alike"), "{}", told.stage("labels"));
+    let (stdout, stderr) = texts(&space.output(&["check", "mine.yaml"]));
+    assert!(stdout.contains("\nvideos: 64 videos\nlabels: 101 classes"), "{stdout}{stderr}");
+}

@@ -1,0 +1,158 @@
+//! A real clip that was coded anew and put into the other list: `ingest` with `verify: decode`, then `annotations`.
+
+use pipe_schemas::tables::VideoRow;
+use pipe_stage::SourceFile;
+use pipe_stage::protocol::Input;
+use pipe_stage_annotations::Annotations;
+use pipe_stage_ingest::Ingest;
+use pipe_testkit::{Ran, input, run_stage};
+use pipe_video::{Decoder, Encoder, EncoderParams, FrameScaler};
+use serde_json::{Value, json};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+/// Real clips as UCF101 has them, `Class/v_Class_gNN_cMM.avi`, in a folder that more may be put into.
+struct Clips {
+    folder: tempfile::TempDir,
+    names: Vec<String>,
+}
+
+impl Clips {
+    #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
+    fn new() -> Option<Self> {
+        let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/clips/ucf101");
+        let Ok(shared) = shared.canonicalize() else {
+            eprintln!("skipped: there is no {}", shared.display());
+            return None;
+        };
+        let clips = Self { folder: tempfile::tempdir().expect("a folder"), names: Vec::new() };
+        let mut names = Vec::new();
+        for class in fs_err::read_dir(&shared).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+            let to = clips.path("media").join(class.file_name().expect("a name"));
+            fs_err::create_dir_all(&to).expect("made");
+            for clip in fs_err::read_dir(&class).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+                symlink(&clip, to.join(clip.file_name().expect("a name"))).expect("a link");
+                names.push(clip.strip_prefix(&shared).expect("below").to_str().expect("UTF-8").to_owned());
+            }
+        }
+        names.sort();
+        Some(Self { names, ..clips })
+    }
+
+    fn path(&self, below: &str) -> PathBuf {
+        self.folder.path().join(below)
+    }
+
+    /// Adds a clip coded anew, in another size, without its first and last frames.
+    fn add_copy(&mut self, of: &str, name: &str, (width_px, height_px): (u32, u32), quantizer: u32, cut: usize) {
+        let media = self.path("media");
+        let params = EncoderParams { width_px, height_px, fps: 25, quantizer };
+        let mut encoder = Encoder::create(&media.join(name), params).expect("created");
+        let mut scaler = FrameScaler::new(width_px, height_px, 0).expect("a scaler");
+        let num_frames = Decoder::open(&media.join(of)).expect("opened").count();
+        for frame in Decoder::open(&media.join(of)).expect("opened").take(num_frames - cut).skip(cut) {
+            let image = scaler.scale_rgb(&frame.expect("decoded")).expect("scaled");
+            encoder.write_rgb(&image.pixels).expect("written");
+        }
+        encoder.finish().expect("finished");
+        self.names.push(name.to_owned());
+    }
+
+    fn ingest(&self, verify: &str) -> Vec<VideoRow> {
+        let source = |name: &String| {
+            let bytes = fs_err::read(self.path("media").join(name)).expect("read");
+            SourceFile { path: name.clone(), digest: blake3::hash(&bytes).to_string(), size_bytes: bytes.len() as u64 }
+        };
+        let list = self.path("files.json");
+        let files: Vec<SourceFile> = self.names.iter().map(source).collect();
+        fs_err::write(&list, serde_json::to_vec(&files).expect("JSON")).expect("written");
+        let folder = Input { files: Some(list), ..input(self.path("media")) };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        run_stage(&Ingest, &json!({ "verify": verify }), [("folder", folder)], self.path("ingest"), threads).lines();
+        pipe_tables::read_rows(&self.path("ingest/videos.parquet")).expect("read")
+    }
+
+    /// Runs `annotations`, with those clips on the test list that `is_test` says.
+    fn annotations(&self, is_test: impl Fn(&str) -> bool, params: Value) -> Ran {
+        let lists = ["classInd.txt", "trainlist01.txt", "testlist01.txt"];
+        let mut classes: Vec<&str> = self.names.iter().filter_map(|name| Some(name.split_once('/')?.0)).collect();
+        classes.dedup();
+        let number = |name: &str| classes.iter().position(|class| name.starts_with(class)).expect("a class") + 1;
+        let (test, train): (Vec<&String>, Vec<&String>) = self.names.iter().partition(|name| is_test(name));
+        let texts = [
+            (1..).zip(&classes).map(|(number, class)| format!("{number} {class}\n")).collect::<String>(),
+            train.into_iter().map(|name| format!("{name} {}\n", number(name))).collect(),
+            test.into_iter().map(|name| format!("{name}\n")).collect(),
+        ];
+        fs_err::create_dir_all(self.path("lists")).expect("made");
+        let file = |(name, text): (&str, String)| {
+            fs_err::write(self.path("lists").join(name), &text).expect("written");
+            SourceFile { path: name.into(), digest: String::new(), size_bytes: text.len() as u64 }
+        };
+        let files: Vec<SourceFile> = lists.into_iter().zip(texts).map(file).collect();
+        fs_err::write(self.path("lists.json"), serde_json::to_vec(&files).expect("JSON")).expect("written");
+        let lists = Input { files: Some(self.path("lists.json")), ..input(self.path("lists")) };
+        let videos = input(self.path("ingest/videos.parquet"));
+        let mut with = json!({"format": "ucf101", "label_gaps": "off"});
+        with.as_object_mut().expect("a map").extend(params.as_object().expect("a map").clone());
+        run_stage(&Annotations, &with, [("videos", videos), ("lists", lists)], self.path("labels"), 1)
+    }
+}
+
+/// Returns the number behind `_g`.
+fn group(name: &str) -> u32 {
+    let (_, rest) = name.rsplit_once("_g").expect("a group");
+    rest[..2].parse().expect("a number")
+}
+
+#[test]
+fn copies_that_were_coded_anew_are_found_and_other_clips_are_not() {
+    let Some(mut clips) = Clips::new() else { return };
+    let originals = clips.names.clone();
+    let odd: Vec<&String> = originals.iter().filter(|name| group(name) % 2 == 1).collect();
+    let copies = [((176, 144), 8, 0), ((640, 480), 2, 0), ((320, 240), 20, 2), ((240, 180), 6, 4)];
+    let mut expect = Vec::new();
+    for (number, ((size, quantizer, cut), of)) in copies.into_iter().zip(odd.iter().step_by(odd.len() / 4)).enumerate()
+    {
+        let name = format!("{}_g9{}_c01.avi", of.rsplit_once("_g").expect("a group").0, 2 * number);
+        clips.add_copy(of, &name, size, quantizer, cut);
+        expect.push(((*of).clone(), name));
+    }
+    clips.names.sort();
+    let rows = clips.ingest("decode");
+    assert!(rows.iter().all(|row| !row.hashes.is_empty() && row.hashes.len() <= 64), "a clip has no hashes");
+    let is_test = |name: &str| group(name) % 2 == 0;
+    let told = clips.annotations(is_test, json!({}));
+    assert_eq!(told.lines().len(), 1, "{:?}", told.lines());
+    let first =
+        format!("4 pairs of videos look alike across the two lists; first: {} (trainlist01.txt:1) and", expect[0].0);
+    assert!(told.warnings.iter().any(|text| text.starts_with(&first)), "{:?}", told.warnings);
+    let report: Value =
+        serde_json::from_slice(&fs_err::read(clips.path("labels/report.json")).expect("read")).expect("JSON");
+    let examples = report["checks"]["near_duplicates"]["examples"].as_array().expect("a list");
+    assert_eq!(examples.len(), expect.len(), "{examples:?}");
+    for (example, (of, copy)) in examples.iter().zip(&expect) {
+        let text = example.as_str().expect("text");
+        assert!(
+            text.starts_with(&format!("{of} (trainlist01.txt:"))
+                && text.contains(&format!(" and {copy} (testlist01.txt:")),
+            "{text}"
+        );
+        assert!(text.ends_with(" frames match"), "{text}");
+    }
+    let error = clips.annotations(is_test, json!({"near_duplicates": "error"})).error();
+    assert!(error.contains("4 pairs of videos look alike across the two lists; first:\n  "), "{error}");
+}
+
+#[test]
+fn probed_videos_can_not_be_compared_and_that_is_told() {
+    let Some(mut clips) = Clips::new() else { return };
+    clips.names.truncate(8);
+    assert!(clips.ingest("probe").iter().all(|row| row.hashes.is_empty()));
+    let is_test = |name: &str| group(name) % 2 == 0;
+    let note = "near-duplicates not looked for: ingest with `verify: decode`";
+    assert_eq!(clips.annotations(is_test, json!({})).lines()[1..], [note]);
+    assert_eq!(clips.annotations(is_test, json!({"near_duplicates": "off"})).lines().len(), 1);
+    let failed = clips.annotations(is_test, json!({"near_duplicates": "error"}));
+    assert_eq!(failed.error(), "near-duplicates can't be looked for: the videos were probed, not decoded");
+}
