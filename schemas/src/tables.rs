@@ -25,9 +25,9 @@ table!(VideoRow, "videos", 2);
 table!(AnnotationRow, "annotations", 2);
 table!(ClassRow, "classes", 1);
 table!(FrameIndexRow, "frame_index", 1);
-table!(SampleRow, "samples", 2);
+table!(SampleRow, "samples", 3);
 table!(TrainingLogRow, "training_log", 1);
-table!(PredictionRow, "predictions", 1);
+table!(PredictionRow, "predictions", 2);
 
 /// What `ingest` found in a file. Sorted by `video_id`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -169,9 +169,13 @@ pub struct SampleRow {
     pub position: u32,
     /// As in `frame_index`.
     pub video_id: String,
+    /// Where the segment begins that is shown; `None` if the whole video is.
+    pub start_secs: Option<f64>,
+    /// Where it ends.
+    pub end_secs: Option<f64>,
     /// From 0.
     pub class_index: u32,
-    /// Number of the view of this video, from 0.
+    /// Number of the view of this video or segment, from 0.
     pub view: u32,
     /// Stored frames, by position in the video, `T` of them.
     pub frame_indices: Vec<u32>,
@@ -195,6 +199,14 @@ pub struct SampleRow {
     pub mix_box: Vec<u32>,
 }
 
+impl SampleRow {
+    /// Returns what the views of one sample have in common: the video, and the bits of the times of its segment. It sorts
+    /// as the times do, because none is negative.
+    pub fn sample(&self) -> (&str, Option<u64>, Option<u64>) {
+        (&self.video_id, self.start_secs.map(f64::to_bits), self.end_secs.map(f64::to_bits))
+    }
+}
+
 /// An epoch of training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainingLogRow {
@@ -214,11 +226,15 @@ pub struct TrainingLogRow {
     pub val_loss: Option<f64>,
 }
 
-/// What the network says of a video. Sorted by `video_id`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// What the network says of a video, or of a segment of it. Sorted by `video_id` and times.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PredictionRow {
     /// As in `frame_index`.
     pub video_id: String,
+    /// Where the segment begins; `None` if the whole video is meant.
+    pub start_secs: Option<f64>,
+    /// Where it ends.
+    pub end_secs: Option<f64>,
     /// The label.
     pub class_index: u32,
     /// The class with the highest probability.
@@ -246,7 +262,7 @@ pub struct Preprocessing {
     pub epochs: u32,
     /// The test pipeline, to be repeated wherever the network is used.
     pub test: crate::stages::augment::ClipPipeline,
-    /// Videos of the test list that are absent or could not be decoded.
+    /// Videos of the test list that are absent or could not be decoded, and segments without a frame.
     pub num_missing_test: u64,
     /// Likewise of the training list.
     pub num_missing_train: u64,

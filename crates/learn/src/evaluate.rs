@@ -1,4 +1,4 @@
-//! Asks a network about views, and averages the views of a video.
+//! Asks a network about views, and averages the views of a video or segment.
 
 use crate::{LearnError, Network, Normalisation};
 use pipe_clips::{Batch, ClipError, ClipSize};
@@ -28,7 +28,8 @@ pub fn evaluate_views<E: From<LearnError>>(
     Ok(all)
 }
 
-/// Averages the views of each video; `logits` are those of `rows`, one for one. The result is sorted by video.
+/// Averages the views of each video, or of each segment; `logits` are those of `rows`, one for one. The result is sorted
+/// by video and times.
 ///
 /// # Errors
 /// [`LearnError::Logits`] if the network answered with numbers that are not finite.
@@ -37,14 +38,14 @@ pub fn average_views(
     logits: &[Vec<f32>],
     average: AverageClips,
 ) -> Result<Vec<PredictionRow>, LearnError> {
-    let mut videos: BTreeMap<&str, (u32, Vec<&[f32]>)> = BTreeMap::new();
+    let mut samples: BTreeMap<_, (&SampleRow, Vec<&[f32]>)> = BTreeMap::new();
     for (row, logits) in rows.iter().zip(logits) {
         if !logits.iter().all(|value| value.is_finite()) {
             return Err(LearnError::Logits { video_id: row.video_id.clone() });
         }
-        videos.entry(&row.video_id).or_insert((row.class_index, Vec::new())).1.push(logits);
+        samples.entry(row.sample()).or_insert((row, Vec::new())).1.push(logits);
     }
-    let prediction = |(video_id, (class_index, views)): (&str, (u32, Vec<&[f32]>))| {
+    let prediction = |(row, views): (&SampleRow, Vec<&[f32]>)| {
         let wide: Vec<Vec<f64>> =
             views.iter().map(|view| view.iter().map(|value| f64::from(*value)).collect()).collect();
         let logits = mean(&wide);
@@ -55,15 +56,17 @@ pub fn average_views(
         let narrow = |values: &[f64]| values.iter().map(|value| *value as f32).collect::<Vec<f32>>();
         let probabilities = narrow(&probabilities);
         PredictionRow {
-            video_id: video_id.to_owned(),
-            class_index,
+            video_id: row.video_id.clone(),
+            start_secs: row.start_secs,
+            end_secs: row.end_secs,
+            class_index: row.class_index,
             predicted_index: highest(&probabilities),
             num_views: views.len() as u32,
             logits: narrow(&logits),
             probabilities,
         }
     };
-    Ok(videos.into_iter().map(prediction).collect())
+    Ok(samples.into_values().map(prediction).collect())
 }
 
 fn mean(views: &[Vec<f64>]) -> Vec<f64> {
@@ -133,6 +136,24 @@ mod tests {
         let sure = |x: f32| 1.0 / (1.0 + (-x).exp());
         let second = (2.0 * sure(1.5) + sure(-4.0)) / 3.0;
         check(&views, AverageClips::Prob, [1.0 - second, second], 1);
+    }
+
+    #[test]
+    fn segments_of_a_video_are_kept_apart() {
+        let segment = |start_secs, view| SampleRow {
+            start_secs: Some(start_secs),
+            end_secs: Some(20.0),
+            class_index: u32::from(start_secs > 5.0),
+            ..row("a", view)
+        };
+        let rows = [segment(10.0, 0), row("a", 0), segment(2.5, 0), segment(2.5, 1), segment(10.0, 1)];
+        let logits = [[0.0, 2.0], [3.0, 0.0], [1.0, 0.0], [3.0, 0.0], [0.0, 4.0]].map(|view| view.to_vec());
+        let found = average_views(&rows, &logits, AverageClips::Score).expect("averaged");
+        let told: Vec<_> =
+            found.iter().map(|row| (row.start_secs, row.class_index, row.num_views, row.logits.clone())).collect();
+        let expect =
+            [(None, 1, 1, vec![3.0, 0.0]), (Some(2.5), 0, 2, vec![2.0, 0.0]), (Some(10.0), 1, 2, vec![0.0, 3.0])];
+        assert_eq!(told, expect);
     }
 
     #[test]

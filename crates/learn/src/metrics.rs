@@ -4,7 +4,7 @@ use pipe_schemas::stages::evaluate::Metrics;
 use pipe_schemas::tables::PredictionRow;
 use std::collections::BTreeMap;
 
-/// Returns the metrics of `predictions`, one row a video.
+/// Returns the metrics of `predictions`, one row a video or segment.
 ///
 /// Of classes with equal probabilities the first ranks higher (MMAction2 lets the last win in its top-k, the first in its
 /// mean class accuracy). With fewer than five classes, top-5 is always 1.
@@ -57,12 +57,11 @@ mod tests {
     fn row(class_index: u32, probabilities: &[f32]) -> PredictionRow {
         let best = probabilities.iter().copied().fold(0.0, f32::max);
         PredictionRow {
-            video_id: String::new(),
             class_index,
             predicted_index: probabilities.iter().position(|value| *value == best).expect("a class") as u32,
             num_views: 3,
-            logits: Vec::new(),
             probabilities: probabilities.into(),
+            ..PredictionRow::default()
         }
     }
 

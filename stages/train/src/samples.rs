@@ -64,6 +64,8 @@ pub(crate) fn digest(rows: &[SampleRow]) -> String {
             epoch,
             position,
             video_id,
+            start_secs,
+            end_secs,
             class_index,
             view,
             frame_indices,
@@ -92,6 +94,10 @@ pub(crate) fn digest(rows: &[SampleRow]) -> String {
         }
         for number in [crop_x, crop_y, crop_width, crop_height, mix_share] {
             hasher.update(&number.to_bits().to_le_bytes());
+        }
+        for time in [start_secs, end_secs] {
+            hasher.update(&[u8::from(time.is_some())]);
+            hasher.update(&time.unwrap_or(0.0).to_bits().to_le_bytes());
         }
         hasher.update(&[u8::from(*flip), u8::from(mix_position.is_some())]);
     }
@@ -174,10 +180,12 @@ mod tests {
     fn every_column_is_in_the_digest() {
         let same = row(1, 2);
         assert_eq!(digest(&[row(1, 2)]), digest(std::slice::from_ref(&same)));
-        let changes: [fn(&mut SampleRow); 15] = [
+        let changes: [fn(&mut SampleRow); 17] = [
             |row| row.epoch = 7,
             |row| row.position = 7,
             |row| row.video_id = "b".into(),
+            |row| row.start_secs = Some(0.0),
+            |row| row.end_secs = Some(0.0),
             |row| row.class_index = 7,
             |row| row.view = 7,
             |row| row.frame_indices = vec![0, 0],
@@ -197,7 +205,7 @@ mod tests {
             digest(&[changed])
         });
         let different: std::collections::BTreeSet<_> = changed.into_iter().chain([digest(&[same])]).collect();
-        assert_eq!(different.len(), 16);
+        assert_eq!(different.len(), 18);
     }
 
     #[test]
