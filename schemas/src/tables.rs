@@ -173,8 +173,10 @@ pub struct SampleRow {
     pub start_secs: Option<f64>,
     /// Where it ends.
     pub end_secs: Option<f64>,
-    /// From 0.
+    /// Its label, from 0; the first of several.
     pub class_index: u32,
+    /// Its other labels, rising; empty unless it has several.
+    pub more_class_indices: Vec<u32>,
     /// Number of the view of this video or segment, from 0.
     pub view: u32,
     /// Stored frames, by position in the video, `T` of them.
@@ -200,6 +202,11 @@ pub struct SampleRow {
 }
 
 impl SampleRow {
+    /// Returns all its labels.
+    pub fn class_indices(&self) -> impl Iterator<Item = u32> + '_ {
+        std::iter::once(self.class_index).chain(self.more_class_indices.iter().copied())
+    }
+
     /// Returns what the views of one sample have in common: the video, and the bits of the times of its segment. It sorts
     /// as the times do, because none is negative.
     pub fn sample(&self) -> (&str, Option<u64>, Option<u64>) {
@@ -235,16 +242,36 @@ pub struct PredictionRow {
     pub start_secs: Option<f64>,
     /// Where it ends.
     pub end_secs: Option<f64>,
-    /// The label.
+    /// The label; the first of several.
     pub class_index: u32,
+    /// The other labels, rising; empty unless there are several.
+    pub more_class_indices: Vec<u32>,
     /// The class with the highest probability.
     pub predicted_index: u32,
     /// Views averaged.
     pub num_views: u32,
     /// Mean of the views' logits, `K` of them.
     pub logits: Vec<f32>,
-    /// By `average_clips`, `K` of them; they sum to 1.
+    /// By `average_clips`, `K` of them. They sum to 1 if there is one label; of several, each is by itself.
     pub probabilities: Vec<f32>,
+}
+
+impl PredictionRow {
+    /// Returns all its labels.
+    pub fn class_indices(&self) -> impl Iterator<Item = u32> + '_ {
+        std::iter::once(self.class_index).chain(self.more_class_indices.iter().copied())
+    }
+}
+
+/// How many labels a video may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Labelling {
+    /// One: the classes exclude each other, and softmax makes their probabilities.
+    #[default]
+    SingleLabel,
+    /// Several: each class is a question by itself, and the logistic function makes its probability.
+    MultiLabel,
 }
 
 /// `preprocessing.json` of a samples folder: what a clip must look like for the network.
@@ -260,6 +287,8 @@ pub struct Preprocessing {
     pub width_px: u32,
     /// Epochs drawn.
     pub epochs: u32,
+    /// Whether videos have several labels.
+    pub labelling: Labelling,
     /// The test pipeline, to be repeated wherever the network is used.
     pub test: crate::stages::augment::ClipPipeline,
     /// Videos of the test list that are absent or could not be decoded, and segments without a frame.

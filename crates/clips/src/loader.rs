@@ -48,6 +48,8 @@ pub struct Batch {
     pub mix_class_indices: Vec<i64>,
     /// `[N]`; how much of each label is that other class.
     pub mix_shares: Vec<f32>,
+    /// `[N, K]`; how much of each class a clip is, see [`Batches::with_targets`]. Empty unless asked for.
+    pub targets: Vec<f32>,
     /// `N`; less than asked for in the last batch.
     pub num_clips: usize,
     /// Which rows these are.
@@ -70,6 +72,8 @@ pub struct Batches {
     requests: Option<SyncSender<usize>>,
     clips: Receiver<(usize, Clip)>,
     threads: Vec<JoinHandle<()>>,
+    /// `K`, if targets are wanted.
+    num_classes: Option<usize>,
 }
 
 type Clip = Result<Vec<u8>, ClipError>;
@@ -124,6 +128,7 @@ impl Loader {
             requests: Some(requests),
             clips,
             threads: Vec::with_capacity(threads),
+            num_classes: None,
         };
         for number in 0..threads {
             let worker = Worker { plan: Arc::clone(&batches.plan), decoder: FrameDecoder::new()? };
@@ -154,6 +159,22 @@ impl Plan {
     /// Returns how the clip at `position` is blended, if it is.
     fn mix(&self, position: usize) -> Result<Option<Mix>, ClipError> {
         Mix::of(&self.rows[position], &self.rows, self.size)
+    }
+
+    /// Returns the targets of the batch that begins at `first`.
+    fn targets(&self, first: usize, mixes: &[Option<Mix>], num_classes: usize) -> Vec<f32> {
+        let mut targets = vec![0.0; mixes.len() * num_classes];
+        for ((place, mix), target) in (first..).zip(mixes).zip(targets.chunks_exact_mut(num_classes)) {
+            let mut add = |row: &SampleRow, share: f32| {
+                row.class_indices().for_each(|class_index| target[class_index as usize] += share);
+            };
+            let share = mix.as_ref().map_or(0.0, |mix| mix.share);
+            add(&self.rows[place], 1.0 - share);
+            if let Some(mix) = mix {
+                add(&self.rows[mix.other], share);
+            }
+        }
+        targets
     }
 
     /// Returns whether two clips are of the same batch.
@@ -258,6 +279,19 @@ impl Worker {
 }
 
 impl Batches {
+    /// Adds [`Batch::targets`]: 1 for each label of a clip and 0 for other classes, blended as the clips are.
+    ///
+    /// # Errors
+    /// [`ClipError::ClassIndex`] if a row has a label that is none of `num_classes`.
+    pub fn with_targets(mut self, num_classes: usize) -> Result<Self, ClipError> {
+        let wrong = |row: &SampleRow| row.class_indices().find(|class_index| *class_index as usize >= num_classes);
+        if let Some((row, class_index)) = self.plan.rows.iter().find_map(|row| Some((row, wrong(row)?))) {
+            return Err(ClipError::ClassIndex { class_index, num_classes }.of_video(&row.video_id));
+        }
+        self.num_classes = Some(num_classes);
+        Ok(self)
+    }
+
     /// Asks for the clips of the next `count` rows.
     fn request(&mut self, count: usize) {
         let Some(requests) = &self.requests else { return };
@@ -293,6 +327,9 @@ impl Batches {
         let other = |(place, mix): (usize, &Option<Mix>)| class_index(mix.as_ref().map_or(place, |mix| mix.other));
         Ok(Batch {
             pixels,
+            targets: self
+                .num_classes
+                .map_or_else(Vec::new, |num_classes| plan.targets(rows.start, &mixes, num_classes)),
             class_indices: rows.clone().map(class_index).collect(),
             mix_class_indices: rows.clone().zip(&mixes).map(other).collect(),
             mix_shares: mixes.iter().map(|mix| mix.as_ref().map_or(0.0, |mix| mix.share)).collect(),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// Contract of `augment`.
 pub const CONTRACT: Contract = Contract {
     kind: "augment",
-    version: 2,
+    version: 3,
     summary: "draws which frames, crops and flips the network sees: one row a clip, for every epoch and test view",
     worker: Some(Worker::Data),
     open_ports: false,

@@ -98,7 +98,7 @@ fn picks(params: &AugmentParams, videos: &[Video<'_>], epoch: u32) -> Vec<u32> {
     }
     let mut classes: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     for (place, video) in videos.iter().enumerate() {
-        classes.entry(video.class_index).or_default().push(place);
+        classes.entry(video.class_indices[0]).or_default().push(place);
     }
     let mut classes: Vec<(u32, Vec<usize>)> = classes.into_iter().collect();
     let epoch = epoch.to_string();
@@ -204,10 +204,16 @@ fn add_views(
     for (clip, mut frame_indices) in clips.into_iter().enumerate() {
         frame_indices.iter_mut().for_each(|index| *index += first_frame);
         let mut draws = draws(clip);
-        let views =
-            views(*width_px, *height_px, video.class_index, &pipeline.transforms, &mut draws).map_err(misfit)?;
+        // The same draws for each label: what is mirrored may have another one.
+        let before = draws.clone();
+        let mut labelled = Vec::with_capacity(video.class_indices.len());
+        for class_index in &video.class_indices {
+            draws = before.clone();
+            let views = views(*width_px, *height_px, *class_index, &pipeline.transforms, &mut draws);
+            labelled.push(views.map_err(misfit)?);
+        }
         let mut pixel_ops = None;
-        for (crop, view) in views.iter().enumerate() {
+        for (crop, view) in labelled[0].iter().enumerate() {
             let size = Size { part, video_id: video_id.clone(), width_height: (view.width_px, view.height_px) };
             drawn.size.get_or_insert_with(|| size.clone()).check(Some(&size))?;
             if pixel_ops.is_none() {
@@ -216,7 +222,11 @@ fn add_views(
             }
             let number = (earlier + crop * num_clips + clip) as u32;
             let pixel_ops = pixel_ops.clone().unwrap_or_default();
-            drawn.rows.push(SampleRow { pixel_ops, ..row(video, epoch, number, frame_indices.clone(), view) });
+            let mut class_indices: Vec<u32> = labelled.iter().map(|views| views[crop].class_index).collect();
+            class_indices.sort_unstable();
+            let (class_index, more_class_indices) = (class_indices.remove(0), class_indices);
+            let row = row(video, epoch, number, frame_indices.clone(), view);
+            drawn.rows.push(SampleRow { class_index, more_class_indices, pixel_ops, ..row });
         }
     }
     drawn.rows[first_row..].sort_by_key(|row| row.view);
@@ -235,7 +245,6 @@ fn row(video: &Video<'_>, epoch: u32, number: u32, frame_indices: Vec<u32>, view
         video_id: video.frames.video_id.clone(),
         start_secs,
         end_secs,
-        class_index: view.class_index,
         view: number,
         frame_indices,
         crop_x: view.crop_x,
@@ -266,7 +275,7 @@ mod tests {
     }
 
     fn video(frames: &FrameIndexRow, class_index: u32) -> Video<'_> {
-        Video { frames, segment: None, class_index }
+        Video { frames, segment: None, class_indices: vec![class_index] }
     }
 
     fn pipeline(clip_len: u32, num_clips: u32, transforms: Vec<Transform>) -> ClipPipeline {
@@ -280,6 +289,10 @@ mod tests {
     fn random() -> Vec<Transform> {
         let flip = Transform::Flip { flip_ratio: 0.5, flip_label_map: BTreeMap::new() };
         vec![Transform::RandomCrop { size: 224 }, flip]
+    }
+
+    fn epoch_of(pipeline: &ClipPipeline, videos: &[Video<'_>]) -> Vec<SampleRow> {
+        train_epoch(&params(pipeline), videos, 0).expect("drawn").rows
     }
 
     fn epoch(pipeline: &ClipPipeline, index: &[FrameIndexRow], epoch: u32) -> Vec<SampleRow> {
@@ -345,6 +358,23 @@ mod tests {
             }
             assert_eq!(test.expect("views").rows.len(), trimmed_test.expect("views").rows.len());
         }
+    }
+
+    #[test]
+    fn all_labels_of_a_mirrored_clip_are_mapped() {
+        let index = [frames("a", 50)];
+        let videos = [Video { class_indices: vec![1, 4, 5], ..video(&index[0], 0) }];
+        let flip = |flip_ratio| {
+            let flip_label_map = [("4".to_owned(), 0), ("1".to_owned(), 7)].into();
+            vec![Transform::RandomCrop { size: 224 }, Transform::Flip { flip_ratio, flip_label_map }]
+        };
+        let drawn = |flip_ratio| epoch_of(&pipeline(8, 1, flip(flip_ratio)), &videos);
+        let (plain, mirrored) = (drawn(0.0), drawn(1.0));
+        assert_eq!(plain[0].class_indices().collect::<Vec<_>>(), [1, 4, 5]);
+        assert_eq!(mirrored[0].class_indices().collect::<Vec<_>>(), [0, 5, 7]);
+        // Labels change nothing else.
+        let alone = epoch_of(&pipeline(8, 1, flip(0.0)), &[video(&index[0], 1)]);
+        assert_eq!(SampleRow { more_class_indices: vec![4, 5], ..alone[0].clone() }, plain[0]);
     }
 
     #[test]

@@ -20,12 +20,9 @@ pub(crate) enum AugmentError {
         /// Of those, found by `annotations`.
         labelled: u64,
     },
-    /// A video with more than one label.
-    #[error("`{video_id}` has several labels, and a sample has one")]
-    SeveralLabels {
-        /// The first one.
-        video_id: String,
-    },
+    /// No class can be shown as often as the others.
+    #[error("`epoch_videos: class_balanced` needs one label a video, and there are several")]
+    Balanced,
     /// There is nothing to train on because no segment has a frame.
     #[error("there is nothing to train on: no training segment has a frame in it, as {example}")]
     NoFrames {
@@ -99,7 +96,7 @@ impl AugmentError {
                 "none of them lies in the folder of videos; look at `root` and `include` of the `ingest` stage"
             }
             Self::NoTraining { .. } => "look at the warnings of the `frames` stage",
-            Self::SeveralLabels { .. } => "train with one label a video: leave `multi_class` of `annotations` out",
+            Self::Balanced => "`epoch_videos: each`, or lists without `multi_class`",
             Self::NoFrames { .. } => "are the times in seconds, and from the start of the videos that are here?",
             Self::Draw { .. } => "a `Resize` before the crop makes small frames large enough",
             Self::FlipLabel { .. } => "class indices are those of `classes.parquet` of the `annotations` stage",

@@ -1,7 +1,6 @@
 //! [`List`]: the videos and segments of a list that samples can be drawn from.
 
-use crate::error::AugmentError;
-use pipe_schemas::tables::{AnnotationRow, FrameIndexRow, Split};
+use pipe_schemas::tables::{AnnotationRow, FrameIndexRow, Labelling, Split};
 use pipe_stage::{Context, StageError, grouped};
 use pipe_tables::frames::FrameShards;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
@@ -30,8 +29,8 @@ pub(crate) struct Video<'a> {
     pub(crate) frames: &'a FrameIndexRow,
     /// The part of it that is meant, if not all.
     pub(crate) segment: Option<Segment>,
-    /// From 0.
-    pub(crate) class_index: u32,
+    /// From 0, rising; one unless the labels are several.
+    pub(crate) class_indices: Vec<u32>,
 }
 
 /// A part of a video.
@@ -60,6 +59,14 @@ impl Video<'_> {
     pub(crate) fn name(&self) -> String {
         name(&self.frames.video_id, self.times())
     }
+}
+
+/// Returns whether a video, or a segment, has several labels; `annotations` lists those only where it is told to.
+pub(crate) fn labelling(annotations: &[AnnotationRow]) -> Labelling {
+    let same =
+        |a: &AnnotationRow, b: &AnnotationRow| (a.split, &a.video_id, times(a)) == (b.split, &b.video_id, times(b));
+    let several = annotations.windows(2).any(|pair| same(&pair[0], &pair[1]));
+    if several { Labelling::MultiLabel } else { Labelling::SingleLabel }
 }
 
 /// Returns `video_id`, or `video_id from 3 s to 4.5 s`.
@@ -109,14 +116,12 @@ impl<'a> List<'a> {
             if rows.iter().any(|row| times(row).is_some()) { shards.pts_nanos(frames)? } else { Vec::new() };
         for sample in samples {
             let row = &sample[0];
-            if sample.len() > 1 {
-                return Err(AugmentError::SeveralLabels { video_id: row.video_id.clone() }.into_stage_error());
-            }
             let segment = times(row).map(|times| segment(times, &pts_nanos));
             if segment.as_ref().is_some_and(|segment| segment.frames.is_empty()) {
                 list.without_frames.push(without_frames(row, &pts_nanos));
             } else {
-                list.videos.push(Video { frames, segment, class_index: row.class_index });
+                let class_indices = sample.iter().map(|row| row.class_index).collect();
+                list.videos.push(Video { frames, segment, class_indices });
             }
         }
         Ok(list)

@@ -84,8 +84,8 @@ pub(crate) fn write(
     let mut sheet = Sheet::new(shown.len(), cell, chosen.len());
     for (place, row) in chosen.iter().enumerate() {
         let class = |row: &SampleRow| {
-            let name = classes.get(row.class_index as usize).map_or("", |class| class.class_name.as_str());
-            format!("{} {name}", row.class_index)
+            let name = |index: u32| classes.get(index as usize).map_or("", |class| class.class_name.as_str());
+            row.class_indices().map(|index| format!("{index} {}", name(index))).collect::<Vec<_>>().join(", ")
         };
         let other = row.mix_position.and_then(|position| wanted.get(&position));
         let blended = other.map(|other| format!(" + {:.0}/100 {}", 100.0 * row.mix_share, class(other)));

@@ -2,13 +2,13 @@
 
 use crate::draw::{Drawn, Size, test_views, train_epoch};
 use crate::error::AugmentError;
-use crate::list::{List, Video};
+use crate::list::{List, Video, labelling};
 use crate::sheet;
 use fs_err as fs;
 use pipe_clips::ClipSize;
 use pipe_clips::sampler::frames_per_clip;
-use pipe_schemas::stages::augment::{AugmentParams, CONTRACT, Transform};
-use pipe_schemas::tables::{AnnotationRow, ClassRow, Preprocessing, SampleRow, Split};
+use pipe_schemas::stages::augment::{AugmentParams, CONTRACT, EpochVideos, Transform};
+use pipe_schemas::tables::{AnnotationRow, ClassRow, Labelling, Preprocessing, SampleRow, Split};
 use pipe_stage::{Context, Stage, StageError, Summary, grouped};
 use pipe_tables::frames::FrameShards;
 use pipe_tables::{read_rows, write_rows};
@@ -32,6 +32,10 @@ impl Stage for Augment {
         let annotations: Vec<AnnotationRow> = read_rows(&labels.join("annotations.parquet"))?;
         let classes: Vec<ClassRow> = read_rows(&labels.join("classes.parquet"))?;
         check_labels(&params, classes.len()).map_err(AugmentError::into_stage_error)?;
+        let labelling = labelling(&annotations);
+        if (labelling, params.epoch_videos) == (Labelling::MultiLabel, EpochVideos::ClassBalanced) {
+            return Err(AugmentError::Balanced.into_stage_error());
+        }
         let list = |split| List::read(context, &annotations, &shards, split);
         let (train, test) = (list(Split::Train)?, list(Split::Test)?);
         train.warning("training").into_iter().chain(test.warning("test")).for_each(|text| context.warn(text));
@@ -51,6 +55,7 @@ impl Stage for Augment {
             height_px: size.1,
             width_px: size.0,
             epochs: params.epochs,
+            labelling,
             test: params.test.clone(),
             num_missing_test: test.listed - test.videos.len() as u64,
             num_missing_train: train.listed - train.videos.len() as u64,

@@ -4,7 +4,7 @@ use pipe_schemas::stages::train::{
     AverageClips, Backbone, CONTRACT, ClsHead, DataloaderParams, LoadFrom, ModelParams, Optimizer, ResNetDepth,
     Scheduler, TrainCfg, TrainParams,
 };
-use pipe_schemas::tables::{ClassRow, FrameIndexRow, Preprocessing, SampleRow, TrainingLogRow};
+use pipe_schemas::tables::{ClassRow, FrameIndexRow, Labelling, Preprocessing, SampleRow, TrainingLogRow};
 use pipe_stage::SourceFile;
 use pipe_stage::protocol::{Input, MadePart, MakeParts, PlannedPart};
 use pipe_stage_train::Train;
@@ -128,6 +128,7 @@ fn write_samples(folder: &Path, change: impl Fn(&mut SampleRow)) {
         height_px: SIDE_PX as u32,
         width_px: SIDE_PX as u32,
         epochs: DRAWN_EPOCHS,
+        labelling: Labelling::SingleLabel,
         test: pipe_schemas::stages::augment::ClipPipeline::default(),
         num_missing_test: 0,
         num_missing_train: 0,

@@ -130,6 +130,32 @@ fn blending_does_not_depend_on_batches() {
     assert!(red(3, 6 * 32 + 4).abs_diff(20) <= 3 && red(8, 23 * 32).abs_diff(255 - 60) <= 3);
 }
 
+/// Labels are blended as one-hot ones would be, by the share of the other clip.
+#[test]
+fn several_labels_are_targets() {
+    let folder = small_shards();
+    let mut rows: Vec<SampleRow> =
+        rows(4).into_iter().enumerate().map(|(at, row)| SampleRow { position: at as u32, ..row }).collect();
+    rows[0].more_class_indices = vec![2, 4]; // besides 0
+    rows[1].mix_position = Some(0);
+    rows[1].mix_share = 0.25;
+    rows[2].mix_position = Some(0);
+    rows[2].mix_share = 0.5;
+    let loader = Loader::open(folder.path()).expect("opened");
+    let clips = |rows: &[SampleRow]| loader.clips(rows, SIZE, 3, 2).expect("started");
+    let found: Vec<Batch> = clips(&rows).with_targets(5).expect("classes").collect::<Result<_, _>>().expect("loaded");
+    let expect = [
+        [1.0, 0.0, 1.0, 0.0, 1.0],
+        [0.25, 0.75, 0.25, 0.0, 0.25],
+        [0.5, 0.0, 1.0, 0.0, 0.5], // both have 2
+        [0.0, 0.0, 0.0, 1.0, 0.0],
+    ];
+    assert_eq!(found.iter().flat_map(|batch| batch.targets.clone()).collect::<Vec<_>>(), expect.concat());
+    assert!(clips(&rows).all(|batch| batch.expect("loaded").targets.is_empty()));
+    let error = clips(&rows).with_targets(4).err().expect("refused");
+    assert_eq!(text(&error), "can't make a clip of `v0`: its label 4 is none of 4 classes");
+}
+
 #[test]
 fn no_rows_are_no_batches() {
     assert_eq!(batches(&small_shards(), vec![], 4, 2), []);

@@ -107,11 +107,21 @@ impl Outcome {
 }
 
 #[test]
-fn several_labels_are_refused() {
-    let mut fixture = Fixture::new(2, 1);
+fn several_labels_of_a_video_are_one_sample() {
+    let mut fixture = Fixture::new(4, 1);
     fixture.annotations[1].video_id = fixture.annotations[0].video_id.clone();
-    let error = fixture.run(&params(1), 1).ran.error();
-    assert_eq!(error, "`Biking/v_Biking_g00000` has several labels, and a sample has one");
+    let outcome = fixture.run(&params(1), 1);
+    assert_eq!(outcome.ran.lines(), ["3 training clips x 1 epochs, 1 test views"]);
+    let mut labels: Vec<_> =
+        outcome.rows("train.parquet").iter().map(|row| row.class_indices().collect::<Vec<_>>()).collect();
+    labels.sort();
+    assert_eq!(labels, [vec![0], vec![0, 1], vec![1]]);
+    let json = fs::read_to_string(outcome.samples.join("preprocessing.json")).expect("read");
+    assert!(json.contains(r#""labelling": "multi_label""#), "{json}");
+    let mut params = params(1);
+    params["epoch_videos"] = json!("class_balanced");
+    let error = fixture.run(&params, 1).ran.error();
+    assert_eq!(error, "`epoch_videos: class_balanced` needs one label a video, and there are several");
 }
 
 /// The frames of the fixture are 100 ms apart.
