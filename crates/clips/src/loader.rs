@@ -81,6 +81,8 @@ type Clip = Result<Vec<u8>, ClipError>;
 /// What all threads know.
 struct Plan {
     rows: Arc<[SampleRow]>,
+    /// Those of which clips are made.
+    range: Range<usize>,
     size: ClipSize,
     batch_size: usize,
     shards: Arc<FrameShards>,
@@ -109,21 +111,32 @@ impl Loader {
         threads: usize,
     ) -> Result<Batches, ClipError> {
         let rows: Arc<[SampleRow]> = rows.into();
+        let all = 0..rows.len();
+        self.clips_of(rows, all, size, batch_size, threads)
+    }
+
+    /// Does what [`Self::clips`] does for some of `rows`; the others are what these are blended with.
+    pub fn clips_of(
+        &self,
+        rows: Arc<[SampleRow]>,
+        range: Range<usize>,
+        size: ClipSize,
+        batch_size: usize,
+        threads: usize,
+    ) -> Result<Batches, ClipError> {
         check_size(size, batch_size)?;
-        for row in rows.iter() {
-            self.check(row, &rows, size).map_err(|error| error.of_video(&row.video_id))?;
-        }
+        let plan = Plan { rows, range, size, batch_size, shards: Arc::clone(&self.shards) };
+        plan.check_rows(|row| self.check(row, size))?;
         // Every clip that is asked for has a place in these channels, so that neither side ever waits to send.
-        let places = batch_size.min(rows.len()).max(1) * BATCHES_AHEAD;
+        let places = batch_size.min(plan.range.len()).max(1) * BATCHES_AHEAD;
         let (requests, received) = sync_channel(places);
         let (send, clips) = sync_channel(places);
         let received = Arc::new(Mutex::new(received));
         let threads = threads.clamp(1, places);
-        let plan = Arc::new(Plan { rows, size, batch_size, shards: Arc::clone(&self.shards) });
         let mut batches = Batches {
-            plan,
-            next: 0,
-            requested: 0,
+            next: plan.range.start,
+            requested: plan.range.start,
+            plan: Arc::new(plan),
             ahead: VecDeque::new(),
             requests: Some(requests),
             clips,
@@ -141,7 +154,7 @@ impl Loader {
         Ok(batches)
     }
 
-    fn check(&self, row: &SampleRow, rows: &[SampleRow], size: ClipSize) -> Result<(), ClipError> {
+    fn check(&self, row: &SampleRow, size: ClipSize) -> Result<(), ClipError> {
         let index = self.shards.find(&row.video_id).ok_or(ClipError::UnknownVideo)?;
         if row.frame_indices.len() != size.frames {
             return Err(ClipError::NumFrames { found: row.frame_indices.len(), expected: size.frames });
@@ -150,7 +163,6 @@ impl Loader {
             return Err(ClipError::FrameIndex { frame_index: *frame_index, num_frames: index.num_frames });
         }
         pixels::parse(&row.pixel_ops, size.width as u32, size.height as u32)?;
-        Mix::of(row, rows, size)?;
         check_crop(row, index)
     }
 }
@@ -177,9 +189,22 @@ impl Plan {
         targets
     }
 
+    /// Checks the rows of which clips are made, and those that these are blended with.
+    fn check_rows(&self, check: impl Fn(&SampleRow) -> Result<(), ClipError>) -> Result<(), ClipError> {
+        for position in self.range.clone() {
+            let row = &self.rows[position];
+            let mix = check(row).and_then(|()| self.mix(position)).map_err(|error| error.of_video(&row.video_id))?;
+            if let Some(other) = mix.map(|mix| &self.rows[mix.other]) {
+                check(other).map_err(|error| error.of_video(&other.video_id))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Returns whether two clips are of the same batch.
     fn together(&self, one: usize, other: usize) -> bool {
-        one / self.batch_size == other / self.batch_size
+        let batch = |place: usize| (place - self.range.start) / self.batch_size;
+        self.range.contains(&other) && batch(one) == batch(other)
     }
 }
 
@@ -284,10 +309,10 @@ impl Batches {
     /// # Errors
     /// [`ClipError::ClassIndex`] if a row has a label that is none of `num_classes`.
     pub fn with_targets(mut self, num_classes: usize) -> Result<Self, ClipError> {
-        let wrong = |row: &SampleRow| row.class_indices().find(|class_index| *class_index as usize >= num_classes);
-        if let Some((row, class_index)) = self.plan.rows.iter().find_map(|row| Some((row, wrong(row)?))) {
-            return Err(ClipError::ClassIndex { class_index, num_classes }.of_video(&row.video_id));
-        }
+        self.plan.check_rows(|row| match row.class_indices().find(|class| *class as usize >= num_classes) {
+            Some(class_index) => Err(ClipError::ClassIndex { class_index, num_classes }),
+            None => Ok(()),
+        })?;
         self.num_classes = Some(num_classes);
         Ok(self)
     }
@@ -295,7 +320,7 @@ impl Batches {
     /// Asks for the clips of the next `count` rows.
     fn request(&mut self, count: usize) {
         let Some(requests) = &self.requests else { return };
-        let until = self.requested.saturating_add(count).min(self.plan.rows.len());
+        let until = self.requested.saturating_add(count).min(self.plan.range.end);
         for position in self.requested..until {
             // There is a thread to receive it for as long as `self` holds the sender.
             let _ = requests.send(position);
@@ -306,7 +331,7 @@ impl Batches {
     /// Waits for the clips of the next batch and puts them together.
     fn assemble(&mut self) -> Result<Batch, ClipError> {
         let plan = Arc::clone(&self.plan);
-        let rows = self.next..(self.next + plan.batch_size).min(plan.rows.len());
+        let rows = self.next..(self.next + plan.batch_size).min(plan.range.end);
         let mixes: Vec<Option<Mix>> = rows.clone().map(|position| plan.mix(position)).collect::<Result<_, _>>()?;
         let clip_bytes = plan.size.frames * plan.size.height * plan.size.width * 3;
         let mut pixels = Vec::with_capacity(rows.len() * clip_bytes);
@@ -359,7 +384,7 @@ impl Iterator for Batches {
     type Item = Result<Batch, ClipError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.requests.is_none() || self.next >= self.plan.rows.len() {
+        if self.requests.is_none() || self.next >= self.plan.range.end {
             return None;
         }
         let batch = self.assemble();
@@ -372,7 +397,7 @@ impl Iterator for Batches {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = (self.plan.rows.len() - self.next).div_ceil(self.plan.batch_size);
+        let left = (self.plan.range.end - self.next).div_ceil(self.plan.batch_size);
         (usize::from(left > 0), Some(left))
     }
 }

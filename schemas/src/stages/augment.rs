@@ -1,6 +1,8 @@
 //! `augment`: every random draw of training and every test view, as rows of the `samples` tables.
 
-use crate::contract::{Contract, InputPort, OutputPort, ParamError, Params, PortType, Tool, Worker, parse, schema};
+use crate::contract::{
+    Contract, InputPort, Output, OutputPort, ParamError, Params, PortType, Tool, Worker, parse, schema,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +53,26 @@ pub struct AugmentParams {
     pub test: ClipPipeline,
     /// Which training clips are blended with others, as the last step. `null` blends none.
     pub blending: Option<Blending>,
+    /// Which clips are also written as pixels, for programs of other people, as the output `clips`. `null` writes none: `train`
+    /// makes them from the frames when it needs them.
+    pub store_clips: Option<StoreClips>,
+}
+
+/// Which clips are written as pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreClips {
+    /// Epochs whose clips are written, from the first on. `null` writes all that are drawn.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub epochs: Option<u32>,
+    /// Whether test views are written.
+    pub test: bool,
+}
+
+impl Default for StoreClips {
+    fn default() -> Self {
+        Self { epochs: None, test: true }
+    }
 }
 
 /// Which videos an epoch of training shows.
@@ -136,6 +158,7 @@ impl Default for AugmentParams {
             train: ClipPipeline::default(),
             test: ClipPipeline::default(),
             blending: None,
+            store_clips: None,
         }
     }
 }
@@ -166,7 +189,18 @@ impl Params for AugmentParams {
             }
         }
         errors.extend(self.blending.as_ref().and_then(Blending::misfit));
+        let stored = self.store_clips.and_then(|store| store.epochs);
+        errors.extend(stored.filter(|stored| *stored > self.epochs).map(|stored| ParamError {
+            path: vec!["store_clips".into(), "epochs".into()],
+            message: format!("{stored} epochs are to be stored, but {} are drawn", self.epochs),
+            help: "at most `epochs`".into(),
+        }));
         errors
+    }
+
+    fn outputs(&self) -> Vec<Output> {
+        let clips = || Output { name: "clips".into(), port_type: PortType::Clips, path: "clips".into() };
+        self.store_clips.iter().map(|_| clips()).collect()
     }
 }
 
@@ -230,6 +264,10 @@ mod tests {
         check(
             json!({"blending": {"batch_size": 8, "augments": mix, "probs": [0.9, 0.3]}}),
             &["blending.probs: [0.9, 0.3] are no shares of a whole"],
+        );
+        check(
+            json!({"epochs": 3, "store_clips": {"epochs": 4}}),
+            &["store_clips.epochs: 4 epochs are to be stored, but 3 are drawn"],
         );
         check(json!({"blending": {"batch_size": 8, "augments": []}}), &["blending.augments: there is no way to blend"]);
         let dense = json!({"type": "DenseSampleFrames", "clip_len": 1, "num_clips": 1024, "num_sample_positions": 10});

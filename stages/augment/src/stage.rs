@@ -1,5 +1,6 @@
 //! [`Augment`]: reads the tables, draws, and writes the samples.
 
+use crate::clips::{self, Clips};
 use crate::draw::{Drawn, Size, test_views, train_epoch};
 use crate::error::AugmentError;
 use crate::list::{List, Video, labelling};
@@ -15,6 +16,7 @@ use pipe_tables::{read_rows, write_rows};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The stage `augment`.
@@ -60,16 +62,25 @@ impl Stage for Augment {
             num_missing_test: test.listed - test.videos.len() as u64,
             num_missing_train: train.listed - train.videos.len() as u64,
         };
-        let clips_per_epoch = grouped(train_drawn.first().map_or(0, |epoch| epoch.rows.len()) as u64);
-        let (epochs, test_views) = (grouped(u64::from(params.epochs)), grouped(test_drawn.rows.len() as u64));
-        let first_epoch = train_drawn.first().map_or(&[][..], |epoch| &epoch.rows);
+        let clips_per_epoch = train_drawn.first().map_or(0, |epoch| epoch.rows.len());
+        let train_rows: Arc<[SampleRow]> = train_drawn.into_iter().flat_map(|epoch| epoch.rows).collect();
+        let test_rows: Arc<[SampleRow]> = test_drawn.rows.into();
         let clip_size =
             ClipSize { frames: preprocessing.train_frames as usize, height: size.1 as usize, width: size.0 as usize };
-        let picture = context.output("contact_sheet.png")?;
+        let (picture, first_epoch) = (context.output("contact_sheet.png")?, &train_rows[..clips_per_epoch]);
         sheet::write(&picture, context.input("frames")?, first_epoch, &classes, clip_size, context.threads())?;
-        let rows: Vec<SampleRow> = train_drawn.into_iter().flat_map(|epoch| epoch.rows).collect();
-        write(&context.output("samples")?, &rows, &test_drawn.rows, &classes, &preprocessing)?;
-        Ok(Summary::line(format!("{clips_per_epoch} training clips x {epochs} epochs, {test_views} test views")))
+        write(&context.output("samples")?, &train_rows, &test_rows, &classes, &preprocessing)?;
+        let count = |rows: usize| grouped(rows as u64);
+        let (clips, epochs, views) =
+            (count(clips_per_epoch), grouped(u64::from(params.epochs)), count(test_rows.len()));
+        let mut lines = vec![format!("{clips} training clips x {epochs} epochs, {views} test views")];
+        if let Some(store) = &params.store_clips {
+            let (frames, num_classes) = (context.input("frames")?, classes.len());
+            let clips =
+                Clips { frames, train: &train_rows, test: &test_rows, preprocessing: &preprocessing, num_classes };
+            lines.push(clips::write(context, store, &clips, &context.output("clips")?)?);
+        }
+        Ok(Summary { lines })
     }
 }
 

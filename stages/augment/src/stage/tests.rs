@@ -1,5 +1,6 @@
 use super::*;
 use pipe_schemas::tables::FrameIndexRow;
+use pipe_tables::clips::read_clips;
 use pipe_tables::frames::{EncodedFrame, INDEX_FILE, ShardWriter};
 use pipe_testkit::{Ran, input, run_stage};
 use serde_json::{Value, json};
@@ -235,6 +236,56 @@ fn the_contact_sheet_shows_what_the_network_sees() {
     params["num_sample"] = json!(2);
     let (_, _, erased) = picture(&params);
     assert_eq!(blue(&erased), 3);
+}
+
+/// What is stored is what the loader makes of the rows, bit for bit, blended with clips of other shards too.
+#[test]
+fn stored_clips_are_those_that_training_sees() {
+    let mut params = params(2);
+    params["num_sample"] = json!(7);
+    params["train"]["transforms"].as_array_mut().expect("a list").push(json!({"type": "ColorJitter"}));
+    params["blending"] = json!({"batch_size": 500, "augments": [{"type": "MixupBlending", "alpha": 1.0}]});
+    params["store_clips"] = json!({"epochs": 1});
+    let mut fixture = Fixture::new(42, 2);
+    fixture.annotations[1].video_id = fixture.annotations[0].video_id.clone();
+    let outcome = fixture.run(&params, 2);
+    // 41 videos, 7 times; 224x224x3x8 bytes a clip are 13 in a row group, and 16 of these a shard.
+    let lines = outcome.ran.lines();
+    assert!(lines[1].starts_with("289 clips stored in 3 shards, "), "{lines:?}");
+    let clips = outcome.samples.join("../clips");
+    let mut names: Vec<_> = fs::read_dir(&clips)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("text"))
+        .collect();
+    names.sort();
+    assert_eq!(names, ["test-00000.parquet", "train-0000-00000.parquet", "train-0000-00001.parquet"]);
+    let read = |names: &[String]| -> Vec<_> {
+        names.iter().flat_map(|name| read_clips(&clips.join(name)).expect("read")).collect()
+    };
+    let size = ClipSize { frames: 8, height: 224, width: 224 };
+    for (table, names) in [("train.parquet", &names[1..]), ("test.parquet", &names[..1])] {
+        let rows: Vec<SampleRow> = outcome.rows(table).into_iter().filter(|row| row.epoch == 0).collect();
+        let stored = read(names);
+        assert_eq!(stored.len(), rows.len());
+        let loader = pipe_clips::Loader::open(&fixture.folder.path().join("frames")).expect("opened");
+        let batches = loader.clips(rows.clone(), size, 5, 2).expect("started").with_targets(2).expect("classes");
+        for batch in batches {
+            let batch = batch.expect("loaded");
+            let pixels = batch.pixels.chunks_exact(batch.pixels.len() / batch.num_clips);
+            for ((place, pixels), target) in batch.rows.clone().zip(pixels).zip(batch.targets.chunks_exact(2)) {
+                let (found, row) = (&stored[place], &rows[place]);
+                assert_eq!((found.epoch, found.position), (row.epoch, row.position));
+                assert!(found.pixels == pixels, "{table} {place}");
+                let labels: Vec<_> = (0..).zip(target.iter().copied()).filter(|(_, share)| *share > 0.0).collect();
+                assert_eq!(found.labels, labels);
+            }
+        }
+    }
+    let other = fixture.run(&params, 3);
+    for name in &names {
+        let bytes = |outcome: &Outcome| fs::read(outcome.samples.join("../clips").join(name)).expect("read");
+        assert!(bytes(&outcome) == bytes(&other), "{name}");
+    }
 }
 
 #[test]
