@@ -85,6 +85,8 @@ struct Plan {
     range: Range<usize>,
     size: ClipSize,
     batch_size: usize,
+    /// See [`Plan::closed`].
+    closed: Vec<bool>,
     shards: Arc<FrameShards>,
 }
 
@@ -125,8 +127,10 @@ impl Loader {
         threads: usize,
     ) -> Result<Batches, ClipError> {
         check_size(size, batch_size)?;
-        let plan = Plan { rows, range, size, batch_size, shards: Arc::clone(&self.shards) };
+        let (closed, shards) = (Vec::new(), Arc::clone(&self.shards));
+        let mut plan = Plan { rows, range, size, batch_size, closed, shards };
         plan.check_rows(|row| self.check(row, size))?;
+        plan.closed = plan.closed()?;
         // Every clip that is asked for has a place in these channels, so that neither side ever waits to send.
         let places = batch_size.min(plan.range.len()).max(1) * BATCHES_AHEAD;
         let (requests, received) = sync_channel(places);
@@ -201,10 +205,27 @@ impl Plan {
         Ok(())
     }
 
-    /// Returns whether two clips are of the same batch.
-    fn together(&self, one: usize, other: usize) -> bool {
-        let batch = |place: usize| (place - self.range.start) / self.batch_size;
-        self.range.contains(&other) && batch(one) == batch(other)
+    /// Returns for each batch whether all its clips are blended with clips of its own.
+    fn closed(&self) -> Result<Vec<bool>, ClipError> {
+        let mut closed = vec![true; self.range.len().div_ceil(self.batch_size)];
+        for position in self.range.clone() {
+            if let Some(mix) = self.mix(position)? {
+                let together = self.range.contains(&mix.other) && self.batch(mix.other) == self.batch(position);
+                closed[self.batch(position)] &= together;
+            }
+        }
+        Ok(closed)
+    }
+
+    /// Returns the number of the batch that a row is in.
+    fn batch(&self, position: usize) -> usize {
+        (position - self.range.start) / self.batch_size
+    }
+
+    /// Returns whether the clips of a row's batch are blended where it is put together; else each is made with its partner. A
+    /// batch does the one or the other: what a clip is blended with is the partner as it was before it was blended itself.
+    fn blends_together(&self, position: usize) -> bool {
+        self.closed[self.batch(position)]
     }
 }
 
@@ -261,12 +282,11 @@ impl Worker {
         }
     }
 
-    /// Returns the clip of a row. Clips of a batch are blended where the batch is put together; a clip that is blended with
-    /// one of another batch is made with that.
+    /// Returns the clip of a row, blended unless that is done where its batch is put together.
     fn clip(&mut self, position: usize) -> Clip {
         let plan = Arc::clone(&self.plan);
         let mut clip = self.unmixed(&plan.rows[position])?;
-        if let Some(mix) = plan.mix(position)?.filter(|mix| !plan.together(position, mix.other)) {
+        if let Some(mix) = plan.mix(position)?.filter(|_| !plan.blends_together(position)) {
             let other = self.unmixed(&plan.rows[mix.other])?;
             mix.apply(&mut clip, &other, plan.size);
         }
@@ -338,11 +358,10 @@ impl Batches {
         for position in rows.clone() {
             pixels.extend_from_slice(&self.take(position)?);
         }
-        let within = |mix: &Mix| plan.together(rows.start, mix.other);
-        if mixes.iter().flatten().any(within) {
+        if plan.blends_together(rows.start) && mixes.iter().any(Option::is_some) {
             let unmixed = pixels.clone();
             for (clip, mix) in pixels.chunks_exact_mut(clip_bytes).zip(&mixes) {
-                if let Some(mix) = mix.as_ref().filter(|mix| within(mix)) {
+                if let Some(mix) = mix {
                     let other = (mix.other - rows.start) * clip_bytes;
                     mix.apply(clip, &unmixed[other..other + clip_bytes], plan.size);
                 }
