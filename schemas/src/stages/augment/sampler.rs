@@ -78,6 +78,20 @@ pub enum Sampler {
         #[schemars(range(min = 1, max = 1024))]
         num_clips: u32,
     },
+    /// MMAction2's `UniformSampleFrames`, which its networks for poses use: the video in `clip_len` equal parts, a random frame of
+    /// each, in testing as well.
+    UniformSampleFrames {
+        /// Frames a clip.
+        #[schemars(range(min = 1, max = 1024))]
+        clip_len: u32,
+        /// Clips a video.
+        #[serde(default = "one")]
+        #[schemars(range(min = 1, max = 1024))]
+        num_clips: u32,
+        /// What the draws in testing derive from. They are those of NumPy, so that test clips have MMAction2's frames.
+        #[serde(default = "mmaction2_seed")]
+        seed: u32,
+    },
     /// MMAction2's `UntrimmedSampleFrames`: windows slide over the whole video, each a view of its own. For testing.
     UntrimmedSampleFrames {
         /// Frames a window.
@@ -136,6 +150,10 @@ pub(super) fn check(part: &str, sampler: &Sampler) -> Option<ParamError> {
 
 fn one() -> u32 {
     1
+}
+
+fn mmaction2_seed() -> u32 {
+    255
 }
 
 fn ten() -> u32 {
