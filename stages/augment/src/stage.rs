@@ -62,26 +62,34 @@ impl Stage for Augment {
             num_missing_test: test.listed - test.videos.len() as u64,
             num_missing_train: train.listed - train.videos.len() as u64,
         };
-        let clips_per_epoch = train_drawn.first().map_or(0, |epoch| epoch.rows.len());
         let train_rows: Arc<[SampleRow]> = train_drawn.into_iter().flat_map(|epoch| epoch.rows).collect();
-        let test_rows: Arc<[SampleRow]> = test_drawn.rows.into();
-        let clip_size =
-            ClipSize { frames: preprocessing.train_frames as usize, height: size.1 as usize, width: size.0 as usize };
-        let (picture, first_epoch) = (context.output("contact_sheet.png")?, &train_rows[..clips_per_epoch]);
-        sheet::write(&picture, context.input("frames")?, first_epoch, &classes, clip_size, context.threads())?;
-        write(&context.output("samples")?, &train_rows, &test_rows, &classes, &preprocessing)?;
-        let count = |rows: usize| grouped(rows as u64);
-        let (clips, epochs, views) =
-            (count(clips_per_epoch), grouped(u64::from(params.epochs)), count(test_rows.len()));
-        let mut lines = vec![format!("{clips} training clips x {epochs} epochs, {views} test views")];
-        if let Some(store) = &params.store_clips {
-            let (frames, num_classes) = (context.input("frames")?, classes.len());
-            let clips =
-                Clips { frames, train: &train_rows, test: &test_rows, preprocessing: &preprocessing, num_classes };
-            lines.push(clips::write(context, store, &clips, &context.output("clips")?)?);
-        }
-        Ok(Summary { lines })
+        write(context, &params, &train_rows, &test_drawn.rows.into(), &classes, &preprocessing)
     }
+}
+
+/// Writes all outputs, and returns what to say of them.
+fn write(
+    context: &Context,
+    params: &AugmentParams,
+    train: &Arc<[SampleRow]>,
+    test: &Arc<[SampleRow]>,
+    classes: &[ClassRow],
+    preprocessing: &Preprocessing,
+) -> Result<Summary, StageError> {
+    let frames = context.input("frames")?;
+    let Preprocessing { train_frames, height_px, width_px, .. } = *preprocessing;
+    let size = ClipSize { frames: train_frames as usize, height: height_px as usize, width: width_px as usize };
+    let first_epoch = &train[..train.partition_point(|row| row.epoch == 0)];
+    sheet::write(&context.output("contact_sheet.png")?, frames, first_epoch, classes, size, context.threads())?;
+    write_samples(&context.output("samples")?, train, test, classes, preprocessing)?;
+    let (clips, views) = (grouped(first_epoch.len() as u64), grouped(test.len() as u64));
+    let epochs = grouped(u64::from(params.epochs));
+    let mut lines = vec![format!("{clips} training clips x {epochs} epochs, {views} test views")];
+    if let Some(store) = &params.store_clips {
+        let clips = Clips { frames, train, test, preprocessing, num_classes: classes.len() };
+        lines.push(clips::write(context, store, &clips, &context.output("clips")?)?);
+    }
+    Ok(Summary { lines })
 }
 
 /// Checks that mirrored clips get labels that there are.
@@ -121,7 +129,7 @@ fn one_size(train: &[Drawn], test: &Drawn) -> Result<(u32, u32), StageError> {
     Ok(first.width_height)
 }
 
-fn write(
+fn write_samples(
     folder: &Path,
     train: &[SampleRow],
     test: &[SampleRow],
