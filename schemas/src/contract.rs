@@ -21,6 +21,8 @@ pub enum PortType {
     Frames,
     /// The `samples` tables with the classes and the preprocessing they were drawn for.
     Samples,
+    /// Clips as pixels, in shards.
+    Clips,
     /// A trained network: graph, weights, classes, preprocessing.
     Model,
     /// The `training_log` table.
@@ -47,6 +49,7 @@ impl PortType {
             Self::Classes => "classes",
             Self::Frames => "frames",
             Self::Samples => "samples",
+            Self::Clips => "clips",
             Self::Model => "model",
             Self::TrainingLog => "training_log",
             Self::Predictions => "predictions",

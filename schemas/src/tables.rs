@@ -25,9 +25,9 @@ table!(VideoRow, "videos", 3);
 table!(AnnotationRow, "annotations", 2);
 table!(ClassRow, "classes", 1);
 table!(FrameIndexRow, "frame_index", 1);
-table!(SampleRow, "samples", 2);
+table!(SampleRow, "samples", 3);
 table!(TrainingLogRow, "training_log", 1);
-table!(PredictionRow, "predictions", 1);
+table!(PredictionRow, "predictions", 2);
 
 /// What `ingest` found in a file. Sorted by `video_id`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -172,9 +172,15 @@ pub struct SampleRow {
     pub position: u32,
     /// As in `frame_index`.
     pub video_id: String,
-    /// From 0.
+    /// Where the segment begins that is shown; `None` if the whole video is.
+    pub start_secs: Option<f64>,
+    /// Where it ends.
+    pub end_secs: Option<f64>,
+    /// Its label, from 0; the first of several.
     pub class_index: u32,
-    /// Number of the view of this video, from 0.
+    /// Its other labels, rising; empty unless it has several.
+    pub more_class_indices: Vec<u32>,
+    /// Number of the view of this video or segment, from 0.
     pub view: u32,
     /// Stored frames, by position in the video, `T` of them.
     pub frame_indices: Vec<u32>,
@@ -198,6 +204,19 @@ pub struct SampleRow {
     pub mix_box: Vec<u32>,
 }
 
+impl SampleRow {
+    /// Returns all its labels.
+    pub fn class_indices(&self) -> impl Iterator<Item = u32> + '_ {
+        std::iter::once(self.class_index).chain(self.more_class_indices.iter().copied())
+    }
+
+    /// Returns what the views of one sample have in common: the video, and the bits of the times of its segment. It sorts
+    /// as the times do, because none is negative.
+    pub fn sample(&self) -> (&str, Option<u64>, Option<u64>) {
+        (&self.video_id, self.start_secs.map(f64::to_bits), self.end_secs.map(f64::to_bits))
+    }
+}
+
 /// An epoch of training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainingLogRow {
@@ -217,21 +236,45 @@ pub struct TrainingLogRow {
     pub val_loss: Option<f64>,
 }
 
-/// What the network says of a video. Sorted by `video_id`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// What the network says of a video, or of a segment of it. Sorted by `video_id` and times.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PredictionRow {
     /// As in `frame_index`.
     pub video_id: String,
-    /// The label.
+    /// Where the segment begins; `None` if the whole video is meant.
+    pub start_secs: Option<f64>,
+    /// Where it ends.
+    pub end_secs: Option<f64>,
+    /// The label; the first of several.
     pub class_index: u32,
+    /// The other labels, rising; empty unless there are several.
+    pub more_class_indices: Vec<u32>,
     /// The class with the highest probability.
     pub predicted_index: u32,
     /// Views averaged.
     pub num_views: u32,
     /// Mean of the views' logits, `K` of them.
     pub logits: Vec<f32>,
-    /// By `average_clips`, `K` of them; they sum to 1.
+    /// By `average_clips`, `K` of them. They sum to 1 if there is one label; of several, each is by itself.
     pub probabilities: Vec<f32>,
+}
+
+impl PredictionRow {
+    /// Returns all its labels.
+    pub fn class_indices(&self) -> impl Iterator<Item = u32> + '_ {
+        std::iter::once(self.class_index).chain(self.more_class_indices.iter().copied())
+    }
+}
+
+/// How many labels a video may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Labelling {
+    /// One: the classes exclude each other, and softmax makes their probabilities.
+    #[default]
+    SingleLabel,
+    /// Several: each class is a question by itself, and the logistic function makes its probability.
+    MultiLabel,
 }
 
 /// `preprocessing.json` of a samples folder: what a clip must look like for the network.
@@ -247,9 +290,11 @@ pub struct Preprocessing {
     pub width_px: u32,
     /// Epochs drawn.
     pub epochs: u32,
+    /// Whether videos have several labels.
+    pub labelling: Labelling,
     /// The test pipeline, to be repeated wherever the network is used.
     pub test: crate::stages::augment::ClipPipeline,
-    /// Videos of the test list that are absent or could not be decoded.
+    /// Videos of the test list that are absent or could not be decoded, and segments without a frame.
     pub num_missing_test: u64,
     /// Likewise of the training list.
     pub num_missing_train: u64,

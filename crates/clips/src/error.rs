@@ -100,6 +100,14 @@ pub enum ClipError {
         /// In [`crate::ClipSize`].
         expected: usize,
     },
+    /// A row has a label that is no class.
+    #[error("its label {class_index} is none of {num_classes} classes")]
+    ClassIndex {
+        /// The label.
+        class_index: u32,
+        /// How many classes there are.
+        num_classes: usize,
+    },
     /// A row is blended with one that is not there.
     #[error("the clip at position {position} that it is blended with is not in this table")]
     MixPartner {

@@ -48,6 +48,8 @@ pub struct Batch {
     pub mix_class_indices: Vec<i64>,
     /// `[N]`; how much of each label is that other class.
     pub mix_shares: Vec<f32>,
+    /// `[N, K]`; how much of each class a clip is, see [`Batches::with_targets`]. Empty unless asked for.
+    pub targets: Vec<f32>,
     /// `N`; less than asked for in the last batch.
     pub num_clips: usize,
     /// Which rows these are.
@@ -70,6 +72,8 @@ pub struct Batches {
     requests: Option<SyncSender<usize>>,
     clips: Receiver<(usize, Clip)>,
     threads: Vec<JoinHandle<()>>,
+    /// `K`, if targets are wanted.
+    num_classes: Option<usize>,
 }
 
 type Clip = Result<Vec<u8>, ClipError>;
@@ -77,8 +81,12 @@ type Clip = Result<Vec<u8>, ClipError>;
 /// What all threads know.
 struct Plan {
     rows: Arc<[SampleRow]>,
+    /// Those of which clips are made.
+    range: Range<usize>,
     size: ClipSize,
     batch_size: usize,
+    /// See [`Plan::closed`].
+    closed: Vec<bool>,
     shards: Arc<FrameShards>,
 }
 
@@ -105,25 +113,39 @@ impl Loader {
         threads: usize,
     ) -> Result<Batches, ClipError> {
         let rows: Arc<[SampleRow]> = rows.into();
+        let all = 0..rows.len();
+        self.clips_of(rows, all, size, batch_size, threads)
+    }
+
+    /// Does what [`Self::clips`] does for some of `rows`; the others are what these are blended with.
+    pub fn clips_of(
+        &self,
+        rows: Arc<[SampleRow]>,
+        range: Range<usize>,
+        size: ClipSize,
+        batch_size: usize,
+        threads: usize,
+    ) -> Result<Batches, ClipError> {
         check_size(size, batch_size)?;
-        for row in rows.iter() {
-            self.check(row, &rows, size).map_err(|error| error.of_video(&row.video_id))?;
-        }
+        let (closed, shards) = (Vec::new(), Arc::clone(&self.shards));
+        let mut plan = Plan { rows, range, size, batch_size, closed, shards };
+        plan.check_rows(|row| self.check(row, size))?;
+        plan.closed = plan.closed()?;
         // Every clip that is asked for has a place in these channels, so that neither side ever waits to send.
-        let places = batch_size.min(rows.len()).max(1) * BATCHES_AHEAD;
+        let places = batch_size.min(plan.range.len()).max(1) * BATCHES_AHEAD;
         let (requests, received) = sync_channel(places);
         let (send, clips) = sync_channel(places);
         let received = Arc::new(Mutex::new(received));
         let threads = threads.clamp(1, places);
-        let plan = Arc::new(Plan { rows, size, batch_size, shards: Arc::clone(&self.shards) });
         let mut batches = Batches {
-            plan,
-            next: 0,
-            requested: 0,
+            next: plan.range.start,
+            requested: plan.range.start,
+            plan: Arc::new(plan),
             ahead: VecDeque::new(),
             requests: Some(requests),
             clips,
             threads: Vec::with_capacity(threads),
+            num_classes: None,
         };
         for number in 0..threads {
             let worker = Worker { plan: Arc::clone(&batches.plan), decoder: FrameDecoder::new()? };
@@ -136,7 +158,7 @@ impl Loader {
         Ok(batches)
     }
 
-    fn check(&self, row: &SampleRow, rows: &[SampleRow], size: ClipSize) -> Result<(), ClipError> {
+    fn check(&self, row: &SampleRow, size: ClipSize) -> Result<(), ClipError> {
         let index = self.shards.find(&row.video_id).ok_or(ClipError::UnknownVideo)?;
         if row.frame_indices.len() != size.frames {
             return Err(ClipError::NumFrames { found: row.frame_indices.len(), expected: size.frames });
@@ -145,7 +167,6 @@ impl Loader {
             return Err(ClipError::FrameIndex { frame_index: *frame_index, num_frames: index.num_frames });
         }
         pixels::parse(&row.pixel_ops, size.width as u32, size.height as u32)?;
-        Mix::of(row, rows, size)?;
         check_crop(row, index)
     }
 }
@@ -156,9 +177,55 @@ impl Plan {
         Mix::of(&self.rows[position], &self.rows, self.size)
     }
 
-    /// Returns whether two clips are of the same batch.
-    fn together(&self, one: usize, other: usize) -> bool {
-        one / self.batch_size == other / self.batch_size
+    /// Returns the targets of the batch that begins at `first`.
+    fn targets(&self, first: usize, mixes: &[Option<Mix>], num_classes: usize) -> Vec<f32> {
+        let mut targets = vec![0.0; mixes.len() * num_classes];
+        for ((place, mix), target) in (first..).zip(mixes).zip(targets.chunks_exact_mut(num_classes)) {
+            let mut add = |row: &SampleRow, share: f32| {
+                row.class_indices().for_each(|class_index| target[class_index as usize] += share);
+            };
+            let share = mix.as_ref().map_or(0.0, |mix| mix.share);
+            add(&self.rows[place], 1.0 - share);
+            if let Some(mix) = mix {
+                add(&self.rows[mix.other], share);
+            }
+        }
+        targets
+    }
+
+    /// Checks the rows of which clips are made, and those that these are blended with.
+    fn check_rows(&self, check: impl Fn(&SampleRow) -> Result<(), ClipError>) -> Result<(), ClipError> {
+        for position in self.range.clone() {
+            let row = &self.rows[position];
+            let mix = check(row).and_then(|()| self.mix(position)).map_err(|error| error.of_video(&row.video_id))?;
+            if let Some(other) = mix.map(|mix| &self.rows[mix.other]) {
+                check(other).map_err(|error| error.of_video(&other.video_id))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns for each batch whether all its clips are blended with clips of its own.
+    fn closed(&self) -> Result<Vec<bool>, ClipError> {
+        let mut closed = vec![true; self.range.len().div_ceil(self.batch_size)];
+        for position in self.range.clone() {
+            if let Some(mix) = self.mix(position)? {
+                let together = self.range.contains(&mix.other) && self.batch(mix.other) == self.batch(position);
+                closed[self.batch(position)] &= together;
+            }
+        }
+        Ok(closed)
+    }
+
+    /// Returns the number of the batch that a row is in.
+    fn batch(&self, position: usize) -> usize {
+        (position - self.range.start) / self.batch_size
+    }
+
+    /// Returns whether the clips of a row's batch are blended where it is put together; else each is made with its partner. A
+    /// batch does the one or the other: what a clip is blended with is the partner as it was before it was blended itself.
+    fn blends_together(&self, position: usize) -> bool {
+        self.closed[self.batch(position)]
     }
 }
 
@@ -215,12 +282,11 @@ impl Worker {
         }
     }
 
-    /// Returns the clip of a row. Clips of a batch are blended where the batch is put together; a clip that is blended with
-    /// one of another batch is made with that.
+    /// Returns the clip of a row, blended unless that is done where its batch is put together.
     fn clip(&mut self, position: usize) -> Clip {
         let plan = Arc::clone(&self.plan);
         let mut clip = self.unmixed(&plan.rows[position])?;
-        if let Some(mix) = plan.mix(position)?.filter(|mix| !plan.together(position, mix.other)) {
+        if let Some(mix) = plan.mix(position)?.filter(|_| !plan.blends_together(position)) {
             let other = self.unmixed(&plan.rows[mix.other])?;
             mix.apply(&mut clip, &other, plan.size);
         }
@@ -258,10 +324,23 @@ impl Worker {
 }
 
 impl Batches {
+    /// Adds [`Batch::targets`]: 1 for each label of a clip and 0 for other classes, blended as the clips are.
+    ///
+    /// # Errors
+    /// [`ClipError::ClassIndex`] if a row has a label that is none of `num_classes`.
+    pub fn with_targets(mut self, num_classes: usize) -> Result<Self, ClipError> {
+        self.plan.check_rows(|row| match row.class_indices().find(|class| *class as usize >= num_classes) {
+            Some(class_index) => Err(ClipError::ClassIndex { class_index, num_classes }),
+            None => Ok(()),
+        })?;
+        self.num_classes = Some(num_classes);
+        Ok(self)
+    }
+
     /// Asks for the clips of the next `count` rows.
     fn request(&mut self, count: usize) {
         let Some(requests) = &self.requests else { return };
-        let until = self.requested.saturating_add(count).min(self.plan.rows.len());
+        let until = self.requested.saturating_add(count).min(self.plan.range.end);
         for position in self.requested..until {
             // There is a thread to receive it for as long as `self` holds the sender.
             let _ = requests.send(position);
@@ -272,18 +351,17 @@ impl Batches {
     /// Waits for the clips of the next batch and puts them together.
     fn assemble(&mut self) -> Result<Batch, ClipError> {
         let plan = Arc::clone(&self.plan);
-        let rows = self.next..(self.next + plan.batch_size).min(plan.rows.len());
+        let rows = self.next..(self.next + plan.batch_size).min(plan.range.end);
         let mixes: Vec<Option<Mix>> = rows.clone().map(|position| plan.mix(position)).collect::<Result<_, _>>()?;
         let clip_bytes = plan.size.frames * plan.size.height * plan.size.width * 3;
         let mut pixels = Vec::with_capacity(rows.len() * clip_bytes);
         for position in rows.clone() {
             pixels.extend_from_slice(&self.take(position)?);
         }
-        let within = |mix: &Mix| plan.together(rows.start, mix.other);
-        if mixes.iter().flatten().any(within) {
+        if plan.blends_together(rows.start) && mixes.iter().any(Option::is_some) {
             let unmixed = pixels.clone();
             for (clip, mix) in pixels.chunks_exact_mut(clip_bytes).zip(&mixes) {
-                if let Some(mix) = mix.as_ref().filter(|mix| within(mix)) {
+                if let Some(mix) = mix {
                     let other = (mix.other - rows.start) * clip_bytes;
                     mix.apply(clip, &unmixed[other..other + clip_bytes], plan.size);
                 }
@@ -293,6 +371,9 @@ impl Batches {
         let other = |(place, mix): (usize, &Option<Mix>)| class_index(mix.as_ref().map_or(place, |mix| mix.other));
         Ok(Batch {
             pixels,
+            targets: self
+                .num_classes
+                .map_or_else(Vec::new, |num_classes| plan.targets(rows.start, &mixes, num_classes)),
             class_indices: rows.clone().map(class_index).collect(),
             mix_class_indices: rows.clone().zip(&mixes).map(other).collect(),
             mix_shares: mixes.iter().map(|mix| mix.as_ref().map_or(0.0, |mix| mix.share)).collect(),
@@ -322,7 +403,7 @@ impl Iterator for Batches {
     type Item = Result<Batch, ClipError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.requests.is_none() || self.next >= self.plan.rows.len() {
+        if self.requests.is_none() || self.next >= self.plan.range.end {
             return None;
         }
         let batch = self.assemble();
@@ -335,7 +416,7 @@ impl Iterator for Batches {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = (self.plan.rows.len() - self.next).div_ceil(self.plan.batch_size);
+        let left = (self.plan.range.end - self.next).div_ceil(self.plan.batch_size);
         (usize::from(left > 0), Some(left))
     }
 }

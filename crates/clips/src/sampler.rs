@@ -3,7 +3,12 @@
 //! With `clip_len` 1 the `num_clips` frames of `SampleFrames` and `DenseSampleFrames` are the segments of one clip (TSN,
 //! TSM); else each of the `num_clips` clips stands alone. Both functions return clips in this sense.
 
+mod mersenne;
+mod parts;
+
 use crate::{ClipError, Draws};
+use mersenne::MersenneTwister;
+use parts::{random_frames, test_start};
 use pipe_schemas::stages::augment::{OutOfBound, Sampler};
 
 /// What a sampler asks of a video.
@@ -23,6 +28,7 @@ pub fn frames_per_clip(sampler: &Sampler) -> u32 {
         Sampler::SampleFrames { clip_len, .. }
         | Sampler::DenseSampleFrames { clip_len, .. }
         | Sampler::UniformSample { clip_len, .. }
+        | Sampler::UniformSampleFrames { clip_len, .. }
         | Sampler::UntrimmedSampleFrames { clip_len, .. } => clip_len,
     }
 }
@@ -72,6 +78,10 @@ pub fn train_clips(sampler: &Sampler, video: Timeline, draws: &mut Draws) -> Res
         Sampler::UniformSample { clip_len, .. } => {
             let frame = |(start, end): (u32, u32)| start + draws.below(u64::from(end - start) + 1) as u32;
             vec![uniform_parts(num_frames, clip_len).map(frame).collect()]
+        }
+        Sampler::UniformSampleFrames { clip_len, num_clips, seed: _ } => {
+            let mut below = |bound| draws.below(u64::from(bound)) as u32;
+            (0..num_clips).map(|_| random_frames(num_frames, clip_len, None, &mut below)).collect()
         }
         Sampler::UntrimmedSampleFrames { clip_len, clip_interval, frame_interval } => {
             windows(num_frames, clip_len, clip_interval, frame_interval)
@@ -132,6 +142,12 @@ pub fn test_clips(sampler: &Sampler, video: Timeline) -> Result<Vec<Vec<u32>>, C
                 uniform_parts(num_frames, clip_len).map(|(start, _)| start + moved).collect()
             };
             (0..num_clips).map(clip).collect()
+        }
+        Sampler::UniformSampleFrames { clip_len, num_clips, seed } => {
+            let mut draws = MersenneTwister::new(seed);
+            let mut below = |bound| draws.below(bound);
+            let start = |clip| Some(test_start(num_frames, num_clips, clip));
+            (0..num_clips).map(|clip| random_frames(num_frames, clip_len, start(clip), &mut below)).collect()
         }
         Sampler::UntrimmedSampleFrames { clip_len, clip_interval, frame_interval } => {
             windows(num_frames, clip_len, clip_interval, frame_interval)
@@ -401,6 +417,28 @@ mod tests {
         check_test(&uniform(2), 100, &[4, 16, 29, 41, 54, 66, 78, 91, 8, 20, 33, 45, 58, 70, 82, 95]);
     }
 
+    /// Printed by MMAction2's code with NumPy 2.4: long videos, those of less than two clips, and those shorter than one.
+    #[test]
+    fn random_test_frames_are_those_of_mmaction2() {
+        let uniform = |clip_len, num_clips| Sampler::UniformSampleFrames { clip_len, num_clips, seed: 255 };
+        check_test(&uniform(8, 2), 100, &[3, 21, 34, 43, 55, 70, 80, 96, 2, 16, 34, 37, 60, 69, 76, 99]);
+        check_test(&uniform(8, 1), 17, &[1, 3, 5, 7, 8, 11, 13, 14]);
+        check_test(&uniform(8, 2), 16, &[1, 3, 5, 7, 8, 11, 13, 14, 1, 3, 4, 6, 9, 10, 12, 15]);
+        let golden = [0, 1, 3, 4, 6, 7, 9, 10, 0, 1, 2, 4, 5, 7, 9, 11, 0, 1, 2, 4, 5, 7, 8, 10];
+        check_test(&uniform(8, 3), 12, &golden);
+        check_test(&uniform(8, 1), 8, &[0, 1, 2, 3, 4, 5, 6, 7]);
+        check_test(&uniform(8, 2), 5, &[0, 1, 2, 3, 4, 0, 1, 2, 2, 3, 4, 0, 1, 2, 3, 4]);
+        check_test(&uniform(4, 3), 2, &[0, 1, 0, 1, 1, 0, 1, 0, 0, 1, 0, 1]);
+        let golden = [
+            19, 29, 47, 67, 98, 113, 143, 165, 166, 194, 225, 249, 267, 277, 307, 318, 339, 370, 381, 415, 436, 441,
+            473, 499, 509, 530, 561, 574, 584, 621, 644, 648, 668, 687, 722, 747, 761, 774, 798, 822, 848, 868, 884,
+            913, 918, 956, 966, 993,
+        ];
+        check_test(&uniform(48, 1), 1000, &golden);
+        let golden = [35_635, 316_729, 555_520, 835_627, 83_430, 339_989, 516_377, 981_959];
+        check_test(&uniform(4, 2), 1_000_003, &golden);
+    }
+
     /// Worked out by hand from MMAction2's `target_fps` and `UntrimmedSampleFrames`.
     #[test]
     fn rates_and_windows_are_those_of_mmaction2() {
@@ -443,6 +481,11 @@ mod tests {
         let uniform = Sampler::UniformSample { clip_len: 8, num_clips: 1 };
         check_even_spread(&uniform, 100, 0, 0..13); // round(12.375), inclusive
         check_even_spread(&uniform, 100, 7, 87..100);
+        let uniform = |clip_len| Sampler::UniformSampleFrames { clip_len, num_clips: 1, seed: 0 };
+        check_even_spread(&uniform(8), 100, 7, 87..100); // 7 * 100 / 8 = 87
+        check_even_spread(&uniform(8), 5, 0, 0..5);
+        // Of 9 places to leave out a frame of 10, the first 2 come before the second frame of 8: 0, 1 or 2 of them.
+        check_spread(&uniform(8), 10, 1, &[1, 2, 3], &[21.0, 14.0, 1.0]);
     }
 
     #[test]
@@ -484,6 +527,7 @@ mod tests {
             samplers.extend(changes.map(|change| with(size, change)));
             samplers.push(dense(size.0, size.1, size.2));
             samplers.push(Sampler::UniformSample { clip_len: size.0, num_clips: size.2 });
+            samplers.push(Sampler::UniformSampleFrames { clip_len: size.0, num_clips: size.2, seed: size.1 });
             let (clip_len, clip_interval) = (size.0, size.1);
             samplers.push(Sampler::UntrimmedSampleFrames { clip_len, clip_interval, frame_interval: size.2 });
         }

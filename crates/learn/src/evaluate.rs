@@ -1,9 +1,9 @@
-//! Asks a network about views, and averages the views of a video.
+//! Asks a network about views, and averages the views of a video or segment.
 
 use crate::{LearnError, Network, Normalisation};
 use pipe_clips::{Batch, ClipError, ClipSize};
 use pipe_schemas::stages::train::AverageClips;
-use pipe_schemas::tables::{PredictionRow, SampleRow};
+use pipe_schemas::tables::{Labelling, PredictionRow, SampleRow};
 use std::collections::BTreeMap;
 
 /// Returns the logits of each clip, `K` of them, in the order of the batches. `after_batch` is told how many clips are
@@ -28,7 +28,11 @@ pub fn evaluate_views<E: From<LearnError>>(
     Ok(all)
 }
 
-/// Averages the views of each video; `logits` are those of `rows`, one for one. The result is sorted by video.
+/// Averages the views of each video, or of each segment; `logits` are those of `rows`, one for one. The result is sorted
+/// by video and times.
+///
+/// Probabilities are what softmax makes of logits or, of several labels, the logistic function. (MMAction2's `prob` takes
+/// softmax for those as well, which makes one label lower the others.)
 ///
 /// # Errors
 /// [`LearnError::Logits`] if the network answered with numbers that are not finite.
@@ -36,34 +40,42 @@ pub fn average_views(
     rows: &[SampleRow],
     logits: &[Vec<f32>],
     average: AverageClips,
+    labelling: Labelling,
 ) -> Result<Vec<PredictionRow>, LearnError> {
-    let mut videos: BTreeMap<&str, (u32, Vec<&[f32]>)> = BTreeMap::new();
+    let mut samples: BTreeMap<_, (&SampleRow, Vec<&[f32]>)> = BTreeMap::new();
     for (row, logits) in rows.iter().zip(logits) {
         if !logits.iter().all(|value| value.is_finite()) {
             return Err(LearnError::Logits { video_id: row.video_id.clone() });
         }
-        videos.entry(&row.video_id).or_insert((row.class_index, Vec::new())).1.push(logits);
+        samples.entry(row.sample()).or_insert((row, Vec::new())).1.push(logits);
     }
-    let prediction = |(video_id, (class_index, views)): (&str, (u32, Vec<&[f32]>))| {
+    let squash = |logits: &[f64]| match labelling {
+        Labelling::SingleLabel => softmax(logits),
+        Labelling::MultiLabel => logits.iter().map(|logit| 1.0 / (1.0 + (-logit).exp())).collect(),
+    };
+    let prediction = |(row, views): (&SampleRow, Vec<&[f32]>)| {
         let wide: Vec<Vec<f64>> =
             views.iter().map(|view| view.iter().map(|value| f64::from(*value)).collect()).collect();
         let logits = mean(&wide);
         let probabilities = match average {
-            AverageClips::Prob => mean(&wide.iter().map(|view| softmax(view)).collect::<Vec<_>>()),
-            AverageClips::Score => softmax(&logits),
+            AverageClips::Prob => mean(&wide.iter().map(|view| squash(view)).collect::<Vec<_>>()),
+            AverageClips::Score => squash(&logits),
         };
         let narrow = |values: &[f64]| values.iter().map(|value| *value as f32).collect::<Vec<f32>>();
         let probabilities = narrow(&probabilities);
         PredictionRow {
-            video_id: video_id.to_owned(),
-            class_index,
+            video_id: row.video_id.clone(),
+            start_secs: row.start_secs,
+            end_secs: row.end_secs,
+            class_index: row.class_index,
+            more_class_indices: row.more_class_indices.clone(),
             predicted_index: highest(&probabilities),
             num_views: views.len() as u32,
             logits: narrow(&logits),
             probabilities,
         }
     };
-    Ok(videos.into_iter().map(prediction).collect())
+    Ok(samples.into_values().map(prediction).collect())
 }
 
 fn mean(views: &[Vec<f64>]) -> Vec<f64> {
@@ -108,7 +120,7 @@ mod tests {
     fn check(views: &[[f32; 2]], average: AverageClips, probabilities: [f32; 2], predicted_index: u32) {
         let rows: Vec<_> = (0..views.len()).map(|view| row("a", view as u32)).collect();
         let logits: Vec<_> = views.iter().map(|view| view.to_vec()).collect();
-        let prediction = average_views(&rows, &logits, average).expect("averaged").remove(0);
+        let prediction = average_views(&rows, &logits, average, Labelling::SingleLabel).expect("averaged").remove(0);
         for (found, expect) in prediction.probabilities.iter().zip(probabilities) {
             assert!((found - expect).abs() < 1e-6, "{:?}, not {probabilities:?}", prediction.probabilities);
         }
@@ -136,6 +148,45 @@ mod tests {
     }
 
     #[test]
+    fn several_labels_have_probabilities_of_their_own() {
+        let rows = [0, 1].map(|view| SampleRow { more_class_indices: vec![2], ..row("a", view) });
+        let logits = [vec![9f32.ln(), 0.0, -(3f32.ln())], vec![-(9f32.ln()), 0.0, 3f32.ln()]];
+        let check = |average, expect: [f32; 3]| {
+            let found = average_views(&rows, &logits, average, Labelling::MultiLabel).expect("averaged").remove(0);
+            assert!(
+                found.probabilities.iter().zip(expect).all(|(found, like)| (found - like).abs() < 1e-6),
+                "{found:?}"
+            );
+            assert_eq!(found.class_indices().collect::<Vec<_>>(), [1, 2]);
+        };
+        check(AverageClips::Prob, [0.5; 3]); // (.9 + .1) / 2, .5, (.25 + .75) / 2
+        check(AverageClips::Score, [0.5; 3]);
+        let logits = [vec![9f32.ln(), 9f32.ln(), 0.0], vec![0.0, 9f32.ln(), 0.0]];
+        let found =
+            average_views(&rows, &logits, AverageClips::Prob, Labelling::MultiLabel).expect("averaged").remove(0);
+        assert!((found.probabilities[0] - 0.7).abs() < 1e-6 && (found.probabilities[1] - 0.9).abs() < 1e-6);
+        assert_eq!(found.predicted_index, 1);
+    }
+
+    #[test]
+    fn segments_of_a_video_are_kept_apart() {
+        let segment = |start_secs, view| SampleRow {
+            start_secs: Some(start_secs),
+            end_secs: Some(20.0),
+            class_index: u32::from(start_secs > 5.0),
+            ..row("a", view)
+        };
+        let rows = [segment(10.0, 0), row("a", 0), segment(2.5, 0), segment(2.5, 1), segment(10.0, 1)];
+        let logits = [[0.0, 2.0], [3.0, 0.0], [1.0, 0.0], [3.0, 0.0], [0.0, 4.0]].map(|view| view.to_vec());
+        let found = average_views(&rows, &logits, AverageClips::Score, Labelling::SingleLabel).expect("averaged");
+        let told: Vec<_> =
+            found.iter().map(|row| (row.start_secs, row.class_index, row.num_views, row.logits.clone())).collect();
+        let expect =
+            [(None, 1, 1, vec![3.0, 0.0]), (Some(2.5), 0, 2, vec![2.0, 0.0]), (Some(10.0), 1, 2, vec![0.0, 3.0])];
+        assert_eq!(told, expect);
+    }
+
+    #[test]
     fn of_equal_classes_the_first_wins() {
         check(&[[1.0, 1.0]], AverageClips::Prob, [0.5, 0.5], 0);
     }
@@ -144,10 +195,11 @@ mod tests {
     fn videos_are_sorted_and_bad_numbers_refused() {
         let rows = [row("b", 0), row("a", 0), row("b", 1)];
         let logits = vec![vec![0.0, 1.0]; 3];
-        let predictions = average_views(&rows, &logits, AverageClips::Prob).expect("averaged");
+        let predictions = average_views(&rows, &logits, AverageClips::Prob, Labelling::SingleLabel).expect("averaged");
         let found: Vec<_> = predictions.iter().map(|row| (row.video_id.as_str(), row.num_views)).collect();
         assert_eq!(found, [("a", 1), ("b", 2)]);
-        let error = average_views(&rows, &[vec![f32::NAN, 0.0]], AverageClips::Prob).expect_err("not finite");
+        let logits = [vec![f32::NAN, 0.0]];
+        let error = average_views(&rows, &logits, AverageClips::Prob, Labelling::SingleLabel).expect_err("not finite");
         assert_eq!(error.to_string(), "the logits of `b` are not finite");
     }
 }

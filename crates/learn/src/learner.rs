@@ -30,9 +30,9 @@ pub struct Step {
     pub step: usize,
     /// Clips of the epoch so far.
     pub num_clips: usize,
-    /// Mean cross-entropy of these clips, each as it was when its step came.
+    /// Mean cross-entropy of these clips, each as it was when its step came; of several labels the binary one, a class.
     pub loss: f64,
-    /// Share of these clips right.
+    /// Share of these clips right: the highest class is their label, or one of several.
     pub top1: f64,
 }
 
@@ -55,7 +55,7 @@ struct Sums {
     steps: usize,
     clips: usize,
     loss: f64,
-    right: i64,
+    right: f64,
     grad_norm: f64,
 }
 
@@ -115,8 +115,7 @@ impl Learner {
         }
         let clips = self.normalisation.clips(batch, size)?;
         let logits = self.network.forward(&clips, Some(Dropout { seed: self.seed, epoch, step }))?;
-        let targets = Tensor::from_slice(&batch.class_indices);
-        let loss = blended_cross_entropy(&logits, &targets, batch)?;
+        let loss = loss(&logits, batch)?;
         let loss_value = loss.double_value(&[]);
         if !loss_value.is_finite() {
             return Err(LearnError::Diverged { what: "loss", epoch, step });
@@ -130,7 +129,7 @@ impl Learner {
         sums.steps += 1;
         sums.clips += batch.num_clips;
         sums.loss += loss_value * batch.num_clips as f64;
-        sums.right += logits.argmax(1, false).eq_tensor(&targets).sum(Kind::Int64).int64_value(&[]);
+        sums.right += right(&logits, batch)?;
         sums.grad_norm += grad_norm;
         Ok(())
     }
@@ -169,9 +168,41 @@ impl Sums {
             step: self.steps.saturating_sub(1),
             num_clips: self.clips,
             loss: self.loss / clips,
-            top1: self.right as f64 / clips,
+            top1: self.right / clips,
         }
     }
+}
+
+/// Returns what training lowers.
+fn loss(logits: &Tensor, batch: &Batch) -> Result<Tensor, LearnError> {
+    if batch.targets.is_empty() {
+        return blended_cross_entropy(logits, &Tensor::from_slice(&batch.class_indices), batch);
+    }
+    binary_cross_entropy(logits, &Tensor::from_slice(&batch.targets))
+}
+
+/// Returns how many clips have their highest class right. Of several labels, blended ones count by their share.
+fn right(logits: &Tensor, batch: &Batch) -> Result<f64, LearnError> {
+    let count = || {
+        let highest = logits.f_argmax(1, true)?;
+        let right = if batch.targets.is_empty() {
+            highest.f_squeeze_dim(1)?.f_eq_tensor(&Tensor::from_slice(&batch.class_indices))?
+        } else {
+            Tensor::from_slice(&batch.targets).f_view_as(logits)?.f_gather(1, &highest, false)?
+        };
+        right.f_sum(Kind::Double)?.f_double_value(&[])
+    };
+    count().at("the share of clips right")
+}
+
+/// Returns the mean over clips and classes of `-(y ln p + (1 - y) ln(1 - p))` with `p` the logistic function of the logit:
+/// MMAction2's `BCELossWithLogits`.
+fn binary_cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Tensor, LearnError> {
+    let loss = || {
+        let targets = targets.f_view_as(logits)?;
+        logits.f_binary_cross_entropy_with_logits(&targets, None::<Tensor>, None::<Tensor>, Reduction::Mean)
+    };
+    loss().at("the loss")
 }
 
 /// Returns the mean over the clips of the cross-entropy with their labels, each shared with that of the clip that it is
@@ -206,6 +237,21 @@ mod tests {
         let logits = Tensor::from_slice(&[2.0f32, 1.0, 0.0, 0.0, 0.0, 3.0]).view([2, 3]);
         let loss = cross_entropy(&logits, &Tensor::from_slice(&[0i64, 2])).expect("a loss");
         assert!((loss.double_value(&[]) - 0.25126).abs() < 1e-5);
+    }
+
+    #[test]
+    fn several_labels_are_questions_of_their_own() {
+        let logits = Tensor::from_slice(&[2.0f32, -1.0, 0.0, 0.0, 1.0, 3.0]).view([2, 3]);
+        let targets = vec![1.0, 1.0, 0.0, 0.0, 0.5, 0.0];
+        let batch = Batch { targets, ..Batch::default() };
+        // ln(1 + e^-2), ln(1 + e), ln 2; ln 2, half of ln(1 + e^-1) and ln(1 + e), ln(1 + e^3).
+        let expect = (0.126_928 + 1.313_262 + 0.693_147 + 0.693_147 + (0.313_262 + 1.313_262) / 2.0 + 3.048_587) / 6.0;
+        let found = loss(&logits, &batch).expect("a loss").double_value(&[]);
+        assert!((found - expect).abs() < 1e-5, "{found}, not {expect}");
+        // The highest class of the first clip is a label of it, that of the second is none.
+        assert!((right(&logits, &batch).expect("a count") - 1.0).abs() < 1e-9);
+        let one = Batch { class_indices: vec![0, 1], ..Batch::default() };
+        assert!((right(&logits, &one).expect("a count") - 1.0).abs() < 1e-9);
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub use batch::Normalisation;
 pub use error::LearnError;
 pub use evaluate::{average_views, evaluate_views};
 pub use learner::{EpochResult, Learner, Step};
-pub use metrics::metrics;
+pub use metrics::{metrics, top1};
 pub use model::{TrainedModel, WeightsReport};
 pub use network::{Dropout, Network};
 pub use optimizer::Optimizer;

@@ -265,6 +265,15 @@ impl FrameShards {
         frame_indices.iter().map(found).collect()
     }
 
+    /// Returns the presentation times of the frames of the video at `row`. They rise.
+    ///
+    /// # Errors
+    /// [`TableError::Content`] if the shard does not hold what the index says.
+    pub fn pts_nanos(&self, row: &FrameIndexRow) -> Result<Vec<i64>, TableError> {
+        let times = self.shard_of(row)?.read_times(row.row_group as usize);
+        times.map_err(|source| TableError::Parquet { path: self.folder.join(&row.shard), source })
+    }
+
     /// Reads all frames of the video at `row`: what [`ShardWriter::write_frames`] was given. What memory need not hold lies
     /// in a file in `folder`.
     ///
@@ -345,14 +354,24 @@ impl Shard {
         Ok(Self { source, metadata, jpeg_column })
     }
 
+    fn read_times(&self, row_group: usize) -> Result<Vec<i64>, ParquetError> {
+        let mut times = Vec::new();
+        for batch in self.reader(row_group, &["pts_nanos"]).build()? {
+            times.extend_from_slice(batch?.column(0).as_primitive::<Int64Type>().values());
+        }
+        Ok(times)
+    }
+
+    fn reader(&self, row_group: usize, columns: &[&str]) -> ParquetRecordBatchReaderBuilder<Bytes> {
+        let columns = ProjectionMask::columns(self.metadata.parquet_schema(), columns.iter().copied());
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(self.source.clone(), self.metadata.clone());
+        reader.with_row_groups(vec![row_group]).with_projection(columns)
+    }
+
     /// Reads all frames of a row group. Returns the video ids that stand beside them, each once in a row.
     fn read_all(&self, row_group: usize, frames: &mut FrameBuffer) -> Result<Vec<String>, ParquetError> {
-        let columns = ProjectionMask::columns(self.metadata.parquet_schema(), ["video_id", "pts_nanos", JPEG_COLUMN]);
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(self.source.clone(), self.metadata.clone())
-            .with_row_groups(vec![row_group])
-            .with_projection(columns)
-            .with_batch_size(FRAMES_AT_ONCE)
-            .build()?;
+        let columns = ["video_id", "pts_nanos", JPEG_COLUMN];
+        let reader = self.reader(row_group, &columns).with_batch_size(FRAMES_AT_ONCE).build()?;
         let mut video_ids = Vec::new();
         for batch in reader {
             let batch = batch?;
@@ -490,6 +509,8 @@ mod tests {
         let read = |row: &FrameIndexRow| shards.read_video(row, folder.path());
         assert_eq!(read(&rows[0]).expect("read").to_vec().expect("frames"), video(0, 5));
         assert_eq!(read(&rows[1]).expect("read").to_vec().expect("frames"), video(1, 200));
+        let times: Vec<i64> = (0..200).map(|index| index * 40_000_000).collect();
+        assert_eq!(shards.pts_nanos(&rows[1]).expect("read"), times);
         let error = read(&FrameIndexRow { video_id: "c".into(), ..rows[1].clone() }).err().expect("another");
         assert!(error.to_string().ends_with("row group 1 does not hold the video `c`"), "{error}");
     }

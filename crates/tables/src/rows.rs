@@ -115,7 +115,7 @@ impl Writer {
     }
 }
 
-fn read_batches(path: &Path, table: &'static str, version: u32) -> Result<Vec<RecordBatch>, TableError> {
+pub(crate) fn read_batches(path: &Path, table: &'static str, version: u32) -> Result<Vec<RecordBatch>, TableError> {
     let parquet = |source| TableError::Parquet { path: path.into(), source };
     let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?.into_parts().0).map_err(parquet)?;
     check_table(path, table, version, reader.metadata().file_metadata().key_value_metadata())?;

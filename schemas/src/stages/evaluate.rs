@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Contract of `evaluate`.
 pub const CONTRACT: Contract = Contract {
     kind: "evaluate",
-    version: 2,
+    version: 3,
     summary: "runs the network on every test view and writes predictions and metrics",
     worker: Some(Worker::Torch),
     open_ports: false,
@@ -44,18 +44,25 @@ impl Default for EvaluateParams {
 
 impl Params for EvaluateParams {}
 
-/// The content of `metrics.json`. Rates are shares of `num_videos`, from 0 to 1.
+/// The content of `metrics.json`. Rates are shares of `num_videos`, from 0 to 1. What does not apply is left out: videos with
+/// several labels have a mean average precision, others the first three.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// Share of videos whose highest class is theirs.
-    pub top1: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top1: Option<f64>,
     /// Share of videos whose class is among the five highest.
-    pub top5: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top5: Option<f64>,
     /// Mean over the classes that occur, as target or as prediction, of the share found (MMAction2's definition).
-    pub mean_class_accuracy: f64,
-    /// Mean cross-entropy of the averaged probabilities, in nats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean_class_accuracy: Option<f64>,
+    /// Mean over the classes that occur as a label of the average precision (MMAction2's definition).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean_average_precision: Option<f64>,
+    /// Mean cross-entropy of the averaged probabilities, in nats; of several labels the binary one, a class.
     pub loss: f64,
-    /// Videos evaluated: the denominator.
+    /// Videos, or segments, evaluated: the denominator.
     pub num_videos: u64,
     /// Videos of the test list that could not be evaluated: absent or undecodable.
     pub num_missing: u64,

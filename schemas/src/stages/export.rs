@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Contract of `export`.
 pub const CONTRACT: Contract = Contract {
     kind: "export",
-    version: 2,
+    version: 3,
     summary: "writes ONNX with labels and preprocessing inside, and compares it with libtorch on test clips",
     worker: Some(Worker::Torch),
     open_ports: false,

@@ -1,7 +1,7 @@
 //! The draws themselves: [`train_epoch`] and [`test_views`].
 //!
 //! Each generator is named by what it draws for, so that the rows of a video in an epoch do not depend on the number of
-//! epochs, on other videos, or on threads:
+//! epochs, on other videos, or on threads. A labelled segment counts as a video, by its name and times.
 //!
 //! | what | named by seed and |
 //! |---|---|
@@ -18,21 +18,13 @@
 //! | what a clip is blended with | `blend`, epoch, number of the batch |
 
 use crate::error::AugmentError;
+use crate::list::{Video, name};
 use pipe_clips::geometry::{View, views};
 use pipe_clips::sampler::{Timeline, test_clips, train_clips};
 use pipe_clips::{ClipError, Draws, pixels};
 use pipe_schemas::stages::augment::{AugmentParams, Blend, Blending, ClipPipeline, EpochVideos};
 use pipe_schemas::tables::{FrameIndexRow, SampleRow};
 use std::collections::BTreeMap;
-
-/// A video to draw from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Video<'a> {
-    /// Its frames.
-    pub(crate) frames: &'a FrameIndexRow,
-    /// From 0.
-    pub(crate) class_index: u32,
-}
 
 /// Rows, and the size that all of them are scaled to.
 #[derive(Debug, Default, PartialEq)]
@@ -68,14 +60,14 @@ impl Size {
 
 /// Draws all rows of an epoch, in the order in which they are to be shown.
 pub(crate) fn train_epoch(params: &AugmentParams, videos: &[Video<'_>], epoch: u32) -> Result<Drawn, AugmentError> {
-    let (name, seed) = (epoch.to_string(), params.seed);
+    let (epoch_name, seed) = (epoch.to_string(), params.seed);
     let mut drawn = Drawn::default();
     for (video, picks) in videos.iter().zip(picks(params, videos, epoch)) {
-        let video_id = video.frames.video_id.as_str();
+        let video_name = video.name();
         for time in 0..picks * params.num_sample {
             let again = (time > 0).then(|| time.to_string());
             let draws = |what: &str| {
-                let names = ["train", &name, video_id, what].into_iter().chain(again.as_deref());
+                let names = ["train", &epoch_name, &video_name, what].into_iter().chain(again.as_deref());
                 Draws::new(seed, &names.collect::<Vec<_>>())
             };
             let clips = train_clips(&params.train.sampler, timeline(video), &mut draws("frames"));
@@ -83,11 +75,18 @@ pub(crate) fn train_epoch(params: &AugmentParams, videos: &[Video<'_>], epoch: u
             add_views(&mut drawn, &params.train, video, epoch, "train", clips, draws)?;
         }
     }
-    let order = |row: &SampleRow| Draws::new(seed, &["order", &name, &row.video_id, &row.view.to_string()]).bits();
-    drawn.rows.sort_by_cached_key(|row| (order(row), row.video_id.clone(), row.view));
+    let order = |row: &SampleRow| {
+        let video_name = name(&row.video_id, row.start_secs.zip(row.end_secs));
+        Draws::new(seed, &["order", &epoch_name, &video_name, &row.view.to_string()]).bits()
+    };
+    let key = |row: &SampleRow| {
+        let (video_id, start, end) = row.sample();
+        (order(row), video_id.to_owned(), start, end, row.view)
+    };
+    drawn.rows.sort_by_cached_key(key);
     number(&mut drawn.rows);
     if let (Some(blending), Some(size)) = (&params.blending, &drawn.size) {
-        blend(&mut drawn.rows, blending, size.width_height, seed, &name);
+        blend(&mut drawn.rows, blending, size.width_height, seed, &epoch_name);
     }
     Ok(drawn)
 }
@@ -99,7 +98,7 @@ fn picks(params: &AugmentParams, videos: &[Video<'_>], epoch: u32) -> Vec<u32> {
     }
     let mut classes: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     for (place, video) in videos.iter().enumerate() {
-        classes.entry(video.class_index).or_default().push(place);
+        classes.entry(video.class_indices[0]).or_default().push(place);
     }
     let mut classes: Vec<(u32, Vec<usize>)> = classes.into_iter().collect();
     let epoch = epoch.to_string();
@@ -175,7 +174,7 @@ pub(crate) fn test_views(pipeline: &ClipPipeline, videos: &[Video<'_>]) -> Resul
 }
 
 fn timeline(video: &Video<'_>) -> Timeline {
-    Timeline { num_frames: video.frames.num_frames, fps: video.frames.fps }
+    Timeline { num_frames: video.frame_range().len() as u32, fps: video.frames.fps }
 }
 
 fn number(rows: &mut [SampleRow]) {
@@ -196,17 +195,25 @@ fn add_views(
     draws: impl Fn(usize) -> Draws,
 ) -> Result<(), AugmentError> {
     let FrameIndexRow { video_id, width_px, height_px, .. } = video.frames;
-    let misfit = |source: ClipError| AugmentError::Draw { part, source: source.of_video(video_id) };
+    let misfit = |source: ClipError| AugmentError::Draw { part, source: source.of_video(&video.name()) };
     let first_row = drawn.rows.len();
-    let earlier = drawn.rows.iter().rev().take_while(|row| row.video_id == *video_id).count();
+    let earlier = drawn.rows.iter().rev().take_while(|row| of(row, video)).count();
     let clips = clips.map_err(misfit)?;
     let num_clips = clips.len();
-    for (clip, frame_indices) in clips.into_iter().enumerate() {
+    let first_frame = video.frame_range().start;
+    for (clip, mut frame_indices) in clips.into_iter().enumerate() {
+        frame_indices.iter_mut().for_each(|index| *index += first_frame);
         let mut draws = draws(clip);
-        let views =
-            views(*width_px, *height_px, video.class_index, &pipeline.transforms, &mut draws).map_err(misfit)?;
+        // The same draws for each label: what is mirrored may have another one.
+        let before = draws.clone();
+        let mut labelled = Vec::with_capacity(video.class_indices.len());
+        for class_index in &video.class_indices {
+            draws = before.clone();
+            let views = views(*width_px, *height_px, *class_index, &pipeline.transforms, &mut draws);
+            labelled.push(views.map_err(misfit)?);
+        }
         let mut pixel_ops = None;
-        for (crop, view) in views.iter().enumerate() {
+        for (crop, view) in labelled[0].iter().enumerate() {
             let size = Size { part, video_id: video_id.clone(), width_height: (view.width_px, view.height_px) };
             drawn.size.get_or_insert_with(|| size.clone()).check(Some(&size))?;
             if pixel_ops.is_none() {
@@ -215,18 +222,29 @@ fn add_views(
             }
             let number = (earlier + crop * num_clips + clip) as u32;
             let pixel_ops = pixel_ops.clone().unwrap_or_default();
-            drawn.rows.push(SampleRow { pixel_ops, ..row(video, epoch, number, frame_indices.clone(), view) });
+            let mut class_indices: Vec<u32> = labelled.iter().map(|views| views[crop].class_index).collect();
+            class_indices.sort_unstable();
+            let (class_index, more_class_indices) = (class_indices.remove(0), class_indices);
+            let row = row(video, epoch, number, frame_indices.clone(), view);
+            drawn.rows.push(SampleRow { class_index, more_class_indices, pixel_ops, ..row });
         }
     }
     drawn.rows[first_row..].sort_by_key(|row| row.view);
     Ok(())
 }
 
+/// Returns whether a row is of this video, and of this segment of it.
+fn of(row: &SampleRow, video: &Video<'_>) -> bool {
+    row.video_id == video.frames.video_id && row.start_secs.zip(row.end_secs) == video.times()
+}
+
 fn row(video: &Video<'_>, epoch: u32, number: u32, frame_indices: Vec<u32>, view: &View) -> SampleRow {
+    let (start_secs, end_secs) = video.times().unzip();
     SampleRow {
         epoch,
         video_id: video.frames.video_id.clone(),
-        class_index: view.class_index,
+        start_secs,
+        end_secs,
         view: number,
         frame_indices,
         crop_x: view.crop_x,
@@ -241,6 +259,7 @@ fn row(video: &Video<'_>, epoch: u32, number: u32, frame_indices: Vec<u32>, view
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::list::Segment;
     use pipe_schemas::stages::augment::{Sampler, Scale, Transform};
 
     fn frames(video_id: &str, num_frames: u32) -> FrameIndexRow {
@@ -253,6 +272,10 @@ mod tests {
             height_px: 256,
             fps: 25.0,
         }
+    }
+
+    fn video(frames: &FrameIndexRow, class_index: u32) -> Video<'_> {
+        Video { frames, segment: None, class_indices: vec![class_index] }
     }
 
     fn pipeline(clip_len: u32, num_clips: u32, transforms: Vec<Transform>) -> ClipPipeline {
@@ -268,8 +291,12 @@ mod tests {
         vec![Transform::RandomCrop { size: 224 }, flip]
     }
 
+    fn epoch_of(pipeline: &ClipPipeline, videos: &[Video<'_>]) -> Vec<SampleRow> {
+        train_epoch(&params(pipeline), videos, 0).expect("drawn").rows
+    }
+
     fn epoch(pipeline: &ClipPipeline, index: &[FrameIndexRow], epoch: u32) -> Vec<SampleRow> {
-        let videos: Vec<_> = index.iter().map(|frames| Video { frames, class_index: 0 }).collect();
+        let videos: Vec<_> = index.iter().map(|frames| video(frames, 0)).collect();
         train_epoch(&params(pipeline), &videos, epoch).expect("drawn").rows
     }
 
@@ -302,6 +329,54 @@ mod tests {
         assert_eq!(left, some_rows);
     }
 
+    /// A segment is drawn from as a video of its frames would be; another segment, or the whole video, is another sample.
+    #[test]
+    fn a_segment_is_a_video_of_its_own() {
+        let whole = frames("v", 100);
+        let cut = |start: u32, end: u32| {
+            let (start_secs, end_secs) = (f64::from(start) / 25.0, f64::from(end) / 25.0);
+            Video { segment: Some(Segment { start_secs, end_secs, frames: start..end }), ..video(&whole, 0) }
+        };
+        let videos = [video(&whole, 0), cut(10, 40), cut(60, 90), cut(95, 97)];
+        let params = params(&pipeline(8, 3, random()));
+        let rows = train_epoch(&params, &videos, 2).expect("drawn").rows;
+        assert_eq!(rows.len(), 12);
+        for video in &videos {
+            let trimmed_frames =
+                FrameIndexRow { video_id: video.name(), num_frames: video.frame_range().len() as u32, ..whole.clone() };
+            let trimmed = train_epoch(&params, &[super::tests::video(&trimmed_frames, 0)], 2).expect("drawn").rows;
+            let trimmed_test = test_views(&params.train, &[super::tests::video(&trimmed_frames, 0)]);
+            let test = test_views(&params.train, std::slice::from_ref(video));
+            let found: Vec<&SampleRow> = rows.iter().filter(|row| of(row, video)).collect();
+            assert_eq!(found.len(), 3);
+            let first = video.frame_range().start;
+            for (row, like) in found.into_iter().zip(&trimmed) {
+                let indices: Vec<u32> = like.frame_indices.iter().map(|index| index + first).collect();
+                assert_eq!((&row.frame_indices, row.crop_x, row.view), (&indices, like.crop_x, like.view));
+                assert!(row.frame_indices.iter().all(|index| video.frame_range().contains(index)), "{row:?}");
+                assert_eq!(row.start_secs.zip(row.end_secs), video.times());
+            }
+            assert_eq!(test.expect("views").rows.len(), trimmed_test.expect("views").rows.len());
+        }
+    }
+
+    #[test]
+    fn all_labels_of_a_mirrored_clip_are_mapped() {
+        let index = [frames("a", 50)];
+        let videos = [Video { class_indices: vec![1, 4, 5], ..video(&index[0], 0) }];
+        let flip = |flip_ratio| {
+            let flip_label_map = [("4".to_owned(), 0), ("1".to_owned(), 7)].into();
+            vec![Transform::RandomCrop { size: 224 }, Transform::Flip { flip_ratio, flip_label_map }]
+        };
+        let drawn = |flip_ratio| epoch_of(&pipeline(8, 1, flip(flip_ratio)), &videos);
+        let (plain, mirrored) = (drawn(0.0), drawn(1.0));
+        assert_eq!(plain[0].class_indices().collect::<Vec<_>>(), [1, 4, 5]);
+        assert_eq!(mirrored[0].class_indices().collect::<Vec<_>>(), [0, 5, 7]);
+        // Labels change nothing else.
+        let alone = epoch_of(&pipeline(8, 1, flip(0.0)), &[video(&index[0], 1)]);
+        assert_eq!(SampleRow { more_class_indices: vec![4, 5], ..alone[0].clone() }, plain[0]);
+    }
+
     #[test]
     fn epochs_differ_in_order_and_draws() {
         let index: Vec<_> = (0..40).map(|video| frames(&format!("v{video:02}"), 80)).collect();
@@ -319,7 +394,7 @@ mod tests {
     #[test]
     fn a_video_may_come_again_with_draws_of_its_own() {
         let index = [frames("a", 100), frames("b", 90)];
-        let videos: Vec<_> = index.iter().map(|frames| Video { frames, class_index: 0 }).collect();
+        let videos: Vec<_> = index.iter().map(|frames| video(frames, 0)).collect();
         let mut params = params(&pipeline(8, 2, random()));
         let once = train_epoch(&params, &videos, 0).expect("drawn").rows;
         params.num_sample = 3;
@@ -343,8 +418,7 @@ mod tests {
         let index: Vec<_> = (0..40).map(|video| frames(&format!("v{video:02}"), 80)).collect();
         // 34 videos of class 0, 4 of class 1, 2 of class 5.
         let class = |place| [0, 1, 5][usize::from(place >= 34) + usize::from(place >= 38)];
-        let videos: Vec<_> =
-            index.iter().enumerate().map(|(place, frames)| Video { frames, class_index: class(place) }).collect();
+        let videos: Vec<_> = index.iter().enumerate().map(|(place, frames)| video(frames, class(place))).collect();
         let params = AugmentParams { epoch_videos: EpochVideos::ClassBalanced, ..params(&pipeline(1, 8, random())) };
         let mut shown = std::collections::BTreeSet::new();
         for epoch in 0..12 {
@@ -365,7 +439,7 @@ mod tests {
     #[test]
     fn batches_are_blended_within_themselves() {
         let index: Vec<_> = (0..30).map(|video| frames(&format!("v{video:02}"), 80)).collect();
-        let videos: Vec<_> = index.iter().map(|frames| Video { frames, class_index: 0 }).collect();
+        let videos: Vec<_> = index.iter().map(|frames| video(frames, 0)).collect();
         let (mixup, cutmix) = (Blend::MixupBlending { alpha: 0.8 }, Blend::CutmixBlending { alpha: 1.0 });
         let blending = |augments: &[Blend], probs: &[f64]| {
             let blending = Blending { batch_size: 8, augments: augments.to_vec(), probs: probs.to_vec() };
@@ -396,7 +470,7 @@ mod tests {
     #[test]
     fn test_views_are_numbered_crop_by_crop() {
         let index = [frames("a", 64), frames("b", 64)];
-        let videos: Vec<_> = index.iter().map(|frames| Video { frames, class_index: 7 }).collect();
+        let videos: Vec<_> = index.iter().map(|frames| video(frames, 7)).collect();
         let pipeline = pipeline(8, 2, vec![Transform::ThreeCrop { crop_size: 256 }]);
         let drawn = test_views(&pipeline, &videos).expect("views");
         assert_eq!(drawn.size.map(|size| size.width_height), Some((256, 256)));
@@ -411,7 +485,7 @@ mod tests {
     #[test]
     fn a_pipeline_without_a_last_size_is_refused() {
         let index = [frames("a", 64), frames("b", 64), frames("c", 64)];
-        let videos: Vec<_> = index.iter().map(|frames| Video { frames, class_index: 0 }).collect();
+        let videos: Vec<_> = index.iter().map(|frames| video(frames, 0)).collect();
         let crop = Transform::RandomResizedCrop { area_range: [0.08, 1.0], aspect_ratio_range: [0.75, 1.33] };
         let error = train_epoch(&params(&pipeline(1, 8, vec![crop.clone()])), &videos, 0).expect_err("mixed");
         assert!(error.to_string().starts_with("clips differ in size: train clips of `a` have "), "{error}");
@@ -423,7 +497,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_named() {
         let index = [frames("a", 64), frames("empty", 0)];
-        let videos: Vec<_> = index.iter().map(|frames| Video { frames, class_index: 0 }).collect();
+        let videos: Vec<_> = index.iter().map(|frames| video(frames, 0)).collect();
         let error = test_views(&pipeline(1, 8, vec![]), &videos).expect_err("no frames");
         assert!(matches!(&error, AugmentError::Draw { part: "test", source: ClipError::Video { video_id, .. } }
             if video_id == "empty"));

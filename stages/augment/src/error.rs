@@ -1,7 +1,8 @@
 //! [`AugmentError`]: why no samples can be drawn.
 
+use crate::list::List;
 use pipe_clips::ClipError;
-use pipe_stage::grouped;
+use pipe_stage::{StageError, grouped};
 use std::path::PathBuf;
 
 /// Why no samples can be drawn.
@@ -19,17 +20,14 @@ pub(crate) enum AugmentError {
         /// Of those, found by `annotations`.
         labelled: u64,
     },
-    /// A video with more than one label.
-    #[error("`{video_id}` has several labels, and a sample has one")]
-    SeveralLabels {
-        /// The first one.
-        video_id: String,
-    },
-    /// A label of a part of a video.
-    #[error("`{video_id}` is labelled by segments, and samples are drawn from whole videos")]
-    Segment {
-        /// The first one.
-        video_id: String,
+    /// No class can be shown as often as the others.
+    #[error("`epoch_videos: class_balanced` needs one label a video, and there are several")]
+    Balanced,
+    /// There is nothing to train on because no segment has a frame.
+    #[error("there is nothing to train on: no training segment has a frame in it, as {example}")]
+    NoFrames {
+        /// The first segment.
+        example: String,
     },
     /// A pipeline does not fit a video.
     #[error("the {part} pipeline does not fit the frames")]
@@ -77,16 +75,29 @@ pub(crate) enum AugmentError {
 }
 
 impl AugmentError {
-    /// Returns what the user can do.
-    pub(crate) fn help(&self) -> &'static str {
+    /// Says why a list leaves nothing to train on.
+    pub(crate) fn no_training(list: &List<'_>) -> Self {
+        match list.without_frames.first() {
+            Some(example) => Self::NoFrames { example: example.clone() },
+            None => Self::NoTraining { listed: list.listed, labelled: list.labelled },
+        }
+    }
+
+    /// Adds what the user can do.
+    pub(crate) fn into_stage_error(self) -> StageError {
+        let help = self.help();
+        StageError::from(self).with_help(help)
+    }
+
+    fn help(&self) -> &'static str {
         match self {
             Self::NoTraining { listed: 0, .. } => "the training list is empty; look at the `annotations` stage",
             Self::NoTraining { labelled: 0, .. } => {
                 "none of them lies in the folder of videos; look at `root` and `include` of the `ingest` stage"
             }
             Self::NoTraining { .. } => "look at the warnings of the `frames` stage",
-            Self::SeveralLabels { .. } => "train with one label a video: leave `multi_class` of `annotations` out",
-            Self::Segment { .. } => "cut the segments into videos of their own, and list these",
+            Self::Balanced => "`epoch_videos: each`, or lists without `multi_class`",
+            Self::NoFrames { .. } => "are the times in seconds, and from the start of the videos that are here?",
             Self::Draw { .. } => "a `Resize` before the crop makes small frames large enough",
             Self::FlipLabel { .. } => "class indices are those of `classes.parquet` of the `annotations` stage",
             Self::Picture { .. } => "is there room on the disk?",

@@ -5,6 +5,7 @@
 
 use crate::error::AugmentError;
 use crate::font;
+use crate::list::name;
 use fs_err::File;
 use pipe_clips::{ClipSize, Loader};
 use pipe_schemas::tables::{ClassRow, SampleRow};
@@ -83,12 +84,17 @@ pub(crate) fn write(
     let mut sheet = Sheet::new(shown.len(), cell, chosen.len());
     for (place, row) in chosen.iter().enumerate() {
         let class = |row: &SampleRow| {
-            let name = classes.get(row.class_index as usize).map_or("", |class| class.class_name.as_str());
-            format!("{} {name}", row.class_index)
+            let name = |index: u32| classes.get(index as usize).map_or("", |class| class.class_name.as_str());
+            row.class_indices().map(|index| format!("{index} {}", name(index))).collect::<Vec<_>>().join(", ")
         };
         let other = row.mix_position.and_then(|position| wanted.get(&position));
         let blended = other.map(|other| format!(" + {:.0}/100 {}", 100.0 * row.mix_share, class(other)));
-        let label = format!("{}{} - {}", class(row), blended.unwrap_or_default(), row.video_id);
+        let label = format!(
+            "{}{} - {}",
+            class(row),
+            blended.unwrap_or_default(),
+            name(&row.video_id, row.start_secs.zip(row.end_secs))
+        );
         sheet.put(place, &label, clips.get(&row.position).map_or(&[], Vec::as_slice));
     }
     Ok(sheet.save(path)?)

@@ -1,33 +1,26 @@
 //! [`Augment`]: reads the tables, draws, and writes the samples.
 
-use crate::draw::{Drawn, Size, Video, test_views, train_epoch};
+use crate::clips::{self, Clips};
+use crate::draw::{Drawn, Size, test_views, train_epoch};
 use crate::error::AugmentError;
+use crate::list::{List, Video, labelling};
 use crate::sheet;
 use fs_err as fs;
 use pipe_clips::ClipSize;
 use pipe_clips::sampler::frames_per_clip;
-use pipe_schemas::stages::augment::{AugmentParams, CONTRACT, Transform};
-use pipe_schemas::tables::{AnnotationRow, ClassRow, FrameIndexRow, Preprocessing, SampleRow, Split};
+use pipe_schemas::stages::augment::{AugmentParams, CONTRACT, EpochVideos, Transform};
+use pipe_schemas::tables::{AnnotationRow, ClassRow, Labelling, Preprocessing, SampleRow, Split};
 use pipe_stage::{Context, Stage, StageError, Summary, grouped};
-use pipe_tables::frames::INDEX_FILE;
+use pipe_tables::frames::FrameShards;
 use pipe_tables::{read_rows, write_rows};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The stage `augment`.
 pub struct Augment;
-
-/// The videos of one list.
-struct List<'a> {
-    /// Those that can be drawn from, by `video_id`.
-    videos: Vec<Video<'a>>,
-    /// All that are listed.
-    listed: u64,
-    /// Those that `annotations` found.
-    labelled: u64,
-}
 
 impl Stage for Augment {
     fn kind(&self) -> &'static str {
@@ -36,22 +29,27 @@ impl Stage for Augment {
 
     fn run(&self, context: &Context) -> Result<Summary, StageError> {
         let params: AugmentParams = context.params()?;
-        let index: Vec<FrameIndexRow> = read_rows(&context.input("frames")?.join(INDEX_FILE))?;
+        let shards = FrameShards::open(context.input("frames")?)?;
         let labels = context.input("labels")?;
         let annotations: Vec<AnnotationRow> = read_rows(&labels.join("annotations.parquet"))?;
-        check_rows(&annotations).map_err(helped)?;
         let classes: Vec<ClassRow> = read_rows(&labels.join("classes.parquet"))?;
-        check_labels(&params, classes.len()).map_err(helped)?;
-        let (train, test) = (list(&annotations, &index, Split::Train), list(&annotations, &index, Split::Test));
+        check_labels(&params, classes.len()).map_err(AugmentError::into_stage_error)?;
+        let labelling = labelling(&annotations);
+        if (labelling, params.epoch_videos) == (Labelling::MultiLabel, EpochVideos::ClassBalanced) {
+            return Err(AugmentError::Balanced.into_stage_error());
+        }
+        let list = |split| List::read(context, &annotations, &shards, split);
+        let (train, test) = (list(Split::Train)?, list(Split::Test)?);
+        train.warning("training").into_iter().chain(test.warning("test")).for_each(|text| context.warn(text));
         if train.videos.is_empty() {
-            return Err(helped(AugmentError::NoTraining { listed: train.listed, labelled: train.labelled }));
+            return Err(AugmentError::no_training(&train).into_stage_error());
         }
         if test.videos.is_empty() {
             let listed = grouped(test.listed);
             context.warn(format!("none of the {listed} listed test videos is present: nothing can be evaluated"));
         }
         let train_drawn = draw_epochs(context, &params, &train.videos)?;
-        let test_drawn = test_views(&params.test, &test.videos).map_err(helped)?;
+        let test_drawn = test_views(&params.test, &test.videos).map_err(AugmentError::into_stage_error)?;
         let size = one_size(&train_drawn, &test_drawn)?;
         let preprocessing = Preprocessing {
             train_frames: frames_per_clip(&params.train.sampler),
@@ -59,26 +57,39 @@ impl Stage for Augment {
             height_px: size.1,
             width_px: size.0,
             epochs: params.epochs,
+            labelling,
             test: params.test.clone(),
             num_missing_test: test.listed - test.videos.len() as u64,
             num_missing_train: train.listed - train.videos.len() as u64,
         };
-        let clips_per_epoch = grouped(train_drawn.first().map_or(0, |epoch| epoch.rows.len()) as u64);
-        let (epochs, test_views) = (grouped(u64::from(params.epochs)), grouped(test_drawn.rows.len() as u64));
-        let first_epoch = train_drawn.first().map_or(&[][..], |epoch| &epoch.rows);
-        let clip_size =
-            ClipSize { frames: preprocessing.train_frames as usize, height: size.1 as usize, width: size.0 as usize };
-        let picture = context.output("contact_sheet.png")?;
-        sheet::write(&picture, context.input("frames")?, first_epoch, &classes, clip_size, context.threads())?;
-        let rows: Vec<SampleRow> = train_drawn.into_iter().flat_map(|epoch| epoch.rows).collect();
-        write(&context.output("samples")?, &rows, &test_drawn.rows, &classes, &preprocessing)?;
-        Ok(Summary::line(format!("{clips_per_epoch} training clips x {epochs} epochs, {test_views} test views")))
+        let train_rows: Arc<[SampleRow]> = train_drawn.into_iter().flat_map(|epoch| epoch.rows).collect();
+        write(context, &params, &train_rows, &test_drawn.rows.into(), &classes, &preprocessing)
     }
 }
 
-fn helped(error: AugmentError) -> StageError {
-    let help = error.help();
-    StageError::from(error).with_help(help)
+/// Writes all outputs, and returns what to say of them.
+fn write(
+    context: &Context,
+    params: &AugmentParams,
+    train: &Arc<[SampleRow]>,
+    test: &Arc<[SampleRow]>,
+    classes: &[ClassRow],
+    preprocessing: &Preprocessing,
+) -> Result<Summary, StageError> {
+    let frames = context.input("frames")?;
+    let Preprocessing { train_frames, height_px, width_px, .. } = *preprocessing;
+    let size = ClipSize { frames: train_frames as usize, height: height_px as usize, width: width_px as usize };
+    let first_epoch = &train[..train.partition_point(|row| row.epoch == 0)];
+    sheet::write(&context.output("contact_sheet.png")?, frames, first_epoch, classes, size, context.threads())?;
+    write_samples(&context.output("samples")?, train, test, classes, preprocessing)?;
+    let (clips, views) = (grouped(first_epoch.len() as u64), grouped(test.len() as u64));
+    let epochs = grouped(u64::from(params.epochs));
+    let mut lines = vec![format!("{clips} training clips x {epochs} epochs, {views} test views")];
+    if let Some(store) = &params.store_clips {
+        let clips = Clips { frames, train, test, preprocessing, num_classes: classes.len() };
+        lines.push(clips::write(context, store, &clips, &context.output("clips")?)?);
+    }
+    Ok(Summary { lines })
 }
 
 /// Checks that mirrored clips get labels that there are.
@@ -93,36 +104,12 @@ fn check_labels(params: &AugmentParams, num_classes: usize) -> Result<(), Augmen
     }
 }
 
-/// A sample has one label and is drawn from a whole video. `annotations` are sorted by video.
-fn check_rows(annotations: &[AnnotationRow]) -> Result<(), AugmentError> {
-    if let Some(row) = annotations.iter().find(|row| row.start_secs.is_some()) {
-        return Err(AugmentError::Segment { video_id: row.video_id.clone() });
-    }
-    let same = |pair: &&[AnnotationRow]| (pair[0].split, &pair[0].video_id) == (pair[1].split, &pair[1].video_id);
-    match annotations.windows(2).find(same) {
-        Some(pair) => Err(AugmentError::SeveralLabels { video_id: pair[0].video_id.clone() }),
-        None => Ok(()),
-    }
-}
-
-fn list<'a>(annotations: &[AnnotationRow], index: &'a [FrameIndexRow], split: Split) -> List<'a> {
-    let stored: BTreeMap<&str, &FrameIndexRow> = index.iter().map(|row| (row.video_id.as_str(), row)).collect();
-    let rows: Vec<_> = annotations.iter().filter(|row| row.split == split).collect();
-    let labelled: Vec<_> = rows.iter().filter(|row| row.present).collect();
-    let video = |row: &&&AnnotationRow| {
-        stored.get(row.video_id.as_str()).map(|frames| Video { frames, class_index: row.class_index })
-    };
-    let mut videos: Vec<Video> = labelled.iter().filter_map(video).collect();
-    videos.sort_by_key(|video| video.frames.video_id.as_str());
-    List { videos, listed: rows.len() as u64, labelled: labelled.len() as u64 }
-}
-
 /// Draws all epochs, in order, on the threads that the stage may use.
 fn draw_epochs(context: &Context, params: &AugmentParams, videos: &[Video<'_>]) -> Result<Vec<Drawn>, StageError> {
     let done = AtomicU64::new(0);
     let draw = |epoch| {
         context.check_cancelled()?;
-        let drawn = train_epoch(params, videos, epoch).map_err(helped)?;
+        let drawn = train_epoch(params, videos, epoch).map_err(AugmentError::into_stage_error)?;
         let done = done.fetch_add(1, Ordering::Relaxed) + 1;
         context.progress(done, u64::from(params.epochs), "epochs", String::new);
         Ok(drawn)
@@ -138,11 +125,11 @@ fn draw_epochs(context: &Context, params: &AugmentParams, videos: &[Video<'_>]) 
 fn one_size(train: &[Drawn], test: &Drawn) -> Result<(u32, u32), StageError> {
     let mut sizes = train.iter().chain([test]).filter_map(|drawn| drawn.size.as_ref());
     let first: &Size = sizes.next().ok_or_else(|| StageError::message("no clips were drawn"))?;
-    sizes.try_for_each(|size| first.check(Some(size))).map_err(helped)?;
+    sizes.try_for_each(|size| first.check(Some(size))).map_err(AugmentError::into_stage_error)?;
     Ok(first.width_height)
 }
 
-fn write(
+fn write_samples(
     folder: &Path,
     train: &[SampleRow],
     test: &[SampleRow],

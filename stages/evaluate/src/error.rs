@@ -25,6 +25,9 @@ pub enum EvaluateError {
         /// Of the samples.
         found: Vec<String>,
     },
+    /// The samples have several labels, and the model tells only one.
+    #[error("the samples have several labels, but the model was trained with one a video")]
+    SeveralLabels,
     /// `preprocessing.json` can't be understood.
     #[error("{} can't be understood", path.display())]
     Preprocessing {

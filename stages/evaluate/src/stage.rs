@@ -3,8 +3,8 @@
 use crate::EvaluateError;
 use pipe_clips::Loader;
 use pipe_learn::{TrainedModel, average_views, evaluate_views, metrics, pin_threads};
-use pipe_schemas::stages::evaluate::EvaluateParams;
-use pipe_schemas::tables::{ClassRow, ModelCard, Preprocessing, SampleRow};
+use pipe_schemas::stages::evaluate::{EvaluateParams, Metrics};
+use pipe_schemas::tables::{ClassRow, Labelling, ModelCard, PredictionRow, Preprocessing, SampleRow};
 use pipe_stage::{Context, Stage, StageError, Summary};
 use pipe_tables::{read_rows, write_rows};
 use std::path::Path;
@@ -31,16 +31,25 @@ impl Stage for Evaluate {
             context.check_cancelled()
         };
         let logits = evaluate_views(&model.network, &model.normalisation(), size, batches, after_batch)?;
-        let predictions = average_views(&rows, &logits, model.card.model.cls_head.average_clips)?;
-        let metrics = metrics(&predictions, num_missing);
+        let labelling = model.card.preprocessing.labelling;
+        let predictions = average_views(&rows, &logits, model.card.model.cls_head.average_clips, labelling)?;
+        let metrics = metrics(&predictions, num_missing, labelling);
 
         let mut text = serde_json::to_vec_pretty(&metrics)?;
         text.push(b'\n');
         fs_err::write(context.output("metrics.json")?, text)?;
         write_rows(&context.output("predictions.parquet")?, &predictions)?;
-        let (top1, top5, num_videos) = (metrics.top1, metrics.top5, metrics.num_videos);
-        Ok(Summary::line(format!("top1 {top1:.2}, top5 {top5:.2} on {num_videos} videos ({num_missing} missing)")))
+        Ok(summary(&metrics, &predictions))
     }
+}
+
+fn summary(metrics: &Metrics, predictions: &[PredictionRow]) -> Summary {
+    let Metrics { num_videos, num_missing, .. } = metrics;
+    let figures = [("top1", metrics.top1), ("top5", metrics.top5), ("mAP", metrics.mean_average_precision)];
+    let told = figures.iter().filter_map(|(name, value)| Some(format!("{name} {:.2}", (*value)?)));
+    let told = told.collect::<Vec<_>>().join(", ");
+    let unit = if predictions.iter().any(|row| row.start_secs.is_some()) { "segments" } else { "videos" };
+    Summary::line(format!("{told} on {num_videos} {unit} ({num_missing} missing)"))
 }
 
 /// Returns the test rows, and how many videos of the test list have none.
@@ -51,6 +60,9 @@ fn read_samples(folder: &Path, card: &ModelCard) -> Result<(Arc<[SampleRow]>, u6
     let (expected, found) = (clips(&card.preprocessing), clips(&preprocessing));
     if expected != found {
         return Err(EvaluateError::OtherClips { expected, found }.into());
+    }
+    if (card.preprocessing.labelling, preprocessing.labelling) == (Labelling::SingleLabel, Labelling::MultiLabel) {
+        return Err(EvaluateError::SeveralLabels.into());
     }
     let classes: Vec<ClassRow> = read_rows(&folder.join("classes.parquet"))?;
     let found: Vec<String> = classes.into_iter().map(|class| class.class_name).collect();

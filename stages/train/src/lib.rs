@@ -20,6 +20,7 @@
 //! |---|---|
 //! | the epoch before it: network and optimiser state, bit for bit | epochs after it, and with them `max_epochs` |
 //! | the clips shown in it: all columns of its rows | rows of other epochs |
+//! | whether videos have several labels: binary cross-entropy is lowered then | |
 //! | the learning rate in it | how that came about: `param_scheduler`, `lr` |
 //! | the network's graph, `model`, `train_dataloader`, `optim_wrapper`, `seed` | class names, `num_classes` (the labels decide) |
 //! | the frames | |

@@ -9,7 +9,7 @@ use crate::validate::{validate, validates};
 use pipe_clips::Loader;
 use pipe_learn::{EpochResult, Learner, Network, Step, pin_threads};
 use pipe_schemas::stages::train::TrainParams;
-use pipe_schemas::tables::{SampleRow, TrainingLogRow};
+use pipe_schemas::tables::{Labelling, SampleRow, TrainingLogRow};
 use pipe_stage::protocol::{MadePart, MakePart, MakeParts};
 use pipe_stage::{Context, StageError};
 use pipe_tables::{read_rows, write_rows};
@@ -46,7 +46,10 @@ pub(crate) fn make(context: &Context, parts: &MakeParts) -> Result<(), StageErro
     let num_epochs = samples.epochs.len();
     let mut steps_done = 0;
     for Link { epoch, rows, part } in links {
-        let batches = loader.clips(Arc::clone(rows), size, batch_size, context.threads())?;
+        let mut batches = loader.clips(Arc::clone(rows), size, batch_size, context.threads())?;
+        if samples.preprocessing.labelling == Labelling::MultiLabel {
+            batches = batches.with_targets(samples.classes.len())?;
+        }
         let after_step = |Step { loss, top1, .. }| {
             steps_done += 1;
             context.progress(steps_done, total_steps as u64, "steps", || {

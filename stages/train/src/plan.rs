@@ -65,6 +65,8 @@ fn of_every_epoch(context: &Context, params: &TrainParams, samples: &Samples) ->
         "seed": seed,
     });
     let mut fields = json_fields(&["with"], &with);
+    // It decides what is lowered, whatever labels the rows of an epoch have.
+    fields.extend(json_fields(&["labelling"], &json!(samples.preprocessing.labelling)));
     // It holds the number of classes and the size of clips.
     fields.push(field(&["graph"], graph(params, samples)?.digest().to_hex().to_string()));
     context.input("frames")?;

@@ -64,7 +64,10 @@ pub(crate) fn digest(rows: &[SampleRow]) -> String {
             epoch,
             position,
             video_id,
+            start_secs,
+            end_secs,
             class_index,
+            more_class_indices,
             view,
             frame_indices,
             crop_x,
@@ -81,7 +84,7 @@ pub(crate) fn digest(rows: &[SampleRow]) -> String {
             hasher.update(&(text.len() as u64).to_le_bytes());
             hasher.update(text.as_bytes());
         }
-        for list in [frame_indices, mix_box] {
+        for list in [frame_indices, mix_box, more_class_indices] {
             hasher.update(&(list.len() as u64).to_le_bytes());
             for number in list {
                 hasher.update(&number.to_le_bytes());
@@ -92,6 +95,10 @@ pub(crate) fn digest(rows: &[SampleRow]) -> String {
         }
         for number in [crop_x, crop_y, crop_width, crop_height, mix_share] {
             hasher.update(&number.to_bits().to_le_bytes());
+        }
+        for time in [start_secs, end_secs] {
+            hasher.update(&[u8::from(time.is_some())]);
+            hasher.update(&time.unwrap_or(0.0).to_bits().to_le_bytes());
         }
         hasher.update(&[u8::from(*flip), u8::from(mix_position.is_some())]);
     }
@@ -174,11 +181,14 @@ mod tests {
     fn every_column_is_in_the_digest() {
         let same = row(1, 2);
         assert_eq!(digest(&[row(1, 2)]), digest(std::slice::from_ref(&same)));
-        let changes: [fn(&mut SampleRow); 15] = [
+        let changes: [fn(&mut SampleRow); 18] = [
             |row| row.epoch = 7,
             |row| row.position = 7,
             |row| row.video_id = "b".into(),
+            |row| row.start_secs = Some(0.0),
+            |row| row.end_secs = Some(0.0),
             |row| row.class_index = 7,
+            |row| row.more_class_indices = vec![7],
             |row| row.view = 7,
             |row| row.frame_indices = vec![0, 0],
             |row| row.crop_x = 0.5,
@@ -197,7 +207,7 @@ mod tests {
             digest(&[changed])
         });
         let different: std::collections::BTreeSet<_> = changed.into_iter().chain([digest(&[same])]).collect();
-        assert_eq!(different.len(), 16);
+        assert_eq!(different.len(), 19);
     }
 
     #[test]

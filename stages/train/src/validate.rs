@@ -2,7 +2,7 @@
 
 use crate::samples::Samples;
 use pipe_clips::{ClipSize, Loader};
-use pipe_learn::{Network, Normalisation, TrainedModel, average_views, evaluate_views, metrics};
+use pipe_learn::{Network, Normalisation, TrainedModel, average_views, evaluate_views, metrics, top1};
 use pipe_schemas::stages::train::TrainParams;
 use pipe_stage::{Context, StageError};
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub(crate) fn validate(
     let normalisation = Normalisation::new(&params.model.data_preprocessor);
     let check = |_| context.check_cancelled();
     let logits = evaluate_views(&network, &normalisation, size, batches, check)?;
-    let predictions = average_views(&samples.test, &logits, params.model.cls_head.average_clips)?;
-    let metrics = metrics(&predictions, 0);
-    Ok((metrics.top1, metrics.loss))
+    let labelling = samples.preprocessing.labelling;
+    let predictions = average_views(&samples.test, &logits, params.model.cls_head.average_clips, labelling)?;
+    Ok((top1(&predictions), metrics(&predictions, 0, labelling).loss))
 }

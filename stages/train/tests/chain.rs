@@ -4,7 +4,7 @@ use pipe_schemas::stages::train::{
     AverageClips, Backbone, CONTRACT, ClsHead, DataloaderParams, LoadFrom, ModelParams, Optimizer, ResNetDepth,
     Scheduler, TrainCfg, TrainParams,
 };
-use pipe_schemas::tables::{ClassRow, FrameIndexRow, Preprocessing, SampleRow, TrainingLogRow};
+use pipe_schemas::tables::{ClassRow, FrameIndexRow, Labelling, Preprocessing, SampleRow, TrainingLogRow};
 use pipe_stage::SourceFile;
 use pipe_stage::protocol::{Input, MadePart, MakeParts, PlannedPart};
 use pipe_stage_train::Train;
@@ -128,6 +128,7 @@ fn write_samples(folder: &Path, change: impl Fn(&mut SampleRow)) {
         height_px: SIDE_PX as u32,
         width_px: SIDE_PX as u32,
         epochs: DRAWN_EPOCHS,
+        labelling: Labelling::SingleLabel,
         test: pipe_schemas::stages::augment::ClipPipeline::default(),
         num_missing_test: 0,
         num_missing_train: 0,
@@ -341,10 +342,11 @@ fn fields_of_an_epoch() {
         "epoch: 1",
         "graph: e455a7b6a2e04e51b191aee08c86cf9b1b4071a10d40ad9032a0b874aa9e48d3",
         "inputs.frames: f00d",
+        "labelling: \"single_label\"",
         "lr: 0.005",
-        "rows: 656a96fbf3742b0a0865623b516cceb330dc8b0140178cc0393de1315ff9ad8b",
+        "rows: 70bf93acad74079779a0a76adf6a0c306149cfed4cea77cf7cd12ac00fc90f33",
         "test.frames: 2",
-        "test.rows: 993c7e1c447ecfbdb7c5ab44b89191d90c463a110ca5a96214c2fd5e83193014",
+        "test.rows: 7e30d93e12e426e0c40091262e3124d7a0c4ec4004f89b3124ac752c42b29cf5",
         "with.model.backbone.base_channels: 8",
         "with.model.backbone.depth: 18",
         "with.model.backbone.shift_div: 8",
@@ -366,6 +368,6 @@ fn fields_of_an_epoch() {
         "with.seed: 0",
         "with.train_dataloader.batch_size: 2",
     ];
-    assert_eq!((CONTRACT.version, part.name.as_str(), part.items.len()), (2, "0001", 0));
+    assert_eq!((CONTRACT.version, part.name.as_str(), part.items.len()), (3, "0001", 0));
     assert_eq!(found, expect);
 }

@@ -3,7 +3,9 @@
 use pipe_schemas::stages::train::{
     Backbone, ClsHead, DataloaderParams, LoadFrom, ModelParams, ResNetDepth, TrainCfg, TrainParams,
 };
-use pipe_schemas::tables::{ClassRow, FrameIndexRow, PredictionRow, Preprocessing, SampleRow, TrainingLogRow};
+use pipe_schemas::tables::{
+    ClassRow, FrameIndexRow, Labelling, PredictionRow, Preprocessing, SampleRow, TrainingLogRow,
+};
 use pipe_stage::protocol::{
     Info, Input, MadePart, MakePart, MakeParts, Message, PROTOCOL_VERSION, PlannedPart, Reply, Request, Task,
 };
@@ -242,6 +244,7 @@ fn write_samples(folder: &Path) {
         height_px: SIDE_PX as u32,
         width_px: SIDE_PX as u32,
         epochs: EPOCHS,
+        labelling: Labelling::SingleLabel,
         test: pipe_schemas::stages::augment::ClipPipeline::default(),
         num_missing_test: 3,
         num_missing_train: 0,
@@ -309,6 +312,68 @@ fn train_evaluate_export() {
     if let Err((error, _)) = error {
         assert!(error.starts_with("the exported network differs from libtorch's: a logit by "), "{error}");
     }
+}
+
+/// Writes a table of samples anew, with rows changed.
+fn change_rows(path: &Path, change: impl Fn(&mut SampleRow)) {
+    let mut rows: Vec<SampleRow> = read_rows(path).expect("read");
+    rows.iter_mut().for_each(change);
+    write_rows(path, &rows).expect("written");
+}
+
+#[test]
+fn several_labels_are_trained_and_measured() {
+    let space = Space::new();
+    let samples = space.path("samples");
+    // What moves right is of both classes.
+    for table in ["train.parquet", "test.parquet"] {
+        change_rows(&samples.join(table), |row| {
+            if row.class_index == 1 {
+                (row.class_index, row.more_class_indices) = (0, vec![1]);
+            }
+        });
+    }
+    let labels = |labelling: &str| {
+        let path = samples.join("preprocessing.json");
+        let mut preprocessing = read_json(&path);
+        preprocessing["labelling"] = labelling.into();
+        fs_err::write(path, preprocessing.to_string()).expect("written");
+    };
+    labels("multi_label");
+    let summary = space.run("train", json_of(&train_params()), None, "one").expect("trained");
+    assert!(summary[0].starts_with("2 epochs, loss "), "{summary:?}");
+    let log: Vec<TrainingLogRow> = read_rows(&space.path("one/training_log.parquet")).expect("a log");
+    assert!(log.iter().all(|row| row.loss.is_finite() && row.val_top1.is_some()), "{log:?}");
+    let summary = space.run("evaluate", json!({ "batch_size": 3 }), Some("one"), "eval").expect("evaluated");
+    assert!(summary[0].starts_with("mAP ") && summary[0].ends_with(" on 2 videos (3 missing)"), "{summary:?}");
+    let metrics = read_json(&space.path("eval/metrics.json"));
+    assert!(metrics["mean_average_precision"].as_f64().is_some_and(|value| value >= 0.75), "{metrics}");
+    assert_eq!((&metrics["top1"], &metrics["top5"]), (&Value::Null, &Value::Null));
+    let predictions: Vec<PredictionRow> = read_rows(&space.path("eval/predictions.parquet")).expect("predictions");
+    assert_eq!(predictions.iter().map(|row| row.class_indices().count()).collect::<Vec<_>>(), [1, 2]);
+
+    // Trained with one label, a network does not tell several.
+    labels("single_label");
+    space.run("train", json_of(&train_params()), None, "two").expect("trained");
+    labels("multi_label");
+    let (error, _) = space.run("evaluate", json!({}), Some("two"), "eval two").expect_err("one label");
+    assert_eq!(error, "the samples have several labels, but the model was trained with one a video");
+}
+
+/// The two views of each test video become views of two segments.
+#[test]
+fn segments_are_measured_apart() {
+    let space = Space::new();
+    change_rows(&space.path("samples/test.parquet"), |row| {
+        (row.start_secs, row.end_secs) = (Some(f64::from(row.view)), Some(2.0));
+    });
+    space.run("train", json_of(&train_params()), None, "one").expect("trained");
+    let summary = space.run("evaluate", json!({ "batch_size": 3 }), Some("one"), "eval").expect("evaluated");
+    assert!(summary[0].ends_with("on 4 segments (3 missing)"), "{summary:?}");
+    let predictions: Vec<PredictionRow> = read_rows(&space.path("eval/predictions.parquet")).expect("predictions");
+    let found: Vec<_> = predictions.iter().map(|row| (row.video_id.as_str(), row.start_secs, row.num_views)).collect();
+    let expect = [("l/e", Some(0.0), 1), ("l/e", Some(1.0), 1), ("r/e", Some(0.0), 1), ("r/e", Some(1.0), 1)];
+    assert_eq!(found, expect);
 }
 
 #[test]

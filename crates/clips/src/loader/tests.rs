@@ -130,6 +130,54 @@ fn blending_does_not_depend_on_batches() {
     assert!(red(3, 6 * 32 + 4).abs_diff(20) <= 3 && red(8, 23 * 32).abs_diff(255 - 60) <= 3);
 }
 
+/// Labels are blended as one-hot ones would be, by the share of the other clip.
+#[test]
+fn several_labels_are_targets() {
+    let folder = small_shards();
+    let mut rows: Vec<SampleRow> =
+        rows(4).into_iter().enumerate().map(|(at, row)| SampleRow { position: at as u32, ..row }).collect();
+    rows[0].more_class_indices = vec![2, 4]; // besides 0
+    rows[1].mix_position = Some(0);
+    rows[1].mix_share = 0.25;
+    rows[2].mix_position = Some(0);
+    rows[2].mix_share = 0.5;
+    let loader = Loader::open(folder.path()).expect("opened");
+    let clips = |rows: &[SampleRow]| loader.clips(rows, SIZE, 3, 2).expect("started");
+    let found: Vec<Batch> = clips(&rows).with_targets(5).expect("classes").collect::<Result<_, _>>().expect("loaded");
+    let expect = [
+        [1.0, 0.0, 1.0, 0.0, 1.0],
+        [0.25, 0.75, 0.25, 0.0, 0.25],
+        [0.5, 0.0, 1.0, 0.0, 0.5], // both have 2
+        [0.0, 0.0, 0.0, 1.0, 0.0],
+    ];
+    assert_eq!(found.iter().flat_map(|batch| batch.targets.clone()).collect::<Vec<_>>(), expect.concat());
+    assert!(clips(&rows).all(|batch| batch.expect("loaded").targets.is_empty()));
+    let error = clips(&rows).with_targets(4).err().expect("refused");
+    assert_eq!(text(&error), "can't make a clip of `v0`: its label 4 is none of 4 classes");
+}
+
+/// A part of a table gives what the whole gives there, blended with rows outside of it or not.
+#[test]
+fn a_part_is_as_in_the_whole() {
+    let folder = small_shards();
+    let mut rows: Vec<SampleRow> =
+        rows(20).into_iter().enumerate().map(|(at, row)| SampleRow { position: at as u32, ..row }).collect();
+    for (at, partner) in [(6, 2), (7, 8), (8, 19), (9, 6)] {
+        (rows[at].mix_position, rows[at].mix_share) = (Some(partner), 0.25);
+    }
+    let loader = Loader::open(folder.path()).expect("opened");
+    let whole = batches(&folder, rows.clone(), 20, 2).remove(0);
+    let clip_bytes = whole.pixels.len() / 20;
+    for (range, batch_size) in [(5..13, 3), (0..20, 7), (6..10, 4), (19..20, 2), (4..4, 2)] {
+        let part = loader.clips_of(rows.clone().into(), range.clone(), SIZE, batch_size, 2).expect("started");
+        let found: Vec<Batch> = part.collect::<Result<_, _>>().expect("loaded");
+        assert_eq!(found.len(), range.len().div_ceil(batch_size));
+        assert!(found.iter().flat_map(|batch| batch.rows.clone()).eq(range.clone()));
+        let pixels: Vec<u8> = found.into_iter().flat_map(|batch| batch.pixels).collect();
+        assert!(pixels == whole.pixels[range.start * clip_bytes..range.end * clip_bytes], "{range:?}");
+    }
+}
+
 #[test]
 fn no_rows_are_no_batches() {
     assert_eq!(batches(&small_shards(), vec![], 4, 2), []);

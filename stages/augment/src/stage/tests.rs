@@ -1,5 +1,7 @@
 use super::*;
-use pipe_tables::frames::{EncodedFrame, ShardWriter};
+use pipe_schemas::tables::FrameIndexRow;
+use pipe_tables::clips::read_clips;
+use pipe_tables::frames::{EncodedFrame, INDEX_FILE, ShardWriter};
 use pipe_testkit::{Ran, input, run_stage};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -73,7 +75,8 @@ fn write_shard(path: &Path) {
         let format = turbojpeg::PixelFormat::RGB;
         let image = turbojpeg::Image { pixels: &pixels[..], width: 341, pitch: 3 * 341, height: 256, format };
         let jpeg = turbojpeg::compress(image, 60, turbojpeg::Subsamp::Sub2x2).expect("a JPEG").to_vec();
-        let frames = vec![EncodedFrame { pts_nanos: 0, jpeg }; 60 + number];
+        let frame = |index| EncodedFrame { pts_nanos: index * 100_000_000, jpeg: jpeg.clone() };
+        let frames: Vec<EncodedFrame> = (0..60 + number as i64).map(frame).collect();
         writer.write_video(&format!("{number}"), &frames, 341, 256).expect("written");
     }
     writer.finish().expect("finished");
@@ -105,14 +108,63 @@ impl Outcome {
 }
 
 #[test]
-fn several_labels_and_segments_are_refused() {
-    let mut fixture = Fixture::new(2, 1);
+fn several_labels_of_a_video_are_one_sample() {
+    let mut fixture = Fixture::new(4, 1);
     fixture.annotations[1].video_id = fixture.annotations[0].video_id.clone();
+    let outcome = fixture.run(&params(1), 1);
+    assert_eq!(outcome.ran.lines(), ["3 training clips x 1 epochs, 1 test views"]);
+    let mut labels: Vec<_> =
+        outcome.rows("train.parquet").iter().map(|row| row.class_indices().collect::<Vec<_>>()).collect();
+    labels.sort();
+    assert_eq!(labels, [vec![0], vec![0, 1], vec![1]]);
+    let json = fs::read_to_string(outcome.samples.join("preprocessing.json")).expect("read");
+    assert!(json.contains(r#""labelling": "multi_label""#), "{json}");
+    let mut params = params(1);
+    params["epoch_videos"] = json!("class_balanced");
+    let error = fixture.run(&params, 1).ran.error();
+    assert_eq!(error, "`epoch_videos: class_balanced` needs one label a video, and there are several");
+}
+
+/// The frames of the fixture are 100 ms apart.
+#[test]
+fn segments_are_samples_of_their_frames() {
+    let mut fixture = Fixture::new(3, 2);
+    let mut segment = |number: usize, of: usize, start_secs, end_secs| {
+        let video_id = fixture.annotations[of].video_id.clone();
+        let row = &mut fixture.annotations[number];
+        (row.video_id, row.start_secs, row.end_secs) = (video_id, Some(start_secs), Some(end_secs));
+    };
+    segment(0, 0, 0.5, 2.5);
+    segment(1, 0, 3.0, 4.0);
+    segment(2, 2, 6.2, 7.0); // after its 62 frames
+    segment(3, 3, 0.0, 3.0);
+    segment(4, 3, 1.0, 1.05);
+    let outcome = fixture.run(&params(3), 2);
+    assert_eq!(outcome.ran.lines(), ["2 training clips x 3 epochs, 2 test views"]);
+    let expect = "1 training segment has no frame and can't be shown: Biking/v_Biking_g00002 from 6.2 s to 7 s (list:3; the \
+                  video's 62 frames are from 0.000 s to 6.100 s)";
+    assert_eq!(outcome.ran.warnings, [expect]);
+    let train = outcome.rows("train.parquet");
+    assert_eq!(train.len(), 6);
+    for row in &train {
+        let (range, class_index) = if row.start_secs == Some(0.5) { (5..25, 0) } else { (30..40, 1) };
+        assert!(row.frame_indices.iter().all(|index| range.contains(index)), "{row:?}");
+        assert_eq!((row.class_index, row.view), (class_index, 0));
+    }
+    let test = outcome.rows("test.parquet");
+    let found: Vec<_> = test.iter().map(|row| (row.start_secs, row.view, row.frame_indices.clone())).collect();
+    // Of 30 frames the middles of eighths; of one frame always that.
+    assert_eq!(found, [(Some(0.0), 0, vec![1, 5, 9, 13, 16, 20, 24, 28]), (Some(1.0), 0, vec![10; 8])]);
+    let json = fs::read_to_string(outcome.samples.join("preprocessing.json")).expect("read");
+    let found: Preprocessing = serde_json::from_str(&json).expect("parsed");
+    assert_eq!((found.num_missing_train, found.num_missing_test), (1, 0));
+
+    fixture.annotations.drain(..2);
     let error = fixture.run(&params(1), 1).ran.error();
-    assert_eq!(error, "`Biking/v_Biking_g00000` has several labels, and a sample has one");
-    fixture.annotations[2].start_secs = Some(0.5);
-    let error = fixture.run(&params(1), 1).ran.error();
-    assert_eq!(error, "`Biking/v_Biking_g00002` is labelled by segments, and samples are drawn from whole videos");
+    assert!(
+        error.starts_with("there is nothing to train on: no training segment has a frame in it, as Biking/v_"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -184,6 +236,56 @@ fn the_contact_sheet_shows_what_the_network_sees() {
     params["num_sample"] = json!(2);
     let (_, _, erased) = picture(&params);
     assert_eq!(blue(&erased), 3);
+}
+
+/// What is stored is what the loader makes of the rows, bit for bit, blended with clips of other shards too.
+#[test]
+fn stored_clips_are_those_that_training_sees() {
+    let mut params = params(2);
+    params["num_sample"] = json!(7);
+    params["train"]["transforms"].as_array_mut().expect("a list").push(json!({"type": "ColorJitter"}));
+    params["blending"] = json!({"batch_size": 500, "augments": [{"type": "MixupBlending", "alpha": 1.0}]});
+    params["store_clips"] = json!({"epochs": 1});
+    let mut fixture = Fixture::new(42, 2);
+    fixture.annotations[1].video_id = fixture.annotations[0].video_id.clone();
+    let outcome = fixture.run(&params, 2);
+    // 41 videos, 7 times; 224x224x3x8 bytes a clip are 13 in a row group, and 16 of these a shard.
+    let lines = outcome.ran.lines();
+    assert!(lines[1].starts_with("289 clips stored in 3 shards, "), "{lines:?}");
+    let clips = outcome.samples.join("../clips");
+    let mut names: Vec<_> = fs::read_dir(&clips)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("text"))
+        .collect();
+    names.sort();
+    assert_eq!(names, ["test-00000.parquet", "train-0000-00000.parquet", "train-0000-00001.parquet"]);
+    let read = |names: &[String]| -> Vec<_> {
+        names.iter().flat_map(|name| read_clips(&clips.join(name)).expect("read")).collect()
+    };
+    let size = ClipSize { frames: 8, height: 224, width: 224 };
+    for (table, names) in [("train.parquet", &names[1..]), ("test.parquet", &names[..1])] {
+        let rows: Vec<SampleRow> = outcome.rows(table).into_iter().filter(|row| row.epoch == 0).collect();
+        let stored = read(names);
+        assert_eq!(stored.len(), rows.len());
+        let loader = pipe_clips::Loader::open(&fixture.folder.path().join("frames")).expect("opened");
+        let batches = loader.clips(rows.clone(), size, 5, 2).expect("started").with_targets(2).expect("classes");
+        for batch in batches {
+            let batch = batch.expect("loaded");
+            let pixels = batch.pixels.chunks_exact(batch.pixels.len() / batch.num_clips);
+            for ((place, pixels), target) in batch.rows.clone().zip(pixels).zip(batch.targets.chunks_exact(2)) {
+                let (found, row) = (&stored[place], &rows[place]);
+                assert_eq!((found.epoch, found.position), (row.epoch, row.position));
+                assert!(found.pixels == pixels, "{table} {place}");
+                let labels: Vec<_> = (0..).zip(target.iter().copied()).filter(|(_, share)| *share > 0.0).collect();
+                assert_eq!(found.labels, labels);
+            }
+        }
+    }
+    let other = fixture.run(&params, 3);
+    for name in &names {
+        let bytes = |outcome: &Outcome| fs::read(outcome.samples.join("../clips").join(name)).expect("read");
+        assert!(bytes(&outcome) == bytes(&other), "{name}");
+    }
 }
 
 #[test]
