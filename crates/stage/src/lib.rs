@@ -3,6 +3,7 @@
 //! A stage implements [`Stage`], or [`PartedStage`], and does its work through a [`Context`]. A worker executable is [`serve`] with a list of
 //! stages. The messages between `pipe` and a worker are in [`protocol`]. A worker has [`Helpers`] for what may crash it.
 
+mod bucket;
 mod context;
 mod error;
 mod fields;
@@ -11,6 +12,7 @@ pub mod protocol;
 mod serve;
 mod text;
 
+pub use bucket::{bucket, content_of};
 pub use context::{Context, SourceFile, Sources};
 pub use error::StageError;
 pub use fields::json_fields;

@@ -1,7 +1,7 @@
 //! `ingest`: a folder of files becomes the `videos` table.
 
 use crate::contract::{
-    Check, Contract, InputPort, OutputPort, ParamError, Params, PortType, SourceSet, Tool, Worker, parse, schema,
+    Check, Contract, InputPort, OutputPort, ParamError, Params, Parts, PortType, SourceSet, Tool, Worker, parse, schema,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ pub const CONTRACT: Contract = Contract {
     open_ports: false,
     inputs: &[InputPort { name: "folder", port_type: PortType::Folder, required: false, or_param: Some("root") }],
     outputs: &[OutputPort { name: "videos", port_type: PortType::Videos, path: "videos.parquet" }],
-    parts: None,
+    parts: Some(Parts::Independent),
     check: Check::Needed(probe_only),
     tools: &[Tool::Ffmpeg],
     schema: schema::<IngestParams>,

@@ -44,6 +44,14 @@ pub enum IngestError {
     /// A glob can't be read.
     #[error("a glob can't be read")]
     Glob(#[from] globset::Error),
+    /// What a part has left can't be read.
+    #[error("{} can't be read", path.display())]
+    Notes {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: serde_json::Error,
+    },
     /// The threads can't be started.
     #[error("can't start threads")]
     Threads(#[from] rayon::ThreadPoolBuildError),

@@ -29,8 +29,8 @@ struct Task {
 }
 
 /// What is found in a file.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Found {
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Found {
     codec: String,
     width_px: u32,
     height_px: u32,
@@ -50,30 +50,8 @@ impl<'a> Examiner<'a> {
         Self { helpers: Helpers::new(context, JOB, Limits { memory_mb, cpu_secs }), verify }
     }
 
-    /// Returns the row of a file that lies at `path`.
-    pub(crate) fn row(&self, video_id: String, file: &SourceFile, path: &Path) -> Result<VideoRow, StageError> {
-        let found = self.found(path)?;
-        let (verdict, reason) = found.wrong.unwrap_or((Verdict::Ok, String::new()));
-        Ok(VideoRow {
-            video_id,
-            path: file.path.clone(),
-            digest: file.digest.clone(),
-            size_bytes: file.size_bytes,
-            codec: found.codec,
-            width_px: found.width_px,
-            height_px: found.height_px,
-            fps_num: found.fps_num,
-            fps_den: found.fps_den.max(1),
-            frames_declared: found.frames_declared,
-            frames_decoded: found.frames_decoded,
-            rotation: found.rotation,
-            hashes: found.hashes,
-            verdict,
-            reason,
-        })
-    }
-
-    fn found(&self, path: &Path) -> Result<Found, StageError> {
+    /// Looks at the file at `path`.
+    pub(crate) fn examine(&self, path: &Path) -> Result<Found, StageError> {
         let Some(text) = path.to_str() else { return Ok(Found::unusable(&VideoError::Path)) };
         let task = serde_json::to_vec(&Task { path: text.into(), verify: self.verify })?;
         let mut frames = 0;
@@ -146,6 +124,28 @@ fn decode(path: &Path, found: &mut Found, send: SendPiece) -> io::Result<()> {
 }
 
 impl Found {
+    /// Returns the row of the file in which it was found.
+    pub(crate) fn into_row(self, video_id: String, file: &SourceFile) -> VideoRow {
+        let (verdict, reason) = self.wrong.unwrap_or((Verdict::Ok, String::new()));
+        VideoRow {
+            video_id,
+            path: file.path.clone(),
+            digest: file.digest.clone(),
+            size_bytes: file.size_bytes,
+            codec: self.codec,
+            width_px: self.width_px,
+            height_px: self.height_px,
+            fps_num: self.fps_num,
+            fps_den: self.fps_den.max(1),
+            frames_declared: self.frames_declared,
+            frames_decoded: self.frames_decoded,
+            rotation: self.rotation,
+            hashes: self.hashes,
+            verdict,
+            reason,
+        }
+    }
+
     fn of(info: VideoInfo) -> Self {
         let VideoInfo { codec, width_px, height_px, fps_num, fps_den, frames_declared, rotation } = info;
         Self {

@@ -3,44 +3,132 @@
 use crate::IngestError;
 use crate::examine::Examiner;
 use crate::ids::video_ids;
+use crate::parts::{self, Notes};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use pipe_schemas::stages::ingest::{CONTRACT, IngestParams, OnError};
 use pipe_schemas::tables::{Verdict, VideoRow};
-use pipe_stage::{Context, SourceFile, Sources, Stage, StageError, Summary};
+use pipe_stage::protocol::{MadePart, MakePart, MakeParts, PlannedPart};
+use pipe_stage::{Context, PartedStage, SourceFile, Sources, StageError, Summary};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The stage `ingest`.
 pub struct Ingest;
 
-impl Stage for Ingest {
+impl PartedStage for Ingest {
     fn kind(&self) -> &'static str {
         CONTRACT.kind
     }
 
-    fn run(&self, context: &Context) -> Result<Summary, StageError> {
+    fn plan(&self, context: &Context) -> Result<Vec<PlannedPart>, StageError> {
+        let params = context.params()?;
+        Ok(parts::parts(&sources(context, &params)?.files, &params))
+    }
+
+    fn make(&self, context: &Context, parts: &MakeParts) -> Result<(), StageError> {
         let params: IngestParams = context.params()?;
-        let mut sources = context.files("folder", "root")?;
-        if context.optional_input("folder").is_some() {
-            // The engine has filtered `root`; an input folder comes whole.
-            keep_fitting(&mut sources.files, &params)?;
+        let sources = sources(context, &params)?;
+        let by_part = parts::by_part(&sources.files);
+        let mut work = Vec::with_capacity(parts.parts.len());
+        for part in &parts.parts {
+            let no_files = || StageError::message(format!("no file belongs to the part `{}`", part.name));
+            let files = by_part.get(&part.name).ok_or_else(no_files)?;
+            work.push((part, files));
         }
-        if sources.root.is_file() {
-            return Err(StageError::from(IngestError::NotAFolder { root: sources.root })
-                .with_help("name the folder, and the file under `include:`"));
-        }
-        if sources.files.is_empty() {
-            let (include, exclude) = (params.include, params.exclude);
-            return Err(StageError::from(IngestError::NoFiles { root: sources.root, include, exclude })
-                .with_help("name other globs with `include:`, or another folder"));
-        }
-        let mut rows = examine(context, &params, &sources)?;
+        let maker = Maker {
+            context,
+            examiner: Examiner::new(context, params.verify, params.limits),
+            root: &sources.root,
+            total: work.iter().map(|(_, files)| files.len() as u64).sum(),
+            done: AtomicU64::new(0),
+        };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(context.threads()).build();
+        let pool = pool.map_err(IngestError::Threads)?;
+        // One part after the other, so that those that are complete when a run is killed are as many as can be.
+        pool.install(|| work.into_iter().try_for_each(|(part, files)| maker.make(part, files)))
+    }
+
+    fn assemble(&self, context: &Context, parts: &[MadePart]) -> Result<Summary, StageError> {
+        let params: IngestParams = context.params()?;
+        let sources = sources(context, &params)?;
+        let mut rows = rows(&sources, parts)?;
         mark_duplicates(&mut rows);
         let summary = judge(context, &params, &sources, &rows)?;
         pipe_tables::write_rows(&context.output(CONTRACT.outputs[0].path)?, &rows)?;
         Ok(summary)
     }
+}
+
+/// Returns the files to look at, of which there is one at least.
+fn sources(context: &Context, params: &IngestParams) -> Result<Sources, StageError> {
+    let mut sources = context.files("folder", "root")?;
+    if context.optional_input("folder").is_some() {
+        // The engine has filtered `root`; an input folder comes whole.
+        keep_fitting(&mut sources.files, params)?;
+    }
+    if sources.root.is_file() {
+        return Err(StageError::from(IngestError::NotAFolder { root: sources.root })
+            .with_help("name the folder, and the file under `include:`"));
+    }
+    if sources.files.is_empty() {
+        let (include, exclude) = (params.include.clone(), params.exclude.clone());
+        return Err(StageError::from(IngestError::NoFiles { root: sources.root, include, exclude })
+            .with_help("name other globs with `include:`, or another folder"));
+    }
+    Ok(sources)
+}
+
+/// What makes all parts alike.
+struct Maker<'a> {
+    context: &'a Context,
+    examiner: Examiner<'a>,
+    root: &'a Path,
+    /// Files in all, and done so far.
+    total: u64,
+    done: AtomicU64,
+}
+
+impl Maker<'_> {
+    fn make(&self, part: &MakePart, files: &[&SourceFile]) -> Result<(), StageError> {
+        let known = match &part.old {
+            Some(old) => {
+                parts::read(&old.made)?.into_iter().filter(|(path, _)| old.same_items.contains(path)).collect()
+            }
+            None => Notes::new(),
+        };
+        let look_at = |file: &&SourceFile| {
+            self.context.check_cancelled()?;
+            let found = match known.get(&file.path) {
+                Some(found) => found.clone(),
+                None => self.examiner.examine(&self.root.join(&file.path))?,
+            };
+            self.context.progress(self.done.fetch_add(1, Ordering::Relaxed) + 1, self.total, "videos", String::new);
+            Ok((file.path.clone(), found))
+        };
+        let found: Result<Notes, StageError> = files.par_iter().map(look_at).collect();
+        parts::write(&found?, part)?;
+        self.context.part_finished(&part.name);
+        Ok(())
+    }
+}
+
+/// Returns the rows of all files, sorted by `video_id`.
+fn rows(sources: &Sources, parts: &[MadePart]) -> Result<Vec<VideoRow>, StageError> {
+    let mut found = Notes::new();
+    for part in parts {
+        found.extend(parts::read(part)?);
+    }
+    let paths: Vec<_> = sources.files.iter().map(|file| file.path.as_str()).collect();
+    let named = sources.files.iter().zip(video_ids(&paths));
+    let row = |(file, video_id): (&SourceFile, String)| {
+        let missing = || StageError::message(format!("no part tells of {}", file.path));
+        Ok(found.remove(&file.path).ok_or_else(missing)?.into_row(video_id, file))
+    };
+    let mut rows = named.map(row).collect::<Result<Vec<_>, StageError>>()?;
+    rows.sort_by(|a, b| a.video_id.cmp(&b.video_id));
+    Ok(rows)
 }
 
 fn keep_fitting(files: &mut Vec<SourceFile>, params: &IngestParams) -> Result<(), IngestError> {
@@ -55,25 +143,6 @@ fn globs(patterns: &[String]) -> Result<GlobSet, globset::Error> {
         set.add(GlobBuilder::new(pattern).literal_separator(true).build()?);
     }
     set.build()
-}
-
-/// Looks at every file and returns the rows, sorted by `video_id`.
-fn examine(context: &Context, params: &IngestParams, sources: &Sources) -> Result<Vec<VideoRow>, StageError> {
-    let paths: Vec<_> = sources.files.iter().map(|file| file.path.as_str()).collect();
-    let named: Vec<_> = sources.files.iter().zip(video_ids(&paths)).collect();
-    let (done, total) = (AtomicU64::new(0), named.len() as u64);
-    let examiner = Examiner::new(context, params.verify, params.limits);
-    let examine = |(file, video_id): (&SourceFile, String)| {
-        context.check_cancelled()?;
-        let row = examiner.row(video_id, file, &sources.root.join(&file.path))?;
-        context.progress(done.fetch_add(1, Ordering::Relaxed) + 1, total, "videos", String::new);
-        Ok(row)
-    };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(context.threads()).build().map_err(IngestError::Threads)?;
-    let rows: Result<Vec<_>, StageError> = pool.install(|| named.into_par_iter().map(examine).collect());
-    let mut rows = rows?;
-    rows.sort_by(|a, b| a.video_id.cmp(&b.video_id));
-    Ok(rows)
 }
 
 /// Finds files with the content of one before them.
@@ -155,9 +224,8 @@ mod tests {
     use super::*;
     use pipe_schemas::stages::ingest::Verify;
     use pipe_stage::protocol::Input;
-    use pipe_testkit::{input, run_stage};
+    use pipe_testkit::{Bench, Making, input, older, part_in};
     use pipe_video::{Encoder, EncoderParams};
-    use std::path::Path;
 
     fn encode(path: &Path, grey: u8) {
         let params = EncoderParams { width_px: 64, height_px: 48, fps: 25, quantizer: 2 };
@@ -207,7 +275,7 @@ mod tests {
         let list = output.join("files.json");
         fs_err::write(&list, serde_json::to_vec(&files).expect("JSON")).expect("written");
         let folder = Input { files: Some(list), ..input(folder) };
-        let ran = run_stage(&Ingest, params, [("folder", folder)], output, 2);
+        let ran = Bench::new(&Ingest, params, [("folder", folder)], 2).run(output);
         (ran.result.map_err(|error| error.chain().join(": ")), ran.warnings)
     }
 
@@ -250,6 +318,52 @@ mod tests {
         let found: Vec<_> = rows.iter().map(|row| (row.verdict, row.frames_decoded)).collect();
         assert_eq!(found[..2], [(Verdict::Ok, Some(3)), (Verdict::Duplicate, Some(3))]);
         assert_eq!((found[2].0, found[3]), (Verdict::Truncated, (Verdict::Duplicate, Some(3))));
+    }
+
+    #[test]
+    fn only_new_files_are_looked_at() {
+        let (media, space) = (folder(), tempfile::tempdir().expect("a folder"));
+        let file = |path: &str, digest: &str| SourceFile { path: path.into(), digest: digest.into(), size_bytes: 1 };
+        let bench = |files: &[SourceFile], name: &str| {
+            let list = space.path().join(name);
+            fs_err::write(&list, serde_json::to_vec(files).expect("JSON")).expect("written");
+            let folder = Input { files: Some(list), ..input(media.path()) };
+            Bench::new(&Ingest, &IngestParams::default(), [("folder", folder)], 2)
+        };
+        let mut files: Vec<_> = ["b/text.avi", "b/x.avi", "y.avi"].map(|path| file(path, path)).into();
+        // Enough for every part, and for more than one file in some.
+        files.extend((0..60).map(|number| file(&format!("{number}.avi"), &format!("digest {number}"))));
+        files
+            .iter()
+            .skip(3)
+            .for_each(|file| drop(fs_err::copy(media.path().join("y.avi"), media.path().join(&file.path))));
+        let before = bench(&files, "before.json");
+        let (then, old) = (before.plan().expect("planned"), before.make_all(&space.path().join("old")).expect("made"));
+        // One is new, one has other content, one is gone; of the others no file is at hand.
+        encode(&media.path().join("new.avi"), 7);
+        files.push(file("new.avi", "new"));
+        files[3].digest = "another".into();
+        files.remove(1);
+        let after = bench(&files, "after.json");
+        let clean = after.run(&space.path().join("clean"));
+        let needed = ["new.avi", files[2].path.as_str()];
+        for file in files.iter().filter(|file| !needed.contains(&file.path.as_str())) {
+            fs_err::remove_file(media.path().join(&file.path)).expect("removed");
+        }
+        let part = |now: &PlannedPart| {
+            let place = then.iter().position(|part| part.name == now.name).expect("as before");
+            let old = older(&old[place], &then[place], now);
+            MakePart { old, ..part_in(&space.path().join("new"), &now.name) }
+        };
+        let parts: Vec<MakePart> = after.plan().expect("planned").iter().map(part).collect();
+        let made: Vec<MadePart> = parts.iter().map(MakePart::made).collect();
+        let Making { result, finished } = after.make(MakeParts { after: None, parts });
+        result.expect("made");
+        assert_eq!(finished.len(), made.len());
+        let updated = after.assemble(&made, &space.path().join("updated"));
+        assert_eq!((updated.lines(), &updated.warnings), (clean.lines(), &clean.warnings));
+        let table = |name: &str| fs_err::read(space.path().join(name).join("videos.parquet")).expect("read");
+        assert_eq!(table("updated"), table("clean"));
     }
 
     #[test]

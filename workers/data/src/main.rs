@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         stages: vec![
             Whole(&pipe_stage_synthesize::Synthesize),
             Whole(&pipe_stage_fetch::Fetch),
-            Whole(&pipe_stage_ingest::Ingest),
+            Parted(&pipe_stage_ingest::Ingest),
             Whole(&pipe_stage_annotations::Annotations),
             Parted(&pipe_stage_frames::Frames),
             Whole(&pipe_stage_augment::Augment),

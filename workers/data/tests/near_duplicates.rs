@@ -5,7 +5,7 @@ use pipe_stage::SourceFile;
 use pipe_stage::protocol::Input;
 use pipe_stage_annotations::Annotations;
 use pipe_stage_ingest::Ingest;
-use pipe_testkit::{Ran, input, run_stage};
+use pipe_testkit::{Bench, Ran, input, run_stage};
 use pipe_video::{Decoder, Encoder, EncoderParams, FrameScaler};
 use serde_json::{Value, json};
 use std::os::unix::fs::symlink;
@@ -68,7 +68,8 @@ impl Clips {
         fs_err::write(&list, serde_json::to_vec(&files).expect("JSON")).expect("written");
         let folder = Input { files: Some(list), ..input(self.path("media")) };
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        run_stage(&Ingest, &json!({ "verify": verify }), [("folder", folder)], self.path("ingest"), threads).lines();
+        let bench = Bench::new(&Ingest, &json!({ "verify": verify }), [("folder", folder)], threads);
+        bench.run(&self.path("ingest")).lines();
         pipe_tables::read_rows(&self.path("ingest/videos.parquet")).expect("read")
     }
 

@@ -281,8 +281,8 @@ fn self_folder(job: &Job, name: &str) -> PathBuf {
     job.work.join("parts").join(name)
 }
 
-/// Puts a part that is made into the store. A link of a chain is not recorded where a source is not what its key says;
-/// independent parts are many, so their stages look at the sources themselves.
+/// Puts a part that is made into the store. It is not recorded where a source is not what its key says. What stands in a
+/// `videos` table is looked at by the stage itself: independent parts may be many, and the sources of each, too.
 fn record(job: &Job, key: ActionKey, fields: &Fields, folder: PathBuf, since: Instant) -> Result<Digest, RunError> {
     let tree = job.store.insert(&folder)?.digest();
     let record = ActionRecord {
@@ -296,7 +296,8 @@ fn record(job: &Job, key: ActionKey, fields: &Fields, folder: PathBuf, since: In
         ended_unix_secs: unix_secs(),
     };
     let checking = matches!(job.purpose, Purpose::Check(_));
-    if !checking && (job.contract.parts != Some(Parts::Chain) || job.changed()?.is_none()) {
+    let looks_itself = job.contract.parts == Some(Parts::Independent) && job.sources.is_empty();
+    if !checking && (looks_itself || job.changed()?.is_none()) {
         job.store.record(key, fields, &record)?;
     }
     Ok(tree)

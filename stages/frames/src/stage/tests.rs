@@ -1,7 +1,7 @@
 use super::*;
-use crate::plan::bucket;
 use pipe_schemas::stages::frames::{FrameCoding, FrameResize, FrameSampling};
 use pipe_schemas::tables::Verdict;
+use pipe_stage::bucket;
 use pipe_stage::protocol::{Input, MakePart};
 use pipe_tables::frames::FrameShards;
 use pipe_testkit::{Bench, Making, input, older, part_in};
