@@ -159,10 +159,7 @@ fn what_comes_from_the_network_is_kept_by_its_digest() {
     let first = space.run("p.yaml", &[]).ok();
     assert_eq!(first.stages("ran"), ["clips", "frames", "labels", "lists", "videos"]);
     assert_eq!(first.stage("clips")["summary"], serde_json::json!(["1 downloads, 1 MB; 12 files unpacked, 1 MB"]));
-    assert_eq!(
-        first.stage("labels")["summary"],
-        serde_json::json!(["2 classes, 8 of 8 training and 4 of 4 test videos present"])
-    );
+    assert_eq!(first.stage("labels")["summary"][0], "2 classes, 8 of 8 training and 4 of 4 test videos present");
     let mut asked = server.asked();
     asked.sort();
     assert_eq!(asked, ["lists.tar", "videos.tar"]);

@@ -56,7 +56,7 @@ impl Space {
         let folder = Input { path: media, digest: String::new(), files: Some(list), media_root: None };
         let mut request = self.request("ingest", with_defaults("ingest", params), "ingest");
         request.inputs = BTreeMap::from([("folder".to_owned(), folder)]);
-        Worker::start().finished(request).expect("ingest");
+        self.run_in_parts(&request);
         let rows: Vec<VideoRow> = read_rows(&self.path("ingest/videos.parquet")).expect("read");
         assert_eq!(rows.len(), files.len(), "a file has no row");
         rows.into_iter().map(|row| (row.path.clone(), row)).collect()
@@ -72,22 +72,9 @@ impl Space {
         };
         let mut request = self.request("frames", with_defaults("frames", params), "frames");
         request.inputs = BTreeMap::from([("videos".to_owned(), videos)]);
-        let with_task = |task: Task| Request { task, ..request.clone() };
-        for folder in ["parts", "frames"] {
-            let _ = fs_err::remove_dir_all(self.path(folder)); // of an earlier run
-        }
+        let _ = fs_err::remove_dir_all(self.path("frames")); // of an earlier run
         fs_err::create_dir_all(self.path("frames")).expect("a folder");
-        let mut worker = Worker::start();
-        let planned = worker.planned(with_task(Task::Plan));
-        let part = |part: &PlannedPart| {
-            let folder = self.path("parts").join(&part.name);
-            fs_err::create_dir_all(&folder).expect("a folder");
-            MakePart { name: part.name.clone(), folder, old: None }
-        };
-        let parts: Vec<MakePart> = planned.iter().map(part).collect();
-        let made: Vec<MadePart> = parts.iter().map(MakePart::made).collect();
-        worker.finished(with_task(Task::Make(MakeParts { after: None, parts }))).expect("made");
-        let warnings = worker.finished(with_task(Task::Assemble { parts: made.clone() })).expect("put together");
+        let (made, warnings) = self.run_in_parts(&request);
         let frames = self.path("frames/frames");
         for part in &made {
             let name = format!("shard-{}.parquet", part.name);
@@ -98,6 +85,24 @@ impl Space {
         }
         let rows: Vec<FrameIndexRow> = read_rows(&frames.join("index.parquet")).expect("read");
         (rows.into_iter().map(|row| (row.video_id.clone(), row)).collect(), warnings)
+    }
+
+    /// Runs a stage that is made in parts; returns these, and the warnings.
+    fn run_in_parts(&self, request: &Request) -> (Vec<MadePart>, Vec<String>) {
+        let with_task = |task: Task| Request { task, ..request.clone() };
+        let folder = self.path("parts").join(&request.kind);
+        let _ = fs_err::remove_dir_all(&folder); // of an earlier run
+        let mut worker = Worker::start();
+        let part = |part: &PlannedPart| {
+            let folder = folder.join(&part.name);
+            fs_err::create_dir_all(&folder).expect("a folder");
+            MakePart { name: part.name.clone(), folder, old: None }
+        };
+        let parts: Vec<MakePart> = worker.planned(with_task(Task::Plan)).iter().map(part).collect();
+        let made: Vec<MadePart> = parts.iter().map(MakePart::made).collect();
+        worker.finished(with_task(Task::Make(MakeParts { after: None, parts }))).expect("made");
+        let warnings = worker.finished(with_task(Task::Assemble { parts: made.clone() })).expect("put together");
+        (made, warnings)
     }
 
     fn request(&self, kind: &str, params: Value, output: &str) -> Request {
