@@ -131,7 +131,7 @@ def loader(program, shards, clips, rounds, num_clips):
             for name, source in PEERS.items():
                 given = [sources[name], frames, side, num_clips // 4]
                 runs[name] = lambda source=source, given=given: peer_rate(*found, source, given)
-        medians = in_turns(runs, rounds)
+        medians = in_turns(runs, rounds, PEERS)
         print(f"\n{title}, clips per processor second")
         for name, rate in medians.items():
             ratio = "" if name == "pipe" else f"   pipe / it {medians['pipe'] / rate:5.2f}"

@@ -96,8 +96,12 @@ def build(target):
     return target / "release" / "examples" / "frames_of"
 
 
-def rate(printed):
+def rate(printed, num_files, expected=[]):
+    """Returns frames per second; what has made other frames than the first program, but for one a clip, did other work."""
     frames, seconds = printed.split()[:2]
+    expected.append(int(frames))
+    if abs(int(frames) - expected[0]) > num_files:
+        raise RuntimeError(f"{frames} frames, not {expected[0]}")
     return int(frames) / float(seconds)
 
 
@@ -148,20 +152,22 @@ def main():
         print("the peers can't be installed here: left out")
     python, env = found or (None, None)
     if arguments.memory:
+        if found is None:
+            sys.exit("videos are made long by PyAV")
         return memory(program, files[0], python, env)
     with tempfile.TemporaryDirectory() as folder:
         # A new folder each time: what lies in one already would not be made again.
         fresh = lambda: tempfile.mkdtemp(dir=folder)
-        runs = {"pipe": lambda: rate(output([program, fresh(), *files]))}
+        runs = {"pipe": lambda: rate(output([program, fresh(), *files]), len(files))}
         for name in PEERS if found else []:
             given = json.dumps([files, f"{folder}/{name}.parquet"])
             source = COMMON + PEERS[name]
-            runs[name] = lambda source=source, given=given: rate(output([python, "-c", source], given, env))
-        runs["(decode)"] = lambda: rate(output([program, "--decode", *files]))
-        runs["(code)"] = lambda: rate(output([program, "--code", *files]))
+            runs[name] = lambda source=source, given=given: rate(output([python, "-c", source], given, env), len(files))
+        runs["(decode)"] = lambda: rate(output([program, "--decode", *files]), len(files))
+        runs["(code)"] = lambda: rate(output([program, "--code", *files]), len(files))
         if arguments.files:
-            runs["(a file a frame)"] = lambda: rate(output([program, "--files", fresh(), *files]))
-        report(in_turns(runs, arguments.rounds), len(files))
+            runs["(a file a frame)"] = lambda: rate(output([program, "--files", fresh(), *files]), len(files))
+        report(in_turns(runs, arguments.rounds, PEERS), len(files))
 
 
 def report(rates, num_files):

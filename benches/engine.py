@@ -1,6 +1,6 @@
 """What a rerun costs, against ninja, turborepo, Snakemake, DVC and b3sum: ratios in one run.
 
-    cargo xtask bench engine [--full]
+    cargo xtask bench engine [--full] [--without PEER...]
 
 Every figure is the median of several rounds, in which the programs take turns. CPU is user plus system time of the
 process and all that it waited for; wall time is given beside it, because machines are shared and noisy. Peers that can't
@@ -277,8 +277,9 @@ def main():
     parser.add_argument("pipe")
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--only", choices=["stages", "sources", "hashing"])
+    parser.add_argument("--without", nargs="*", default=[], help="peers to leave out")
     args = parser.parse_args()
-    found = peers()
+    found = {name: program for name, program in peers().items() if name not in args.without}
     env = {**os.environ, "NO_COLOR": "1", "TURBO_TELEMETRY_DISABLED": "1", "DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "1"}
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)

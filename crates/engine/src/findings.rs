@@ -56,7 +56,10 @@ pub fn findings(
     cancel: &Cancel,
     tell: &mut dyn FnMut(&RunEvent),
 ) -> Result<Findings, RunError> {
-    let standings = standings(&plan, options)?;
+    // A folder that is not there has no results, and is not made to find that out. Held until the run is over, results stay.
+    let store = options.root.is_dir().then(|| Store::open(&options.root)?.hold(|| tell(&RunEvent::StoreWaiting)));
+    let store = store.transpose()?;
+    let standings = standings(&plan, options, store.as_ref())?;
     let mut findings = Findings::default();
     let mut checked = Vec::new();
     for (&stage, standing) in &standings {
@@ -100,16 +103,14 @@ fn tells(plan: &Plan, stage: usize) -> bool {
 }
 
 /// Says how the stages with findings stand, and all that they need.
-fn standings(plan: &Plan, options: &RunOptions) -> Result<BTreeMap<usize, Standing>, RunError> {
+fn standings(plan: &Plan, options: &RunOptions, store: Option<&Store>) -> Result<BTreeMap<usize, Standing>, RunError> {
     let needed = plan.with_needed((0..plan.stages().len()).filter(|&stage| tells(plan, stage)).collect());
-    // A folder that is not there has no results, and is not made to find that out.
-    let store = options.root.is_dir().then(|| Store::open(&options.root)).transpose()?;
     let mut look = Look::new(plan, &options.root, &options.executables)?;
     let mut standings = BTreeMap::new();
     for &stage in plan.order().iter().filter(|stage| needed.contains(stage)) {
         let standing = match lacking(plan, stage, &standings) {
             Some((_, needs)) => Standing::Lacks(needs),
-            None => match result(&mut look, store.as_ref(), stage, &standings)? {
+            None => match result(&mut look, store, stage, &standings)? {
                 Some(record) => Standing::There(record),
                 None => to_run(plan, stage, &standings),
             },

@@ -89,6 +89,11 @@ pub fn read_clips(path: &Path) -> Result<Vec<StoredClip>, TableError> {
 impl ClipWriter {
     /// Creates the file, for clips of `shape`: `[T, H, W]`.
     pub fn create(path: &Path, shape: [usize; 3]) -> Result<Self, TableError> {
+        if shape.iter().product::<usize>() > i32::MAX as usize / 3 {
+            let [frames, height, width] = shape;
+            let message = format!("a clip of {frames} frames of {width} x {height} pixels is larger than 2 GiB");
+            return Err(TableError::Content { path: path.into(), message });
+        }
         let schema = schema();
         let options = ArrowWriterOptions::new().with_properties(shard_properties()).with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(File::create(path)?, Arc::clone(&schema), options);
@@ -146,6 +151,8 @@ fn shard_properties() -> WriterProperties {
     let pixels = || ColumnPath::from("pixels");
     properties(TABLE, VERSION)
         .set_column_data_page_row_count_limit(pixels(), 1)
+        // The limit is looked at after so many values.
+        .set_write_batch_size(1)
         .set_column_dictionary_enabled(pixels(), false)
         .set_column_encoding(pixels(), Encoding::PLAIN)
         .set_column_statistics_enabled(pixels(), EnabledStatistics::None)
@@ -255,7 +262,7 @@ mod tests {
             write(&folder.path().join(name));
             blake3::hash(&fs_err::read(folder.path().join(name)).expect("read")).to_hex()[..16].to_owned()
         };
-        assert_eq!([digest("a"), digest("b")], ["ca1e58657ebff67c", "ca1e58657ebff67c"]);
+        assert_eq!([digest("a"), digest("b")], ["f97d3acd5c4867f0", "f97d3acd5c4867f0"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What is wrong with lists and videos together: [`check`].
 
-use crate::alike::alike;
+use crate::alike::each_alike;
 use crate::join::Joined;
 use crate::labels::{Entry, Resolved};
 use crate::lists::without_extension;
@@ -196,14 +196,14 @@ impl<'a> Checker<'a> {
             rows.iter().map(|(_, video)| video.hashes.as_slice()).collect()
         };
         let mut found = Found::default();
-        for pair in alike(&hashes(&train), &hashes(&test)) {
+        each_alike(&hashes(&train), &hashes(&test), |pair| {
             let ((row, video), (test_row, test_video)) = (train[pair.one], test[pair.other]);
             if video.digest != test_video.digest {
                 let (matching, frames) = (pair.num_matching, pair.num_frames);
                 let places = || format!("{} and {}", self.place(row), self.place(test_row));
                 found.add(|| format!("{}, {matching} of {frames} frames match", places()));
             }
-        }
+        });
         let message = counted(&found, "pair of videos looks", "pairs of videos look", "alike across the two lists");
         checks.add("near_duplicates", self.params.near_duplicates, message, found);
     }

@@ -224,6 +224,7 @@ fn add_views(
             let pixel_ops = pixel_ops.clone().unwrap_or_default();
             let mut class_indices: Vec<u32> = labelled.iter().map(|views| views[crop].class_index).collect();
             class_indices.sort_unstable();
+            class_indices.dedup(); // mirrored, two labels may be one
             let (class_index, more_class_indices) = (class_indices.remove(0), class_indices);
             let row = row(video, epoch, number, frame_indices.clone(), view);
             drawn.rows.push(SampleRow { class_index, more_class_indices, pixel_ops, ..row });

@@ -78,8 +78,10 @@ impl AugmentError {
     /// Says why a list leaves nothing to train on.
     pub(crate) fn no_training(list: &List<'_>) -> Self {
         match list.without_frames.first() {
-            Some(example) => Self::NoFrames { example: example.clone() },
-            None => Self::NoTraining { listed: list.listed, labelled: list.labelled },
+            Some(example) if list.without_frames.len() as u64 == list.listed => {
+                Self::NoFrames { example: example.clone() }
+            }
+            _ => Self::NoTraining { listed: list.listed, labelled: list.labelled },
         }
     }
 

@@ -143,10 +143,11 @@ fn times(row: &AnnotationRow) -> Option<(f64, f64)> {
     row.start_secs.zip(row.end_secs)
 }
 
-/// Returns the segment with its frames: those whose time is in `[start, end)`. The times of frames rise.
+/// Returns the segment with its frames: those whose time since the first one is in `[start, end)`. The times of frames rise,
+/// and need not begin at 0: those of a broadcast count from somewhere else.
 fn segment((start_secs, end_secs): (f64, f64), pts_nanos: &[i64]) -> Segment {
     let first_from = |secs: f64| {
-        let nanos = (secs * 1e9).round() as i64;
+        let nanos = pts_nanos.first().map_or(0, |first| first.saturating_add((secs * 1e9).round() as i64));
         pts_nanos.partition_point(|pts| *pts < nanos) as u32
     };
     let start = first_from(start_secs);
@@ -155,15 +156,14 @@ fn segment((start_secs, end_secs): (f64, f64), pts_nanos: &[i64]) -> Segment {
 
 /// Says which segment has no frame, where it is listed, and which frames there are.
 fn without_frames(row: &AnnotationRow, pts_nanos: &[i64]) -> String {
-    let secs = |pts: Option<&i64>| pts.map_or(0.0, |pts| *pts as f64 / 1e9);
+    let nanos = pts_nanos.first().zip(pts_nanos.last()).map_or(0, |(first, last)| last.saturating_sub(*first));
     format!(
-        "{} ({}:{}; the video's {} frames are from {:.3} s to {:.3} s)",
+        "{} ({}:{}; the video's {} frames are from 0 s to {:.3} s)",
         name(&row.video_id, times(row)),
         row.source_file,
         row.source_line,
         grouped(pts_nanos.len() as u64),
-        secs(pts_nanos.first()),
-        secs(pts_nanos.last())
+        nanos as f64 / 1e9
     )
 }
 
@@ -173,20 +173,22 @@ mod tests {
 
     #[track_caller]
     fn check(times: (f64, f64), frames: Range<u32>) {
-        // 10 frames a second, from 0.2 s on.
-        let pts_nanos: Vec<i64> = (0..10).map(|frame| 200_000_000 + 100_000_000 * frame).collect();
-        assert_eq!(segment(times, &pts_nanos).frames, frames);
+        // 10 frames a second, from 0 s on, or from another time.
+        for first in [0, 200_000_000, -3, 8_000_000_000_000] {
+            let pts_nanos: Vec<i64> = (0..10).map(|frame| first + 100_000_000 * frame).collect();
+            assert_eq!(segment(times, &pts_nanos).frames, frames, "from {first}");
+        }
     }
 
     #[test]
     fn a_segment_has_the_frames_from_its_start_to_before_its_end() {
         check((0.0, 9.0), 0..10);
-        check((0.3, 0.6), 1..4);
-        check((0.25, 0.65), 1..5);
-        check((1.1, 1.2), 9..10);
-        check((0.31, 0.39), 2..2);
-        check((1.2, 5.0), 10..10);
-        check((0.0, 0.2), 0..0);
-        check((0.5, f64::MAX), 3..10);
+        check((0.1, 0.4), 1..4);
+        check((0.05, 0.45), 1..5);
+        check((0.9, 1.0), 9..10);
+        check((0.11, 0.19), 2..2);
+        check((1.0, 5.0), 10..10);
+        check((0.0, 0.0), 0..0);
+        check((0.3, f64::MAX), 3..10);
     }
 }

@@ -62,7 +62,8 @@ fn read_samples(folder: &Path, card: &ModelCard) -> Result<(Arc<[SampleRow]>, u6
         return Err(EvaluateError::OtherClips { expected, found }.into());
     }
     if (card.preprocessing.labelling, preprocessing.labelling) == (Labelling::SingleLabel, Labelling::MultiLabel) {
-        return Err(EvaluateError::SeveralLabels.into());
+        return Err(StageError::from(EvaluateError::SeveralLabels)
+            .with_help("train on these samples, or evaluate on those that the model was trained with"));
     }
     let classes: Vec<ClassRow> = read_rows(&folder.join("classes.parquet"))?;
     let found: Vec<String> = classes.into_iter().map(|class| class.class_name).collect();

@@ -44,6 +44,14 @@ pub enum IngestError {
     /// A glob can't be read.
     #[error("a glob can't be read")]
     Glob(#[from] globset::Error),
+    /// A file can't be read that could be read just now.
+    #[error("{} can't be read: {reason}", path.display())]
+    Lost {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
     /// What a part has left can't be read.
     #[error("{} can't be read", path.display())]
     Notes {

@@ -1,5 +1,6 @@
 //! [`Examiner`]: looks at files, in helpers.
 
+use crate::IngestError;
 use pipe_schemas::stages::ingest::{DecodeLimits, Verify};
 use pipe_schemas::tables::{Verdict, VideoRow};
 use pipe_stage::{Context, Helpers, Job, Limits, Loss, SendPiece, SourceFile, StageError};
@@ -42,6 +43,9 @@ pub(crate) struct Found {
     hashes: Vec<u64>,
     /// Why it is not `ok`.
     wrong: Option<(Verdict, String)>,
+    /// Why the file could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lost: Option<String>,
 }
 
 impl<'a> Examiner<'a> {
@@ -60,7 +64,14 @@ impl<'a> Examiner<'a> {
             Ok(())
         };
         let loss = match self.helpers.run(&task, take)? {
-            Ok(found) => return Ok(serde_json::from_slice(&found)?),
+            Ok(found) => {
+                let found: Found = serde_json::from_slice(&found)?;
+                // It was hashed just now: the machine is at fault, not the file.
+                return match found.lost {
+                    Some(reason) => Err(IngestError::Lost { path: path.into(), reason }.into()),
+                    None => Ok(found),
+                };
+            }
             Err(loss) => loss,
         };
         let verdict = match loss {
@@ -113,7 +124,9 @@ fn decode(path: &Path, found: &mut Found, send: SendPiece) -> io::Result<()> {
         }
     }
     (found.frames_decoded, found.hashes) = (Some(frames), hashes.into_hashes());
-    if let Some(error) = error {
+    if let Some(VideoError::Io(error)) = error {
+        found.lost = Some(error.to_string());
+    } else if let Some(error) = error {
         let (verdict, reason) = judge(&error);
         found.wrong = Some((verdict, format!("{reason}; {frames} frames can be decoded")));
     } else if let Some(first) = damaged.first() {
@@ -124,6 +137,16 @@ fn decode(path: &Path, found: &mut Found, send: SendPiece) -> io::Result<()> {
 }
 
 impl Found {
+    /// Returns whether it may come out otherwise another time, on a machine that has less to do.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self.wrong, Some((Verdict::TimedOut | Verdict::Crashed, _)))
+    }
+
+    /// Returns why it is not `ok`, in words.
+    pub(crate) fn reason(&self) -> &str {
+        self.wrong.as_ref().map_or("", |(_, reason)| reason)
+    }
+
     /// Returns the row of the file in which it was found.
     pub(crate) fn into_row(self, video_id: String, file: &SourceFile) -> VideoRow {
         let (verdict, reason) = self.wrong.unwrap_or((Verdict::Ok, String::new()));
@@ -159,12 +182,14 @@ impl Found {
             frames_decoded: None,
             hashes: Vec::new(),
             wrong: None,
+            lost: None,
         }
     }
 
     fn unusable(error: &VideoError) -> Self {
         let known = match error {
             VideoError::Undecodable { info, .. } => Self::of((**info).clone()),
+            VideoError::Io(error) => return Self { lost: Some(error.to_string()), ..Self::default() },
             _ => Self::default(),
         };
         Self { wrong: Some(judge(error)), ..known }
@@ -173,10 +198,6 @@ impl Found {
 
 /// Returns the verdict of an error, with the reason in words.
 fn judge(error: &VideoError) -> (Verdict, String) {
-    // What the system says of a file that can't be read names the file's place, which is no part of the table.
-    if let VideoError::Io(error) = error {
-        return (Verdict::Unreadable, format!("the file can't be read ({})", error.kind()));
-    }
     let mut words = vec![error.to_string()];
     let mut source = error.source();
     while let Some(cause) = source {
@@ -194,7 +215,7 @@ fn verdict(error: &VideoError) -> Verdict {
         },
         VideoError::CutShort { .. } | VideoError::FramesMissing { .. } => Verdict::Truncated,
         VideoError::NoVideoStream => Verdict::NoVideoStream,
-        VideoError::Io(_) | VideoError::Path | VideoError::Open { .. } => Verdict::Unreadable,
+        VideoError::Path | VideoError::Open { .. } => Verdict::Unreadable,
         _ => Verdict::Undecodable,
     }
 }

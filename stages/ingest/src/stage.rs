@@ -1,7 +1,7 @@
 //! [`Ingest`].
 
 use crate::IngestError;
-use crate::examine::Examiner;
+use crate::examine::{Examiner, Found};
 use crate::ids::video_ids;
 use crate::parts::{self, Notes};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -41,6 +41,7 @@ impl PartedStage for Ingest {
             context,
             examiner: Examiner::new(context, params.verify, params.limits),
             root: &sources.root,
+            on_error: params.on_error,
             total: work.iter().map(|(_, files)| files.len() as u64).sum(),
             done: AtomicU64::new(0),
         };
@@ -85,6 +86,7 @@ struct Maker<'a> {
     context: &'a Context,
     examiner: Examiner<'a>,
     root: &'a Path,
+    on_error: OnError,
     /// Files in all, and done so far.
     total: u64,
     done: AtomicU64,
@@ -92,12 +94,12 @@ struct Maker<'a> {
 
 impl Maker<'_> {
     fn make(&self, part: &MakePart, files: &[&SourceFile]) -> Result<(), StageError> {
-        let known = match &part.old {
-            Some(old) => {
-                parts::read(&old.made)?.into_iter().filter(|(path, _)| old.same_items.contains(path)).collect()
-            }
+        let mut known = match &part.old {
+            Some(old) => parts::read(&old.made)?,
             None => Notes::new(),
         };
+        let same = |path: &String| part.old.as_ref().is_some_and(|old| old.same_items.contains(path));
+        known.retain(|path, found| same(path) && !found.may_pass());
         let look_at = |file: &&SourceFile| {
             self.context.check_cancelled()?;
             let found = match known.get(&file.path) {
@@ -107,11 +109,24 @@ impl Maker<'_> {
             self.context.progress(self.done.fetch_add(1, Ordering::Relaxed) + 1, self.total, "videos", String::new);
             Ok((file.path.clone(), found))
         };
-        let found: Result<Notes, StageError> = files.par_iter().map(look_at).collect();
-        parts::write(&found?, part)?;
+        let found = files.par_iter().map(look_at).collect::<Result<Notes, StageError>>()?;
+        if self.on_error == OnError::Fail && found.values().any(Found::may_pass) {
+            // The part is not kept: the next run tries again.
+            return Err(unusable(&found));
+        }
+        parts::write(&found, part)?;
         self.context.part_finished(&part.name);
         Ok(())
     }
+}
+
+/// Says which files may be usable another time.
+fn unusable(found: &Notes) -> StageError {
+    let such: Vec<_> = found.iter().filter(|(_, found)| found.may_pass()).collect();
+    let list: Vec<String> = such.iter().map(|(path, found)| format!("{path} ({})", found.reason())).collect();
+    let (num_unusable, num_files) = (such.len(), found.len());
+    StageError::from(IngestError::Unusable { num_unusable, num_files, list: list.join(", ") })
+        .with_help("raise `limits:`, leave them out with `exclude:`, or write `on_error: skip`")
 }
 
 /// Returns the rows of all files, sorted by `video_id`.
@@ -364,6 +379,45 @@ mod tests {
         assert_eq!((updated.lines(), &updated.warnings), (clean.lines(), &clean.warnings));
         let table = |name: &str| fs_err::read(space.path().join(name).join("videos.parquet")).expect("read");
         assert_eq!(table("updated"), table("clean"));
+    }
+
+    #[test]
+    fn a_verdict_of_the_machine_is_not_taken_over() {
+        let (media, space) = (folder(), tempfile::tempdir().expect("a folder"));
+        let files = ["b/x.avi", "y.avi"].map(|path| SourceFile {
+            path: path.into(),
+            digest: format!("digest of {path}"),
+            size_bytes: 1,
+        });
+        let list = space.path().join("files.json");
+        fs_err::write(&list, serde_json::to_vec(&files).expect("JSON")).expect("written");
+        let folder = Input { files: Some(list), ..input(media.path()) };
+        let bench = Bench::new(&Ingest, &IngestParams::default(), [("folder", folder)], 1);
+        let planned = bench.plan().expect("planned");
+        let old = bench.make_all(&space.path().join("old")).expect("made");
+        let killed = serde_json::json!({ "wrong": ["crashed", "the decoder crashed (SIGKILL)"] });
+        let empty = serde_json::to_value(Found::default()).expect("JSON");
+        for (made, planned) in old.iter().zip(&planned) {
+            let notes: BTreeMap<_, _> = planned
+                .items
+                .keys()
+                .map(|path| {
+                    let mut found = empty.clone();
+                    found["wrong"] = killed["wrong"].clone();
+                    (path, found)
+                })
+                .collect();
+            fs_err::write(made.note("found.json"), serde_json::to_vec(&notes).expect("JSON")).expect("written");
+        }
+        let part = |(old, now): (&MadePart, &PlannedPart)| {
+            let old = older(old, now, now);
+            MakePart { old, ..part_in(&space.path().join("new"), &now.name) }
+        };
+        let parts: Vec<MakePart> = old.iter().zip(&planned).map(part).collect();
+        let made: Vec<MadePart> = parts.iter().map(MakePart::made).collect();
+        bench.make(MakeParts { after: None, parts }).result.expect("made");
+        let ran = bench.assemble(&made, &space.path().join("output"));
+        assert_eq!(ran.lines(), ["2 videos"]);
     }
 
     #[test]

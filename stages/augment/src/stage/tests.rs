@@ -142,7 +142,7 @@ fn segments_are_samples_of_their_frames() {
     let outcome = fixture.run(&params(3), 2);
     assert_eq!(outcome.ran.lines(), ["2 training clips x 3 epochs, 2 test views"]);
     let expect = "1 training segment has no frame and can't be shown: Biking/v_Biking_g00002 from 6.2 s to 7 s (list:3; the \
-                  video's 62 frames are from 0.000 s to 6.100 s)";
+                  video's 62 frames are from 0 s to 6.100 s)";
     assert_eq!(outcome.ran.warnings, [expect]);
     let train = outcome.rows("train.parquet");
     assert_eq!(train.len(), 6);
