@@ -152,12 +152,12 @@ fn commands_are_killed_again_and_again() {
     println!("{kills} kills of a chain of 200 commands: it came to its end");
 }
 
-const SET: &str = r#"
+const SET: &str = "
 pipeline: set
 stages:
   videos: { uses: ingest, with: { root: videos } }
   frames: { uses: frames, inputs: { videos: videos } }
-"#;
+";
 
 /// Writes a copy of a real clip: another file, since some bytes at its end that no decoder reads are its own.
 fn copy_of(clip: &[u8], space: &Space, number: usize) {

@@ -88,7 +88,7 @@ pub enum Sampler {
         #[serde(default = "one")]
         #[schemars(range(min = 1, max = 1024))]
         num_clips: u32,
-        /// What the draws in testing derive from. They are those of NumPy, so that test clips have MMAction2's frames.
+        /// What the draws in testing derive from. They are those of `NumPy`, so that test clips have MMAction2's frames.
         #[serde(default = "mmaction2_seed")]
         seed: u32,
     },
