@@ -96,13 +96,18 @@ def build(target):
     return target / "release" / "examples" / "frames_of"
 
 
-def rate(printed, num_files, expected=[]):
-    """Returns frames per second; what has made other frames than the first program, but for one a clip, did other work."""
-    frames, seconds = printed.split()[:2]
-    expected.append(int(frames))
-    if abs(int(frames) - expected[0]) > num_files:
-        raise RuntimeError(f"{frames} frames, not {expected[0]}")
-    return int(frames) / float(seconds)
+class Rate:
+    """Frames per processor second, of programs that must all make the same number of frames, but for one a clip."""
+
+    def __init__(self, num_files):
+        self.num_files, self.frames = num_files, None
+
+    def __call__(self, printed):
+        frames, seconds = printed.split()[:2]
+        self.frames = self.frames or int(frames)
+        if abs(int(frames) - self.frames) > self.num_files:
+            raise RuntimeError(f"{frames} frames, not {self.frames}")
+        return int(frames) / float(seconds)
 
 
 # Reads a JSON list of a clip, seconds and a new file from stdin. Packets are copied, so nothing is coded anew.
@@ -158,15 +163,16 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         # A new folder each time: what lies in one already would not be made again.
         fresh = lambda: tempfile.mkdtemp(dir=folder)
-        runs = {"pipe": lambda: rate(output([program, fresh(), *files]), len(files))}
+        rate = Rate(len(files))
+        runs = {"pipe": lambda: rate(output([program, fresh(), *files]))}
         for name in PEERS if found else []:
             given = json.dumps([files, f"{folder}/{name}.parquet"])
             source = COMMON + PEERS[name]
-            runs[name] = lambda source=source, given=given: rate(output([python, "-c", source], given, env), len(files))
-        runs["(decode)"] = lambda: rate(output([program, "--decode", *files]), len(files))
-        runs["(code)"] = lambda: rate(output([program, "--code", *files]), len(files))
+            runs[name] = lambda source=source, given=given: rate(output([python, "-c", source], given, env))
+        runs["(decode)"] = lambda: rate(output([program, "--decode", *files]))
+        runs["(code)"] = lambda: rate(output([program, "--code", *files]))
         if arguments.files:
-            runs["(a file a frame)"] = lambda: rate(output([program, "--files", fresh(), *files]), len(files))
+            runs["(a file a frame)"] = lambda: rate(output([program, "--files", fresh(), *files]))
         report(in_turns(runs, arguments.rounds, PEERS), len(files))
 
 
