@@ -7,6 +7,7 @@
 //!
 //! The engine knows stages by their contracts only. It prints nothing: what happens is told as [`events::RunEvent`]s.
 
+mod ahead;
 mod config;
 pub mod diagnostics;
 pub mod events;
@@ -30,6 +31,7 @@ pub mod units;
 mod vars;
 mod yaml;
 
+pub use ahead::Ahead;
 pub use config::Config;
 pub use diagnostics::{Problem, Problems};
 pub use findings::{Findings, Unchecked, findings};

@@ -1,5 +1,6 @@
 //! [`run`]: carries out a [`Plan`]. One thread owns the run's state; a thread an action waits for its worker.
 
+use crate::ahead::Ahead;
 use crate::events::{Failure, Outcome, PartCounts, RunEvent};
 use crate::keys::{self, Reason};
 use crate::latest::Publisher;
@@ -10,7 +11,6 @@ use crate::look::{Look, Prepared};
 use crate::plan::Plan;
 use crate::record::{Recorder, RunSummary};
 use crate::sources::Collected;
-use ahead::Ahead;
 use job::{Job, JobEnd, JobInput, Purpose, Runner};
 use pipe_cache::remote::Pulled;
 use pipe_cache::store::Lookup;
@@ -26,7 +26,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-mod ahead;
 mod compare;
 mod job;
 mod parts;
@@ -245,6 +244,7 @@ struct Media {
 pub fn run(
     plan: &Plan,
     options: &RunOptions,
+    ahead: Ahead,
     cancel: &Cancel,
     tell: &mut dyn FnMut(&RunEvent),
 ) -> Result<RunSummary, RunError> {
@@ -274,9 +274,7 @@ pub fn run(
     let (sender, receiver) = sync_channel(256);
     cancel.connect(sender.clone());
     let look = Look::new(plan, &options.root, &options.executables)?;
-    let expected = plan.order().iter().filter(|stage| wanted.contains(stage)).filter_map(|&stage| look.latest(stage));
     let run = Run {
-        ahead: Ahead::start(&store, expected.collect()),
         plan,
         options,
         cancel,
@@ -286,6 +284,7 @@ pub fn run(
         recorder,
         sender,
         look,
+        ahead,
         latest,
         states: plan.stages().iter().map(|_| State::Waiting).collect(),
         schedule: Schedule::new(plan, &wanted, Room::of_machine(options.jobs)),
