@@ -5,7 +5,9 @@ use crate::exit::Code;
 use crate::render;
 use pipe_engine::{
     Ahead, Aim, Cancel, Executables, LockFile, Outlook, Plan, RunError, RunOptions, RunSummary, Selection, Setting,
-    StageOutlook, events::Outcome, outlook,
+    StageOutlook,
+    events::{FailedBy, Outcome},
+    outlook,
 };
 use std::error::Error;
 use std::ffi::OsString;
@@ -66,9 +68,12 @@ fn check(args: &CheckArgs) -> Result<Code> {
     let mut progress = render::progress();
     let findings = pipe_engine::findings(plan, &options, &cancel, &mut |event| progress.event(event))?;
     render::findings(&file, &findings);
+    let failures = || findings.stages.iter().filter_map(|stage| stage.failure.as_ref());
     Ok(if findings.cancelled {
         Code::Cancelled
-    } else if findings.stages.iter().any(|stage| stage.outcome == Outcome::Failed) {
+    } else if failures().any(|failure| failure.by == FailedBy::Run) {
+        Code::Failed
+    } else if failures().next().is_some() {
         Code::BadInput
     } else {
         Code::Ok

@@ -6,7 +6,8 @@
 
 use crate::events::RunEvent;
 use crate::look::Look;
-use crate::run::{Aim, run};
+use crate::options::Aim;
+use crate::run::run;
 use crate::{Ahead, Cancel, Plan, RunError, RunOptions, Selection, StageSummary};
 use pipe_cache::store::Lookup;
 use pipe_cache::{ActionRecord, Store};

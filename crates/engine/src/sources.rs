@@ -1,6 +1,6 @@
 //! Source files: which count, and what is in them, reading only those that look changed.
 
-use crate::run::RunError;
+use crate::error::RunError;
 use fs_err as fs;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use pipe_cache::{Digest, FileIndex, Fingerprint, KnownFile};
