@@ -1,28 +1,31 @@
 //! [`Helpers`]: children of a worker, for files that may crash or hang what reads them.
 //!
-//! A helper is the worker's own executable, started as `WORKER --helper NAME MEMORY CPU`. It does one [`Job`] after the
+//! A helper is the worker's own executable, started as `WORKER --helper NAME MEMORY CPU PIECES`. It does one [`Job`] after the
 //! other, until its stdin closes. Limits hold for each job; one that breaks them, or crashes, ends its helper, and the next
 //! job starts another. So a bad file costs that file only.
 //!
-//! ```text
-//! each message: kind u8, length u32 (little-endian), that many bytes
-//! to a helper:   0 a job
-//! from a helper: 1 a piece of the result (any number of them), then 2 the result
-//! ```
+//! What is said goes over pipes, see [`message`]; pieces of results, which may be large, lie in memory that both see, see
+//! [`pieces`]. [`help`] is the other side.
 
 use crate::{Context, PARENT_VARIABLE, StageError};
-use nix::fcntl::{FcntlArg, fcntl};
+use message::{Inbox, JOB, PIECE, PLACED, RESULT, TooLong, write_message};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::sys::signal::Signal;
+use pieces::PieceReader;
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+mod help;
+mod message;
+mod pieces;
+
+pub(crate) use help::help;
 
 /// The argument that makes a worker a helper.
 pub(crate) const HELPER_FLAG: &str = "--helper";
@@ -33,21 +36,8 @@ const PIECE_CPU_SECS: u64 = 60;
 /// Wall time that a second of processor time may take, on a machine that has much else to do.
 const WALL_FACTOR: u64 = 10;
 
-/// The longest message; a helper that says more is not to be believed.
-const MAX_MESSAGE_BYTES: u32 = 1 << 30;
-
-/// Pieces of so many bytes go over the pipe at once, if it has room for them: each wait for the other side costs.
-const BUFFER_BYTES: usize = 256 << 10;
-
-/// Pieces of fewer bytes do not wait for others.
-const SMALL_BYTES: usize = 256;
-
 /// How often a run that is to stop is looked for.
 const CANCEL_INTERVAL: Duration = Duration::from_secs(1);
-
-const JOB: u8 = 0;
-const PIECE: u8 = 1;
-const RESULT: u8 = 2;
 
 /// Takes a piece of a job's result.
 pub type SendPiece<'a> = &'a mut dyn FnMut(&[u8]) -> io::Result<()>;
@@ -106,16 +96,8 @@ pub struct Helpers<'a> {
 struct Helper {
     child: Child,
     jobs: ChildStdin,
-    replies: ChildStdout,
-    buffer: Buffer,
-}
-
-/// What was read from a helper.
-#[derive(Default)]
-struct Buffer {
-    bytes: Vec<u8>,
-    /// What comes before is done with.
-    start: usize,
+    replies: Inbox<ChildStdout>,
+    pieces: PieceReader,
 }
 
 impl<'a> Helpers<'a> {
@@ -172,8 +154,12 @@ impl<'a> Helpers<'a> {
             return Ok(None);
         }
         while self.wait_for_message(helper)? {
-            match helper.buffer.take_message() {
+            match helper.replies.take_message() {
                 Some((PIECE, piece)) => take(piece)?,
+                Some((PLACED, place)) => match helper.pieces.read(place, &mut helper.jobs) {
+                    Some(piece) => take(piece)?,
+                    None => break,
+                },
                 Some((RESULT, result)) => return Ok(Some(result.to_vec())),
                 _ => break,
             }
@@ -185,7 +171,7 @@ impl<'a> Helpers<'a> {
     fn wait_for_message(&self, helper: &mut Helper) -> Result<bool, StageError> {
         let deadline = Instant::now() + Duration::from_secs(self.wall_secs());
         loop {
-            match helper.buffer.missing() {
+            match helper.replies.missing() {
                 Ok(0) => return Ok(true),
                 Ok(_) => (),
                 Err(TooLong) => return Ok(false),
@@ -196,10 +182,10 @@ impl<'a> Helpers<'a> {
                 return Ok(false);
             }
             let wait = PollTimeout::try_from(left.min(CANCEL_INTERVAL)).unwrap_or(PollTimeout::ZERO);
-            let mut ready = [PollFd::new(helper.replies.as_fd(), PollFlags::POLLIN)];
+            let mut ready = [PollFd::new(helper.replies.pipe().as_fd(), PollFlags::POLLIN)];
             match poll(&mut ready, wait) {
                 Ok(0) | Err(nix::errno::Errno::EINTR) => (),
-                Ok(_) if helper.buffer.read(&mut helper.replies)? == 0 => return Ok(false),
+                Ok(_) if helper.replies.read()? == 0 => return Ok(false),
                 Ok(_) => (),
                 Err(error) => return Err(io::Error::from(error).into()),
             }
@@ -238,9 +224,6 @@ impl fmt::Display for Loss {
     }
 }
 
-/// A message is longer than any can be.
-struct TooLong;
-
 /// How a helper came to its end.
 enum End {
     Itself(ExitStatus),
@@ -249,16 +232,14 @@ enum End {
 
 impl Helper {
     fn start(program: &Path, job: Job, limits: Limits) -> Result<Self, StageError> {
+        let pieces = PieceReader::new()?;
+        let numbers = [limits.memory_mb.to_string(), limits.cpu_secs.to_string(), pieces.descriptor().to_string()];
         let mut command = Command::new(program);
-        command.args([HELPER_FLAG, job.name, &limits.memory_mb.to_string(), &limits.cpu_secs.to_string()]);
+        command.args([HELPER_FLAG, job.name]).args(numbers);
         command.env(PARENT_VARIABLE, std::process::id().to_string());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         match (child.stdin.take(), child.stdout.take()) {
-            (Some(jobs), Some(replies)) => {
-                // More than Linux gives by itself. Where it refuses, the pipe is only slower.
-                let _ = fcntl(&replies, FcntlArg::F_SETPIPE_SZ(BUFFER_BYTES as i32));
-                Ok(Self { child, jobs, replies, buffer: Buffer::default() })
-            }
+            (Some(jobs), Some(replies)) => Ok(Self { child, jobs, replies: Inbox::new(replies), pieces }),
             _ => Err(StageError::message("a helper has no pipes")),
         }
     }
@@ -273,41 +254,9 @@ impl Helper {
 
     /// Returns whether its end has begun.
     fn hung_up(&mut self) -> io::Result<bool> {
-        let mut closed = [PollFd::new(self.replies.as_fd(), PollFlags::empty())];
+        let mut closed = [PollFd::new(self.replies.pipe().as_fd(), PollFlags::empty())];
         poll(&mut closed, PollTimeout::ZERO)?;
         Ok(closed[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP)))
-    }
-}
-
-impl Buffer {
-    /// Returns how many bytes the first message lacks.
-    fn missing(&self) -> Result<usize, TooLong> {
-        let unread = &self.bytes[self.start..];
-        let Some(header) = unread.first_chunk() else { return Ok(HEADER - unread.len()) };
-        let (_, length) = parse_header(*header);
-        if length > MAX_MESSAGE_BYTES {
-            return Err(TooLong);
-        }
-        Ok((HEADER + length as usize).saturating_sub(unread.len()))
-    }
-
-    /// Takes the first message, which is there as a whole.
-    fn take_message(&mut self) -> Option<(u8, &[u8])> {
-        let (header, rest) = self.bytes[self.start..].split_first_chunk()?;
-        let (kind, length) = parse_header(*header);
-        self.start += HEADER + length as usize;
-        Some((kind, rest.get(..length as usize)?))
-    }
-
-    /// Reads what there is. Only what is left of a message moves.
-    fn read(&mut self, from: &mut impl Read) -> io::Result<usize> {
-        self.bytes.drain(..self.start);
-        self.start = 0;
-        let end = self.bytes.len();
-        self.bytes.resize(end + BUFFER_BYTES, 0);
-        let count = from.read(&mut self.bytes[end..]);
-        self.bytes.truncate(end + count.as_ref().map_or(0, |count| *count));
-        count
     }
 }
 
@@ -317,69 +266,4 @@ impl Drop for Helper {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-const HEADER: usize = 5;
-
-fn parse_header([kind, length @ ..]: [u8; HEADER]) -> (u8, u32) {
-    (kind, u32::from_le_bytes(length))
-}
-
-fn write_message(to: &mut impl Write, kind: u8, bytes: &[u8]) -> io::Result<()> {
-    let length = u32::try_from(bytes.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
-    let mut header = [kind; HEADER];
-    header[1..].copy_from_slice(&length.to_le_bytes());
-    to.write_all(&header)?;
-    to.write_all(bytes)
-}
-
-/// Does jobs from stdin until it closes: the main function of a helper.
-pub(crate) fn help(job: Job, limits: Limits, replies: impl Write) -> io::Result<()> {
-    limit(Resource::RLIMIT_AS, limits.memory_mb << 20)?;
-    // A crash leaves no file behind, least of all in a folder of the user's.
-    limit(Resource::RLIMIT_CORE, 0)?;
-    let mut jobs = io::stdin().lock();
-    let mut replies = io::BufWriter::with_capacity(BUFFER_BYTES, replies);
-    let mut header = [0; HEADER];
-    while let Ok(()) = jobs.read_exact(&mut header) {
-        let mut message = Vec::new();
-        jobs.by_ref().take(u64::from(parse_header(header).1)).read_to_end(&mut message)?;
-        let end_secs = cpu_secs()? + limits.cpu_secs;
-        let mut renewed_secs = u64::MAX;
-        // Gives more time once a second, and returns whether it did.
-        let mut renew = || {
-            let now = cpu_secs()?;
-            let due = now != renewed_secs;
-            if due {
-                // The kernel counts whole seconds, and this one has begun.
-                limit(Resource::RLIMIT_CPU, end_secs.min(now + PIECE_CPU_SECS) + 1)?;
-                renewed_secs = now;
-            }
-            io::Result::Ok(due)
-        };
-        renew()?;
-        let result = (job.run)(&message, &mut |piece| {
-            write_message(&mut replies, PIECE, piece)?;
-            // Whoever waits is told of it once a second at least. Small pieces are news, and sent at once; large ones
-            // together, or they would cost more than they need.
-            let news = (1..SMALL_BYTES).contains(&piece.len());
-            if renew()? || news { replies.flush() } else { Ok(()) }
-        })?;
-        write_message(&mut replies, RESULT, &result)?;
-        replies.flush()?;
-    }
-    Ok(())
-}
-
-/// Sets what this process may use, and no more than it was allowed.
-fn limit(resource: Resource, value: u64) -> io::Result<()> {
-    let (_, most) = getrlimit(resource)?;
-    Ok(setrlimit(resource, value.min(most), most)?)
-}
-
-/// Returns the processor time that this process has used.
-fn cpu_secs() -> io::Result<u64> {
-    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
-    let micros = |time: nix::sys::time::TimeVal| time.tv_sec() * 1_000_000 + time.tv_usec();
-    Ok(((micros(usage.user_time()) + micros(usage.system_time())) / 1_000_000).max(0) as u64)
 }

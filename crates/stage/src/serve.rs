@@ -45,14 +45,16 @@ pub fn serve(info: impl FnOnce() -> WorkerInfo) -> ExitCode {
     };
     let worker = info();
     let args: Vec<String> = std::env::args().collect();
-    if let [_, flag, name, memory_mb, cpu_secs] = args.as_slice()
+    if let [_, flag, name, memory_mb, cpu_secs, pieces] = args.as_slice()
         && flag == HELPER_FLAG
     {
         let job = worker.jobs.iter().find(|job| job.name == name);
-        let (Some(job), Ok(memory_mb), Ok(cpu_secs)) = (job, memory_mb.parse(), cpu_secs.parse()) else {
+        let (Some(job), Ok(memory_mb), Ok(cpu_secs), Ok(pieces)) =
+            (job, memory_mb.parse(), cpu_secs.parse(), pieces.parse())
+        else {
             return ExitCode::FAILURE;
         };
-        let helped = help(*job, Limits { memory_mb, cpu_secs }, &replies);
+        let helped = help(*job, Limits { memory_mb, cpu_secs }, pieces, &replies);
         return if helped.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let replies = Arc::new(Mutex::new(replies));

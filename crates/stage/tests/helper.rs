@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 
 const JOB: Job = Job { name: "misbehave", run: misbehave };
 const LIMITS: Limits = Limits { memory_mb: 512, cpu_secs: 1 };
-const TESTS: [(&str, fn()); 3] = [
+const TESTS: [(&str, fn()); 4] = [
     ("a_bad_job_costs_itself_only", a_bad_job_costs_itself_only),
     ("a_helper_does_many_jobs", a_helper_does_many_jobs),
+    ("pieces_of_all_sizes_arrive_as_they_were_sent", pieces_of_all_sizes_arrive_as_they_were_sent),
     ("a_cancelled_run_does_not_wait", a_cancelled_run_does_not_wait),
 ];
 
@@ -58,9 +59,16 @@ fn misbehave(job: &[u8], send: SendPiece) -> std::io::Result<Vec<u8>> {
             }
             std::thread::sleep(Duration::from_hours(1));
         }
+        b"large" => (0..200).try_for_each(|number| send(&piece(number)))?,
         _ => (0..5).try_for_each(|piece| send(&[piece]))?,
     }
     Ok([job, &count.to_le_bytes()].concat())
+}
+
+/// From none to 1.5 MB, more and less than fits into the memory that is shared.
+fn piece(number: usize) -> Vec<u8> {
+    let length = number * number * 37;
+    (0..length).map(|at| (at * 31 + number) as u8).collect()
 }
 
 fn context(cancelled: Arc<AtomicBool>) -> Context {
@@ -121,6 +129,25 @@ fn a_helper_does_many_jobs() {
         let (pieces, result) = run(&helpers, &job);
         assert_eq!(pieces, 6);
         assert_eq!(result, Ok([job.as_bytes(), &[0; 8]].concat()));
+    }
+}
+
+fn pieces_of_all_sizes_arrive_as_they_were_sent() {
+    let context = context(Arc::default());
+    let helpers = Helpers::new(&context, JOB, Limits { cpu_secs: 60, ..LIMITS });
+    for round in 0..3 {
+        let mut number = 0;
+        let result = helpers.run(b"large", &mut |found| {
+            assert_eq!(found, if number == 0 { b"begun".to_vec() } else { piece(number - 1) }, "round {round}");
+            number += 1;
+            Ok(())
+        });
+        assert_eq!(result.expect("the machinery works"), Ok(b"large\0\0\0\0\0\0\0\0".into()));
+        assert_eq!(number, 201);
+        // The next round has another helper.
+        if round == 1 {
+            assert_eq!(run(&helpers, "crash").1, Err(Loss::Crashed { signal: 4 }));
+        }
     }
 }
 

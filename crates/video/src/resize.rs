@@ -10,14 +10,25 @@ const WEIGHT_BITS: u32 = 14;
 /// Levels of a row between the two steps: so many to a level of a byte, in bits.
 const ROW_BITS: u32 = 6;
 
-/// What a sum down a column is divided by.
-const DOWN_BITS: u32 = WEIGHT_BITS - ROW_BITS;
+/// Bytes are made larger by so many bits, so that [`share`] gives levels of a row.
+const BYTE_BITS: u32 = SHARE_BITS - WEIGHT_BITS + ROW_BITS;
 
-/// What a sum along a row is divided by.
+/// What a product is divided by in [`share`].
+const SHARE_BITS: u32 = 15;
+
+/// What the sum of two shares of levels is divided by.
+const PAIR_BITS: u32 = WEIGHT_BITS + ROW_BITS - SHARE_BITS;
+
+/// What a sum of products along a row is divided by.
 const ALONG_BITS: u32 = WEIGHT_BITS + ROW_BITS;
 
 /// Levels that are read at once.
 const LANE: usize = 8;
+
+/// Returns a weighted value as processors do: in 16 bits, rounded.
+fn share(value: i16, weight: i16) -> i16 {
+    ((i32::from(value) * i32::from(weight) + (1 << (SHARE_BITS - 1))) >> SHARE_BITS) as i16
+}
 
 /// Scales planes of one shape after another; cheap as long as the shape stays.
 #[derive(Default)]
@@ -70,9 +81,10 @@ impl Plane<'_> {
 struct Plan {
     down: Axis,
     along: Axis,
-    /// Added to a sum down a column.
-    offset: i32,
-    groups: Option<Vec<Group>>,
+    /// Added to the levels of a row.
+    offset: i16,
+    /// Of a result whose samples are made of two each.
+    groups: Vec<Group>,
 }
 
 /// Which samples become which, in one direction.
@@ -87,16 +99,17 @@ struct Axis {
 
 /// Neighbours in the result, each made of two samples.
 struct Group {
-    /// Of four neighbours each, the first level that is read; [`LANE`] are, and hold all that the four are made of.
-    starts: [usize; 4],
-    /// Which bytes of what is read become which pairs of levels: the first and the third four, the second and the fourth.
-    pairs: [[u8; 32]; 2],
-    /// In the same order.
-    weights: [[i16; 16]; 2],
+    /// Of [`LANE`] neighbours each, the first level that is read. As many are, then as many from the next on: the one holds
+    /// the first levels that the neighbours are made of, the other the second.
+    starts: [usize; 2],
+    /// Which bytes of what is read become which levels.
+    places: [u8; 32],
+    /// Of the first levels, and of the second.
+    weights: [[i16; GROUP]; 2],
 }
 
 /// Neighbours of a [`Group`].
-const GROUP: usize = 16;
+const GROUP: usize = 2 * LANE;
 
 impl Resizer {
     /// Writes a plane whose lines begin `stride` bytes apart to `target`, whose lines begin `target_stride` apart.
@@ -125,7 +138,7 @@ impl Plan {
         let along = Axis::new(shape.from.0, shape.shown.0, shape.to.0, 1.0);
         Self {
             down: Axis::new(shape.from.1, shape.shown.1, shape.to.1, levels.gain),
-            offset: fixed(levels.offset) + (1 << (DOWN_BITS - 1)),
+            offset: (levels.offset * f64::from(1 << ROW_BITS)).round() as i16,
             groups: groups(&along),
             along,
         }
@@ -139,14 +152,15 @@ impl Plan {
             // SAFETY: the processor has AVX2.
             return unsafe {
                 avx2::down(plane, start, weights, self.offset, row);
-                match &self.groups {
-                    Some(groups) => avx2::along_pairs(row, groups, out),
-                    None => avx2::along(row, &self.along, out),
+                if self.groups.is_empty() {
+                    avx2::along(row, &self.along, out);
+                } else {
+                    avx2::along_pairs(row, &self.groups, out);
                 }
             };
         }
-        down(plane, start, weights, self.offset, 0, row);
-        along(row, &self.along, 0, out);
+        down(plane, start, weights, self.offset, row);
+        along(row, &self.along, out);
     }
 }
 
@@ -198,119 +212,127 @@ fn fixed(value: f64) -> i32 {
     (value * f64::from(1 << WEIGHT_BITS)).round() as i32
 }
 
-/// Returns groups for a result's columns, the last of which ends with the line; none where one reaches too far, or the line
-/// is shorter than one.
-fn groups(axis: &Axis) -> Option<Vec<Group>> {
-    let last = axis.starts.len().checked_sub(GROUP)?;
-    if axis.taps != 2 {
-        return None;
+/// Returns groups for a result's columns, the last of which ends with the line; none where more than two samples become one, or
+/// the line is shorter than a group.
+fn groups(axis: &Axis) -> Vec<Group> {
+    match axis.starts.len().checked_sub(GROUP) {
+        Some(last) if axis.taps == 2 => {
+            (0..last).step_by(GROUP).chain([last]).map(|first| Group::new(axis, first)).collect()
+        }
+        _ => Vec::new(),
     }
-    (0..last).step_by(GROUP).chain([last]).map(|first| Group::new(axis, first)).collect()
 }
 
 impl Group {
-    fn new(axis: &Axis, first: usize) -> Option<Self> {
-        let mut group = Self { starts: [0; 4], pairs: [[0; 32]; 2], weights: [[0; 16]; 2] };
-        for four in 0..4 {
-            let column = first + 4 * four;
-            let start = axis.starts[column];
-            group.starts[four] = start;
-            for at in 0..4 {
-                let level = axis.starts[column + at] - start;
-                if level + 2 > LANE {
-                    return None;
-                }
-                let byte = 2 * level as u8;
-                let place = 4 * (four / 2) + at;
-                group.pairs[four % 2][4 * place..][..4].copy_from_slice(&[byte, byte + 1, byte + 2, byte + 3]);
-                group.weights[four % 2][2 * place..][..2].copy_from_slice(axis.weights(column + at));
-            }
+    fn new(axis: &Axis, first: usize) -> Self {
+        let starts = [axis.starts[first], axis.starts[first + LANE]];
+        let mut group = Self { starts, places: [0; 32], weights: [[0; GROUP]; 2] };
+        for at in 0..GROUP {
+            let column = first + at;
+            // There are no fewer samples in the result than there were: among neighbours, each begins at most one further on.
+            let byte = 2 * (axis.starts[column] - starts[at / LANE]) as u8;
+            group.places[2 * at..][..2].copy_from_slice(&[byte, byte + 1]);
+            [group.weights[0][at], group.weights[1][at]] = [axis.weights(column)[0], axis.weights(column)[1]];
         }
-        Some(group)
+        group
     }
 }
 
-/// Makes the levels of a row, from column `from` on.
-fn down(plane: Plane, start: usize, weights: &[i16], offset: i32, from: usize, row: &mut [i16]) {
-    for (column, level) in row.iter_mut().enumerate().take(plane.width).skip(from) {
-        let products = weights.iter().zip(start..).map(|(&weight, number)| {
-            let value = plane.row(number)[column];
-            i32::from(weight) * i32::from(value)
-        });
-        *level = ((products.sum::<i32>() + offset) >> DOWN_BITS) as i16;
+/// Makes the levels of a row.
+fn down(plane: Plane, start: usize, weights: &[i16], offset: i16, row: &mut [i16]) {
+    for (column, level) in row.iter_mut().enumerate().take(plane.width) {
+        let byte = |number: usize| i16::from(plane.row(number)[column]) << BYTE_BITS;
+        let shares = weights.iter().zip(start..).map(|(&weight, number)| share(byte(number), weight));
+        *level = offset + shares.sum::<i16>();
     }
 }
 
-/// Makes the samples of a line, from column `from` on.
-fn along(row: &[i16], axis: &Axis, from: usize, out: &mut [u8]) {
-    for (column, value) in out.iter_mut().enumerate().skip(from) {
+/// Makes the samples of a line.
+fn along(row: &[i16], axis: &Axis, out: &mut [u8]) {
+    let rounded = |sum: i32, bits: u32| ((sum + (1 << (bits - 1))) >> bits).clamp(0, 255) as u8;
+    for (column, value) in out.iter_mut().enumerate() {
         let levels = &row[axis.starts[column]..];
-        let products = axis.weights(column).iter().zip(levels);
-        let sum: i32 = products.map(|(&weight, &level)| i32::from(weight) * i32::from(level)).sum();
-        *value = ((sum + (1 << (ALONG_BITS - 1))) >> ALONG_BITS).clamp(0, 255) as u8;
+        *value = match *axis.weights(column) {
+            [first, second] => rounded(i32::from(share(levels[0], first) + share(levels[1], second)), PAIR_BITS),
+            ref weights => {
+                let products = weights.iter().zip(levels).map(|(&weight, &level)| i32::from(weight) * i32::from(level));
+                rounded(products.sum(), ALONG_BITS)
+            }
+        };
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
-    use super::{ALONG_BITS, Axis, DOWN_BITS, GROUP, Group, LANE, Plane};
+    use super::{ALONG_BITS, Axis, BYTE_BITS, GROUP, Group, LANE, PAIR_BITS, Plane};
     use std::arch::x86_64::{
         __m128i, __m256i, _mm_add_epi32, _mm_cvtsi128_si32, _mm_loadu_si128, _mm_madd_epi16, _mm_setzero_si128,
-        _mm_shuffle_epi32, _mm_storeu_si128, _mm_unpackhi_epi8, _mm_unpacklo_epi8, _mm256_add_epi32,
-        _mm256_castsi256_si128, _mm256_cvtepu8_epi16, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_packs_epi32,
-        _mm256_packus_epi16, _mm256_permute4x64_epi64, _mm256_set_m128i, _mm256_set1_epi32, _mm256_setzero_si256,
-        _mm256_shuffle_epi8, _mm256_srai_epi32, _mm256_storeu_si256,
+        _mm_shuffle_epi32, _mm_storeu_si128, _mm256_add_epi16, _mm256_castsi256_si128, _mm256_cvtepu8_epi16,
+        _mm256_loadu_si256, _mm256_mulhrs_epi16, _mm256_packus_epi16, _mm256_permute4x64_epi64, _mm256_set_m128i,
+        _mm256_set1_epi16, _mm256_shuffle_epi8, _mm256_slli_epi16, _mm256_srai_epi16, _mm256_storeu_si256,
     };
 
-    /// Makes the order whole again that packing leaves: `[0, 2, 1, 3]`.
-    const IN_ORDER: i32 = 0b11_01_10_00;
+    /// The halves of a register that packing has left apart: `[0, 2]`.
+    const TOGETHER: i32 = 0b10_00;
 
     #[target_feature(enable = "avx2")]
-    pub(super) fn down(plane: Plane, start: usize, weights: &[i16], offset: i32, row: &mut [i16]) {
+    pub(super) fn down(plane: Plane, start: usize, weights: &[i16], offset: i16, row: &mut [i16]) {
         let width = plane.width;
         if width < GROUP {
-            return super::down(plane, start, weights, offset, 0, row);
+            return super::down(plane, start, weights, offset, row);
         }
-        let offset = _mm256_set1_epi32(offset);
-        // The last columns are made with their neighbours once more, where the width is no multiple.
-        let columns = || (0..width - GROUP).step_by(GROUP).chain([width - GROUP]);
+        let offset = _mm256_set1_epi16(offset);
+        let (row, last) = (&mut row[..width], width - GROUP);
         if let &[first, second] = weights {
-            let (upper, lower, weights) = (plane.row(start), plane.row(start + 1), both(first, second));
-            for column in columns() {
-                let products = products(bytes(upper, column), bytes(lower, column), weights);
-                store_levels(products.map(|product| _mm256_add_epi32(product, offset)), &mut row[column..]);
+            let (upper, lower) = (plane.row(start), plane.row(start + 1));
+            let weights = [_mm256_set1_epi16(first), _mm256_set1_epi16(second)];
+            let bytes = upper.as_chunks().0.iter().zip(lower.as_chunks().0);
+            for ((upper, lower), levels) in bytes.zip(row.as_chunks_mut().0) {
+                two(upper, lower, weights, offset, levels);
+            }
+            // The last columns are made with their neighbours once more, where the width is no multiple.
+            if let (Some(upper), Some(lower), Some(levels)) =
+                (upper.last_chunk(), lower.last_chunk(), row.last_chunk_mut())
+            {
+                two(upper, lower, weights, offset, levels);
             }
             return;
         }
-        let (pairs, _) = weights.as_chunks::<2>();
-        for column in columns() {
-            let mut sums = [offset; 2];
-            for (&[first, second], number) in pairs.iter().zip((start..).step_by(2)) {
-                let (upper, lower) = (bytes(plane.row(number), column), bytes(plane.row(number + 1), column));
-                let products = products(upper, lower, both(first, second));
-                sums = [_mm256_add_epi32(sums[0], products[0]), _mm256_add_epi32(sums[1], products[1])];
+        for column in (0..last).step_by(GROUP).chain([last]) {
+            let mut sum = offset;
+            for (&weight, number) in weights.iter().zip(start..) {
+                let Some(bytes) = plane.row(number)[column..].first_chunk() else { continue };
+                sum = _mm256_add_epi16(sum, share(bytes, _mm256_set1_epi16(weight)));
             }
-            store_levels(sums, &mut row[column..]);
+            if let Some(levels) = row[column..].first_chunk_mut() {
+                store(sum, levels);
+            }
         }
     }
 
+    /// Makes the levels of a group of two rows of bytes.
     #[target_feature(enable = "avx2")]
-    fn both(first: i16, second: i16) -> __m256i {
-        _mm256_set1_epi32(i32::from(first as u16) | i32::from(second) << 16)
+    fn two(
+        upper: &[u8; GROUP],
+        lower: &[u8; GROUP],
+        weights: [__m256i; 2],
+        offset: __m256i,
+        levels: &mut [i16; GROUP],
+    ) {
+        let sum = _mm256_add_epi16(share(upper, weights[0]), share(lower, weights[1]));
+        store(_mm256_add_epi16(sum, offset), levels);
     }
 
-    /// Returns the sums of a group's products, one of each pair.
+    /// Returns the shares of a group's bytes.
     #[target_feature(enable = "avx2")]
-    fn products(upper: __m128i, lower: __m128i, weights: __m256i) -> [__m256i; 2] {
-        let beside = [_mm_unpacklo_epi8(upper, lower), _mm_unpackhi_epi8(upper, lower)];
-        beside.map(|beside| _mm256_madd_epi16(_mm256_cvtepu8_epi16(beside), weights))
+    fn share(bytes: &[u8; GROUP], weight: __m256i) -> __m256i {
+        // SAFETY: `bytes` has the length that is read.
+        let bytes = unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) };
+        _mm256_mulhrs_epi16(_mm256_slli_epi16::<{ BYTE_BITS as i32 }>(_mm256_cvtepu8_epi16(bytes)), weight)
     }
 
     #[target_feature(enable = "avx2")]
-    fn store_levels(sums: [__m256i; 2], row: &mut [i16]) {
-        let [first, second] = sums.map(|sum| _mm256_srai_epi32::<{ DOWN_BITS as i32 }>(sum));
-        let levels = _mm256_permute4x64_epi64::<IN_ORDER>(_mm256_packs_epi32(first, second));
-        let place = &mut row[..GROUP];
+    fn store(levels: __m256i, place: &mut [i16; GROUP]) {
         // SAFETY: `place` has the length that is written.
         unsafe { _mm256_storeu_si256(place.as_mut_ptr().cast(), levels) };
     }
@@ -318,35 +340,35 @@ mod avx2 {
     #[target_feature(enable = "avx2")]
     pub(super) fn along_pairs(row: &[i16], groups: &[Group], out: &mut [u8]) {
         let last = out.len() - GROUP;
+        let half = _mm256_set1_epi16(1 << (PAIR_BITS - 1));
         for (group, column) in groups.iter().zip((0..).step_by(GROUP)) {
-            // [first four, second four | third, fourth]
-            let levels = _mm256_packs_epi32(two_fours(row, group, 0), two_fours(row, group, 1));
-            let bytes = _mm256_packus_epi16(levels, _mm256_setzero_si256());
-            let bytes = _mm256_permute4x64_epi64::<IN_ORDER>(bytes);
+            let [low, high] = group.starts;
+            let levels = [&row[low..][..=LANE], &row[high..][..=LANE]];
+            let sum = _mm256_add_epi16(shares(levels, group, 0), shares(levels, group, 1));
+            let levels = _mm256_srai_epi16::<{ PAIR_BITS as i32 }>(_mm256_add_epi16(sum, half));
+            let bytes = _mm256_permute4x64_epi64::<TOGETHER>(_mm256_packus_epi16(levels, levels));
             let place = &mut out[last.min(column)..][..GROUP];
             // SAFETY: `place` has the length that is written.
             unsafe { _mm_storeu_si128(place.as_mut_ptr().cast(), _mm256_castsi256_si128(bytes)) };
         }
     }
 
-    /// Returns the first and the third four of a group, or the second and the fourth.
+    /// Returns the shares of the first levels that a group is made of, or of the second.
     #[target_feature(enable = "avx2")]
-    fn two_fours(row: &[i16], group: &Group, which: usize) -> __m256i {
-        let levels = _mm256_set_m128i(load(row, group.starts[which + 2]), load(row, group.starts[which]));
+    fn shares(levels: [&[i16]; 2], group: &Group, which: usize) -> __m256i {
+        let levels = _mm256_set_m128i(load(levels[1], which), load(levels[0], which));
         // SAFETY: both arrays have the length that is read.
-        let (pairs, weights) = unsafe {
-            let (pairs, weights) = (group.pairs[which].as_ptr(), group.weights[which].as_ptr());
-            (_mm256_loadu_si256(pairs.cast()), _mm256_loadu_si256(weights.cast()))
+        let (places, weights) = unsafe {
+            let (places, weights) = (group.places.as_ptr(), group.weights[which].as_ptr());
+            (_mm256_loadu_si256(places.cast()), _mm256_loadu_si256(weights.cast()))
         };
-        let sums = _mm256_madd_epi16(_mm256_shuffle_epi8(levels, pairs), weights);
-        let rounded = _mm256_add_epi32(sums, _mm256_set1_epi32(1 << (ALONG_BITS - 1)));
-        _mm256_srai_epi32::<{ ALONG_BITS as i32 }>(rounded)
+        _mm256_mulhrs_epi16(_mm256_shuffle_epi8(levels, places), weights)
     }
 
     #[target_feature(enable = "avx2")]
     pub(super) fn along(row: &[i16], axis: &Axis, out: &mut [u8]) {
         if axis.taps < LANE {
-            return super::along(row, axis, 0, out);
+            return super::along(row, axis, out);
         }
         for (column, value) in out.iter_mut().enumerate() {
             let (levels, weights) = (&row[axis.starts[column]..][..axis.taps], axis.weights(column));
@@ -370,13 +392,6 @@ mod avx2 {
         let levels = &levels[at..at + LANE];
         // SAFETY: `levels` has the length that is read.
         unsafe { _mm_loadu_si128(levels.as_ptr().cast()) }
-    }
-
-    #[target_feature(enable = "avx2")]
-    fn bytes(row: &[u8], at: usize) -> __m128i {
-        let bytes = &row[at..at + GROUP];
-        // SAFETY: `bytes` has the length that is read.
-        unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
     }
 }
 
@@ -426,8 +441,8 @@ mod tests {
             }
             assert_eq!(found[to.0], 7, "beyond the line");
             let given = Plane { data: &plane, stride, width: from.0, height: from.1 };
-            down(given, plan.down.starts[y], plan.down.weights(y), plan.offset, 0, &mut row);
-            along(&row, &plan.along, 0, &mut line);
+            down(given, plan.down.starts[y], plan.down.weights(y), plan.offset, &mut row);
+            along(&row, &plan.along, &mut line);
             assert_eq!(found[..to.0], line, "line {y} of {shape:?} without SIMD");
         }
     }
