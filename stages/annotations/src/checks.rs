@@ -422,7 +422,9 @@ mod tests {
         let checked = run(entries.clone(), &videos, params.clone());
         expect(&checked, &["near_duplicates"], &found);
         assert_eq!(checked.notes, [""; 0]);
-        videos.iter_mut().for_each(|video| video.frames_decoded = None);
+        for video in &mut videos {
+            video.frames_decoded = None;
+        }
         let checked = run(entries.clone(), &videos, params);
         expect(&checked, &["near_duplicates"], &[]);
         assert_eq!(checked.notes, ["near-duplicates not looked for: ingest with `verify: decode`"]);

@@ -43,7 +43,8 @@ pub fn draw(transforms: &[Transform], width_px: u32, height_px: u32, draws: &mut
                 ops.push(aug_mix(magnitude, alpha, width, depth, draws));
             }
             Transform::RandomErasing { erase_prob, min_area_ratio, max_area_ratio, aspect_range, mode, fill_color } => {
-                if draws.unit() < erase_prob {
+                let erases = draws.unit() < erase_prob;
+                if erases {
                     let area = draws.between(min_area_ratio, max_area_ratio);
                     let area = erased_box(area, aspect_range, width_px, height_px, draws);
                     let fill = match mode {
@@ -208,7 +209,9 @@ mod tests {
                 assert_eq!(parse(&text, 112, 96).expect("fits"), ops, "{text}");
                 let mut frame: Vec<u8> = (0..3 * 8 * 6).map(|at| (at * 7) as u8).collect();
                 let small = draw(std::slice::from_ref(&transform), 8, 6, &mut Draws::new(seed, &["small"]));
-                small.iter().for_each(|op| op.apply(&mut frame, 8, 0));
+                for op in small {
+                    op.apply(&mut frame, 8, 0);
+                }
             }
         }
     }
