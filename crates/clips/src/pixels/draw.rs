@@ -170,8 +170,8 @@ fn erased_box(share: f64, aspects: [f64; 2], width_px: u32, height_px: u32, draw
     let area = share * f64::from(width_px) * f64::from(height_px);
     let height = ((area * aspect).sqrt().round_ties_even() as u32).min(height_px);
     let width = ((area / aspect).sqrt().round_ties_even() as u32).min(width_px);
-    let top = draws.below(u64::from(height_px - height) + 1) as u32;
-    let left = draws.below(u64::from(width_px - width) + 1) as u32;
+    let top = draws.up_to(height_px - height);
+    let left = draws.up_to(width_px - width);
     [left, top, width, height]
 }
 
