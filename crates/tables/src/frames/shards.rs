@@ -89,8 +89,8 @@ impl FrameShards {
         times.map_err(|source| TableError::Parquet { path: self.folder.join(&row.shard), source })
     }
 
-    /// Reads all frames of the video at `row`: what [`ShardWriter::write_frames`] was given. What memory need not hold lies
-    /// in a file in `folder`.
+    /// Reads all frames of the video at `row`: what [`write_frames`](super::ShardWriter::write_frames) was given. What memory
+    /// need not hold lies in a file in `folder`.
     ///
     /// # Errors
     /// [`TableError::Content`] if the shard does not hold what the index says.
