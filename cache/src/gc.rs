@@ -8,15 +8,19 @@
 //! was written or last touched (a hit touches one that is older than a day), or when what it is a part of was.
 
 use crate::hold::StoreLock;
-use crate::inventory::{Counted, Inventory, KnownAction, KnownTree, list_folder, measure_files, there};
+use crate::inventory::{Counted, Inventory, KnownAction, list_folder, measure_files};
 use crate::store::Store;
-use crate::{ActionKey, CacheError, Digest};
-use fs_err as fs;
+use crate::{ActionKey, CacheError};
+use planner::Planner;
 use rayon::prelude::*;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use step::Step;
+
+mod planner;
+mod step;
 
 /// What may stay.
 #[derive(Debug, Clone, Copy, Default)]
@@ -79,17 +83,6 @@ pub enum Reason {
     Size,
 }
 
-/// One thing that is removed. They come in the order of this list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    Record(ActionKey),
-    Fields(ActionKey),
-    Tree(Digest),
-    Blob(Digest),
-    Leftover(PathBuf),
-    Lock(PathBuf),
-}
-
 /// Settles what goes from `store` so that `limits` hold at `now`. Results with a key in `keep` stay whatever the limits.
 ///
 /// # Errors
@@ -144,208 +137,16 @@ fn first_unreadable(store: &Store, inventory: &Inventory) -> Option<PathBuf> {
     inventory.unreadable.first().cloned().or_else(|| inventory.actions.values().find_map(damaged))
 }
 
-struct Planner<'a> {
-    inventory: &'a Inventory,
-    /// How many results need a tree, and how many of those trees need a blob.
-    tree_uses: BTreeMap<Digest, usize>,
-    blob_uses: BTreeMap<Digest, usize>,
-    plan: Plan,
-}
-
-impl<'a> Planner<'a> {
-    fn new(inventory: &'a Inventory) -> Self {
-        let mut plan = Plan::default();
-        let (mut tree_uses, mut blob_uses) = (BTreeMap::new(), BTreeMap::new());
-        for action in inventory.actions.values() {
-            plan.left.add(action.size_bytes);
-            *tree_uses.entry(action.record.output.tree).or_insert(0) += 1;
-        }
-        for tree in tree_uses.keys().filter_map(|digest| inventory.trees.get(digest)) {
-            plan.left.size_bytes += tree.size_bytes;
-            for blob in tree.blobs().into_keys() {
-                *blob_uses.entry(blob).or_insert(0) += 1;
-            }
-        }
-        let sizes = blob_uses.keys().filter_map(|blob| inventory.blobs.get(blob));
-        plan.left.size_bytes += sizes.sum::<u64>();
-        Self { inventory, tree_uses, blob_uses, plan }
-    }
-
-    /// Drops what no result needs.
-    fn sweep(&mut self) {
-        let plan = &mut self.plan;
-        for (key, size_bytes) in &self.inventory.stray_fields {
-            plan.unreachable.add(*size_bytes);
-            plan.steps.push(Step::Fields(*key));
-        }
-        for (digest, tree) in self.inventory.trees.iter().filter(|(digest, _)| !self.tree_uses.contains_key(digest)) {
-            plan.unreachable.add(tree.size_bytes);
-            plan.steps.push(Step::Tree(*digest));
-        }
-        for (digest, size_bytes) in self.inventory.blobs.iter().filter(|(blob, _)| !self.blob_uses.contains_key(blob)) {
-            plan.unreachable.add(*size_bytes);
-            plan.steps.push(Step::Blob(*digest));
-        }
-    }
-
-    fn drop_results(&mut self, limits: &Limits, keep: &BTreeSet<ActionKey>, now: SystemTime) {
-        let keep = self.inventory.with_parts(keep);
-        let uses = last_uses(self.inventory);
-        let parts: BTreeSet<ActionKey> =
-            self.inventory.actions.values().flat_map(|action| action.record.parts.values().copied()).collect();
-        // Of two that were used at once, the whole goes before its parts: from parts it is put together again.
-        let mut oldest_first: Vec<(SystemTime, bool, ActionKey)> = uses
-            .iter()
-            .filter(|(key, _)| !keep.contains(key))
-            .map(|(key, last_use)| (*last_use, parts.contains(key), *key))
-            .collect();
-        oldest_first.sort();
-        for (last_use, _, key) in oldest_first {
-            let too_old = |max_age| now.duration_since(last_use).is_ok_and(|age| age >= max_age);
-            let reason = if !self.inventory.is_whole(&self.inventory.actions[&key]) {
-                Reason::Broken
-            } else if limits.max_age.is_some_and(too_old) {
-                Reason::Age
-            } else if limits.max_size_bytes.is_some_and(|max| self.plan.left.size_bytes > max) {
-                Reason::Size
-            } else {
-                continue;
-            };
-            self.drop_result(key, last_use, reason);
-        }
-        self.plan.over_bytes = limits.max_size_bytes.map_or(0, |max| self.plan.left.size_bytes.saturating_sub(max));
-        self.plan.kept = self.count_kept(&keep);
-    }
-
-    fn drop_result(&mut self, key: ActionKey, last_use: SystemTime, reason: Reason) {
-        let action = &self.inventory.actions[&key];
-        let mut freed_bytes = action.size_bytes;
-        self.plan.steps.extend([Step::Record(key), Step::Fields(key)]);
-        let digest = action.record.output.tree;
-        if let Some(tree) = self.inventory.trees.get(&digest)
-            && is_last(&mut self.tree_uses, digest)
-        {
-            freed_bytes += tree.size_bytes;
-            self.plan.steps.push(Step::Tree(digest));
-            for blob in tree.blobs().into_keys() {
-                if let Some(size_bytes) = self.inventory.blobs.get(&blob)
-                    && is_last(&mut self.blob_uses, blob)
-                {
-                    freed_bytes += size_bytes;
-                    self.plan.steps.push(Step::Blob(blob));
-                }
-            }
-        }
-        self.plan.freed_bytes += freed_bytes;
-        self.plan.left.count -= 1;
-        self.plan.left.size_bytes -= freed_bytes;
-        self.plan.actions.push(RemovedAction {
-            key,
-            kind: action.record.kind.clone(),
-            reason,
-            last_use_unix_secs: unix_secs(last_use),
-            duration_millis: action.record.duration_millis,
-            freed_bytes,
-        });
-    }
-
-    fn count_kept(&self, keep: &BTreeSet<ActionKey>) -> Counted {
-        let mut kept = Counted::default();
-        let (mut trees, mut blobs) = (BTreeMap::new(), BTreeMap::new());
-        for action in keep.iter().filter_map(|key| self.inventory.actions.get(key)) {
-            kept.add(action.size_bytes);
-            trees.extend(self.inventory.trees.get_key_value(&action.record.output.tree));
-        }
-        for tree in trees.values() {
-            kept.size_bytes += tree.size_bytes;
-            blobs.extend(KnownTree::blobs(tree));
-        }
-        kept.size_bytes += blobs.values().sum::<u64>();
-        kept
-    }
-}
-
-/// Returns when each result was last used, be it as a part of another.
-fn last_uses(inventory: &Inventory) -> BTreeMap<ActionKey, SystemTime> {
-    let mut newest_first: Vec<(&ActionKey, &KnownAction)> = inventory.actions.iter().collect();
-    newest_first.sort_by_key(|(_, action)| std::cmp::Reverse(action.last_use));
-    let mut uses = BTreeMap::new();
-    for (key, action) in newest_first {
-        let mut open = vec![*key];
-        while let Some(key) = open.pop() {
-            if let Some(part) = inventory.actions.get(&key)
-                && !uses.contains_key(&key)
-            {
-                uses.insert(key, action.last_use);
-                open.extend(part.record.parts.values());
-            }
-        }
-    }
-    uses
-}
-
-/// Takes one use away, and returns whether it was the last.
-fn is_last(uses: &mut BTreeMap<Digest, usize>, digest: Digest) -> bool {
-    let Some(uses) = uses.get_mut(&digest) else { return false };
-    *uses -= 1;
-    *uses == 0
-}
-
 pub(crate) fn unix_secs(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-impl Step {
-    /// What others need goes after those others.
-    fn rank(&self) -> u8 {
-        match self {
-            Self::Record(_) => 0,
-            Self::Fields(_) => 1,
-            Self::Tree(_) => 2,
-            Self::Blob(_) => 3,
-            Self::Leftover(_) => 4,
-            Self::Lock(_) => 5,
-        }
-    }
-
-    /// Removes one thing; it is either all there or gone.
-    fn carry_out(&self, store: &Store) -> Result<(), CacheError> {
-        match self {
-            Self::Record(key) => there(fs::remove_file(store.action_path(*key, "json")))?,
-            Self::Fields(key) => there(fs::remove_file(store.action_path(*key, "fields")))?,
-            Self::Blob(digest) => remove(&store.object("blobs", *digest))?,
-            Self::Tree(digest) => {
-                // A folder goes file by file. In `tmp`, nobody takes half of it for a tree.
-                let aside = store.root.join("tmp").join(format!("tree-{digest}"));
-                remove(&aside)?;
-                there(fs::rename(store.tree_folder(*digest), &aside))?;
-                remove(&aside)?
-            }
-            Self::Leftover(path) => remove(path)?,
-            Self::Lock(path) => match there(fs::File::open(path))? {
-                // One that is held is in use by a process that does not hold the store; that is not for us to judge.
-                Some(file) if file.file().try_lock().is_ok() => there(fs::remove_file(path))?,
-                _ => None,
-            },
-        };
-        Ok(())
-    }
-}
-
-/// Removes a file or a folder, if there is one.
-fn remove(path: &Path) -> std::io::Result<Option<()>> {
-    match there(fs::symlink_metadata(path))? {
-        Some(metadata) if metadata.is_dir() => there(fs::remove_dir_all(path)),
-        Some(_) => there(fs::remove_file(path)),
-        None => Ok(None),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Lookup;
     use crate::testing::Space;
+    use crate::{Digest, Lookup};
+    use fs_err as fs;
 
     const DAY: Duration = Duration::from_hours(24);
 

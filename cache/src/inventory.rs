@@ -1,6 +1,7 @@
 //! [`Inventory`]: all that the store holds, read from its folders; what [`crate::gc`] and [`crate::stats`] count with.
 
-use crate::store::{ActionRecord, Store, Tree, TreeFile};
+use crate::record::ActionRecord;
+use crate::store::{Store, Tree, TreeFile};
 use crate::{ActionKey, CacheError, Digest};
 use fs_err as fs;
 use rayon::prelude::*;

@@ -1,14 +1,16 @@
-//! Action records on disk: a line of JSON, a line with the files of a small output, and a line with a seal over the key
-//! and all that stands before it.
+//! [`ActionRecord`]: what an action gave. On disk it is a line of JSON, a line with the files of a small output, and a line
+//! with a seal over the key and all that stands before it.
 //!
 //! The files are those of the output's tree: with them a hit needs no second file to be read.
 //!
 //! Blobs, trees and fields are named by a digest of what they hold; a record is named by its action's key, and a flipped
 //! bit in it could pass for another result. The seal finds it. A record without one is of the time before seals.
 
-use crate::store::{ActionRecord, Durable, Store, Tree};
+use crate::store::{Durable, Store, Tree};
 use crate::{ActionKey, CacheError, Digest};
 use fs_err as fs;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -18,6 +20,39 @@ const TOUCH_AFTER: Duration = Duration::from_hours(24);
 
 /// Larger outputs are listed by their tree alone.
 const MAX_FILES: usize = 16;
+
+/// What an action gave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActionRecord {
+    /// The stage kind.
+    pub kind: String,
+    /// What it wrote.
+    pub output: OutputRecord,
+    /// The parts it was put together from, by name, if it is made in parts; each is an action too.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parts: BTreeMap<String, ActionKey>,
+    /// What it said when it was done.
+    pub summary: Vec<String>,
+    /// What it warned of.
+    pub warnings: Vec<String>,
+    /// How long it ran.
+    pub duration_millis: u64,
+    /// The most memory its worker held, where known.
+    pub peak_memory_bytes: Option<u64>,
+    /// When it ended, in seconds since 1970.
+    pub ended_unix_secs: u64,
+}
+
+/// What an action wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputRecord {
+    /// Of the whole output folder.
+    pub tree: Digest,
+    /// Of each port, which may be a part of the folder.
+    pub ports: BTreeMap<String, Digest>,
+}
 
 /// A record as it was read.
 pub(crate) struct Kept {

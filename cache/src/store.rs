@@ -16,11 +16,10 @@
 //! synced before its record; what is lost of the rest when the power fails is seen by its size or its digest, and made
 //! again.
 
+use crate::record::ActionRecord;
 use crate::{ActionKey, CacheError, Digest, Fields};
 use fs_err as fs;
-use rayon::prelude::*;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::collections::BTreeMap;
+use serde::de::DeserializeOwned;
 use std::fs::Permissions;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -29,20 +28,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod incoming;
+mod insert;
+mod tree;
 
 pub use incoming::Incoming;
-
-/// The longest path of a file in an output; what a file system takes at most, less the way to the store.
-const MAX_PATH_BYTES: usize = 2048;
-
-/// The longest name of a file or folder.
-const MAX_NAME_BYTES: usize = 255;
+pub use tree::{Tree, TreeFile};
 
 /// Up to so many files are synced one by one; more are synced together with the file system.
 pub(crate) const SYNC_EACH_UP_TO: usize = 64;
-
-/// Files up to this size are hashed by one thread.
-const PARALLEL_FROM_BYTES: u64 = 128 << 10;
 
 /// What took longer to make than this is synced to the disk before it is recorded.
 const SYNC_FROM_MILLIS: u64 = 500;
@@ -56,57 +49,6 @@ pub struct Store {
     pub(crate) root: PathBuf,
     /// The shared lock of a store that is held, until the last clone is gone.
     pub(crate) held: Option<Arc<std::fs::File>>,
-}
-
-/// The files of one output, sorted by path.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tree {
-    /// Each file once.
-    pub files: Vec<TreeFile>,
-}
-
-/// A file of a [`Tree`].
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct TreeFile {
-    /// Below the output folder, `/` between folders.
-    pub path: String,
-    /// Of its content.
-    pub digest: Digest,
-    /// Its size.
-    pub size_bytes: u64,
-}
-
-/// What an action gave.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ActionRecord {
-    /// The stage kind.
-    pub kind: String,
-    /// What it wrote.
-    pub output: OutputRecord,
-    /// The parts it was put together from, by name, if it is made in parts; each is an action too.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub parts: BTreeMap<String, ActionKey>,
-    /// What it said when it was done.
-    pub summary: Vec<String>,
-    /// What it warned of.
-    pub warnings: Vec<String>,
-    /// How long it ran.
-    pub duration_millis: u64,
-    /// The most memory its worker held, where known.
-    pub peak_memory_bytes: Option<u64>,
-    /// When it ended, in seconds since 1970.
-    pub ended_unix_secs: u64,
-}
-
-/// What an action wrote.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OutputRecord {
-    /// Of the whole output folder.
-    pub tree: Digest,
-    /// Of each port, which may be a part of the folder.
-    pub ports: BTreeMap<String, Digest>,
 }
 
 /// What the store has for a key.
@@ -123,68 +65,6 @@ pub enum Lookup {
 /// Held while an action runs; no other process runs it meanwhile.
 #[derive(Debug)]
 pub struct ActionLock(#[expect(dead_code, reason = "closing the file releases the lock")] std::fs::File);
-
-impl Tree {
-    /// Hashes the files' paths, digests and sizes.
-    pub fn digest(&self) -> Digest {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(b"pipe tree v1");
-        for file in &self.files {
-            hasher.update(&(file.path.len() as u64).to_le_bytes());
-            hasher.update(file.path.as_bytes());
-            hasher.update(file.digest.as_bytes());
-            hasher.update(&file.size_bytes.to_le_bytes());
-        }
-        hasher.finalize().into()
-    }
-
-    /// Checks that the paths are sorted, each there once, and that none leads out of the folder or through a file.
-    pub fn check(&self) -> Result<(), CacheError> {
-        let mut before: Option<&str> = None;
-        for TreeFile { path, .. } in &self.files {
-            let named = path.split('/').all(|name| !matches!(name, "" | "." | "..") && name.len() <= MAX_NAME_BYTES);
-            let sorted = before.is_none_or(|before| before < path.as_str());
-            let through_file = || path.match_indices('/').any(|(end, _)| self.has(&path[..end]));
-            if !named || !sorted || path.len() > MAX_PATH_BYTES || path.contains('\0') || through_file() {
-                return Err(CacheError::OddPath { path: path.clone() });
-            }
-            before = Some(path);
-        }
-        Ok(())
-    }
-
-    /// Returns whether there is a file at `path`, provided that files are sorted.
-    fn has(&self, path: &str) -> bool {
-        self.files.binary_search_by(|file| file.path.as_str().cmp(path)).is_ok()
-    }
-
-    /// Returns the bytes of all files.
-    pub fn size_bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.size_bytes).sum()
-    }
-
-    /// Returns where the link of a file leads: from below `trees/ab/cdef…/files/` up to the store's root, and to its blob.
-    pub(crate) fn link_to(file: &TreeFile) -> String {
-        let up = "../".repeat(4 + file.path.matches('/').count());
-        format!("{up}{}", object_path("blobs", &file.digest.hex()))
-    }
-
-    /// Returns the part at `path`: one file, or the files of a folder with their paths below it.
-    pub fn part(&self, path: &str) -> Result<Self, CacheError> {
-        if let Some(file) = self.files.iter().find(|file| file.path == path) {
-            return Ok(Self { files: vec![TreeFile { path: String::new(), ..file.clone() }] });
-        }
-        let below = |file: &TreeFile| {
-            let rest = file.path.strip_prefix(path)?.strip_prefix('/')?;
-            Some(TreeFile { path: rest.to_owned(), ..file.clone() })
-        };
-        let files: Vec<TreeFile> = self.files.iter().filter_map(below).collect();
-        if files.is_empty() {
-            return Err(CacheError::MissingOutput { path: path.to_owned() });
-        }
-        Ok(Self { files })
-    }
-}
 
 impl Store {
     /// Opens the store below `root` (a `.pipe` folder), making what is missing.
@@ -253,34 +133,6 @@ impl Store {
         }
     }
 
-    /// Takes the files below `folder`, which is empty of files afterwards, as one output.
-    pub fn insert(&self, folder: &Path) -> Result<Tree, CacheError> {
-        self.assemble(self.insert_files(folder, |_| true)?)
-    }
-
-    /// Takes the files below `folder` whose paths there are `wanted`, and returns what they are.
-    pub fn insert_files(&self, folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<TreeFile>, CacheError> {
-        let mut paths = Vec::new();
-        list_files(folder, String::new(), &wanted, &mut paths)?;
-        paths.sort();
-        let insert = |path: &String| self.insert_file(folder, path);
-        if let [path] = paths.as_slice() {
-            return Ok(vec![insert(path)?]); // waking the pool would cost more
-        }
-        paths.par_iter().map(insert).collect()
-    }
-
-    /// Makes one output of files that are in the store.
-    pub fn assemble(&self, mut files: Vec<TreeFile>) -> Result<Tree, CacheError> {
-        files.sort();
-        if let Some(twice) = files.windows(2).find(|pair| pair[0].path == pair[1].path) {
-            return Err(CacheError::TwoFiles { path: twice[0].path.clone() });
-        }
-        let tree = Tree { files };
-        self.write_tree(&tree)?;
-        Ok(tree)
-    }
-
     /// Records what an action gave; from now on its key is a hit.
     pub fn record(&self, key: ActionKey, fields: &Fields, record: &ActionRecord) -> Result<(), CacheError> {
         let path = self.action_path(key, "fields");
@@ -319,62 +171,6 @@ impl Store {
                 return Err(CacheError::Lost { digest: file.digest });
             }
         }
-        Ok(())
-    }
-
-    fn insert_file(&self, folder: &Path, path: &str) -> Result<TreeFile, CacheError> {
-        let from = folder.join(path);
-        let file = fs::File::open(&from)?;
-        let metadata = file.metadata()?;
-        let (digest, size_bytes) = (hash_file(&file, metadata.len())?, metadata.len());
-        if self.has_blob(digest, size_bytes) {
-            fs::remove_file(&from)?;
-        } else {
-            let mut permissions = metadata.permissions();
-            permissions.set_readonly(true);
-            file.set_permissions(permissions)?;
-            rename_into(&from, &self.blob(digest))?;
-        }
-        Ok(TreeFile { path: path.to_owned(), digest, size_bytes })
-    }
-
-    fn write_tree(&self, tree: &Tree) -> Result<(), CacheError> {
-        tree.check()?;
-        if self.check_tree(tree.digest()).is_ok() {
-            return Ok(());
-        }
-        self.write_view(tree)
-    }
-
-    /// Writes the list of a tree and its folder of links, whatever was there.
-    pub(crate) fn write_view(&self, tree: &Tree) -> Result<(), CacheError> {
-        let to = self.tree_folder(tree.digest());
-        let folder = self.temporary_folder()?;
-        let files = folder.path().join("files");
-        fs::create_dir(&files)?;
-        for file in &tree.files {
-            if let Some((below, _)) = file.path.rsplit_once('/') {
-                fs::create_dir_all(files.join(below))?;
-            }
-            fs::os::unix::fs::symlink(Tree::link_to(file), files.join(&file.path))?;
-        }
-        let list = folder.path().join("tree.json");
-        let bytes = serde_json::to_vec(tree).map_err(|source| CacheError::Record { path: list.clone(), source })?;
-        fs::write(&list, bytes)?;
-        match rename_into(folder.path(), &to) {
-            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {
-                // A damaged view, or one that another process has just made: either way ours is as good.
-                let old = self.temporary_folder()?;
-                fs::rename(&to, old.path().join("old"))?;
-                match fs::rename(folder.path(), &to) {
-                    Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => return Ok(()),
-                    other => other?,
-                }
-            }
-            other => other?,
-        }
-        // It is where it belongs; there is nothing left to remove.
-        let _ = folder.keep();
         Ok(())
     }
 
@@ -422,17 +218,6 @@ pub(crate) enum Durable {
     Later,
 }
 
-/// Hashes a file that this process alone has in hand.
-fn hash_file(file: &fs::File, size_bytes: u64) -> Result<Digest, CacheError> {
-    let mut hasher = blake3::Hasher::new();
-    if size_bytes > PARALLEL_FROM_BYTES {
-        hasher.update_mmap_rayon(file.path())?;
-    } else {
-        hasher.update_reader(file.file())?;
-    }
-    Ok(hasher.finalize().into())
-}
-
 /// Renames a file, and makes the folder above its new place only if that is missing.
 fn rename_into(from: &Path, to: &Path) -> std::io::Result<()> {
     match fs::rename(from, to) {
@@ -463,85 +248,31 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, C
     record.map(Some).map_err(|source| CacheError::Record { path: path.into(), source })
 }
 
-fn list_files(
-    folder: &Path,
-    prefix: String,
-    wanted: &dyn Fn(&str) -> bool,
-    paths: &mut Vec<String>,
-) -> Result<(), CacheError> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let Ok(name) = entry.file_name().into_string() else {
-            return Err(CacheError::OddName { path: entry.path() });
-        };
-        let path = format!("{prefix}{name}");
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            list_files(&entry.path(), format!("{path}/"), wanted, paths)?;
-        } else if wanted(&path) {
-            if !kind.is_file() {
-                return Err(CacheError::OddFile { path: entry.path() });
-            }
-            paths.push(path);
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::OutputRecord;
+    use crate::testing::Space;
+    use std::collections::BTreeMap;
 
-    struct Space {
-        folder: tempfile::TempDir,
-        store: Store,
-    }
-
-    fn space() -> Space {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = Store::open(folder.path()).expect("a store");
-        Space { folder, store }
-    }
-
-    impl Space {
-        fn insert(&self, files: &[(&str, &str)]) -> Tree {
-            let output = self.folder.path().join("output");
-            for (path, content) in files {
-                let path = output.join(path);
-                fs::create_dir_all(parent(&path)).expect("a folder");
-                fs::write(path, content).expect("written");
-            }
-            self.store.insert(&output).expect("inserted")
-        }
-    }
-
-    fn record_of(tree: &Tree) -> ActionRecord {
-        let ports = BTreeMap::from([("all".to_owned(), tree.digest())]);
-        ActionRecord {
+    #[test]
+    fn what_is_recorded_is_found_and_read_through_links() {
+        let space = Space::new();
+        let tree = space.insert(&[("a/b.txt", "one"), ("c.txt", "two")]);
+        let mut fields = Fields::default();
+        fields.add(["name"], "x");
+        let key = fields.key();
+        assert!(matches!(space.store.find(key), Lookup::Absent));
+        let record = ActionRecord {
             kind: "k".into(),
-            output: OutputRecord { tree: tree.digest(), ports },
+            output: OutputRecord { tree: tree.digest(), ports: [("all".to_owned(), tree.digest())].into() },
             parts: BTreeMap::new(),
             summary: vec![],
             warnings: vec![],
             duration_millis: 1,
             peak_memory_bytes: None,
             ended_unix_secs: 2,
-        }
-    }
-
-    fn key(name: &str) -> (ActionKey, Fields) {
-        let mut fields = Fields::default();
-        fields.add(["name"], name);
-        (fields.key(), fields)
-    }
-
-    #[test]
-    fn what_is_recorded_is_found_and_read_through_links() {
-        let space = space();
-        let tree = space.insert(&[("a/b.txt", "one"), ("c.txt", "two")]);
-        let (key, fields) = key("x");
-        assert!(matches!(space.store.find(key), Lookup::Absent));
-        let record = record_of(&tree);
+        };
         space.store.record(key, &fields, &record).expect("recorded");
         let Lookup::Hit(found) = space.store.find(key) else { panic!("a hit") };
         assert_eq!(*found, record);
@@ -553,7 +284,7 @@ mod tests {
 
     #[test]
     fn equal_content_is_one_tree_and_a_part_has_its_own_digest() {
-        let space = space();
+        let space = Space::new();
         let one = space.insert(&[("a/b.txt", "one"), ("c.txt", "two")]);
         let two = space.insert(&[("a/b.txt", "one"), ("c.txt", "three")]);
         assert_ne!(one.digest(), two.digest());
@@ -565,11 +296,9 @@ mod tests {
 
     #[test]
     fn a_lost_object_is_no_hit_and_comes_back_with_the_next_run() {
-        let space = space();
-        let tree = space.insert(&[("a.txt", "one")]);
-        let (key, fields) = key("x");
-        space.store.record(key, &fields, &record_of(&tree)).expect("recorded");
-        fs::remove_file(space.store.object("blobs", tree.files[0].digest)).expect("removed");
+        let space = Space::new();
+        let key = space.action("x", &[("a.txt", "one")]);
+        fs::remove_file(space.store.blob(Digest::of(b"one"))).expect("removed");
         assert!(matches!(space.store.find(key), Lookup::Damaged(CacheError::Lost { .. })));
         space.insert(&[("a.txt", "one")]);
         assert!(matches!(space.store.find(key), Lookup::Hit(_)));
@@ -577,33 +306,30 @@ mod tests {
 
     #[test]
     fn a_record_cut_short_is_damaged() {
-        let space = space();
-        let tree = space.insert(&[("a.txt", "one")]);
-        let (key, fields) = key("x");
-        space.store.record(key, &fields, &record_of(&tree)).expect("recorded");
+        let space = Space::new();
+        let key = space.action("x", &[("a.txt", "one")]);
         fs::write(space.store.action_path(key, "json"), "{").expect("written");
         assert!(matches!(space.store.find(key), Lookup::Damaged(CacheError::Record { .. })));
     }
 
     #[test]
     fn others_may_read_what_is_kept() {
-        let space = space();
-        let tree = space.insert(&[("a.txt", "one")]);
-        let (key, fields) = key("x");
-        space.store.record(key, &fields, &record_of(&tree)).expect("recorded");
+        let space = Space::new();
+        let key = space.action("x", &[("a.txt", "one")]);
         let mask = fs::metadata(space.folder.path().join("output")).expect("a folder").permissions().mode();
         let check = |path: PathBuf, mode: u32| {
             let found = fs::metadata(&path).expect("there").permissions().mode() & 0o777;
             assert_eq!(found, mode & mask, "{}", path.display());
         };
         check(space.store.action_path(key, "json"), 0o666);
-        check(space.store.tree_folder(tree.digest()), 0o777);
-        check(space.store.blob(tree.files[0].digest), 0o444);
+        let Lookup::Hit(record) = space.store.find(key) else { panic!("a hit") };
+        check(space.store.tree_folder(record.output.tree), 0o777);
+        check(space.store.blob(Digest::of(b"one")), 0o444);
     }
 
     #[test]
     fn a_link_is_no_output() {
-        let space = space();
+        let space = Space::new();
         let output = space.folder.path().join("output");
         fs::create_dir_all(&output).expect("a folder");
         fs::os::unix::fs::symlink("/etc/hostname", output.join("a")).expect("a link");
@@ -612,8 +338,7 @@ mod tests {
 
     #[test]
     fn an_empty_output_is_an_output() {
-        let space = space();
-        fs::create_dir_all(space.folder.path().join("output")).expect("a folder");
+        let space = Space::new();
         let tree = space.insert(&[]);
         assert!(space.store.view(tree.digest()).is_dir());
     }

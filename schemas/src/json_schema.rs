@@ -3,8 +3,15 @@
 //! It knows the part of JSON Schema 2020-12 that `schemars` writes for our parameters. A general validator would name
 //! the rule that failed; this one names what the user should have written.
 
+mod choice;
+mod nearest;
+mod words;
+
+pub use nearest::nearest;
+
 use serde_json::{Map, Number, Value};
 use std::cmp::Ordering;
+use words::{first_line, found, list, type_words};
 
 /// Something that does not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,29 +31,6 @@ pub fn check(schema: &Value, value: &Value) -> Vec<Finding> {
     let mut checker = Checker { root: schema, path: Vec::new(), findings: Vec::new() };
     checker.value(schema, value);
     checker.findings
-}
-
-/// Returns the known name that `name` was probably meant to be: a typing error away, cut short, or spelt out.
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Nobody mistypes a name of hundreds of letters, and nobody has thousands of them; comparing such would take minutes.
-    let (short, few) = (100, 1000);
-    let known = known.into_iter().filter(|known| known.len() <= short).take(if name.len() <= short { few } else { 0 });
-    let name = name.to_lowercase();
-    let initials: String = name.split(['_', '-', ' ']).filter_map(|word| word.chars().next()).collect();
-    let typos = |known: &str| strsim::damerau_levenshtein(&name, &known.to_lowercase());
-    let rank = |known: &str| {
-        let typos = typos(known);
-        let lower = known.to_lowercase();
-        if typos <= (name.chars().count().max(known.chars().count()) / 3).max(1) {
-            Some((0, typos))
-        } else if name.len() >= 3 && (lower.starts_with(&name) || (lower.len() >= 3 && name.starts_with(&lower))) {
-            Some((1, typos))
-        } else {
-            (initials.len() > 1 && lower == initials).then_some((2, typos))
-        }
-    };
-    // The first of equals wins, so that the order of `known` decides, not chance.
-    known.filter_map(|known| Some((rank(known)?, known))).min_by_key(|(rank, _)| *rank).map(|(_, k)| k)
 }
 
 struct Checker<'s> {
@@ -96,94 +80,6 @@ impl<'s> Checker<'s> {
 
     fn resolved(&self, schema: &'s Value) -> &'s Value {
         self.target(schema).map_or(schema, |target| self.resolved(target))
-    }
-
-    /// Finds the branch that is meant, and checks within it; so a finding is about that branch alone.
-    fn choice(&mut self, branches: &'s [Value], value: &Value) {
-        let is_null = |branch: &&Value| branch.get("type").is_some_and(|name| name == "null");
-        let branches: Vec<_> = branches.iter().map(|branch| self.resolved(branch)).collect();
-        if value.is_null() && branches.iter().any(is_null) {
-            return;
-        }
-        let branches: Vec<_> = branches.into_iter().filter(|branch| !is_null(branch)).collect();
-        let tags: Option<Vec<_>> = branches.iter().map(|branch| Some((tag(branch)?, *branch))).collect();
-        let variants: Option<Vec<_>> = branches.iter().map(|branch| variants(branch)).collect();
-        match (branches.as_slice(), tags, variants) {
-            ([only], None, None) => self.value(only, value),
-            (_, Some(tags), _) => self.internally_tagged(&tags, value),
-            (_, _, Some(variants)) => self.externally_tagged(&variants.concat(), value),
-            _ => self.closest(&branches, value),
-        }
-    }
-
-    /// `{ type: SGD, lr: 0.1 }`
-    fn internally_tagged(&mut self, tags: &[(&'s str, &'s Value)], value: &Value) {
-        let known = || tags.iter().map(|(name, _)| *name);
-        let Some(fields) = value.as_object() else {
-            return self.report_with(
-                format!("expected a map with a `type`, found {}", found(value)),
-                match value.as_str() {
-                    Some(text) if known().any(|name| name == text) => format!("write {{ type: {text} }}"),
-                    _ => format!("`type` is one of {}", list(known())),
-                },
-            );
-        };
-        let Some(chosen) = fields.get("type") else {
-            return self.report_with("missing `type`".into(), format!("one of {}", list(known())));
-        };
-        if let Some((_, branch)) = tags.iter().find(|(name, _)| chosen == name) {
-            return self.value(branch, value);
-        }
-        let names: Vec<_> = known().map(Value::from).collect();
-        self.path.push("type".into());
-        self.not_among(&names.iter().collect::<Vec<_>>(), chosen);
-        self.path.pop();
-    }
-
-    /// `all`, or `{ fps: 10 }`
-    fn externally_tagged(&mut self, variants: &[Variant<'s>], value: &Value) {
-        let expected = || list(variants.iter().map(|variant| variant.name));
-        match value {
-            Value::String(text) => match variants.iter().find(|variant| variant.name == text) {
-                Some(Variant { content: None, .. }) => {}
-                Some(Variant { name, .. }) => {
-                    self.report_with(format!("`{name}` needs a value"), format!("write {{ {name}: … }}"));
-                }
-                None => {
-                    let names: Vec<_> = variants.iter().map(|variant| Value::from(variant.name)).collect();
-                    self.not_among(&names.iter().collect::<Vec<_>>(), value);
-                }
-            },
-            Value::Object(fields) if fields.len() == 1 => {
-                for (key, content) in fields {
-                    self.path.push(key.clone());
-                    match variants.iter().find(|variant| variant.name == key) {
-                        Some(Variant { content: Some(schema), .. }) => self.value(schema, content),
-                        Some(Variant { name, content: None }) => {
-                            self.report_key(format!("`{name}` takes no value"), Some(format!("write {name} alone")));
-                        }
-                        None => self.unknown_key("choice", key, variants.iter().map(|variant| variant.name)),
-                    }
-                    self.path.pop();
-                }
-            }
-            Value::Object(fields) => {
-                let found = if fields.is_empty() { "none".into() } else { list(fields.keys().map(String::as_str)) };
-                self.report(format!("expected exactly one of {}, found {found}", expected()));
-            }
-            _ => self.report(format!("expected one of {}, found {}", expected(), found(value))),
-        }
-    }
-
-    /// Branches that nothing tells apart: the one that fits best.
-    fn closest(&mut self, branches: &[&'s Value], value: &Value) {
-        let attempt = |branch: &&'s Value| {
-            let mut checker = Checker { root: self.root, path: self.path.clone(), findings: Vec::new() };
-            checker.value(branch, value);
-            checker.findings
-        };
-        let best = branches.iter().map(attempt).min_by_key(Vec::len);
-        self.findings.extend(best.unwrap_or_default());
     }
 
     fn fields(&mut self, schema: &'s Value, fields: &Map<String, Value>) {
@@ -300,31 +196,6 @@ impl<'s> Checker<'s> {
     }
 }
 
-/// A branch of an externally tagged enum: a bare word, or a map with one key.
-#[derive(Debug, Clone, Copy)]
-struct Variant<'s> {
-    name: &'s str,
-    content: Option<&'s Value>,
-}
-
-fn variants(branch: &Value) -> Option<Vec<Variant<'_>>> {
-    if let Some(name) = branch.get("const") {
-        return Some(vec![Variant { name: name.as_str()?, content: None }]);
-    }
-    if let Some(words) = branch.get("enum") {
-        return words.as_array()?.iter().map(|word| Some(Variant { name: word.as_str()?, content: None })).collect();
-    }
-    let properties = branch.get("properties")?.as_object()?;
-    let (name, content) = properties.iter().next()?;
-    let required = branch.get("required")?.as_array()?;
-    (properties.len() == 1 && required.len() == 1).then(|| vec![Variant { name, content: Some(content) }])
-}
-
-/// The word that `type` must be for a branch of an internally tagged enum.
-fn tag(branch: &Value) -> Option<&str> {
-    branch.pointer("/properties/type/const")?.as_str()
-}
-
 /// A string, or the strings of a list.
 fn names(value: &Value) -> impl Iterator<Item = &str> {
     let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
@@ -341,35 +212,6 @@ fn has_type(value: &Value, name: &str) -> bool {
         "array" => value.is_array(),
         "object" => value.is_object(),
         _ => false,
-    }
-}
-
-fn type_words(name: &str) -> &str {
-    match name {
-        "null" => "nothing",
-        "boolean" => "true or false",
-        "integer" => "a whole number",
-        "number" => "a number",
-        "string" => "a text",
-        "array" => "a list",
-        "object" => "a map",
-        other => other,
-    }
-}
-
-/// Longest quotation of a user's text.
-const QUOTED_CHARS: usize = 60;
-
-fn found(value: &Value) -> String {
-    match value {
-        Value::Null => "nothing".into(),
-        Value::Array(_) => "a list".into(),
-        Value::Object(_) => "a map".into(),
-        Value::String(text) if text.chars().count() > QUOTED_CHARS => {
-            format!("the text {:?}…", text.chars().take(QUOTED_CHARS).collect::<String>())
-        }
-        Value::String(text) => format!("the text {text:?}"),
-        Value::Bool(_) | Value::Number(_) => value.to_string(),
     }
 }
 
@@ -398,18 +240,10 @@ fn greatest(format: &str) -> Option<Number> {
     }
 }
 
-fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-}
-
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default().trim_end_matches('.')
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Finding, check, nearest};
-    use crate::stages::{augment, contract, frames, synthesize, train};
+    use super::{Finding, check};
+    use crate::stages::{augment, frames, synthesize, train};
     use serde_json::{Value, json};
 
     /// Lines of the form `path: message (help)`, with `*` after a path that means the key.
@@ -596,16 +430,6 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_name_is_a_typo_a_prefix_or_initials_away() {
-        let known = ["lr", "weight_decay", "test_groups", "groups"];
-        assert_eq!(nearest("wieght_decay", known), Some("weight_decay"));
-        assert_eq!(nearest("learning_rate", known), Some("lr"));
-        assert_eq!(nearest("group", known), Some("groups"));
-        assert_eq!(nearest("test", known), Some("test_groups"));
-        assert_eq!(nearest("colour", known), None);
-    }
-
-    #[test]
     fn defaults_of_every_kind_fit_their_own_schema() {
         // A command has no default: it is all that the user writes.
         for contract in crate::stages::ALL.iter().filter(|contract| !contract.open_ports) {
@@ -616,23 +440,6 @@ mod tests {
             assert_eq!(wrong, if contract.kind == "fetch" { vec!["files"] } else { vec![] }, "{}", contract.kind);
             let again = (contract.parse)(&parsed.canonical).expect("canonical parameters parse");
             assert_eq!(again.canonical, parsed.canonical, "{}", contract.kind);
-        }
-    }
-
-    #[test]
-    fn kinds_and_ports_are_unique() {
-        let unique = |mut names: Vec<&str>| {
-            let count = names.len();
-            names.sort_unstable();
-            names.dedup();
-            names.len() == count
-        };
-        assert!(unique(crate::stages::ALL.iter().map(|contract| contract.kind).collect()));
-        for one in crate::stages::ALL {
-            assert_eq!(contract(one.kind).map(|found| found.kind), Some(one.kind));
-            assert!(unique(one.inputs.iter().map(|port| port.name).collect()), "{}", one.kind);
-            assert!(unique(one.outputs.iter().map(|port| port.name).collect()), "{}", one.kind);
-            assert!(unique(one.outputs.iter().map(|port| port.path).collect()), "{}", one.kind);
         }
     }
 

@@ -31,3 +31,25 @@ pub const ALL: &[&Contract] = &[
 pub fn contract(kind: &str) -> Option<&'static Contract> {
     ALL.iter().copied().find(|contract| contract.kind == kind)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_and_ports_are_unique() {
+        let unique = |mut names: Vec<&str>| {
+            let count = names.len();
+            names.sort_unstable();
+            names.dedup();
+            names.len() == count
+        };
+        assert!(unique(ALL.iter().map(|contract| contract.kind).collect()));
+        for one in ALL {
+            assert_eq!(contract(one.kind).map(|found| found.kind), Some(one.kind));
+            assert!(unique(one.inputs.iter().map(|port| port.name).collect()), "{}", one.kind);
+            assert!(unique(one.outputs.iter().map(|port| port.name).collect()), "{}", one.kind);
+            assert!(unique(one.outputs.iter().map(|port| port.path).collect()), "{}", one.kind);
+        }
+    }
+}

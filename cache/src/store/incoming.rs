@@ -1,8 +1,8 @@
-//! What a store takes from elsewhere, and what it lends: blobs and trees one by one.
+//! What a store takes from elsewhere, and what it lends: blobs, one by one.
 //!
 //! An [`Incoming`] blob is hashed while it is written and kept under what it hashes to, never under what someone says.
 
-use super::{Store, Tree, parent};
+use super::{Store, parent};
 use crate::{CacheError, Digest};
 use fs_err as fs;
 use std::io::Write;
@@ -74,11 +74,6 @@ impl Store {
         Ok(nix::unistd::syncfs(root.file()).map_err(std::io::Error::from)?)
     }
 
-    /// Keeps a tree whose blobs are there.
-    pub fn insert_tree(&self, tree: &Tree) -> Result<(), CacheError> {
-        self.write_tree(tree)
-    }
-
     /// Returns how many bytes the store's file system has left.
     pub fn free_bytes(&self) -> Result<u64, CacheError> {
         let space = nix::sys::statvfs::statvfs(&self.root).map_err(std::io::Error::from)?;
@@ -89,7 +84,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::TreeFile;
+    use crate::{Tree, TreeFile};
 
     #[test]
     fn what_is_received_is_kept_under_its_own_digest() {

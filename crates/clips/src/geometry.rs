@@ -4,7 +4,12 @@
 //! Boxes are drawn in the space that MMAction2 draws them in, which is that of the resized frame with whole pixels, and
 //! then mapped back to the stored frame. So several resizes in a row cost one resampling of the stored pixels.
 
+mod crops;
+mod frame;
+
 use crate::{ClipError, Draws};
+use crops::{multi_scale_crop, multi_scale_sides, random_crop, random_resized_crop, ten_crops, three_crops};
+use frame::{Crop, Frame};
 use pipe_schemas::stages::augment::{Scale, Transform};
 
 /// What one view shows of each stored frame.
@@ -49,106 +54,6 @@ pub fn views(
     Ok(frames.iter().map(Frame::view).collect())
 }
 
-/// A frame at one point of the pipeline: its size there, and the part of the stored frame that it shows.
-#[derive(Debug, Clone, Copy)]
-struct Frame {
-    x: f64,
-    y: f64,
-    width: f64,
-    height: f64,
-    width_px: u32,
-    height_px: u32,
-    flip: bool,
-    class_index: u32,
-}
-
-/// A box in pixels of a [`Frame`].
-#[derive(Debug, Clone, Copy)]
-struct Crop {
-    left: u32,
-    top: u32,
-    width: u32,
-    height: u32,
-}
-
-impl Frame {
-    fn stored(width_px: u32, height_px: u32, class_index: u32) -> Self {
-        let (width, height) = (f64::from(width_px), f64::from(height_px));
-        Self { x: 0.0, y: 0.0, width, height, width_px, height_px, flip: false, class_index }
-    }
-
-    fn check(&self, transform: &'static str) -> Result<(), ClipError> {
-        let (width_px, height_px) = (self.width_px, self.height_px);
-        let sides = 1..=65_535; // as JPEG
-        if sides.contains(&width_px) && sides.contains(&height_px) {
-            Ok(())
-        } else {
-            Err(ClipError::Size { transform, width_px, height_px })
-        }
-    }
-
-    fn short_side(&self) -> u32 {
-        self.width_px.min(self.height_px)
-    }
-
-    fn resize(&mut self, transform: &'static str, scale: Scale) -> Result<(), ClipError> {
-        (self.width_px, self.height_px) = match scale {
-            Scale::Exact([width_px, height_px]) => (width_px, height_px),
-            Scale::ShortSidePx(short_side) => {
-                let factor = f64::from(short_side) / f64::from(self.short_side());
-                let scaled = |old: u32| (f64::from(old) * factor + 0.5) as u32;
-                (scaled(self.width_px), scaled(self.height_px))
-            }
-        };
-        self.check(transform)
-    }
-
-    fn crop(&mut self, crop: Crop) {
-        let left = if self.flip { self.width_px - crop.left - crop.width } else { crop.left };
-        let (scale_x, scale_y) = (self.width / f64::from(self.width_px), self.height / f64::from(self.height_px));
-        self.x += f64::from(left) * scale_x;
-        self.y += f64::from(crop.top) * scale_y;
-        self.width = f64::from(crop.width) * scale_x;
-        self.height = f64::from(crop.height) * scale_y;
-        (self.width_px, self.height_px) = (crop.width, crop.height);
-    }
-
-    /// Returns a square of the frame.
-    fn cut(&self, left: u32, top: u32, side: u32) -> Self {
-        let mut cut = *self;
-        cut.crop(Crop { left, top, width: side, height: side });
-        cut
-    }
-
-    /// Returns how far a box of this size can be moved to the right and down.
-    fn room(&self, transform: &'static str, width: u32, height: u32) -> Result<(u32, u32), ClipError> {
-        let fits = (1..=self.width_px).contains(&width) && (1..=self.height_px).contains(&height);
-        if fits {
-            return Ok((self.width_px - width, self.height_px - height));
-        }
-        Err(ClipError::CropTooLarge {
-            transform,
-            crop_width_px: width,
-            crop_height_px: height,
-            width_px: self.width_px,
-            height_px: self.height_px,
-        })
-    }
-
-    fn view(&self) -> View {
-        View {
-            crop_x: self.x as f32,
-            crop_y: self.y as f32,
-            crop_width: self.width as f32,
-            crop_height: self.height as f32,
-            width_px: self.width_px,
-            height_px: self.height_px,
-            flip: self.flip,
-            class_index: self.class_index,
-        }
-    }
-}
-
 fn apply(transform: &Transform, frames: &mut Vec<Frame>, draws: &mut Draws) -> Result<(), ClipError> {
     let several: Option<Vec<Vec<Frame>>> = match transform {
         Transform::ThreeCrop { crop_size } => Some(all(frames, |frame| three_crops(frame, *crop_size))?),
@@ -181,7 +86,7 @@ fn apply_to(transform: &Transform, frame: &mut Frame, draws: &mut Draws) -> Resu
     match transform {
         Transform::Resize { scale } => frame.resize("Resize", *scale)?,
         Transform::RandomRescale { scale_range: [low, high] } => {
-            let side = low + draws.below(u64::from(high.saturating_sub(*low)) + 1) as u32;
+            let side = low + draws.up_to(high.saturating_sub(*low));
             frame.resize("RandomRescale", Scale::ShortSidePx(side))?;
         }
         Transform::Flip { flip_ratio, flip_label_map } => {
@@ -212,101 +117,6 @@ fn apply_to(transform: &Transform, frame: &mut Frame, draws: &mut Draws) -> Resu
         | Transform::RandomErasing { .. } => {}
     }
     Ok(())
-}
-
-/// Every offset that fits is as likely as the others; NumPy's open range makes MMAction2 leave out the last one.
-fn random_crop(frame: &Frame, size: u32, draws: &mut Draws) -> Result<Crop, ClipError> {
-    let (right, down) = frame.room("RandomCrop", size, size)?;
-    let top = draws.below(u64::from(down) + 1) as u32;
-    let left = draws.below(u64::from(right) + 1) as u32;
-    Ok(Crop { left, top, width: size, height: size })
-}
-
-/// The first of ten boxes that fits, else the largest square in the middle.
-fn random_resized_crop(frame: &Frame, areas: [f64; 2], aspects: [f64; 2], draws: &mut Draws) -> Crop {
-    const ATTEMPTS: u32 = 10;
-    let frame_area = f64::from(frame.width_px) * f64::from(frame.height_px);
-    for _ in 0..ATTEMPTS {
-        let aspect = draws.between(aspects[0].ln(), aspects[1].ln()).exp();
-        let area = draws.between(areas[0], areas[1]) * frame_area;
-        let width = (area * aspect).sqrt().round_ties_even() as u32;
-        let height = (area / aspect).sqrt().round_ties_even() as u32;
-        if let Ok((right, down)) = frame.room("RandomResizedCrop", width, height) {
-            let left = draws.below(u64::from(right) + 1) as u32;
-            let top = draws.below(u64::from(down) + 1) as u32;
-            return Crop { left, top, width, height };
-        }
-    }
-    let side = frame.short_side();
-    Crop { left: (frame.width_px - side) / 2, top: (frame.height_px - side) / 2, width: side, height: side }
-}
-
-/// Width and height of a box of two of the scales.
-fn multi_scale_sides(
-    frame: &Frame,
-    input_size: u32,
-    scales: &[f64],
-    max_gap: u32,
-    draws: &mut Draws,
-) -> Result<(u32, u32), ClipError> {
-    if scales.is_empty() || !scales.iter().all(|scale| *scale > 0.0 && *scale <= 1.0) {
-        return Err(ClipError::Scales { scales: scales.to_vec() });
-    }
-    let sides: Vec<u32> = scales.iter().map(|scale| (f64::from(frame.short_side()) * scale) as u32).collect();
-    let pairs = (0..sides.len()).flat_map(|high| (0..sides.len()).map(move |wide| (high, wide)));
-    let near: Vec<_> = pairs.filter(|(high, wide)| high.abs_diff(*wide) <= max_gap as usize).collect();
-    let (high, wide) = near[draws.below(near.len() as u64) as usize];
-    // A side within two pixels of the network's becomes the network's, which spares a resampling.
-    let snap = |side: u32, limit: u32| {
-        if side.abs_diff(input_size) < 3 && input_size <= limit { input_size } else { side }
-    };
-    Ok((snap(sides[wide], frame.width_px), snap(sides[high], frame.height_px)))
-}
-
-/// Offsets in quarters of the room to the right and below. The first five are those of TSN.
-const FIXED_CROPS: [(u32, u32); 13] =
-    [(0, 0), (4, 0), (0, 4), (4, 4), (2, 2), (0, 2), (4, 2), (2, 4), (2, 0), (1, 1), (3, 1), (1, 3), (3, 3)];
-
-/// A box at one of the fixed offsets, or at any.
-fn multi_scale_crop(
-    frame: &Frame,
-    width: u32,
-    height: u32,
-    num_fixed_crops: Option<u32>,
-    draws: &mut Draws,
-) -> Result<Crop, ClipError> {
-    let (right, down) = frame.room("MultiScaleCrop", width, height)?;
-    let Some(num_fixed_crops) = num_fixed_crops else {
-        let left = draws.below(u64::from(right) + 1) as u32;
-        let top = draws.below(u64::from(down) + 1) as u32;
-        return Ok(Crop { left, top, width, height });
-    };
-    let choices = u64::from(num_fixed_crops).min(FIXED_CROPS.len() as u64);
-    let (quarters_x, quarters_y) = FIXED_CROPS[draws.below(choices) as usize];
-    Ok(Crop { left: quarters_x * (right / 4), top: quarters_y * (down / 4), width, height })
-}
-
-/// Left or top, right or bottom, middle.
-fn three_crops(frame: &Frame, crop_size: u32) -> Result<Vec<Frame>, ClipError> {
-    let (width_px, height_px) = (frame.width_px, frame.height_px);
-    let (right, down) = frame.room("ThreeCrop", crop_size, crop_size)?;
-    let (step_x, step_y) = match (right, down) {
-        (_, 0) => (right / 2, 0),
-        (0, _) => (0, down / 2),
-        _ => return Err(ClipError::ThreeCropSide { crop_size, width_px, height_px }),
-    };
-    let cut = |step: u32| frame.cut(step * step_x, step * step_y, crop_size);
-    Ok([0, 2, 1].map(cut).into())
-}
-
-/// The corners and the middle, each followed by its mirror image.
-fn ten_crops(frame: &Frame, crop_size: u32) -> Result<Vec<Frame>, ClipError> {
-    let (right, down) = frame.room("TenCrop", crop_size, crop_size)?;
-    let both = |(quarters_x, quarters_y): &(u32, u32)| {
-        let cut = frame.cut(quarters_x * (right / 4), quarters_y * (down / 4), crop_size);
-        [cut, Frame { flip: !cut.flip, ..cut }]
-    };
-    Ok(FIXED_CROPS[..5].iter().flat_map(both).collect())
 }
 
 #[cfg(test)]

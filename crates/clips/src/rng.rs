@@ -41,6 +41,11 @@ impl Draws {
         (product >> 64) as u64
     }
 
+    /// Draws an integer from `0..=most`, each as likely as the others.
+    pub fn up_to(&mut self, most: u32) -> u32 {
+        self.below(u64::from(most) + 1) as u32
+    }
+
     /// Draws a multiple of 2⁻⁵³ from `[0, 1)`.
     pub fn unit(&mut self) -> f64 {
         const STEP: f64 = 1.0 / (1_u64 << 53) as f64;

@@ -5,11 +5,13 @@
 
 mod mersenne;
 mod parts;
+mod starts;
 
 use crate::{ClipError, Draws};
 use mersenne::MersenneTwister;
 use parts::{random_frames, test_start};
 use pipe_schemas::stages::augment::{OutOfBound, Sampler};
+use starts::{at_rate, dense_positions, dense_starts, even, segment_starts, tail_starts, test_starts, train_starts};
 
 /// What a sampler asks of a video.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -65,7 +67,7 @@ pub fn train_clips(sampler: &Sampler, video: Timeline, draws: &mut Draws) -> Res
                 let jitter = |index: &mut f64| *index += draws.below(u64::from(frame_interval)) as f64;
                 moved.iter_mut().flatten().for_each(jitter);
             }
-            segments_as_one(in_bound(&moved, num_frames, out_of_bound_opt), num_clips)
+            clips_of(&moved, num_frames, out_of_bound_opt, num_clips)
         }
         Sampler::DenseSampleFrames { clip_len, frame_interval, num_clips, sample_range, out_of_bound_opt, .. } => {
             let positions = dense_positions(num_frames, sample_range);
@@ -73,10 +75,10 @@ pub fn train_clips(sampler: &Sampler, video: Timeline, draws: &mut Draws) -> Res
             let start = if positions == 1 { 0 } else { draws.below(positions - 1) };
             let frames =
                 frames_from(&dense_starts(num_frames, sample_range, num_clips, start), &even(clip_len, frame_interval));
-            segments_as_one(in_bound(&frames, num_frames, out_of_bound_opt), num_clips)
+            clips_of(&frames, num_frames, out_of_bound_opt, num_clips)
         }
         Sampler::UniformSample { clip_len, .. } => {
-            let frame = |(start, end): (u32, u32)| start + draws.below(u64::from(end - start) + 1) as u32;
+            let frame = |(start, end): (u32, u32)| start + draws.up_to(end - start);
             vec![uniform_parts(num_frames, clip_len).map(frame).collect()]
         }
         Sampler::UniformSampleFrames { clip_len, num_clips, seed: _ } => {
@@ -116,7 +118,7 @@ pub fn test_clips(sampler: &Sampler, video: Timeline) -> Result<Vec<Vec<u32>>, C
                 let num_clips = if twice_sample { 2 * num_clips } else { num_clips };
                 test_starts((f64::from(num_frames) - span).max(0.0), num_clips, target_fps.is_some())
             };
-            segments_as_one(in_bound(&frames_from(&starts, &offsets), num_frames, out_of_bound_opt), num_clips)
+            clips_of(&frames_from(&starts, &offsets), num_frames, out_of_bound_opt, num_clips)
         }
         Sampler::DenseSampleFrames {
             clip_len,
@@ -133,7 +135,7 @@ pub fn test_clips(sampler: &Sampler, video: Timeline) -> Result<Vec<Vec<u32>>, C
                 .flat_map(|position| dense_starts(num_frames, sample_range, num_clips, start(position)))
                 .collect();
             let frames = frames_from(&starts, &even(clip_len, frame_interval));
-            segments_as_one(in_bound(&frames, num_frames, out_of_bound_opt), num_clips)
+            clips_of(&frames, num_frames, out_of_bound_opt, num_clips)
         }
         Sampler::UniformSample { clip_len, num_clips } => {
             let step = f64::from(num_frames - 1) / f64::from(clip_len) / f64::from(num_clips + 1);
@@ -159,74 +161,6 @@ fn not_empty(video: Timeline) -> Result<u32, ClipError> {
     if video.num_frames == 0 { Err(ClipError::NoFrames) } else { Ok(video.num_frames) }
 }
 
-/// Returns how far each frame of a clip is from its start.
-fn even(clip_len: u32, frame_interval: u32) -> Vec<f64> {
-    (0..clip_len).map(|frame| f64::from(frame) * f64::from(frame_interval)).collect()
-}
-
-/// Returns the same for a clip that spans `whole` frames of the rate `target`, and what it spans of the stored ones.
-fn at_rate(clip_len: u32, whole: f64, fps: f64, target: f64) -> (Vec<f64>, f64) {
-    let span = if fps > 0.0 { (whole * (fps / target)).max(1.0) } else { whole };
-    let step = (span - 1.0) / f64::from(clip_len.max(2) - 1);
-    ((0..clip_len).map(|frame| (f64::from(frame) * step).floor()).collect(), span)
-}
-
-/// Returns where clips of `span` frames start. Fractions stay where MMAction2 keeps them.
-fn train_starts(num_frames: u32, span: f64, num_clips: u32, draws: &mut Draws) -> Vec<f64> {
-    // Starts that leave room for a whole clip; below 1 where the video is shorter than a clip.
-    let num_starts = f64::from(num_frames) - span + 1.0;
-    let interval = (num_starts / f64::from(num_clips)).floor();
-    if interval > 0.0 {
-        (0..num_clips).map(|clip| f64::from(clip) * interval + draws.below(interval as u64) as f64).collect()
-    } else if f64::from(num_frames) > f64::from(num_clips).max(span) {
-        let mut starts: Vec<u64> = (0..num_clips).map(|_| draws.below(num_starts as u64)).collect();
-        starts.sort_unstable();
-        starts.into_iter().map(|start| start as f64).collect()
-    } else if interval == 0.0 {
-        let ratio = num_starts / f64::from(num_clips);
-        (0..num_clips).map(|clip| (f64::from(clip) * ratio).round_ties_even()).collect()
-    } else {
-        vec![0.0; num_clips as usize]
-    }
-}
-
-/// Returns the starts for `keep_tail_frames`, whose intervals are no whole frames.
-fn tail_starts(num_frames: u32, span: f64, num_clips: u32, draws: &mut Draws) -> Vec<f64> {
-    let interval = (f64::from(num_frames) - span + 1.0) / f64::from(num_clips);
-    if f64::from(num_frames) <= span - 1.0 {
-        return vec![0.0; num_clips as usize];
-    }
-    (0..num_clips).map(|clip| (f64::from(clip) * interval + draws.between(0.0, interval)).floor()).collect()
-}
-
-/// Returns the middle of each of `num_clips` parts; with `twice` then also where each begins.
-fn segment_starts(num_frames: u32, num_clips: u32, twice: bool) -> Vec<f64> {
-    let interval = f64::from(num_frames) / f64::from(num_clips);
-    let begins = (0..num_clips).map(|clip| f64::from(clip) * interval);
-    let middles = begins.clone().map(|begin| begin + interval / 2.0);
-    if twice { middles.chain(begins).collect() } else { middles.collect() }
-}
-
-/// Returns starts from 0 to `max_start`; with `whole` at whole distances, as MMAction2 has them with `target_fps`.
-fn test_starts(max_start: f64, num_clips: u32, whole: bool) -> Vec<f64> {
-    if num_clips == 1 {
-        return vec![(max_start / 2.0).floor()];
-    }
-    let interval = max_start / f64::from(num_clips - 1);
-    let interval = if whole { interval.floor() } else { interval };
-    (0..num_clips).map(|clip| (f64::from(clip) * interval).round_ties_even()).collect()
-}
-
-/// Returns how many places a window of `sample_range` frames has.
-fn dense_positions(num_frames: u32, sample_range: u32) -> u64 {
-    (1 + u64::from(num_frames)).saturating_sub(u64::from(sample_range)).max(1)
-}
-
-fn dense_starts(num_frames: u32, sample_range: u32, num_clips: u32, start: u64) -> Vec<f64> {
-    let step = u64::from(sample_range / num_clips);
-    (0..u64::from(num_clips)).map(|clip| ((clip * step + start) % u64::from(num_frames)) as f64).collect()
-}
-
 /// Returns first and last frame of `clip_len` equal parts; neighbours share a frame.
 fn uniform_parts(num_frames: u32, clip_len: u32) -> impl Iterator<Item = (u32, u32)> {
     let part = f64::from(num_frames - 1) / f64::from(clip_len);
@@ -246,6 +180,11 @@ fn windows(num_frames: u32, clip_len: u32, clip_interval: u32, frame_interval: u
 
 fn frames_from(starts: &[f64], offsets: &[f64]) -> Vec<Vec<f64>> {
     starts.iter().map(|start| offsets.iter().map(|offset| start + offset).collect()).collect()
+}
+
+/// Returns indices that are all in the video. Clips of a single frame become the segments of one clip, `num_clips` of them.
+fn clips_of(frames: &[Vec<f64>], num_frames: u32, out_of_bound: OutOfBound, num_clips: u32) -> Vec<Vec<u32>> {
+    segments_as_one(in_bound(frames, num_frames, out_of_bound), num_clips)
 }
 
 /// Fractions are cut off after the wrap, as in MMAction2.

@@ -1,4 +1,4 @@
-//! Writes a [`Graph`] as an ONNX model, node by node. Start at [`write`].
+//! Writes a [`Graph`] as an ONNX model, node by node. Start at [`write()`].
 //!
 //! The file has IR version 8 and opset 17, which all engines of the last years read. Equal graphs, values and metadata give
 //! equal bytes. Weights keep their names; the result of a node has the node's name, helpers append `/…` to it.

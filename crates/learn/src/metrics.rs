@@ -2,6 +2,7 @@
 
 use pipe_schemas::stages::evaluate::Metrics;
 use pipe_schemas::tables::{Labelling, PredictionRow};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// Returns the metrics of `predictions`, one row a video or segment.
@@ -73,7 +74,7 @@ fn average_precision(predictions: &[PredictionRow], class: u32) -> Option<f64> {
     let count = |answers: &[(f32, bool)]| answers.iter().filter(|(_, labelled)| *labelled).count();
     let all = count(&answers);
     let (mut seen, mut right, mut sum) = (0, 0, 0.0);
-    for equal in answers.chunk_by(|a, b| a.0 == b.0) {
+    for equal in answers.chunk_by(|a, b| a.0.partial_cmp(&b.0).is_some_and(Ordering::is_eq)) {
         let gained = count(equal);
         (seen, right) = (seen + equal.len(), right + gained);
         sum += gained as f64 / all as f64 * (right as f64 / seen as f64);
@@ -81,11 +82,12 @@ fn average_precision(predictions: &[PredictionRow], class: u32) -> Option<f64> {
     (all > 0).then_some(sum)
 }
 
-/// Returns how many classes rank higher than the right one.
+/// Returns how many classes rank higher than the right one; of equals the first does.
 fn rank(row: &PredictionRow) -> usize {
     let target = row.class_index as usize;
     let Some(probability) = row.probabilities.get(target) else { return usize::MAX };
-    let higher = |(class, other): &(usize, &f32)| *other > probability || (*other == probability && *class < target);
+    let higher =
+        |(class, other): &(usize, &f32)| if *class < target { *other >= probability } else { *other > probability };
     row.probabilities.iter().enumerate().filter(higher).count()
 }
 
@@ -111,7 +113,7 @@ mod tests {
         let best = probabilities.iter().copied().fold(0.0, f32::max);
         PredictionRow {
             class_index,
-            predicted_index: probabilities.iter().position(|value| *value == best).expect("a class") as u32,
+            predicted_index: probabilities.iter().position(|value| *value >= best).expect("a class") as u32,
             num_views: 3,
             probabilities: probabilities.into(),
             ..PredictionRow::default()

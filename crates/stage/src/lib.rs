@@ -1,7 +1,8 @@
 //! What a stage is, and how `pipe` talks to the workers that run stages.
 //!
-//! A stage implements [`Stage`], or [`PartedStage`], and does its work through a [`Context`]. A worker executable is [`serve`] with a list of
-//! stages. The messages between `pipe` and a worker are in [`protocol`]. A worker has [`Helpers`] for what may crash it.
+//! A stage implements [`Stage`], or [`PartedStage`], and does its work through a [`Context`]. A worker executable is
+//! [`serve()`] with a list of stages. The messages between `pipe` and a worker are in [`protocol`]. A worker has [`Helpers`]
+//! for what may crash it.
 
 mod bucket;
 mod context;

@@ -133,7 +133,8 @@ pub(crate) struct SpillingPages {
     pub(crate) folder: PathBuf,
 }
 
-struct Pages {
+/// The pages of a row group.
+struct RowGroup {
     folder: PathBuf,
     pages: Vec<Page>,
     file: Option<File>,
@@ -151,11 +152,11 @@ enum Page {
 impl PageStoreFactory for SpillingPages {
     fn create(&self, _: &PageStoreArgs<'_>) -> ParquetResult<Box<dyn PageStore>> {
         let folder = self.folder.clone();
-        Ok(Box::new(Pages { folder, pages: Vec::new(), file: None, filed: 0, held: 0 }))
+        Ok(Box::new(RowGroup { folder, pages: Vec::new(), file: None, filed: 0, held: 0 }))
     }
 }
 
-impl Pages {
+impl RowGroup {
     /// Writes all pages that are in memory to the file.
     fn spill(&mut self) -> Result<()> {
         let file = match &mut self.file {
@@ -175,7 +176,7 @@ impl Pages {
     }
 }
 
-impl PageStore for Pages {
+impl PageStore for RowGroup {
     fn put(&mut self, value: bytes::Bytes) -> ParquetResult<PageKey> {
         self.held += value.len();
         self.pages.push(Page::Held(value));

@@ -210,6 +210,7 @@ fn labels(targets: &[f32], count: usize) -> (Vec<usize>, Vec<i32>, Vec<f32>) {
 mod tests {
     use super::*;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    use parquet::file::metadata::RowGroupMetaData;
 
     fn rows(count: u32) -> Vec<SampleRow> {
         let row = |position| SampleRow {
@@ -248,7 +249,7 @@ mod tests {
         assert_eq!(read_clips(&path).expect("read"), expect);
         let bytes = bytes::Bytes::from(fs_err::read(&path).expect("read"));
         let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).expect("Parquet");
-        let counts: Vec<i64> = builder.metadata().row_groups().iter().map(|group| group.num_rows()).collect();
+        let counts: Vec<i64> = builder.metadata().row_groups().iter().map(RowGroupMetaData::num_rows).collect();
         assert_eq!(counts, [2, 1]);
         let columns: Vec<&str> = builder.schema().fields().iter().map(|field| field.name().as_str()).collect();
         assert_eq!(columns[6..], ["class_indices", "class_shares", "frames", "height", "width", "pixels"]);

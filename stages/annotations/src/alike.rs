@@ -112,7 +112,9 @@ impl Band {
     fn of(band: u32, mut frames: Vec<Frame>) -> Self {
         frames.sort_by_key(|frame| value(frame.hash, band));
         let mut starts = vec![0; BAND_MASK + 2];
-        frames.iter().for_each(|frame| starts[value(frame.hash, band) + 1] += 1);
+        for frame in &frames {
+            starts[value(frame.hash, band) + 1] += 1;
+        }
         for at in 1..starts.len() {
             starts[at] += starts[at - 1];
         }

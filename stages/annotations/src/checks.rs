@@ -13,6 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A class is small if the largest has more than so many times its training videos.
 const MAX_IMBALANCE: u64 = 10;
 
+/// The words for one of what was found, and for several.
+const VIDEOS: (&str, &str) = ("video is", "videos are");
+const LABELS: (&str, &str) = ("label is", "labels are");
+
 /// What the checks found, and what is left of the lists.
 #[derive(Debug)]
 pub(crate) struct Checked {
@@ -56,14 +60,9 @@ pub(crate) fn check(params: &AnnotationsParams, resolved: &Resolved, joined: &Jo
     let (listed, present, classes) = checker.counts(&kept);
     checker.add_classes(&classes, &mut checks);
     checker.add_videos(&kept, listed, present, &mut checks);
-    checks.add(
-        "duplicates",
-        params.duplicates,
-        counted(&duplicates, "video is", "videos are", "listed again"),
-        duplicates,
-    );
-    let message = counted(&conflicts, "video is", "videos are", "listed with different labels");
-    checks.add("conflicting_labels", params.conflicting_labels, message, conflicts);
+    checks.add_counted("duplicates", params.duplicates, duplicates, VIDEOS, "listed again");
+    let what = "listed with different labels";
+    checks.add_counted("conflicting_labels", params.conflicting_labels, conflicts, VIDEOS, what);
     checker.add_leaks(&kept, &mut checks);
     let mut notes = Vec::new();
     if are_decoded(videos) {
@@ -77,11 +76,6 @@ pub(crate) fn check(params: &AnnotationsParams, resolved: &Resolved, joined: &Jo
 /// Returns whether the videos were decoded, so that they have hashes if there is anything to be seen.
 pub(crate) fn are_decoded(videos: &[VideoRow]) -> bool {
     videos.iter().any(|video| video.frames_decoded.is_some())
-}
-
-/// Returns `1 video is …`, or `2 videos are …`.
-fn counted(found: &Found, one: &str, many: &str, what: &str) -> String {
-    format!("{} {} {what}", grouped(found.count), if found.count == 1 { one } else { many })
 }
 
 impl<'a> Checker<'a> {
@@ -108,18 +102,11 @@ impl<'a> Checker<'a> {
     }
 
     fn add_labels(&self, checks: &mut Checks) {
-        let (params, resolved) = (self.params, self.resolved);
-        let found = resolved.off_by_one.clone();
-        checks.add("off_by_one", params.off_by_one, "the labels are off by one".into(), found);
-        let found = resolved.out_of_range.clone();
-        checks.add(
-            "out_of_range",
-            params.out_of_range,
-            counted(&found, "label is", "labels are", "out of range"),
-            found,
-        );
-        let found = resolved.unknown_class.clone();
-        checks.add("unknown_class", params.unknown_class, counted(&found, "label is", "labels are", "no class"), found);
+        let params = self.params;
+        let Resolved { off_by_one, out_of_range, unknown_class, .. } = self.resolved;
+        checks.add("off_by_one", params.off_by_one, "the labels are off by one".into(), off_by_one.clone());
+        checks.add_counted("out_of_range", params.out_of_range, out_of_range.clone(), LABELS, "out of range");
+        checks.add_counted("unknown_class", params.unknown_class, unknown_class.clone(), LABELS, "no class");
     }
 
     /// Looks for classes without training videos, or with few.
@@ -141,12 +128,7 @@ impl<'a> Checker<'a> {
             format!("{} of {} classes have no training video", grouped(gaps.count), grouped(classes.len() as u64));
         checks.add("label_gaps", self.params.label_gaps, message, gaps);
         let what = format!("less than a tenth of the {} training videos of the largest one", grouped(largest));
-        checks.add(
-            "class_balance",
-            self.params.class_balance,
-            counted(&small, "class has", "classes have", &what),
-            small,
-        );
+        checks.add_counted("class_balance", self.params.class_balance, small, ("class has", "classes have"), &what);
     }
 
     /// Looks for videos that are listed or in the folder, but not both, or under another name.
@@ -163,8 +145,8 @@ impl<'a> Checker<'a> {
         }
         self.joined.unlabelled.iter().for_each(|video| unlabelled.add(|| self.videos[*video].path.clone()));
         checks.add("missing", self.params.missing, missing_message(listed, present), missing);
-        let message = counted(&other_name, "listed video has", "listed videos have", "another name in the folder");
-        checks.add("other_name", Severity::Warn, message, other_name);
+        let words = ("listed video has", "listed videos have");
+        checks.add_counted("other_name", Severity::Warn, other_name, words, "another name in the folder");
         let (count, all) = (grouped(unlabelled.count), grouped(self.videos.len() as u64));
         checks.add("unlabelled", self.params.unlabelled, format!("{count} of {all} videos are in no list"), unlabelled);
     }
@@ -175,18 +157,16 @@ impl<'a> Checker<'a> {
         let params = self.params;
         let pair = |(train, test): Pair| format!("{} and {}", self.place(train), self.place(test));
         let found = self.in_both(kept, |row| Some(self.identity(row)), |_| true, pair);
-        let message = counted(&found, "video is", "videos are", BOTH);
-        checks.add("split_overlap", params.split_overlap, message, found);
+        checks.add_counted("split_overlap", params.split_overlap, found, VIDEOS, BOTH);
         let group = |row: usize| Some(self.entry(row).group.as_str()).filter(|group| !group.is_empty());
         let example = |(train, test)| format!("{}: {}", self.entry(train).group, pair((train, test)));
         let found = self.in_both(kept, group, |_| true, example);
-        let message = counted(&found, "group is", "groups are", BOTH);
-        checks.add("group_leakage", params.group_leakage, message, found);
+        checks.add_counted("group_leakage", params.group_leakage, found, ("group is", "groups are"), BOTH);
         let content = |row| Some(self.videos[self.present(row)?].digest.as_str());
         let other_file = |(train, test)| self.present(train) != self.present(test);
         let found = self.in_both(kept, content, other_file, pair);
-        let message = counted(&found, "file is", "files are", BOTH) + " under two names";
-        checks.add("content_leakage", params.content_leakage, message, found);
+        let what = format!("{BOTH} under two names");
+        checks.add_counted("content_leakage", params.content_leakage, found, ("file is", "files are"), &what);
     }
 
     /// Looks for videos of the two lists that look alike. The same content is told by other checks.
@@ -204,8 +184,8 @@ impl<'a> Checker<'a> {
                 found.add(|| format!("{}, {matching} of {frames} frames match", places()));
             }
         });
-        let message = counted(&found, "pair of videos looks", "pairs of videos look", "alike across the two lists");
-        checks.add("near_duplicates", self.params.near_duplicates, message, found);
+        let words = ("pair of videos looks", "pairs of videos look");
+        checks.add_counted("near_duplicates", self.params.near_duplicates, found, words, "alike across the two lists");
     }
 
     /// Returns the videos of a list that are there, each with the first entry that means it, in the order of these.
@@ -422,7 +402,9 @@ mod tests {
         let checked = run(entries.clone(), &videos, params.clone());
         expect(&checked, &["near_duplicates"], &found);
         assert_eq!(checked.notes, [""; 0]);
-        videos.iter_mut().for_each(|video| video.frames_decoded = None);
+        for video in &mut videos {
+            video.frames_decoded = None;
+        }
         let checked = run(entries.clone(), &videos, params);
         expect(&checked, &["near_duplicates"], &[]);
         assert_eq!(checked.notes, ["near-duplicates not looked for: ingest with `verify: decode`"]);

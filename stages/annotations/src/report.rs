@@ -91,6 +91,19 @@ impl Checks {
         self.0.push((name, Check { severity, message, found }));
     }
 
+    /// Adds a check whose message counts what was found, as in `1 video is listed again` or `2 videos are listed again`.
+    pub(crate) fn add_counted(
+        &mut self,
+        name: &'static str,
+        severity: Severity,
+        found: Found,
+        (one, many): (&str, &str),
+        what: &str,
+    ) {
+        let words = if found.count == 1 { one } else { many };
+        self.add(name, severity, format!("{} {words} {what}", grouped(found.count)), found);
+    }
+
     /// Returns the names of those that found something and have this severity.
     pub(crate) fn names(&self, severity: Severity) -> Vec<&'static str> {
         self.found(severity).map(|(name, _)| *name).collect()

@@ -1,4 +1,4 @@
-//! [`write`]: the clips themselves, as shards.
+//! [`write()`]: the clips themselves, as shards.
 //!
 //! ```text
 //! clips/train-0003-00012.parquet   the clips of epoch 3 from the 12th shard on, both from 0

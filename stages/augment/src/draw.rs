@@ -202,7 +202,9 @@ fn add_views(
     let num_clips = clips.len();
     let first_frame = video.frame_range().start;
     for (clip, mut frame_indices) in clips.into_iter().enumerate() {
-        frame_indices.iter_mut().for_each(|index| *index += first_frame);
+        for index in &mut frame_indices {
+            *index += first_frame;
+        }
         let mut draws = draws(clip);
         // The same draws for each label: what is mirrored may have another one.
         let before = draws.clone();

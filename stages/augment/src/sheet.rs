@@ -1,4 +1,4 @@
-//! [`write`]: the contact sheet, a picture of what the network will see.
+//! [`write()`]: the contact sheet, a picture of what the network will see.
 //!
 //! Each row of it is a training clip of the first epoch as the loader makes it, cut, mirrored, changed and blended, with its
 //! class and video above, and how much of which class it is blended with.

@@ -9,19 +9,19 @@
 //! <id>/whole      all of it, once its digest was right
 //! ```
 
+mod attempt;
+
 use crate::FetchError;
 use crate::digest::digests;
-use crate::http::{Answer, Client, Trouble, Wanted, shown};
+use crate::http::{Client, Trouble, shown};
+use attempt::TryError;
 use fs_err as fs;
 use pipe_schemas::stages::fetch::{Algorithm, FetchFile};
 use pipe_stage::{Context, StageError};
-use serde::{Deserialize, Serialize};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How much is read at once.
-const CHUNK_BYTES: usize = 1 << 16;
 /// So much more than ever before is progress: the tries are counted anew.
 const PROGRESS_BYTES: u64 = 1 << 20;
 /// How often it is looked whether another process is done, or the stage is told to stop.
@@ -77,26 +77,6 @@ impl Download {
     /// Removes what is left of it here.
     pub(crate) fn finish(self) -> Result<(), StageError> {
         Ok(fs::remove_dir_all(&self.folder)?)
-    }
-}
-
-/// Of which file `data` is the beginning.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct State {
-    /// BLAKE3 of the url, which may hold a token.
-    url: String,
-    validator: Option<String>,
-}
-
-/// How a try ended, if not well.
-enum TryError {
-    Trouble(Trouble),
-    Error(StageError),
-}
-
-impl<E: Into<StageError>> From<E> for TryError {
-    fn from(error: E) -> Self {
-        Self::Error(error.into())
     }
 }
 
@@ -192,68 +172,6 @@ impl<'a> Downloader<'a> {
         }
     }
 
-    /// Asks once for what is missing, and takes what comes.
-    fn attempt(&self, file: &FetchFile, folder: &Path, data: &Path) -> Result<(), TryError> {
-        let note = folder.join("state.json");
-        // Without a note, or with half of one, the data is of nobody knows what.
-        let state: State = fs::read(&note).ok().and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
-        let url = blake3::hash(file.url.as_bytes()).to_hex().to_string();
-        let validator = state.validator.filter(|_| state.url == url);
-        // Where a digest will tell, it does not matter where the beginning is from.
-        let fits = !file.unchecked || validator.is_some();
-        let offset = if fits { fs::metadata(data).map_or(0, |metadata| metadata.len()) } else { 0 };
-        let wanted = Wanted { url: &file.url, offset, validator: validator.as_deref(), trusting: file.unchecked };
-        let answer = self.client.get(&wanted).map_err(TryError::Trouble)?;
-        let state = State { url, validator: answer.validator.clone() };
-        fs::write(&note, serde_json::to_vec(&state)?)?;
-        self.take(file, data, answer)
-    }
-
-    /// Writes what comes behind what is here.
-    fn take(&self, file: &FetchFile, data: &Path, mut answer: Answer) -> Result<(), TryError> {
-        let too_large = || FetchError::TooLarge { url: shown(&file.url), limit: self.max_bytes }.told();
-        if answer.size_bytes.is_some_and(|size_bytes| size_bytes > self.max_bytes) {
-            return Err(too_large().into());
-        }
-        let mut out = fs::File::options().write(true).create(true).truncate(false).open(data)?;
-        out.file().set_len(answer.offset)?;
-        out.seek(SeekFrom::Start(answer.offset))?;
-        let (mut done, mut chunk) = (answer.offset, vec![0; CHUNK_BYTES]);
-        let (mut since, mut then) = (Instant::now(), done);
-        loop {
-            self.context.check_cancelled()?;
-            let count = match answer.body.read(&mut chunk) {
-                Ok(0) => break,
-                Ok(count) => count,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(ended(done, answer.size_bytes, &error.to_string())),
-            };
-            done += count as u64;
-            if done > self.max_bytes {
-                return Err(too_large().into());
-            }
-            out.write_all(&chunk[..count])?;
-            self.tell(file, done, answer.size_bytes);
-            if since.elapsed() >= self.patience.span {
-                if done - then < self.patience.least_bytes {
-                    return Err(ended(done, answer.size_bytes, "it came too slowly"));
-                }
-                (since, then) = (Instant::now(), done);
-            }
-        }
-        match answer.size_bytes {
-            Some(size_bytes) if done < size_bytes => Err(ended(done, answer.size_bytes, "there is no more")),
-            _ => Ok(()),
-        }
-    }
-
-    fn tell(&self, file: &FetchFile, done: u64, size_bytes: Option<u64>) {
-        let megabytes = |bytes: u64| bytes / 1_000_000;
-        // A size that is not told is always a little ahead.
-        let total = size_bytes.map_or(megabytes(done) + 1, megabytes);
-        self.context.progress(megabytes(done), total.max(megabytes(done) + 1), "MB", || shown(&file.url));
-    }
-
     /// Says whether a file is right; of one that has no digest to be checked against, the digest.
     fn check(&self, file: &FetchFile, path: &Path) -> Result<Result<Option<String>, FetchError>, StageError> {
         let expected = file.digests();
@@ -271,11 +189,6 @@ impl<'a> Downloader<'a> {
             }
         })
     }
-}
-
-fn ended(done: u64, size_bytes: Option<u64>, why: &str) -> TryError {
-    let of = size_bytes.map_or(String::new(), |size_bytes| format!(" of {size_bytes}"));
-    TryError::Trouble(Trouble::passing(format!("the connection ended after {done}{of} bytes: {why}")))
 }
 
 fn failed(file: &FetchFile, reason: String) -> StageError {

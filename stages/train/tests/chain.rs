@@ -6,7 +6,7 @@ use pipe_schemas::stages::train::{
 };
 use pipe_schemas::tables::{ClassRow, FrameIndexRow, Labelling, Preprocessing, SampleRow, TrainingLogRow};
 use pipe_stage::SourceFile;
-use pipe_stage::protocol::{Input, MadePart, MakeParts, PlannedPart};
+use pipe_stage::protocol::{Input, MadePart, MakePart, MakeParts, PlannedPart};
 use pipe_stage_train::Train;
 use pipe_tables::frames::{EncodedFrame, ShardWriter};
 use pipe_tables::{read_rows, write_rows};
@@ -48,7 +48,7 @@ impl Space {
     fn train(&self, params: &TrainParams, after: Option<&MadePart>, end: u32, folder: &str) -> Vec<MadePart> {
         let first = after.map_or(0, |part| part.name.parse::<u32>().expect("a number") + 1);
         let parts: Vec<_> = (first..end).map(|epoch| part_in(&self.path(folder), &format!("{epoch:04}"))).collect();
-        let made: Vec<MadePart> = parts.iter().map(|part| part.made()).collect();
+        let made: Vec<MadePart> = parts.iter().map(MakePart::made).collect();
         let Making { result, finished } = self.bench(params).make(MakeParts { after: after.cloned(), parts });
         result.expect("trained");
         assert_eq!(finished, made.iter().map(|part| part.name.clone()).collect::<Vec<_>>());

@@ -446,10 +446,10 @@ fn memory_does_not_grow_with_the_length_of_a_video() {
         let mut rgb = vec![0; 320 * 240 * 3];
         for frame in 0..25 * seconds {
             let mut state = frame;
-            rgb.iter_mut().for_each(|value| {
+            for value in &mut rgb {
                 state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 *value = (state >> 24) as u8;
-            });
+            }
             encoder.write_rgb(&rgb).expect("written");
         }
         encoder.finish().expect("finished");

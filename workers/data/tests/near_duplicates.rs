@@ -122,7 +122,7 @@ fn copies_that_were_coded_anew_are_found_and_other_clips_are_not() {
     clips.names.sort();
     let rows = clips.ingest("decode");
     assert!(rows.iter().all(|row| !row.hashes.is_empty() && row.hashes.len() <= 64), "a clip has no hashes");
-    let is_test = |name: &str| group(name) % 2 == 0;
+    let is_test = |name: &str| group(name).is_multiple_of(2);
     let told = clips.annotations(is_test, json!({}));
     assert_eq!(told.lines().len(), 1, "{:?}", told.lines());
     let first =
@@ -150,7 +150,7 @@ fn probed_videos_can_not_be_compared_and_that_is_told() {
     let Some(mut clips) = Clips::new() else { return };
     clips.names.truncate(8);
     assert!(clips.ingest("probe").iter().all(|row| row.hashes.is_empty()));
-    let is_test = |name: &str| group(name) % 2 == 0;
+    let is_test = |name: &str| group(name).is_multiple_of(2);
     let note = "near-duplicates not looked for: ingest with `verify: decode`";
     assert_eq!(clips.annotations(is_test, json!({})).lines()[1..], [note]);
     assert_eq!(clips.annotations(is_test, json!({"near_duplicates": "off"})).lines().len(), 1);

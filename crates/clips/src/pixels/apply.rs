@@ -37,7 +37,9 @@ impl PixelOp {
             Self::Invert => by_level(frame, |_, level| 255 - level as u8),
             Self::Posterize(bits) => {
                 let dropped = 0xff_u32 >> bits;
-                frame.iter_mut().for_each(|level| *level &= !(dropped as u8));
+                for level in frame {
+                    *level &= !(dropped as u8);
+                }
             }
             Self::Solarize(threshold) => {
                 by_level(frame, |_, level| if level >= *threshold { 255 - level as u8 } else { level as u8 });
@@ -90,13 +92,15 @@ fn mean_grey(frame: &[u8]) -> f32 {
 fn sharpen(frame: &mut [u8], width: usize, factor: f32) {
     let (source, stride) = (frame.to_vec(), 3 * width);
     let height = frame.len() / stride;
-    for row in 1..height.saturating_sub(1) {
-        for at in row * stride + 3..(row + 1) * stride - 3 {
+    let inner_rows = frame.chunks_exact_mut(stride).enumerate().skip(1).take(height.saturating_sub(2));
+    for (row, levels) in inner_rows {
+        for (column, sharpened) in levels.iter_mut().enumerate().take(stride - 3).skip(3) {
+            let at = row * stride + column;
             let level = |at: usize| f32::from(source[at]);
             let around = |at: usize| level(at - 3) + level(at) + level(at + 3);
             let smooth = (around(at - stride) + around(at) + around(at + stride) + 4.0 * level(at)) / 13.0;
             // PIL rounds it before the blend.
-            frame[at] = rounded(factor * level(at) + (1.0 - factor) * smooth.round());
+            *sharpened = rounded(factor * level(at) + (1.0 - factor) * smooth.round());
         }
     }
 }
@@ -108,9 +112,9 @@ fn turn_hue(pixel: [u8; 3], share: f32) -> [u8; 3] {
     if chroma == 0.0 {
         return pixel;
     }
-    let sixths = if high == red {
+    let sixths = if red >= green && red >= blue {
         (green - blue) / chroma
-    } else if high == green {
+    } else if green >= blue {
         2.0 + (blue - red) / chroma
     } else {
         4.0 + (red - green) / chroma
@@ -265,7 +269,7 @@ mod tests {
         let changed: Vec<usize> =
             colored.as_chunks::<3>().0.iter().enumerate().filter(|(_, p)| **p == [1, 2, 3]).map(|(at, _)| at).collect();
         assert_eq!(changed, [5, 6, 9, 10]);
-        assert_eq!(colored.iter().filter(|level| **level == 7).count(), 3 * 8);
+        assert_eq!(colored.as_chunks::<3>().0.iter().filter(|pixel| **pixel == [7; 3]).count(), 8);
         assert_eq!(erased(Fill::Noise(3), 0), erased(Fill::Noise(3), 0));
         assert_ne!(erased(Fill::Noise(3), 0), erased(Fill::Noise(3), 1));
     }

@@ -43,7 +43,8 @@ pub fn draw(transforms: &[Transform], width_px: u32, height_px: u32, draws: &mut
                 ops.push(aug_mix(magnitude, alpha, width, depth, draws));
             }
             Transform::RandomErasing { erase_prob, min_area_ratio, max_area_ratio, aspect_range, mode, fill_color } => {
-                if draws.unit() < erase_prob {
+                let erases = draws.unit() < erase_prob;
+                if erases {
                     let area = draws.between(min_area_ratio, max_area_ratio);
                     let area = erased_box(area, aspect_range, width_px, height_px, draws);
                     let fill = match mode {
@@ -169,8 +170,8 @@ fn erased_box(share: f64, aspects: [f64; 2], width_px: u32, height_px: u32, draw
     let area = share * f64::from(width_px) * f64::from(height_px);
     let height = ((area * aspect).sqrt().round_ties_even() as u32).min(height_px);
     let width = ((area / aspect).sqrt().round_ties_even() as u32).min(width_px);
-    let top = draws.below(u64::from(height_px - height) + 1) as u32;
-    let left = draws.below(u64::from(width_px - width) + 1) as u32;
+    let top = draws.up_to(height_px - height);
+    let left = draws.up_to(width_px - width);
     [left, top, width, height]
 }
 
@@ -208,7 +209,9 @@ mod tests {
                 assert_eq!(parse(&text, 112, 96).expect("fits"), ops, "{text}");
                 let mut frame: Vec<u8> = (0..3 * 8 * 6).map(|at| (at * 7) as u8).collect();
                 let small = draw(std::slice::from_ref(&transform), 8, 6, &mut Draws::new(seed, &["small"]));
-                small.iter().for_each(|op| op.apply(&mut frame, 8, 0));
+                for op in small {
+                    op.apply(&mut frame, 8, 0);
+                }
             }
         }
     }

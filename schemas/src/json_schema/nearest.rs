@@ -1,0 +1,39 @@
+//! [`nearest`]: which of the known names was meant.
+
+/// Returns the known name that `name` was probably meant to be: a typing error away, cut short, or spelt out.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Nobody mistypes a name of hundreds of letters, and nobody has thousands of them; comparing such would take minutes.
+    let (short, few) = (100, 1000);
+    let known = known.into_iter().filter(|known| known.len() <= short).take(if name.len() <= short { few } else { 0 });
+    let name = name.to_lowercase();
+    let initials: String = name.split(['_', '-', ' ']).filter_map(|word| word.chars().next()).collect();
+    let typos = |known: &str| strsim::damerau_levenshtein(&name, &known.to_lowercase());
+    let rank = |known: &str| {
+        let typos = typos(known);
+        let lower = known.to_lowercase();
+        if typos <= (name.chars().count().max(known.chars().count()) / 3).max(1) {
+            Some((0, typos))
+        } else if name.len() >= 3 && (lower.starts_with(&name) || (lower.len() >= 3 && name.starts_with(&lower))) {
+            Some((1, typos))
+        } else {
+            (initials.len() > 1 && lower == initials).then_some((2, typos))
+        }
+    };
+    // The first of equals wins, so that the order of `known` decides, not chance.
+    known.filter_map(|known| Some((rank(known)?, known))).min_by_key(|(rank, _)| *rank).map(|(_, k)| k)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn the_nearest_name_is_a_typo_a_prefix_or_initials_away() {
+        let known = ["lr", "weight_decay", "test_groups", "groups"];
+        assert_eq!(nearest("wieght_decay", known), Some("weight_decay"));
+        assert_eq!(nearest("learning_rate", known), Some("lr"));
+        assert_eq!(nearest("group", known), Some("groups"));
+        assert_eq!(nearest("test", known), Some("test_groups"));
+        assert_eq!(nearest("colour", known), None);
+    }
+}
