@@ -4,8 +4,10 @@ use crate::args::{Args, CheckArgs, Command, FileArgs, Format, PlanArgs, RunArgs,
 use crate::exit::Code;
 use crate::render;
 use pipe_engine::{
-    Aim, Cancel, Executables, LockFile, Outlook, Plan, RunError, RunOptions, RunSummary, Selection, Setting,
-    StageOutlook, events::Outcome, outlook,
+    Ahead, Aim, Cancel, Executables, LockFile, Outlook, Plan, RunError, RunOptions, RunSummary, Selection, Setting,
+    StageOutlook,
+    events::{FailedBy, Outcome},
+    outlook,
 };
 use std::error::Error;
 use std::ffi::OsString;
@@ -66,9 +68,12 @@ fn check(args: &CheckArgs) -> Result<Code> {
     let mut progress = render::progress();
     let findings = pipe_engine::findings(plan, &options, &cancel, &mut |event| progress.event(event))?;
     render::findings(&file, &findings);
+    let failures = || findings.stages.iter().filter_map(|stage| stage.failure.as_ref());
     Ok(if findings.cancelled {
         Code::Cancelled
-    } else if findings.stages.iter().any(|stage| stage.outcome == Outcome::Failed) {
+    } else if failures().any(|failure| failure.by == FailedBy::Run) {
+        Code::Failed
+    } else if failures().next().is_some() {
         Code::BadInput
     } else {
         Code::Ok
@@ -140,13 +145,15 @@ fn code_of(outlooks: &[StageOutlook]) -> Code {
 }
 
 fn run_pipeline(args: &RunArgs) -> Result<Code> {
+    let (root, lock_path) = (store_root(args.store.store.clone())?, LockFile::path(&args.file.file));
+    let lock = LockFile::read(&lock_path);
+    let ahead = lock.as_ref().ok().and_then(Option::as_ref).map(|lock| Ahead::start(&root, lock));
     let plan = match load(&args.file) {
         Ok(plan) => plan,
         Err(code) => return Ok(code),
     };
     let cancel = cancel_on_signal()?;
-    let lock_path = LockFile::path(&args.file.file);
-    let lock = match LockFile::read(&lock_path) {
+    let lock = match lock {
         Ok(lock) => lock,
         Err(error) => {
             render::error(&error);
@@ -159,7 +166,6 @@ fn run_pipeline(args: &RunArgs) -> Result<Code> {
         return Ok(Code::BadInput);
     }
     let selection = Selection { stages: args.stages.clone(), until: args.until.clone(), force: args.force.clone() };
-    let root = store_root(args.store.store.clone())?;
     let remote = match remote::remote(args.remote.as_deref(), &root, Some(&plan)) {
         Ok(remote) => remote.map(Arc::new),
         Err(code) => return Ok(code),
@@ -177,7 +183,7 @@ fn run_pipeline(args: &RunArgs) -> Result<Code> {
         ..run_options(root, args.jobs)?
     };
     let mut renderer = render::renderer(args.output);
-    let ran = pipe_engine::run(&plan, &options, &cancel, &mut |event| renderer.event(event));
+    let ran = pipe_engine::run(&plan, &options, ahead.unwrap_or_default(), &cancel, &mut |event| renderer.event(event));
     if let Err(error @ RunError::NoStage { .. }) = &ran {
         render::error(error);
         return Ok(Code::BadInput);

@@ -38,6 +38,17 @@ impl Store {
         Ok(self)
     }
 
+    /// Returns what [`Self::hold`] does, or nothing where that would have to wait, or to make a file.
+    pub fn hold_if_free(mut self) -> Result<Option<Self>, CacheError> {
+        let file = match fs::File::open(self.lock_path()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            file => file?.into_parts().0,
+        };
+        let free = file.try_lock_shared().is_ok();
+        self.held = free.then(|| Arc::new(file));
+        Ok(free.then_some(self))
+    }
+
     /// Waits until nobody holds the store, and keeps others from holding it. `waiting` is called if somebody does.
     pub fn lock_alone(&self, waiting: impl FnOnce()) -> Result<StoreLock, CacheError> {
         let file = self.lock_file()?;

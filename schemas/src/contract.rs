@@ -274,8 +274,8 @@ impl Contract {
 pub struct Parsed {
     /// The parameters with every default filled in: what the worker receives.
     pub canonical: Value,
-    /// What of them decides the output: what the key hashes.
-    pub keyed: Value,
+    /// What of them decides the output, where that is not all of them.
+    pub keyed: Option<Value>,
     /// What is wrong beyond types.
     pub errors: Vec<ParamError>,
     /// What the stage reads from outside the pipeline.
@@ -288,11 +288,10 @@ pub struct Parsed {
 
 /// Parses `value` as `P`; what [`Contract::parse`] points at.
 pub fn parse<P: Params>(value: &Value) -> Result<Parsed, serde_json::Error> {
-    let params: P = serde_json::from_value(value.clone())?;
-    let canonical = serde_json::to_value(&params)?;
+    let params = P::deserialize(value)?;
     Ok(Parsed {
-        keyed: params.keyed().unwrap_or_else(|| canonical.clone()),
-        canonical,
+        canonical: serde_json::to_value(&params)?,
+        keyed: params.keyed(),
         errors: params.check(),
         sources: params.sources(),
         outputs: params.outputs(),

@@ -3,7 +3,7 @@
 use crate::space::{Space, repository, tiny};
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::process::Output;
+use std::process::{Command, Output};
 
 const MINE: &str = "pipeline: mine
 stages:
@@ -138,4 +138,24 @@ fn a_leak_in_a_real_list_is_found_before_anything_is_decoded() {
     assert!(!told.stage("labels").to_string().contains("alike"), "{}", told.stage("labels"));
     let (stdout, stderr) = texts(&space.output(&["check", "mine.yaml"]));
     assert!(stdout.contains("\nvideos: 64 videos\nlabels: 101 classes"), "{stdout}{stderr}");
+}
+
+#[test]
+fn a_machine_without_a_worker_is_no_mistake_of_the_lists() {
+    let space = Space::new();
+    space.write("mine.yaml", MINE);
+    fs::create_dir_all(space.path("ucf/videos")).unwrap();
+    fs::create_dir_all(space.path("ucf/lists")).unwrap();
+    // Workers are looked for beside `pipe`.
+    let alone = space.path("alone/pipe");
+    fs::create_dir(space.path("alone")).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_pipe"), &alone).unwrap();
+    let check = || Command::new(&alone).args(["check", "mine.yaml"]).current_dir(space.path("")).output().unwrap();
+    for store in ["not there yet", "there"] {
+        let output = check();
+        let (_, stderr) = texts(&output);
+        assert_eq!(output.status.code(), Some(1), "the store is {store}: {stderr}");
+        assert!(stderr.contains("pipe-data-worker can't be used"), "{stderr}");
+        fs::create_dir_all(space.path(".pipe/store/v1")).unwrap();
+    }
 }

@@ -146,9 +146,23 @@ pub enum Outcome {
     Skipped,
 }
 
+/// Who says that a stage failed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailedBy {
+    /// The stage, of what it reads or of its parameters.
+    #[default]
+    Stage,
+    /// The run: something around the stage is wrong, or it did not end as stages do.
+    Run,
+}
+
 /// What went wrong with a stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
+    /// Who says so.
+    #[serde(default)]
+    pub by: FailedBy,
     /// What happened.
     pub error: String,
     /// Why, outermost first.

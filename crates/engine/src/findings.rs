@@ -6,8 +6,9 @@
 
 use crate::events::RunEvent;
 use crate::look::Look;
-use crate::run::{Aim, run};
-use crate::{Cancel, Plan, RunError, RunOptions, Selection, StageSummary};
+use crate::options::Aim;
+use crate::run::run;
+use crate::{Ahead, Cancel, Plan, RunError, RunOptions, Selection, StageSummary};
 use pipe_cache::store::Lookup;
 use pipe_cache::{ActionRecord, Store};
 use pipe_schemas::Check;
@@ -86,7 +87,8 @@ pub fn findings(
         return Ok(findings);
     }
     let selection = Selection { stages: checked, ..Selection::default() };
-    let summary = run(&plan, &RunOptions { selection, aim: Aim::Findings, ..options.clone() }, cancel, tell)?;
+    let options = RunOptions { selection, aim: Aim::Findings, ..options.clone() };
+    let summary = run(&plan, &options, Ahead::default(), cancel, tell)?;
     findings.cancelled = summary.cancelled;
     let looked_at = |stage: &StageSummary| {
         let spec = plan.stages().iter().find(|spec| spec.name.as_str() == stage.stage);

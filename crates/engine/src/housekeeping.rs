@@ -1,9 +1,10 @@
 //! What of a `.pipe` folder is still wanted, and what was left behind: what `pipe cache` asks before it removes anything.
 
+use crate::error::RunError;
 use crate::latest;
 use crate::lockfile::LockFile;
 use crate::record::RunSummary;
-use crate::run::{DOWNLOADS, RunError, work};
+use crate::run::{DOWNLOADS, work};
 use fs_err as fs;
 use pipe_cache::{ActionKey, Counted, list_folder, measure_files};
 use std::collections::{BTreeMap, BTreeSet};

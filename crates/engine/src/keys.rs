@@ -23,7 +23,7 @@ pub(crate) fn fields(
     tools: &Tools,
 ) -> Fields {
     let mut fields = common(stage.contract, tools);
-    fields.add_json(&["with"], &stage.keyed);
+    fields.add_json(&["with"], stage.keyed());
     for (port, digest) in inputs {
         fields.add_input(port, *digest);
     }

@@ -7,8 +7,10 @@
 //!
 //! The engine knows stages by their contracts only. It prints nothing: what happens is told as [`events::RunEvent`]s.
 
+mod ahead;
 mod config;
 pub mod diagnostics;
+mod error;
 pub mod events;
 mod findings;
 pub mod housekeeping;
@@ -18,6 +20,7 @@ mod local;
 mod lockfile;
 mod look;
 mod merge;
+mod options;
 pub mod place;
 mod plan;
 pub mod record;
@@ -30,15 +33,19 @@ pub mod units;
 mod vars;
 mod yaml;
 
+pub use ahead::Ahead;
 pub use config::Config;
 pub use diagnostics::{Problem, Problems};
+pub use error::RunError;
 pub use findings::{Findings, Unchecked, findings};
 pub use keys::{Change, Reason, lines as reason_lines};
 pub use local::reaper;
 pub use lockfile::{LockFile, LockFileError, Locked};
 pub use look::{Outlook, StageOutlook, outlook};
+pub use options::{Aim, Executables, RunOptions, Selection};
 pub use pipe_stage::grouped;
 pub use plan::Plan;
 pub use record::{RunRecord, RunSummary, StageSummary, is_alive, output_folder, runs};
-pub use run::{Aim, Cancel, Executables, RunError, RunOptions, Selection, run};
+pub use run::cancel::Cancel;
+pub use run::run;
 pub use spec::{Limits, Setting, Spec, StageName, load};

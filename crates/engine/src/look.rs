@@ -1,7 +1,8 @@
 //! [`Look`]: what a stage's key is now, whether the store has its result, and if not, why. Starts nothing.
 
+use crate::error::RunError;
 use crate::keys::{self, Reason, Tools};
-use crate::run::{Executables, RunError};
+use crate::options::Executables;
 use crate::sources::{self, Collected};
 use crate::spec::StageSpec;
 use crate::{Plan, latest, tools};

@@ -1,6 +1,6 @@
 //! [`Plan`]: stages in an order in which each comes after what it reads. Only a plan can run.
 
-use crate::run::RunError;
+use crate::error::RunError;
 use crate::spec::{Spec, StageSpec};
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};

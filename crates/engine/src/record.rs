@@ -1,7 +1,7 @@
 //! Run records: `.pipe/runs/<run>/events.jsonl`, `summary.json` and a log a stage.
 
+use crate::error::RunError;
 use crate::events::{Failure, Outcome, PartCounts, RunEvent};
-use crate::run::RunError;
 use fs_err as fs;
 use pipe_cache::Store;
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! Source files: which count, and what is in them, reading only those that look changed.
 
-use crate::run::RunError;
+use crate::error::RunError;
 use fs_err as fs;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use pipe_cache::{Digest, FileIndex, Fingerprint, KnownFile};
@@ -53,9 +53,8 @@ impl Collected {
 /// Lists and hashes the files of `set`. `store_root` is the `.pipe` folder.
 pub(crate) fn collect(store_root: &Path, set: &SourceSet) -> Result<Collected, RunError> {
     let root = std::path::absolute(&set.root)?;
-    let listed = list(&root, set)?;
-    let mut index = FileIndex::open(index_path(store_root, &root, set));
-    let hashed = listed
+    let (listed, mut index) = rayon::join(|| list(&root, set), || FileIndex::open(index_path(store_root, &root, set)));
+    let hashed = listed?
         .into_par_iter()
         .map(|(path, fingerprint)| {
             if let Some(digest) = index.find(&path, &fingerprint) {
@@ -90,68 +89,91 @@ fn index_path(store_root: &Path, root: &Path, set: &SourceSet) -> PathBuf {
 }
 
 /// Returns the files that count, sorted by path.
-fn list(root: &Path, set: &SourceSet) -> Result<Vec<(String, Fingerprint)>, RunError> {
+fn list(root: &Path, set: &SourceSet) -> Result<Vec<Listed>, RunError> {
     let metadata = fs::metadata(root)?;
     if metadata.is_file() {
         return Ok(vec![(String::new(), Fingerprint::of(&metadata))]);
     }
-    let mut listing = Listing { include: globs(&set.include)?, exclude: globs(&set.exclude)?, files: Vec::new() };
+    let listing = Listing { include: globs(&set.include)?, exclude: globs(&set.exclude)? };
+    let mut files = Vec::new();
     for start in starts(&set.include) {
         let folder = root.join(&start);
         // What globs ask for need not be there.
         if let Ok(metadata) = fs::metadata(&folder) {
-            listing.add(&folder, PathBuf::from(start), &metadata, &[])?;
+            match listing.look(start.into(), &metadata)? {
+                Some(Seen::File(file)) => files.push(file),
+                Some(Seen::Folder(path, id)) => files.extend(listing.walk(&folder, &path, &[id])?),
+                None => {}
+            }
         }
     }
-    listing.files.sort();
-    listing.files.dedup(); // one glob may begin within another's folder
-    Ok(listing.files)
+    files.par_sort();
+    files.dedup(); // one glob may begin within another's folder
+    Ok(files)
 }
 
-/// So many files are looked at by one thread; waking another for fewer costs more.
+/// A file that counts, as it looks.
+type Listed = (String, Fingerprint);
+
+/// So many files of a folder are looked at by one thread; waking another for fewer costs more.
 const MIN_LOOKS: usize = 500;
 
-/// A walk through folders. Links are followed.
+/// What a walk comes by, with its path for globs.
+enum Seen {
+    File(Listed),
+    Folder(PathBuf, FolderId),
+}
+
+/// Device and inode: the same by whichever link a folder is reached.
+type FolderId = (u64, u64);
+
+/// Which files of a walk count.
 struct Listing {
     include: GlobSet,
     exclude: GlobSet,
-    files: Vec<(String, Fingerprint)>,
 }
 
 impl Listing {
-    /// Adds a file, or the files below a folder. `path` is its name for globs, `above` are the folders that it is in.
-    fn add(&mut self, at: &Path, path: PathBuf, metadata: &Metadata, above: &[(u64, u64)]) -> Result<(), RunError> {
-        if metadata.is_file() {
-            return self.add_file(path, metadata);
-        }
-        if !metadata.is_dir() {
-            return Ok(());
-        }
-        let this = (metadata.dev(), metadata.ino());
-        if above.contains(&this) {
-            let message = format!("{} leads back into a folder that it is in", at.display());
-            return Err(std::io::Error::other(message).into());
-        }
-        let above = [above, &[this]].concat();
+    /// Returns the files below the folder `at`, in any order; links are followed. `path` is its name for globs, `inside` ends
+    /// with itself, after the folders that it is in.
+    fn walk(&self, at: &Path, path: &Path, inside: &[FolderId]) -> Result<Vec<Listed>, RunError> {
         let entries = fs::read_dir(at)?.collect::<std::io::Result<Vec<_>>>()?;
-        let looked = entries.into_par_iter().with_min_len(MIN_LOOKS).map(|entry| {
+        let seen = entries.into_par_iter().with_min_len(MIN_LOOKS).map(|entry| {
             // An entry's own metadata is asked for within its folder, which is faster, but tells of a link itself.
             let is_link = entry.file_type()?.is_symlink();
             let metadata = if is_link { fs::metadata(entry.path())? } else { entry.metadata()? };
-            Ok((entry.file_name(), metadata))
+            self.look(path.join(entry.file_name()), &metadata)
         });
-        for (name, metadata) in looked.collect::<std::io::Result<Vec<_>>>()? {
-            self.add(&at.join(&name), path.join(name), &metadata, &above)?;
+        let (mut files, mut folders) = (Vec::new(), Vec::new());
+        for seen in seen.collect::<Result<Vec<_>, RunError>>()?.into_iter().flatten() {
+            match seen {
+                Seen::File(file) => files.push(file),
+                Seen::Folder(path, id) => folders.push((path, id)),
+            }
         }
-        Ok(())
+        let below = folders.into_par_iter().map(|(path, id)| {
+            let at = at.join(path.file_name().unwrap_or_default());
+            if inside.contains(&id) {
+                let message = format!("{} leads back into a folder that it is in", at.display());
+                return Err(std::io::Error::other(message).into());
+            }
+            self.walk(&at, &path, &[inside, &[id]].concat())
+        });
+        files.extend(below.collect::<Result<Vec<_>, RunError>>()?.into_iter().flatten());
+        Ok(files)
     }
 
-    fn add_file(&mut self, path: PathBuf, metadata: &Metadata) -> Result<(), RunError> {
-        if (self.include.is_empty() || self.include.is_match(&path)) && !self.exclude.is_match(&path) {
-            let path = path.into_os_string().into_string().map_err(|path| RunError::OddName { path: path.into() })?;
-            self.files.push((path, Fingerprint::of(metadata)));
+    /// Returns what there is at `path`, if it counts.
+    fn look(&self, path: PathBuf, metadata: &Metadata) -> Result<Option<Seen>, RunError> {
+        if metadata.is_dir() {
+            return Ok(Some(Seen::Folder(path, (metadata.dev(), metadata.ino()))));
         }
-        Ok(())
+        let is_asked_for = self.include.is_empty() || self.include.is_match(&path);
+        if !metadata.is_file() || !is_asked_for || self.exclude.is_match(&path) {
+            return Ok(None);
+        }
+        let path = path.into_os_string().into_string().map_err(|path| RunError::OddName { path: path.into() })?;
+        Ok(Some(Seen::File((path, Fingerprint::of(metadata)))))
     }
 }
 

@@ -67,8 +67,8 @@ pub struct StageSpec {
     pub contract: &'static Contract,
     /// Parameters with defaults filled in.
     pub params: serde_json::Value,
-    /// What of them is in its key.
-    pub keyed: serde_json::Value,
+    /// What of them is in its key, where that is not all of them.
+    pub keyed: Option<serde_json::Value>,
     /// Files from outside the pipeline.
     pub sources: Vec<SourceSet>,
     /// What is connected to each input port.
@@ -80,6 +80,11 @@ pub struct StageSpec {
 }
 
 impl StageSpec {
+    /// Returns the parameters that are in its key.
+    pub(crate) fn keyed(&self) -> &serde_json::Value {
+        self.keyed.as_ref().unwrap_or(&self.params)
+    }
+
     /// Returns its parameters as `make` changes them.
     pub(crate) fn quick(&self, make: MakeQuick) -> serde_json::Value {
         let mut params = self.params.clone();
@@ -145,8 +150,10 @@ fn read(
         }
     }
     check_keys(&root, "the pipeline", &["pipeline", "extends", "vars", "matrix", "remote", "stages"], problems);
-    let stages = merge::take(&mut root, "stages");
-    let entries = stages.as_ref().map(|stages| stages.entries().to_vec()).unwrap_or_default();
+    let (stages_place, entries) = match merge::take(&mut root, "stages") {
+        Some(Node { value: Value::Map(entries), place, .. }) => (place, entries),
+        other => (other.map_or_else(|| root.place.clone(), |node| node.place), Vec::new()),
+    };
     let matrices = matrix::Matrices::read(&root, &entries, problems);
     let vars = matrices.common_vars(root.get("vars"), problems);
     for key in ["pipeline", "remote"] {
@@ -157,9 +164,8 @@ fn read(
     let name = name_of(&root, path, problems);
     let remote = remote::read(root.get("remote"), problems);
     if entries.is_empty() {
-        let place = stages.as_ref().map_or(&root.place, |stages| &stages.place);
         problems.push(
-            Problem::new("no-stages", place, "a pipeline needs a map of stages")
+            Problem::new("no-stages", &stages_place, "a pipeline needs a map of stages")
                 .help("stages:\n  videos: { uses: ingest, with: { root: my/videos } }"),
         );
         return None;

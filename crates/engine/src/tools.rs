@@ -2,7 +2,7 @@
 //!
 //! Asking costs a start of the worker, which a run with nothing to do must not pay for.
 
-use crate::run::RunError;
+use crate::error::RunError;
 use fs_err as fs;
 use pipe_cache::{Digest, Fingerprint};
 use pipe_schemas::Worker;

@@ -1,9 +1,10 @@
 //! [`Job`]: one action, on a thread of its own, from lock to record.
 
+use super::Happening;
 use super::compare::difference;
 use super::parts::PartedJob;
-use super::{Happening, RunError};
-use crate::events::{Failure, PartCounts, RunEvent};
+use crate::error::RunError;
+use crate::events::{FailedBy, Failure, PartCounts, RunEvent};
 use crate::keys::Tools;
 use crate::local::command::{self, CommandRun};
 use crate::local::reaper::Reaper;
@@ -151,11 +152,12 @@ impl Job {
             Err(NoResult::Ended(Ended::Died { how, last_lines })) => (JobEnd::Died(self.died(&how, last_lines)), false),
             Err(NoResult::Ended(Ended::Failed { cancelled: true, .. })) => (JobEnd::Cancelled, true),
             Err(NoResult::Ended(Ended::Failed { error, causes, help, .. })) => {
-                (JobEnd::Failed(Failure { error, causes, help, log: self.log_if_any() }), true)
+                (JobEnd::Failed(Failure { by: FailedBy::Stage, error, causes, help, log: self.log_if_any() }), true)
             }
             Err(NoResult::Ended(Ended::Planned { .. } | Ended::Finished { .. })) => {
                 let error = "the worker answered something else than it was asked".to_owned();
-                (JobEnd::Failed(Failure { error, causes: Vec::new(), help: None, log: self.log_if_any() }), false)
+                let (causes, help, log) = (Vec::new(), None, self.log_if_any());
+                (JobEnd::Failed(Failure { by: FailedBy::Run, error, causes, help, log }), false)
             }
             Err(NoResult::Error(RunError::Stopped)) => (JobEnd::Cancelled, !self.handle.is_stopped()),
             // The worker may be in the middle of something.
@@ -214,7 +216,7 @@ impl Job {
         let causes = vec![difference(&there, again, (&views.0, &views.1), &self.data_worker)];
         let error = "made again, its result differs".to_owned();
         let help = Some("the first path is what the store has, the second what was made now".to_owned());
-        Ok(JobEnd::Failed(Failure { error, causes, help, log: self.log_if_any() }))
+        Ok(JobEnd::Failed(Failure { by: FailedBy::Stage, error, causes, help, log: self.log_if_any() }))
     }
 
     /// Waits until no other process runs the action `key`.
@@ -365,7 +367,7 @@ impl Job {
         let error = format!("the worker is gone: {how}");
         let help = (how.contains("SIGKILL"))
             .then(|| "if nobody killed it, the machine was out of memory: try a smaller batch".to_owned());
-        Failure { error, causes: last_lines, help, log: self.log_if_any() }
+        Failure { by: FailedBy::Run, error, causes: last_lines, help, log: self.log_if_any() }
     }
 
     /// Returns the log's path, if anything was logged.
@@ -386,6 +388,7 @@ pub(super) fn unix_secs() -> u64 {
 /// Says that a stage's time was up.
 pub(super) fn timed_out(timeout: Duration, log: &Path) -> Failure {
     Failure {
+        by: FailedBy::Run,
         error: format!("it was ended after its `timeout` of {} s", timeout.as_secs()),
         causes: Vec::new(),
         help: Some("give it more time, or find out from its log what it waits for".into()),
@@ -401,5 +404,5 @@ pub(super) fn failure_of(error: &RunError) -> Failure {
         causes.push(cause.to_string());
         source = cause.source();
     }
-    Failure { error: error.to_string(), causes, help: None, log: None }
+    Failure { by: FailedBy::Run, error: error.to_string(), causes, help: None, log: None }
 }

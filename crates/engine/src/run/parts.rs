@@ -4,8 +4,8 @@
 //! each is recorded as soon as it is made; then the worker puts all of them together. What is interrupted goes on from
 //! the last part that was recorded.
 
-use super::RunError;
 use super::job::{Job, NoResult, Purpose, Worked, unix_secs};
+use crate::error::RunError;
 use crate::events::PartCounts;
 use crate::keys::{ITEMS, part_fields};
 use crate::local::{Ended, Meanwhile, WorkerProcess};

@@ -1,6 +1,6 @@
 //! [`Work`]: scratch of one run, which goes away with it.
 
-use super::RunError;
+use crate::error::RunError;
 use fs_err as fs;
 use std::path::{Path, PathBuf};
 

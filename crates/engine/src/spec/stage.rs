@@ -8,6 +8,7 @@ use pipe_schemas::contract::Parsed;
 use pipe_schemas::json_schema::{self, nearest};
 use pipe_schemas::stages::command::{CommandParams, Placeholder};
 use pipe_schemas::{Contract, Output, SourceSet, stages};
+use serde::Deserialize;
 use std::path::Path;
 
 const KEYS: &[&str] = &["uses", "with", "inputs", "sources", "matrix", "resources", "timeout", "retries"];
@@ -17,7 +18,7 @@ pub(super) fn read_all(entries: &[Entry], problems: &mut Vec<Problem>) -> Vec<Op
     let drafts: Vec<Draft> = entries.iter().map(|entry| draft(entry, problems)).collect();
     let known: Vec<Stage> = drafts.iter().map(Draft::known).collect();
     let names = ports::Names::of(&known, problems);
-    let stages = drafts.iter().map(|draft| finish(draft, &known, &names, problems)).collect();
+    let stages = drafts.into_iter().map(|draft| finish(draft, &known, &names, problems)).collect();
     ports::check_circles(&known, &names, problems);
     stages
 }
@@ -92,29 +93,29 @@ fn kind(entry: &Entry, problems: &mut Vec<Problem>) -> Option<&'static Contract>
     }
 }
 
-fn finish(draft: &Draft, known: &[Stage], names: &ports::Names, problems: &mut Vec<Problem>) -> Option<StageSpec> {
+fn finish(draft: Draft, known: &[Stage], names: &ports::Names, problems: &mut Vec<Problem>) -> Option<StageSpec> {
     let Draft { entry, contract, parsed } = draft;
     let limits = limits::read(&entry.node, problems);
-    let contract = (*contract)?;
+    let contract = contract?;
     let before = problems.len();
     let sources = source_globs(entry, contract, problems);
     let stage = Stage { entry, outputs: None };
     let inputs = ports::inputs(&stage, contract, known, names, problems);
     let unread = parsed.as_ref().map_or(&[] as &[&str], |parsed| parsed.unread_inputs);
     ports::check_required(&stage, contract, unread, problems);
-    let parsed = parsed.as_ref()?;
+    let parsed = parsed?;
     if contract.open_ports {
-        check_placeholders(entry, parsed, problems);
+        check_placeholders(entry, &parsed, problems);
     }
     (problems.len() == before).then(|| StageSpec {
         name: StageName(entry.key.clone()),
         place: entry.key_place.clone(),
         contract,
-        params: parsed.canonical.clone(),
-        keyed: parsed.keyed.clone(),
-        sources: parsed.sources.iter().cloned().chain(sources).collect(),
+        params: parsed.canonical,
+        keyed: parsed.keyed,
+        sources: parsed.sources.into_iter().chain(sources).collect(),
         inputs,
-        outputs: contract.outputs.iter().map(Output::from).chain(parsed.outputs.iter().cloned()).collect(),
+        outputs: contract.outputs.iter().map(Output::from).chain(parsed.outputs).collect(),
         limits,
     })
 }
@@ -221,7 +222,7 @@ fn source_globs(entry: &Entry, contract: &Contract, problems: &mut Vec<Problem>)
 
 /// Checks that each `${inputs.NAME}` is connected.
 fn check_placeholders(entry: &Entry, parsed: &Parsed, problems: &mut Vec<Problem>) {
-    let Ok(params) = serde_json::from_value::<CommandParams>(parsed.canonical.clone()) else { return };
+    let Ok(params) = CommandParams::deserialize(&parsed.canonical) else { return };
     let (with, inputs) = (entry.node.get("with"), entry.node.get("inputs"));
     for (path, placeholder) in params.placeholders() {
         let Placeholder::Input(name) = placeholder else { continue };

@@ -1,12 +1,14 @@
 //! [`Ahead`]: looks up the results that a run will probably ask for, on a thread of its own.
 //!
-//! Where nothing has changed, keys are those of the last run. Reading their records takes as long as making the keys does,
-//! and waits for nothing else.
+//! Where nothing has changed, keys are those of the lock file. Reading their records takes as long as reading the pipeline
+//! file does, and waits for nothing else.
 
+use crate::LockFile;
 use pipe_cache::store::Lookup;
 use pipe_cache::{ActionKey, Store};
 use std::collections::{HashMap, HashSet};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 /// Fewer are not worth a thread.
@@ -15,12 +17,11 @@ const FEW: usize = 16;
 /// Results that arrive together: to wake another thread takes longer than to look up one.
 const TOGETHER: usize = 64;
 
-/// How many times [`TOGETHER`] it may be ahead.
-const LEAD: usize = 8;
-
-/// Results that are looked up ahead of their time.
+/// Results that are looked up ahead of their time; by default, none are.
 #[derive(Debug, Default)]
-pub(crate) struct Ahead {
+pub struct Ahead {
+    /// Held from before the first is looked up, so that what was found stays.
+    _held: Option<Store>,
     /// What is looked up and was not asked for yet.
     expected: HashSet<ActionKey>,
     arriving: Option<Receiver<Vec<(ActionKey, Lookup)>>>,
@@ -29,20 +30,26 @@ pub(crate) struct Ahead {
 }
 
 impl Ahead {
-    /// Begins to look up `keys`, in this order.
-    pub(crate) fn start(store: &Store, keys: Vec<ActionKey>) -> Self {
+    /// Begins to look up what `lock` names in the store below `root`, if that is there and nobody removes anything from it.
+    pub fn start(root: &Path, lock: &LockFile) -> Self {
+        let keys: Vec<ActionKey> = lock.0.values().map(|locked| locked.key).collect();
         if keys.len() < FEW {
             return Self::default();
         }
-        let (expected, store) = (keys.iter().copied().collect(), store.clone());
-        let (sender, receiver) = sync_channel(LEAD);
+        let held = Store::open_existing(root).and_then(Store::hold_if_free).ok().flatten();
+        held.map_or_else(Self::default, |store| Self::look_up(store, keys))
+    }
+
+    fn look_up(held: Store, keys: Vec<ActionKey>) -> Self {
+        let (expected, store) = (keys.iter().copied().collect(), held.clone());
+        let (sender, receiver) = channel();
         let look_up = move || {
             // Without a receiver nobody wants to know any more.
             let look_up = |keys: &[ActionKey]| keys.iter().map(|key| (*key, store.find(*key))).collect();
             let _ = keys.chunks(TOGETHER).try_for_each(|keys| sender.send(look_up(keys)));
         };
         match thread::Builder::new().name("ahead".into()).spawn(look_up) {
-            Ok(_) => Self { expected, arriving: Some(receiver), arrived: HashMap::new() },
+            Ok(_) => Self { _held: Some(held), expected, arriving: Some(receiver), arrived: HashMap::new() },
             // No thread can be started: results are looked up when they are asked for.
             Err(_) => Self::default(),
         }
@@ -75,7 +82,8 @@ impl Ahead {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pipe_cache::{ActionRecord, Fields, OutputRecord};
+    use crate::Locked;
+    use pipe_cache::{ActionRecord, Digest, Fields, OutputRecord};
     use std::collections::BTreeMap;
     use std::path::Path;
 
@@ -115,24 +123,41 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path()).expect("opened");
         record(&store, folder.path(), 0..100);
-        let keys = || (0..200).map(key).collect();
+        let ahead = || Ahead::look_up(store.clone(), (0..200).map(key).collect());
         let check = |ahead: &mut Ahead, number: usize| match ahead.find(&store, key(number)) {
             Lookup::Hit(record) => assert_eq!(record.summary, [number.to_string()]),
             other => assert!(number >= 100 && matches!(other, Lookup::Absent), "{number}: {other:?}"),
         };
-        let mut ahead = Ahead::start(&store, keys());
+        let mut waited = ahead();
         // The last first: all others have to arrive.
-        check(&mut ahead, 199);
-        assert_eq!(ahead.arrived.len(), 199);
-        (0..205).for_each(|number| check(&mut ahead, number));
-        assert!(ahead.arrived.is_empty() && ahead.expected.is_empty());
-        let mut stopped = Ahead::start(&store, keys());
+        check(&mut waited, 199);
+        assert_eq!(waited.arrived.len(), 199);
+        (0..205).for_each(|number| check(&mut waited, number));
+        assert!(waited.arrived.is_empty() && waited.expected.is_empty());
+        let mut stopped = ahead();
         stopped.stop();
         check(&mut stopped, 3);
         // What another run makes meanwhile is there, too.
-        let mut ahead = Ahead::start(&store, keys());
+        let mut ahead = ahead();
         check(&mut ahead, 199);
         record(&store, folder.path(), 150..151);
         assert!(matches!(ahead.find(&store, key(150)), Lookup::Hit(_)));
+    }
+
+    #[test]
+    fn what_a_lock_file_names_is_held_while_it_is_looked_up() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let locked = |number| Locked { key: key(number), output: Digest::of(b"any") };
+        let lock = LockFile((0..50).map(|number| (number.to_string(), locked(number))).collect());
+        assert!(Ahead::start(folder.path(), &lock).arriving.is_none(), "there is no store");
+        let store = Store::open(folder.path()).expect("opened");
+        record(&store, folder.path(), 0..50);
+        drop(store.clone().hold(|| ()).expect("held, as by the run that made them"));
+        let mut ahead = Ahead::start(folder.path(), &lock);
+        assert!(store.is_held());
+        assert!(matches!(ahead.find(&store, key(7)), Lookup::Hit(_)));
+        drop(ahead);
+        let _alone = store.lock_alone(|| ()).expect("locked, once its thread has ended");
+        assert!(Ahead::start(folder.path(), &lock).arriving.is_none(), "garbage is being collected");
     }
 }

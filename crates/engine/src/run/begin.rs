@@ -1,0 +1,252 @@
+//! From a stage that is ready to its result in the store, or to an action that runs.
+
+use super::end::Told;
+use super::job::{self, Job, JobInput, Purpose, Runner};
+use super::{DOWNLOADS, Done, Happening, Media, Run, Running, State};
+use crate::error::RunError;
+use crate::events::{Outcome, RunEvent};
+use crate::keys::{self, Reason};
+use crate::local::WorkerProcess;
+use crate::local::reaper::Reaper;
+use crate::look::Prepared;
+use crate::options::Aim;
+use crate::sources::Collected;
+use pipe_cache::remote::Pulled;
+use pipe_cache::store::Lookup;
+use pipe_cache::{CacheError, TreeFile};
+use pipe_schemas::{Check, PortType, Worker};
+use pipe_stage::SourceFile;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// How many changes are told when a stage starts; `pipe why` tells all.
+const MAX_REASONS: usize = 5;
+
+/// What a job reads by port, and the sources that must not change meanwhile.
+type JobInputs = (BTreeMap<String, JobInput>, Vec<Arc<Collected>>);
+
+impl Run<'_> {
+    /// Takes a stage from the store, or starts its action.
+    pub(super) fn start(&mut self, stage: usize) -> Result<(), RunError> {
+        let since = Instant::now();
+        let prepared = match self.prepare(stage) {
+            Ok(prepared) => prepared,
+            // It may have been killed while it was asked for its versions.
+            Err(error @ RunError::Worker { .. }) if self.has_a_try_left(stage) => {
+                return self.again(stage, job::failure_of(&error));
+            }
+            Err(error) => return self.failed_to_start(stage, &error, since),
+        };
+        let mut purpose = Purpose::Result;
+        let reasons = match self.ahead.find(&self.store, prepared.key) {
+            _ if self.forced.contains(&stage) => {
+                purpose = Purpose::NewResult;
+                vec![Reason::Forced]
+            }
+            Lookup::Hit(record) if self.checked.contains(&stage) => {
+                purpose = Purpose::Check(record);
+                vec![Reason::Checked]
+            }
+            Lookup::Hit(record) => {
+                let done = Done { record: *record, media: self.media(stage, &prepared) };
+                return self.done(stage, Some(prepared.key), done, Outcome::Hit, since, Told::default());
+            }
+            Lookup::Absent | Lookup::Damaged(_) if self.options.remote.is_some() => {
+                return self.fetch(stage, prepared, since);
+            }
+            Lookup::Absent => self.look.reasons(&self.store, stage, &prepared),
+            Lookup::Damaged(error) => vec![Reason::Damaged { what: error.to_string() }],
+        };
+        self.start_because(stage, prepared, purpose, &reasons, since)
+    }
+
+    /// Asks the remote for the result of a stage. It takes the room of one, since it may be large.
+    fn fetch(&mut self, stage: usize, prepared: Prepared, since: Instant) -> Result<(), RunError> {
+        let Some(remote) = self.options.remote.clone() else { return Ok(()) };
+        let (key, store, sender) = (prepared.key, self.store.clone(), self.sender.clone());
+        self.pool.run(move || {
+            let found = remote.pull(&store, key, &crate::remote::ports_fit);
+            // Without a receiver the run is over.
+            let _ = sender.send(Happening::Fetched { stage, found });
+        })?;
+        self.states[stage] = State::Fetching { prepared: Box::new(prepared), since };
+        self.running.insert(stage);
+        self.schedule.take(&self.plan.stages()[stage].limits);
+        Ok(())
+    }
+
+    pub(super) fn fetched(&mut self, stage: usize, found: Result<Pulled, CacheError>) -> Result<(), RunError> {
+        let state = std::mem::replace(&mut self.states[stage], State::Waiting);
+        let State::Fetching { prepared, since } = state else { return Ok(()) };
+        self.running.remove(&stage);
+        self.schedule.give_back(&self.plan.stages()[stage].limits);
+        match found {
+            Ok(Pulled::Got { record, bytes }) => {
+                self.event(&RunEvent::StageFetched { stage: self.name(stage), bytes })?;
+                let done = Done { record: *record, media: self.media(stage, &prepared) };
+                return self.done(stage, Some(prepared.key), done, Outcome::Hit, since, Told::default());
+            }
+            Ok(Pulled::Absent) => {}
+            Ok(Pulled::Damaged(error) | Pulled::Unreachable(error)) => {
+                self.event(&RunEvent::RemoteTrouble { text: told(&error) })?;
+            }
+            Err(error) => return self.failed_to_start(stage, &error.into(), since),
+        }
+        if self.cancel.level() > 0 {
+            return Ok(()); // it waits, and is skipped with the rest
+        }
+        let reasons = match self.store.find(prepared.key) {
+            Lookup::Damaged(error) => vec![Reason::Damaged { what: error.to_string() }],
+            _ => self.look.reasons(&self.store, stage, &prepared),
+        };
+        self.start_because(stage, *prepared, Purpose::Result, &reasons, since)
+    }
+
+    fn start_because(
+        &mut self,
+        stage: usize,
+        prepared: Prepared,
+        purpose: Purpose,
+        reasons: &[Reason],
+        since: Instant,
+    ) -> Result<(), RunError> {
+        if self.options.aim == Aim::Findings && matches!(self.plan.stages()[stage].contract.check, Check::Never) {
+            return self.over(stage, Some(prepared.key), Outcome::Skipped, None, since); // it was there a moment ago
+        }
+        let mut lines = keys::lines(reasons);
+        let more = lines.len().saturating_sub(MAX_REASONS);
+        if more > 0 {
+            lines.truncate(MAX_REASONS);
+            lines.push(format!("and {more} more changes"));
+        }
+        let key = prepared.key.to_string();
+        self.event(&RunEvent::StageStarted { stage: self.name(stage), key, reasons: lines })?;
+        match self.start_job(stage, prepared, purpose, since) {
+            Ok(()) => Ok(()),
+            Err(error) => self.failed_to_start(stage, &error, since),
+        }
+    }
+
+    fn prepare(&mut self, stage: usize) -> Result<Prepared, RunError> {
+        let states = &self.states;
+        let record = |stage: usize| match &states[stage] {
+            State::Done(done) => Some(&done.record),
+            _ => None,
+        };
+        let prepared = self.look.prepare(stage, record)?;
+        for source in prepared.sources.values().filter(|source| source.num_read > 0) {
+            let (num_files, num_read, bytes_read) = (source.files.len() as u64, source.num_read, source.bytes_read);
+            self.event(&RunEvent::SourcesHashed { stage: self.name(stage), num_files, num_read, bytes_read })?;
+        }
+        Ok(prepared)
+    }
+
+    /// Videos lie in the stage's source folder, or in the folder that it reads.
+    fn media(&self, stage: usize, prepared: &Prepared) -> Option<Media> {
+        if let Some(source) = prepared.sources.values().next() {
+            return Some(Media { root: source.root.clone(), sources: prepared.sources.values().cloned().collect() });
+        }
+        let inputs = &self.plan.stages()[stage].inputs;
+        let folder = inputs.values().find(|input| input.wanted == PortType::Folder)?;
+        let State::Done(done) = &self.states[folder.stage] else { return None };
+        let root = self.store.view(done.record.output.tree).join(&folder.output.path);
+        Some(Media { root: std::path::absolute(&root).unwrap_or(root), sources: Vec::new() })
+    }
+
+    fn start_job(
+        &mut self,
+        stage: usize,
+        prepared: Prepared,
+        purpose: Purpose,
+        since: Instant,
+    ) -> Result<(), RunError> {
+        let spec = &self.plan.stages()[stage];
+        let name = spec.name.to_string();
+        let runner = self.runner(spec.contract.worker)?;
+        let (inputs, mut guards) = self.job_inputs(stage)?;
+        guards.extend(prepared.sources.values().cloned());
+        let media = self.media(stage, &prepared);
+        let handle = runner.handle();
+        let job = Job {
+            stage,
+            name: name.clone(),
+            contract: spec.contract,
+            params: spec.params.clone(),
+            inputs,
+            sources: prepared.sources,
+            guards,
+            outputs: spec.outputs.clone(),
+            threads: spec.limits.cpus.unwrap_or(self.threads),
+            key: prepared.key,
+            fields: prepared.fields,
+            tools: prepared.tools,
+            latest: self.look.latest(stage),
+            purpose,
+            data_worker: self.options.executables.workers.join(Worker::Data.program()),
+            store: self.store.clone(),
+            work: self.work.folder(stage)?,
+            downloads: std::path::absolute(self.options.root.join(DOWNLOADS))?,
+            log: self.recorder.log(&name),
+            handle: handle.clone(),
+            sender: self.sender.clone(),
+        };
+        let until = spec.limits.timeout.map(|timeout| since + timeout);
+        let running = Running { handle, key: prepared.key, since, until, timed_out: false, media };
+        self.pool.run(move || job.run(runner))?;
+        self.states[stage] = State::Running(running);
+        self.running.insert(stage);
+        self.schedule.take(&spec.limits);
+        Ok(())
+    }
+
+    /// Returns who runs an action: an idle worker, a new one, or a program of the user's.
+    fn runner(&mut self, worker: Option<Worker>) -> Result<Runner, RunError> {
+        let reaper = match &self.reaper {
+            Some(reaper) => Arc::clone(reaper),
+            None => Arc::clone(self.reaper.insert(Arc::new(Reaper::start(&self.options.executables.pipe)?))),
+        };
+        let Some(kind) = worker else { return Ok(Runner::command(reaper, self.options.environment.clone())) };
+        if let Some(worker) = self.idle.get_mut(&kind).and_then(Vec::pop) {
+            return Ok(Runner::Worker(worker));
+        }
+        Ok(Runner::Worker(WorkerProcess::start(&self.options.executables.workers.join(kind.program()), reaper)?))
+    }
+
+    /// Returns what a job reads, and what must not change while it does.
+    fn job_inputs(&self, stage: usize) -> Result<JobInputs, RunError> {
+        let (mut inputs, mut guards) = (BTreeMap::new(), Vec::new());
+        for (port, input) in &self.plan.stages()[stage].inputs {
+            let State::Done(done) = &self.states[input.stage] else { continue };
+            let tree = done.record.output.tree;
+            let files = match input.wanted {
+                PortType::Folder => Some(self.store.tree(tree)?.part(&input.output.path)?.files),
+                _ => None,
+            };
+            let file = |file: TreeFile| SourceFile {
+                path: file.path,
+                digest: file.digest.to_string(),
+                size_bytes: file.size_bytes,
+            };
+            let files = files.map(|files| files.into_iter().map(file).collect());
+            let path = std::path::absolute(self.store.view(tree).join(&input.output.path))?;
+            let digest = done.record.output.ports.get(&input.output.name).map(ToString::to_string).unwrap_or_default();
+            let media = done.media.as_ref().filter(|_| input.wanted == PortType::Videos);
+            guards.extend(media.iter().flat_map(|media| media.sources.iter().cloned()));
+            let media_root = media.map(|media| media.root.clone());
+            inputs.insert(port.clone(), JobInput { path, digest, files, media_root });
+        }
+        Ok((inputs, guards))
+    }
+}
+
+/// Returns an error with its causes in one line.
+fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text += &format!(": {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,162 @@
+//! From the end of an action, or a hit, to what is told and what can start next.
+
+use super::job::{self, JobEnd};
+use super::{Done, Run, State};
+use crate::error::RunError;
+use crate::events::{FailedBy, Failure, Outcome, PartCounts, RunEvent};
+use crate::local::WorkerProcess;
+use pipe_cache::{ActionKey, ActionRecord};
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// What is told of an action besides its record.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub(super) parts: Option<PartCounts>,
+    /// A source that changed while it ran.
+    pub(super) changed: Option<PathBuf>,
+    /// It was made again, and came out as it was.
+    pub(super) same: bool,
+}
+
+impl Run<'_> {
+    pub(super) fn ended(&mut self, stage: usize, end: JobEnd, worker: Option<WorkerProcess>) -> Result<(), RunError> {
+        let State::Running(running) = std::mem::replace(&mut self.states[stage], State::Over) else { return Ok(()) };
+        let spec = &self.plan.stages()[stage];
+        self.running.remove(&stage);
+        self.schedule.give_back(&spec.limits);
+        if let (Some(worker), Some(kind)) = (worker, spec.contract.worker) {
+            self.idle.entry(kind).or_default().push(worker);
+        }
+        let (key, since, media) = (running.key, running.since, running.media);
+        match end {
+            JobEnd::Shared(record) => {
+                self.done(stage, Some(key), Done { record: *record, media }, Outcome::Hit, since, Told::default())
+            }
+            JobEnd::Ran { record, parts, changed } => {
+                let done = Done { record: *record, media };
+                let key = changed.is_none().then_some(key);
+                self.done(stage, key, done, Outcome::Ran, since, Told { parts, changed, same: false })
+            }
+            JobEnd::Same(record) => {
+                let told = Told { same: true, ..Told::default() };
+                self.done(stage, Some(key), Done { record: *record, media }, Outcome::Ran, since, told)
+            }
+            JobEnd::Cancelled | JobEnd::Failed(_) | JobEnd::Died(_) if running.timed_out => {
+                let failure =
+                    job::timed_out(spec.limits.timeout.unwrap_or_default(), &self.recorder.log(spec.name.as_str()));
+                self.over(stage, Some(key), Outcome::Failed, Some(failure), since)
+            }
+            JobEnd::Cancelled => self.over(stage, Some(key), Outcome::Skipped, None, since),
+            JobEnd::Died(_) if running.handle.is_stopped() => {
+                self.over(stage, Some(key), Outcome::Skipped, None, since)
+            }
+            JobEnd::Died(failure) if self.has_a_try_left(stage) => self.again(stage, failure),
+            JobEnd::Died(failure) | JobEnd::Failed(failure) => {
+                self.over(stage, Some(key), Outcome::Failed, Some(failure), since)
+            }
+        }
+    }
+
+    pub(super) fn has_a_try_left(&self, stage: usize) -> bool {
+        self.tries.get(&stage).copied().unwrap_or(0) < self.plan.stages()[stage].limits.retries
+    }
+
+    /// Puts a stage back whose worker crashed or was killed.
+    pub(super) fn again(&mut self, stage: usize, failure: Failure) -> Result<(), RunError> {
+        let tries = self.tries.entry(stage).or_default();
+        *tries += 1;
+        let (tries, of) = (*tries, self.plan.stages()[stage].limits.retries);
+        self.states[stage] = State::Waiting;
+        self.schedule.again(stage);
+        self.event(&RunEvent::StageRetried { stage: self.name(stage), tries, of, failure })
+    }
+
+    pub(super) fn done(
+        &mut self,
+        stage: usize,
+        key: Option<ActionKey>,
+        done: Done,
+        outcome: Outcome,
+        since: Instant,
+        told: Told,
+    ) -> Result<(), RunError> {
+        let name = self.name(stage);
+        if let Some(failure) = self.not_as_locked(&name, &done.record) {
+            return self.over(stage, key, Outcome::Failed, Some(failure), since);
+        }
+        if let Some(latest) = &mut self.latest {
+            latest.publish(&name, &self.store.view(done.record.output.tree), key)?;
+        }
+        let mut warnings = done.record.warnings.clone();
+        warnings.extend(told.changed.map(|path| {
+            format!("{} changed while the stage ran: its result is not kept for the next run", path.display())
+        }));
+        let same = told.same.then(|| "made again: the same, bit for bit".to_owned());
+        let event = RunEvent::StageFinished {
+            stage: name,
+            outcome,
+            key: key.map(|key| key.to_string()),
+            output: Some(done.record.output.tree.to_string()),
+            duration_millis: since.elapsed().as_millis() as u64,
+            parts: told.parts,
+            summary: done.record.summary.iter().cloned().chain(same).collect(),
+            warnings,
+            failure: None,
+        };
+        self.states[stage] = State::Done(done);
+        self.schedule.done(self.plan, stage);
+        self.event(&event)
+    }
+
+    fn not_as_locked(&self, stage: &str, record: &ActionRecord) -> Option<Failure> {
+        let locked = self.options.locked.as_ref()?.0.get(stage);
+        let error = match locked {
+            Some(locked) if locked.output == record.output.tree => return None,
+            Some(locked) => {
+                let (was, is) = (locked.output.short(), record.output.tree.short());
+                format!("its result differs from the locked one: {is}, locked is {was}")
+            }
+            None => "the lock file does not have it".to_owned(),
+        };
+        let help = Some("run without `--locked` to accept what is new".to_owned());
+        Some(Failure { by: FailedBy::Run, error, causes: Vec::new(), help, log: None })
+    }
+
+    pub(super) fn failed_to_start(&mut self, stage: usize, error: &RunError, since: Instant) -> Result<(), RunError> {
+        let failure = job::failure_of(error);
+        self.over(stage, None, Outcome::Failed, Some(failure), since)
+    }
+
+    pub(super) fn over(
+        &mut self,
+        stage: usize,
+        key: Option<ActionKey>,
+        outcome: Outcome,
+        failure: Option<Failure>,
+        since: Instant,
+    ) -> Result<(), RunError> {
+        self.failed |= outcome == Outcome::Failed;
+        self.states[stage] = State::Over;
+        self.event(&RunEvent::StageFinished {
+            stage: self.name(stage),
+            outcome,
+            key: key.map(|key| key.to_string()),
+            output: None,
+            duration_millis: since.elapsed().as_millis() as u64,
+            parts: None,
+            summary: Vec::new(),
+            warnings: Vec::new(),
+            failure,
+        })
+    }
+
+    pub(super) fn skip_the_rest(&mut self) -> Result<(), RunError> {
+        for &stage in self.plan.order() {
+            if self.wanted.contains(&stage) && matches!(self.states[stage], State::Waiting) {
+                self.over(stage, None, Outcome::Skipped, None, Instant::now())?;
+            }
+        }
+        Ok(())
+    }
+}
