@@ -7,6 +7,7 @@ mod change;
 mod check;
 mod command;
 mod crash;
+mod drawn;
 mod faults;
 mod fetch;
 mod golden;

@@ -30,7 +30,8 @@ fn each_crate_knows_only_what_lies_below_it() {
 /// Returns the workspace's crates that a crate in `folder` may know; `*` stands for any ending.
 fn allowed(folder: &str) -> Vec<&'static str> {
     match folder {
-        "" => vec!["pipe-engine", "pipe-cache", "pipe-stage", "pipe-schemas"],
+        // Tables and clips for its tests alone; `pipe_links_nothing_heavy` sees to that.
+        "" => vec!["pipe-engine", "pipe-cache", "pipe-stage", "pipe-schemas", "pipe-tables", "pipe-clips"],
         "crates/engine" => vec!["pipe-cache", "pipe-stage", "pipe-schemas"],
         "crates/stage" | "crates/tables" => vec!["pipe-schemas"],
         "crates/testkit" => vec!["pipe-stage", "pipe-schemas"],
