@@ -11,12 +11,12 @@
 //! Each clip has a page of its own, so that a reader may take some and leave the others.
 
 use crate::TableError;
+use crate::file::{self, ShardFile};
 use crate::settings::properties;
 use arrow::array::{ArrayRef, AsArray, BinaryArray, Float32Array, Float64Array, Int32Array, ListArray, StringArray};
 use arrow::buffer::{Buffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, FieldRef, Float32Type, Int32Type, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use fs_err::File;
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
 use parquet::basic::Encoding;
 use parquet::errors::ParquetError;
@@ -34,7 +34,7 @@ pub struct ClipWriter {
     path: PathBuf,
     schema: SchemaRef,
     shape: [usize; 3],
-    writer: ArrowWriter<File>,
+    writer: ArrowWriter<ShardFile>,
 }
 
 /// Clips that are a row group together.
@@ -96,7 +96,7 @@ impl ClipWriter {
         }
         let schema = schema();
         let options = ArrowWriterOptions::new().with_properties(shard_properties()).with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(File::create(path)?, Arc::clone(&schema), options);
+        let writer = ArrowWriter::try_new_with_options(file::create(path)?, Arc::clone(&schema), options);
         let writer = writer.map_err(|source| TableError::Parquet { path: path.into(), source })?;
         Ok(Self { path: path.into(), schema, shape, writer })
     }
@@ -120,8 +120,7 @@ impl ClipWriter {
 
     /// Writes the footer. Without it the file is no Parquet file.
     pub fn finish(self) -> Result<(), TableError> {
-        let path = self.path;
-        self.writer.close().map(drop).map_err(|source| TableError::Parquet { path, source })
+        file::finish(self.writer, &self.path)
     }
 }
 

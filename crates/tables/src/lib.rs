@@ -6,6 +6,7 @@
 mod buffer;
 pub mod clips;
 mod diff;
+mod file;
 pub mod frames;
 mod rows;
 mod settings;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// Contract of `frames`.
 pub const CONTRACT: Contract = Contract {
     kind: "frames",
-    version: 3,
+    version: 4,
     summary: "decodes, samples, resizes and codes frames into Parquet shards",
     worker: Some(Worker::Data),
     open_ports: false,

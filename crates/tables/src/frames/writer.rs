@@ -3,12 +3,12 @@
 use super::{EncodedFrame, TABLE, VERSION, image_fields, schema};
 use crate::TableError;
 use crate::buffer::{FrameBuffer, SpillingPages};
+use crate::file::{self, ShardFile};
 use crate::settings::properties;
 use arrow::array::{ArrayRef, BinaryArray, Int32Array, Int64Array, StringArray, StructArray};
 use arrow::buffer::{Buffer, OffsetBuffer};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use fs_err::File;
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
 use parquet::basic::{Compression, Encoding};
 use parquet::errors::ParquetError;
@@ -34,7 +34,7 @@ const HUGGINGFACE: &str = concat!(
 pub struct ShardWriter {
     path: PathBuf,
     schema: SchemaRef,
-    writer: ArrowWriter<File>,
+    writer: ArrowWriter<ShardFile>,
 }
 
 impl ShardWriter {
@@ -49,7 +49,7 @@ impl ShardWriter {
             .with_skip_arrow_metadata(true)
             .with_page_store_factory(Arc::new(SpillingPages { folder }));
         let mut writer =
-            ArrowWriter::try_new_with_options(File::create(path)?, Arc::clone(&schema), options).map_err(parquet)?;
+            ArrowWriter::try_new_with_options(file::create(path)?, Arc::clone(&schema), options).map_err(parquet)?;
         writer.append_key_value_metadata(KeyValue::new("huggingface".to_owned(), HUGGINGFACE.to_owned()));
         Ok(Self { path: path.into(), schema, writer })
     }
@@ -96,9 +96,7 @@ impl ShardWriter {
 
     /// Writes the footer. Without it the file is no Parquet file.
     pub fn finish(self) -> Result<(), TableError> {
-        let path = self.path;
-        self.writer.close().map_err(|source| TableError::Parquet { path, source })?;
-        Ok(())
+        file::finish(self.writer, &self.path)
     }
 
     fn parquet(&self, source: ParquetError) -> TableError {

@@ -385,5 +385,5 @@ fn bytes_stay_the_same_while_the_version_does() {
         "shard": digest("shard-00000.parquet"),
         "index": digest("index.parquet"),
     });
-    assert_eq!(found, json!({ "version": 3, "shard": "9226c2bd50a3da5f", "index": "293a63f43c739386" }));
+    assert_eq!(found, json!({ "version": 4, "shard": "36bbc5a68721dca5", "index": "293a63f43c739386" }));
 }
