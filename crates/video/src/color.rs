@@ -52,7 +52,7 @@ pub(crate) struct ToJpeg {
 
 impl Coding {
     /// Returns whether only the range, if anything, is to change.
-    pub(crate) fn has_jpeg_matrix(&self) -> bool {
+    pub(crate) fn has_jpeg_matrix(self) -> bool {
         self.matrix == Self::JPEG.matrix
     }
 

@@ -99,9 +99,13 @@ fn wider(plane: usize) -> Levels {
 /// Does the same to a plane as it is.
 fn widen(plane: &mut [u8], number: usize) {
     if number == 0 {
-        plane.iter_mut().for_each(|value| *value = full_range_luma(*value));
+        for value in plane {
+            *value = full_range_luma(*value);
+        }
     } else {
-        plane.iter_mut().for_each(|value| *value = full_range_chroma(*value));
+        for value in plane {
+            *value = full_range_chroma(*value);
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! Pieces of results, in memory that a helper and its worker share: on their way through a pipe, frames cost a quarter of what
-//! it takes to make them.
+//! Pieces of results, in memory that a helper and its worker share: through a pipe, frames would cost a good part of what it
+//! takes to make them (decision 11).
 //!
 //! The memory has two halves. The helper fills one after the other, and tells where each piece lies. A half is filled again
 //! once the worker has said that it has read all in it, which it does when it sees the first piece of the next. What a helper

@@ -267,7 +267,7 @@ fn a_skipped_video_is_not_tried_again() {
     (0..5).filter(|index| *index != 3).for_each(|index| damage(index, &mut rows));
     let (then, old) = space.clean(&rows, "none");
     assert!(!old.file(FRAMES).exists());
-    let ran = space.bench(&rows).assemble(&[old.clone()], &space.folder.path().join("output"));
+    let ran = space.bench(&rows).assemble(std::slice::from_ref(&old), &space.folder.path().join("output"));
     assert_eq!(ran.error(), "none of 5 videos could be decoded");
     assert_eq!(ran.warnings.len(), 5);
     encode(&space.media.path().join("e.avi"), 9);
