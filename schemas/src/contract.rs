@@ -162,6 +162,17 @@ pub struct SourceSet {
     pub include: Vec<String>,
     /// Globs left out.
     pub exclude: Vec<String>,
+    /// What a file among them means whose name is not UTF-8.
+    pub odd_names: OddNames,
+}
+
+/// What a source file means whose path is not UTF-8: no list, table or parameter can name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OddNames {
+    /// The stage can't run.
+    Refused,
+    /// The stage is told of it, under a path that says so and that no file has, and does not open it.
+    Told,
 }
 
 /// What is wrong with parameters beyond their types, at a path such as `train.sampler.clip_len`.

@@ -11,6 +11,6 @@ pub mod stages;
 pub mod tables;
 
 pub use contract::{
-    Check, Contract, InputPort, Output, OutputPort, ParamError, Parts, PortType, SourceSet, Tool, Worker,
+    Check, Contract, InputPort, OddNames, Output, OutputPort, ParamError, Parts, PortType, SourceSet, Tool, Worker,
 };
 pub use pipeline::pipeline_schema;

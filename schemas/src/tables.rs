@@ -34,7 +34,8 @@ table!(PredictionRow, "predictions", 2);
 pub struct VideoRow {
     /// The path below the root, without its extension, with `/` between folders: `Biking/v_Biking_g01_c04`.
     pub video_id: String,
-    /// The path below the root.
+    /// The path below the root. With the verdict `odd_name` it begins with `./`, as no other does, and what is not UTF-8 is
+    /// written in hex: `./Biking/caf\xE9.avi`.
     pub path: String,
     /// BLAKE3 of the file, in hex.
     pub digest: String,
@@ -52,7 +53,7 @@ pub struct VideoRow {
     pub fps_den: u32,
     /// Frames that the container declares; 0 if it does not.
     pub frames_declared: u64,
-    /// Frames that could be decoded, up to the first that could not; null with `verify: probe`.
+    /// Frames that could be decoded, up to the first that could not; null with `verify: probe` and for `odd_name`.
     pub frames_decoded: Option<u64>,
     /// Degrees clockwise: 0, 90, 180 or 270.
     pub rotation: u32,
@@ -84,6 +85,8 @@ pub enum Verdict {
     NoVideoStream,
     /// FFmpeg can't open it.
     Unreadable,
+    /// Its name, or that of a folder that it is in, is not UTF-8, so that no list can name it. It was not opened.
+    OddName,
     /// Decoding it took more time than is allowed.
     TimedOut,
     /// Decoding it ended the process that did so.

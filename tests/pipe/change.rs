@@ -1,7 +1,11 @@
 //! What runs again after a change: exactly what depends on it, and it says why.
 
 use crate::space::{Space, Told, repository};
+use pipe_schemas::tables::{Verdict, VideoRow};
+use pipe_tables::read_rows;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -111,4 +115,56 @@ fn a_file_that_is_no_video_is_counted_and_costs_nothing_else() {
     assert!(lenient.stage("videos")["warnings"].to_string().contains("v_MoveLeft_g01_c01"));
     let metrics = space.json("own", "eval", "metrics.json");
     assert_eq!((metrics["num_videos"].as_u64(), metrics["num_missing"].as_u64()), (Some(3), Some(1)), "{metrics}");
+}
+
+#[test]
+fn a_name_that_is_not_utf8_is_told_and_costs_nothing_else() {
+    let space = Space::new();
+    own_videos(&space);
+    let folder = space.path("data/videos/MoveLeft");
+    let place = |name: &[u8]| folder.join(OsStr::from_bytes(name));
+    let video = fs::read(folder.join("v_MoveLeft_g01_c01.avi")).unwrap();
+    // Two odd names, the name that one of them is told by, and one that no glob asks for.
+    for name in [b"caf\xe9.avi".as_slice(), b"caf\xe8.avi", br"caf\xE9.avi", b"caf\xe9.txt"] {
+        fs::write(place(name), &video).unwrap();
+    }
+    let first = space.run("own.yaml", &[]).ok();
+    let told = first.stage("videos");
+    assert_eq!(told["summary"][0], "13 videos, 1 duplicate, 2 not named in UTF-8", "{told}");
+    let reason = "its name, or that of its folder, is not UTF-8; rename it";
+    let expect = format!(
+        r"2 of 15 files are no readable videos: ./MoveLeft/caf\xE8.avi ({reason}), ./MoveLeft/caf\xE9.avi ({reason})"
+    );
+    assert_eq!(told["warnings"][0], expect);
+    let table = space.path(".pipe/out/own/videos/videos.parquet");
+    let rows = || read_rows::<VideoRow>(&table).unwrap();
+    let verdicts: Vec<_> = rows()[..3].iter().map(|row| (row.video_id.clone(), row.verdict)).collect();
+    let named = |name: &str, verdict| (name.to_owned(), verdict);
+    let expect = [
+        named(r"./MoveLeft/caf\xE8", Verdict::OddName),
+        named(r"./MoveLeft/caf\xE9", Verdict::OddName),
+        named(r"MoveLeft/caf\xE9", Verdict::Ok),
+    ];
+    assert_eq!(verdicts, expect);
+    assert!(rows().iter().skip(3).all(|row| row.verdict.is_usable()));
+    assert_eq!(space.run("own.yaml", &[]).ok().stages("ran"), [""; 0]);
+
+    // With its own name the file is a video like others.
+    fs::rename(place(b"caf\xe8.avi"), place("café.avi".as_bytes())).unwrap();
+    let renamed = space.run("own.yaml", &[]).ok();
+    assert_eq!(renamed.stage("videos")["summary"][0], "14 videos, 2 duplicate, 1 not named in UTF-8");
+    let started = renamed.events.iter().find(|event| event["event"] == "stage_started" && event["stage"] == "videos");
+    let reasons = started.unwrap()["reasons"].to_string();
+    assert!(reasons.contains("café.avi: added") && reasons.contains("xE8.avi: removed"), "{reasons}");
+
+    // A program would need the name itself.
+    space.write(
+        "list.yaml",
+        "pipeline: l\nstages:\n  names:\n    uses: command\n    sources: [\"data/**/*.avi\"]\n    \
+         with: { shell: 'ls data > \"${outputs.n}\"', outputs: { n: n } }\n",
+    );
+    let refused = space.run("list.yaml", &[]);
+    assert_eq!(refused.code, Some(1));
+    let failure = refused.stage("names")["failure"].to_string();
+    assert!(failure.contains("has a name that is not UTF-8; rename or exclude it"), "{failure}");
 }

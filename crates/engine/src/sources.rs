@@ -4,7 +4,7 @@ use crate::error::RunError;
 use fs_err as fs;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use pipe_cache::{Digest, FileIndex, Fingerprint, KnownFile};
-use pipe_schemas::SourceSet;
+use pipe_schemas::{OddNames, SourceSet};
 use pipe_stage::SourceFile;
 use rayon::prelude::*;
 use std::fs::Metadata;
@@ -35,17 +35,17 @@ impl Collected {
         let now = list(&self.root, &self.set)?;
         let full = |path: &str| if path.is_empty() { self.root.clone() } else { self.root.join(path) };
         // Both are sorted: the first place in which they differ is a file that came or went.
-        for ((path, look), (file, known)) in now.iter().zip(self.files.iter().zip(&self.fingerprints)) {
-            if *path != file.path {
-                return Ok(Some(full(path.min(&file.path))));
+        for (listed, (file, known)) in now.iter().zip(self.files.iter().zip(&self.fingerprints)) {
+            if listed.path != file.path {
+                return Ok(Some(full((&listed.path).min(&file.path))));
             }
             // It was touched, but may hold what it held.
-            if look != known && read(&full(path))?.digest.hex() != file.digest {
-                return Ok(Some(full(path)));
+            if listed.fingerprint != *known && read(&listed.at(&self.root))?.digest.hex() != file.digest {
+                return Ok(Some(full(&file.path)));
             }
         }
         let num_both = now.len().min(self.files.len());
-        let left = now.get(num_both).map(|(path, _)| path).or(self.files.get(num_both).map(|file| &file.path));
+        let left = now.get(num_both).map(|listed| &listed.path).or(self.files.get(num_both).map(|file| &file.path));
         Ok(left.map(|path| full(path)))
     }
 }
@@ -56,12 +56,13 @@ pub(crate) fn collect(store_root: &Path, set: &SourceSet) -> Result<Collected, R
     let (listed, mut index) = rayon::join(|| list(&root, set), || FileIndex::open(index_path(store_root, &root, set)));
     let hashed = listed?
         .into_par_iter()
-        .map(|(path, fingerprint)| {
-            if let Some(digest) = index.find(&path, &fingerprint) {
-                return Ok((path, Look { fingerprint, digest, read: false, settled: true }));
+        .map(|listed| {
+            let fingerprint = listed.fingerprint;
+            if let Some(digest) = index.find(&listed.path, &fingerprint) {
+                return Ok((listed.path, Look { fingerprint, digest, read: false, settled: true }));
             }
-            let look = read(&if path.is_empty() { root.clone() } else { root.join(&path) })?;
-            Ok((path, look))
+            let look = read(&listed.at(&root))?;
+            Ok((listed.path, look))
         })
         .collect::<Result<Vec<_>, RunError>>()?;
     let (mut files, mut num_read, mut bytes_read) = (Vec::with_capacity(hashed.len()), 0, 0);
@@ -92,9 +93,9 @@ fn index_path(store_root: &Path, root: &Path, set: &SourceSet) -> PathBuf {
 fn list(root: &Path, set: &SourceSet) -> Result<Vec<Listed>, RunError> {
     let metadata = fs::metadata(root)?;
     if metadata.is_file() {
-        return Ok(vec![(String::new(), Fingerprint::of(&metadata))]);
+        return Ok(vec![Listed { path: String::new(), fingerprint: Fingerprint::of(&metadata), odd: None }]);
     }
-    let listing = Listing { include: globs(&set.include)?, exclude: globs(&set.exclude)? };
+    let listing = Listing { include: globs(&set.include)?, exclude: globs(&set.exclude)?, odd_names: set.odd_names };
     let mut files = Vec::new();
     for start in starts(&set.include) {
         let folder = root.join(&start);
@@ -113,7 +114,24 @@ fn list(root: &Path, set: &SourceSet) -> Result<Vec<Listed>, RunError> {
 }
 
 /// A file that counts, as it looks.
-type Listed = (String, Fingerprint);
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Listed {
+    /// Below the root.
+    path: String,
+    fingerprint: Fingerprint,
+    /// Where it really lies below the root, where `path` is no more than [`SourceFile::odd_name`].
+    odd: Option<PathBuf>,
+}
+
+impl Listed {
+    fn at(&self, root: &Path) -> PathBuf {
+        match &self.odd {
+            Some(path) => root.join(path),
+            None if self.path.is_empty() => root.into(),
+            None => root.join(&self.path),
+        }
+    }
+}
 
 /// So many files of a folder are looked at by one thread; waking another for fewer costs more.
 const MIN_LOOKS: usize = 500;
@@ -131,6 +149,7 @@ type FolderId = (u64, u64);
 struct Listing {
     include: GlobSet,
     exclude: GlobSet,
+    odd_names: OddNames,
 }
 
 impl Listing {
@@ -172,8 +191,12 @@ impl Listing {
         if !metadata.is_file() || !is_asked_for || self.exclude.is_match(&path) {
             return Ok(None);
         }
-        let path = path.into_os_string().into_string().map_err(|path| RunError::OddName { path: path.into() })?;
-        Ok(Some(Seen::File((path, Fingerprint::of(metadata)))))
+        let (path, odd) = match path.into_os_string().into_string() {
+            Ok(path) => (path, None),
+            Err(path) if self.odd_names == OddNames::Told => (SourceFile::odd_name(path.as_ref()), Some(path.into())),
+            Err(path) => return Err(RunError::OddName { path: path.into() }),
+        };
+        Ok(Some(Seen::File(Listed { path, fingerprint: Fingerprint::of(metadata), odd })))
     }
 }
 
@@ -225,6 +248,8 @@ fn read(path: &Path) -> Result<Look, RunError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
 
     fn paths(set: &SourceSet, store: &Path) -> Vec<String> {
         collect(store, set).expect("collected").files.into_iter().map(|file| file.path).collect()
@@ -239,8 +264,13 @@ mod tests {
             fs::create_dir_all(path.parent().expect("a folder")).expect("made");
             fs::write(path, "x").expect("written");
         }
-        let mut set =
-            SourceSet { param: "root", root: root.clone(), include: vec!["**/*.avi".into()], exclude: vec![] };
+        let mut set = SourceSet {
+            param: "root",
+            root: root.clone(),
+            include: vec!["**/*.avi".into()],
+            exclude: vec![],
+            odd_names: OddNames::Refused,
+        };
         assert_eq!(paths(&set, &store), ["a.avi", "b/c.avi", "b/e/f #;(.avi"]);
         set.exclude = vec!["b/*.avi".into()];
         assert_eq!(paths(&set, &store), ["a.avi", "b/e/f #;(.avi"]);
@@ -269,7 +299,13 @@ mod tests {
         let root = folder.path().join("data");
         fs::create_dir(&root).expect("made");
         fs::write(root.join("a"), "1").expect("written");
-        let set = SourceSet { param: "root", root: root.clone(), include: vec![], exclude: vec![] };
+        let set = SourceSet {
+            param: "root",
+            root: root.clone(),
+            include: vec![],
+            exclude: vec![],
+            odd_names: OddNames::Refused,
+        };
         let collected = collect(&folder.path().join("store"), &set).expect("collected");
         let changed = || collected.changed().expect("listed").map(|path| path.display().to_string());
         assert_eq!(changed(), None);
@@ -291,11 +327,49 @@ mod tests {
         let link = |to: &str, at: &str| fs::os::unix::fs::symlink(to, root.join(at)).expect("a link");
         link("a", "b");
         link("a/f", "c");
-        let set = SourceSet { param: "root", root: root.clone(), include: vec![], exclude: vec![] };
+        let set = SourceSet {
+            param: "root",
+            root: root.clone(),
+            include: vec![],
+            exclude: vec![],
+            odd_names: OddNames::Refused,
+        };
         assert_eq!(paths(&set, &folder.path().join("store")), ["a/f", "b/f", "c"]);
         link("..", "a/d");
         let error = collect(&folder.path().join("store"), &set).expect_err("a circle").to_string();
         assert!(error.contains("/d leads back into"), "{error}");
+    }
+
+    #[test]
+    fn names_that_are_not_utf8_are_refused_or_told_and_never_those_of_others() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("data");
+        let names: [&[u8]; 6] =
+            [b"a.avi", b"caf\xe9.avi", br"caf\xE9.avi", b"\xff/a.avi", br"\\xFF/a\", b"\xff\\xFF.txt"];
+        for (content, name) in names.iter().enumerate() {
+            let path = root.join(OsStr::from_bytes(name));
+            fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            fs::write(path, content.to_string()).expect("written");
+        }
+        let (param, include, exclude) = ("root", vec!["**/*.avi".into()], vec![]);
+        let mut set = SourceSet { param, root: root.clone(), include, exclude, odd_names: OddNames::Refused };
+        let store = folder.path().join("store");
+        let error = collect(&store, &set).expect_err("refused").to_string();
+        assert!(error.ends_with("has a name that is not UTF-8; rename or exclude it"), "{error}");
+        set.odd_names = OddNames::Told;
+        let expect = [r"./\xFF/a.avi", r"./caf\xE9.avi", "a.avi", r"caf\xE9.avi"];
+        assert_eq!(paths(&set, &store), expect);
+        let collected = collect(&store, &set).expect("collected");
+        // Each has the digest of its own content.
+        let digests: Vec<&str> = collected.files.iter().map(|file| file.digest.as_str()).collect();
+        assert_eq!(digests, ["3", "1", "0", "2"].map(|content| Digest::of(content.as_bytes()).hex()));
+        assert_eq!(collected.files.iter().filter(|file| file.has_odd_name()).count(), 2);
+        assert_eq!(collected.changed().expect("listed"), None);
+        fs::write(root.join(OsStr::from_bytes(names[1])), "other").expect("written");
+        assert_eq!(collected.changed().expect("listed"), Some(root.join(expect[1])));
+        // All files count, and the excluded ones do not.
+        (set.include, set.exclude) = (vec![], vec!["caf*".into()]);
+        assert_eq!(paths(&set, &store), [r"./\xFF/a.avi", r"./\xFF\\xFF.txt", r"\\xFF/a\", "a.avi"]);
     }
 
     #[test]
@@ -304,7 +378,8 @@ mod tests {
         let digest = |name: &str| {
             let root = folder.path().join(name);
             fs::write(&root, "weights").expect("written");
-            let set = SourceSet { param: "load_from", root, include: vec![], exclude: vec![] };
+            let set =
+                SourceSet { param: "load_from", root, include: vec![], exclude: vec![], odd_names: OddNames::Refused };
             collect(folder.path(), &set).expect("collected").files
         };
         assert_eq!(digest("a.pth"), digest("b.pth"));

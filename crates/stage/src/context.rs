@@ -4,6 +4,7 @@ use crate::StageError;
 use crate::protocol::{Input, Reply, Request};
 use fs_err as fs;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,12 +34,34 @@ pub struct Sources {
 /// A file of [`Sources`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceFile {
-    /// Below the root, `/` between folders; empty where the root is the file.
+    /// Below the root, `/` between folders; empty where the root is the file. See [`Self::has_odd_name`], too.
     pub path: String,
     /// BLAKE3 of its content, in hex.
     pub digest: String,
     /// Its size.
     pub size_bytes: u64,
+}
+
+/// What stands before a path that is not UTF-8: no path that is listed begins so.
+const ODD: &str = "./";
+
+impl SourceFile {
+    /// Returns what stands for `path` where that is not UTF-8: `./caf\xE9.avi`. Other paths have other such names.
+    pub fn odd_name(path: &Path) -> String {
+        let mut name = ODD.to_owned();
+        for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+            // Else a name that holds the escape would have the name of one that is escaped.
+            name.push_str(&chunk.valid().replace('\\', r"\\"));
+            name.extend(chunk.invalid().iter().map(|byte| format!(r"\x{byte:02X}")));
+        }
+        name
+    }
+
+    /// Returns whether the file's path is not UTF-8. What `path` holds can be shown, and is nobody else's, but no file is found
+    /// by it.
+    pub fn has_odd_name(&self) -> bool {
+        self.path.starts_with(ODD)
+    }
 }
 
 impl Context {

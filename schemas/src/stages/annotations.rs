@@ -1,7 +1,7 @@
 //! `annotations`: label lists, checked and joined with the `videos` table.
 
 use crate::contract::{
-    Check, Contract, InputPort, OutputPort, ParamError, Params, PortType, SourceSet, Worker, parse, schema,
+    Check, Contract, InputPort, OddNames, OutputPort, ParamError, Params, PortType, SourceSet, Worker, parse, schema,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -300,8 +300,13 @@ impl Params for AnnotationsParams {
             AnnotationFormat::ClassFolder => return Vec::new(),
             _ => named,
         };
-        let set =
-            |root: &String| SourceSet { param: "root", root: root.into(), include: include.clone(), exclude: vec![] };
+        let set = |root: &String| SourceSet {
+            param: "root",
+            root: root.into(),
+            include: include.clone(),
+            exclude: vec![],
+            odd_names: OddNames::Refused,
+        };
         self.root.iter().map(set).collect()
     }
 

@@ -1,7 +1,8 @@
 //! `ingest`: a folder of files becomes the `videos` table.
 
 use crate::contract::{
-    Check, Contract, InputPort, OutputPort, ParamError, Params, Parts, PortType, SourceSet, Tool, Worker, parse, schema,
+    Check, Contract, InputPort, OddNames, OutputPort, ParamError, Params, Parts, PortType, SourceSet, Tool, Worker,
+    parse, schema,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -120,6 +121,7 @@ impl Params for IngestParams {
             root: root.into(),
             include: self.include.clone(),
             exclude: self.exclude.clone(),
+            odd_names: OddNames::Told,
         };
         self.root.iter().map(set).collect()
     }

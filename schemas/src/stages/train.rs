@@ -1,7 +1,8 @@
 //! `train`: fits a network to the training samples.
 
 use crate::contract::{
-    Check, Contract, InputPort, OutputPort, ParamError, Params, Parts, PortType, SourceSet, Tool, Worker, parse, schema,
+    Check, Contract, InputPort, OddNames, OutputPort, ParamError, Params, Parts, PortType, SourceSet, Tool, Worker,
+    parse, schema,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -412,6 +413,7 @@ impl Params for TrainParams {
             root: load.checkpoint.clone().into(),
             include: Vec::new(),
             exclude: Vec::new(),
+            odd_names: OddNames::Refused,
         };
         self.load_from.iter().map(set).collect()
     }

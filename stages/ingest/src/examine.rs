@@ -142,6 +142,12 @@ impl Found {
         matches!(self.wrong, Some((Verdict::TimedOut | Verdict::Crashed, _)))
     }
 
+    /// Returns what there is to say of a file without opening it.
+    pub(crate) fn odd_name() -> Self {
+        let reason = "its name, or that of its folder, is not UTF-8; rename it";
+        Self { wrong: Some((Verdict::OddName, reason.into())), ..Self::default() }
+    }
+
     /// Returns why it is not `ok`, in words.
     pub(crate) fn reason(&self) -> &str {
         self.wrong.as_ref().map_or("", |(_, reason)| reason)

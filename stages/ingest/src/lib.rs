@@ -20,6 +20,9 @@
 //! A part in which some files changed takes what was found in the others from its older version: an added video is looked
 //! at alone, and a run that is killed goes on where it was.
 //!
+//! A file whose name is not UTF-8 is not opened: it has the verdict `odd_name`, a path that begins with `./` and holds what is not
+//! UTF-8 in hex, and a reason that asks to rename it.
+//!
 //! A `video_id` is the path without its extension: `Biking/v_Biking_g01_c04`. Where two files would share one
 //! (`a.avi` and `a.mp4`), each of them keeps its extension.
 

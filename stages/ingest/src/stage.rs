@@ -104,6 +104,7 @@ impl Maker<'_> {
             self.context.check_cancelled()?;
             let found = match known.get(&file.path) {
                 Some(found) => found.clone(),
+                None if file.has_odd_name() => Found::odd_name(),
                 None => self.examiner.examine(&self.root.join(&file.path))?,
             };
             self.context.progress(self.done.fetch_add(1, Ordering::Relaxed) + 1, self.total, "videos", String::new);
@@ -219,6 +220,7 @@ fn name(verdict: Verdict) -> &'static str {
         Verdict::Undecodable => "undecodable",
         Verdict::NoVideoStream => "without video",
         Verdict::Unreadable => "unreadable",
+        Verdict::OddName => "not named in UTF-8",
         Verdict::TimedOut => "timed out",
         Verdict::Crashed => "crashed the decoder",
     }

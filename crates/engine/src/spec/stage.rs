@@ -7,7 +7,7 @@ use crate::yaml::{Entry, Node, Value};
 use pipe_schemas::contract::Parsed;
 use pipe_schemas::json_schema::{self, nearest};
 use pipe_schemas::stages::command::{CommandParams, Placeholder};
-use pipe_schemas::{Contract, Output, SourceSet, stages};
+use pipe_schemas::{Contract, OddNames, Output, SourceSet, stages};
 use serde::Deserialize;
 use std::path::Path;
 
@@ -217,7 +217,13 @@ fn source_globs(entry: &Entry, contract: &Contract, problems: &mut Vec<Problem>)
         }
         include.push(text.clone());
     }
-    (!include.is_empty()).then(|| SourceSet { param: "sources", root: Path::new(".").into(), include, exclude: vec![] })
+    (!include.is_empty()).then(|| SourceSet {
+        param: "sources",
+        root: Path::new(".").into(),
+        include,
+        exclude: vec![],
+        odd_names: OddNames::Refused,
+    })
 }
 
 /// Checks that each `${inputs.NAME}` is connected.
