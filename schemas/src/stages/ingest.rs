@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// Contract of `ingest`.
 pub const CONTRACT: Contract = Contract {
     kind: "ingest",
-    version: 3,
+    version: 4,
     summary: "probes or decodes every video of a folder: codec, size, frame rate, frame count, verdict",
     worker: Some(Worker::Data),
     open_ports: false,

@@ -34,6 +34,7 @@ pub(crate) fn run(run: &CommandRun, handle: &Handle, reaper: &Reaper) -> std::io
         }
     }
     let log = std::fs::OpenOptions::new().create(true).append(true).open(run.log)?;
+    let starting = reaper.starting(&log)?;
     let mut command = command(run);
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
     let mut child = match command.spawn() {
@@ -41,7 +42,7 @@ pub(crate) fn run(run: &CommandRun, handle: &Handle, reaper: &Reaper) -> std::io
         Err(error) => return Ok(not_started(&command, &error)),
     };
     let group = Pid::from_raw(child.id() as i32);
-    reaper.watch(group);
+    starting.started(group);
     *lock(&handle.target) = Target::Group(group);
     if handle.is_stopped() {
         handle.kill(); // told to stop just before there was somebody to tell

@@ -3,18 +3,29 @@
 //! A worker ends by itself when its `pipe` dies, but only once its libraries are loaded; a command can't be asked to.
 //! `pipe` therefore keeps a list of the process groups that run in memory that it shares with a small process of its
 //! own, which ends them once its stdin closes, however `pipe` died. Until then that process sleeps.
+//!
+//! ```text
+//! ?STDOUT          a command is about to start; STDOUT is the device and the inode of its log
+//! +GROUP [STDOUT]  it runs, as this group; or a worker does
+//! !STDOUT          it could not be started
+//! -GROUP           it has ended
+//! ```
+//!
+//! If `pipe` dies before it knows the group of a command, that is found by what its stdout is.
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgid};
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// The argument with which `pipe` starts itself as a reaper.
 pub const ARGUMENT: &str = "--reap-commands";
@@ -30,20 +41,58 @@ pub fn run() -> io::Result<()> {
     Ok(())
 }
 
-/// Ends the groups of `+GROUP` lines that no `-GROUP` line follows.
+/// How often a command is looked for that was about to start: it may not yet have its stdout.
+const LOOKS: usize = 10;
+
+/// How long is waited between two looks.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+
+/// Ends the groups of a list that have not ended.
 fn end(list: &str) {
-    let mut groups: BTreeSet<i32> = BTreeSet::new();
+    let (mut groups, mut starting) = (BTreeSet::<i32>::new(), BTreeSet::<&str>::new());
     for line in list.lines() {
-        match (line.strip_prefix('+').map(str::parse), line.strip_prefix('-').map(str::parse)) {
-            (Some(Ok(group)), _) => drop(groups.insert(group)),
-            (_, Some(Ok(group))) => drop(groups.remove(&group)),
+        let Some((sign, rest)) = line.split_at_checked(1) else { return };
+        let (first, second) = rest.split_once(' ').unwrap_or((rest, ""));
+        match (sign, first.parse()) {
+            ("?", _) => drop(starting.insert(rest)),
+            ("!", _) => drop(starting.remove(rest)),
+            ("+", Ok(group)) => {
+                starting.remove(second);
+                groups.insert(group);
+            }
+            ("-", Ok(group)) => drop(groups.remove(&group)),
             _ => return, // not ours to guess
         }
     }
+    groups.into_iter().for_each(kill);
+    for _ in 0..if starting.is_empty() { 0 } else { LOOKS } {
+        groups_that_write_to(&starting).into_iter().for_each(kill);
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
+}
+
+fn kill(group: i32) {
     // 0 and 1 would mean everything.
-    for group in groups.into_iter().filter(|group| *group > 1) {
+    if group > 1 {
         let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
     }
+}
+
+/// Returns the groups of processes whose stdout is one of `files`.
+fn groups_that_write_to(files: &BTreeSet<&str>) -> BTreeSet<i32> {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return BTreeSet::new() };
+    let group = |process: std::fs::DirEntry| {
+        let number = process.file_name().to_str()?.parse().ok()?;
+        let stdout = std::fs::metadata(process.path().join("fd/1")).ok()?;
+        let group = getpgid(Some(Pid::from_raw(number))).ok()?;
+        files.contains(name(&stdout).as_str()).then_some(group.as_raw())
+    };
+    processes.flatten().filter_map(group).collect()
+}
+
+/// Returns what is no other open file's.
+fn name(file: &Metadata) -> String {
+    format!("{}:{}", file.dev(), file.ino())
 }
 
 /// The other end: started with the first worker or command.
@@ -62,20 +111,50 @@ impl Reaper {
         Ok(Self { child: command.process_group(0).spawn()?, list: Mutex::new(list) })
     }
 
+    /// Tells of a command that is about to start with `log` as its stdout.
+    pub(crate) fn starting(&self, log: &File) -> io::Result<Starting<'_>> {
+        let starting = Starting { reaper: self, stdout: name(&log.metadata()?), has_started: false };
+        self.tell(&format!("?{}\n", starting.stdout));
+        Ok(starting)
+    }
+
     /// Tells of a process group that runs.
     pub(crate) fn watch(&self, group: Pid) {
-        self.tell('+', group);
+        self.tell(&format!("+{group}\n"));
     }
 
     /// Tells of a process group that has ended.
     pub(crate) fn forget(&self, group: Pid) {
-        self.tell('-', group);
+        self.tell(&format!("-{group}\n"));
     }
 
-    fn tell(&self, sign: char, group: Pid) {
+    fn tell(&self, line: &str) {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         // Without its line a command may outlive a `pipe` that is killed; that is no reason to stop.
-        let _ = list.write_all(format!("{sign}{group}\n").as_bytes());
+        let _ = list.write_all(line.as_bytes());
+    }
+}
+
+/// A command that is about to start; dropped before it has, it does not.
+pub(crate) struct Starting<'a> {
+    reaper: &'a Reaper,
+    stdout: String,
+    has_started: bool,
+}
+
+impl Starting<'_> {
+    /// Tells that it runs now.
+    pub(crate) fn started(mut self, group: Pid) {
+        self.has_started = true;
+        self.reaper.tell(&format!("+{group} {}\n", self.stdout));
+    }
+}
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        if !self.has_started {
+            self.reaper.tell(&format!("!{}\n", self.stdout));
+        }
     }
 }
 
@@ -83,5 +162,39 @@ impl Drop for Reaper {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt;
+
+    /// Starts a command of its own group, whose stdout is a file.
+    fn sleeper(stdout: &File) -> Child {
+        let mut command = Command::new("sleep");
+        command.arg("600").stdout(stdout.try_clone().expect("a file")).process_group(0).spawn().expect("started")
+    }
+
+    #[test]
+    fn what_runs_or_was_about_to_start_is_ended_and_nothing_else() {
+        let files = [(); 4].map(|()| tempfile::tempfile().expect("a file"));
+        let mut children = files.each_ref().map(sleeper);
+        let names = files.each_ref().map(|file| name(&file.metadata().expect("a file")));
+        let groups = children.each_ref().map(Child::id);
+        // The first is known, the second was about to start, the third has ended as far as is known, the fourth did not start.
+        let list = format!(
+            "?{}\n+{} {}\n?{}\n?{}\n+{} {}\n-{}\n?{}\n!{}\n",
+            names[0], groups[0], names[0], names[1], names[2], groups[2], names[2], groups[2], names[3], names[3]
+        );
+        end(&list);
+        let killed = |child: &mut Child| child.wait().expect("ended").signal() == Some(Signal::SIGKILL as i32);
+        let [first, second, third, fourth] = &mut children;
+        assert!(killed(first) && killed(second));
+        for other in [third, fourth] {
+            assert!(other.try_wait().expect("looked").is_none(), "it runs");
+            other.kill().expect("killed");
+            other.wait().expect("ended");
+        }
     }
 }
