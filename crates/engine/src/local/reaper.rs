@@ -78,14 +78,15 @@ fn kill(group: i32) {
     }
 }
 
-/// Returns the groups of processes whose stdout is one of `files`.
+/// Returns the groups whose first process has one of `files` as its stdout. A process that is not yet first of a group of its own
+/// is still in that of `pipe`, which may be others' too.
 fn groups_that_write_to(files: &BTreeSet<&str>) -> BTreeSet<i32> {
     let Ok(processes) = std::fs::read_dir("/proc") else { return BTreeSet::new() };
     let group = |process: std::fs::DirEntry| {
-        let number = process.file_name().to_str()?.parse().ok()?;
+        let number: i32 = process.file_name().to_str()?.parse().ok()?;
         let stdout = std::fs::metadata(process.path().join("fd/1")).ok()?;
-        let group = getpgid(Some(Pid::from_raw(number))).ok()?;
-        files.contains(name(&stdout).as_str()).then_some(group.as_raw())
+        let is_first = getpgid(Some(Pid::from_raw(number))).ok()?.as_raw() == number;
+        (is_first && files.contains(name(&stdout).as_str())).then_some(number)
     };
     processes.flatten().filter_map(group).collect()
 }
