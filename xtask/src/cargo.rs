@@ -36,8 +36,8 @@ pub(crate) fn test(root: &Path, args: &[OsString]) -> Result<(), Failure> {
 /// Runs the tests that take many minutes, one after the other.
 pub(crate) fn soak(root: &Path, args: &[OsString]) -> Result<(), Failure> {
     build(root)?;
-    let ignored =
-        ["test", "--package", "pipe", "--test", "pipe", "--", "--ignored", "--nocapture", "--test-threads", "1"];
+    // Of the whole workspace: one package alone would have its libraries compiled with other features.
+    let ignored = ["test", "--workspace", "--test", "pipe", "--", "--ignored", "--nocapture", "--test-threads", "1"];
     succeed(cargo(root, &ignored).args(args))
 }
 
