@@ -251,6 +251,11 @@ mod tests {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
+    /// All files below `root`, or that one.
+    fn all_of(root: PathBuf) -> SourceSet {
+        SourceSet { param: "root", root, include: vec![], exclude: vec![], odd_names: OddNames::Refused }
+    }
+
     fn paths(set: &SourceSet, store: &Path) -> Vec<String> {
         collect(store, set).expect("collected").files.into_iter().map(|file| file.path).collect()
     }
@@ -264,13 +269,7 @@ mod tests {
             fs::create_dir_all(path.parent().expect("a folder")).expect("made");
             fs::write(path, "x").expect("written");
         }
-        let mut set = SourceSet {
-            param: "root",
-            root: root.clone(),
-            include: vec!["**/*.avi".into()],
-            exclude: vec![],
-            odd_names: OddNames::Refused,
-        };
+        let mut set = SourceSet { include: vec!["**/*.avi".into()], ..all_of(root.clone()) };
         assert_eq!(paths(&set, &store), ["a.avi", "b/c.avi", "b/e/f #;(.avi"]);
         set.exclude = vec!["b/*.avi".into()];
         assert_eq!(paths(&set, &store), ["a.avi", "b/e/f #;(.avi"]);
@@ -299,13 +298,7 @@ mod tests {
         let root = folder.path().join("data");
         fs::create_dir(&root).expect("made");
         fs::write(root.join("a"), "1").expect("written");
-        let set = SourceSet {
-            param: "root",
-            root: root.clone(),
-            include: vec![],
-            exclude: vec![],
-            odd_names: OddNames::Refused,
-        };
+        let set = all_of(root.clone());
         let collected = collect(&folder.path().join("store"), &set).expect("collected");
         let changed = || collected.changed().expect("listed").map(|path| path.display().to_string());
         assert_eq!(changed(), None);
@@ -327,13 +320,7 @@ mod tests {
         let link = |to: &str, at: &str| fs::os::unix::fs::symlink(to, root.join(at)).expect("a link");
         link("a", "b");
         link("a/f", "c");
-        let set = SourceSet {
-            param: "root",
-            root: root.clone(),
-            include: vec![],
-            exclude: vec![],
-            odd_names: OddNames::Refused,
-        };
+        let set = all_of(root.clone());
         assert_eq!(paths(&set, &folder.path().join("store")), ["a/f", "b/f", "c"]);
         link("..", "a/d");
         let error = collect(&folder.path().join("store"), &set).expect_err("a circle").to_string();
@@ -351,8 +338,7 @@ mod tests {
             fs::create_dir_all(path.parent().expect("a folder")).expect("made");
             fs::write(path, content.to_string()).expect("written");
         }
-        let (param, include, exclude) = ("root", vec!["**/*.avi".into()], vec![]);
-        let mut set = SourceSet { param, root: root.clone(), include, exclude, odd_names: OddNames::Refused };
+        let mut set = SourceSet { include: vec!["**/*.avi".into()], ..all_of(root.clone()) };
         let store = folder.path().join("store");
         let error = collect(&store, &set).expect_err("refused").to_string();
         assert!(error.ends_with("has a name that is not UTF-8; rename or exclude it"), "{error}");
@@ -378,9 +364,7 @@ mod tests {
         let digest = |name: &str| {
             let root = folder.path().join(name);
             fs::write(&root, "weights").expect("written");
-            let set =
-                SourceSet { param: "load_from", root, include: vec![], exclude: vec![], odd_names: OddNames::Refused };
-            collect(folder.path(), &set).expect("collected").files
+            collect(folder.path(), &all_of(root)).expect("collected").files
         };
         assert_eq!(digest("a.pth"), digest("b.pth"));
     }
