@@ -1,4 +1,4 @@
-"""What it costs to load clips, against PyTorch's DataLoader on torchcodec, and on JPEG files in Parquet: ratios in one run.
+"""What it costs to load clips, against MMAction2 and PyTorch's DataLoader on videos and on JPEG: ratios in one run.
 
     cargo xtask bench data --clips CLIPS [--rounds N]
 
@@ -6,14 +6,16 @@ Every program makes the same kind of batches: eight clips of random segments, a 
 network's size, mirrored half of the time, normalised to `[N, C, T, H, W]`. Each figure is clips per processor second, user
 plus system time on one thread; the median of several rounds in which the programs take turns. Of a peer, neither imports nor
 opening files is counted; of `pipe`, neither opening the index nor drawing the clips. The frames that are read are the same: `pipe`
-writes the shards (short side 256, JPEG at 90), and the peer on Parquet is given their bytes in memory. The peer on videos
-reads the clips themselves. Peers that can't be installed are left out, and the report says so.
+writes the shards (short side 256, JPEG at 90), and the peers on JPEG are given their bytes in memory, or a file each. The
+peers on videos read the clips themselves. Peers that can't be installed are left out, and the report says so.
 """
 
 import argparse, json, pathlib, subprocess, sys, tempfile
-from peers import in_turns, output, video_peers
+from peers import in_turns, mmaction2, output, video_peers
 
 SIZES = {"8 x 3 x 8 x 224 x 224": (8, 224), "8 x 3 x 16 x 112 x 112": (16, 112)}
+
+MMACTION2 = "MMAction2's own pipeline, decord"
 
 # A peer reads a JSON list of its sources, frames, side and number of clips from stdin, and prints clips and seconds.
 COMMON = """
@@ -88,6 +90,60 @@ def frames_of(at):
     return [cv2.imdecode(bytes_of(index), cv2.IMREAD_COLOR_RGB) for index in segments(len(jpegs))]
 run()
 """,
+    # A folder a video and a file a frame, as MMAction2's rawframes; writing them is not counted.
+    "DataLoader on JPEG files + OpenCV": """
+import os, pyarrow.parquet as pq, tempfile
+with tempfile.TemporaryDirectory() as root:
+    videos = []
+    for shard in sources:
+        file = pq.ParquetFile(shard)
+        for group in range(file.num_row_groups):
+            jpegs = file.read_row_group(group, columns=["image.bytes"]).column(0).combine_chunks().field("bytes")
+            folder = f"{root}/{len(videos)}"
+            os.mkdir(folder)
+            for index, jpeg in enumerate(jpegs):
+                with open(f"{folder}/{index}.jpg", "wb") as out:
+                    out.write(jpeg.as_buffer())
+            videos.append((folder, len(jpegs)))
+    sources = videos
+    def frames_of(at):
+        folder, count = videos[at]
+        return [cv2.imread(f"{folder}/{index}.jpg", cv2.IMREAD_COLOR_RGB) for index in segments(count)]
+    run()
+""",
+    # Its own transforms, in the order of its TSN configurations, with decord, the quickest of its decoders here.
+    MMACTION2: """
+import sys
+sys.path.append(sources.pop())
+# The published wheel lacks a module that it imports.
+import types
+lacking = types.ModuleType("mmaction.models.localizers.drn.drn")
+lacking.DRN = None
+sys.modules["mmaction.models.localizers.drn"], sys.modules[lacking.__name__] = types.ModuleType("drn"), lacking
+import warnings
+warnings.simplefilter("ignore")
+import mmaction.datasets.transforms
+from mmaction.models import ActionDataPreprocessor
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import init_default_scope
+init_default_scope("mmaction")
+transforms = Compose([
+    dict(type="DecordInit", num_threads=1), dict(type="SampleFrames", clip_len=1, frame_interval=1, num_clips=T),
+    dict(type="DecordDecode"), dict(type="Resize", scale=(-1, 256)), dict(type="RandomResizedCrop"),
+    dict(type="Resize", scale=(SIDE, SIDE), keep_ratio=False), dict(type="Flip", flip_ratio=0.5),
+    dict(type="FormatShape", input_format="NCHW"), dict(type="PackActionInputs"),
+])
+normalise = ActionDataPreprocessor(mean=MEAN.flatten().tolist(), std=STD.flatten().tolist(), format_shape="NCHW")
+class Videos(Clips):
+    def __getitem__(self, at):
+        return transforms(dict(filename=sources[at % len(sources)], label=0, start_index=0, modality="RGB"))
+for at in range(3):
+    Videos()[at]
+count, start = 0, time.process_time()
+for batch in torch.utils.data.DataLoader(Videos(), batch_size=8, collate_fn=pseudo_collate):
+    count += len(normalise(batch, training=True)["inputs"])
+print(count, time.process_time() - start)
+""",
 }
 
 def frames(pipe, clips, folder):
@@ -108,7 +164,8 @@ stages:
 
 
 def peer_rate(python, env, source, given):
-    clips, seconds = output([python, "-c", COMMON + source], json.dumps(given), env).split()
+    # MMAction2 prints what it has to say to the same place, first.
+    clips, seconds = output([python, "-c", COMMON + source], json.dumps(given), env).splitlines()[-1].split()
     return int(clips) / float(seconds)
 
 
@@ -121,16 +178,21 @@ def loader(program, shards, clips, rounds, num_clips):
     found = video_peers()
     if found is None:
         print("the peers can't be installed here: left out")
+    videos = sorted(str(path.resolve()) for path in clips.rglob("*.avi"))
+    jpegs = sorted(str(path) for path in shards.glob("shard-*.parquet"))
     sources = {
-        "DataLoader on torchcodec + OpenCV": sorted(str(path.resolve()) for path in clips.rglob("*.avi")),
-        "DataLoader on JPEG in Parquet + OpenCV": sorted(str(path) for path in shards.glob("shard-*.parquet")),
+        "DataLoader on torchcodec + OpenCV": videos,
+        "DataLoader on JPEG in Parquet + OpenCV": jpegs,
+        "DataLoader on JPEG files + OpenCV": jpegs,
     }
+    if found is not None and (packages := mmaction2(found[0])) is not None:
+        sources[MMACTION2] = [*videos, str(packages)]
     for title, (frames, side) in SIZES.items():
         runs = {"pipe": lambda: pipe_rate(program, shards, frames, side, num_clips)}
         if found is not None:
-            for name, source in PEERS.items():
-                given = [sources[name], frames, side, num_clips // 4]
-                runs[name] = lambda source=source, given=given: peer_rate(*found, source, given)
+            for name, from_ in sources.items():
+                given = [from_, frames, side, num_clips // 4]
+                runs[name] = lambda name=name, given=given: peer_rate(*found, PEERS[name], given)
         medians = in_turns(runs, rounds, PEERS)
         print(f"\n{title}, clips per processor second")
         for name, rate in medians.items():

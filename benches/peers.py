@@ -11,6 +11,12 @@ def cache_folder():
     return pathlib.Path(base) / "pipe" / "bench"
 
 
+# MMAction2 asks for a compiled mmcv and a second OpenCV. Neither is needed to load videos, so these come alone,
+MMACTION2 = ["mmaction2==1.2.0", "mmengine==0.10.7", "mmcv-lite==2.1.0", "decord==0.6.0"]
+# and what they import with what it needs.
+MMACTION2_NEEDS = ["addict", "yapf", "termcolor", "rich", "matplotlib", "einops", "scipy", "importlib_metadata"]
+
+
 def python_with(name, packages):
     """Returns the Python of a private environment that has the packages, or None if they can't be installed."""
     folder = cache_folder() / name
@@ -19,11 +25,26 @@ def python_with(name, packages):
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     wanted = "\n".join(packages)
     if not done.exists() or done.read_text() != wanted:
-        install = [python, "-m", "pip", "install", "--quiet", *packages]
-        if subprocess.run(install, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode != 0:
+        if not install(python, packages):
             return None
         done.write_text(wanted)
     return python
+
+
+def install(python, arguments):
+    command = [python, "-m", "pip", "install", "--quiet", *arguments]
+    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def mmaction2(python):
+    """Returns the folder of MMAction2's packages, for the Python of the video peers, or None if they can't be installed."""
+    folder = cache_folder() / "mmaction2"
+    if not (folder / "mmaction").exists():
+        alone = ["--no-deps", "--target", folder, *MMACTION2]
+        if not (install(python, MMACTION2_NEEDS) and install(python, alone)):
+            print("MMAction2 can't be installed here: left out")
+            return None
+    return folder
 
 
 def video_peers():
