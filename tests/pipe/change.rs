@@ -1,8 +1,9 @@
 //! What runs again after a change: exactly what depends on it, and it says why.
 
-use crate::space::{Space, Told, repository};
+use crate::space::{Space, Told};
 use pipe_schemas::tables::{Verdict, VideoRow};
 use pipe_tables::read_rows;
+use pipe_testkit::repository;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;

@@ -1,6 +1,7 @@
 //! `pipe check` looks at the lists and at what they need, where that decodes nothing: findings with places, exit code 2.
 
-use crate::space::{Space, repository, tiny};
+use crate::space::{Space, tiny};
+use pipe_testkit::{repository, shared};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Output};
@@ -81,18 +82,15 @@ fn a_folder_that_is_not_there_is_told_with_its_place() {
 }
 
 /// Lays out real clips with a copy of their lists. `false`, said aloud, where they are absent.
-#[expect(clippy::print_stderr, reason = "a test that skips says so")]
 fn lay_out_ucf101(space: &Space) -> bool {
-    let data = repository().join("../shared/data");
-    let Ok(clips) = data.join("clips/ucf101").canonicalize() else {
-        eprintln!("skipped: no UCF101 clips in {}", data.display());
+    let (Some(clips), Some(lists)) = (shared("data/clips/ucf101"), shared("data/annotations/ucf101")) else {
         return false;
     };
     space.write("mine.yaml", MINE);
     fs::create_dir_all(space.path("ucf/lists")).unwrap();
     symlink(clips, space.path("ucf/videos")).unwrap();
     for list in ["classInd.txt", "trainlist01.txt", "testlist01.txt"] {
-        let text = fs::read_to_string(data.join("annotations/ucf101").join(list)).unwrap();
+        let text = fs::read_to_string(lists.join(list)).unwrap();
         space.write(&format!("ucf/lists/{list}"), &text);
     }
     true

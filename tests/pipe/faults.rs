@@ -6,6 +6,7 @@
 #![expect(clippy::print_stderr, reason = "who skips a test says so")]
 
 use crate::space::Space;
+use pipe_testkit::skip;
 use std::process::Command;
 
 /// Two results of a small file and one of a large one.
@@ -36,7 +37,7 @@ fn with_mounts(space: &Space, script: &str) -> Option<Said> {
     let output = command.output().ok()?;
     let stderr = String::from_utf8(output.stderr).unwrap();
     if !output.status.success() {
-        eprintln!("skipped: no mounts in a namespace here: {stderr}");
+        skip(&format!("no mounts in a namespace: {}", stderr.trim()));
         return None;
     }
     let stdout = String::from_utf8(output.stdout).unwrap();

@@ -1,6 +1,7 @@
 //! From nothing: files come from a web server on loopback, are checked and unpacked, and feed the stages behind.
 
-use crate::space::{Space, repository, tiny};
+use crate::space::{Space, tiny};
+use pipe_testkit::repository;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

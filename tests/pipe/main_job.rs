@@ -1,6 +1,7 @@
 //! The main job on made-up clips: it learns motion, a second run does nothing, and shuffled labels teach it nothing.
 
-use crate::space::{Space, repository, run_args};
+use crate::space::{Space, run_args};
+use pipe_testkit::repository;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

@@ -39,7 +39,7 @@ fn what_is_no_pipeline_is_told_too() {
 #[test]
 fn a_right_file_is_checked_without_running() {
     let space = Space::new();
-    let smoke = crate::space::repository().join("pipelines/smoke.yaml");
+    let smoke = pipe_testkit::repository().join("pipelines/smoke.yaml");
     let output = space.output(&["check", smoke.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0));
     assert!(String::from_utf8(output.stdout).unwrap().contains("8 stages, no mistakes"));

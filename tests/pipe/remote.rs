@@ -66,7 +66,7 @@ fn a_pipeline_file_names_its_remote_and_its_kinds() {
     make(&one);
     let url = format!("file://{}", one.path("share").display());
     assert_eq!(one.output(&["cache", "push", "--remote", &url]).status.code(), Some(0));
-    let smoke = crate::space::repository().join("pipelines/smoke.yaml");
+    let smoke = pipe_testkit::repository().join("pipelines/smoke.yaml");
     two.write("mine.yaml", &format!("pipeline: mine\nremote: {url}\nextends: [{}]\n", smoke.display()));
     let without = two.output(&["cache", "pull", "mine.yaml", "--set", "stages.eval=null"]);
     assert!(text(&without).contains("0 results fetched"), "{}", text(&without));

@@ -3,7 +3,8 @@
 
 #![expect(clippy::print_stdout, reason = "who waits for minutes wants to know what for")]
 
-use crate::space::{Space, repository, run_args, tiny, told};
+use crate::space::{Space, run_args, tiny, told};
+use pipe_testkit::shared;
 use std::collections::BTreeSet;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -183,16 +184,12 @@ fn run_set(space: &Space, what: &str) -> (std::collections::BTreeMap<String, Str
 #[test]
 #[ignore = "takes minutes; cargo xtask soak"]
 fn a_video_more_or_less_among_2000() {
-    let clips = repository().join("../shared/data/clips/ucf101");
+    let Some(clips) = shared("data/clips/ucf101") else { return };
     let mut found: Vec<_> = std::fs::read_dir(&clips).into_iter().flatten().flatten().collect();
     found.retain(|folder| folder.path().is_dir());
     let mut files: Vec<_> =
         found.iter().flat_map(|folder| std::fs::read_dir(folder.path()).unwrap().flatten()).collect();
     files.sort_by_key(|file| (file.metadata().unwrap().len(), file.path()));
-    if files.is_empty() {
-        println!("skipped: no UCF101 clips at {}", clips.display());
-        return;
-    }
     let clips: Vec<Vec<u8>> = files.iter().take(10).map(|file| std::fs::read(file.path()).unwrap()).collect();
     let fresh = |count: usize| {
         let space = Space::new();

@@ -1,7 +1,8 @@
 //! [`Space`]: a folder with a store, in which `pipe` runs.
 
+use pipe_testkit::repository;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -30,11 +31,6 @@ pub(crate) struct Told {
     pub(crate) code: Option<i32>,
     pub(crate) events: Vec<serde_json::Value>,
     pub(crate) stderr: String,
-}
-
-/// Returns the folder of this repository.
-pub(crate) fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 impl Space {

@@ -1,23 +1,18 @@
 //! The main job on real input: the real UCF101 clips and lists that lie beside a developer's checkout.
 
-use crate::space::{Space, repository};
+use crate::space::Space;
+use pipe_testkit::shared;
 use std::fs;
 use std::path::PathBuf;
 
 /// Lays the clips and lists out as the data set is distributed. `None`, said aloud, where they are absent.
-#[expect(clippy::print_stderr, reason = "a test that skips says so")]
 fn layout(space: &Space) -> Option<PathBuf> {
-    let data = repository().join("../shared/data");
-    let clips = data.join("clips/ucf101");
-    if !clips.is_dir() {
-        eprintln!("skipped: no UCF101 clips at {}", clips.display());
-        return None;
-    }
+    let (clips, lists) = (shared("data/clips/ucf101")?, shared("data/annotations/ucf101")?);
+    let weights = shared("data/weights/mobilenet_v2-b0353104.pth")?;
     fs::create_dir(space.path("ucf")).unwrap();
-    std::os::unix::fs::symlink(clips.canonicalize().unwrap(), space.path("ucf/videos")).unwrap();
-    let lists = data.join("annotations/ucf101").canonicalize().unwrap();
+    std::os::unix::fs::symlink(clips, space.path("ucf/videos")).unwrap();
     std::os::unix::fs::symlink(lists, space.path("ucf/ucfTrainTestlist")).unwrap();
-    Some(data.join("weights/mobilenet_v2-b0353104.pth").canonicalize().unwrap())
+    Some(weights)
 }
 
 #[test]

@@ -12,6 +12,9 @@ use std::process::{Command, Stdio};
 /// Where `pipe` and its workers come from.
 const PROGRAMS: &[&str] = &[".", "workers/data", "workers/torch"];
 
+/// Names the file in which tests say what they lack; see `pipe_testkit::skip`.
+const SKIPS: &str = "PIPE_TEST_SKIPS";
+
 /// What [`fuzz`] runs with; MIT or Apache-2.0.
 const FUZZER: &str = "cargo-fuzz@0.13.1";
 
@@ -30,7 +33,26 @@ pub(crate) fn test(root: &Path, args: &[OsString]) -> Result<(), Failure> {
     let has_nextest = cargo(root, &["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
     let chosen = args.iter().any(|arg| arg == "-p" || arg.to_string_lossy().starts_with("--package"));
     let runner: &[&str] = if has_nextest.success() { &["nextest", "run"] } else { &["test"] };
-    succeed(cargo(root, runner).args((!chosen).then_some("--workspace")).args(args))
+    let skips = env::temp_dir().join(format!("pipe-test-skips-{}", std::process::id()));
+    let mut tests = cargo(root, runner);
+    let passed = succeed(tests.args((!chosen).then_some("--workspace")).args(args).env(SKIPS, &skips));
+    tell_skips(&skips)?;
+    passed
+}
+
+/// Tells what tests lacked, each thing once, and takes the file away.
+fn tell_skips(file: &Path) -> Result<(), Failure> {
+    if !file.exists() {
+        return Ok(());
+    }
+    let text = fs::read_to_string(file)?;
+    fs::remove_file(file)?;
+    let mut lacks: Vec<&str> = text.lines().collect();
+    lacks.sort_unstable();
+    for same in lacks.chunk_by(|a, b| a == b) {
+        say(&format!("skipped in {} of the tests: {}", same.len(), same[0]));
+    }
+    Ok(())
 }
 
 /// Runs the tests that take many minutes, one after the other.

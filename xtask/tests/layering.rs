@@ -40,10 +40,10 @@ fn allowed(folder: &str) -> Vec<&'static str> {
             let mut allowed = vec!["pipe-schemas", "pipe-tables"];
             allowed.extend(DOMAIN);
             if folder.starts_with("stages/") {
-                allowed.extend(["pipe-stage", "pipe-testkit"]);
+                allowed.push("pipe-stage");
             }
             if folder.starts_with("workers/") {
-                allowed.extend(["pipe-stage", "pipe-stage-*", "pipe-testkit"]);
+                allowed.extend(["pipe-stage", "pipe-stage-*"]);
             }
             allowed
         }
@@ -114,7 +114,7 @@ fn pipe_links_nothing_heavy() {
 struct Manifest {
     /// Below the repository; empty for the root's own package.
     folder: String,
-    /// Every dependency, also of tests and build scripts.
+    /// Every dependency, also of tests and build scripts, but for `pipe-testkit`, which helps tests wherever they are.
     names: BTreeSet<String>,
 }
 
@@ -125,8 +125,10 @@ fn manifests() -> BTreeMap<String, Manifest> {
         let path = text(&package["manifest_path"]);
         let folder = path.strip_prefix(root).and_then(|path| path.strip_suffix("Cargo.toml"));
         let folder = folder.expect("a member lies in the workspace").trim_matches('/').to_owned();
-        let names = list(&package["dependencies"]).iter().map(|dependency| text(&dependency["name"]).to_owned());
-        (text(&package["name"]).to_owned(), Manifest { folder, names: names.collect() })
+        let helps_tests = |known: &&Value| known["name"] == "pipe-testkit" && known["kind"] == "dev";
+        let names = list(&package["dependencies"]).iter().filter(|known| !helps_tests(known));
+        let names = names.map(|known| text(&known["name"]).to_owned()).collect();
+        (text(&package["name"]).to_owned(), Manifest { folder, names })
     };
     list(&metadata["packages"]).iter().map(manifest).collect()
 }

@@ -28,13 +28,12 @@ impl Drop for Server {
 }
 
 /// Returns a file of an installed server. `None`, said aloud, where it is not installed.
-#[expect(clippy::print_stderr, reason = "a test that skips says so")]
 fn installed(file: &str) -> Option<PathBuf> {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
     let path = cache.join("pipe/servers").join(file);
     if !path.exists() {
-        eprintln!("skipped: no {}; cache/tests/install-servers.sh installs it", path.display());
+        pipe_testkit::skip(&format!("no {file}, which cache/tests/install-servers.sh installs"));
         return None;
     }
     Some(path)

@@ -27,15 +27,10 @@ fn library() -> Option<PathBuf> {
 
 fn runtime() -> Option<Runtime> {
     let Some(library) = library() else {
-        skipped();
+        pipe_testkit::skip("no ONNX Runtime, which `cargo xtask setup` brings");
         return None;
     };
     Some(Runtime::load(&library).expect("ONNX Runtime loads"))
-}
-
-#[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
-fn skipped() {
-    eprintln!("skipped: no ONNX Runtime; `cargo xtask setup` brings it");
 }
 
 fn clip(channels: usize, frames: usize, height: usize, width: usize) -> ClipShape {

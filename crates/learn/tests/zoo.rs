@@ -4,8 +4,8 @@ use pipe_clips::{Batch, ClipSize};
 use pipe_graph::ClipShape;
 use pipe_learn::{Dropout, Network, Normalisation, pin_threads};
 use pipe_schemas::stages::train::{Backbone, ModelParams, ResNetDepth};
+use pipe_testkit::shared;
 use pipe_weights::Checkpoint;
-use std::path::Path;
 
 fn network(backbone: Backbone, size: ClipSize, num_classes: usize) -> Network {
     pin_threads();
@@ -55,13 +55,8 @@ fn every_network_runs() {
 /// Logits of the published MobileNetV2 on a slope: finite, spread as those of a trained network are, and the same
 /// for a video of one frame and of four equal ones.
 #[test]
-#[expect(clippy::print_stderr, reason = "a skipped test should be seen")]
 fn published_weights_of_mobilenet_v2() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/weights/mobilenet_v2-b0353104.pth");
-    if !path.exists() {
-        eprintln!("skipped: {} is not here", path.display());
-        return;
-    }
+    let Some(path) = shared("data/weights/mobilenet_v2-b0353104.pth") else { return };
     let checkpoint = Checkpoint::open(&path).expect("a checkpoint");
     let image = ClipSize { frames: 1, height: 224, width: 224 };
     let mut one = network(Backbone::MobileNetV2 {}, image, 1000);

