@@ -269,7 +269,7 @@ impl PredictionRow {
     }
 }
 
-/// How many labels a video may have.
+/// How many labels a video may have: `labelling.json` of a labels folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Labelling {

@@ -11,7 +11,7 @@ mod check;
 /// Contract of `annotations`.
 pub const CONTRACT: Contract = Contract {
     kind: "annotations",
-    version: 3,
+    version: 4,
     summary: "reads label lists, joins them with the videos, and checks both",
     worker: Some(Worker::Data),
     open_ports: false,
@@ -75,7 +75,7 @@ pub struct AnnotationsParams {
     pub first_label: Option<u32>,
     /// What stands between the fields of a line. Found out if it is left out.
     pub delimiter: Option<String>,
-    /// Whether a video may have several labels.
+    /// Whether a video may have several labels. The network then learns to tell each class by itself.
     pub multi_class: bool,
     /// Whether the lines of a rawframe list have an offset before the number of frames.
     pub with_offset: bool,

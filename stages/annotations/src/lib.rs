@@ -1,8 +1,8 @@
 //! `annotations`: label lists, checked and joined with the `videos` table.
 //!
 //! Reads `videos` and the list files that `root` or the input `lists` brings. Writes `labels/annotations.parquet`,
-//! `labels/classes.parquet` and `report.json`. Its key holds the contents of the lists, the digest of `videos` and all
-//! parameters; where the lists lie is not in it.
+//! `labels/classes.parquet`, `labels/labelling.json` and `report.json`. Its key holds the contents of the lists, the digest of
+//! `videos` and all parameters; where the lists lie is not in it.
 //!
 //! Every format is read to the same rows (`lists.rs`), so that what follows is written once: groups, splits, class
 //! indices (`labels.rs`), the join, the checks.

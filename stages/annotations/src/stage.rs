@@ -11,7 +11,7 @@ use crate::report::{Report, report};
 use crate::split;
 use fs_err as fs;
 use pipe_schemas::stages::annotations::{AnnotationFormat, AnnotationsParams, CONTRACT, Severity};
-use pipe_schemas::tables::{AnnotationRow, ClassRow, VideoRow};
+use pipe_schemas::tables::{AnnotationRow, ClassRow, Labelling, VideoRow};
 use pipe_stage::{Context, Sources, Stage, StageError, Summary};
 use pipe_tables::{read_rows, write_rows};
 use std::path::Path;
@@ -50,6 +50,7 @@ impl Stage for Annotations {
 struct Labels {
     rows: Vec<AnnotationRow>,
     classes: Vec<ClassRow>,
+    labelling: Labelling,
     report: Report,
 }
 
@@ -71,8 +72,10 @@ fn label(
     let rows = rows(&resolved, &joined, &checked, videos);
     let classes = (0..).zip(&resolved.classes.names);
     let classes = classes.map(|(class_index, name)| ClassRow { class_index, class_name: name.clone() }).collect();
+    // As the user says, not as these rows happen to be: another split must not be trained with another loss.
+    let labelling = if params.multi_class { Labelling::MultiLabel } else { Labelling::SingleLabel };
     let report = report(params, format, &resolved, left_out, videos.len(), checked);
-    Ok(Labels { rows, classes, report })
+    Ok(Labels { rows, classes, labelling, report })
 }
 
 /// Returns a row for each label of each entry that counts.
@@ -111,6 +114,7 @@ fn write(folder: &Path, labels: &Labels) -> Result<(), StageError> {
     fs::create_dir_all(folder)?;
     write_rows(&folder.join("annotations.parquet"), &labels.rows)?;
     write_rows(&folder.join("classes.parquet"), &labels.classes)?;
+    fs::write(folder.join("labelling.json"), serde_json::to_string(&labels.labelling)? + "\n")?;
     Ok(())
 }
 

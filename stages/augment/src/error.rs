@@ -21,8 +21,14 @@ pub(crate) enum AugmentError {
         labelled: u64,
     },
     /// No class can be shown as often as the others.
-    #[error("`epoch_videos: class_balanced` needs one label a video, and there are several")]
+    #[error("`epoch_videos: class_balanced` needs one label a video, and there may be several")]
     Balanced,
+    /// A loss for one label would see the first of them only.
+    #[error("`{video}` has several labels, but `labelling.json` says that each video has one")]
+    SeveralLabels {
+        /// The first such video or segment.
+        video: String,
+    },
     /// There is nothing to train on because no segment has a frame.
     #[error("there is nothing to train on: no training segment has a frame in it, as {example}")]
     NoFrames {
@@ -99,6 +105,7 @@ impl AugmentError {
             }
             Self::NoTraining { .. } => "look at the warnings of the `frames` stage",
             Self::Balanced => "`epoch_videos: each`, or lists without `multi_class`",
+            Self::SeveralLabels { .. } => "the labels are not as the `annotations` stage writes them",
             Self::NoFrames { .. } => "are the times in seconds, and from the start of the videos that are here?",
             Self::Draw { .. } => "a `Resize` before the crop makes small frames large enough",
             Self::FlipLabel { .. } => "class indices are those of `classes.parquet` of the `annotations` stage",

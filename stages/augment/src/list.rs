@@ -1,6 +1,6 @@
 //! [`List`]: the videos and segments of a list that samples can be drawn from.
 
-use pipe_schemas::tables::{AnnotationRow, FrameIndexRow, Labelling, Split};
+use pipe_schemas::tables::{AnnotationRow, FrameIndexRow, Split};
 use pipe_stage::{Context, StageError, grouped};
 use pipe_tables::frames::FrameShards;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
@@ -61,12 +61,11 @@ impl Video<'_> {
     }
 }
 
-/// Returns whether a video, or a segment, has several labels; `annotations` lists those only where it is told to.
-pub(crate) fn labelling(annotations: &[AnnotationRow]) -> Labelling {
-    let same =
-        |a: &AnnotationRow, b: &AnnotationRow| (a.split, &a.video_id, times(a)) == (b.split, &b.video_id, times(b));
-    let several = annotations.windows(2).any(|pair| same(&pair[0], &pair[1]));
-    if several { Labelling::MultiLabel } else { Labelling::SingleLabel }
+/// Returns the first video, or segment, that has several labels.
+pub(crate) fn with_several_labels(annotations: &[AnnotationRow]) -> Option<String> {
+    let sample = |row: &AnnotationRow| (row.split, row.video_id.clone(), times(row));
+    let pair = annotations.windows(2).find(|pair| sample(&pair[0]) == sample(&pair[1]))?;
+    Some(name(&pair[0].video_id, times(&pair[0])))
 }
 
 /// Returns `video_id`, or `video_id from 3 s to 4.5 s`.

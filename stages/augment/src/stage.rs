@@ -3,7 +3,7 @@
 use crate::clips::{self, Clips};
 use crate::draw::{Drawn, Size, test_views, train_epoch};
 use crate::error::AugmentError;
-use crate::list::{List, Video, labelling};
+use crate::list::{List, Video, with_several_labels};
 use crate::sheet;
 use fs_err as fs;
 use pipe_clips::ClipSize;
@@ -34,10 +34,8 @@ impl Stage for Augment {
         let annotations: Vec<AnnotationRow> = read_rows(&labels.join("annotations.parquet"))?;
         let classes: Vec<ClassRow> = read_rows(&labels.join("classes.parquet"))?;
         check_labels(&params, classes.len()).map_err(AugmentError::into_stage_error)?;
-        let labelling = labelling(&annotations);
-        if (labelling, params.epoch_videos) == (Labelling::MultiLabel, EpochVideos::ClassBalanced) {
-            return Err(AugmentError::Balanced.into_stage_error());
-        }
+        let labelling = serde_json::from_slice(&fs::read(labels.join("labelling.json"))?)?;
+        check_labelling(&params, labelling, &annotations).map_err(AugmentError::into_stage_error)?;
         let list = |split| List::read(context, &annotations, &shards, split);
         let (train, test) = (list(Split::Train)?, list(Split::Test)?);
         train.warning("training").into_iter().chain(test.warning("test")).for_each(|text| context.warn(text));
@@ -90,6 +88,22 @@ fn write(
         lines.push(clips::write(context, store, &clips, &context.output("clips")?)?);
     }
     Ok(Summary { lines })
+}
+
+/// Checks that the labels are as many a video as `labelling` says, and that an epoch can be made of such.
+fn check_labelling(
+    params: &AugmentParams,
+    labelling: Labelling,
+    annotations: &[AnnotationRow],
+) -> Result<(), AugmentError> {
+    match labelling {
+        Labelling::SingleLabel => match with_several_labels(annotations) {
+            Some(video) => Err(AugmentError::SeveralLabels { video }),
+            None => Ok(()),
+        },
+        Labelling::MultiLabel if params.epoch_videos == EpochVideos::ClassBalanced => Err(AugmentError::Balanced),
+        Labelling::MultiLabel => Ok(()),
+    }
 }
 
 /// Checks that mirrored clips get labels that there are.

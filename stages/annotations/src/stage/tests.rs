@@ -25,6 +25,10 @@ impl Outcome {
         self.ran.error()
     }
 
+    fn labelling(&self) -> String {
+        fs::read_to_string(self.output.join("labels/labelling.json")).expect("read")
+    }
+
     fn annotations(&self) -> Vec<AnnotationRow> {
         read_rows(&self.output.join("labels/annotations.parquet")).expect("read")
     }
@@ -113,6 +117,7 @@ fn labels_are_written_in_order() {
         row(Split::Test, "Archery/v_Archery_g01_c01", 0, "Archery_g01", 1),
     ];
     assert_eq!(rows, expect);
+    assert_eq!(outcome.labelling(), "\"single_label\"\n");
     let classes: Vec<ClassRow> = read_rows(&outcome.output.join("labels/classes.parquet")).expect("read");
     assert_eq!(
         classes.iter().map(|class| class.class_name.as_str()).collect::<Vec<_>>(),
@@ -282,10 +287,20 @@ fn several_labels_are_several_rows() {
     outcome.ran.result.as_ref().expect("no errors");
     let rows: Vec<_> = outcome.annotations().into_iter().filter(|row| row.video_id == "3").collect();
     assert_eq!(rows.iter().map(|row| (row.class_index, row.source_line)).collect::<Vec<_>>(), [(5, 4), (8, 4)]);
+    assert_eq!(outcome.labelling(), "\"multi_label\"\n");
     let report = outcome.report();
     assert_eq!((&report["num_classes"], &report["classes"][5]["class_name"]), (&json!(11), &json!("kick")));
     let listed = report["listed"]["train"].as_u64().zip(report["listed"]["test"].as_u64()).expect("counts");
     assert_eq!(listed.0 + listed.1, 115);
+}
+
+#[test]
+fn lists_that_may_have_several_labels_are_such_with_one_each() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("train.txt"), "a.mp4 0\nb.mp4 1\n").expect("written");
+    let params = json!({"format": "video_list", "train": "train.txt", "multi_class": true});
+    let outcome = run_in(folder.path(), &[video("a.mp4", "a"), video("b.mp4", "b")], &params);
+    assert_eq!(outcome.labelling(), "\"multi_label\"\n", "{:?}", outcome.ran.result);
 }
 
 #[test]

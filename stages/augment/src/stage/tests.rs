@@ -12,6 +12,7 @@ struct Fixture {
     folder: TempDir,
     index: Vec<FrameIndexRow>,
     annotations: Vec<AnnotationRow>,
+    labelling: &'static str,
 }
 
 /// What a run says and writes.
@@ -48,6 +49,7 @@ impl Fixture {
             folder: tempfile::tempdir().expect("a folder"),
             index: index.collect(),
             annotations: annotations.collect(),
+            labelling: "single_label",
         }
     }
 
@@ -59,6 +61,7 @@ impl Fixture {
         write_shard(&frames.join("shard-00000.parquet"));
         write_rows(&labels.join("annotations.parquet"), &self.annotations).expect("written");
         write_rows(&labels.join("classes.parquet"), &classes()).expect("written");
+        fs::write(labels.join("labelling.json"), format!("\"{}\"\n", self.labelling)).expect("written");
         let folder = tempfile::tempdir().expect("a folder");
         let inputs = [("frames", input(frames)), ("labels", input(labels))];
         let ran = run_stage(&Augment, params, inputs, folder.path().join("output"), threads);
@@ -111,6 +114,9 @@ impl Outcome {
 fn several_labels_of_a_video_are_one_sample() {
     let mut fixture = Fixture::new(4, 1);
     fixture.annotations[1].video_id = fixture.annotations[0].video_id.clone();
+    let error = fixture.run(&params(1), 1).ran.error();
+    assert_eq!(error, "`Biking/v_Biking_g00000` has several labels, but `labelling.json` says that each video has one");
+    fixture.labelling = "multi_label";
     let outcome = fixture.run(&params(1), 1);
     assert_eq!(outcome.ran.lines(), ["3 training clips x 1 epochs, 1 test views"]);
     let mut labels: Vec<_> =
@@ -122,7 +128,7 @@ fn several_labels_of_a_video_are_one_sample() {
     let mut params = params(1);
     params["epoch_videos"] = json!("class_balanced");
     let error = fixture.run(&params, 1).ran.error();
-    assert_eq!(error, "`epoch_videos: class_balanced` needs one label a video, and there are several");
+    assert_eq!(error, "`epoch_videos: class_balanced` needs one label a video, and there may be several");
 }
 
 /// The frames of the fixture are 100 ms apart.
@@ -248,6 +254,7 @@ fn stored_clips_are_those_that_training_sees() {
     params["store_clips"] = json!({"epochs": 1});
     let mut fixture = Fixture::new(42, 2);
     fixture.annotations[1].video_id = fixture.annotations[0].video_id.clone();
+    fixture.labelling = "multi_label";
     let outcome = fixture.run(&params, 2);
     // 41 videos, 7 times; 224x224x3x8 bytes a clip are 13 in a row group, and 16 of these a shard.
     let lines = outcome.ran.lines();
