@@ -24,7 +24,7 @@ cargo xtask TASK
   fuzz [SECONDS]      pipeline files that nobody would write, for a minute or so long; needs a nightly toolchain
   bench engine [ARGS] what a rerun costs, against ninja, turborepo, Snakemake, DVC and b3sum
   bench data --clips CLIPS
-                      what loading clips costs, against PyTorch's DataLoader on videos and on JPEG files
+                      what loading clips costs, against MMAction2 and PyTorch's DataLoader on videos and on JPEG
   bench data_frames CLIPS
                       what frames of videos cost, against OpenCV, PyAV and torchcodec
   install [ARGS]      installs pipe and its workers; arguments go to cargo install
