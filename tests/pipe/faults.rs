@@ -3,8 +3,6 @@
 //!
 //! Disks of their own are mounted in a namespace; where that is not allowed, the tests say so and pass.
 
-#![expect(clippy::print_stderr, reason = "who skips a test says so")]
-
 use crate::space::Space;
 use pipe_testkit::skip;
 use std::process::Command;

@@ -205,7 +205,9 @@ fn judge(
 /// Returns the number of usable videos, and of those of each verdict but `ok`.
 fn summary(num_usable: usize, rows: &[VideoRow]) -> String {
     let mut counts: BTreeMap<Verdict, usize> = BTreeMap::new();
-    rows.iter().for_each(|row| *counts.entry(row.verdict).or_default() += 1);
+    for row in rows {
+        *counts.entry(row.verdict).or_default() += 1;
+    }
     let others = counts.iter().filter(|(verdict, _)| **verdict != Verdict::Ok);
     let others: String = others.map(|(verdict, count)| format!(", {count} {}", name(*verdict))).collect();
     format!("{num_usable} videos{others}")

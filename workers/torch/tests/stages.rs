@@ -275,7 +275,6 @@ fn read_json(path: &Path) -> Value {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a skipped part should be seen")]
 fn train_evaluate_export() {
     let space = Space::new();
     let summary = space.run("train", json_of(&train_params()), None, "one").expect("trained");
