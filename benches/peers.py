@@ -6,15 +6,15 @@ import os, pathlib, statistics, subprocess, sys
 VIDEO_PACKAGES = ["numpy", "opencv-python-headless", "pyarrow", "datasets", "torch", "torchvision", "torchcodec", "av", "simplejpeg"]
 
 
-def cache_folder():
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return pathlib.Path(base) / "pipe" / "bench"
-
-
 # MMAction2 asks for a compiled mmcv and a second OpenCV. Neither is needed to load videos, so these come alone,
 MMACTION2 = ["mmaction2==1.2.0", "mmengine==0.10.7", "mmcv-lite==2.1.0", "decord==0.6.0"]
 # and what they import with what it needs.
 MMACTION2_NEEDS = ["addict", "yapf", "termcolor", "rich", "matplotlib", "einops", "scipy", "importlib_metadata"]
+
+
+def cache_folder():
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return pathlib.Path(base) / "pipe" / "bench"
 
 
 def python_with(name, packages):

@@ -63,8 +63,9 @@ impl Video<'_> {
 
 /// Returns the first video, or segment, that has several labels.
 pub(crate) fn with_several_labels(annotations: &[AnnotationRow]) -> Option<String> {
-    let sample = |row: &AnnotationRow| (row.split, row.video_id.clone(), times(row));
-    let pair = annotations.windows(2).find(|pair| sample(&pair[0]) == sample(&pair[1]))?;
+    let same =
+        |a: &AnnotationRow, b: &AnnotationRow| (a.split, &a.video_id, times(a)) == (b.split, &b.video_id, times(b));
+    let pair = annotations.windows(2).find(|pair| same(&pair[0], &pair[1]))?;
     Some(name(&pair[0].video_id, times(&pair[0])))
 }
 
