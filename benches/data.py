@@ -67,6 +67,16 @@ def run():
     print(count, time.process_time() - start)
 """
 
+# The frames of each video, as arrays of their bytes.
+JPEGS = """
+import pyarrow.parquet as pq
+def videos_of(shards):
+    for shard in shards:
+        file = pq.ParquetFile(shard)
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group, columns=["image.bytes"]).column(0).combine_chunks().field("bytes")
+"""
+
 PEERS = {
     # Frames are decoded as far as they are wanted, one decoder a clip, as data sets of videos do.
     "DataLoader on torchcodec + OpenCV": """
@@ -76,35 +86,25 @@ def frames_of(at):
     return list(decoder.get_frames_at(segments(decoder.metadata.num_frames)).data.numpy())
 run()
 """,
-    "DataLoader on JPEG in Parquet + OpenCV": """
-import pyarrow.parquet as pq
-videos = []
-for shard in sources:
-    file = pq.ParquetFile(shard)
-    for group in range(file.num_row_groups):
-        videos.append(file.read_row_group(group, columns=["image.bytes"]).column(0).combine_chunks().field("bytes"))
-sources = videos
+    "DataLoader on JPEG in Parquet + OpenCV": JPEGS + """
+sources = list(videos_of(sources))
 def frames_of(at):
-    jpegs = videos[at]
+    jpegs = sources[at]
     bytes_of = lambda index: np.frombuffer(jpegs[index].as_buffer(), np.uint8)
     return [cv2.imdecode(bytes_of(index), cv2.IMREAD_COLOR_RGB) for index in segments(len(jpegs))]
 run()
 """,
     # A folder a video and a file a frame, as MMAction2's rawframes; writing them is not counted.
-    "DataLoader on JPEG files + OpenCV": """
-import os, pyarrow.parquet as pq, tempfile
+    "DataLoader on JPEG files + OpenCV": JPEGS + """
+import pathlib, tempfile
 with tempfile.TemporaryDirectory() as root:
     videos = []
-    for shard in sources:
-        file = pq.ParquetFile(shard)
-        for group in range(file.num_row_groups):
-            jpegs = file.read_row_group(group, columns=["image.bytes"]).column(0).combine_chunks().field("bytes")
-            folder = f"{root}/{len(videos)}"
-            os.mkdir(folder)
-            for index, jpeg in enumerate(jpegs):
-                with open(f"{folder}/{index}.jpg", "wb") as out:
-                    out.write(jpeg.as_buffer())
-            videos.append((folder, len(jpegs)))
+    for jpegs in videos_of(sources):
+        folder = pathlib.Path(root, str(len(videos)))
+        folder.mkdir()
+        for index, jpeg in enumerate(jpegs):
+            (folder / f"{index}.jpg").write_bytes(jpeg.as_buffer())
+        videos.append((folder, len(jpegs)))
     sources = videos
     def frames_of(at):
         folder, count = videos[at]

@@ -20,31 +20,33 @@ def cache_folder():
 def python_with(name, packages):
     """Returns the Python of a private environment that has the packages, or None if they can't be installed."""
     folder = cache_folder() / name
-    python, done = folder / "bin" / "python", folder / "installed"
+    python = folder / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    wanted = "\n".join(packages)
-    if not done.exists() or done.read_text() != wanted:
-        if not install(python, packages):
-            return None
-        done.write_text(wanted)
-    return python
+    return python if installed(folder / "installed", python, packages) else None
 
 
-def install(python, arguments):
-    command = [python, "-m", "pip", "install", "--quiet", *arguments]
-    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+def installed(done, python, *lists):
+    """Installs lists of packages, unless the file `done` says that they were; returns whether they are there."""
+    wanted = "\n".join(str(word) for words in lists for word in words)
+    if done.exists() and done.read_text() == wanted:
+        return True
+    for words in lists:
+        command = [python, "-m", "pip", "install", "--quiet", *words]
+        if subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode != 0:
+            return False
+    done.write_text(wanted)
+    return True
 
 
 def mmaction2(python):
     """Returns the folder of MMAction2's packages, for the Python of the video peers, or None if they can't be installed."""
     folder = cache_folder() / "mmaction2"
-    if not (folder / "mmaction").exists():
-        alone = ["--no-deps", "--target", folder, *MMACTION2]
-        if not (install(python, MMACTION2_NEEDS) and install(python, alone)):
-            print("MMAction2 can't be installed here: left out")
-            return None
-    return folder
+    alone = ["--no-deps", "--upgrade", "--target", folder, *MMACTION2]
+    if installed(cache_folder() / "mmaction2.installed", python, MMACTION2_NEEDS, alone):
+        return folder
+    print("MMAction2 can't be installed here: left out")
+    return None
 
 
 def video_peers():
