@@ -6,6 +6,7 @@
 
 pub mod contract;
 pub mod json_schema;
+pub mod networks;
 pub mod pipeline;
 pub mod stages;
 pub mod tables;

@@ -307,7 +307,7 @@ pub struct Preprocessing {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelCard {
     /// The network.
-    pub model: crate::stages::train::ModelParams,
+    pub model: crate::networks::ModelParams,
     /// By index.
     pub classes: Vec<String>,
     /// What a clip must look like.

@@ -5,7 +5,7 @@ use pipe_graph::{
     Shape, fold_batch_norm, onnx,
 };
 use pipe_infer::{InferError, Runtime, Session};
-use pipe_schemas::stages::train::{Backbone, ModelParams, ResNetDepth};
+use pipe_schemas::networks::{Backbone, ModelParams, ResNetDepth};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -2,7 +2,7 @@
 
 use crate::error::{At, LearnError};
 use pipe_clips::{Batch, ClipSize};
-use pipe_schemas::stages::train::DataPreprocessor;
+use pipe_schemas::networks::DataPreprocessor;
 use tch::{Kind, Tensor};
 
 /// Turns pixels into numbers: `(x - mean) / std` by channel.

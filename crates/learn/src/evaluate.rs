@@ -2,7 +2,7 @@
 
 use crate::{LearnError, Network, Normalisation};
 use pipe_clips::{Batch, ClipError, ClipSize};
-use pipe_schemas::stages::train::AverageClips;
+use pipe_schemas::networks::AverageClips;
 use pipe_schemas::tables::{Labelling, PredictionRow, SampleRow};
 use std::collections::BTreeMap;
 

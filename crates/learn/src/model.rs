@@ -9,7 +9,7 @@
 use crate::{LearnError, Network, Normalisation};
 use pipe_clips::ClipSize;
 use pipe_graph::{ClipShape, Graph};
-use pipe_schemas::stages::train::ModelParams;
+use pipe_schemas::networks::ModelParams;
 use pipe_schemas::tables::{ModelCard, Preprocessing};
 use pipe_weights::{Checkpoint, LoadReport, write_safetensors};
 use std::path::Path;

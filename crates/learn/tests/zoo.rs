@@ -3,7 +3,7 @@
 use pipe_clips::{Batch, ClipSize};
 use pipe_graph::ClipShape;
 use pipe_learn::{Dropout, Network, Normalisation, pin_threads};
-use pipe_schemas::stages::train::{Backbone, ModelParams, ResNetDepth};
+use pipe_schemas::networks::{Backbone, ModelParams, ResNetDepth};
 use pipe_testkit::shared;
 use pipe_weights::Checkpoint;
 

@@ -5,7 +5,7 @@
 //! 3x3 convolution. The shift stands before each block's first convolution, within the residual branch (`blockres`).
 
 use pipe_graph::{BatchNormParams, Builder, ConvParams, GraphError, NodeId, PoolParams};
-use pipe_schemas::stages::train::ResNetDepth;
+use pipe_schemas::networks::ResNetDepth;
 
 /// Appends all but pooling and classifier: `[M, C, H, W]` → `[M, 8 base (or 32 base), H/32, W/32]`.
 pub(crate) fn features(

@@ -3,7 +3,7 @@
 use crate::head::Head;
 use crate::{ModelError, mobilenet_v2, r3d, resnet};
 use pipe_graph::{Builder, ClipShape, Graph, GraphError};
-use pipe_schemas::stages::train::{Backbone, ModelParams, ResNetDepth};
+use pipe_schemas::networks::{Backbone, ModelParams, ResNetDepth};
 
 /// Builds the network that `params` name, for clips of one shape.
 ///

@@ -2,7 +2,7 @@
 
 use pipe_graph::{ClipShape, Graph, Init, Op, Role};
 use pipe_models::{ModelError, build};
-use pipe_schemas::stages::train::{Backbone, ClsHead, ModelParams, ResNetDepth};
+use pipe_schemas::networks::{Backbone, ClsHead, ModelParams, ResNetDepth};
 use pipe_testkit::shared;
 use std::collections::BTreeMap;
 

@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn labels_and_preprocessing_can_be_read_back() {
         let card = ModelCard {
-            model: pipe_schemas::stages::train::ModelParams::default(),
+            model: pipe_schemas::networks::ModelParams::default(),
             classes: vec!["Biking".into(), "a \"b\"".into()],
             preprocessing: Preprocessing {
                 train_frames: 8,

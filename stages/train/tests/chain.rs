@@ -1,9 +1,7 @@
 //! Epochs as parts: what decides each, and that a chain may be cut anywhere.
 
-use pipe_schemas::stages::train::{
-    AverageClips, Backbone, CONTRACT, ClsHead, DataloaderParams, LoadFrom, ModelParams, Optimizer, ResNetDepth,
-    Scheduler, TrainCfg, TrainParams,
-};
+use pipe_schemas::networks::{AverageClips, Backbone, ClsHead, ModelParams, ResNetDepth};
+use pipe_schemas::stages::train::{CONTRACT, DataloaderParams, LoadFrom, Optimizer, Scheduler, TrainCfg, TrainParams};
 use pipe_schemas::tables::{ClassRow, FrameIndexRow, Labelling, Preprocessing, SampleRow, TrainingLogRow};
 use pipe_stage::SourceFile;
 use pipe_stage::protocol::{Input, MadePart, MakePart, MakeParts, PlannedPart};

@@ -1,8 +1,7 @@
 //! Runs the real worker on requests, as `pipe` does: train, evaluate, export on a few tiny videos.
 
-use pipe_schemas::stages::train::{
-    Backbone, ClsHead, DataloaderParams, LoadFrom, ModelParams, ResNetDepth, TrainCfg, TrainParams,
-};
+use pipe_schemas::networks::{Backbone, ClsHead, ModelParams, ResNetDepth};
+use pipe_schemas::stages::train::{DataloaderParams, LoadFrom, TrainCfg, TrainParams};
 use pipe_schemas::tables::{
     ClassRow, FrameIndexRow, Labelling, PredictionRow, Preprocessing, SampleRow, TrainingLogRow,
 };
