@@ -5,11 +5,12 @@ use std::process::ExitCode;
 /// How `pipe` ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Code {
-    /// All went well.
+    /// Success.
     Ok = 0,
-    /// A stage failed, or something around it; or `pipe cache verify` found damage.
+    /// A stage failed, a file or the network failed, or `pipe cache verify` found damage.
     Failed = 1,
-    /// The pipeline file or the arguments are wrong, and nothing was run; or `pipe check` found mistakes. (Clap's code for bad arguments is the same.)
+    /// The arguments or the pipeline file are wrong and nothing ran, or `pipe check` found mistakes in the lists. Clap exits with
+    /// this code, too.
     BadInput = 2,
     /// The user stopped the run.
     Cancelled = 130,

@@ -1,18 +1,16 @@
-//! JSON lines on stdout: every event as `pipe-engine` tells it. Keys are only ever added.
+//! JSON lines on stdout: every event of a run, as `pipe-engine` defines it. Keys are only ever added.
 
-use super::{Renderer, print};
+use super::{Renderer, print_json};
 use pipe_engine::RunSummary;
 use pipe_engine::events::RunEvent;
 use std::path::Path;
 
-/// Writes events as they are.
+/// Writes each event as a line.
 pub(crate) struct JsonLines;
 
 impl Renderer for JsonLines {
     fn event(&mut self, event: &RunEvent) {
-        if let Ok(line) = serde_json::to_string(event) {
-            print(&line);
-        }
+        print_json(event);
     }
 
     fn finish(&mut self, _: &RunSummary, _: &Path) {}

@@ -1,71 +1,77 @@
-//! A line for each thing that happens, for logs and pipes.
+//! One line per event of a run, for logs and pipes.
 
-use super::{Renderer, say, text};
+use super::{Renderer, STORE_IS_COLLECTED, message, text, waiting, warning};
 use pipe_engine::events::{Outcome, RunEvent};
 use pipe_engine::{RunSummary, StageSummary};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How often a running stage's progress is told.
+/// Minimum time between two progress lines of a stage.
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 
 /// Writes lines to stderr.
 pub(crate) struct Lines {
     colour: bool,
     width: usize,
-    told: BTreeMap<String, Instant>,
+    /// When each running stage last got a line.
+    shown_at: BTreeMap<String, Instant>,
 }
 
 impl Lines {
     pub(crate) fn new(colour: bool) -> Self {
-        Self { colour, width: 0, told: BTreeMap::new() }
+        Self { colour, width: 0, shown_at: BTreeMap::new() }
     }
 }
 
-/// Returns the lines that tell how a stage ended.
+/// Returns the lines for the end of a stage.
 pub(super) fn finished(event: &RunEvent, width: usize, colour: bool) -> String {
     StageSummary::of(event).map(|stage| text::stage(&stage, width, colour)).unwrap_or_default()
+}
+
+/// Returns the line for a result that came from the remote.
+pub(super) fn fetched(stage: &str, width: usize, bytes: u64) -> String {
+    format!("fetched {stage:width$}  {} from the remote", text::bytes(bytes))
 }
 
 impl Renderer for Lines {
     fn event(&mut self, event: &RunEvent) {
         let width = self.width;
         match event {
-            RunEvent::StoreWaiting => say("wait    another `pipe` removes what is no longer needed from the store"),
+            RunEvent::StoreWaiting => waiting(STORE_IS_COLLECTED),
             RunEvent::RunStarted { stages, .. } => self.width = stages.iter().map(String::len).max().unwrap_or(0),
             RunEvent::SourcesHashed { stage, num_read, bytes_read, .. } => {
-                let megabytes = bytes_read / 1_000_000;
-                say(&format!("read    {stage:width$}  {num_read} new or changed files, {megabytes} MB"));
+                message(&format!(
+                    "read    {stage:width$}  {num_read} new or changed files, {}",
+                    text::bytes(*bytes_read)
+                ));
             }
             RunEvent::StageStarted { stage, reasons, .. } => {
-                self.told.insert(stage.clone(), Instant::now());
-                say(&format!("start   {stage:width$}  {}", reasons.join("; ")));
+                self.shown_at.insert(stage.clone(), Instant::now());
+                message(&format!("start   {stage:width$}  {}", reasons.join("; ")));
             }
-            RunEvent::StageFetched { stage, bytes } => {
-                say(&format!("fetched {stage:width$}  {} MB from the remote", bytes / 1_000_000));
+            RunEvent::StageFetched { stage, bytes } => message(&fetched(stage, width, *bytes)),
+            RunEvent::RemoteTrouble { text } => warning(text),
+            RunEvent::StageWaiting { stage } => {
+                message(&format!("wait    {stage:width$}  another `pipe` is running it"));
             }
-            RunEvent::RemoteTrouble { text } => say(&format!("warning: {text}")),
-            RunEvent::StageWaiting { stage } => say(&format!("wait    {stage:width$}  another `pipe` is running it")),
             RunEvent::StageProgress { stage, done, total, unit, note } => {
-                if self.told.get(stage).is_none_or(|at| at.elapsed() >= PROGRESS_EVERY) {
-                    self.told.insert(stage.clone(), Instant::now());
-                    say(format!("        {stage:width$}  {done}/{total} {unit}  {note}").trim_end());
+                if self.shown_at.get(stage).is_none_or(|at| at.elapsed() >= PROGRESS_EVERY) {
+                    self.shown_at.insert(stage.clone(), Instant::now());
+                    message(format!("        {stage:width$}  {done}/{total} {unit}  {note}").trim_end());
                 }
             }
-            // What was there already is told by the last line.
+            // The last line counts the hits.
             RunEvent::StageFinished { outcome: Outcome::Hit, warnings, .. } if warnings.is_empty() => {}
-            RunEvent::StageRetried { .. } => say(&text::retried(event).unwrap_or_default()),
-            RunEvent::StageFinished { .. } => {
-                say(&finished(event, self.width, self.colour));
-            }
-            RunEvent::RunFinished { .. } => say(&text::run_finished(event).unwrap_or_default()),
+            RunEvent::StageRetried { .. } => message(&text::retried(event).unwrap_or_default()),
+            RunEvent::StageFinished { .. } => message(&finished(event, width, self.colour)),
+            RunEvent::RunFinished { .. } => message(&text::run_finished(event).unwrap_or_default()),
         }
     }
 
     fn finish(&mut self, summary: &RunSummary, root: &Path) {
         if summary.count(Outcome::Failed) == 0 && !summary.cancelled {
-            say(&format!("results: {}", root.join("out").join(&summary.pipeline).display()));
+            message(&format!("results: {}", root.join("out").join(&summary.pipeline).display()));
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Bars on a terminal: one a running stage, and a line for each that is through.
+//! Progress bars on a terminal: one per running stage, and a line for each finished one.
 
-use super::lines::{Lines, finished};
+use super::lines::{Lines, fetched, finished};
 use super::{Renderer, text};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use pipe_engine::RunSummary;
@@ -16,7 +16,7 @@ pub(crate) struct Live {
     lines: Lines,
     colour: bool,
     width: usize,
-    /// Whether what has ended is told.
+    /// Whether finished stages leave a line.
     keeps_lines: bool,
 }
 
@@ -26,8 +26,8 @@ impl Live {
         Self { bars, running: BTreeMap::new(), lines, colour, width: 0, keeps_lines: true }
     }
 
-    /// Draws bars, and leaves nothing behind.
-    pub(crate) fn bars(colour: bool) -> Self {
+    /// Draws bars that leave nothing on the screen.
+    pub(crate) fn transient(colour: bool) -> Self {
         Self { keeps_lines: false, ..Self::new(colour) }
     }
 
@@ -47,7 +47,7 @@ impl Live {
         if !self.keeps_lines {
             return;
         }
-        // A terminal that is gone has nobody in front of it.
+        // The terminal may have been closed.
         let _ = self.bars.println(line);
     }
 }
@@ -56,8 +56,7 @@ impl Renderer for Live {
     fn event(&mut self, event: &RunEvent) {
         match event {
             RunEvent::StageFetched { stage, bytes } => {
-                let width = self.width;
-                self.print(&format!("fetched {stage:width$}  {} MB from the remote", bytes / 1_000_000));
+                self.print(&fetched(stage, self.width, *bytes));
             }
             RunEvent::RemoteTrouble { text } => self.print(&format!("warning: {text}")),
             RunEvent::StoreWaiting => self.lines.event(event),
@@ -86,7 +85,7 @@ impl Renderer for Live {
                 }
                 if matches!(event, RunEvent::StageFinished { outcome: Outcome::Hit, warnings, .. } if warnings.is_empty())
                 {
-                    return; // what was there already is told by the last line
+                    return; // the last line counts the hits
                 }
                 self.print(&finished(event, self.width, self.colour));
             }

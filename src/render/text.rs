@@ -1,8 +1,8 @@
-//! Words and numbers as people read them.
+//! Outcomes, times and sizes as text for people.
 
 use pipe_engine::events::{Failure, Outcome, RunEvent};
-use pipe_engine::{Outlook, StageOutlook, StageSummary, Unchecked, grouped, reason_lines};
-use pipe_schemas::{Contract, InputPort, OutputPort};
+use pipe_engine::{StageSummary, grouped};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Returns a duration as `0.04 s`, `12.3 s`, `4 m 05 s` or `2 h 03 m`.
 pub(crate) fn duration(millis: u64) -> String {
@@ -26,6 +26,16 @@ pub(crate) fn bytes(bytes: u64) -> String {
     }
 }
 
+/// Returns a count with its noun, such as `1 result` or `1,200 results`.
+pub(crate) fn count(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
+}
+
+/// Returns a count with the verb that fits it.
+pub(crate) fn count_of(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(count), if count == 1 { one } else { many })
+}
+
 /// Returns the word for an outcome, padded to one width.
 pub(crate) fn outcome(outcome: Outcome, colour: bool) -> String {
     let (word, code) = match outcome {
@@ -37,7 +47,7 @@ pub(crate) fn outcome(outcome: Outcome, colour: bool) -> String {
     if colour { format!("\u{1b}[{code}m{word}\u{1b}[0m") } else { word.to_owned() }
 }
 
-/// Returns the lines that tell how a stage ended.
+/// Returns the lines for the end of a stage.
 pub(crate) fn stage(stage: &StageSummary, width: usize, colour: bool) -> String {
     let StageSummary { stage: name, outcome: how, duration_millis, parts, summary, warnings, failure, .. } = stage;
     let mut text = format!("{} {name:width$}", outcome(*how, colour));
@@ -48,36 +58,23 @@ pub(crate) fn stage(stage: &StageSummary, width: usize, colour: bool) -> String 
     }
     let parts = parts
         .filter(|parts| parts.hits > 0)
-        .map(|parts| format!("{} of {} parts were there", grouped(parts.hits), grouped(parts.hits + parts.ran)));
+        .map(|parts| format!("reused {} of {} parts", grouped(parts.hits), grouped(parts.hits + parts.ran)));
     for (position, line) in summary.iter().chain(&parts).enumerate() {
         text += &if position == 0 { format!("  {line}") } else { format!("\n{:1$}{line}", "", 20 + width) };
     }
     text.trim_end().to_owned() + &remarks(warnings, failure.as_ref())
 }
 
-/// Returns the lines that tell what `pipe check` found with a stage.
-pub(crate) fn finding(stage: &StageSummary, quick: bool) -> String {
-    let quick = quick.then(|| "a quick look: what only decoding tells, `pipe run` will".to_owned());
-    let lines: Vec<&str> = stage.summary.iter().chain(&quick).map(String::as_str).collect();
-    let remarks = remarks(&stage.warnings, stage.failure.as_ref());
-    format!("{}: {}", stage.stage, lines.join("\n  ")).trim_end().to_owned() + &remarks
-}
-
-/// Returns the line that tells why `pipe check` did not look at a stage.
-pub(crate) fn unchecked(unchecked: &Unchecked) -> String {
-    let Unchecked { stage, port, needs } = unchecked;
-    format!("{stage}: not checked, `{port}` comes from `{needs}`, which has not run")
-}
-
-fn remarks(warnings: &[String], failure: Option<&Failure>) -> String {
+/// Returns the lines of warnings and of a failure.
+pub(crate) fn remarks(warnings: &[String], failure: Option<&Failure>) -> String {
     let warnings = warnings.iter().map(|warning| format!("\n  warning: {}", indented(warning)));
     warnings.chain(failure.map(failed)).collect()
 }
 
-/// Returns the lines that tell that a stage is tried again.
+/// Returns the lines for another attempt at a stage.
 pub(crate) fn retried(event: &RunEvent) -> Option<String> {
     let RunEvent::StageRetried { stage, tries, of, failure } = event else { return None };
-    Some(format!("again   {stage}  try {tries} of {of}{}", failed(failure)))
+    Some(format!("retry   {stage}  attempt {tries} of {of}{}", failed(failure)))
 }
 
 fn failed(failure: &Failure) -> String {
@@ -98,22 +95,6 @@ fn indented(text: &str) -> String {
     text.trim_end().replace('\n', "\n    ")
 }
 
-/// Returns what a run would do with a stage.
-pub(crate) fn outlook(outlook: &StageOutlook, width: usize, full: bool) -> String {
-    let (word, mut lines) = match &outlook.outlook {
-        Outlook::Hit { summary } => ("hit ", summary.clone()),
-        Outlook::Miss { reasons } if full => ("run ", reasons.iter().map(ToString::to_string).collect()),
-        Outlook::Miss { reasons } => ("run ", reason_lines(reasons)),
-        Outlook::Open { waits_for } => ("?   ", vec![format!("after {}", waits_for.join(", "))]),
-        Outlook::Error { error } => ("fail", vec![error.clone()]),
-    };
-    if matches!(outlook.outlook, Outlook::Hit { .. }) {
-        lines.truncate(1);
-    }
-    let indent = format!("\n{:1$}", "", 8 + width);
-    format!("{word}  {:width$}  {}", outlook.stage, lines.join(&indent)).trim_end().to_owned()
-}
-
 /// Returns the last line of a run.
 pub(crate) fn run_finished(event: &RunEvent) -> Option<String> {
     let RunEvent::RunFinished { pipeline, hits, ran, failed, skipped, cancelled, duration_millis, .. } = event else {
@@ -126,19 +107,16 @@ pub(crate) fn run_finished(event: &RunEvent) -> Option<String> {
     Some(format!("{pipeline}: {} in {}{stopped}", counts.join(", "), duration(*duration_millis)))
 }
 
-/// Returns a stage kind with its ports.
-pub(crate) fn stage_kind(contract: &Contract) -> String {
-    let input = |port: &InputPort| {
-        let optional = if port.required { "" } else { "?" };
-        format!("{}{optional}", port.name)
-    };
-    if contract.open_ports {
-        return format!("{:12} {}\n{:12} any → any, named by the stage", contract.kind, contract.summary, "");
+/// Returns how long ago a time was, in one unit.
+pub(crate) fn ago(unix_secs: u64, now: SystemTime) -> String {
+    let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let secs = now.saturating_sub(unix_secs);
+    match secs {
+        0..60 => "just now".to_owned(),
+        60..3600 => format!("{} min ago", secs / 60),
+        3600..172_800 => format!("{} h ago", secs / 3600),
+        _ => format!("{} days ago", secs / 86_400),
     }
-    let inputs: Vec<String> = contract.inputs.iter().map(input).collect();
-    let outputs: Vec<&str> = contract.outputs.iter().map(|port: &OutputPort| port.name).collect();
-    let ports = format!("{} → {}", inputs.join(", "), outputs.join(", "));
-    format!("{:12} {}\n{:12} {}", contract.kind, contract.summary, "", ports.trim())
 }
 
 #[cfg(test)]

@@ -42,7 +42,11 @@ fn what_needs_a_stage_that_has_not_run_is_not_checked_and_that_is_told() {
     let space = Space::new();
     let (stdout, stderr) = check_smoke(&space);
     assert!(stdout.starts_with("smoke: 8 stages, no mistakes: clips → "), "{stdout}");
-    assert!(stdout.ends_with("\nlabels: not checked, `lists` comes from `clips`, which has not run\n"), "{stdout}");
+    assert!(
+        stdout
+            .ends_with("\nlabels: not checked, because its input `lists` comes from `clips`, which has not run yet\n"),
+        "{stdout}"
+    );
     assert_eq!(stderr, "");
     assert!(names(&space, ".pipe/runs").is_empty() && names(&space, ".pipe/work").is_empty());
 }
@@ -105,7 +109,7 @@ fn a_leak_in_a_real_list_is_found_before_anything_is_decoded() {
     let output = space.output(&["check", "mine.yaml"]);
     let (stdout, stderr) = texts(&output);
     assert_eq!((output.status.code(), stderr.as_str()), (Some(0), ""));
-    assert!(stdout.contains("\nvideos: 64 videos\n  a quick look: "), "{stdout}");
+    assert!(stdout.contains("\nvideos: 64 videos\n  quick check: "), "{stdout}");
     assert!(
         stdout.contains("\nlabels: 101 classes, 42 of 9,537 training and 22 of 3,783 test videos present\n"),
         "{stdout}"
@@ -127,7 +131,10 @@ fn a_leak_in_a_real_list_is_found_before_anything_is_decoded() {
         format!("1 video is in the training and the test list; first: {leak} (trainlist01.txt:{number}) and {leak}");
     assert!(stderr.starts_with("labels:\n  error: ") && stderr.contains(&found), "{stderr}");
     assert!(stderr.contains("(testlist01.txt:3784)") && stderr.contains("\n  help: mend the lists"), "{stderr}");
-    assert!(stderr.ends_with("error: mistakes in what `labels` reads; nothing was decoded or trained\n"), "{stderr}");
+    assert!(
+        stderr.ends_with("error: mistakes in the inputs of `labels`; nothing was decoded or trained\n"),
+        "{stderr}"
+    );
 
     // What a run has decoded is looked at in full; the official lists hold no two clips that look alike.
     space.write(test, &official);

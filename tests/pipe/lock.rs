@@ -18,7 +18,7 @@ fn a_lock_file_holds_results_and_locked_insists_on_them() {
     space.write("p.yaml", PIPELINE);
     let output = space.output(&["run", "p.yaml", "--locked"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(say(&output).contains("there is no p.lock"), "{}", say(&output));
+    assert!(say(&output).contains("p.lock does not exist"), "{}", say(&output));
 
     let first = space.run("p.yaml", &[]).ok();
     let lock = std::fs::read_to_string(space.path("p.lock")).unwrap();

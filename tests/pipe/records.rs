@@ -71,9 +71,9 @@ fn runs_are_listed_and_shown_the_newest_first() {
     assert!(older.contains("2 ran") && older.contains("score") && older.contains("table"), "{older}");
     let by_name = shown(&space, &["show", runs[1]["run"].as_str().unwrap()]);
     assert_eq!(by_name, older);
-    assert!(refused(&space, &["show", "nonsense"]).contains("no run `nonsense`"));
-    assert!(refused(&space, &["show", "latest~7"]).contains("only 2 runs"));
-    assert!(refused(&space, &["show", "2"]).contains("2 runs begin with `2`"));
+    assert!(refused(&space, &["show", "nonsense"]).contains("no run has the id `nonsense`"));
+    assert!(refused(&space, &["show", "latest~7"]).contains("the store records only 2 runs"));
+    assert!(refused(&space, &["show", "2"]).contains("`2` is ambiguous: the ids of 2 runs start with it"));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_log_is_that_of_the_newest_run_that_wrote_one() {
     run(&space, &["--set", "vars.loss=0.25"]);
     assert_eq!(shown(&space, &["logs", "score"]), "scoring with 0.25\n", "the last run had a hit, and so no log");
     assert_eq!(shown(&space, &["logs", "score", "--run", "latest~2"]), "scoring with 0.5\n");
-    assert!(refused(&space, &["logs", "table"]).contains("no run has a log of the stage `table`"));
+    assert!(refused(&space, &["logs", "table"]).contains("no log of the stage `table` in any run"));
 }
 
 #[test]
@@ -118,12 +118,12 @@ fn status_tells_a_run_that_goes_on_from_one_that_was_killed() {
         std::thread::sleep(Duration::from_millis(10));
     }
     assert_eq!(status(&space).unwrap()["alive"], true);
-    assert!(shown(&space, &["status"]).starts_with("p: nothing, going on with score"));
+    assert!(shown(&space, &["status"]).starts_with("p: no stage finished, running: score"));
     child.kill().unwrap();
     child.wait().unwrap();
     let killed = status(&space).unwrap();
     assert_eq!((&killed["alive"], &killed["ended"], &killed["running"]), (&json!(false), &json!(false), &json!([])));
-    assert!(shown(&space, &["status"]).contains("without an end"));
+    assert!(shown(&space, &["status"]).contains(", interrupted  ("));
     std::fs::remove_file(space.path("wait")).unwrap();
     assert_eq!(run(&space, &[]), Some(0));
     assert!(shown(&space, &["status", "p"]).starts_with("p: 2 ran  ("));
@@ -132,7 +132,7 @@ fn status_tells_a_run_that_goes_on_from_one_that_was_killed() {
 #[test]
 fn ls_shows_results_and_their_files_with_sizes() {
     let space = space();
-    assert!(refused(&space, &["ls", "p"]).contains("no result of `p`"));
+    assert!(refused(&space, &["ls", "p"]).contains("`p` has no result"));
     run(&space, &[]);
     let names = |text: String| text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>();
     assert_eq!(names(shown(&space, &["ls"])), ["p/score", "p/table"]);
@@ -142,5 +142,5 @@ fn ls_shows_results_and_their_files_with_sizes() {
         [format!("{size}  p/score/metrics.json"), "0  p/table/a folder/t.csv".into()]
     );
     assert_eq!(names(shown(&space, &["ls", "p/table"])).len(), 1);
-    assert!(refused(&space, &["ls", "p/other"]).contains("no result of `p/other`"));
+    assert!(refused(&space, &["ls", "p/other"]).contains("`p/other` has no result"));
 }

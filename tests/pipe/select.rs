@@ -82,10 +82,10 @@ fn plan_and_why_tell_every_change_without_running() {
         space.write(&format!("data/{file}"), file);
     }
     let say = |args: &[&str]| String::from_utf8(space.output(args).stdout).unwrap();
-    assert!(say(&["plan", "p.yaml"]).contains("0 hits, 3 to run, 3 that depend on what these give"));
+    assert!(say(&["plan", "p.yaml"]).contains("0 hits, 3 to run, 3 undecided until these have run"));
     space.run("p.yaml", &[]).ok();
     assert!(say(&["plan", "p.yaml"]).contains("6 hits, 0 to run"));
-    assert_eq!(say(&["why", "p.yaml"]), "nothing would run\n");
+    assert_eq!(say(&["why", "p.yaml"]), "every stage is up to date; nothing would run\n");
     for file in ["1", "2", "3", "4", "6"] {
         space.write(&format!("data/{file}"), "new");
     }

@@ -1,0 +1,76 @@
+//! What `pipe cache gc` prints: a line per deleted result, and totals. JSON keys are only ever added.
+
+use crate::render::{self, text};
+use pipe_cache::Counted;
+use pipe_cache::gc::{Plan, Reason};
+use serde_json::json;
+use std::time::SystemTime;
+
+/// What was deleted, or would be.
+pub(super) struct Collected<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) scratch: Counted,
+    pub(super) indexes: Counted,
+    pub(super) dry_run: bool,
+    /// A run uses the store during this dry run: files that it is just writing are not referenced yet.
+    pub(super) in_use: bool,
+}
+
+impl Collected<'_> {
+    fn freed_bytes(&self) -> u64 {
+        self.plan.freed_bytes + self.scratch.size_bytes + self.indexes.size_bytes
+    }
+}
+
+/// Prints one JSON object.
+pub(super) fn json(collected: &Collected) -> serde_json::Result<()> {
+    let Collected { plan, scratch, indexes, dry_run, in_use } = collected;
+    let mut value = serde_json::to_value(plan)?;
+    value["freed_bytes"] = json!(collected.freed_bytes());
+    value["scratch"] = json!(scratch);
+    value["indexes"] = json!(indexes);
+    value["dry_run"] = json!(dry_run);
+    value["in_use"] = json!(in_use);
+    render::print_json(&value);
+    Ok(())
+}
+
+/// Prints lines for people.
+pub(super) fn text(collected: &Collected, now: SystemTime) {
+    let Collected { plan, scratch, indexes, dry_run, in_use } = collected;
+    for action in &plan.actions {
+        let reason = match action.reason {
+            Reason::Broken => "incomplete: files are missing",
+            Reason::Age => "unused for longer than --max-age",
+            Reason::Size => "beyond --max-size",
+        };
+        let (last_use, time) = (text::ago(action.last_use_unix_secs, now), text::duration(action.duration_millis));
+        let (key, bytes) = (action.key.short(), text::bytes(action.freed_bytes));
+        render::print(&format!("{:12} {key}  {reason}; last used {last_use}, took {time}, frees {bytes}", action.kind));
+    }
+    let others = [
+        (plan.unreachable, "unreferenced files"),
+        (plan.leftovers, "unfinished files"),
+        (*scratch, "scratch folders of runs that have ended, and old downloads"),
+        (*indexes, "source indexes that are unused or unfinished"),
+    ];
+    for (counted, what) in others {
+        if counted.count > 0 {
+            render::print(&format!("{:12} {what}, frees {}", counted.count, text::bytes(counted.size_bytes)));
+        }
+    }
+    let verb = if *dry_run { "would free" } else { "freed" };
+    let (freed, left) = (text::bytes(collected.freed_bytes()), text::bytes(plan.left.size_bytes));
+    render::print(&format!("{verb} {freed}; {} results remain ({left})", plan.left.count));
+    render::print(&format!(
+        "kept {} results used by recent runs ({})",
+        plan.kept.count,
+        text::bytes(plan.kept.size_bytes)
+    ));
+    if plan.over_bytes > 0 {
+        render::print(&format!("still {} over --max-size", text::bytes(plan.over_bytes)));
+    }
+    if *in_use {
+        render::print("a run uses the store: files that it is just writing may be counted as unreferenced");
+    }
+}

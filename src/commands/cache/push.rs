@@ -1,0 +1,48 @@
+//! `pipe cache push`, and `pipe run --push`.
+
+mod view;
+
+use super::transfer::{self, Transfer, TransferArgs};
+use crate::commands::Command;
+use crate::error::CommandError;
+use crate::exit::Code;
+use crate::render::TransferBar;
+use pipe_cache::remote::Replace;
+use pipe_cache::{Remote, Store};
+use pipe_engine::RunSummary;
+use std::path::Path;
+
+/// Send the newest results to the remote
+#[derive(Debug, clap::Args)]
+pub(crate) struct Push {
+    #[command(flatten)]
+    transfer: TransferArgs,
+    /// Send every file again, to repair a remote with damaged data
+    #[arg(long)]
+    replace: bool,
+}
+
+impl Command for Push {
+    const NAME: &'static str = "push";
+
+    fn run(self) -> Result<Code, CommandError> {
+        let Transfer { root, store, plan, remote } = transfer::begin(self.transfer)?;
+        let keys = pipe_engine::remote::latest_keys(&root, plan.as_ref())?;
+        let replace = if self.replace { Replace::Always } else { Replace::Never };
+        let bar = TransferBar::new("sending");
+        let pushed = remote.push(&store, &keys, replace, &mut |progress| bar.show(progress));
+        bar.clear();
+        transfer::finish(pushed, |pushed| view::pushed(pushed, remote.url()))
+    }
+}
+
+/// Sends the results of a run.
+pub(crate) fn push_run(remote: &Remote, root: &Path, run: &RunSummary) -> Result<(), CommandError> {
+    let keys = run.stages.iter().filter(|stage| stage.output.is_some()).filter_map(|stage| stage.key.as_ref());
+    let keys: Vec<_> = keys.filter_map(|key| key.parse().ok()).collect();
+    let bar = TransferBar::new("sending");
+    let pushed = remote.push(&Store::open(root)?, &keys, Replace::Never, &mut |progress| bar.show(progress));
+    bar.clear();
+    view::pushed(&pushed?, remote.url());
+    Ok(())
+}

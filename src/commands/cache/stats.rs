@@ -1,0 +1,35 @@
+//! `pipe cache stats`.
+
+mod view;
+
+use crate::args::ReportArgs;
+use crate::commands::Command;
+use crate::context;
+use crate::error::CommandError;
+use crate::exit::Code;
+use pipe_cache::{Store, stats};
+use pipe_engine::housekeeping;
+use std::time::SystemTime;
+
+/// Show the size of the store by stage kind, and how long its results took to make
+#[derive(Debug, clap::Args)]
+pub(crate) struct Stats {
+    #[command(flatten)]
+    report: ReportArgs,
+}
+
+impl Command for Stats {
+    const NAME: &'static str = "stats";
+
+    fn run(self) -> Result<Code, CommandError> {
+        let root = context::store_root(&self.report.store)?;
+        let store = Store::open_existing(&root)?;
+        let stats = stats::stats(&store, &housekeeping::wanted_keys(&root)?)?;
+        if self.report.json() {
+            view::json(&stats)?;
+        } else {
+            view::text(&stats, SystemTime::now());
+        }
+        Ok(Code::Ok)
+    }
+}

@@ -1,0 +1,37 @@
+//! `pipe plan`.
+
+mod view;
+
+use super::Command;
+use crate::args::{FileArgs, ReportArgs};
+use crate::context;
+use crate::error::CommandError;
+use crate::exit::Code;
+use crate::render::outlooks;
+
+/// Show which stages a run would execute, and why
+///
+/// `hit`: the result is in the store. `run`: the stage would run, for the reasons shown. `?`: undecided until the stages that it
+/// depends on have run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    file: FileArgs,
+    #[command(flatten)]
+    report: ReportArgs,
+}
+
+impl Command for Plan {
+    const NAME: &'static str = "plan";
+
+    fn run(self) -> Result<Code, CommandError> {
+        let plan = context::load(&self.file)?;
+        let outlooks = context::outlooks(&plan, &self.report.store)?;
+        if self.report.json() {
+            outlooks::json(&outlooks);
+        } else {
+            view::plan(&outlooks);
+        }
+        Ok(outlooks::code(&outlooks))
+    }
+}

@@ -1,0 +1,22 @@
+//! `pipe stages`.
+
+mod view;
+
+use super::Command;
+use crate::error::CommandError;
+use crate::exit::Code;
+
+/// List the stage kinds that a pipeline file can use, with their inputs and outputs
+///
+/// Each kind is shown with a summary and, below it, its inputs → its outputs. `?` marks an optional input.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Stages {}
+
+impl Command for Stages {
+    const NAME: &'static str = "stages";
+
+    fn run(self) -> Result<Code, CommandError> {
+        pipe_schemas::stages::ALL.iter().for_each(|contract| view::kind(contract));
+        Ok(Code::Ok)
+    }
+}

@@ -1,0 +1,81 @@
+//! What commands share: the pipeline file, the store's folder, options of a run, Ctrl-C.
+
+use crate::args::{FileArgs, RemoteArgs, StoreArgs};
+use crate::error::CommandError;
+use pipe_cache::{Remote, RemoteSetting};
+use pipe_engine::{Aim, Cancel, Config, Executables, Plan, RunOptions, Selection, Setting, StageOutlook};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Loads a pipeline file.
+pub(crate) fn load(args: &FileArgs) -> Result<Plan, CommandError> {
+    let settings: Vec<Setting> = args.settings.iter().cloned().map(Setting).collect();
+    pipe_engine::load(&args.file, &settings).map_err(CommandError::Problems)
+}
+
+/// Returns the folder of the store: the given one, the nearest `.pipe` in this folder or a parent, or a new one here.
+pub(crate) fn store_root(args: &StoreArgs) -> Result<PathBuf, CommandError> {
+    let here = PathBuf::from(".pipe");
+    if args.store.is_some() || here.is_dir() {
+        // As the user wrote it: a relative path is shorter to read, and faster to resolve.
+        return Ok(args.store.clone().unwrap_or(here));
+    }
+    let folder = std::env::current_dir()?;
+    let nearest = folder.ancestors().skip(1).map(|folder| folder.join(".pipe")).find(|folder| folder.is_dir());
+    Ok(nearest.unwrap_or(here))
+}
+
+/// Returns the default options of a run in the store at `root`.
+pub(crate) fn run_options(root: PathBuf, jobs: Option<u16>) -> Result<RunOptions, CommandError> {
+    let now = jiff::Zoned::now();
+    Ok(RunOptions {
+        root,
+        executables: executables()?,
+        environment: environment(),
+        jobs: jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, Into::into), usize::from),
+        selection: Selection::default(),
+        keep_going: false,
+        locked: None,
+        remote: None,
+        check: None,
+        aim: Aim::Results,
+        // Run ids sort by time.
+        run: format!("{}{:03}-{}", now.strftime("%Y%m%dT%H%M%S"), now.millisecond(), std::process::id()),
+        started: now.timestamp().to_string(),
+    })
+}
+
+/// Returns where the programs are: workers are in the folder of this executable.
+pub(crate) fn executables() -> Result<Executables, CommandError> {
+    let pipe = std::env::current_exe()?.canonicalize()?;
+    Ok(Executables { workers: pipe.parent().map(PathBuf::from).unwrap_or_default(), pipe })
+}
+
+/// Returns a cancellation that Ctrl-C triggers.
+pub(crate) fn cancel_on_signal() -> Result<Arc<Cancel>, CommandError> {
+    let cancel = Arc::new(Cancel::default());
+    let on_signal = Arc::clone(&cancel);
+    ctrlc::set_handler(move || on_signal.trigger())?;
+    Ok(cancel)
+}
+
+/// Returns what a run would do with each stage.
+pub(crate) fn outlooks(plan: &Plan, store: &StoreArgs) -> Result<Vec<StageOutlook>, CommandError> {
+    Ok(pipe_engine::outlook(plan, &store_root(store)?, &executables()?)?)
+}
+
+/// Returns the remote of a command, store and pipeline, if one is set.
+pub(crate) fn remote(args: &RemoteArgs, root: &Path, plan: Option<&Plan>) -> Result<Option<Remote>, CommandError> {
+    let given = args.remote.as_deref().map(str::parse::<RemoteSetting>).transpose();
+    let given = given.map_err(|error| CommandError::BadInput(error.into()))?;
+    let config = Config::read(root).map_err(CommandError::Problems)?;
+    let url = pipe_engine::remote::remote_url(given, config, plan);
+    Ok(url.map(|url| Remote::new(url, std::env::vars_os().collect())))
+}
+
+/// Returns the environment variables that every `command` stage gets; it declares others as `env`.
+fn environment() -> Vec<(String, OsString)> {
+    let value = |name: &str| std::env::var_os(name).map(|value| (name.to_owned(), value));
+    ["PATH", "HOME", "TMPDIR"].into_iter().filter_map(value).collect()
+}
