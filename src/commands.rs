@@ -18,7 +18,8 @@ mod why;
 
 use crate::error::CommandError;
 use crate::exit::Code;
-use clap::ArgMatches;
+use crate::logging;
+use clap::{ArgAction, ArgMatches};
 
 /// Every command, in the order of `pipe --help`.
 pub(crate) const ALL: &[Entry] = &[
@@ -98,6 +99,12 @@ impl Entry {
 
 /// Returns the command line of `pipe`.
 pub(crate) fn pipe() -> clap::Command {
+    let verbose = clap::Arg::new(logging::VERBOSE)
+        .short('v')
+        .long("verbose")
+        .action(ArgAction::Count)
+        .global(true)
+        .help("Log what `pipe` does to stderr, with times; -vv logs more. RUST_LOG overrides it");
     clap::Command::new("pipe")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Train, evaluate and export video classifiers from one YAML file, without repeating work")
@@ -109,6 +116,7 @@ pub(crate) fn pipe() -> clap::Command {
         .disable_help_subcommand(true)
         .subcommand_required(true)
         .arg_required_else_help(true)
+        .arg(verbose)
         .subcommands(ALL.iter().map(Entry::command))
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 /// Loads a pipeline file.
 pub(crate) fn load(args: &FileArgs) -> Result<Plan, CommandError> {
+    let _span = tracing::info_span!("load", file = %args.file.display()).entered();
     let settings: Vec<Setting> = args.settings.iter().cloned().map(Setting).collect();
     pipe_engine::load(&args.file, &settings).map_err(CommandError::Problems)
 }
@@ -62,6 +63,7 @@ pub(crate) fn cancel_on_signal() -> Result<Arc<Cancel>, CommandError> {
 
 /// Returns what a run would do with each stage.
 pub(crate) fn outlooks(plan: &Plan, store: &StoreArgs) -> Result<Vec<StageOutlook>, CommandError> {
+    let _span = tracing::info_span!("plan", pipeline = plan.name()).entered();
     Ok(pipe_engine::outlook(plan, &store_root(store)?, &executables()?)?)
 }
 

@@ -7,6 +7,7 @@ mod commands;
 mod context;
 mod error;
 mod exit;
+mod logging;
 mod records;
 mod render;
 
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let matches = commands::pipe().get_matches();
+    logging::start(matches.get_count(logging::VERBOSE));
     match commands::dispatch(commands::ALL, &matches) {
         Ok(code) => code.into(),
         Err(error) => {

@@ -14,6 +14,7 @@ mod transfer;
 pub(crate) use transfer::TransferBar;
 
 use crate::error::CommandError;
+use crate::logging;
 use clap::ValueEnum;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use pipe_engine::events::RunEvent;
@@ -66,8 +67,9 @@ impl Renderer for Silent {
     fn finish(&mut self, _: &RunSummary, _: &Path) {}
 }
 
+/// Bars and log lines would overwrite each other.
 fn draws_bars() -> bool {
-    std::io::stderr().is_terminal()
+    std::io::stderr().is_terminal() && !logging::is_on()
 }
 
 /// Returns whether to write colours to stderr.

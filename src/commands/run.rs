@@ -84,8 +84,10 @@ impl Command for Run {
             ..context::run_options(root, self.jobs)?
         };
         let mut renderer = render::renderer(self.output);
+        let span = tracing::info_span!("run", pipeline = plan.name()).entered();
         let ran =
             pipe_engine::run(&plan, &options, ahead.unwrap_or_default(), &cancel, &mut |event| renderer.event(event));
+        drop(span);
         let summary = ran.map_err(|error| match error {
             RunError::NoStage { .. } => CommandError::BadInput(error.into()),
             error => error.into(),
