@@ -5,6 +5,7 @@
 
 mod cache;
 mod check;
+mod completions;
 mod logs;
 mod ls;
 mod metrics;
@@ -35,6 +36,7 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::of::<ls::Ls>(),
     Entry::of::<stages::Stages>(),
     cache::GROUP,
+    Entry::of::<completions::Completions>(),
 ];
 
 /// A command: its arguments, and what it does with them. The doc comment of the implementing type is its help text.
