@@ -16,11 +16,13 @@ pub(crate) struct Lines {
     width: usize,
     /// When each running stage last got a line.
     shown_at: BTreeMap<String, Instant>,
+    /// The newest numbers that each stage measured.
+    measured: BTreeMap<String, String>,
 }
 
 impl Lines {
     pub(crate) fn new(colour: bool) -> Self {
-        Self { colour, width: 0, shown_at: BTreeMap::new() }
+        Self { colour, width: 0, shown_at: BTreeMap::new(), measured: BTreeMap::new() }
     }
 }
 
@@ -55,10 +57,14 @@ impl Renderer for Lines {
             RunEvent::StageWaiting { stage } => {
                 message(&format!("wait    {stage:width$}  another `pipe` is running it"));
             }
-            RunEvent::StageProgress { stage, done, total, unit, note } => {
+            RunEvent::StageMeasured { stage, values, .. } => {
+                self.measured.insert(stage.clone(), text::measured(values));
+            }
+            RunEvent::StageProgress { stage, done, total, unit } => {
                 if self.shown_at.get(stage).is_none_or(|at| at.elapsed() >= PROGRESS_EVERY) {
                     self.shown_at.insert(stage.clone(), Instant::now());
-                    message(format!("        {stage:width$}  {done}/{total} {unit}  {note}").trim_end());
+                    let measured = self.measured.get(stage).map_or("", String::as_str);
+                    message(format!("        {stage:width$}  {done}/{total} {unit}  {measured}").trim_end());
                 }
             }
             // The last line counts the hits.

@@ -13,6 +13,8 @@ use std::time::Duration;
 pub(crate) struct Live {
     bars: MultiProgress,
     running: BTreeMap<String, ProgressBar>,
+    /// The newest numbers that each stage measured.
+    measured: BTreeMap<String, String>,
     lines: Lines,
     colour: bool,
     width: usize,
@@ -23,7 +25,7 @@ pub(crate) struct Live {
 impl Live {
     pub(crate) fn new(colour: bool) -> Self {
         let (bars, lines) = (MultiProgress::new(), Lines::new(colour));
-        Self { bars, running: BTreeMap::new(), lines, colour, width: 0, keeps_lines: true }
+        Self { bars, running: BTreeMap::new(), measured: BTreeMap::new(), lines, colour, width: 0, keeps_lines: true }
     }
 
     /// Draws bars that leave nothing on the screen.
@@ -69,7 +71,11 @@ impl Renderer for Live {
             RunEvent::StageWaiting { stage } => {
                 self.bar(stage).set_message("another `pipe` is running it");
             }
-            RunEvent::StageProgress { stage, done, total, unit, note } => {
+            RunEvent::StageMeasured { stage, values, .. } => {
+                self.measured.insert(stage.clone(), text::measured(values));
+            }
+            RunEvent::StageProgress { stage, done, total, unit } => {
+                let measured = self.measured.get(stage).cloned().unwrap_or_default();
                 let bar = self.bar(stage);
                 let style = ProgressStyle::with_template(
                     "{spinner} {prefix}  {elapsed:>6}  {bar:24} {human_pos}/{human_len} {msg}  (eta {eta})",
@@ -77,7 +83,7 @@ impl Renderer for Live {
                 bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
                 bar.set_length(*total);
                 bar.set_position(*done);
-                bar.set_message(format!("{unit}  {note}"));
+                bar.set_message(format!("{unit}  {measured}").trim_end().to_owned());
             }
             RunEvent::StageFinished { stage, .. } => {
                 if let Some(bar) = self.running.remove(stage) {

@@ -2,6 +2,7 @@
 
 use pipe_engine::events::{Failure, Outcome, RunEvent};
 use pipe_engine::{StageSummary, grouped};
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Returns a duration as `0.04 s`, `12.3 s`, `4 m 05 s` or `2 h 03 m`.
@@ -34,6 +35,22 @@ pub(crate) fn count(count: u64, noun: &str) -> String {
 /// Returns a count with the verb that fits it.
 pub(crate) fn count_of(count: u64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(count), if count == 1 { one } else { many })
+}
+
+/// Returns measured numbers as `loss 0.41  lr 1.0e-4  top1 0.55`.
+pub(crate) fn measured(values: &BTreeMap<String, f64>) -> String {
+    let texts: Vec<String> = values.iter().map(|(name, value)| format!("{name} {}", number(*value))).collect();
+    texts.join("  ")
+}
+
+/// Returns a measured number: whole numbers as they are, others with two decimals, or two significant digits if that is
+/// more.
+fn number(value: f64) -> String {
+    match value.abs() {
+        whole if whole.fract() == 0.0 && whole < 1e15 => format!("{value:.0}"),
+        0.01..1e6 => format!("{value:.2}"),
+        _ => format!("{value:.1e}"),
+    }
 }
 
 /// Returns the word for an outcome, padded to one width.
@@ -130,6 +147,14 @@ mod tests {
         check(12_345, "12.3 s");
         check(245_000, "4 m 05 s");
         check(7_380_000, "2 h 03 m");
+    }
+
+    #[test]
+    fn measured_numbers_read_well() {
+        let values = [("loss", 0.4149), ("lr", 0.0001), ("top1", 0.55), ("images_per_sec", 1234.5), ("epoch", 3.0)];
+        let values = values.map(|(name, value)| (name.to_owned(), value)).into();
+        assert_eq!(measured(&values), "epoch 3  images_per_sec 1234.50  loss 0.41  lr 1.0e-4  top1 0.55");
+        assert_eq!([number(f64::NAN), number(-0.5), number(0.0)], ["NaN", "-0.50", "0"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! [`RunEvent`]: what happens in a run, told as data. Renderers in `src/render` turn it into lines, bars or JSON.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,8 +79,16 @@ pub enum RunEvent {
         total: u64,
         /// What an item is.
         unit: String,
-        /// What matters just now.
-        note: String,
+    },
+    /// Numbers that a stage measured; see [`pipe_stage::protocol::Reply::Measured`].
+    StageMeasured {
+        /// Its name.
+        stage: String,
+        /// The step that the numbers belong to.
+        step: u64,
+        /// The numbers by name.
+        #[serde(with = "pipe_stage::protocol::values")]
+        values: BTreeMap<String, f64>,
     },
     /// A stage is through.
     StageFinished {

@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use pipe_stage::protocol::PlannedPart;
 use pipe_stage::protocol::{Message, Reply, Request};
 use reaper::Reaper;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -67,7 +67,8 @@ struct Log {
 /// What a worker says before the end.
 #[derive(Debug)]
 pub(crate) enum Meanwhile {
-    Progress { done: u64, total: u64, unit: String, note: String },
+    Progress { done: u64, total: u64, unit: String },
+    Measured { step: u64, values: BTreeMap<String, f64> },
     PartFinished { name: String },
 }
 
@@ -152,9 +153,8 @@ impl WorkerProcess {
             }
             match serde_json::from_str(&line) {
                 Ok(Reply::Warning { text }) => warnings.push(text),
-                Ok(Reply::Progress { done, total, unit, note }) => {
-                    meanwhile(Meanwhile::Progress { done, total, unit, note })?;
-                }
+                Ok(Reply::Progress { done, total, unit }) => meanwhile(Meanwhile::Progress { done, total, unit })?,
+                Ok(Reply::Measured { step, values }) => meanwhile(Meanwhile::Measured { step, values })?,
                 Ok(Reply::PartFinished { name }) => meanwhile(Meanwhile::PartFinished { name })?,
                 Ok(Reply::Planned { parts, .. }) => return Ok(Ended::Planned { parts }),
                 Ok(Reply::Finished { summary, .. }) => {

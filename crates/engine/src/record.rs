@@ -176,7 +176,7 @@ impl Recorder {
 
     pub(crate) fn event(&mut self, event: &RunEvent) -> Result<(), RunError> {
         self.summary.stages.extend(StageSummary::of(event));
-        if !matches!(event, RunEvent::StageProgress { .. }) {
+        if !matches!(event, RunEvent::StageProgress { .. } | RunEvent::StageMeasured { .. }) {
             let mut line = serde_json::to_vec(event)?;
             line.push(b'\n');
             self.events.write_all(&line)?;

@@ -17,7 +17,7 @@ use pipe_cache::remote::Pulled;
 use pipe_cache::{ActionKey, ActionRecord, CacheError, Store};
 use pipe_schemas::Worker;
 use pool::Pool;
-use schedule::{Room, Schedule};
+use schedule::{Lease, Room, Schedule};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ enum State {
     /// Not looked at yet.
     Waiting,
     /// The remote is asked for its result.
-    Fetching { prepared: Box<Prepared>, since: Instant },
+    Fetching { prepared: Box<Prepared>, since: Instant, lease: Lease },
     /// Its action runs.
     Running(Running),
     /// Its output is in the store.
@@ -73,6 +73,7 @@ struct Running {
     until: Option<Instant>,
     timed_out: bool,
     media: Option<Media>,
+    lease: Lease,
 }
 
 #[derive(Debug)]

@@ -1,16 +1,17 @@
 //! [`Context`]: what a running stage sees of the world.
 
 use crate::StageError;
-use crate::protocol::{Input, Reply, Request};
+use crate::protocol::{Grant, Input, Reply, Request};
 use fs_err as fs;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How often progress is told at most.
+/// Minimum time between two progress reports.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What a running stage sees of the world: its request, and a way to tell how it goes. It may be shared by threads.
@@ -142,13 +143,18 @@ impl Context {
         self.request.inputs.get(port).map(|input| input.digest.as_str())
     }
 
-    /// Returns how many threads the stage may use. No result may depend on it.
-    pub fn threads(&self) -> usize {
-        self.request.threads.max(1)
+    /// Returns the threads and devices that the stage may use.
+    pub fn grant(&self) -> &Grant {
+        &self.request.grant
     }
 
-    /// Tells how far the stage is; cheap enough to call for every item.
-    pub fn progress(&self, done: u64, total: u64, unit: &str, note: impl FnOnce() -> String) {
+    /// Returns the number of granted threads. The result of an exact stage must not depend on it.
+    pub fn threads(&self) -> usize {
+        self.request.grant.threads.max(1)
+    }
+
+    /// Reports how many items are done; cheap enough to call for every item.
+    pub fn progress(&self, done: u64, total: u64, unit: &str) {
         {
             let mut last = self.last_progress.lock().unwrap_or_else(PoisonError::into_inner);
             let due = last.is_none_or(|at| at.elapsed() >= PROGRESS_INTERVAL);
@@ -157,7 +163,19 @@ impl Context {
             }
             *last = Some(Instant::now());
         }
-        (self.reply)(Reply::Progress { done, total, unit: unit.to_owned(), note: note() });
+        (self.reply)(Reply::Progress { done, total, unit: unit.to_owned() });
+    }
+
+    /// Reports named numbers, such as `loss` and `lr`, that belong to `step`. Each call is reported.
+    pub fn measured<'a>(&self, step: u64, values: impl IntoIterator<Item = (&'a str, f64)>) {
+        let values: BTreeMap<String, f64> = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        (self.reply)(Reply::Measured { step, values });
+    }
+
+    /// Adds a line to the stage's log.
+    #[expect(clippy::print_stderr, reason = "a worker's stderr is the stage's log")]
+    pub fn log(&self, text: impl std::fmt::Display) {
+        eprintln!("{text}");
     }
 
     /// Tells the user something that does not stop the stage. It is kept with the result.

@@ -2,7 +2,7 @@
 //!
 //! Helpers are this program itself, so it has its own `main`, and speaks as much of libtest's language as runners need.
 
-use pipe_stage::protocol::{PROTOCOL_VERSION, Request, Task};
+use pipe_stage::protocol::{Grant, PROTOCOL_VERSION, Request, Task};
 use pipe_stage::{Context, Helpers, Job, Limits, Loss, SendPiece, WorkerInfo, serve};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -84,7 +84,7 @@ fn context(cancelled: Arc<AtomicBool>) -> Context {
         output: "/nowhere".into(),
         scratch: "/nowhere".into(),
         downloads: "/nowhere".into(),
-        threads: 1,
+        grant: Grant::cpu(1),
     };
     let program = std::env::current_exe().expect("this program");
     Context::new(request, cancelled, |_| ()).with_helper_program(program)

@@ -7,7 +7,7 @@ mod parted;
 pub use needs::{repository, shared, skip};
 pub use parted::{Bench, Making, older, part_in};
 
-use pipe_stage::protocol::{Input, PROTOCOL_VERSION, Reply, Request, Task};
+use pipe_stage::protocol::{Grant, Input, PROTOCOL_VERSION, Reply, Request, Task};
 use pipe_stage::{Context, Stage, StageError, Summary};
 use serde::Serialize;
 use serde_json::Value;
@@ -110,7 +110,7 @@ fn context(
         scratch: output.join("scratch"),
         downloads: output.join("downloads"),
         output,
-        threads,
+        grant: Grant::cpu(threads),
     };
     let told = Told(Arc::default());
     let replies = Arc::clone(&told.0);

@@ -61,7 +61,7 @@ pub(crate) fn write(
     let write = |shard: &Shard<'_>| {
         write_shard(context, &loader, shard, clips.num_classes, |count| {
             let done = done.fetch_add(count, Ordering::Relaxed) + count;
-            context.progress(done, total, "clips", String::new);
+            context.progress(done, total, "clips");
         })
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(context.threads()).build()?;

@@ -125,7 +125,7 @@ fn draw_epochs(context: &Context, params: &AugmentParams, videos: &[Video<'_>]) 
         context.check_cancelled()?;
         let drawn = train_epoch(params, videos, epoch).map_err(AugmentError::into_stage_error)?;
         let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-        context.progress(done, u64::from(params.epochs), "epochs", String::new);
+        context.progress(done, u64::from(params.epochs), "epochs");
         Ok(drawn)
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(context.threads()).build()?;

@@ -27,7 +27,7 @@ impl Stage for Evaluate {
         let (size, total) = (model.clip_size(), rows.len() as u64);
         let batches = loader.clips(Arc::clone(&rows), size, params.batch_size as usize, context.threads())?;
         let after_batch = |done: usize| {
-            context.progress(done as u64, total, "views", String::new);
+            context.progress(done as u64, total, "views");
             context.check_cancelled()
         };
         let logits = evaluate_views(&model.network, &model.normalisation(), size, batches, after_batch)?;

@@ -92,7 +92,7 @@ fn compare(
         for (reference, exported) in reference.iter().zip(&exported) {
             comparison.add(reference, exported);
         }
-        context.progress(done, total, "views", String::new);
+        context.progress(done, total, "views");
         context.check_cancelled()?;
     }
     Ok(comparison)

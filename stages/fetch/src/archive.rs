@@ -121,7 +121,7 @@ impl<'a, 't> Unpacker<'a, 't> {
             num_entries += 1;
             let megabytes = |bytes: u64| bytes / 1_000_000;
             let (done, total) = (megabytes(position.load(Ordering::Relaxed)), megabytes(size_bytes));
-            context.progress(done.min(total), total + 1, "MB unpacked", || String::from_utf8_lossy(&entry.name).into());
+            context.progress(done.min(total), total + 1, "MB unpacked");
             match self.tree.entry(unpacking, &entry)? {
                 Place::Nowhere => Ok(()),
                 Place::File(path) => {

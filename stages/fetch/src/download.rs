@@ -167,7 +167,7 @@ impl<'a> Downloader<'a> {
             }
             let next = self.patience.first_wait * 2_u32.saturating_pow(tries);
             tries += 1;
-            self.context.progress(0, 1, "MB", || format!("{reason}; try {tries} of {}", self.patience.tries));
+            self.context.log(format_args!("{}: {reason}; try {tries} of {}", shown(&file.url), self.patience.tries));
             self.wait(wait.unwrap_or(next))?;
         }
     }

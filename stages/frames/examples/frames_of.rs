@@ -13,7 +13,7 @@ use nix::sys::time::TimeValLike;
 use nix::time::{ClockId, clock_gettime};
 use pipe_schemas::stages::frames::{CONTRACT, FrameCoding, FrameResize, FramesParams};
 use pipe_schemas::tables::{FrameIndexRow, Verdict, VideoRow};
-use pipe_stage::protocol::{Input, MakePart, MakeParts, PROTOCOL_VERSION, Request, Task};
+use pipe_stage::protocol::{Grant, Input, MakePart, MakeParts, PROTOCOL_VERSION, Request, Task};
 use pipe_stage::{Context, PartedStage, WorkerInfo, serve};
 use pipe_stage_frames::{Frames, JOB};
 use pipe_video::{Decoder, FrameScaler, JpegEncoder};
@@ -132,7 +132,7 @@ fn make(out: &Path, files: &[PathBuf]) -> Result<(u64, f64)> {
         output: folder("output")?,
         scratch: folder("scratch")?,
         downloads: folder("downloads")?,
-        threads: 1,
+        grant: Grant::cpu(1),
     };
     let context = Context::new(request, Arc::default(), |_| ()).with_helper_program(std::env::current_exe()?);
     let stage = |error: pipe_stage::StageError| error.chain().join(": ");

@@ -87,7 +87,7 @@ impl Maker<'_> {
             None => self.decode(video)?,
         };
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
-        self.context.progress(done, self.total, "videos", || video.video_id.clone());
+        self.context.progress(done, self.total, "videos");
         Ok(frames)
     }
 

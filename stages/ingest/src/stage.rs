@@ -107,7 +107,7 @@ impl Maker<'_> {
                 None if file.has_odd_name() => Found::odd_name(),
                 None => self.examiner.examine(&self.root.join(&file.path))?,
             };
-            self.context.progress(self.done.fetch_add(1, Ordering::Relaxed) + 1, self.total, "videos", String::new);
+            self.context.progress(self.done.fetch_add(1, Ordering::Relaxed) + 1, self.total, "videos");
             Ok((file.path.clone(), found))
         };
         let found = files.par_iter().map(look_at).collect::<Result<Notes, StageError>>()?;

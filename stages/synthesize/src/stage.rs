@@ -37,7 +37,7 @@ impl Stage for Synthesize {
             encode(&path, &params, &looks[clip.group as usize - 1], clip)
                 .map_err(|source| SynthesizeError::Encode { path: clip.path(), source })?;
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-            context.progress(done, clips.len() as u64, "videos", String::new);
+            context.progress(done, clips.len() as u64, "videos");
             Ok(())
         };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(context.threads()).build();

@@ -43,7 +43,9 @@ pub(crate) fn make(context: &Context, parts: &MakeParts) -> Result<(), StageErro
     let batch_size = params.train_dataloader.batch_size as usize;
     let size = samples.clip_size(samples.preprocessing.train_frames);
     let total_steps: usize = links.iter().map(|link| link.rows.len().div_ceil(batch_size)).sum();
-    let num_epochs = samples.epochs.len();
+    let first_epoch = links.first().map_or(0, |link| link.epoch as usize);
+    let earlier = samples.epochs.iter().take(first_epoch);
+    let steps_before: u64 = earlier.map(|rows| rows.len().div_ceil(batch_size) as u64).sum();
     let mut steps_done = 0;
     for Link { epoch, rows, part } in links {
         let mut batches = loader.clips(Arc::clone(rows), size, batch_size, context.threads())?;
@@ -52,9 +54,9 @@ pub(crate) fn make(context: &Context, parts: &MakeParts) -> Result<(), StageErro
         }
         let after_step = |Step { loss, top1, .. }| {
             steps_done += 1;
-            context.progress(steps_done, total_steps as u64, "steps", || {
-                format!("epoch {}/{num_epochs}  loss {loss:.2}  top1 {top1:.2}", epoch + 1)
-            });
+            let measured = [("epoch", f64::from(epoch + 1)), ("loss", loss), ("top1", top1)];
+            context.measured(steps_before + steps_done, measured);
+            context.progress(steps_done, total_steps as u64, "steps");
             context.check_cancelled().map_err(Stopped::Stage)
         };
         let result = learner.train_epoch(epoch, size, batches, after_step).map_err(Stopped::into_stage_error)?;

@@ -3,7 +3,7 @@
 use pipe_schemas::tables::{FrameIndexRow, Verdict, VideoRow};
 use pipe_stage::SourceFile;
 use pipe_stage::protocol::{
-    Input, MadePart, MakePart, MakeParts, Message, PROTOCOL_VERSION, PlannedPart, Reply, Request, Task,
+    Grant, Input, MadePart, MakePart, MakeParts, Message, PROTOCOL_VERSION, PlannedPart, Reply, Request, Task,
 };
 use pipe_tables::read_rows;
 use pipe_testkit::{repository, shared, skip};
@@ -120,7 +120,7 @@ impl Space {
             output: self.path(output),
             scratch: self.path("scratch"),
             downloads: self.path("downloads"),
-            threads: 2,
+            grant: Grant::cpu(2),
         }
     }
 }
@@ -166,7 +166,7 @@ impl Worker {
             let line = self.replies.next().expect("a reply").expect("read");
             match serde_json::from_str(&line).expect("JSON") {
                 Reply::Warning { text } => warnings.push(text),
-                Reply::Progress { .. } | Reply::PartFinished { .. } => (),
+                Reply::Progress { .. } | Reply::Measured { .. } | Reply::PartFinished { .. } => (),
                 last => return (last, warnings),
             }
         }

@@ -6,7 +6,7 @@ use pipe_schemas::tables::{
     ClassRow, FrameIndexRow, Labelling, PredictionRow, Preprocessing, SampleRow, TrainingLogRow,
 };
 use pipe_stage::protocol::{
-    Info, Input, MadePart, MakePart, MakeParts, Message, PROTOCOL_VERSION, PlannedPart, Reply, Request, Task,
+    Grant, Info, Input, MadePart, MakePart, MakeParts, Message, PROTOCOL_VERSION, PlannedPart, Reply, Request, Task,
 };
 use pipe_tables::frames::{EncodedFrame, ShardWriter};
 use pipe_tables::{read_rows, write_rows};
@@ -87,7 +87,7 @@ impl Space {
             output: self.path(output),
             scratch: self.path("scratch"),
             downloads: self.path("downloads"),
-            threads,
+            grant: Grant::cpu(threads),
         };
         if contract.parts.is_none() {
             return worker.finished(request(Task::Whole)).map(|(summary, _)| summary);
@@ -131,7 +131,7 @@ impl Worker {
         let mut finished = Vec::new();
         for line in &mut self.replies {
             match serde_json::from_str(&line.expect("a line")).expect("a reply") {
-                Reply::Progress { .. } | Reply::Warning { .. } => {}
+                Reply::Progress { .. } | Reply::Measured { .. } | Reply::Warning { .. } => {}
                 Reply::PartFinished { name } => finished.push(name),
                 last => return (last, finished),
             }

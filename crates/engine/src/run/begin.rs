@@ -16,6 +16,7 @@ use pipe_cache::store::Lookup;
 use pipe_cache::{CacheError, TreeFile};
 use pipe_schemas::{Check, PortType, Worker};
 use pipe_stage::SourceFile;
+use pipe_stage::protocol::Grant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -70,17 +71,17 @@ impl Run<'_> {
             // Without a receiver the run is over.
             let _ = sender.send(Happening::Fetched { stage, found });
         })?;
-        self.states[stage] = State::Fetching { prepared: Box::new(prepared), since };
+        let lease = self.schedule.take(&self.plan.stages()[stage].limits);
+        self.states[stage] = State::Fetching { prepared: Box::new(prepared), since, lease };
         self.running.insert(stage);
-        self.schedule.take(&self.plan.stages()[stage].limits);
         Ok(())
     }
 
     pub(super) fn fetched(&mut self, stage: usize, found: Result<Pulled, CacheError>) -> Result<(), RunError> {
         let state = std::mem::replace(&mut self.states[stage], State::Waiting);
-        let State::Fetching { prepared, since } = state else { return Ok(()) };
+        let State::Fetching { prepared, since, lease } = state else { return Ok(()) };
         self.running.remove(&stage);
-        self.schedule.give_back(&self.plan.stages()[stage].limits);
+        self.schedule.give_back(lease);
         match found {
             Ok(Pulled::Got { record, bytes }) => {
                 self.event(&RunEvent::StageFetched { stage: self.name(stage), bytes })?;
@@ -167,7 +168,9 @@ impl Run<'_> {
         let (inputs, mut guards) = self.job_inputs(stage)?;
         guards.extend(prepared.sources.values().cloned());
         let media = self.media(stage, &prepared);
-        let handle = runner.handle();
+        let (handle, key, work) = (runner.handle(), prepared.key, self.work.folder(stage)?);
+        let downloads = std::path::absolute(self.options.root.join(DOWNLOADS))?;
+        let lease = self.schedule.take(&spec.limits);
         let job = Job {
             stage,
             name: name.clone(),
@@ -177,26 +180,27 @@ impl Run<'_> {
             sources: prepared.sources,
             guards,
             outputs: spec.outputs.clone(),
-            threads: spec.limits.cpus.unwrap_or(self.threads),
-            key: prepared.key,
+            grant: Grant::devices(spec.limits.cpus.unwrap_or(self.threads), lease.devices()),
+            key,
             fields: prepared.fields,
             tools: prepared.tools,
             latest: self.look.latest(stage),
             purpose,
             data_worker: self.options.executables.workers.join(Worker::Data.program()),
             store: self.store.clone(),
-            work: self.work.folder(stage)?,
-            downloads: std::path::absolute(self.options.root.join(DOWNLOADS))?,
+            work,
+            downloads,
             log: self.recorder.log(&name),
             handle: handle.clone(),
             sender: self.sender.clone(),
         };
         let until = spec.limits.timeout.map(|timeout| since + timeout);
-        let running = Running { handle, key: prepared.key, since, until, timed_out: false, media };
-        self.pool.run(move || job.run(runner))?;
-        self.states[stage] = State::Running(running);
+        if let Err(error) = self.pool.run(move || job.run(runner)) {
+            self.schedule.give_back(lease);
+            return Err(error.into());
+        }
+        self.states[stage] = State::Running(Running { handle, key, since, until, timed_out: false, media, lease });
         self.running.insert(stage);
-        self.schedule.take(&spec.limits);
         Ok(())
     }
 

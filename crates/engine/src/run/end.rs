@@ -24,10 +24,10 @@ impl Run<'_> {
         let State::Running(running) = std::mem::replace(&mut self.states[stage], State::Over) else { return Ok(()) };
         let spec = &self.plan.stages()[stage];
         self.running.remove(&stage);
-        self.schedule.give_back(&spec.limits);
         if let (Some(worker), Some(kind)) = (worker, spec.contract.worker) {
             self.idle.entry(kind).or_default().push(worker);
         }
+        self.schedule.give_back(running.lease);
         let (key, since, media) = (running.key, running.since, running.media);
         match end {
             JobEnd::Shared(record) => {

@@ -15,7 +15,7 @@ use pipe_cache::store::Lookup;
 use pipe_cache::{ActionKey, ActionRecord, CacheError, Fields, OutputRecord, Store, Tree};
 use pipe_schemas::{Contract, Output};
 use pipe_stage::SourceFile;
-use pipe_stage::protocol::{Input, PROTOCOL_VERSION, Request, Task};
+use pipe_stage::protocol::{Grant, Input, PROTOCOL_VERSION, Request, Task};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::ffi::OsString;
@@ -35,7 +35,7 @@ pub(super) struct Job {
     /// What must not change while the action runs.
     pub(super) guards: Vec<Arc<Collected>>,
     pub(super) outputs: Vec<Output>,
-    pub(super) threads: usize,
+    pub(super) grant: Grant,
     pub(super) key: ActionKey,
     pub(super) fields: Fields,
     pub(super) tools: Tools,
@@ -300,10 +300,13 @@ impl Job {
     }
 
     pub(super) fn progress(&self, meanwhile: Meanwhile) {
-        if let Meanwhile::Progress { done, total, unit, note } = meanwhile {
-            let stage = self.name.clone();
-            let _ = self.sender.send(Happening::Event(RunEvent::StageProgress { stage, done, total, unit, note }));
-        }
+        let stage = self.name.clone();
+        let event = match meanwhile {
+            Meanwhile::Progress { done, total, unit } => RunEvent::StageProgress { stage, done, total, unit },
+            Meanwhile::Measured { step, values } => RunEvent::StageMeasured { stage, step, values },
+            Meanwhile::PartFinished { .. } => return,
+        };
+        let _ = self.sender.send(Happening::Event(event));
     }
 
     fn record_of(&self, worked: &Worked, since: Instant) -> Result<ActionRecord, CacheError> {
@@ -353,7 +356,7 @@ impl Job {
             output,
             scratch,
             downloads: self.downloads.clone(),
-            threads: self.threads,
+            grant: self.grant.clone(),
         })
     }
 

@@ -159,7 +159,7 @@ impl<'a> PartedJob<'a> {
                 have.insert(place, Have { key: part.key, tree });
                 Ok(())
             }
-            progress @ Meanwhile::Progress { .. } => {
+            progress @ (Meanwhile::Progress { .. } | Meanwhile::Measured { .. }) => {
                 job.progress(progress);
                 Ok::<_, RunError>(())
             }
@@ -221,7 +221,7 @@ impl<'a> PartedJob<'a> {
                 drop(todo.lock);
                 Ok(())
             }
-            progress @ Meanwhile::Progress { .. } => {
+            progress @ (Meanwhile::Progress { .. } | Meanwhile::Measured { .. }) => {
                 job.progress(progress);
                 Ok::<_, RunError>(())
             }

@@ -3,6 +3,7 @@
 use crate::Plan;
 use crate::spec::Limits;
 use fs_err as fs;
+use pipe_stage::protocol::Device;
 use std::collections::BTreeSet;
 
 /// Which stage may start next: one whose inputs are all there, and for which there is room.
@@ -15,6 +16,22 @@ pub(super) struct Schedule {
     rank: Vec<usize>,
     room: Room,
     free: Room,
+    /// Indices of the GPUs that no stage uses.
+    free_gpus: BTreeSet<u32>,
+}
+
+/// What a running stage uses; returned with [`Schedule::give_back`].
+#[derive(Debug)]
+pub(super) struct Lease {
+    taken: Room,
+    gpus: Vec<u32>,
+}
+
+impl Lease {
+    /// Returns the devices that the stage may use.
+    pub(super) fn devices(&self) -> Vec<Device> {
+        if self.gpus.is_empty() { vec![Device::Cpu] } else { self.gpus.iter().copied().map(Device::Cuda).collect() }
+    }
 }
 
 /// What there is to use.
@@ -83,7 +100,8 @@ impl Schedule {
         let missing = |stage| wanted.contains(&stage).then(|| plan.dependencies(stage).count());
         let missing: Vec<Option<usize>> = (0..rank.len()).map(missing).collect();
         let ready = wanted.iter().filter(|&&stage| missing[stage] == Some(0)).map(|&stage| (rank[stage], stage));
-        Self { ready: ready.collect(), missing, rank, room, free: room }
+        let free_gpus = (0..room.gpus as u32).collect();
+        Self { ready: ready.collect(), missing, rank, room, free: room, free_gpus }
     }
 
     /// Returns the first stage in order that can start, and takes it off the list.
@@ -99,14 +117,19 @@ impl Schedule {
         self.ready.insert((self.rank[stage], stage));
     }
 
-    /// Takes the room of a stage that starts to run.
-    pub(super) fn take(&mut self, limits: &Limits) {
-        self.free = self.free.less(self.room.taken_by(limits));
+    /// Reserves what a stage needs before it starts to run.
+    pub(super) fn take(&mut self, limits: &Limits) -> Lease {
+        let taken = self.room.taken_by(limits);
+        self.free = self.free.less(taken);
+        let gpus: Vec<u32> = self.free_gpus.iter().copied().take(taken.gpus).collect();
+        self.free_gpus.retain(|gpu| !gpus.contains(gpu));
+        Lease { taken, gpus }
     }
 
-    /// Gives back the room of a stage that ran.
-    pub(super) fn give_back(&mut self, limits: &Limits) {
-        self.free = self.free.more(self.room.taken_by(limits));
+    /// Frees what a stage used, after it has run.
+    pub(super) fn give_back(&mut self, lease: Lease) {
+        self.free = self.free.more(lease.taken);
+        self.free_gpus.extend(lease.gpus);
     }
 
     /// Makes stages ready that waited for `stage` alone.

@@ -76,7 +76,7 @@ impl Downloader<'_> {
                 return Err(too_large().into());
             }
             out.write_all(&chunk[..count])?;
-            self.tell(file, done, answer.size_bytes);
+            self.tell(done, answer.size_bytes);
             if since.elapsed() >= self.patience.span {
                 if done - then < self.patience.least_bytes {
                     return Err(ended(done, answer.size_bytes, "it came too slowly"));
@@ -90,11 +90,11 @@ impl Downloader<'_> {
         }
     }
 
-    fn tell(&self, file: &FetchFile, done: u64, size_bytes: Option<u64>) {
+    fn tell(&self, done: u64, size_bytes: Option<u64>) {
         let megabytes = |bytes: u64| bytes / 1_000_000;
         // A size that is not told is always a little ahead.
         let total = size_bytes.map_or(megabytes(done) + 1, megabytes);
-        self.context.progress(megabytes(done), total.max(megabytes(done) + 1), "MB", || shown(&file.url));
+        self.context.progress(megabytes(done), total.max(megabytes(done) + 1), "MB");
     }
 }
 
