@@ -25,6 +25,6 @@ pub use file_index::{FileIndex, Fingerprint, KnownFile};
 pub use hold::StoreLock;
 pub use inventory::{Counted, list_folder, measure_files};
 pub use key::{Field, Fields};
-pub use record::{ActionRecord, OutputRecord};
+pub use record::{ActionRecord, OutputRecord, StateRecord};
 pub use remote::{Remote, RemoteError, RemoteSetting, RemoteUrl};
 pub use store::{ActionLock, Incoming, Lookup, Store, Tree, TreeFile};

@@ -22,7 +22,7 @@ const TOUCH_AFTER: Duration = Duration::from_hours(24);
 const MAX_FILES: usize = 16;
 
 /// What an action gave.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ActionRecord {
     /// The stage kind.
@@ -32,6 +32,16 @@ pub struct ActionRecord {
     /// The parts it was put together from, by name, if it is made in parts; each is an action too.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parts: BTreeMap<String, ActionKey>,
+    /// For a link of a chain: the state that the next link starts from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<StateRecord>,
+    /// What the bits of a floating-point result depend on besides its key, by name: processor, threads, device. Empty for
+    /// exact results, which do not depend on it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
+    /// Numbers that the stage reported, such as `loss` and `top1`. All are finite.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub figures: BTreeMap<String, f64>,
     /// What it said when it was done.
     pub summary: Vec<String>,
     /// What it warned of.
@@ -52,6 +62,24 @@ pub struct OutputRecord {
     pub tree: Digest,
     /// Of each port, which may be a part of the folder.
     pub ports: BTreeMap<String, Digest>,
+}
+
+/// The state that a link of a chain left: it is not part of the link's output, and the link is a hit without it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StateRecord {
+    /// Digest of the state's files. The key of the next link contains it, so it is known even after the state is dropped.
+    pub tree: Digest,
+    /// Whether the store keeps the files. Garbage collection removes the files of a state that is not kept.
+    pub kept: bool,
+}
+
+impl ActionRecord {
+    /// Returns the trees that the store keeps for this record: the output and the state, if that is kept.
+    pub fn trees(&self) -> impl Iterator<Item = Digest> {
+        let state = self.state.filter(|state| state.kept).map(|state| state.tree);
+        std::iter::once(self.output.tree).chain(state)
+    }
 }
 
 /// A record as it was read.
@@ -100,6 +128,19 @@ impl Store {
         let seal = seal(key, &bytes);
         bytes.extend(format!("\n\"{seal}\"\n").into_bytes());
         self.write_file(&path, &bytes, durable)
+    }
+
+    /// Returns whether the state of a link is kept and complete.
+    pub fn has_state(&self, record: &ActionRecord) -> bool {
+        record.state.is_some_and(|state| state.kept && self.check_tree(state.tree).is_ok())
+    }
+
+    /// Marks the state of a link as kept or as not needed any more. Garbage collection removes the files of the latter.
+    pub fn keep_state(&self, key: ActionKey, kept: bool) -> Result<(), CacheError> {
+        let Some(mut record) = self.read_record(key)? else { return Ok(()) };
+        let Some(state) = record.state.as_mut().filter(|state| state.kept != kept) else { return Ok(()) };
+        state.kept = kept;
+        self.write_record(key, &record, Durable::Later)
     }
 
     /// Notes that a record is used, as its file's time. Only runs use results; others look at them.

@@ -36,7 +36,7 @@ pub struct Stats {
 pub struct KindStats {
     /// How many.
     pub count: u64,
-    /// Bytes of their outputs, each counted in full.
+    /// Bytes of their outputs and kept states, each counted in full.
     pub output_bytes: u64,
     /// How long they took to make.
     pub duration_millis: u64,
@@ -65,9 +65,11 @@ pub fn stats(store: &Store, keep: &BTreeSet<ActionKey>) -> Result<Stats, CacheEr
     let mut total = KindStats::default();
     let mut needed = BTreeMap::new();
     for action in inventory.actions.values() {
-        let tree = inventory.trees.get(&action.record.output.tree);
-        let output_bytes = tree.and_then(|tree| tree.tree.as_ref()).map_or(0, crate::Tree::size_bytes);
-        needed.extend(tree.into_iter().flat_map(crate::inventory::KnownTree::blobs));
+        let mut output_bytes = 0;
+        for tree in action.record.trees().filter_map(|tree| inventory.trees.get(&tree)) {
+            output_bytes += tree.tree.as_ref().map_or(0, crate::Tree::size_bytes);
+            needed.extend(tree.blobs());
+        }
         for stats in [kinds.entry(action.record.kind.clone()).or_default(), &mut total] {
             stats.count += 1;
             stats.output_bytes += output_bytes;

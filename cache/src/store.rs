@@ -157,7 +157,7 @@ impl Store {
         self.tree_folder(tree).join("files")
     }
 
-    fn check_tree(&self, digest: Digest) -> Result<(), CacheError> {
+    pub(crate) fn check_tree(&self, digest: Digest) -> Result<(), CacheError> {
         self.check_blobs(&self.tree(digest)?, digest)
     }
 
@@ -267,6 +267,9 @@ mod tests {
             kind: "k".into(),
             output: OutputRecord { tree: tree.digest(), ports: [("all".to_owned(), tree.digest())].into() },
             parts: BTreeMap::new(),
+            state: None,
+            environment: BTreeMap::new(),
+            figures: BTreeMap::new(),
             summary: vec![],
             warnings: vec![],
             duration_millis: 1,

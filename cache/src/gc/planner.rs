@@ -21,7 +21,9 @@ impl<'a> Planner<'a> {
         let (mut tree_uses, mut blob_uses) = (BTreeMap::new(), BTreeMap::new());
         for action in inventory.actions.values() {
             plan.left.add(action.size_bytes);
-            *tree_uses.entry(action.record.output.tree).or_insert(0) += 1;
+            for tree in action.record.trees() {
+                *tree_uses.entry(tree).or_insert(0) += 1;
+            }
         }
         for tree in tree_uses.keys().filter_map(|digest| inventory.trees.get(digest)) {
             plan.left.size_bytes += tree.size_bytes;
@@ -84,21 +86,7 @@ impl<'a> Planner<'a> {
         let action = &self.inventory.actions[&key];
         let mut freed_bytes = action.size_bytes;
         self.plan.steps.extend([Step::Record(key), Step::Fields(key)]);
-        let digest = action.record.output.tree;
-        if let Some(tree) = self.inventory.trees.get(&digest)
-            && is_last(&mut self.tree_uses, digest)
-        {
-            freed_bytes += tree.size_bytes;
-            self.plan.steps.push(Step::Tree(digest));
-            for blob in tree.blobs().into_keys() {
-                if let Some(size_bytes) = self.inventory.blobs.get(&blob)
-                    && is_last(&mut self.blob_uses, blob)
-                {
-                    freed_bytes += size_bytes;
-                    self.plan.steps.push(Step::Blob(blob));
-                }
-            }
-        }
+        freed_bytes += action.record.trees().map(|tree| self.drop_tree(tree)).sum::<u64>();
         self.plan.freed_bytes += freed_bytes;
         self.plan.left.count -= 1;
         self.plan.left.size_bytes -= freed_bytes;
@@ -112,12 +100,31 @@ impl<'a> Planner<'a> {
         });
     }
 
+    /// Takes one use of a tree away. Returns the bytes that go with it, if that was the last one.
+    fn drop_tree(&mut self, digest: Digest) -> u64 {
+        let Some(tree) = self.inventory.trees.get(&digest) else { return 0 };
+        if !is_last(&mut self.tree_uses, digest) {
+            return 0;
+        }
+        let mut freed_bytes = tree.size_bytes;
+        self.plan.steps.push(Step::Tree(digest));
+        for blob in tree.blobs().into_keys() {
+            if let Some(size_bytes) = self.inventory.blobs.get(&blob)
+                && is_last(&mut self.blob_uses, blob)
+            {
+                freed_bytes += size_bytes;
+                self.plan.steps.push(Step::Blob(blob));
+            }
+        }
+        freed_bytes
+    }
+
     fn count_kept(&self, keep: &BTreeSet<ActionKey>) -> Counted {
         let mut kept = Counted::default();
         let (mut trees, mut blobs) = (BTreeMap::new(), BTreeMap::new());
         for action in keep.iter().filter_map(|key| self.inventory.actions.get(key)) {
             kept.add(action.size_bytes);
-            trees.extend(self.inventory.trees.get_key_value(&action.record.output.tree));
+            trees.extend(action.record.trees().filter_map(|tree| self.inventory.trees.get_key_value(&tree)));
         }
         for tree in trees.values() {
             kept.size_bytes += tree.size_bytes;

@@ -127,15 +127,31 @@ async fn read_action(link: &Link, key: ActionKey) -> Result<Option<Action>, Faul
 
 /// Takes over an action whose fields are those of its key.
 async fn take(link: &Link, store: &Store, key: ActionKey, action: Action, trust: Trust<'_>) -> Result<Pulled, Fault> {
-    let Action { fields, record } = action;
+    let Action { fields, mut record } = action;
     let tree = read_tree(link, store, record.output.tree).await?;
     if !trust(&fields, &record, &tree) {
         return Err(Fault::Damage { object: object("actions", key, ""), damage: Damage::Ports });
     }
-    let bytes = fetch_missing(link, store, &tree).await?;
+    let mut bytes = fetch_missing(link, store, &tree).await?;
     store.insert_tree(&tree)?;
+    if let Some(state) = record.state.as_mut().filter(|state| state.kept) {
+        match take_state(link, store, state.tree).await {
+            Ok(fetched) => bytes += fetched,
+            // The result is usable without it: a later link starts from an earlier state.
+            Err(Fault::Damage { .. }) => state.kept = false,
+            Err(fault) => return Err(fault),
+        }
+    }
     store.record(key, &fields, &record)?;
     Ok(Pulled::Got { record: Box::new(record), bytes })
+}
+
+/// Fetches the state of a link, and returns how many bytes that were.
+async fn take_state(link: &Link, store: &Store, digest: Digest) -> Result<u64, Fault> {
+    let tree = read_tree(link, store, digest).await?;
+    let bytes = fetch_missing(link, store, &tree).await?;
+    store.insert_tree(&tree)?;
+    Ok(bytes)
 }
 
 async fn read_tree(link: &Link, store: &Store, digest: Digest) -> Result<Tree, Fault> {

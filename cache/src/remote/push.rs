@@ -97,7 +97,11 @@ pub(super) async fn all(
 
 /// Returns an action with its fields, if the store has all of it.
 fn whole(store: &Store, key: ActionKey) -> Result<Option<Action>, CacheError> {
-    let Lookup::Hit(record) = store.find(key) else { return Ok(None) };
+    let Lookup::Hit(mut record) = store.find(key) else { return Ok(None) };
+    let has_state = store.has_state(&record);
+    if let Some(state) = &mut record.state {
+        state.kept = has_state;
+    }
     let fields = store.fields(key)?.filter(|fields| fields.key() == key);
     Ok(fields.map(|fields| Action { fields, record: *record }))
 }
@@ -110,19 +114,25 @@ struct Sent {
 
 impl Push<'_> {
     async fn action(&self, key: ActionKey, action: &Action) -> Result<Sent, Fault> {
-        let digest = action.record.output.tree;
+        let mut sent = Sent { new: false, blobs: 0, bytes: 0 };
+        for tree in action.record.trees() {
+            self.tree(tree, &mut sent).await?;
+        }
+        sent.new = self.record(key, action).await?;
+        Ok(sent)
+    }
+
+    /// Sends the blobs of a tree, then its list.
+    async fn tree(&self, digest: Digest, sent: &mut Sent) -> Result<(), Fault> {
         let tree = self.store.tree(digest)?;
         let blobs: BTreeSet<(Digest, u64)> = tree.files.iter().map(|file| (file.digest, file.size_bytes)).collect();
         let sending = stream::iter(blobs).map(async |(digest, size_bytes)| self.blob(digest, size_bytes).await);
         let mut sending = sending.buffer_unordered(BLOBS_AT_ONCE);
-        let mut sent = Sent { new: false, blobs: 0, bytes: 0 };
         while let Some(bytes) = sending.try_next().await? {
             sent.blobs += u64::from(bytes.is_some());
             sent.bytes += bytes.unwrap_or(0);
         }
-        self.tree(digest, &tree).await?;
-        sent.new = self.record(key, action).await?;
-        Ok(sent)
+        self.list(digest, &tree).await
     }
 
     /// Sends a blob, unless it is there. Returns how much was sent.
@@ -209,7 +219,7 @@ impl Push<'_> {
         sent.map_err(object_store::Error::from).flatten().map_err(|error| self.link.trouble(&error))
     }
 
-    async fn tree(&self, digest: Digest, tree: &Tree) -> Result<(), Fault> {
+    async fn list(&self, digest: Digest, tree: &Tree) -> Result<(), Fault> {
         let name = object("trees", digest, ".json");
         let bytes = json(serde_json::to_vec(tree), &name)?;
         if self.replace == Replace::Always || self.link.size(&name).await? != Some(bytes.len() as u64) {

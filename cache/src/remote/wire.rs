@@ -46,6 +46,8 @@ impl Action {
         let fields = self.fields.iter().flat_map(|field| field.path.iter().chain([&field.value]));
         let record = &self.record;
         let names = record.parts.keys().chain(record.output.ports.keys());
+        let environment = record.environment.iter().flat_map(|(name, value)| [name, value]);
+        let names = names.chain(environment).chain(record.figures.keys());
         fields.chain([&record.kind]).chain(names).chain(&record.summary).chain(&record.warnings)
     }
 }
@@ -75,6 +77,9 @@ mod tests {
             kind: "k".into(),
             output,
             parts: BTreeMap::new(),
+            state: None,
+            environment: BTreeMap::new(),
+            figures: BTreeMap::new(),
             summary: vec![summary.into()],
             warnings: vec![],
             duration_millis: 1,

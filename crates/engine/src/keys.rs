@@ -35,8 +35,20 @@ pub(crate) fn fields(
     fields.sorted()
 }
 
-/// Gathers all that decides a part; `previous` is the output of the link before it in a chain.
-pub(crate) fn part_fields(contract: &Contract, part: &PlannedPart, tools: &Tools, previous: Option<Digest>) -> Fields {
+/// What a link of a chain starts from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PreviousLink {
+    pub(crate) output: Digest,
+    pub(crate) state: Option<Digest>,
+}
+
+/// Gathers all that decides a part; `previous` is the link before it in a chain.
+pub(crate) fn part_fields(
+    contract: &Contract,
+    part: &PlannedPart,
+    tools: &Tools,
+    previous: Option<PreviousLink>,
+) -> Fields {
     let mut fields = common(contract, tools);
     fields.add(["part"], part.name.clone());
     for (path, value) in &part.fields {
@@ -46,7 +58,10 @@ pub(crate) fn part_fields(contract: &Contract, part: &PlannedPart, tools: &Tools
         fields.add([ITEMS, name], value.clone());
     }
     if let Some(previous) = previous {
-        fields.add(["previous"], previous.to_string());
+        fields.add(["previous"], previous.output.to_string());
+        if let Some(state) = previous.state {
+            fields.add(["previous_state"], state.to_string());
+        }
     }
     fields.sorted()
 }

@@ -4,8 +4,8 @@
 use fs_err as fs;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use pipe_stage::protocol::PlannedPart;
-use pipe_stage::protocol::{Message, Reply, Request};
+use pipe_stage::Summary;
+use pipe_stage::protocol::{Message, PlannedPart, Reply, Request};
 use reaper::Reaper;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};
@@ -66,7 +66,7 @@ struct Log {
 
 /// What a worker says before the end.
 #[derive(Debug)]
-pub(crate) enum Meanwhile {
+pub(crate) enum WorkerUpdate {
     Progress { done: u64, total: u64, unit: String },
     Measured { step: u64, values: BTreeMap<String, f64> },
     PartFinished { name: String },
@@ -78,8 +78,15 @@ pub(crate) enum Ended {
     Planned {
         parts: Vec<PlannedPart>,
     },
+    Made {
+        chain_ended: bool,
+    },
+    /// The request needs the state of this link, which was dropped.
+    StateNeeded {
+        part: String,
+    },
     Finished {
-        summary: Vec<String>,
+        summary: Summary,
         warnings: Vec<String>,
         peak_memory_bytes: Option<u64>,
     },
@@ -136,7 +143,7 @@ impl WorkerProcess {
         &mut self,
         request: Request,
         log: &Path,
-        mut meanwhile: impl FnMut(Meanwhile) -> Result<(), E>,
+        mut meanwhile: impl FnMut(WorkerUpdate) -> Result<(), E>,
     ) -> Result<Ended, E> {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
         *lock(&self.log) = Log { file: Some(file), last_lines: VecDeque::new() };
@@ -153,10 +160,12 @@ impl WorkerProcess {
             }
             match serde_json::from_str(&line) {
                 Ok(Reply::Warning { text }) => warnings.push(text),
-                Ok(Reply::Progress { done, total, unit }) => meanwhile(Meanwhile::Progress { done, total, unit })?,
-                Ok(Reply::Measured { step, values }) => meanwhile(Meanwhile::Measured { step, values })?,
-                Ok(Reply::PartFinished { name }) => meanwhile(Meanwhile::PartFinished { name })?,
+                Ok(Reply::Progress { done, total, unit }) => meanwhile(WorkerUpdate::Progress { done, total, unit })?,
+                Ok(Reply::Measured { step, values }) => meanwhile(WorkerUpdate::Measured { step, values })?,
+                Ok(Reply::PartFinished { name }) => meanwhile(WorkerUpdate::PartFinished { name })?,
                 Ok(Reply::Planned { parts, .. }) => return Ok(Ended::Planned { parts }),
+                Ok(Reply::Made { chain_ended, .. }) => return Ok(Ended::Made { chain_ended }),
+                Ok(Reply::StateNeeded { part, .. }) => return Ok(Ended::StateNeeded { part }),
                 Ok(Reply::Finished { summary, .. }) => {
                     return Ok(Ended::Finished { summary, warnings, peak_memory_bytes: self.peak_memory() });
                 }

@@ -12,7 +12,7 @@ use crate::plan::Plan;
 use crate::record::{Recorder, RunSummary};
 use crate::sources::Collected;
 use cancel::Cancel;
-use job::JobEnd;
+use action::JobEnd;
 use pipe_cache::remote::Pulled;
 use pipe_cache::{ActionKey, ActionRecord, CacheError, Store};
 use pipe_schemas::Worker;
@@ -24,14 +24,17 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+mod action;
 mod begin;
 pub(crate) mod cancel;
 mod compare;
 mod end;
+mod failure;
 mod job;
 mod parts;
 mod pool;
 mod schedule;
+mod whole;
 pub(crate) mod work;
 
 /// The folder of unfinished downloads in `.pipe`, which outlive their run.
@@ -42,7 +45,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 /// What the owner of the run's state is told.
 #[derive(Debug)]
-enum Happening {
+enum RunMessage {
     Event(RunEvent),
     Ended { stage: usize, end: JobEnd, worker: Option<WorkerProcess> },
     Fetched { stage: usize, found: Result<Pulled, CacheError> },
@@ -160,7 +163,7 @@ struct Run<'a> {
     store: Store,
     work: work::Work,
     recorder: Recorder,
-    sender: SyncSender<Happening>,
+    sender: SyncSender<RunMessage>,
     look: Look<'a>,
     ahead: Ahead,
     latest: Option<Publisher>,
@@ -181,7 +184,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn carry_out(mut self, receiver: &Receiver<Happening>) -> Result<RunSummary, RunError> {
+    fn carry_out(mut self, receiver: &Receiver<RunMessage>) -> Result<RunSummary, RunError> {
         let since = Instant::now();
         let order = self.plan.order().iter().filter(|stage| self.wanted.contains(stage));
         let stages = order.map(|&stage| self.name(stage)).collect();
@@ -204,16 +207,16 @@ impl Run<'_> {
                 Some(at) => receiver.recv_timeout(at.saturating_duration_since(Instant::now())),
             };
             match happening {
-                Ok(Happening::Event(event)) => self.event(&event)?,
-                Ok(Happening::Fetched { stage, found }) => self.fetched(stage, found)?,
-                Ok(Happening::Ended { stage, end, worker }) => self.ended(stage, end, worker)?,
-                Ok(Happening::Cancel) if self.cancel.level() < 2 => {
+                Ok(RunMessage::Event(event)) => self.event(&event)?,
+                Ok(RunMessage::Fetched { stage, found }) => self.fetched(stage, found)?,
+                Ok(RunMessage::Ended { stage, end, worker }) => self.ended(stage, end, worker)?,
+                Ok(RunMessage::Cancel) if self.cancel.level() < 2 => {
                     stop_at = Some(Instant::now() + STOP_WITHIN);
                     self.options.remote.iter().for_each(|remote| remote.stop());
                     self.running().for_each(|running| running.handle.cancel());
                 }
                 Err(_) if stop_at.is_none_or(|at| Instant::now() < at) => self.end_those_out_of_time(),
-                Ok(Happening::Cancel) | Err(_) => {
+                Ok(RunMessage::Cancel) | Err(_) => {
                     // Told twice, or too slow: the thread of a killed action reports its end at once.
                     stop_at = None;
                     self.running().for_each(|running| running.handle.kill());

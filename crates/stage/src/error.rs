@@ -7,7 +7,18 @@ use std::error::Error;
 pub struct StageError {
     error: Box<dyn Error + Send + Sync>,
     help: Option<String>,
-    cancelled: bool,
+    cause: Cause,
+}
+
+/// What an error means for the request.
+#[derive(Debug, PartialEq, Eq)]
+enum Cause {
+    /// The stage failed.
+    Failed,
+    /// The request was cancelled.
+    Cancelled,
+    /// The state of this link was dropped and is needed.
+    StateNeeded(String),
 }
 
 impl StageError {
@@ -18,19 +29,30 @@ impl StageError {
         self
     }
 
-    /// Returns the error for a request that was told to stop.
+    /// Returns the error for a request that was cancelled.
     pub fn cancelled() -> Self {
-        Self { error: "cancelled".into(), help: None, cancelled: true }
+        Self { error: "cancelled".into(), help: None, cause: Cause::Cancelled }
+    }
+
+    /// Returns the error for a request that needs the state of the link `name`, which was dropped.
+    pub fn state_needed(name: &str) -> Self {
+        let error = format!("the state of `{name}` was dropped").into();
+        Self { error, help: None, cause: Cause::StateNeeded(name.to_owned()) }
     }
 
     /// Returns an error of one line; for what no error type of a library holds.
     pub fn message(text: impl Into<String>) -> Self {
-        Self { error: text.into().into(), help: None, cancelled: false }
+        Self { error: text.into().into(), help: None, cause: Cause::Failed }
     }
 
-    /// Returns whether the request stopped because it was told to.
+    /// Returns whether the request stopped because it was cancelled.
     pub fn is_cancelled(&self) -> bool {
-        self.cancelled
+        self.cause == Cause::Cancelled
+    }
+
+    /// Returns the link whose dropped state the request needs.
+    pub fn needed_state(&self) -> Option<&str> {
+        if let Cause::StateNeeded(name) = &self.cause { Some(name) } else { None }
     }
 
     /// Returns what the user can do.
@@ -52,6 +74,6 @@ impl StageError {
 
 impl<E: Error + Send + Sync + 'static> From<E> for StageError {
     fn from(error: E) -> Self {
-        Self { error: Box::new(error), help: None, cancelled: false }
+        Self { error: Box::new(error), help: None, cause: Cause::Failed }
     }
 }

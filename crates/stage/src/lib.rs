@@ -21,7 +21,8 @@ pub use helper::{Helpers, Job, Limits, Loss, SendPiece};
 pub use serve::{PARENT_VARIABLE, WorkerInfo, serve};
 pub use text::grouped;
 
-use protocol::{MadePart, MakeParts, PlannedPart};
+use protocol::{Made, MadePart, MakeParts, PlannedPart};
+use serde::{Deserialize, Serialize};
 
 /// The work behind a stage kind.
 ///
@@ -47,10 +48,13 @@ pub trait PartedStage: Sync {
 
     /// Makes parts in their folders, and calls [`Context::part_finished`] as each is complete.
     ///
-    /// Warnings told here are not kept; what users should know is noted in the part and told by [`Self::assemble`].
-    fn make(&self, context: &Context, parts: &MakeParts) -> Result<(), StageError>;
+    /// For a chain, the first part starts from [`MakeParts::resume_from`]. The chain may end early, for example because the
+    /// notes of `parts.earlier` show that training does not improve any more: then this returns [`Made::ChainEnded`].
+    ///
+    /// Warnings are not kept here. Write what users should know into the part's notes, and report it in [`Self::assemble`].
+    fn make(&self, context: &Context, parts: &MakeParts) -> Result<Made, StageError>;
 
-    /// Writes below [`Context::output`] what is made from all parts. The parts' own files are put beside it by the engine.
+    /// Writes below [`Context::output`] what is made from all parts. The engine adds the parts' own files.
     fn assemble(&self, context: &Context, parts: &[MadePart]) -> Result<Summary, StageError>;
 }
 
@@ -73,16 +77,27 @@ impl AnyStage {
     }
 }
 
-/// What a stage tells people once it is done: a few short lines, such as `64 videos, 2 unreadable`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What a stage reports of its result.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Summary {
-    /// Shown beside the stage's name, the first one always.
+    /// A few short lines for people, such as `64 videos, 2 unreadable`. The first one is always shown.
     pub lines: Vec<String>,
+    /// For a chain: how many of its first links the result is made from; `None` if from all of them.
+    pub used_parts: Option<usize>,
+    /// For a chain: the links whose states are kept, by name; `None` for the state of the last used link. The states of all
+    /// other links are dropped.
+    pub kept_states: Option<Vec<String>>,
 }
 
 impl Summary {
+    /// Returns a summary of several lines.
+    pub fn lines(lines: Vec<String>) -> Self {
+        Self { lines, ..Self::default() }
+    }
+
     /// Returns a summary of one line.
     pub fn line(text: impl Into<String>) -> Self {
-        Self { lines: vec![text.into()] }
+        Self::lines(vec![text.into()])
     }
 }

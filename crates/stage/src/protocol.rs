@@ -2,6 +2,7 @@
 //!
 //! A worker runs one request at a time. The same request in a file is what a cluster executor runs on another machine.
 
+use crate::Summary;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ mod parts;
 pub mod values;
 
 pub use grant::{Device, Grant, UnknownDevice};
-pub use parts::{MadePart, MakePart, MakeParts, OldPart, PART_FILES, PART_NOTES, PlannedPart};
+pub use parts::{Made, MadePart, MakePart, MakeParts, OldPart, PART_FILES, PART_NOTES, PART_STATE, PlannedPart};
 
 /// Raised when messages change. `pipe` refuses a worker of another version.
 pub const PROTOCOL_VERSION: u32 = 4;
@@ -70,7 +71,8 @@ pub enum Task {
     Make(MakeParts),
     /// Write what is made from all parts together.
     Assemble {
-        /// All parts, in the order of the plan.
+        /// All parts, in the order of the plan. A chain that ended early has fewer than were planned; a stage may also use
+        /// fewer than there are, see [`Summary::used_parts`].
         parts: Vec<MadePart>,
     },
 }
@@ -89,7 +91,8 @@ pub struct Input {
     pub media_root: Option<PathBuf>,
 }
 
-/// A message from a worker about its request. [`Reply::Planned`], [`Reply::Finished`] and [`Reply::Failed`] end the request.
+/// A message from a worker about its request. The request ends with [`Reply::Planned`], [`Reply::Made`], [`Reply::Finished`],
+/// [`Reply::StateNeeded`] or [`Reply::Failed`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub enum Reply {
@@ -127,12 +130,26 @@ pub enum Reply {
         /// As in [`PlannedPart::name`].
         name: String,
     },
-    /// The request succeeded.
+    /// The answer to [`Task::Make`].
+    Made {
+        /// As in [`Request::id`].
+        id: u64,
+        /// Whether the chain ended before the last of the parts; see [`Made::ChainEnded`].
+        chain_ended: bool,
+    },
+    /// The request needs the state of a link that was dropped. `pipe` makes the link again and repeats the request.
+    StateNeeded {
+        /// As in [`Request::id`].
+        id: u64,
+        /// The link's name.
+        part: String,
+    },
+    /// The answer to [`Task::Whole`] and [`Task::Assemble`]: the output is complete.
     Finished {
         /// As in [`Request::id`].
         id: u64,
-        /// Lines of the [`crate::Summary`].
-        summary: Vec<String>,
+        /// What the stage reports of its result.
+        summary: Summary,
     },
     /// The request failed. The worker accepts further requests.
     Failed {

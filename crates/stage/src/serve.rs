@@ -1,7 +1,7 @@
 //! [`serve`]: the main function of a worker.
 
 use crate::helper::{HELPER_FLAG, Job, Limits, help};
-use crate::protocol::{Info, Message, PROTOCOL_VERSION, Reply, Request, Task};
+use crate::protocol::{Info, Made, Message, PROTOCOL_VERSION, Reply, Request, Task};
 use crate::{AnyStage, Context, StageError, Summary};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -162,13 +162,13 @@ fn run(
 
 fn act(stage: AnyStage, context: &Context) -> Result<Reply, StageError> {
     let id = context.request().id;
-    let finished = |summary: Summary| Reply::Finished { id, summary: summary.lines };
+    let finished = |summary: Summary| Reply::Finished { id, summary };
     match (stage, &context.request().task) {
         (AnyStage::Whole(stage), Task::Whole) => stage.run(context).map(finished),
         (AnyStage::Parted(stage), Task::Plan) => Ok(Reply::Planned { id, parts: stage.plan(context)? }),
         (AnyStage::Parted(stage), Task::Make(parts)) => {
-            stage.make(context, parts)?;
-            Ok(finished(Summary::default()))
+            let chain_ended = stage.make(context, parts)? == Made::ChainEnded;
+            Ok(Reply::Made { id, chain_ended })
         }
         (AnyStage::Parted(stage), Task::Assemble { parts }) => stage.assemble(context, parts).map(finished),
         (AnyStage::Whole(_), _) => Err(StageError::message(format!("`{}` is not made in parts", stage.kind()))),
@@ -177,6 +177,9 @@ fn act(stage: AnyStage, context: &Context) -> Result<Reply, StageError> {
 }
 
 fn failed(id: u64, error: &StageError) -> Reply {
+    if let Some(part) = error.needed_state() {
+        return Reply::StateNeeded { id, part: part.to_owned() };
+    }
     let mut causes = error.chain();
     let text = causes.remove(0);
     let help = error.help().map(str::to_owned);

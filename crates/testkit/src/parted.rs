@@ -1,7 +1,7 @@
 //! [`Bench`]: runs a stage that is made in parts, as the engine does or step by step.
 
 use crate::{Ran, Told, context};
-use pipe_stage::protocol::{Input, MadePart, MakePart, MakeParts, OldPart, PART_FILES, PlannedPart, Task};
+use pipe_stage::protocol::{Input, Made, MadePart, MakePart, MakeParts, OldPart, PART_FILES, PlannedPart, Task};
 use pipe_stage::{PartedStage, StageError};
 use serde::Serialize;
 use serde_json::Value;
@@ -26,7 +26,7 @@ pub struct Bench<'a> {
 #[derive(Debug)]
 pub struct Making {
     /// What the stage returned.
-    pub result: Result<(), StageError>,
+    pub result: Result<Made, StageError>,
     /// Parts that it said are complete, in that order.
     pub finished: Vec<String>,
 }
@@ -67,12 +67,14 @@ impl<'a> Bench<'a> {
     /// Makes all parts, from scratch, in folders of `folder`.
     ///
     /// # Panics
-    /// If a part is not said to be complete.
+    /// If a part is not reported as complete.
     pub fn make_all(&self, folder: &Path) -> Result<Vec<MadePart>, StageError> {
         let parts: Vec<MakePart> = self.plan()?.iter().map(|part| part_in(folder, &part.name)).collect();
-        let made: Vec<MadePart> = parts.iter().map(MakePart::made).collect();
-        let Making { result, mut finished } = self.make(MakeParts { after: None, parts });
-        result?;
+        let mut made: Vec<MadePart> = parts.iter().map(MakePart::made).collect();
+        let Making { result, mut finished } = self.make(MakeParts::independent(parts));
+        if result? == Made::ChainEnded {
+            made.truncate(finished.len());
+        }
         finished.sort();
         let mut expect: Vec<&String> = made.iter().map(|part| &part.name).collect();
         expect.sort();
@@ -84,7 +86,8 @@ impl<'a> Bench<'a> {
     pub fn assemble(&self, parts: &[MadePart], output: &Path) -> Ran {
         let (context, told) = self.context(Task::Assemble { parts: parts.into() }, output);
         let result = self.stage.assemble(&context, parts);
-        for part in parts {
+        let used_parts = result.as_ref().ok().and_then(|summary| summary.used_parts);
+        for part in parts.iter().take(used_parts.unwrap_or(parts.len())) {
             copy_files(&part.folder.join(PART_FILES), output);
         }
         Ran { result, warnings: told.warnings() }

@@ -42,7 +42,7 @@ impl Stage for Annotations {
         let mut json = serde_json::to_string_pretty(report)?;
         json.push('\n');
         fs::write(context.output("report.json")?, json)?;
-        Ok(Summary { lines: report.summary() })
+        Ok(Summary::lines(report.summary()))
     }
 }
 

@@ -87,7 +87,7 @@ fn write(
         let clips = Clips { frames, train, test, preprocessing, num_classes: classes.len() };
         lines.push(clips::write(context, store, &clips, &context.output("clips")?)?);
     }
-    Ok(Summary { lines })
+    Ok(Summary::lines(lines))
 }
 
 /// Checks that the labels are as many a video as `labelling` says, and that an epoch can be made of such.

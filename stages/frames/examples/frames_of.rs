@@ -138,7 +138,7 @@ fn make(out: &Path, files: &[PathBuf]) -> Result<(u64, f64)> {
     let stage = |error: pipe_stage::StageError| error.chain().join(": ");
     let part = MakePart { name: "00000".into(), folder: folder("part")?, old: None };
     let made = part.made();
-    Frames.make(&context, &MakeParts { after: None, parts: vec![part] }).map_err(stage)?;
+    Frames.make(&context, &MakeParts::independent(vec![part])).map_err(stage)?;
     Frames.assemble(&context, &[made]).map_err(stage)?;
     let index: Vec<FrameIndexRow> = pipe_tables::read_rows(&out.join("output/frames/index.parquet"))?;
     let frames = index.iter().map(|row| u64::from(row.num_frames)).sum();

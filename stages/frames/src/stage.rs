@@ -8,7 +8,7 @@ use crate::shards::{Bucket, Maker, UNUSABLE_HELP};
 use pipe_schemas::stages::frames::{CONTRACT, FramesParams};
 use pipe_schemas::stages::ingest::OnError;
 use pipe_schemas::tables::{FrameIndexRow, VideoRow};
-use pipe_stage::protocol::{MadePart, MakeParts, PlannedPart};
+use pipe_stage::protocol::{Made, MadePart, MakeParts, PlannedPart};
 use pipe_stage::{Context, PartedStage, StageError, Summary, grouped};
 use pipe_tables::frames::INDEX_FILE;
 use std::sync::atomic::AtomicU64;
@@ -28,7 +28,7 @@ impl PartedStage for Frames {
         Ok(parts(&usable_videos(context)?, &context.params()?))
     }
 
-    fn make(&self, context: &Context, parts: &MakeParts) -> Result<(), StageError> {
+    fn make(&self, context: &Context, parts: &MakeParts) -> Result<Made, StageError> {
         let params: FramesParams = context.params()?;
         let videos = usable_videos(context)?;
         let by_part = by_part(&videos, params.buckets);
@@ -48,7 +48,8 @@ impl PartedStage for Frames {
             done: AtomicU64::new(0),
         };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(context.threads()).build();
-        pool.map_err(FramesError::Threads)?.install(|| maker.make_all(&buckets))
+        pool.map_err(FramesError::Threads)?.install(|| maker.make_all(&buckets))?;
+        Ok(Made::All)
     }
 
     fn assemble(&self, context: &Context, parts: &[MadePart]) -> Result<Summary, StageError> {

@@ -7,7 +7,7 @@ use crate::parts::{self, Notes};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use pipe_schemas::stages::ingest::{CONTRACT, IngestParams, OnError};
 use pipe_schemas::tables::{Verdict, VideoRow};
-use pipe_stage::protocol::{MadePart, MakePart, MakeParts, PlannedPart};
+use pipe_stage::protocol::{Made, MadePart, MakePart, MakeParts, PlannedPart};
 use pipe_stage::{Context, PartedStage, SourceFile, Sources, StageError, Summary};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ impl PartedStage for Ingest {
         Ok(parts::parts(&sources(context, &params)?.files, &params))
     }
 
-    fn make(&self, context: &Context, parts: &MakeParts) -> Result<(), StageError> {
+    fn make(&self, context: &Context, parts: &MakeParts) -> Result<Made, StageError> {
         let params: IngestParams = context.params()?;
         let sources = sources(context, &params)?;
         let by_part = parts::by_part(&sources.files);
@@ -48,7 +48,8 @@ impl PartedStage for Ingest {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(context.threads()).build();
         let pool = pool.map_err(IngestError::Threads)?;
         // One part after the other, so that those that are complete when a run is killed are as many as can be.
-        pool.install(|| work.into_iter().try_for_each(|(part, files)| maker.make(part, files)))
+        pool.install(|| work.into_iter().try_for_each(|(part, files)| maker.make(part, files)))?;
+        Ok(Made::All)
     }
 
     fn assemble(&self, context: &Context, parts: &[MadePart]) -> Result<Summary, StageError> {
@@ -376,7 +377,7 @@ mod tests {
         };
         let parts: Vec<MakePart> = after.plan().expect("planned").iter().map(part).collect();
         let made: Vec<MadePart> = parts.iter().map(MakePart::made).collect();
-        let Making { result, finished } = after.make(MakeParts { after: None, parts });
+        let Making { result, finished } = after.make(MakeParts::independent(parts));
         result.expect("made");
         assert_eq!(finished.len(), made.len());
         let updated = after.assemble(&made, &space.path().join("updated"));
@@ -419,7 +420,7 @@ mod tests {
         };
         let parts: Vec<MakePart> = old.iter().zip(&planned).map(part).collect();
         let made: Vec<MadePart> = parts.iter().map(MakePart::made).collect();
-        bench.make(MakeParts { after: None, parts }).result.expect("made");
+        bench.make(MakeParts::independent(parts)).result.expect("made");
         let ran = bench.assemble(&made, &space.path().join("output"));
         assert_eq!(ran.lines(), ["2 videos"]);
     }

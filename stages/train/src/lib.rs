@@ -31,7 +31,7 @@
 //! So an epoch is evaluated as part of its link if `val_interval` divides its number. The evaluation after the last epoch,
 //! where that is another one, belongs to no link, or the last would not be the same once more epochs follow it.
 //!
-//! A link is two notes: `state.safetensors`, the tensors of the network and what the optimiser keeps, and `log.parquet`,
+//! A link has a state, `state.safetensors`: the tensors of the network and what the optimiser keeps; and a note, `log.parquet`:
 //! its row of the log. On disk it costs four bytes a parameter for the network and as many for each moment of the
 //! optimiser: for a ResNet-50 with SGD and momentum about 190 MB an epoch, with `AdamW` about 280 MB.
 //!

@@ -10,7 +10,7 @@ use pipe_clips::Loader;
 use pipe_learn::{EpochResult, Learner, Network, Step, pin_threads};
 use pipe_schemas::stages::train::TrainParams;
 use pipe_schemas::tables::{Labelling, SampleRow, TrainingLogRow};
-use pipe_stage::protocol::{MadePart, MakePart, MakeParts};
+use pipe_stage::protocol::{Made, MadePart, MakePart, MakeParts};
 use pipe_stage::{Context, StageError};
 use pipe_tables::{read_rows, write_rows};
 use std::sync::Arc;
@@ -26,13 +26,13 @@ struct Link<'a> {
 }
 
 /// Trains the epochs of `parts`, which follow on each other.
-pub(crate) fn make(context: &Context, parts: &MakeParts) -> Result<(), StageError> {
+pub(crate) fn make(context: &Context, parts: &MakeParts) -> Result<Made, StageError> {
     pin_threads();
     let params: TrainParams = context.params()?;
     let samples = Samples::read(context.input("samples")?, &params)?;
     let links = links(parts, &samples)?;
     let loader = Loader::open(context.input("frames")?)?;
-    let mut learner = match &parts.after {
+    let mut learner = match parts.resume_from() {
         Some(before) => {
             let mut learner = Learner::new(Network::new(graph(&params, &samples)?, params.seed), &params);
             restore(&mut learner, before)?;
@@ -64,16 +64,16 @@ pub(crate) fn make(context: &Context, parts: &MakeParts) -> Result<(), StageErro
         let validated = validates(&params, &samples, epoch + 1);
         let measured =
             validated.then(|| validate(context, &params, &samples, &loader, learner.network())).transpose()?;
-        learner.save(&part.note(STATE)?)?;
+        learner.save(&part.state(STATE)?)?;
         write_rows(&part.note(LOG)?, &[log_row(epoch, result, measured)])?;
         context.part_finished(&part.name);
     }
-    Ok(())
+    Ok(Made::All)
 }
 
 /// Takes the state that an epoch left.
 pub(crate) fn restore(learner: &mut Learner, part: &MadePart) -> Result<(), StageError> {
-    Ok(learner.restore(&part.note(STATE))?)
+    Ok(learner.restore(&part.state(STATE)?)?)
 }
 
 /// Reads the log of all epochs.
@@ -87,7 +87,7 @@ pub(crate) fn read_log(parts: &[MadePart]) -> Result<Vec<TrainingLogRow>, StageE
 
 fn links<'a>(parts: &'a MakeParts, samples: &'a Samples) -> Result<Vec<Link<'a>>, TrainError> {
     let known = || samples.epochs.iter().zip(0..);
-    let first = match &parts.after {
+    let first = match parts.resume_from() {
         Some(before) => known().position(|(_, epoch)| name(epoch) == before.name).map_or(usize::MAX, |at| at + 1),
         None => 0,
     };

@@ -9,7 +9,7 @@ use pipe_clips::Loader;
 use pipe_learn::{Learner, TrainedModel, WeightsReport, pin_threads};
 use pipe_schemas::stages::train::TrainParams;
 use pipe_schemas::tables::{ModelCard, TrainingLogRow};
-use pipe_stage::protocol::{MadePart, MakeParts, PlannedPart};
+use pipe_stage::protocol::{Made, MadePart, MakeParts, PlannedPart};
 use pipe_stage::{Context, PartedStage, StageError, Summary};
 use pipe_tables::write_rows;
 
@@ -27,7 +27,7 @@ impl PartedStage for Train {
         plan::parts(context, &params, &samples)
     }
 
-    fn make(&self, context: &Context, parts: &MakeParts) -> Result<(), StageError> {
+    fn make(&self, context: &Context, parts: &MakeParts) -> Result<Made, StageError> {
         links::make(context, parts)
     }
 
@@ -63,7 +63,9 @@ impl PartedStage for Train {
         };
         TrainedModel::write(&context.output("model")?, &card, learner.network(), &report)?;
         write_rows(&context.output("training_log.parquet")?, &log)?;
-        Ok(summary(&log, &report))
+        // Each epoch can be resumed from, so that a learning rate that changes later keeps the epochs before.
+        let kept_states = parts.iter().map(|part| part.name.clone()).collect();
+        Ok(Summary { kept_states: Some(kept_states), ..summary(&log, &report) })
     }
 }
 
@@ -82,5 +84,5 @@ fn summary(log: &[TrainingLogRow], report: &WeightsReport) -> Summary {
         let (matched, reinitialised, unused) = (report.num_matched, report.num_reinitialised, report.num_unused);
         lines.push(format!("{matched} tensors matched, {reinitialised} reinitialised{names}, {unused} unused"));
     }
-    Summary { lines }
+    Summary::lines(lines)
 }

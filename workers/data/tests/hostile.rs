@@ -101,7 +101,7 @@ impl Space {
         };
         let parts: Vec<MakePart> = worker.planned(with_task(Task::Plan)).iter().map(part).collect();
         let made: Vec<MadePart> = parts.iter().map(MakePart::made).collect();
-        worker.finished(with_task(Task::Make(MakeParts { after: None, parts }))).expect("made");
+        worker.finished(with_task(Task::Make(MakeParts::independent(parts)))).expect("made");
         let warnings = worker.finished(with_task(Task::Assemble { parts: made.clone() })).expect("put together");
         (made, warnings)
     }
@@ -174,7 +174,7 @@ impl Worker {
 
     fn finished(&mut self, request: Request) -> Result<Vec<String>, String> {
         match self.run(request) {
-            (Reply::Finished { .. }, warnings) => Ok(warnings),
+            (Reply::Finished { .. } | Reply::Made { .. }, warnings) => Ok(warnings),
             (other, _) => Err(format!("{other:?}")),
         }
     }

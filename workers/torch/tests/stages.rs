@@ -95,7 +95,7 @@ impl Space {
         let parts: Vec<MakePart> =
             worker.planned(request(Task::Plan))?.iter().map(|part| self.part(output, &part.name)).collect();
         let made: Vec<MadePart> = parts.iter().map(MakePart::made).collect();
-        let (_, finished) = worker.finished(request(Task::Make(MakeParts { after: None, parts })))?;
+        let (_, finished) = worker.finished(request(Task::Make(MakeParts::independent(parts))))?;
         assert_eq!(finished, made.iter().map(|part| part.name.clone()).collect::<Vec<_>>());
         worker.finished(request(Task::Assemble { parts: made })).map(|(summary, _)| summary)
     }
@@ -141,7 +141,8 @@ impl Worker {
 
     fn finished(&mut self, request: Request) -> Result<(Vec<String>, Vec<String>), (String, String)> {
         match self.ask(request) {
-            (Reply::Finished { summary, .. }, finished) => Ok((summary, finished)),
+            (Reply::Finished { summary, .. }, finished) => Ok((summary.lines, finished)),
+            (Reply::Made { .. }, finished) => Ok((Vec::new(), finished)),
             (reply, _) => Err(failure(reply)),
         }
     }

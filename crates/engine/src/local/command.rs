@@ -6,6 +6,7 @@ use fs_err as fs;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
+use pipe_stage::Summary;
 use pipe_schemas::stages::command::{CommandParams, Placeholder, Text, pieces};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -56,7 +57,7 @@ pub(crate) fn run(run: &CommandRun, handle: &Handle, reaper: &Reaper) -> std::io
     let status = child.wait()?;
     ended.map_err(std::io::Error::from)?;
     if status.success() {
-        return Ok(Ended::Finished { summary: Vec::new(), warnings: Vec::new(), peak_memory_bytes: None });
+        return Ok(Ended::Finished { summary: Summary::default(), warnings: Vec::new(), peak_memory_bytes: None });
     }
     Ok(Ended::Failed {
         error: format!("the program {}", describe(status)),

@@ -1,8 +1,10 @@
 //! From a stage that is ready to its result in the store, or to an action that runs.
 
 use super::end::Told;
-use super::job::{self, Job, JobInput, Purpose, Runner};
-use super::{DOWNLOADS, Done, Happening, Media, Run, Running, State};
+use super::action::Runner;
+use super::failure::failure_of;
+use super::job::{Job, JobInput, Purpose};
+use super::{DOWNLOADS, Done, RunMessage, Media, Run, Running, State};
 use crate::error::RunError;
 use crate::events::{Outcome, RunEvent};
 use crate::keys::{self, Reason};
@@ -35,7 +37,7 @@ impl Run<'_> {
             Ok(prepared) => prepared,
             // It may have been killed while it was asked for its versions.
             Err(error @ RunError::Worker { .. }) if self.has_a_try_left(stage) => {
-                return self.again(stage, job::failure_of(&error));
+                return self.again(stage, failure_of(&error));
             }
             Err(error) => return self.failed_to_start(stage, &error, since),
         };
@@ -69,7 +71,7 @@ impl Run<'_> {
         self.pool.run(move || {
             let found = remote.pull(&store, key, &crate::remote::ports_fit);
             // Without a receiver the run is over.
-            let _ = sender.send(Happening::Fetched { stage, found });
+            let _ = sender.send(RunMessage::Fetched { stage, found });
         })?;
         let lease = self.schedule.take(&self.plan.stages()[stage].limits);
         self.states[stage] = State::Fetching { prepared: Box::new(prepared), since, lease };

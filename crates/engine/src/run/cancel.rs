@@ -1,13 +1,13 @@
 //! [`Cancel`]: how Ctrl-C reaches a run.
 
-use super::Happening;
+use super::RunMessage;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Mutex, PoisonError};
 
 /// Stops a run from another thread: the first time gently, the second time at once.
 #[derive(Debug, Default)]
 pub struct Cancel {
-    state: Mutex<(u32, Option<SyncSender<Happening>>)>,
+    state: Mutex<(u32, Option<SyncSender<RunMessage>>)>,
 }
 
 impl Cancel {
@@ -17,11 +17,11 @@ impl Cancel {
         state.0 += 1;
         if let Some(sender) = &state.1 {
             // The channel is only full while the run has more urgent news than a third Ctrl-C.
-            let _ = sender.try_send(Happening::Cancel);
+            let _ = sender.try_send(RunMessage::Cancel);
         }
     }
 
-    pub(super) fn connect(&self, sender: SyncSender<Happening>) {
+    pub(super) fn connect(&self, sender: SyncSender<RunMessage>) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).1 = Some(sender);
     }
 

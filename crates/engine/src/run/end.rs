@@ -1,6 +1,7 @@
 //! From the end of an action, or a hit, to what is told and what can start next.
 
-use super::job::{self, JobEnd};
+use super::action::JobEnd;
+use super::failure::{failure_of, timed_out};
 use super::{Done, Run, State};
 use crate::error::RunError;
 use crate::events::{FailedBy, Failure, Outcome, PartCounts, RunEvent};
@@ -44,7 +45,7 @@ impl Run<'_> {
             }
             JobEnd::Cancelled | JobEnd::Failed(_) | JobEnd::Died(_) if running.timed_out => {
                 let failure =
-                    job::timed_out(spec.limits.timeout.unwrap_or_default(), &self.recorder.log(spec.name.as_str()));
+                    timed_out(spec.limits.timeout.unwrap_or_default(), &self.recorder.log(spec.name.as_str()));
                 self.over(stage, Some(key), Outcome::Failed, Some(failure), since)
             }
             JobEnd::Cancelled => self.over(stage, Some(key), Outcome::Skipped, None, since),
@@ -124,7 +125,7 @@ impl Run<'_> {
     }
 
     pub(super) fn failed_to_start(&mut self, stage: usize, error: &RunError, since: Instant) -> Result<(), RunError> {
-        let failure = job::failure_of(error);
+        let failure = failure_of(error);
         self.over(stage, None, Outcome::Failed, Some(failure), since)
     }
 

@@ -223,7 +223,7 @@ impl Bucketful {
         let mut part = part_in(&self.folder.path().join(name("updated")), &now.name);
         part.old = Some(older(&old, &then, &now).expect("fields are equal"));
         let updated = part.made();
-        let Making { result, finished } = self.bench(rows).make(MakeParts { after: None, parts: vec![part] });
+        let Making { result, finished } = self.bench(rows).make(MakeParts::independent(vec![part]));
         result.expect("made");
         assert_eq!(finished, ["00000"]);
         for file in ["files/frames/shard-00000.parquet", "notes/index.parquet", "notes/skipped.json"] {
@@ -277,7 +277,7 @@ fn a_skipped_video_is_not_tried_again() {
     assert_eq!(old.same_items.len(), 4);
     let part = MakePart { old: Some(old), ..part_in(&space.folder.path().join("one"), &now.name) };
     let made = part.made();
-    space.bench(&rows).make(MakeParts { after: None, parts: vec![part] }).result.expect("made");
+    space.bench(&rows).make(MakeParts::independent(vec![part])).result.expect("made");
     assert_eq!(Notes::read(&made).expect("notes").index.len(), 1);
     // What was skipped fails where that is asked for.
     space.params.on_error = OnError::Fail;
@@ -337,15 +337,15 @@ fn parts_that_are_done_are_told_when_another_fails() {
     let bench = bench(media.path(), &folder.path().join("videos.parquet"), &rows, &FramesParams::default(), 1);
     let parts: Vec<_> = bench.plan().expect("planned").iter().map(|part| part_in(folder.path(), &part.name)).collect();
     let failing = format!("{:05}", bucket("d", 64));
-    let Making { result, finished } = bench.make(MakeParts { after: None, parts });
+    let Making { result, finished } = bench.make(MakeParts::independent(parts));
     let error = result.expect_err("gone").chain().join(": ");
     assert!(error.starts_with("`d.avi` can't be read: "), "{error}");
     assert!(!finished.contains(&failing), "{finished:?}");
     for name in &finished {
-        let part = MadePart { name: name.clone(), folder: folder.path().join(name) };
+        let part = MadePart { name: name.clone(), folder: folder.path().join(name), state: None };
         assert_eq!(Notes::read(&part).expect("notes").index.len(), 1);
     }
-    let unknown = MakeParts { after: None, parts: vec![part_in(folder.path(), "99999")] };
+    let unknown = MakeParts::independent(vec![part_in(folder.path(), "99999")]);
     let error = bench.make(unknown).result.expect_err("unknown").chain().join(": ");
     assert_eq!(error, "no usable video lies in bucket 99999");
 }

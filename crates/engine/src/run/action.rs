@@ -1,0 +1,178 @@
+//! Runs a [`Job`] on a thread of its own, from its lock to its record.
+
+use super::RunMessage;
+use super::compare::difference;
+use super::failure::{NO_SPACE, failure_of, log_if_any};
+use super::job::{ActionError, ActionOutput, Job, Purpose};
+use super::parts::PartedJob;
+use super::whole;
+use crate::error::RunError;
+use crate::events::{FailedBy, Failure, PartCounts};
+use crate::local::reaper::Reaper;
+use crate::local::{Ended, Handle, WorkerProcess};
+use fs_err as fs;
+use pipe_cache::store::Lookup;
+use pipe_cache::{ActionRecord, CacheError, OutputRecord, Tree};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// If less is free, an action may have failed because the disk is full, without being able to report it.
+const NO_SPACE_BYTES: u64 = 1 << 20;
+
+/// The process that runs an action.
+pub(super) enum Runner {
+    Worker(WorkerProcess),
+    Command { handle: Handle, reaper: Arc<Reaper>, environment: Vec<(String, OsString)> },
+}
+
+/// How an action ended.
+#[derive(Debug)]
+pub(super) enum JobEnd {
+    /// Another process ran it in the meantime.
+    Shared(Box<ActionRecord>),
+    Ran {
+        record: Box<ActionRecord>,
+        parts: Option<PartCounts>,
+        /// A source that changed while the action ran; then the result is not recorded.
+        changed: Option<PathBuf>,
+    },
+    /// It was run again, and its result is that of the store.
+    Same(Box<ActionRecord>),
+    Failed(Failure),
+    /// The worker crashed or was killed.
+    Died(Failure),
+    Cancelled,
+}
+
+impl Runner {
+    pub(super) fn command(reaper: Arc<Reaper>, environment: Vec<(String, OsString)>) -> Self {
+        Self::Command { handle: Handle::default(), reaper, environment }
+    }
+
+    pub(super) fn handle(&self) -> Handle {
+        match self {
+            Self::Worker(worker) => worker.handle(),
+            Self::Command { handle, .. } => handle.clone(),
+        }
+    }
+}
+
+impl Job {
+    /// Runs to the end, and reports it together with the worker, if that can be used again.
+    pub(super) fn run(self, mut runner: Runner) {
+        let ended = self.act(&mut runner);
+        let no_space = ended.is_err() && self.store.free_bytes().is_ok_and(|free| free < NO_SPACE_BYTES);
+        // The next run removes what can't be removed now.
+        if fs::remove_dir(&self.work).is_err() {
+            let _ = fs::remove_dir_all(&self.work);
+        }
+        let (end, alive) = match ended {
+            Ok(end) => (end, true),
+            Err(ActionError::Ended(ended)) => self.without_result(ended),
+            Err(ActionError::Error(RunError::Stopped)) => (JobEnd::Cancelled, !self.handle.is_stopped()),
+            // The worker may still be running the request.
+            Err(ActionError::Error(error)) => {
+                (JobEnd::Failed(Failure { log: log_if_any(&self.log), ..failure_of(&error) }), false)
+            }
+        };
+        let end = match end {
+            JobEnd::Failed(failure) if no_space => JobEnd::Failed(Failure { help: Some(NO_SPACE.into()), ..failure }),
+            other => other,
+        };
+        let worker = match runner {
+            Runner::Worker(worker) if alive => Some(worker),
+            Runner::Worker(_) | Runner::Command { .. } => None,
+        };
+        // Without a receiver the run is over.
+        let _ = self.sender.send(RunMessage::Ended { stage: self.stage, end, worker });
+    }
+
+    /// Returns how a request without a result ends the action, and whether its worker can be used again.
+    fn without_result(&self, ended: Ended) -> (JobEnd, bool) {
+        let log = log_if_any(&self.log);
+        match ended {
+            Ended::Died { how, last_lines } => {
+                let error = format!("the worker is gone: {how}");
+                let help = (how.contains("SIGKILL"))
+                    .then(|| "if nobody killed it, the machine was out of memory: try a smaller batch".to_owned());
+                (JobEnd::Died(Failure { by: FailedBy::Run, error, causes: last_lines, help, log }), false)
+            }
+            Ended::Failed { cancelled: true, .. } => (JobEnd::Cancelled, true),
+            Ended::Failed { error, causes, help, .. } => {
+                (JobEnd::Failed(Failure { by: FailedBy::Stage, error, causes, help, log }), true)
+            }
+            Ended::Planned { .. } | Ended::Made { .. } | Ended::StateNeeded { .. } | Ended::Finished { .. } => {
+                let error = "the worker sent a reply that does not answer the request".to_owned();
+                let failure = Failure { by: FailedBy::Run, error, causes: Vec::new(), help: None, log };
+                (JobEnd::Failed(failure), false)
+            }
+        }
+    }
+
+    fn act(&self, runner: &mut Runner) -> Result<JobEnd, ActionError> {
+        let _lock = self.lock(self.key)?;
+        if self.takes_hits()
+            && let Lookup::Hit(record) = self.store.find(self.key)
+        {
+            return Ok(JobEnd::Shared(record));
+        }
+        let since = Instant::now();
+        let output = match runner {
+            Runner::Command { handle, reaper, environment } => whole::command(self, handle, reaper, environment),
+            Runner::Worker(worker) if self.contract.parts.is_some() => PartedJob::new(self, worker).run(),
+            Runner::Worker(worker) => whole::stage(self, worker),
+        }?;
+        if let Purpose::Check(record) = &self.purpose {
+            return Ok(self.compared(record, &output.tree)?);
+        }
+        let record = self.record_of(&output, since)?;
+        let changed = self.changed()?;
+        if changed.is_none() {
+            self.store.record(self.key, &self.fields, &record)?;
+        }
+        for link in &output.dropped_states {
+            self.store.keep_state(*link, false)?;
+        }
+        Ok(JobEnd::Ran { record: Box::new(record), parts: output.counts, changed })
+    }
+
+    /// Compares a new result with that of the store, and reports where they differ first.
+    fn compared(&self, record: &ActionRecord, again: &Tree) -> Result<JobEnd, RunError> {
+        if again.digest() == record.output.tree {
+            return Ok(JobEnd::Same(Box::new(record.clone())));
+        }
+        let there = self.store.tree(record.output.tree)?;
+        let views = (self.store.view(record.output.tree), self.store.view(again.digest()));
+        let causes = vec![difference(&there, again, (&views.0, &views.1), &self.data_worker)];
+        let error = "made again, its result differs".to_owned();
+        let help = Some("the first path is what the store has, the second what was made now".to_owned());
+        Ok(JobEnd::Failed(Failure { by: FailedBy::Stage, error, causes, help, log: log_if_any(&self.log) }))
+    }
+
+    fn record_of(&self, output: &ActionOutput, since: Instant) -> Result<ActionRecord, CacheError> {
+        let mut ports = BTreeMap::new();
+        for port in &self.outputs {
+            ports.insert(port.name.clone(), output.tree.part(&port.path)?.digest());
+        }
+        Ok(ActionRecord {
+            kind: self.contract.kind.to_owned(),
+            output: OutputRecord { tree: output.tree.digest(), ports },
+            parts: output.parts.clone(),
+            state: None,
+            environment: BTreeMap::new(),
+            figures: BTreeMap::new(),
+            summary: output.summary.lines.clone(),
+            warnings: output.warnings.clone(),
+            duration_millis: since.elapsed().as_millis() as u64,
+            peak_memory_bytes: output.peak_memory_bytes,
+            ended_unix_secs: unix_secs(),
+        })
+    }
+}
+
+pub(super) fn unix_secs() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,39 @@
+//! Turns errors around a stage into the [`Failure`] that the user reads.
+
+use crate::error::RunError;
+use crate::events::{FailedBy, Failure};
+use fs_err as fs;
+use std::error::Error;
+use std::path::Path;
+use std::time::Duration;
+
+/// The help of a failure on a full disk.
+pub(super) const NO_SPACE: &str = "no space is left on the disk that holds the store: `pipe cache gc` makes some";
+
+/// Returns the failure of a stage that ran longer than its `timeout`.
+pub(super) fn timed_out(timeout: Duration, log: &Path) -> Failure {
+    Failure {
+        by: FailedBy::Run,
+        error: format!("it was ended after its `timeout` of {} s", timeout.as_secs()),
+        causes: Vec::new(),
+        help: Some("give it more time, or find out from its log what it waits for".into()),
+        log: log_if_any(log),
+    }
+}
+
+/// Returns the failure of a stage around which `error` happened.
+pub(super) fn failure_of(error: &RunError) -> Failure {
+    let mut causes = Vec::new();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        causes.push(cause.to_string());
+        source = cause.source();
+    }
+    Failure { by: FailedBy::Run, error: error.to_string(), causes, help: None, log: None }
+}
+
+/// Returns the path of a log that is not empty.
+pub(super) fn log_if_any(log: &Path) -> Option<String> {
+    let any = fs::metadata(log).is_ok_and(|metadata| metadata.len() > 0);
+    any.then(|| log.display().to_string())
+}

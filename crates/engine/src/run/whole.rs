@@ -1,0 +1,80 @@
+//! Runs an action in one go: a stage without parts in a worker, or a program of the user.
+
+use super::job::{ActionError, ActionOutput, Job};
+use crate::error::RunError;
+use crate::local::command::{self, CommandRun};
+use crate::local::reaper::Reaper;
+use crate::local::{Ended, Handle, WorkerProcess};
+use fs_err as fs;
+use pipe_cache::Tree;
+use pipe_schemas::Output;
+use pipe_stage::Summary;
+use pipe_stage::protocol::Task;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+/// Runs a stage without parts.
+pub(super) fn stage(job: &Job, worker: &mut WorkerProcess) -> Result<ActionOutput, ActionError> {
+    let request = job.request(Task::Whole)?;
+    let output = request.output.clone();
+    let report = |update| {
+        job.report(update);
+        Ok::<_, RunError>(())
+    };
+    match worker.run(request, &job.log, report)? {
+        Ended::Finished { summary, warnings, peak_memory_bytes } => {
+            Ok(output_of(job.store.insert(&output)?, summary, warnings, peak_memory_bytes))
+        }
+        other => Err(ActionError::Ended(other)),
+    }
+}
+
+/// Runs a program of the user. Only its declared outputs are kept.
+pub(super) fn command(
+    job: &Job,
+    handle: &Handle,
+    reaper: &Reaper,
+    environment: &[(String, OsString)],
+) -> Result<ActionOutput, ActionError> {
+    let params = serde_json::from_value(job.params.clone()).map_err(RunError::from)?;
+    let output = job.work.clone();
+    let inputs = job.inputs.iter().map(|(port, input)| (port.clone(), input.path.clone())).collect();
+    let run = CommandRun { params: &params, inputs: &inputs, output: &output, environment, log: &job.log };
+    let ended = command::run(&run, handle, reaper)?;
+    let Ended::Finished { summary, warnings, peak_memory_bytes } = ended else {
+        return Err(ActionError::Ended(ended));
+    };
+    for port in &job.outputs {
+        let path = output.join(&port.path);
+        let metadata = fs::symlink_metadata(&path).map_err(|_| ActionError::Ended(not_written(port)))?;
+        if metadata.is_dir() && fs::read_dir(&path)?.next().is_none() {
+            return Err(ActionError::Ended(not_written(port)));
+        }
+    }
+    let declared = |path: &str| {
+        job.outputs
+            .iter()
+            .any(|port| path.strip_prefix(&port.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    };
+    let tree = job.store.assemble(job.store.insert_files(&output, declared)?)?;
+    Ok(output_of(tree, summary, warnings, peak_memory_bytes))
+}
+
+fn output_of(
+    tree: Tree,
+    summary: Summary,
+    warnings: Vec<String>,
+    peak_memory_bytes: Option<u64>,
+) -> ActionOutput {
+    let (parts, dropped_states) = (BTreeMap::new(), Vec::new());
+    ActionOutput { tree, parts, counts: None, dropped_states, summary, warnings, peak_memory_bytes }
+}
+
+fn not_written(port: &Output) -> Ended {
+    Ended::Failed {
+        error: format!("the program did not write its output `{}`", port.name),
+        causes: Vec::new(),
+        help: Some(format!("it must write to ${{outputs.{}}}, which ends in {}", port.name, port.path)),
+        cancelled: false,
+    }
+}
