@@ -12,6 +12,7 @@ pub mod stages;
 pub mod tables;
 
 pub use contract::{
-    Check, Contract, InputPort, OddNames, Output, OutputPort, ParamError, Parts, PortType, SourceSet, Tool, Worker,
+    Check, Contract, InputPort, Numerics, OddNames, Output, OutputPort, ParamError, Parts, PortType, SourceSet,
+    Tolerance, Tool, Worker,
 };
 pub use pipeline::pipeline_schema;

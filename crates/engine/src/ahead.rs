@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn what_a_lock_file_names_is_held_while_it_is_looked_up() {
         let folder = tempfile::tempdir().expect("a folder");
-        let locked = |number| Locked { key: key(number), output: Digest::of(b"any") };
+        let locked = |number| Locked::exact(key(number), Digest::of(b"any"));
         let lock = LockFile((0..50).map(|number| (number.to_string(), locked(number))).collect());
         assert!(Ahead::start(folder.path(), &lock).arriving.is_none(), "there is no store");
         let store = Store::open(folder.path()).expect("opened");

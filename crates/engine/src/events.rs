@@ -1,5 +1,6 @@
 //! [`RunEvent`]: what happens in a run, told as data. Renderers in `src/render` turn it into lines, bars or JSON.
 
+use pipe_stage::Environment;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -106,6 +107,12 @@ pub enum RunEvent {
         parts: Option<PartCounts>,
         /// What it says of its result.
         summary: Vec<String>,
+        /// Numbers that describe the result, such as `loss` and `top1`.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "pipe_stage::protocol::values")]
+        figures: BTreeMap<String, f64>,
+        /// What the bits of a floating-point result depend on besides its key; see [`pipe_stage::environment()`].
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        environment: Environment,
         /// What the user should know; kept with the result, so that a hit repeats it.
         warnings: Vec<String>,
         /// What went wrong.

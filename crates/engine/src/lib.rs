@@ -10,6 +10,7 @@
 mod ahead;
 mod config;
 pub mod diagnostics;
+mod environment;
 mod error;
 pub mod events;
 mod findings;
@@ -36,6 +37,7 @@ mod yaml;
 pub use ahead::Ahead;
 pub use config::Config;
 pub use diagnostics::{Problem, Problems};
+pub use environment::environment_line;
 pub use error::RunError;
 pub use findings::{Findings, Unchecked, findings};
 pub use keys::{Change, Reason, lines as reason_lines};

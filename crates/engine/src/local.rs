@@ -4,8 +4,8 @@
 use fs_err as fs;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use pipe_stage::Summary;
 use pipe_stage::protocol::{Message, PlannedPart, Reply, Request};
+use pipe_stage::{Environment, Summary};
 use reaper::Reaper;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};
@@ -69,6 +69,7 @@ struct Log {
 pub(crate) enum WorkerUpdate {
     Progress { done: u64, total: u64, unit: String },
     Measured { step: u64, values: BTreeMap<String, f64> },
+    Environment { values: Environment },
     PartFinished { name: String },
 }
 
@@ -162,6 +163,7 @@ impl WorkerProcess {
                 Ok(Reply::Warning { text }) => warnings.push(text),
                 Ok(Reply::Progress { done, total, unit }) => meanwhile(WorkerUpdate::Progress { done, total, unit })?,
                 Ok(Reply::Measured { step, values }) => meanwhile(WorkerUpdate::Measured { step, values })?,
+                Ok(Reply::Environment { values }) => meanwhile(WorkerUpdate::Environment { values })?,
                 Ok(Reply::PartFinished { name }) => meanwhile(WorkerUpdate::PartFinished { name })?,
                 Ok(Reply::Planned { parts, .. }) => return Ok(Ended::Planned { parts }),
                 Ok(Reply::Made { chain_ended, .. }) => return Ok(Ended::Made { chain_ended }),

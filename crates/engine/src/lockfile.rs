@@ -1,30 +1,62 @@
-//! [`LockFile`]: which results a pipeline gave, in a text file beside it that can be committed.
+//! [`LockFile`]: the results of a pipeline, in a text file beside it that can be committed.
 //!
 //! ```text
 //! # Written by `pipe run`; `pipe run --locked` fails where a result differs.
-//! eval   4f2a…  9c01…      stage, action key, digest of its output
+//! frames  77ab…  10ff…      stage, action key, digest of its output
+//! eval    4f2a…  9c01…
+//!   environment {"device":"cpu","instruction_set":"AVX2",…}
+//!   figures {"loss":0.41,"top1":0.55}
 //! ```
+//!
+//! A floating-point result gives equal bits in an equal environment only. In another one, `--locked` compares its figures.
 
 use crate::record::RunSummary;
 use fs_err as fs;
 use pipe_cache::{ActionKey, Digest};
+use pipe_stage::Environment;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// Begins a line that belongs to the stage above it.
+const INDENT: &str = "  ";
+const ENVIRONMENT: &str = "environment ";
+const FIGURES: &str = "figures ";
+
 const HEADER: &str = "# Written by `pipe run`; `pipe run --locked` fails where a result differs.\n";
 
 /// Results by stage.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct LockFile(pub BTreeMap<String, Locked>);
 
 /// The result of a stage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Locked {
-    /// What it was made of.
+    /// Digest of everything that determines the result.
     pub key: ActionKey,
-    /// What it is.
+    /// Digest of the output folder.
     pub output: Digest,
+    /// The environment of a floating-point result; see [`pipe_stage::environment()`].
+    pub environment: Environment,
+    /// Numbers that describe a floating-point result, such as `loss` and `top1`.
+    pub figures: BTreeMap<String, f64>,
+}
+
+impl Locked {
+    /// Reads an indented line; `None` if it is not one of ours.
+    fn add(&mut self, detail: &str) -> Option<()> {
+        if let Some(json) = detail.strip_prefix(ENVIRONMENT) {
+            self.environment = serde_json::from_str(json).ok()?;
+        } else {
+            self.figures = serde_json::from_str(detail.strip_prefix(FIGURES)?).ok()?;
+        }
+        Some(())
+    }
+
+    /// Returns an exact result, which is compared by its digest alone.
+    pub fn exact(key: ActionKey, output: Digest) -> Self {
+        Self { key, output, environment: Environment::new(), figures: BTreeMap::new() }
+    }
 }
 
 /// What can be wrong with a lock file.
@@ -56,15 +88,23 @@ impl LockFile {
             text => text?,
         };
         let mut stages = BTreeMap::new();
+        let mut last: Option<&mut Locked> = None;
         for (position, line) in text.lines().enumerate() {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let words: Vec<&str> = line.split_whitespace().collect();
             let wrong = || LockFileError::Line { path: path.to_owned(), line: position + 1 };
-            let [stage, key, output] = words.as_slice() else { return Err(wrong()) };
+            if let Some(detail) = line.strip_prefix(INDENT) {
+                last.as_deref_mut().and_then(|locked| locked.add(detail)).ok_or_else(wrong)?;
+                continue;
+            }
+            let mut words = line.split_whitespace();
+            let (Some(stage), Some(key), Some(output), None) = (words.next(), words.next(), words.next(), words.next())
+            else {
+                return Err(wrong());
+            };
             let (Ok(key), Ok(output)) = (key.parse(), output.parse()) else { return Err(wrong()) };
-            stages.insert((*stage).to_owned(), Locked { key, output });
+            last = Some(stages.entry(stage.to_owned()).insert_entry(Locked::exact(key, output)).into_mut());
         }
         Ok(Some(Self(stages)))
     }
@@ -75,7 +115,10 @@ impl LockFile {
             let result = stage.key.as_ref().zip(stage.output.as_ref());
             let result = result.and_then(|(key, output)| Some((key.parse().ok()?, output.parse().ok()?)));
             if let Some((key, output)) = result {
-                self.0.insert(stage.stage.clone(), Locked { key, output });
+                let environment = stage.environment.clone();
+                // What an exact stage reports is determined by its digest.
+                let figures = if environment.is_empty() { BTreeMap::new() } else { stage.figures.clone() };
+                self.0.insert(stage.stage.clone(), Locked { key, output, environment, figures });
             }
         }
         self.0.retain(|stage, _| stages.contains(stage.as_str()));
@@ -85,8 +128,14 @@ impl LockFile {
     pub fn write(&self, path: &Path, root: &Path) -> Result<(), LockFileError> {
         let width = self.0.keys().map(String::len).max().unwrap_or(0);
         let mut text = HEADER.to_owned();
-        for (stage, Locked { key, output }) in &self.0 {
+        for (stage, Locked { key, output, environment, figures }) in &self.0 {
             text += &format!("{stage:width$}  {key}  {output}\n");
+            if !environment.is_empty() {
+                text += &format!("{INDENT}{ENVIRONMENT}{}\n", serde_json::json!(environment));
+            }
+            if !figures.is_empty() {
+                text += &format!("{INDENT}{FIGURES}{}\n", serde_json::json!(figures));
+            }
         }
         replace(path, &text)?;
         let path = std::path::absolute(path)?;
@@ -136,13 +185,20 @@ mod tests {
         let path = LockFile::path(&folder.path().join("p.yaml"));
         assert_eq!(LockFile::read(&path).expect("read"), None);
         let key: ActionKey = Digest::of(b"key").to_string().parse().expect("hex");
-        let locked = Locked { key, output: Digest::of(b"output") };
-        let lock = LockFile([("a@n=1", locked), ("long_name", locked)].map(|(name, l)| (name.to_owned(), l)).into());
+        let exact = Locked::exact(key, Digest::of(b"output"));
+        let floats = Locked {
+            environment: [("processor".to_owned(), "Zen 3".to_owned())].into(),
+            figures: [("loss".to_owned(), 0.123_456_789)].into(),
+            ..exact.clone()
+        };
+        let lock = LockFile([("a@n=1", exact), ("long_name", floats)].map(|(name, l)| (name.to_owned(), l)).into());
         lock.write(&path, folder.path()).expect("written");
         assert_eq!(LockFile::read(&path).expect("read"), Some(lock));
         assert_eq!(LockFile::all_keys(folder.path()).expect("read"), BTreeSet::from([key]));
-        fs::write(&path, "# fine\na b\n").expect("written");
-        let error = LockFile::read(&path).expect_err("wrong").to_string();
-        assert!(error.contains("p.lock:2: expected a stage"), "{error}");
+        for wrong in ["a b", "  figures {}", "a b c d"] {
+            fs::write(&path, format!("# fine\n{wrong}\n")).expect("written");
+            let error = LockFile::read(&path).expect_err("wrong").to_string();
+            assert!(error.contains("p.lock:2: expected a stage"), "{wrong}: {error}");
+        }
     }
 }

@@ -4,7 +4,9 @@ use crate::error::RunError;
 use crate::events::{Failure, Outcome, PartCounts, RunEvent};
 use fs_err as fs;
 use pipe_cache::Store;
+use pipe_stage::Environment;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -41,6 +43,12 @@ pub struct StageSummary {
     pub parts: Option<PartCounts>,
     /// What it said of its result.
     pub summary: Vec<String>,
+    /// Numbers that describe the result, such as `loss` and `top1`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "pipe_stage::protocol::values")]
+    pub figures: BTreeMap<String, f64>,
+    /// What the bits of a floating-point result depend on besides its key; see [`pipe_stage::environment()`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: Environment,
     /// What it warned of.
     pub warnings: Vec<String>,
     /// What went wrong.
@@ -136,8 +144,19 @@ fn log(folder: &Path, stage: &str) -> PathBuf {
 impl StageSummary {
     /// Returns what `event` says of a stage that is through.
     pub fn of(event: &RunEvent) -> Option<Self> {
-        let RunEvent::StageFinished { stage, outcome, key, output, duration_millis, parts, summary, warnings, failure } =
-            event
+        let RunEvent::StageFinished {
+            stage,
+            outcome,
+            key,
+            output,
+            duration_millis,
+            parts,
+            summary,
+            figures,
+            environment,
+            warnings,
+            failure,
+        } = event
         else {
             return None;
         };
@@ -149,6 +168,8 @@ impl StageSummary {
             duration_millis: *duration_millis,
             parts: *parts,
             summary: summary.clone(),
+            figures: figures.clone(),
+            environment: environment.clone(),
             warnings: warnings.clone(),
             failure: failure.clone(),
         })

@@ -11,8 +11,8 @@ use crate::options::{Aim, RunOptions};
 use crate::plan::Plan;
 use crate::record::{Recorder, RunSummary};
 use crate::sources::Collected;
-use cancel::Cancel;
 use action::JobEnd;
+use cancel::Cancel;
 use pipe_cache::remote::Pulled;
 use pipe_cache::{ActionKey, ActionRecord, CacheError, Store};
 use pipe_schemas::Worker;
@@ -31,6 +31,7 @@ mod compare;
 mod end;
 mod failure;
 mod job;
+mod locked;
 mod parts;
 mod pool;
 mod schedule;
@@ -151,6 +152,7 @@ pub fn run(
         pool: Pool::default(),
         threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         failed: false,
+        approximate: BTreeSet::new(),
     };
     run.carry_out(&receiver)
 }
@@ -181,6 +183,8 @@ struct Run<'a> {
     /// How many a stage may use if it does not say.
     threads: usize,
     failed: bool,
+    /// With `--locked`: stages that equal the locked result in their numbers, not in their bits, and those that read them.
+    approximate: BTreeSet<usize>,
 }
 
 impl Run<'_> {

@@ -16,7 +16,10 @@
 //! The shift is made of copies that engines run fast and quantise. Slice assignment, as PyTorch exports it, becomes
 //! `ScatterND`, which they do not. Zeros come from `Pad` because the batch, and so the size of a block of zeros, is not known.
 
+mod diff;
 mod proto;
+
+pub use diff::difference_beyond;
 
 use crate::{Graph, GraphError, Node, NodeId, Op, Param, Shape};
 use prost::Message;

@@ -193,6 +193,10 @@ impl Context {
         if self.cancelled.load(Ordering::Relaxed) { Err(StageError::cancelled()) } else { Ok(()) }
     }
 
+    pub(crate) fn reply(&self, reply: Reply) {
+        (self.reply)(reply);
+    }
+
     pub(crate) fn request(&self) -> &Request {
         &self.request
     }

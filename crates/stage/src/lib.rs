@@ -6,6 +6,7 @@
 
 mod bucket;
 mod context;
+mod environment;
 mod error;
 mod fields;
 mod helper;
@@ -15,6 +16,7 @@ mod text;
 
 pub use bucket::{bucket, content_of};
 pub use context::{Context, SourceFile, Sources};
+pub use environment::{Environment, environment};
 pub use error::StageError;
 pub use fields::json_fields;
 pub use helper::{Helpers, Job, Limits, Loss, SendPiece};
@@ -23,6 +25,7 @@ pub use text::grouped;
 
 use protocol::{Made, MadePart, MakeParts, PlannedPart};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The work behind a stage kind.
 ///
@@ -83,6 +86,9 @@ impl AnyStage {
 pub struct Summary {
     /// A few short lines for people, such as `64 videos, 2 unreadable`. The first one is always shown.
     pub lines: Vec<String>,
+    /// Numbers that describe the result, such as `loss` and `top1`. The lock file keeps those of floating-point stages.
+    #[serde(with = "protocol::values")]
+    pub figures: BTreeMap<String, f64>,
     /// For a chain: how many of its first links the result is made from; `None` if from all of them.
     pub used_parts: Option<usize>,
     /// For a chain: the links whose states are kept, by name; `None` for the state of the last used link. The states of all
@@ -94,6 +100,13 @@ impl Summary {
     /// Returns a summary of several lines.
     pub fn lines(lines: Vec<String>) -> Self {
         Self { lines, ..Self::default() }
+    }
+
+    /// Adds numbers that describe the result.
+    #[must_use]
+    pub fn with_figures<'a>(mut self, figures: impl IntoIterator<Item = (&'a str, f64)>) -> Self {
+        self.figures.extend(figures.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        self
     }
 
     /// Returns a summary of one line.

@@ -2,7 +2,7 @@
 //!
 //! A worker runs one request at a time. The same request in a file is what a cluster executor runs on another machine.
 
-use crate::Summary;
+use crate::{Environment, Summary};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -112,6 +112,11 @@ pub enum Reply {
         /// The numbers by name. JSON has no NaN: a number that is not finite arrives as NaN.
         #[serde(with = "values")]
         values: BTreeMap<String, f64>,
+    },
+    /// What the bits of the result depend on besides the action key. Sent at the start of a request for a floating-point stage.
+    Environment {
+        /// As in [`crate::environment()`].
+        values: Environment,
     },
     /// A warning for the user, kept with the result.
     Warning {

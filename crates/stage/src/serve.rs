@@ -1,8 +1,9 @@
 //! [`serve`]: the main function of a worker.
 
 use crate::helper::{HELPER_FLAG, Job, Limits, help};
-use crate::protocol::{Info, Made, Message, PROTOCOL_VERSION, Reply, Request, Task};
-use crate::{AnyStage, Context, StageError, Summary};
+use crate::protocol::{Grant, Info, Made, Message, PROTOCOL_VERSION, Reply, Request, Task};
+use crate::{AnyStage, Context, Environment, StageError, Summary};
+use pipe_schemas::Numerics;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, Write};
@@ -21,8 +22,10 @@ pub struct WorkerInfo {
     pub stages: Vec<AnyStage>,
     /// Versions of its libraries, by [`pipe_schemas::Tool::name`].
     pub tools: BTreeMap<String, String>,
-    /// What it does as a helper of itself.
+    /// The jobs that it does as a helper of itself.
     pub jobs: Vec<Job>,
+    /// What the bits of its floating-point stages depend on; see [`crate::environment()`].
+    pub environment: fn(&Grant) -> Environment,
 }
 
 /// Runs requests from stdin until it closes. With `--info`, prints [`Info`] and ends; with `--helper`, does jobs for another
@@ -152,12 +155,28 @@ fn run(
         return Err(StageError::message(format!("{text}, this worker {}", known.unwrap_or_default()))
             .with_help("install `pipe` and its workers from the same build"));
     }
+    report_environment(worker, &context);
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| act(*stage, &context))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
         Err(StageError::message(format!("the stage panicked: {text}"))
             .with_help("this is a bug in `pipe`; please report it with the stage's log"))
     })
+}
+
+/// Reports what the bits of a floating-point result depend on, with the versions of the libraries.
+fn report_environment(worker: &WorkerInfo, context: &Context) {
+    let request = context.request();
+    let Some(contract) = pipe_schemas::stages::contract(&request.kind) else { return };
+    match contract.numerics {
+        Numerics::Exact => {}
+        Numerics::FloatingPoint(_) => {
+            let mut values = (worker.environment)(&request.grant);
+            let versions = contract.tools.iter().map(|tool| tool.name().to_owned());
+            values.extend(versions.filter_map(|name| Some((name.clone(), worker.tools.get(&name)?.clone()))));
+            context.reply(Reply::Environment { values });
+        }
+    }
 }
 
 fn act(stage: AnyStage, context: &Context) -> Result<Reply, StageError> {

@@ -3,7 +3,7 @@
 //! Helpers are this program itself, so it has its own `main`, and speaks as much of libtest's language as runners need.
 
 use pipe_stage::protocol::{Grant, PROTOCOL_VERSION, Request, Task};
-use pipe_stage::{Context, Helpers, Job, Limits, Loss, SendPiece, WorkerInfo, serve};
+use pipe_stage::{Context, Environment, Helpers, Job, Limits, Loss, SendPiece, WorkerInfo, serve};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,7 +23,12 @@ const TESTS: [(&str, fn()); 4] = [
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if args.first().is_some_and(|flag| flag == "--helper") {
-        return serve(|| WorkerInfo { stages: Vec::new(), tools: BTreeMap::new(), jobs: vec![JOB] });
+        return serve(|| WorkerInfo {
+            stages: Vec::new(),
+            tools: BTreeMap::new(),
+            jobs: vec![JOB],
+            environment: |_| Environment::new(),
+        });
     }
     let ignored = args.iter().any(|flag| flag == "--ignored");
     let named = |name: &str| args.iter().any(|arg| arg == name);

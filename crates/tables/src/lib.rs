@@ -11,5 +11,5 @@ pub mod frames;
 mod rows;
 mod settings;
 
-pub use diff::difference;
+pub use diff::{difference, difference_beyond};
 pub use rows::{TableError, read_rows, write_rows};

@@ -1,16 +1,33 @@
-//! [`difference`]: which tensor of two checkpoints differs first, and by how much.
+//! Which tensor of two checkpoints differs first, and by how much: [`difference`] compares bits, [`difference_beyond`] numbers.
 
 use crate::{Checkpoint, Dtype, Tensor, WeightsError};
 use std::path::Path;
 
-/// Says which tensor differs first, by name, with the largest absolute difference of its elements. `None` if all are equal
+/// Returns which tensor differs first, by name, with the largest absolute difference of its elements. `None` if all are equal
 /// bit for bit.
 pub fn difference(one: &Path, two: &Path) -> Result<Option<String>, WeightsError> {
+    first(one, two, &|a, b| a == b)
+}
+
+/// Returns which tensor differs first if elements that `accepts` accepts count as equal.
+pub fn difference_beyond(
+    one: &Path,
+    two: &Path,
+    accepts: &dyn Fn(f64, f64) -> bool,
+) -> Result<Option<String>, WeightsError> {
+    first(one, two, &|a, b| {
+        let is_float = matches!(a.dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64);
+        let same_form = a.shape == b.shape && a.dtype == b.dtype;
+        a == b || (is_float && same_form && values(a).iter().zip(&values(b)).all(|(a, b)| accepts(*a, *b)))
+    })
+}
+
+fn first(one: &Path, two: &Path, equal: &dyn Fn(&Tensor, &Tensor) -> bool) -> Result<Option<String>, WeightsError> {
     let (one, two) = (Checkpoint::open(one)?.tensors, Checkpoint::open(two)?.tensors);
     let names: std::collections::BTreeSet<&String> = one.keys().chain(two.keys()).collect();
     for name in names {
         match (one.get(name), two.get(name)) {
-            (Some(a), Some(b)) if a == b => {}
+            (Some(a), Some(b)) if equal(a, b) => {}
             (Some(a), Some(b)) => return Ok(Some(format!("tensor `{name}`: {}", between(a, b)))),
             (Some(_), None) => return Ok(Some(format!("tensor `{name}` is gone"))),
             _ => return Ok(Some(format!("tensor `{name}` is new"))),
@@ -72,5 +89,14 @@ mod tests {
         check(&[1.0, 2.0, 3.0], None);
         check(&[1.0, 2.5, 2.75], Some("tensor `a`: 2 of 3 elements differ, by at most 5.000e-1"));
         check(&[1.0], Some("tensor `a`: F32 [3] and F32 [1]"));
+        let close = |values: &[f32]| {
+            let two = write("two", values);
+            difference_beyond(&one, &two, &|a, b| (a - b).abs() <= 0.3).expect("read")
+        };
+        assert_eq!(close(&[1.25, 2.25, 3.0]), None);
+        assert_eq!(
+            close(&[1.25, 2.5, 3.0]).as_deref(),
+            Some("tensor `a`: 2 of 3 elements differ, by at most 5.000e-1")
+        );
     }
 }

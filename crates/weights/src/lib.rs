@@ -16,7 +16,7 @@ mod tensor;
 mod torch_zip;
 
 pub use checkpoint::Checkpoint;
-pub use diff::difference;
+pub use diff::{difference, difference_beyond};
 pub use error::WeightsError;
 pub use matching::{LoadReport, MatchError, Mismatch, Wanted, match_weights};
 pub use safe::write_safetensors;

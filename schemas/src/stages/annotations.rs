@@ -1,7 +1,8 @@
 //! `annotations`: label lists, checked and joined with the `videos` table.
 
 use crate::contract::{
-    Check, Contract, InputPort, OddNames, OutputPort, ParamError, Params, PortType, SourceSet, Worker, parse, schema,
+    Check, Contract, InputPort, Numerics, OddNames, OutputPort, ParamError, Params, PortType, SourceSet, Worker, parse,
+    schema,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,7 @@ pub const CONTRACT: Contract = Contract {
         OutputPort { name: "report", port_type: PortType::Metrics, path: "report.json" },
     ],
     parts: None,
+    numerics: Numerics::Exact,
     check: Check::Findings(without_near_duplicates),
     tools: &[],
     schema: schema::<AnnotationsParams>,

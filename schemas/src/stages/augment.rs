@@ -1,7 +1,7 @@
 //! `augment`: every random draw of training and every test view, as rows of the `samples` tables.
 
 use crate::contract::{
-    Check, Contract, InputPort, Output, OutputPort, ParamError, Params, PortType, Tool, Worker, parse, schema,
+    Check, Contract, InputPort, Numerics, Output, OutputPort, ParamError, Params, PortType, Tool, Worker, parse, schema,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,7 @@ pub const CONTRACT: Contract = Contract {
         OutputPort { name: "contact_sheet", port_type: PortType::Picture, path: "contact_sheet.png" },
     ],
     parts: None,
+    numerics: Numerics::Exact,
     check: Check::Never,
     tools: &[Tool::LibjpegTurbo],
     schema: schema::<AugmentParams>,

@@ -1,6 +1,6 @@
 //! `command`: any program.
 
-use crate::contract::{Check, Contract, Output, ParamError, Params, PortType, parse, schema};
+use crate::contract::{Check, Contract, Numerics, Output, ParamError, Params, PortType, parse, schema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -18,6 +18,7 @@ pub const CONTRACT: Contract = Contract {
     inputs: &[],
     outputs: &[],
     parts: None,
+    numerics: Numerics::Exact,
     check: Check::Never,
     tools: &[],
     schema: schema::<CommandParams>,

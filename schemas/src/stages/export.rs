@@ -1,6 +1,8 @@
 //! `export`: a trained network becomes an ONNX file, compared before it counts.
 
-use crate::contract::{Check, Contract, InputPort, OutputPort, Params, PortType, Tool, Worker, parse, schema};
+use crate::contract::{
+    Check, Contract, InputPort, Numerics, OutputPort, Params, PortType, Tolerance, Tool, Worker, parse, schema,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +23,7 @@ pub const CONTRACT: Contract = Contract {
         OutputPort { name: "parity", port_type: PortType::Metrics, path: "parity.json" },
     ],
     parts: None,
+    numerics: Numerics::FloatingPoint(Tolerance { relative: 0.05, absolute: 0.02 }),
     check: Check::Never,
     tools: &[Tool::Libtorch, Tool::LibjpegTurbo, Tool::OnnxRuntime],
     schema: schema::<ExportParams>,

@@ -1,6 +1,6 @@
 //! `fetch`: files from the network, checked and unpacked.
 
-use crate::contract::{Check, Contract, OutputPort, ParamError, Params, PortType, Worker, parse, schema};
+use crate::contract::{Check, Contract, Numerics, OutputPort, ParamError, Params, PortType, Worker, parse, schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ pub const CONTRACT: Contract = Contract {
     inputs: &[],
     outputs: &[OutputPort { name: "files", port_type: PortType::Folder, path: "files" }],
     parts: None,
+    numerics: Numerics::Exact,
     check: Check::Never,
     tools: &[],
     schema: schema::<FetchParams>,

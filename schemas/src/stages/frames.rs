@@ -1,7 +1,7 @@
 //! `frames`: videos become image files in Parquet shards.
 
 use crate::contract::{
-    Check, Contract, InputPort, OutputPort, ParamError, Params, Parts, PortType, Tool, Worker, parse, schema,
+    Check, Contract, InputPort, Numerics, OutputPort, ParamError, Params, Parts, PortType, Tool, Worker, parse, schema,
 };
 use crate::stages::ingest::{DecodeLimits, OnError};
 use schemars::JsonSchema;
@@ -17,6 +17,7 @@ pub const CONTRACT: Contract = Contract {
     inputs: &[InputPort { name: "videos", port_type: PortType::Videos, required: true, or_param: None }],
     outputs: &[OutputPort { name: "frames", port_type: PortType::Frames, path: "frames" }],
     parts: Some(Parts::Independent),
+    numerics: Numerics::Exact,
     check: Check::Never,
     tools: &[Tool::Ffmpeg, Tool::LibjpegTurbo],
     schema: schema::<FramesParams>,

@@ -1,8 +1,8 @@
 //! `ingest`: a folder of files becomes the `videos` table.
 
 use crate::contract::{
-    Check, Contract, InputPort, OddNames, OutputPort, ParamError, Params, Parts, PortType, SourceSet, Tool, Worker,
-    parse, schema,
+    Check, Contract, InputPort, Numerics, OddNames, OutputPort, ParamError, Params, Parts, PortType, SourceSet, Tool,
+    Worker, parse, schema,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,7 @@ pub const CONTRACT: Contract = Contract {
     inputs: &[InputPort { name: "folder", port_type: PortType::Folder, required: false, or_param: Some("root") }],
     outputs: &[OutputPort { name: "videos", port_type: PortType::Videos, path: "videos.parquet" }],
     parts: Some(Parts::Independent),
+    numerics: Numerics::Exact,
     check: Check::Needed(probe_only),
     tools: &[Tool::Ffmpeg],
     schema: schema::<IngestParams>,

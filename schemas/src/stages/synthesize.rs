@@ -1,6 +1,8 @@
 //! `synthesize`: labelled clips whose class can be told only from motion.
 
-use crate::contract::{Check, Contract, OutputPort, ParamError, Params, PortType, Tool, Worker, parse, schema};
+use crate::contract::{
+    Check, Contract, Numerics, OutputPort, ParamError, Params, PortType, Tool, Worker, parse, schema,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +19,7 @@ pub const CONTRACT: Contract = Contract {
         OutputPort { name: "lists", port_type: PortType::Folder, path: "lists" },
     ],
     parts: None,
+    numerics: Numerics::Exact,
     check: Check::Never,
     tools: &[Tool::Ffmpeg],
     schema: schema::<SynthesizeParams>,

@@ -1,8 +1,8 @@
 //! `train`: fits a network to the training samples.
 
 use crate::contract::{
-    Check, Contract, InputPort, OddNames, OutputPort, ParamError, Params, Parts, PortType, SourceSet, Tool, Worker,
-    parse, schema,
+    Check, Contract, InputPort, Numerics, OddNames, OutputPort, ParamError, Params, Parts, PortType, SourceSet,
+    Tolerance, Tool, Worker, parse, schema,
 };
 use crate::networks::ModelParams;
 use schemars::JsonSchema;
@@ -25,6 +25,7 @@ pub const CONTRACT: Contract = Contract {
         OutputPort { name: "log", port_type: PortType::TrainingLog, path: "training_log.parquet" },
     ],
     parts: Some(Parts::Chain),
+    numerics: Numerics::FloatingPoint(Tolerance { relative: 0.05, absolute: 0.02 }),
     check: Check::Never,
     tools: &[Tool::Libtorch, Tool::LibjpegTurbo],
     schema: schema::<TrainParams>,

@@ -16,6 +16,10 @@ pub(super) fn text(run: &RunRecord) {
     let width = summary.stages.iter().map(|stage| stage.stage.len()).max().unwrap_or(0);
     for stage in &summary.stages {
         render::print(&text::stage(stage, width, false));
+        if !stage.environment.is_empty() {
+            let environment = pipe_engine::environment_line(&stage.environment);
+            render::print(&format!("{:1$}environment: {environment}", "", 20 + width));
+        }
     }
     for stage in &run.running {
         render::print(&format!("started {stage}, and did not finish"));

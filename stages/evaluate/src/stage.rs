@@ -49,7 +49,9 @@ fn summary(metrics: &Metrics, predictions: &[PredictionRow]) -> Summary {
     let told = figures.iter().filter_map(|(name, value)| Some(format!("{name} {:.2}", (*value)?)));
     let told = told.collect::<Vec<_>>().join(", ");
     let unit = if predictions.iter().any(|row| row.start_secs.is_some()) { "segments" } else { "videos" };
+    let known = figures.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
     Summary::line(format!("{told} on {num_videos} {unit} ({num_missing} missing)"))
+        .with_figures(known.chain([("loss", metrics.loss)]))
 }
 
 /// Returns the test rows, and how many videos of the test list have none.

@@ -48,7 +48,8 @@ impl Stage for Export {
             parity.max_abs_diff,
             parity.num_views,
             parity.max_abs_logit
-        )))
+        ))
+        .with_figures([("max_abs_logit", parity.max_abs_logit), ("top1_agreement", parity.top1_agreement)]))
     }
 }
 

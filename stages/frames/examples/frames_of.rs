@@ -34,7 +34,8 @@ fn main() -> ExitCode {
     let files = || args[1..].iter().map(PathBuf::from).collect::<Vec<_>>();
     let measured = match args.first().map(String::as_str) {
         Some("--helper") => {
-            return serve(|| WorkerInfo { stages: Vec::new(), tools: BTreeMap::new(), jobs: vec![JOB] });
+            let environment = |_: &Grant| pipe_stage::Environment::new();
+            return serve(|| WorkerInfo { stages: Vec::new(), tools: BTreeMap::new(), jobs: vec![JOB], environment });
         }
         Some("--decode") => decode(&files()),
         Some("--files") if args.len() > 2 => write_files(Path::new(&args[1]), &files()[1..]),

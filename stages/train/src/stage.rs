@@ -84,5 +84,10 @@ fn summary(log: &[TrainingLogRow], report: &WeightsReport) -> Summary {
         let (matched, reinitialised, unused) = (report.num_matched, report.num_reinitialised, report.num_unused);
         lines.push(format!("{matched} tensors matched, {reinitialised} reinitialised{names}, {unused} unused"));
     }
-    Summary::lines(lines)
+    let figures = log.last().map(|last| {
+        let validated = [("val_loss", last.val_loss), ("val_top1", last.val_top1)];
+        let validated = validated.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        [("loss", last.loss), ("top1", last.top1)].into_iter().chain(validated)
+    });
+    Summary::lines(lines).with_figures(figures.into_iter().flatten())
 }

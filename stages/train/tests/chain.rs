@@ -44,7 +44,8 @@ impl Space {
 
     /// Trains the epochs after `earlier` up to and without `end`, in folders of `folder`.
     fn train(&self, params: &TrainParams, earlier: &[MadePart], end: u32, folder: &str) -> Vec<MadePart> {
-        let parts: Vec<_> = (earlier.len() as u32..end).map(|epoch| part_in(&self.path(folder), &format!("{epoch:04}"))).collect();
+        let parts: Vec<_> =
+            (earlier.len() as u32..end).map(|epoch| part_in(&self.path(folder), &format!("{epoch:04}"))).collect();
         let made: Vec<MadePart> = parts.iter().map(MakePart::made).collect();
         let Making { result, finished } = self.bench(params).make(MakeParts { earlier: earlier.to_vec(), parts });
         result.expect("trained");
@@ -317,7 +318,11 @@ fn epochs_out_of_order_are_refused() {
         let folder = tempfile::tempdir().expect("a folder");
         let earlier = after.map(|name| MadePart { name: name.into(), folder: folder.path().into(), state: None });
         let parts = names.iter().map(|name| part_in(folder.path(), name)).collect();
-        let error = space.bench(&params(3, 0)).make(MakeParts { earlier: earlier.into_iter().collect(), parts }).result.expect_err("out of order");
+        let error = space
+            .bench(&params(3, 0))
+            .make(MakeParts { earlier: earlier.into_iter().collect(), parts })
+            .result
+            .expect_err("out of order");
         assert_eq!(error.chain(), [format!("epoch `{expect}` is not the one that follows")]);
     };
     check(None, &["0001"], "0001");

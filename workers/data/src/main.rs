@@ -1,19 +1,29 @@
-//! `pipe-data-worker`: runs the stages that need FFmpeg or polars. `--diff A B` says where two files differ first.
+//! `pipe-data-worker`: runs the stages that need FFmpeg or polars, and compares files of results, see [`compare`].
 
-use pipe_schemas::Tool;
+mod compare;
+
+use pipe_schemas::{Tolerance, Tool};
 use pipe_stage::AnyStage::{Parted, Whole};
-use pipe_stage::{WorkerInfo, serve};
+use pipe_stage::{Environment, WorkerInfo, serve};
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::path::Path;
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let args: Vec<_> = std::env::args_os().collect();
-    if let [_, flag, one, two] = args.as_slice()
-        && flag == "--diff"
-    {
-        return diff(one.as_ref(), two.as_ref());
+    match args.as_slice() {
+        [_, flag, one, two] if flag == "--diff" => {
+            let difference = compare::difference(one.as_ref(), two.as_ref());
+            return print_difference(difference, "the content is the same, how it is written is not");
+        }
+        [_, flag, relative, absolute, one, two] if flag == "--compare" => {
+            let Some(tolerance) = tolerance(relative, absolute) else {
+                return print_difference(Err("the tolerance is not two numbers".into()), "");
+            };
+            return print_difference(compare::difference_beyond(one.as_ref(), two.as_ref(), tolerance), "");
+        }
+        _ => {}
     }
     serve(|| WorkerInfo {
         stages: vec![
@@ -29,21 +39,16 @@ fn main() -> ExitCode {
             (Tool::LibjpegTurbo.name().to_owned(), pipe_video::libjpeg_turbo_version().to_owned()),
         ]),
         jobs: vec![pipe_stage_ingest::JOB, pipe_stage_frames::JOB],
+        environment: |_| Environment::new(), // all its stages are exact
     })
 }
 
-/// Prints where two tables, or two files of tensors, differ first.
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a program of its own here")]
-fn diff(one: &Path, two: &Path) -> ExitCode {
-    let tensors = one.extension().is_some_and(|extension| extension == "safetensors");
-    let difference = if tensors {
-        pipe_weights::difference(one, two).map_err(Box::<dyn Error>::from)
-    } else {
-        pipe_tables::difference(one, two).map_err(Into::into)
-    };
+/// Prints where two files differ first. The line is empty if they do not differ beyond a tolerance.
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "with these flags, it is a program of its own")]
+fn print_difference(difference: Result<Option<String>, Box<dyn Error>>, equal: &str) -> ExitCode {
     match difference {
         Ok(difference) => {
-            println!("{}", difference.as_deref().unwrap_or("the content is the same, how it is written is not"));
+            println!("{}", difference.as_deref().unwrap_or(equal));
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -51,4 +56,9 @@ fn diff(one: &Path, two: &Path) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn tolerance(relative: &OsStr, absolute: &OsStr) -> Option<Tolerance> {
+    let number = |text: &OsStr| text.to_str()?.parse().ok();
+    Some(Tolerance { relative: number(relative)?, absolute: number(absolute)? })
 }

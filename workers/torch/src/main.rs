@@ -1,9 +1,11 @@
 //! `pipe-torch-worker`: runs the stages that need libtorch or ONNX Runtime.
 
 use pipe_infer::Runtime;
+use pipe_learn::COMPUTE_THREADS;
 use pipe_schemas::Tool;
 use pipe_stage::AnyStage::{Parted, Whole};
-use pipe_stage::{WorkerInfo, serve};
+use pipe_stage::protocol::Grant;
+use pipe_stage::{Environment, WorkerInfo, serve};
 use pipe_stage_export::Export;
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt;
@@ -15,6 +17,10 @@ const LIBTORCH_VERSION: &str = match option_env!("LIBTORCH_VERSION") {
     Some(version) => version,
     None => "unknown",
 };
+
+/// A variable that replaces the processor in the environment of results. With it, tests check what happens on a processor that
+/// no golden value or lock file knows.
+const TEST_ENVIRONMENT: &str = "PIPE_TEST_ENVIRONMENT";
 
 fn main() -> ExitCode {
     let info_only = std::env::args().len() > 1;
@@ -35,8 +41,19 @@ fn main() -> ExitCode {
                 (Tool::OnnxRuntime.name().to_owned(), onnx_version),
             ]),
             jobs: Vec::new(),
+            environment,
         }
     })
+}
+
+/// Returns what the bits of results depend on here. `pipe-learn` computes on the CPU with a constant number of threads.
+fn environment(_grant: &Grant) -> Environment {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let mut environment = pipe_stage::environment(&Grant::cpu(COMPUTE_THREADS as usize), variable);
+    if let Some(processor) = variable(TEST_ENVIRONMENT) {
+        environment.insert("processor".to_owned(), processor);
+    }
+    environment
 }
 
 /// Starts this program anew with OpenMP's threads told to sleep while they wait for each other, unless its caller chose.

@@ -1,18 +1,19 @@
 //! Runs a [`Job`] on a thread of its own, from its lock to its record.
 
 use super::RunMessage;
-use super::compare::difference;
+use super::compare::{Comparer, Comparison};
 use super::failure::{NO_SPACE, failure_of, log_if_any};
 use super::job::{ActionError, ActionOutput, Job, Purpose};
 use super::parts::PartedJob;
 use super::whole;
+use crate::environment::environment_line;
 use crate::error::RunError;
 use crate::events::{FailedBy, Failure, PartCounts};
 use crate::local::reaper::Reaper;
 use crate::local::{Ended, Handle, WorkerProcess};
 use fs_err as fs;
 use pipe_cache::store::Lookup;
-use pipe_cache::{ActionRecord, CacheError, OutputRecord, Tree};
+use pipe_cache::{ActionRecord, CacheError, OutputRecord};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -39,8 +40,12 @@ pub(super) enum JobEnd {
         /// A source that changed while the action ran; then the result is not recorded.
         changed: Option<PathBuf>,
     },
-    /// It was run again, and its result is that of the store.
-    Same(Box<ActionRecord>),
+    /// It was run again, and its result equals that of the store.
+    Same {
+        record: Box<ActionRecord>,
+        /// How they were compared.
+        compared: String,
+    },
     Failed(Failure),
     /// The worker crashed or was killed.
     Died(Failure),
@@ -126,7 +131,7 @@ impl Job {
             Runner::Worker(worker) => whole::stage(self, worker),
         }?;
         if let Purpose::Check(record) = &self.purpose {
-            return Ok(self.compared(record, &output.tree)?);
+            return Ok(self.compared(record, &output)?);
         }
         let record = self.record_of(&output, since)?;
         let changed = self.changed()?;
@@ -139,17 +144,28 @@ impl Job {
         Ok(JobEnd::Ran { record: Box::new(record), parts: output.counts, changed })
     }
 
-    /// Compares a new result with that of the store, and reports where they differ first.
-    fn compared(&self, record: &ActionRecord, again: &Tree) -> Result<JobEnd, RunError> {
-        if again.digest() == record.output.tree {
-            return Ok(JobEnd::Same(Box::new(record.clone())));
-        }
-        let there = self.store.tree(record.output.tree)?;
-        let views = (self.store.view(record.output.tree), self.store.view(again.digest()));
-        let causes = vec![difference(&there, again, (&views.0, &views.1), &self.data_worker)];
-        let error = "made again, its result differs".to_owned();
-        let help = Some("the first path is what the store has, the second what was made now".to_owned());
-        Ok(JobEnd::Failed(Failure { by: FailedBy::Stage, error, causes, help, log: log_if_any(&self.log) }))
+    /// Compares a new result with that of the store: bits in the same environment, numbers otherwise.
+    fn compared(&self, record: &ActionRecord, again: &ActionOutput) -> Result<JobEnd, RunError> {
+        let (store, data_worker, numerics) = (&self.store, &self.data_worker, self.contract.numerics);
+        let comparer = Comparer { store, data_worker, numerics };
+        let comparison =
+            comparer.compare((record.output.tree, &record.environment), (again.tree.digest(), &again.environment))?;
+        let same = |compared| JobEnd::Same { record: Box::new(record.clone()), compared };
+        let (error, place) = match comparison {
+            Comparison::Identical => return Ok(same("rerun is bit-identical".to_owned())),
+            Comparison::WithinTolerance(tolerance) => {
+                let there = environment_line(&record.environment);
+                return Ok(same(format!("rerun is equal within {tolerance}, compared with a result of: {there}")));
+            }
+            Comparison::Different { tolerance: None, place } => ("the result of the rerun differs".to_owned(), place),
+            Comparison::Different { tolerance: Some(tolerance), place } => {
+                let there = environment_line(&record.environment);
+                (format!("the result of the rerun differs by more than {tolerance} from a result of: {there}"), place)
+            }
+        };
+        let help = Some("the first path is the result in the store, the second the result of the rerun".to_owned());
+        let (causes, log) = (vec![place], log_if_any(&self.log));
+        Ok(JobEnd::Failed(Failure { by: FailedBy::Stage, error, causes, help, log }))
     }
 
     fn record_of(&self, output: &ActionOutput, since: Instant) -> Result<ActionRecord, CacheError> {
@@ -162,8 +178,8 @@ impl Job {
             output: OutputRecord { tree: output.tree.digest(), ports },
             parts: output.parts.clone(),
             state: None,
-            environment: BTreeMap::new(),
-            figures: BTreeMap::new(),
+            environment: output.environment.clone(),
+            figures: rounded(&output.summary.figures),
             summary: output.summary.lines.clone(),
             warnings: output.warnings.clone(),
             duration_millis: since.elapsed().as_millis() as u64,
@@ -171,6 +187,12 @@ impl Job {
             ended_unix_secs: unix_secs(),
         })
     }
+}
+
+/// Returns the numbers that JSON has, with ten significant digits: these are read as they are written.
+fn rounded(figures: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
+    let finite = figures.iter().filter(|(_, value)| value.is_finite());
+    finite.filter_map(|(name, value)| Some((name.clone(), format!("{value:.9e}").parse().ok()?))).collect()
 }
 
 pub(super) fn unix_secs() -> u64 {

@@ -1,10 +1,10 @@
 //! From a stage that is ready to its result in the store, or to an action that runs.
 
-use super::end::Told;
 use super::action::Runner;
+use super::end::Told;
 use super::failure::failure_of;
 use super::job::{Job, JobInput, Purpose};
-use super::{DOWNLOADS, Done, RunMessage, Media, Run, Running, State};
+use super::{DOWNLOADS, Done, Media, Run, RunMessage, Running, State};
 use crate::error::RunError;
 use crate::events::{Outcome, RunEvent};
 use crate::keys::{self, Reason};
@@ -19,6 +19,7 @@ use pipe_cache::{CacheError, TreeFile};
 use pipe_schemas::{Check, PortType, Worker};
 use pipe_stage::SourceFile;
 use pipe_stage::protocol::Grant;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -194,6 +195,7 @@ impl Run<'_> {
             downloads,
             log: self.recorder.log(&name),
             handle: handle.clone(),
+            environment: RefCell::default(),
             sender: self.sender.clone(),
         };
         let until = spec.limits.timeout.map(|timeout| since + timeout);

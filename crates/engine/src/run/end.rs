@@ -4,9 +4,10 @@ use super::action::JobEnd;
 use super::failure::{failure_of, timed_out};
 use super::{Done, Run, State};
 use crate::error::RunError;
-use crate::events::{FailedBy, Failure, Outcome, PartCounts, RunEvent};
+use crate::events::{Failure, Outcome, PartCounts, RunEvent};
 use crate::local::WorkerProcess;
-use pipe_cache::{ActionKey, ActionRecord};
+use pipe_cache::ActionKey;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -16,8 +17,8 @@ pub(super) struct Told {
     pub(super) parts: Option<PartCounts>,
     /// A source that changed while it ran.
     pub(super) changed: Option<PathBuf>,
-    /// It was made again, and came out as it was.
-    pub(super) same: bool,
+    /// How the result was compared with one that it equals.
+    pub(super) compared: Option<String>,
 }
 
 impl Run<'_> {
@@ -37,10 +38,10 @@ impl Run<'_> {
             JobEnd::Ran { record, parts, changed } => {
                 let done = Done { record: *record, media };
                 let key = changed.is_none().then_some(key);
-                self.done(stage, key, done, Outcome::Ran, since, Told { parts, changed, same: false })
+                self.done(stage, key, done, Outcome::Ran, since, Told { parts, changed, compared: None })
             }
-            JobEnd::Same(record) => {
-                let told = Told { same: true, ..Told::default() };
+            JobEnd::Same { record, compared } => {
+                let told = Told { compared: Some(compared), ..Told::default() };
                 self.done(stage, Some(key), Done { record: *record, media }, Outcome::Ran, since, told)
             }
             JobEnd::Cancelled | JobEnd::Failed(_) | JobEnd::Died(_) if running.timed_out => {
@@ -83,9 +84,10 @@ impl Run<'_> {
         told: Told,
     ) -> Result<(), RunError> {
         let name = self.name(stage);
-        if let Some(failure) = self.not_as_locked(&name, &done.record) {
-            return self.over(stage, key, Outcome::Failed, Some(failure), since);
-        }
+        let locked = match self.compare_with_locked(stage, &done.record) {
+            Ok(compared) => compared,
+            Err(failure) => return self.over(stage, key, Outcome::Failed, Some(failure), since),
+        };
         if let Some(latest) = &mut self.latest {
             latest.publish(&name, &self.store.view(done.record.output.tree), key)?;
         }
@@ -93,7 +95,6 @@ impl Run<'_> {
         warnings.extend(told.changed.map(|path| {
             format!("{} changed while the stage ran: its result is not kept for the next run", path.display())
         }));
-        let same = told.same.then(|| "made again: the same, bit for bit".to_owned());
         let event = RunEvent::StageFinished {
             stage: name,
             outcome,
@@ -101,27 +102,15 @@ impl Run<'_> {
             output: Some(done.record.output.tree.to_string()),
             duration_millis: since.elapsed().as_millis() as u64,
             parts: told.parts,
-            summary: done.record.summary.iter().cloned().chain(same).collect(),
+            summary: done.record.summary.iter().cloned().chain(told.compared).chain(locked).collect(),
+            figures: done.record.figures.clone(),
+            environment: done.record.environment.clone(),
             warnings,
             failure: None,
         };
         self.states[stage] = State::Done(done);
         self.schedule.done(self.plan, stage);
         self.event(&event)
-    }
-
-    fn not_as_locked(&self, stage: &str, record: &ActionRecord) -> Option<Failure> {
-        let locked = self.options.locked.as_ref()?.0.get(stage);
-        let error = match locked {
-            Some(locked) if locked.output == record.output.tree => return None,
-            Some(locked) => {
-                let (was, is) = (locked.output.short(), record.output.tree.short());
-                format!("its result differs from the locked one: {is}, locked is {was}")
-            }
-            None => "the lock file does not have it".to_owned(),
-        };
-        let help = Some("run without `--locked` to accept what is new".to_owned());
-        Some(Failure { by: FailedBy::Run, error, causes: Vec::new(), help, log: None })
     }
 
     pub(super) fn failed_to_start(&mut self, stage: usize, error: &RunError, since: Instant) -> Result<(), RunError> {
@@ -147,6 +136,8 @@ impl Run<'_> {
             duration_millis: since.elapsed().as_millis() as u64,
             parts: None,
             summary: Vec::new(),
+            figures: BTreeMap::new(),
+            environment: BTreeMap::new(),
             warnings: Vec::new(),
             failure,
         })

@@ -10,7 +10,8 @@ use fs_err as fs;
 use pipe_cache::{ActionKey, ActionLock, ActionRecord, Fields, Store, Tree};
 use pipe_schemas::{Contract, Output};
 use pipe_stage::protocol::{Grant, Input, PROTOCOL_VERSION, Request, Task};
-use pipe_stage::{SourceFile, Summary};
+use pipe_stage::{Environment, SourceFile, Summary};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,6 +44,8 @@ pub(super) struct Job {
     pub(super) downloads: PathBuf,
     pub(super) log: PathBuf,
     pub(super) handle: Handle,
+    /// What the bits of the result depend on, as the worker reported it; empty for exact stages.
+    pub(super) environment: RefCell<Environment>,
     pub(super) sender: SyncSender<RunMessage>,
 }
 
@@ -68,6 +71,8 @@ pub(super) struct JobInput {
 pub(super) struct ActionOutput {
     pub(super) tree: Tree,
     pub(super) parts: BTreeMap<String, ActionKey>,
+    /// The environment of this output and of the parts that it was made from.
+    pub(super) environment: Environment,
     pub(super) counts: Option<PartCounts>,
     /// Links of a chain whose states are not needed any more.
     pub(super) dropped_states: Vec<ActionKey>,
@@ -127,6 +132,7 @@ impl Job {
                 self.send(RunEvent::StageProgress { stage, done, total, unit });
             }
             WorkerUpdate::Measured { step, values } => self.send(RunEvent::StageMeasured { stage, step, values }),
+            WorkerUpdate::Environment { values } => *self.environment.borrow_mut() = values,
             WorkerUpdate::PartFinished { .. } => {}
         }
     }

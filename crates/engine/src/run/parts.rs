@@ -4,6 +4,7 @@
 //! as it is complete; then the worker assembles all of them. An interrupted action resumes after the last recorded part.
 
 use super::job::{ActionError, ActionOutput, Job};
+use crate::environment;
 use crate::error::RunError;
 use crate::events::PartCounts;
 use crate::local::{Ended, WorkerProcess};
@@ -102,9 +103,20 @@ impl<'a> PartedJob<'a> {
         }
         let tree = job.store.assemble(files)?;
         let keys = planned.iter().zip(parts).map(|(planned, part)| (planned.name.clone(), part.key)).collect();
+        let environments = parts.iter().map(|part| &part.environment);
+        let environment = environment::merged(environments.chain([&job.environment.take()]));
         let Assembled { summary, warnings, peak_memory_bytes } = assembled;
         let counts = Some(counts);
-        Ok(ActionOutput { tree, parts: keys, counts, dropped_states, summary, warnings, peak_memory_bytes })
+        Ok(ActionOutput {
+            tree,
+            parts: keys,
+            environment,
+            counts,
+            dropped_states,
+            summary,
+            warnings,
+            peak_memory_bytes,
+        })
     }
 
     /// Runs a request that makes no part.

@@ -23,7 +23,7 @@ pub(super) fn stage(job: &Job, worker: &mut WorkerProcess) -> Result<ActionOutpu
     };
     match worker.run(request, &job.log, report)? {
         Ended::Finished { summary, warnings, peak_memory_bytes } => {
-            Ok(output_of(job.store.insert(&output)?, summary, warnings, peak_memory_bytes))
+            Ok(output_of(job, job.store.insert(&output)?, summary, warnings, peak_memory_bytes))
         }
         other => Err(ActionError::Ended(other)),
     }
@@ -57,17 +57,18 @@ pub(super) fn command(
             .any(|port| path.strip_prefix(&port.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
     };
     let tree = job.store.assemble(job.store.insert_files(&output, declared)?)?;
-    Ok(output_of(tree, summary, warnings, peak_memory_bytes))
+    Ok(output_of(job, tree, summary, warnings, peak_memory_bytes))
 }
 
 fn output_of(
+    job: &Job,
     tree: Tree,
     summary: Summary,
     warnings: Vec<String>,
     peak_memory_bytes: Option<u64>,
 ) -> ActionOutput {
-    let (parts, dropped_states) = (BTreeMap::new(), Vec::new());
-    ActionOutput { tree, parts, counts: None, dropped_states, summary, warnings, peak_memory_bytes }
+    let (parts, dropped_states, environment) = (BTreeMap::new(), Vec::new(), job.environment.take());
+    ActionOutput { tree, parts, environment, counts: None, dropped_states, summary, warnings, peak_memory_bytes }
 }
 
 fn not_written(port: &Output) -> Ended {

@@ -7,6 +7,7 @@ use fs_err as fs;
 use pipe_cache::store::Lookup;
 use pipe_cache::{ActionKey, ActionLock, ActionRecord, Digest, Fields, OutputRecord, StateRecord};
 use pipe_schemas::Parts;
+use pipe_stage::Environment;
 use pipe_stage::protocol::{MadePart, PART_FILES, PART_NOTES, PART_STATE};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,6 +21,8 @@ pub(super) struct CachedPart {
     pub(super) tree: Digest,
     /// Of a link of a chain. It is `kept` if the store has its files.
     pub(super) state: Option<StateRecord>,
+    /// What its bits depend on besides its key; empty if they depend on nothing else.
+    pub(super) environment: Environment,
 }
 
 /// A part that this process is going to make.
@@ -36,7 +39,7 @@ impl CachedPart {
         let Lookup::Hit(record) = job.store.find(key) else { return None };
         let has_state = job.store.has_state(&record);
         let state = record.state.map(|state| StateRecord { kept: has_state, ..state });
-        Some(Self { key, tree: record.output.tree, state })
+        Some(Self { key, tree: record.output.tree, state, environment: record.environment })
     }
 
     /// Returns whether the next link can start from this one: its state was not dropped.
@@ -77,12 +80,13 @@ pub(super) fn record(job: &Job, pending: &PendingPart, name: &str, since: Instan
     };
     let wanted = |path: &str| [PART_FILES, PART_NOTES].iter().any(|kind| path.starts_with(&format!("{kind}/")));
     let tree = job.store.assemble(job.store.insert_files(&folder, wanted)?)?.digest();
+    let environment = job.environment.borrow().clone();
     let record = ActionRecord {
         kind: job.contract.kind.to_owned(),
         output: OutputRecord { tree, ports: BTreeMap::new() },
         parts: BTreeMap::new(),
         state,
-        environment: BTreeMap::new(),
+        environment: environment.clone(),
         figures: BTreeMap::new(),
         summary: Vec::new(),
         warnings: Vec::new(),
@@ -95,5 +99,5 @@ pub(super) fn record(job: &Job, pending: &PendingPart, name: &str, since: Instan
     if !is_check && (stage_checks_sources || job.changed()?.is_none()) {
         job.store.record(pending.key, &pending.fields, &record)?;
     }
-    Ok(CachedPart { key: pending.key, tree, state })
+    Ok(CachedPart { key: pending.key, tree, state, environment })
 }

@@ -1,0 +1,73 @@
+//! `--locked`: compares results with those of the lock file, bit for bit or by their figures.
+
+use super::Run;
+use crate::environment::{environment_line, gives_equal_bits};
+use crate::events::{FailedBy, Failure};
+use crate::lockfile::Locked;
+use pipe_cache::ActionRecord;
+use pipe_schemas::{Numerics, Tolerance};
+
+impl Run<'_> {
+    /// Compares a result with that of the lock file, if the run is locked. Returns how they were compared, where that is not
+    /// evident, or why the stage fails.
+    pub(super) fn compare_with_locked(
+        &mut self,
+        stage: usize,
+        record: &ActionRecord,
+    ) -> Result<Option<String>, Failure> {
+        let Some(lock) = &self.options.locked else { return Ok(None) };
+        let spec = &self.plan.stages()[stage];
+        let Some(locked) = lock.0.get(spec.name.as_str()) else {
+            return Err(failure("the lock file has no result of this stage".to_owned()));
+        };
+        let (was, is) = (locked.output, record.output.tree);
+        let reads_approximate = self.plan.dependencies(stage).any(|needed| self.approximate.contains(&needed));
+        match spec.contract.numerics {
+            Numerics::FloatingPoint(_) if was == is => Ok(Some("bit-identical to the locked result".to_owned())),
+            Numerics::FloatingPoint(tolerance)
+                if reads_approximate || !gives_equal_bits(&locked.environment, &record.environment) =>
+            {
+                let compared = compare_figures(locked, record, tolerance)?;
+                self.approximate.insert(stage);
+                Ok(Some(compared))
+            }
+            Numerics::Exact if was == is => Ok(None),
+            Numerics::Exact if reads_approximate => {
+                self.approximate.insert(stage);
+                Ok(Some("not compared with the locked result: an input differs from it in its bits".to_owned()))
+            }
+            Numerics::FloatingPoint(_) | Numerics::Exact => {
+                let (was, is) = (was.short(), is.short());
+                Err(failure(format!("its result differs from the locked one: {is}, locked is {was}")))
+            }
+        }
+    }
+}
+
+/// Compares the numbers that both results come with.
+fn compare_figures(locked: &Locked, record: &ActionRecord, tolerance: Tolerance) -> Result<String, Failure> {
+    let environment = environment_line(&locked.environment);
+    if locked.figures.is_empty() {
+        return Err(failure(format!(
+            "its bits differ from the locked result of another environment ({environment}), and the lock file has no figures to \
+             compare"
+        )));
+    }
+    for (name, was) in &locked.figures {
+        match record.figures.get(name) {
+            Some(is) if tolerance.accepts(*was, *is) => {}
+            Some(is) => {
+                let error = format!("its `{name}` is {is}, locked is {was}: they differ by more than {tolerance}");
+                return Err(failure(error));
+            }
+            None => return Err(failure(format!("it has no `{name}`, locked is {was}"))),
+        }
+    }
+    let names = locked.figures.keys().cloned().collect::<Vec<_>>().join(", ");
+    Ok(format!("{names} equal the locked figures within {tolerance}; the locked result is of: {environment}"))
+}
+
+fn failure(error: String) -> Failure {
+    let help = Some("run without `--locked` to accept the new result".to_owned());
+    Failure { by: FailedBy::Run, error, causes: Vec::new(), help, log: None }
+}
