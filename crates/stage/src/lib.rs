@@ -13,6 +13,7 @@ mod helper;
 pub mod protocol;
 mod serve;
 mod text;
+mod threads;
 
 pub use bucket::{bucket, content_of};
 pub use context::{Context, SourceFile, Sources};

@@ -59,7 +59,4 @@ pub enum FramesError {
         /// What is wrong.
         source: serde_json::Error,
     },
-    /// The threads can't be started.
-    #[error("can't start threads")]
-    Threads(#[from] rayon::ThreadPoolBuildError),
 }

@@ -47,8 +47,7 @@ impl PartedStage for Frames {
             total: buckets.iter().map(|bucket| bucket.videos.len() as u64).sum(),
             done: AtomicU64::new(0),
         };
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(context.threads()).build();
-        pool.map_err(FramesError::Threads)?.install(|| maker.make_all(&buckets))?;
+        context.thread_pool()?.install(|| maker.make_all(&buckets))?;
         Ok(Made::All)
     }
 

@@ -60,9 +60,6 @@ pub enum IngestError {
         /// Why not.
         source: serde_json::Error,
     },
-    /// The threads can't be started.
-    #[error("can't start threads")]
-    Threads(#[from] rayon::ThreadPoolBuildError),
 }
 
 fn without(exclude: &[String]) -> String {

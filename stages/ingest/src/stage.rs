@@ -45,8 +45,7 @@ impl PartedStage for Ingest {
             total: work.iter().map(|(_, files)| files.len() as u64).sum(),
             done: AtomicU64::new(0),
         };
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(context.threads()).build();
-        let pool = pool.map_err(IngestError::Threads)?;
+        let pool = context.thread_pool()?;
         // One part after the other, so that those that are complete when a run is killed are as many as can be.
         pool.install(|| work.into_iter().try_for_each(|(part, files)| maker.make(part, files)))?;
         Ok(Made::All)

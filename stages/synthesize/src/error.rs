@@ -13,7 +13,4 @@ pub enum SynthesizeError {
         /// Why.
         source: VideoError,
     },
-    /// The threads can't be started.
-    #[error("can't start threads")]
-    Threads(#[from] rayon::ThreadPoolBuildError),
 }

@@ -40,8 +40,7 @@ impl Stage for Synthesize {
             context.progress(done, clips.len() as u64, "videos");
             Ok(())
         };
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(context.threads()).build();
-        pool.map_err(SynthesizeError::Threads)?.install(|| clips.par_iter().try_for_each(make))?;
+        context.thread_pool()?.install(|| clips.par_iter().try_for_each(make))?;
         Ok(Summary::line(format!("{} videos of {} classes", clips.len(), classes.len())))
     }
 }
