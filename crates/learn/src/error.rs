@@ -89,17 +89,9 @@ pub enum LearnError {
         /// Digest in its card.
         found: String,
     },
-    /// A file of a model can't be read or written.
+    /// The description of a model can't be read or written.
     #[error(transparent)]
-    Io(#[from] std::io::Error),
-    /// `model.json` is not what it should be.
-    #[error("{} can't be understood", path.display())]
-    Card {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: serde_json::Error,
-    },
+    Table(#[from] pipe_tables::TableError),
 }
 
 /// Adds where it was to an error of libtorch.

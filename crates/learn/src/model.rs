@@ -1,22 +1,13 @@
-//! [`TrainedModel`]: a model folder, written by `train` and read by all that follows.
-//!
-//! ```text
-//! model/model.json               what it is: network, classes, preprocessing (`ModelCard`)
-//! model/checkpoint.safetensors   its tensors, running statistics included
-//! model/weights.json             what became of the published weights it started from ([`WeightsReport`])
-//! ```
+//! [`TrainedModel`]: the network of a model folder, written by `train` and read by the stages after it.
 
 use crate::{LearnError, Network, Normalisation};
 use pipe_clips::ClipSize;
 use pipe_graph::{ClipShape, Graph};
 use pipe_schemas::networks::ModelParams;
 use pipe_schemas::tables::{ModelCard, Preprocessing};
+use pipe_tables::ModelFolder;
 use pipe_weights::{Checkpoint, LoadReport, write_safetensors};
 use std::path::Path;
-
-const CARD: &str = "model.json";
-const CHECKPOINT: &str = "checkpoint.safetensors";
-const REPORT: &str = "weights.json";
 
 /// A trained network for test clips.
 #[derive(Debug)]
@@ -55,10 +46,8 @@ impl TrainedModel {
 
     /// Writes the folder.
     pub fn write(dir: &Path, card: &ModelCard, network: &Network, report: &WeightsReport) -> Result<(), LearnError> {
-        fs_err::create_dir_all(dir)?;
-        write_json(&dir.join(CARD), card)?;
-        write_json(&dir.join(REPORT), report)?;
-        Ok(write_safetensors(&dir.join(CHECKPOINT), &network.tensors())?)
+        let folder = ModelFolder::write(dir, card, report)?;
+        Ok(write_safetensors(&folder.checkpoint_path(), &network.tensors())?)
     }
 
     /// Reads the folder.
@@ -66,16 +55,15 @@ impl TrainedModel {
     /// # Errors
     /// [`LearnError::OtherGraph`] if the network's definition changed since it was trained.
     pub fn open(dir: &Path) -> Result<Self, LearnError> {
-        let path = dir.join(CARD);
-        let card: ModelCard =
-            serde_json::from_slice(&fs_err::read(&path)?).map_err(|source| LearnError::Card { path, source })?;
+        let folder = ModelFolder::open(dir);
+        let card = folder.card()?;
         let graph = |frames| Self::graph(&card.model, frames, &card.preprocessing, card.classes.len());
         let expected = graph(card.preprocessing.train_frames)?.digest().to_hex().to_string();
         if expected != card.graph_digest {
             return Err(LearnError::OtherGraph { path: dir.into(), expected, found: card.graph_digest });
         }
         let mut network = Network::new(graph(card.preprocessing.test_frames)?, 0);
-        let path = dir.join(CHECKPOINT);
+        let path = folder.checkpoint_path();
         let missing = network.load(&Checkpoint::open(&path)?)?.reinitialised;
         if missing.is_empty() { Ok(Self { card, network }) } else { Err(LearnError::Incomplete { path, missing }) }
     }
@@ -90,10 +78,4 @@ impl TrainedModel {
     pub fn normalisation(&self) -> Normalisation {
         Normalisation::new(&self.card.model.data_preprocessor)
     }
-}
-
-fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), LearnError> {
-    let mut text = serde_json::to_vec_pretty(value).map_err(|source| LearnError::Card { path: path.into(), source })?;
-    text.push(b'\n');
-    Ok(fs_err::write(path, text)?)
 }

@@ -1,15 +1,32 @@
-//! Tables as Parquet: the only home of arrow's and parquet's writer settings.
+//! Every artifact on disk as a type: tables as Parquet, and the folders that stages write and read.
 //!
-//! [`write_rows`] and [`read_rows`] serve every table whose rows are plain structs of `pipe-schemas`; frame shards, whose
-//! rows are large, have [`frames`], and clips [`clips`].
+//! | artifact | type |
+//! |---|---|
+//! | a table whose rows are plain structs of `pipe-schemas` | [`read_rows`], [`write_rows`] |
+//! | labels, samples, a model | [`LabelsFolder`], [`SamplesFolder`], [`ModelFolder`] |
+//! | frame shards, whose rows are images | [`frames`] |
+//! | clip shards, whose rows are clips | [`clips`] |
+//! | a JSON file, such as figures | [`read_json`], [`write_json`] |
+//!
+//! No other crate sets options of the Parquet writer or names a file inside an artifact. Equal content gives equal bytes.
 
 mod buffer;
 pub mod clips;
 mod diff;
+mod error;
 mod file;
 pub mod frames;
+mod json;
+mod labels;
+mod model;
 mod rows;
+mod samples;
 mod settings;
 
 pub use diff::{difference, difference_beyond};
-pub use rows::{TableError, read_rows, write_rows};
+pub use error::TableError;
+pub use json::{read_json, write_json};
+pub use labels::LabelsFolder;
+pub use model::ModelFolder;
+pub use rows::{num_rows, read_rows, write_rows};
+pub use samples::SamplesFolder;

@@ -1,5 +1,6 @@
-//! [`write_rows`] and [`read_rows`].
+//! [`write_rows`] and [`read_rows`]: tables whose rows are plain structs.
 
+use crate::TableError;
 use crate::settings::properties;
 use arrow::array::RecordBatch;
 use arrow::datatypes::FieldRef;
@@ -11,52 +12,6 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_arrow::schema::{SchemaLike, TracingOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// What can go wrong with a table.
-#[derive(Debug, thiserror::Error)]
-pub enum TableError {
-    /// The file can't be read or written.
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
-    /// The file is no Parquet file, or a broken one.
-    #[error("{} is not a readable Parquet file", path.display())]
-    Parquet {
-        /// The file.
-        path: PathBuf,
-        /// What the library says.
-        source: parquet::errors::ParquetError,
-    },
-    /// The columns are not those of the rows.
-    #[error("the columns of {} do not fit the table `{table}`", path.display())]
-    Columns {
-        /// The file.
-        path: PathBuf,
-        /// The table expected.
-        table: &'static str,
-        /// What the library says.
-        source: Box<serde_arrow::Error>,
-    },
-    /// The file holds another table, or another version of it.
-    #[error("{} holds `{found}`, not `{table}` version {version}", path.display())]
-    OtherTable {
-        /// The file.
-        path: PathBuf,
-        /// The table expected.
-        table: &'static str,
-        /// The version expected.
-        version: u32,
-        /// What its metadata says.
-        found: String,
-    },
-    /// A row refers to what is not there.
-    #[error("{}: {message}", path.display())]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        message: String,
-    },
-}
 
 fn fields<R: DeserializeOwned>() -> Result<Vec<FieldRef>, serde_arrow::Error> {
     let options = TracingOptions::default()
@@ -85,6 +40,11 @@ pub fn read_rows<R: Table + DeserializeOwned>(path: &Path) -> Result<Vec<R>, Tab
         rows.extend(serde_arrow::from_record_batch::<Vec<R>>(&batch).map_err(columns)?);
     }
     Ok(rows)
+}
+
+/// Returns the number of rows without reading them.
+pub fn num_rows<R: Table>(path: &Path) -> Result<usize, TableError> {
+    Ok(open(path, R::NAME, R::VERSION)?.metadata().file_metadata().num_rows() as usize)
 }
 
 // What follows does not depend on the row type, so that parquet's own generics are compiled here once, not in every crate
@@ -117,10 +77,19 @@ impl Writer {
 
 pub(crate) fn read_batches(path: &Path, table: &'static str, version: u32) -> Result<Vec<RecordBatch>, TableError> {
     let parquet = |source| TableError::Parquet { path: path.into(), source };
+    let batches = open(path, table, version)?.build().map_err(parquet)?;
+    batches.map(|batch| batch.map_err(|source| parquet(source.into()))).collect()
+}
+
+fn open(
+    path: &Path,
+    table: &'static str,
+    version: u32,
+) -> Result<ParquetRecordBatchReaderBuilder<std::fs::File>, TableError> {
+    let parquet = |source| TableError::Parquet { path: path.into(), source };
     let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?.into_parts().0).map_err(parquet)?;
     check_table(path, table, version, reader.metadata().file_metadata().key_value_metadata())?;
-    let batches = reader.build().map_err(parquet)?;
-    batches.map(|batch| batch.map_err(|source| parquet(source.into()))).collect()
+    Ok(reader)
 }
 
 pub(crate) fn check_table(
@@ -137,8 +106,11 @@ pub(crate) fn check_table(
     if found == (table.to_owned(), version.to_string()) {
         return Ok(());
     }
-    let found =
-        if found.0.is_empty() { "no table of pipe".to_owned() } else { format!("{} version {}", found.0, found.1) };
+    let found = if found.0.is_empty() {
+        "a table of another program".to_owned()
+    } else {
+        format!("`{}` version {}", found.0, found.1)
+    };
     Err(TableError::OtherTable { path: path.into(), table, version, found })
 }
 
@@ -193,7 +165,7 @@ mod tests {
         write_rows(&path, &rows).expect("written");
         assert_eq!(read_rows::<AnnotationRow>(&path).expect("read"), rows);
         let error = read_rows::<SampleRow>(&path).expect_err("another table");
-        assert!(error.to_string().contains("holds `annotations version 2`"), "{error}");
+        assert!(error.to_string().contains("holds `annotations` version 2"), "{error}");
     }
 
     #[test]

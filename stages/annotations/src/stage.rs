@@ -9,12 +9,10 @@ use crate::labels::{Resolved, resolve};
 use crate::lists::without_extension;
 use crate::report::{Report, report};
 use crate::split;
-use fs_err as fs;
 use pipe_schemas::stages::annotations::{AnnotationFormat, AnnotationsParams, CONTRACT, Severity};
 use pipe_schemas::tables::{AnnotationRow, ClassRow, Labelling, VideoRow};
 use pipe_stage::{Context, Sources, Stage, StageError, Summary};
-use pipe_tables::{read_rows, write_rows};
-use std::path::Path;
+use pipe_tables::{LabelsFolder, read_rows, write_json};
 
 /// The stage `annotations`.
 pub struct Annotations;
@@ -38,10 +36,8 @@ impl Stage for Annotations {
             return Err(AnnotationsError::Findings { findings, names }.into_stage_error());
         }
         report.messages(Severity::Warn).into_iter().for_each(|text| context.warn(text));
-        write(&context.output("labels")?, &labels)?;
-        let mut json = serde_json::to_string_pretty(report)?;
-        json.push('\n');
-        fs::write(context.output("report.json")?, json)?;
+        LabelsFolder::write(context.output("labels")?, &labels.rows, &labels.classes, labels.labelling)?;
+        write_json(&context.output("report.json")?, report)?;
         Ok(Summary::lines(report.summary()))
     }
 }
@@ -108,14 +104,6 @@ fn rows(resolved: &Resolved, joined: &Joined, checked: &Checked, videos: &[Video
         (a.split, &a.video_id, times(a), a.class_index) == (b.split, &b.video_id, times(b), b.class_index)
     });
     rows
-}
-
-fn write(folder: &Path, labels: &Labels) -> Result<(), StageError> {
-    fs::create_dir_all(folder)?;
-    write_rows(&folder.join("annotations.parquet"), &labels.rows)?;
-    write_rows(&folder.join("classes.parquet"), &labels.classes)?;
-    fs::write(folder.join("labelling.json"), serde_json::to_string(&labels.labelling)? + "\n")?;
-    Ok(())
 }
 
 #[cfg(test)]

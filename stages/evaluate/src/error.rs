@@ -28,12 +28,4 @@ pub enum EvaluateError {
     /// The samples have several labels, and the model tells only one.
     #[error("the samples have several labels, but the model was trained with one a video")]
     SeveralLabels,
-    /// `preprocessing.json` can't be understood.
-    #[error("{} can't be understood", path.display())]
-    Preprocessing {
-        /// The file.
-        path: std::path::PathBuf,
-        /// What is wrong.
-        source: serde_json::Error,
-    },
 }

@@ -4,8 +4,7 @@
 //! |---|---|
 //! | `model/` | see `pipe_learn::TrainedModel` |
 //! | `frames` | frame shards |
-//! | `samples/test.parquet` | the views of each test video |
-//! | `samples/preprocessing.json` | how many test videos are missing |
+//! | `samples` | the views of each test video, and how many test videos are missing |
 //!
 //! | writes | |
 //! |---|---|

@@ -4,9 +4,9 @@ use crate::EvaluateError;
 use pipe_clips::Loader;
 use pipe_learn::{TrainedModel, average_views, evaluate_views, metrics, pin_threads};
 use pipe_schemas::stages::evaluate::{EvaluateParams, Metrics};
-use pipe_schemas::tables::{ClassRow, Labelling, ModelCard, PredictionRow, Preprocessing, SampleRow};
+use pipe_schemas::tables::{Labelling, ModelCard, PredictionRow, Preprocessing, SampleRow};
 use pipe_stage::{Context, Stage, StageError, Summary};
-use pipe_tables::{read_rows, write_rows};
+use pipe_tables::{SamplesFolder, write_json, write_rows};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -35,9 +35,7 @@ impl Stage for Evaluate {
         let predictions = average_views(&rows, &logits, model.card.model.cls_head.average_clips, labelling)?;
         let metrics = metrics(&predictions, num_missing, labelling);
 
-        let mut text = serde_json::to_vec_pretty(&metrics)?;
-        text.push(b'\n');
-        fs_err::write(context.output("metrics.json")?, text)?;
+        write_json(&context.output("metrics.json")?, &metrics)?;
         write_rows(&context.output("predictions.parquet")?, &predictions)?;
         Ok(summary(&metrics, &predictions))
     }
@@ -56,9 +54,8 @@ fn summary(metrics: &Metrics, predictions: &[PredictionRow]) -> Summary {
 
 /// Returns the test rows, and how many videos of the test list have none.
 fn read_samples(folder: &Path, card: &ModelCard) -> Result<(Arc<[SampleRow]>, u64), StageError> {
-    let path = folder.join("preprocessing.json");
-    let preprocessing: Preprocessing = serde_json::from_slice(&fs_err::read(&path)?)
-        .map_err(|source| EvaluateError::Preprocessing { path, source })?;
+    let samples = SamplesFolder::open(folder);
+    let preprocessing = samples.preprocessing()?;
     let (expected, found) = (clips(&card.preprocessing), clips(&preprocessing));
     if expected != found {
         return Err(EvaluateError::OtherClips { expected, found }.into());
@@ -67,12 +64,11 @@ fn read_samples(folder: &Path, card: &ModelCard) -> Result<(Arc<[SampleRow]>, u6
         return Err(StageError::from(EvaluateError::SeveralLabels)
             .with_help("train on these samples, or evaluate on those that the model was trained with"));
     }
-    let classes: Vec<ClassRow> = read_rows(&folder.join("classes.parquet"))?;
-    let found: Vec<String> = classes.into_iter().map(|class| class.class_name).collect();
+    let found: Vec<String> = samples.classes()?.into_iter().map(|class| class.class_name).collect();
     if found != card.classes {
         return Err(EvaluateError::OtherClasses { expected: card.classes.clone(), found }.into());
     }
-    let rows: Vec<SampleRow> = read_rows(&folder.join("test.parquet"))?;
+    let rows = samples.test()?;
     let num_missing = preprocessing.num_missing_test;
     if rows.is_empty() {
         return Err(StageError::from(EvaluateError::NoSamples { num_missing })

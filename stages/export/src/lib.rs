@@ -3,7 +3,7 @@
 //! | reads | |
 //! |---|---|
 //! | `model/` | see `pipe_learn::TrainedModel` |
-//! | `frames`, `samples/test.parquet` | the views that both are asked about |
+//! | `frames`, `samples` | the test views that both are asked about |
 //!
 //! | writes | |
 //! |---|---|

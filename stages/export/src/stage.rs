@@ -7,9 +7,8 @@ use pipe_graph::onnx;
 use pipe_infer::{Runtime, Session};
 use pipe_learn::{COMPUTE_THREADS, LearnError, TrainedModel, evaluate_views, pin_threads};
 use pipe_schemas::stages::export::ExportParams;
-use pipe_schemas::tables::SampleRow;
 use pipe_stage::{Context, Stage, StageError, Summary};
-use pipe_tables::read_rows;
+use pipe_tables::{SamplesFolder, write_json};
 use std::path::{Path, PathBuf};
 
 /// Views a forward pass; the last pass has the rest, so that the batch axis is seen to be free.
@@ -39,9 +38,7 @@ impl Stage for Export {
         let mut session = runtime.session(&path, COMPUTE_THREADS as usize)?;
         let comparison = compare(context, &params, &model, &mut session)?;
         let parity = comparison.finish(params.tolerance, format!("onnxruntime {}", runtime.version()))?;
-        let mut text = serde_json::to_vec_pretty(&parity)?;
-        text.push(b'\n');
-        fs_err::write(context.output("parity.json")?, text)?;
+        write_json(&context.output("parity.json")?, &parity)?;
         Ok(Summary::line(format!(
             "{:.1} MB, differs from libtorch by {:.1e} on {} views, logits up to {:.1}",
             size_bytes as f64 / 1e6,
@@ -69,7 +66,7 @@ fn compare(
     model: &TrainedModel,
     session: &mut Session,
 ) -> Result<Comparison, StageError> {
-    let all: Vec<SampleRow> = read_rows(&context.input("samples")?.join("test.parquet"))?;
+    let all = SamplesFolder::open(context.input("samples")?).test()?;
     if all.is_empty() {
         return Err(
             StageError::from(ExportError::NoSamples).with_help("see what `ingest` and `frames` say of the videos")

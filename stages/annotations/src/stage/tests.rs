@@ -1,12 +1,14 @@
 use super::*;
 use crate::test_data::video;
+use fs_err as fs;
 use pipe_schemas::tables::{Split, Verdict};
 use pipe_stage::SourceFile;
 use pipe_stage::protocol::Input;
+use pipe_tables::write_rows;
 use pipe_testkit::{Ran, input, run_stage, shared};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// What a run says and writes.
