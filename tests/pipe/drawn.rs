@@ -6,9 +6,9 @@ use crate::space::Space;
 use pipe_cache::{Lookup, Store};
 use pipe_clips::{ClipSize, Loader};
 use pipe_schemas::tables::SampleRow;
+use pipe_tables::SamplesFolder;
 use pipe_tables::clips::{StoredClip, read_clips};
 use pipe_tables::frames::FrameShards;
-use pipe_tables::read_rows;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -50,10 +50,12 @@ fn names(space: &Space) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// Returns the clips of a table's epoch as the loader makes them for training.
-fn loaded(space: &Space, table: &str, frames: usize, epoch: u32) -> Vec<StoredClip> {
-    let rows: Vec<SampleRow> = read_rows(&out(space, "samples/samples").join(table)).unwrap();
-    let rows: Vec<SampleRow> = rows.into_iter().filter(|row| row.epoch == epoch).collect();
+fn samples(space: &Space) -> SamplesFolder {
+    SamplesFolder::open(out(space, "samples/samples"))
+}
+
+/// Returns the clips of `rows` as the loader makes them for training.
+fn loaded(space: &Space, rows: Vec<SampleRow>, frames: usize) -> Vec<StoredClip> {
     let places: Vec<(u32, u32)> = rows.iter().map(|row| (row.epoch, row.position)).collect();
     let loader = Loader::open(&out(space, "frames/frames")).unwrap();
     let batches =
@@ -81,11 +83,11 @@ fn stored_clips_are_those_of_the_loader_and_are_made_anew_when_a_parameter_chang
     assert_eq!(names(&space), ["test-00000.parquet", "train-0000-00000.parquet"]);
     let stored = |name: &str| read_clips(&out(&space, "samples/clips").join(name)).unwrap();
     let train = stored("train-0000-00000.parquet");
-    assert!(train == loaded(&space, "train.parquet", 4, 0));
+    assert!(train == loaded(&space, samples(&space).epoch(0).unwrap(), 4));
     assert_eq!((train.len(), train[0].pixels.len()), (8, 4 * 32 * 40 * 3));
     assert!(train.iter().any(|clip| clip.labels.len() == 2), "some are blended with the other class");
     let test = stored("test-00000.parquet");
-    assert!(test.len() == 8 && test == loaded(&space, "test.parquet", 6, 0));
+    assert!(test.len() == 8 && test == loaded(&space, samples(&space).test().unwrap(), 6));
 
     let again = space.run("p.yaml", &[]).ok();
     assert!(again.stages("ran").is_empty() && again.digests() == first.digests());
@@ -99,7 +101,7 @@ fn stored_clips_are_those_of_the_loader_and_are_made_anew_when_a_parameter_chang
     assert_eq!(names(&space), ["train-0000-00000.parquet", "train-0001-00000.parquet"]);
     assert!(stored("train-0000-00000.parquet") == train, "the first epoch is what it was");
     let second = stored("train-0001-00000.parquet");
-    assert!(second == loaded(&space, "train.parquet", 4, 1) && second[0].pixels != train[0].pixels);
+    assert!(second == loaded(&space, samples(&space).epoch(1).unwrap(), 4) && second[0].pixels != train[0].pixels);
 
     let other = space.run("p.yaml", &["stages.samples.with.seed=7"]).ok();
     assert_eq!(other.stages("ran"), ["names", "samples"]);
@@ -169,10 +171,18 @@ stages:
 /// Segments, with their class and the times of the frames that clips show of them, in milliseconds.
 type Shown = BTreeMap<(String, String), (u32, BTreeSet<i64>)>;
 
-fn shown(space: &Space, table: &str) -> Shown {
+fn shown_in_training(space: &Space) -> Shown {
+    shown(space, (0..20).flat_map(|epoch| samples(space).epoch(epoch).unwrap()))
+}
+
+fn shown_in_test(space: &Space) -> Shown {
+    shown(space, samples(space).test().unwrap())
+}
+
+fn shown(space: &Space, rows: impl IntoIterator<Item = SampleRow>) -> Shown {
     let shards = FrameShards::open(&out(space, "frames/frames")).unwrap();
     let mut shown = Shown::new();
-    for row in read_rows::<SampleRow>(&out(space, "samples/samples").join(table)).unwrap() {
+    for row in rows {
         let pts_nanos = shards.pts_nanos(shards.find(&row.video_id).unwrap()).unwrap();
         let times = row.frame_indices.iter().map(|index| pts_nanos[*index as usize] / 1_000_000);
         let segment = format!("{:?} {:?}", row.start_secs.unwrap(), row.end_secs.unwrap());
@@ -216,13 +226,13 @@ fn clips_of_an_activitynet_list_come_from_their_segments() {
     assert!(told["summary"].to_string().contains("3 training clips x 20 epochs, 3 test views"), "{told}");
     let expect = "1 training segment has no frame and can't be shown: MoveRight/v_MoveRight_g02_c01 from 3 s to 4 s (";
     assert!(told["warnings"].to_string().contains(expect), "{told}");
-    let train = shown(&space, "train.parquet");
+    let train = shown_in_training(&space);
     assert_eq!(train.len(), 3);
     // Classes are sorted: jump is 0.
     check_segment(&train, (LEFT[1], "0.4 0.8"), 1, 400, 760);
     check_segment(&train, (LEFT[1], "1.2 1.6"), 0, 1200, 1560);
     check_segment(&train, (RIGHT, "0.0 0.2"), 0, 0, 160);
-    let test = shown(&space, "test.parquet");
+    let test = shown_in_test(&space);
     let (_, times) = &test[&(LEFT[0].to_owned(), "1.0 2.5".to_owned())];
     assert!(test.len() == 1 && times.iter().all(|time| (1000..2000).contains(time)), "{test:?}");
 
@@ -230,7 +240,7 @@ fn clips_of_an_activitynet_list_come_from_their_segments() {
     let list = std::fs::read_to_string(space.path("lists/activity.json")).unwrap();
     space.write("lists/activity.json", &list.replace("1.2, 1.6", "1.2, 2"));
     assert_eq!(space.run("p.yaml", &[]).ok().stages("ran"), ["labels", "samples"]);
-    check_segment(&shown(&space, "train.parquet"), (LEFT[1], "1.2 2.0"), 0, 1200, 1960);
+    check_segment(&shown_in_training(&space), (LEFT[1], "1.2 2.0"), 0, 1200, 1960);
 }
 
 /// The same where only some frames are kept: times count, not positions.
@@ -251,9 +261,9 @@ fn clips_of_a_table_with_times_come_from_their_segments() {
     let told = space.run("p.yaml", &[]).ok();
     let told = told.stage("samples");
     assert!(told["summary"].to_string().contains("3 training clips x 20 epochs, 3 test views"), "{told}");
-    let train = shown(&space, "train.parquet");
+    let train = shown_in_training(&space);
     check_segment(&train, (LEFT[1], "0.5 1.5"), 0, 600, 1400);
     check_segment(&train, (LEFT[1], "1.5 2.0"), 1, 1600, 1800);
     check_segment(&train, (RIGHT, "0.0 2.0"), 1, 0, 1800);
-    check_segment(&shown(&space, "test.parquet"), (LEFT[0], "0.2 0.4"), 0, 200, 200);
+    check_segment(&shown_in_test(&space), (LEFT[0], "0.2 0.4"), 0, 200, 200);
 }

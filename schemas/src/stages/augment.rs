@@ -1,7 +1,8 @@
 //! `augment`: every random draw of training and every test view, as rows of the `samples` tables.
 
 use crate::contract::{
-    Check, Contract, InputPort, Numerics, Output, OutputPort, ParamError, Params, PortType, Tool, Worker, parse, schema,
+    Check, Contract, InputPort, Numerics, Output, OutputPort, ParamError, Params, Parts, PortType, Tool, Worker, parse,
+    schema,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ pub use transform::{EraseMode, Scale, Transform};
 /// Contract of `augment`.
 pub const CONTRACT: Contract = Contract {
     kind: "augment",
-    version: 3,
+    version: 4,
     summary: "draws which frames, crops and flips the network sees: one row a clip, for every epoch and test view",
     worker: Some(Worker::Data),
     open_ports: false,
@@ -27,7 +28,7 @@ pub const CONTRACT: Contract = Contract {
         OutputPort { name: "samples", port_type: PortType::Samples, path: "samples" },
         OutputPort { name: "contact_sheet", port_type: PortType::Picture, path: "contact_sheet.png" },
     ],
-    parts: None,
+    parts: Some(Parts::Independent),
     numerics: Numerics::Exact,
     check: Check::Never,
     tools: &[Tool::LibjpegTurbo],

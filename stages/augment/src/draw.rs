@@ -1,4 +1,4 @@
-//! The draws themselves: [`train_epoch`] and [`test_views`].
+//! The draws themselves: [`train_epoch`] and [`test_rows`].
 //!
 //! Each generator is named by what it draws for, so that the rows of a video in an epoch do not depend on the number of
 //! epochs, on other videos, or on threads. A labelled segment counts as a video, by its name and times.
@@ -26,6 +26,7 @@ use pipe_clips::sampler::{Timeline, test_clips, train_clips};
 use pipe_clips::{ClipError, Draws, pixels};
 use pipe_schemas::stages::augment::{AugmentParams, ClipPipeline, EpochVideos};
 use pipe_schemas::tables::{FrameIndexRow, SampleRow};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Rows, and the size that all of them are scaled to.
@@ -36,9 +37,9 @@ pub(crate) struct Drawn {
 }
 
 /// The size of a clip and the video where it was first seen.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Size {
-    pub(crate) part: &'static str,
+    pub(crate) part: String,
     pub(crate) video_id: String,
     pub(crate) width_height: (u32, u32),
 }
@@ -48,10 +49,10 @@ impl Size {
     pub(crate) fn check(&self, other: Option<&Self>) -> Result<(), AugmentError> {
         match other {
             Some(other) if other.width_height != self.width_height => Err(AugmentError::MixedSizes {
-                first_part: self.part,
+                first_part: self.part.clone(),
                 first_video: self.video_id.clone(),
                 first: self.width_height,
-                part: other.part,
+                part: other.part.clone(),
                 video: other.video_id.clone(),
                 found: other.width_height,
             }),
@@ -117,7 +118,7 @@ fn picks(params: &AugmentParams, videos: &[Video<'_>], epoch: u32) -> Vec<u32> {
 }
 
 /// Returns the test views of `videos`, in the order of these, then by view.
-pub(crate) fn test_views(pipeline: &ClipPipeline, videos: &[Video<'_>]) -> Result<Drawn, AugmentError> {
+pub(crate) fn test_rows(pipeline: &ClipPipeline, videos: &[Video<'_>]) -> Result<Drawn, AugmentError> {
     let mut drawn = Drawn::default();
     for video in videos {
         let clips = test_clips(&pipeline.sampler, timeline(video));
@@ -170,7 +171,11 @@ fn add_views(
         }
         let mut pixel_ops = None;
         for (crop, view) in labelled[0].iter().enumerate() {
-            let size = Size { part, video_id: video_id.clone(), width_height: (view.width_px, view.height_px) };
+            let size = Size {
+                part: part.to_owned(),
+                video_id: video_id.clone(),
+                width_height: (view.width_px, view.height_px),
+            };
             drawn.size.get_or_insert_with(|| size.clone()).check(Some(&size))?;
             if pixel_ops.is_none() {
                 let ops = pixels::draw(&pipeline.transforms, view.width_px, view.height_px, &mut draws);

@@ -51,6 +51,12 @@ pub(crate) enum AugmentError {
         /// In the labels.
         num_classes: usize,
     },
+    /// A bug: the engine asks for a part that was not planned, or leaves one out.
+    #[error("`{part}` is not a part of this stage")]
+    UnknownPart {
+        /// Name of the part.
+        part: String,
+    },
     /// The contact sheet can't be written.
     #[error("can't write {}", path.display())]
     Picture {
@@ -66,13 +72,13 @@ pub(crate) enum AugmentError {
     )]
     MixedSizes {
         /// `train` or `test`.
-        first_part: &'static str,
+        first_part: String,
         /// The video seen first.
         first_video: String,
         /// Its width and height.
         first: (u32, u32),
         /// `train` or `test`.
-        part: &'static str,
+        part: String,
         /// The first one that differs.
         video: String,
         /// Its width and height.
@@ -109,6 +115,7 @@ impl AugmentError {
             Self::NoFrames { .. } => "are the times in seconds, and from the start of the videos that are here?",
             Self::Draw { .. } => "a `Resize` before the crop makes small frames large enough",
             Self::FlipLabel { .. } => "class indices are those of `classes.parquet` of the `annotations` stage",
+            Self::UnknownPart { .. } => "this is a bug in pipe; please report it",
             Self::Picture { .. } => "is there room on the disk?",
             Self::MixedSizes { .. } => {
                 "end `train.transforms` and `test.transforms` with `{ type: Resize, scale: { exact: [W, H] } }`, or with \

@@ -1,16 +1,27 @@
-//! `augment`: every random draw of training and every test view, as rows of the `samples` tables.
+//! The stage `augment`: every random draw of training and every test view, as rows of the `samples` tables.
 //!
-//! Reads `index.parquet` of `frames`, for labels of segments also the times of frames, and `annotations.parquet`,
-//! `classes.parquet` and `labelling.json` of `labels`. Writes `samples/`: `train.parquet`, `test.parquet`, `classes.parquet` and
-//! `preprocessing.json`; `contact_sheet.png`; and, with `store_clips`, the clips themselves in `clips/`. For these two alone it
-//! reads pixels. Its key holds the digests of its inputs, all parameters, and the version of libjpeg-turbo for their sake; the
-//! samples are decided by our own draws.
+//! | reads | |
+//! |---|---|
+//! | `frames` | the index; for labels of segments also the times of frames; pixels for the contact sheet and stored clips only |
+//! | `labels` | labels, classes, and whether a video may have several labels |
+//!
+//! | writes | |
+//! |---|---|
+//! | `samples/` | see [`pipe_tables::SamplesFolder`] |
+//! | `contact_sheet.png` | some clips of the first epoch as the network sees them |
+//! | `clips/` | with `store_clips`, the clips as pixels |
+//!
+//! Each epoch is a part, and so are the test views. The module `parts` says what determines a part; the version of
+//! libjpeg-turbo is in every key for the sake of stored clips. `draw` is where rows are drawn.
 
 mod clips;
 mod draw;
 mod error;
 mod font;
+mod inputs;
 mod list;
+mod make;
+mod parts;
 mod sheet;
 mod stage;
 

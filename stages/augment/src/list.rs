@@ -91,7 +91,7 @@ impl<'a> List<'a> {
             context.check_cancelled()?;
             Self::of_video(rows, shards)
         };
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(context.threads()).build()?;
+        let pool = context.thread_pool()?;
         let parts: Vec<Result<Self, StageError>> = pool.install(|| videos.into_par_iter().map(read).collect());
         let mut all = Self::default();
         for part in parts {
@@ -101,6 +101,11 @@ impl<'a> List<'a> {
             (all.listed, all.labelled) = (all.listed + listed, all.labelled + labelled);
         }
         Ok(all)
+    }
+
+    /// Returns how many of the listed videos and segments no sample can be drawn from.
+    pub(crate) fn num_missing(&self) -> u64 {
+        self.listed - self.videos.len() as u64
     }
 
     /// Reads the rows of one video.

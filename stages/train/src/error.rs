@@ -59,14 +59,6 @@ pub enum TrainError {
         /// How many.
         num_files: usize,
     },
-    /// `preprocessing.json` can't be understood.
-    #[error("{} can't be understood", path.display())]
-    Preprocessing {
-        /// The file.
-        path: std::path::PathBuf,
-        /// What is wrong.
-        source: serde_json::Error,
-    },
 }
 
 /// Why an epoch ended before its last step.

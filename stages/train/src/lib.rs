@@ -3,9 +3,7 @@
 //! | reads | |
 //! |---|---|
 //! | `frames` | frame shards |
-//! | `samples/train.parquet` | the clips of each epoch, in order |
-//! | `samples/test.parquet` | for `val_interval` |
-//! | `samples/classes.parquet`, `samples/preprocessing.json` | go into the model |
+//! | `samples` | the clips of each epoch, read epoch by epoch; the test views, for `val_interval`; classes and preprocessing, which go into the model |
 //! | `load_from`, or the input `weights` | published weights |
 //!
 //! | writes | |
@@ -19,12 +17,12 @@
 //! | decides an epoch | left out |
 //! |---|---|
 //! | the epoch before it: network and optimiser state, bit for bit | epochs after it, and with them `max_epochs` |
-//! | the clips shown in it: all columns of its rows | rows of other epochs |
+//! | the clips shown in it: the digest of their file | clips of other epochs |
 //! | whether videos have several labels: binary cross-entropy is lowered then | |
 //! | the learning rate in it | how that came about: `param_scheduler`, `lr` |
 //! | the network's graph, `model`, `train_dataloader`, `optim_wrapper`, `seed` | class names, `num_classes` (the labels decide) |
 //! | the frames | |
-//! | whether the test samples are evaluated after it; if so, their rows and `average_clips` | `val_interval` itself |
+//! | whether the test samples are evaluated after it; if so, the digest of their file and `average_clips` | `val_interval` itself |
 //! | in the first: the content of `load_from` or `weights` | which of the two it was |
 //! | versions of libtorch and libjpeg-turbo | the number of threads: that of libtorch is a constant of `pipe-learn` |
 //!

@@ -9,11 +9,10 @@ use crate::validate::{validate, validates};
 use pipe_clips::Loader;
 use pipe_learn::{EpochResult, Learner, Network, Step, pin_threads};
 use pipe_schemas::stages::train::TrainParams;
-use pipe_schemas::tables::{Labelling, SampleRow, TrainingLogRow};
+use pipe_schemas::tables::{Labelling, TrainingLogRow};
 use pipe_stage::protocol::{Made, MadePart, MakePart, MakeParts};
 use pipe_stage::{Context, StageError};
 use pipe_tables::{read_rows, write_rows};
-use std::sync::Arc;
 
 const STATE: &str = "state.safetensors";
 const LOG: &str = "log.parquet";
@@ -21,7 +20,6 @@ const LOG: &str = "log.parquet";
 /// An epoch to train.
 struct Link<'a> {
     epoch: u32,
-    rows: &'a Arc<[SampleRow]>,
     part: &'a MakePart,
 }
 
@@ -42,13 +40,12 @@ pub(crate) fn make(context: &Context, parts: &MakeParts) -> Result<Made, StageEr
     };
     let batch_size = params.train_dataloader.batch_size as usize;
     let size = samples.clip_size(samples.preprocessing.train_frames);
-    let total_steps: usize = links.iter().map(|link| link.rows.len().div_ceil(batch_size)).sum();
-    let first_epoch = links.first().map_or(0, |link| link.epoch as usize);
-    let earlier = samples.epochs.iter().take(first_epoch);
-    let steps_before: u64 = earlier.map(|rows| rows.len().div_ceil(batch_size) as u64).sum();
+    let num_steps = |epoch: u32| samples.num_clips[epoch as usize].div_ceil(batch_size) as u64;
+    let total_steps: u64 = links.iter().map(|link| num_steps(link.epoch)).sum();
+    let steps_before: u64 = (0..links.first().map_or(0, |link| link.epoch)).map(num_steps).sum();
     let mut steps_done = 0;
-    for Link { epoch, rows, part } in links {
-        let mut batches = loader.clips(Arc::clone(rows), size, batch_size, context.threads())?;
+    for Link { epoch, part } in links {
+        let mut batches = loader.clips(samples.epoch(epoch)?, size, batch_size, context.threads())?;
         if samples.preprocessing.labelling == Labelling::MultiLabel {
             batches = batches.with_targets(samples.classes.len())?;
         }
@@ -56,7 +53,7 @@ pub(crate) fn make(context: &Context, parts: &MakeParts) -> Result<Made, StageEr
             steps_done += 1;
             let measured = [("epoch", f64::from(epoch + 1)), ("loss", loss), ("top1", top1)];
             context.measured(steps_before + steps_done, measured);
-            context.progress(steps_done, total_steps as u64, "steps");
+            context.progress(steps_done, total_steps, "steps");
             context.check_cancelled().map_err(Stopped::Stage)
         };
         let result = learner.train_epoch(epoch, size, batches, after_step).map_err(Stopped::into_stage_error)?;
@@ -85,15 +82,15 @@ pub(crate) fn read_log(parts: &[MadePart]) -> Result<Vec<TrainingLogRow>, StageE
     Ok(log)
 }
 
-fn links<'a>(parts: &'a MakeParts, samples: &'a Samples) -> Result<Vec<Link<'a>>, TrainError> {
-    let known = || samples.epochs.iter().zip(0..);
+fn links<'a>(parts: &'a MakeParts, samples: &Samples) -> Result<Vec<Link<'a>>, TrainError> {
+    let num_epochs = samples.num_epochs();
     let first = match parts.resume_from() {
-        Some(before) => known().position(|(_, epoch)| name(epoch) == before.name).map_or(usize::MAX, |at| at + 1),
+        Some(before) => (0..num_epochs).find(|epoch| name(*epoch) == before.name).map_or(num_epochs, |epoch| epoch + 1),
         None => 0,
     };
-    let mut rest = known().skip(first);
+    let mut rest = first..num_epochs;
     let link = |part: &'a MakePart| match rest.next() {
-        Some((rows, epoch)) if name(epoch) == part.name => Ok(Link { epoch, rows, part }),
+        Some(epoch) if name(epoch) == part.name => Ok(Link { epoch, part }),
         _ => Err(TrainError::NotNext { part: part.name.clone() }),
     };
     parts.parts.iter().map(link).collect()

@@ -1,6 +1,6 @@
 //! What decides each epoch.
 
-use crate::samples::{Samples, digest};
+use crate::samples::Samples;
 use crate::start::{graph, load_from};
 use crate::validate::validates;
 use pipe_learn::learning_rate;
@@ -26,23 +26,22 @@ pub(crate) fn parts(
 ) -> Result<Vec<PlannedPart>, StageError> {
     let every = of_every_epoch(context, params, samples)?;
     let first = load_from(context)?.map(|(_, digest)| field(&["sources", "load_from", ""], digest));
-    let validated = of_validated_epochs(params, samples);
-    let part = |(epoch, rows): (usize, _)| {
-        let epoch = epoch as u32;
+    let validated = of_validated_epochs(params, samples)?;
+    let part = |epoch| {
         let lr = learning_rate(&params.optim_wrapper.optimizer, &params.param_scheduler, epoch);
         let mut fields = every.clone();
         fields.push(field(&["epoch"], epoch.to_string()));
         fields.push(field(&["lr"], lr.to_string()));
-        fields.push(field(&["rows"], digest(rows)));
+        fields.push(field(&["rows"], samples.epoch_digest(epoch)?));
         if epoch == 0 {
             fields.extend(first.clone());
         }
         if validates(params, samples, epoch + 1) {
             fields.extend(validated.iter().cloned());
         }
-        PlannedPart { name: name(epoch), fields, items: BTreeMap::new() }
+        Ok(PlannedPart { name: name(epoch), fields, items: BTreeMap::new() })
     };
-    Ok(samples.epochs.iter().map(AsRef::as_ref).enumerate().map(part).collect())
+    (0..samples.num_epochs()).map(part).collect()
 }
 
 fn of_every_epoch(context: &Context, params: &TrainParams, samples: &Samples) -> Result<Fields, StageError> {
@@ -75,12 +74,12 @@ fn of_every_epoch(context: &Context, params: &TrainParams, samples: &Samples) ->
     Ok(fields)
 }
 
-fn of_validated_epochs(params: &TrainParams, samples: &Samples) -> Fields {
+fn of_validated_epochs(params: &TrainParams, samples: &Samples) -> Result<Fields, StageError> {
     let mut fields =
         json_fields(&["with", "model", "cls_head", "average_clips"], &json!(params.model.cls_head.average_clips));
-    fields.push(field(&["test", "rows"], digest(&samples.test)));
+    fields.push(field(&["test", "rows"], samples.test_digest()?));
     fields.push(field(&["test", "frames"], samples.preprocessing.test_frames.to_string()));
-    fields
+    Ok(fields)
 }
 
 fn field(path: &[&str], value: impl Into<String>) -> (Vec<String>, String) {

@@ -35,10 +35,10 @@ impl PartedStage for Train {
         pin_threads();
         let params: TrainParams = context.params()?;
         let samples = Samples::read(context.input("samples")?, &params)?;
-        if samples.num_left_out > 0 {
+        if samples.leaves_one_out() {
             context.warn("the last clip of each epoch is left out: it would be a batch of its own");
         }
-        if samples.test.is_empty() && params.train_cfg.val_interval > 0 {
+        if samples.num_test_views == 0 && params.train_cfg.val_interval > 0 {
             context.warn("`val_interval` has no effect: there are no test samples");
         }
         // What it started from is told by starting once more, which is cheap.

@@ -7,7 +7,7 @@ use pipe_stage::SourceFile;
 use pipe_stage::protocol::{Input, MadePart, MakePart, MakeParts, PlannedPart};
 use pipe_stage_train::Train;
 use pipe_tables::frames::{EncodedFrame, ShardWriter};
-use pipe_tables::{read_rows, write_rows};
+use pipe_tables::{ModelFolder, SamplesFolder, read_rows, write_rows};
 use pipe_testkit::{Bench, Making, Ran, input, part_in};
 use std::path::{Path, PathBuf};
 
@@ -112,14 +112,15 @@ fn sample(epoch: u32, position: u32, video: usize) -> SampleRow {
 
 /// Writes the samples folder, with training rows changed by `change`. The last video of each class is for the test.
 fn write_samples(folder: &Path, change: impl Fn(&mut SampleRow)) {
-    fs_err::create_dir_all(folder).expect("a folder");
-    let epoch = |epoch| [0, 3, 1, 4].into_iter().enumerate().map(move |(at, video)| sample(epoch, at as u32, video));
-    let mut rows: Vec<_> = (0..DRAWN_EPOCHS).flat_map(epoch).collect();
-    rows.iter_mut().for_each(change);
-    write_rows(&folder.join("train.parquet"), &rows).expect("written");
-    write_rows(&folder.join("test.parquet"), &[sample(0, 0, 2), sample(0, 1, 5)]).expect("written");
+    let samples = SamplesFolder::open(folder);
+    for epoch in 0..DRAWN_EPOCHS {
+        let mut rows = [(0, 0), (1, 3), (2, 1), (3, 4)].map(|(position, video)| sample(epoch, position, video));
+        rows.iter_mut().for_each(&change);
+        samples.write_epoch(epoch, &rows).expect("written");
+    }
+    samples.write_test(&[sample(0, 0, 2), sample(0, 1, 5)]).expect("written");
     let class = |(class_index, class_name): (u32, &str)| ClassRow { class_index, class_name: class_name.into() };
-    write_rows(&folder.join("classes.parquet"), &[(0, "Left"), (1, "Right")].map(class)).expect("written");
+    samples.write_classes(&[(0, "Left"), (1, "Right")].map(class)).expect("written");
     let preprocessing = Preprocessing {
         train_frames: NUM_FRAMES,
         test_frames: NUM_FRAMES,
@@ -131,8 +132,7 @@ fn write_samples(folder: &Path, change: impl Fn(&mut SampleRow)) {
         num_missing_test: 0,
         num_missing_train: 0,
     };
-    fs_err::write(folder.join("preprocessing.json"), serde_json::to_vec(&preprocessing).expect("JSON"))
-        .expect("written");
+    samples.write_preprocessing(&preprocessing).expect("written");
 }
 
 fn params(max_epochs: u32, val_interval: u32) -> TrainParams {
@@ -261,7 +261,7 @@ fn what_does_not_matter_to_an_epoch_is_not_in_its_fields() {
     // Names of classes go into the model alone.
     write_samples(&space.path("samples"), |_| ());
     let class = |class_index: u32| ClassRow { class_index, class_name: format!("renamed {class_index}") };
-    write_rows(&space.path("samples").join("classes.parquet"), &[0, 1].map(class)).expect("written");
+    SamplesFolder::open(space.path("samples")).write_classes(&[0, 1].map(class)).expect("written");
     check(&|_| (), &[0, 1, 2, 3]);
 }
 
@@ -271,7 +271,7 @@ fn weights_to_start_from_decide_the_first_epoch() {
     let plain = params(2, 0);
     let made = space.train(&plain, &[], 2, "first");
     space.assemble(&plain, &made, "out");
-    let checkpoint = space.path("out/model/checkpoint.safetensors");
+    let checkpoint = ModelFolder::open(space.path("out/model")).checkpoint_path();
     let list = space.path("load_from.json");
     let load = TrainParams { load_from: Some(LoadFrom { checkpoint: String::new() }), ..plain.clone() };
     let bench = |digest: &str| {
@@ -300,7 +300,7 @@ fn weights_to_start_from_decide_the_first_epoch() {
 fn what_is_left_out_is_told_when_epochs_are_put_together() {
     let space = Space::new();
     let odd = TrainParams { train_dataloader: DataloaderParams { batch_size: 3 }, ..params(1, 1) };
-    write_rows::<SampleRow>(&space.path("samples/test.parquet"), &[]).expect("written");
+    SamplesFolder::open(space.path("samples")).write_test(&[]).expect("written");
     let ran = space.bench(&odd).run(&space.path("out"));
     assert_eq!(
         ran.warnings,

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
             Parted(&pipe_stage_ingest::Ingest),
             Whole(&pipe_stage_annotations::Annotations),
             Parted(&pipe_stage_frames::Frames),
-            Whole(&pipe_stage_augment::Augment),
+            Parted(&pipe_stage_augment::Augment),
         ],
         tools: BTreeMap::from([
             (Tool::Ffmpeg.name().to_owned(), pipe_video::ffmpeg_version()),

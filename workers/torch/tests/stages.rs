@@ -9,7 +9,7 @@ use pipe_stage::protocol::{
     Grant, Info, Input, MadePart, MakePart, MakeParts, Message, PROTOCOL_VERSION, PlannedPart, Reply, Request, Task,
 };
 use pipe_tables::frames::{EncodedFrame, ShardWriter};
-use pipe_tables::{read_rows, write_rows};
+use pipe_tables::{ModelFolder, SamplesFolder, read_rows, write_rows};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Lines, Write};
@@ -224,20 +224,21 @@ fn sample(epoch: u32, position: u32, video: usize, view: u32) -> SampleRow {
 }
 
 fn write_samples(folder: &Path) {
-    fs_err::create_dir_all(folder).expect("a folder");
+    let samples = SamplesFolder::open(folder);
     // The last of each class is for the test, in two views.
     let train: Vec<_> = [0, 5, 1, 6, 2, 7, 3, 8].into_iter().enumerate().collect();
-    let epoch = |epoch| train.iter().map(move |(position, video)| sample(epoch, *position as u32, *video, 0));
-    let rows: Vec<_> = (0..EPOCHS).flat_map(epoch).collect();
-    write_rows(&folder.join("train.parquet"), &rows).expect("written");
+    for epoch in 0..EPOCHS {
+        let row = |(position, video): &(usize, usize)| sample(epoch, *position as u32, *video, 0);
+        samples.write_epoch(epoch, &train.iter().map(row).collect::<Vec<_>>()).expect("written");
+    }
     let test: Vec<_> = [(4, 0), (4, 1), (9, 0), (9, 1)]
         .into_iter()
         .enumerate()
         .map(|(position, (video, view))| sample(0, position as u32, video, view))
         .collect();
-    write_rows(&folder.join("test.parquet"), &test).expect("written");
+    samples.write_test(&test).expect("written");
     let class = |(class_index, class_name): (u32, &str)| ClassRow { class_index, class_name: class_name.into() };
-    write_rows(&folder.join("classes.parquet"), &[(0, "Left"), (1, "Right")].map(class)).expect("written");
+    samples.write_classes(&[(0, "Left"), (1, "Right")].map(class)).expect("written");
     let preprocessing = Preprocessing {
         train_frames: NUM_FRAMES,
         test_frames: NUM_FRAMES,
@@ -249,8 +250,7 @@ fn write_samples(folder: &Path) {
         num_missing_test: 3,
         num_missing_train: 0,
     };
-    let text = serde_json::to_vec(&preprocessing).expect("JSON");
-    fs_err::write(folder.join("preprocessing.json"), text).expect("written");
+    samples.write_preprocessing(&preprocessing).expect("written");
 }
 
 fn train_params() -> TrainParams {
@@ -312,32 +312,42 @@ fn train_evaluate_export() {
     }
 }
 
-/// Writes a table of samples anew, with rows changed.
-fn change_rows(path: &Path, change: impl Fn(&mut SampleRow)) {
-    let mut rows: Vec<SampleRow> = read_rows(path).expect("read");
+/// Changes all rows of the test views.
+fn change_test(samples: &SamplesFolder, change: impl Fn(&mut SampleRow)) {
+    let mut rows = samples.test().expect("read");
     rows.iter_mut().for_each(change);
-    write_rows(path, &rows).expect("written");
+    samples.write_test(&rows).expect("written");
+}
+
+/// Changes all rows of all epochs.
+fn change_train(samples: &SamplesFolder, change: impl Fn(&mut SampleRow)) {
+    for epoch in 0..EPOCHS {
+        let mut rows = samples.epoch(epoch).expect("read");
+        rows.iter_mut().for_each(&change);
+        samples.write_epoch(epoch, &rows).expect("written");
+    }
+}
+
+fn change_preprocessing(samples: &SamplesFolder, change: impl FnOnce(&mut Preprocessing)) {
+    let mut preprocessing = samples.preprocessing().expect("read");
+    change(&mut preprocessing);
+    samples.write_preprocessing(&preprocessing).expect("written");
 }
 
 #[test]
 fn several_labels_are_trained_and_measured() {
     let space = Space::new();
-    let samples = space.path("samples");
+    let samples = SamplesFolder::open(space.path("samples"));
     // What moves right is of both classes.
-    for table in ["train.parquet", "test.parquet"] {
-        change_rows(&samples.join(table), |row| {
-            if row.class_index == 1 {
-                (row.class_index, row.more_class_indices) = (0, vec![1]);
-            }
-        });
-    }
-    let labels = |labelling: &str| {
-        let path = samples.join("preprocessing.json");
-        let mut preprocessing = read_json(&path);
-        preprocessing["labelling"] = labelling.into();
-        fs_err::write(path, preprocessing.to_string()).expect("written");
+    let both = |row: &mut SampleRow| {
+        if row.class_index == 1 {
+            (row.class_index, row.more_class_indices) = (0, vec![1]);
+        }
     };
-    labels("multi_label");
+    change_train(&samples, both);
+    change_test(&samples, both);
+    let labels = |labelling| change_preprocessing(&samples, |preprocessing| preprocessing.labelling = labelling);
+    labels(Labelling::MultiLabel);
     let summary = space.run("train", json_of(&train_params()), None, "one").expect("trained");
     assert!(summary[0].starts_with("2 epochs, loss "), "{summary:?}");
     let log: Vec<TrainingLogRow> = read_rows(&space.path("one/training_log.parquet")).expect("a log");
@@ -351,9 +361,9 @@ fn several_labels_are_trained_and_measured() {
     assert_eq!(predictions.iter().map(|row| row.class_indices().count()).collect::<Vec<_>>(), [1, 2]);
 
     // Trained with one label, a network does not tell several.
-    labels("single_label");
+    labels(Labelling::SingleLabel);
     space.run("train", json_of(&train_params()), None, "two").expect("trained");
-    labels("multi_label");
+    labels(Labelling::MultiLabel);
     let (error, _) = space.run("evaluate", json!({}), Some("two"), "eval two").expect_err("one label");
     assert_eq!(error, "the samples have several labels, but the model was trained with one a video");
 }
@@ -362,7 +372,7 @@ fn several_labels_are_trained_and_measured() {
 #[test]
 fn segments_are_measured_apart() {
     let space = Space::new();
-    change_rows(&space.path("samples/test.parquet"), |row| {
+    change_test(&SamplesFolder::open(space.path("samples")), |row| {
         (row.start_secs, row.end_secs) = (Some(f64::from(row.view)), Some(2.0));
     });
     space.run("train", json_of(&train_params()), None, "one").expect("trained");
@@ -378,7 +388,7 @@ fn segments_are_measured_apart() {
 fn weights_of_an_earlier_training_are_taken() {
     let space = Space::new();
     space.run("train", json_of(&train_params()), None, "one").expect("trained");
-    let checkpoint = space.path("one/model/checkpoint.safetensors");
+    let checkpoint = ModelFolder::open(space.path("one/model")).checkpoint_path();
     let load_from = Some(LoadFrom { checkpoint: String::new() });
     let params = TrainParams { load_from: load_from.clone(), ..train_params() };
     let summary =
@@ -408,16 +418,16 @@ fn what_does_not_fit_is_said() {
     let params = train_params();
     let more = TrainParams { train_cfg: TrainCfg { max_epochs: 3, val_interval: 0 }, ..params.clone() };
     check_error(&more, |_| (), "`train_cfg.max_epochs` is 3, but only 2 epochs of samples were drawn", "`epochs: 3`");
-    let none = |samples: &Path| write_rows::<SampleRow>(&samples.join("train.parquet"), &[]).expect("written");
+    let none = |samples: &Path| {
+        let samples = SamplesFolder::open(samples);
+        (0..EPOCHS).for_each(|epoch| samples.write_epoch(epoch, &[]).expect("written"));
+    };
     check_error(&params, none, "there are no training samples", "ingest");
     let mut three_classes = params.clone();
     three_classes.model.cls_head.num_classes = Some(3);
     check_error(&three_classes, |_| (), "`cls_head.num_classes` is 3, the labels have 2 classes", "");
     let longer = |samples: &Path| {
-        let path = samples.join("preprocessing.json");
-        let mut preprocessing = read_json(&path);
-        preprocessing["test_frames"] = 8.into();
-        fs_err::write(path, preprocessing.to_string()).expect("written");
+        change_preprocessing(&SamplesFolder::open(samples), |preprocessing| preprocessing.test_frames = 8);
     };
     check_error(&params, longer, "shifts between 4 frames in training, but test clips have 8", "same number of frames");
 }

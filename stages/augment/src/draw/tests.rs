@@ -85,8 +85,8 @@ fn a_segment_is_a_video_of_its_own() {
         let trimmed_frames =
             FrameIndexRow { video_id: video.name(), num_frames: video.frame_range().len() as u32, ..whole.clone() };
         let trimmed = train_epoch(&params, &[super::tests::video(&trimmed_frames, 0)], 2).expect("drawn").rows;
-        let trimmed_test = test_views(&params.train, &[super::tests::video(&trimmed_frames, 0)]);
-        let test = test_views(&params.train, std::slice::from_ref(video));
+        let trimmed_test = test_rows(&params.train, &[super::tests::video(&trimmed_frames, 0)]);
+        let test = test_rows(&params.train, std::slice::from_ref(video));
         let found: Vec<&SampleRow> = rows.iter().filter(|row| of(row, video)).collect();
         assert_eq!(found.len(), 3);
         let first = video.frame_range().start;
@@ -212,7 +212,7 @@ fn test_views_are_numbered_crop_by_crop() {
     let index = [frames("a", 64), frames("b", 64)];
     let videos: Vec<_> = index.iter().map(|frames| video(frames, 7)).collect();
     let pipeline = pipeline(8, 2, vec![Transform::ThreeCrop { crop_size: 256 }]);
-    let drawn = test_views(&pipeline, &videos).expect("views");
+    let drawn = test_rows(&pipeline, &videos).expect("views");
     assert_eq!(drawn.size.map(|size| size.width_height), Some((256, 256)));
     let first: Vec<_> =
         drawn.rows.iter().take(6).map(|row| (row.view, row.frame_indices[0], row.crop_x as u32)).collect();
@@ -238,7 +238,7 @@ fn a_pipeline_without_a_last_size_is_refused() {
 fn what_does_not_fit_is_named() {
     let index = [frames("a", 64), frames("empty", 0)];
     let videos: Vec<_> = index.iter().map(|frames| video(frames, 0)).collect();
-    let error = test_views(&pipeline(1, 8, vec![]), &videos).expect_err("no frames");
+    let error = test_rows(&pipeline(1, 8, vec![]), &videos).expect_err("no frames");
     assert!(matches!(&error, AugmentError::Draw { part: "test", source: ClipError::Video { video_id, .. } }
         if video_id == "empty"));
     let large = pipeline(1, 8, vec![Transform::CenterCrop { crop_size: 300 }]);

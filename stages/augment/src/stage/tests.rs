@@ -1,10 +1,14 @@
 use super::*;
-use pipe_schemas::tables::FrameIndexRow;
+use fs_err as fs;
+use pipe_clips::ClipSize;
+use pipe_schemas::stages::augment::AugmentParams;
+use pipe_schemas::tables::{AnnotationRow, ClassRow, FrameIndexRow, Labelling, SampleRow, Split};
 use pipe_tables::clips::read_clips;
 use pipe_tables::frames::{EncodedFrame, INDEX_FILE, ShardWriter};
-use pipe_testkit::{Ran, input, run_stage};
+use pipe_tables::{LabelsFolder, write_rows};
+use pipe_testkit::{Bench, Ran, input};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// Frame shards' index and labels of `num_train` and `num_test` videos, all of them present.
@@ -12,14 +16,14 @@ struct Fixture {
     folder: TempDir,
     index: Vec<FrameIndexRow>,
     annotations: Vec<AnnotationRow>,
-    labelling: &'static str,
+    labelling: Labelling,
 }
 
 /// What a run says and writes.
 struct Outcome {
     ran: Ran,
-    samples: PathBuf,
-    _folder: TempDir,
+    samples: SamplesFolder,
+    folder: TempDir,
 }
 
 impl Fixture {
@@ -49,23 +53,24 @@ impl Fixture {
             folder: tempfile::tempdir().expect("a folder"),
             index: index.collect(),
             annotations: annotations.collect(),
-            labelling: "single_label",
+            labelling: Labelling::SingleLabel,
         }
     }
 
-    fn run(&self, params: &Value, threads: usize) -> Outcome {
+    /// Writes the inputs and returns the stage, ready to run on them.
+    fn bench(&self, params: &Value, threads: usize) -> Bench<'static> {
         let (frames, labels) = (self.folder.path().join("frames"), self.folder.path().join("labels"));
         fs::create_dir_all(&frames).expect("made");
-        fs::create_dir_all(&labels).expect("made");
         write_rows(&frames.join(INDEX_FILE), &self.index).expect("written");
         write_shard(&frames.join("shard-00000.parquet"));
-        write_rows(&labels.join("annotations.parquet"), &self.annotations).expect("written");
-        write_rows(&labels.join("classes.parquet"), &classes()).expect("written");
-        fs::write(labels.join("labelling.json"), format!("\"{}\"\n", self.labelling)).expect("written");
+        LabelsFolder::write(&labels, &self.annotations, &classes(), self.labelling).expect("written");
+        Bench::new(&Augment, params, [("frames", input(frames)), ("labels", input(labels))], threads)
+    }
+
+    fn run(&self, params: &Value, threads: usize) -> Outcome {
         let folder = tempfile::tempdir().expect("a folder");
-        let inputs = [("frames", input(frames)), ("labels", input(labels))];
-        let ran = run_stage(&Augment, params, inputs, folder.path().join("output"), threads);
-        Outcome { ran, samples: folder.path().join("output/samples"), _folder: folder }
+        let ran = self.bench(params, threads).run(&folder.path().join("output"));
+        Outcome { ran, samples: SamplesFolder::open(folder.path().join("output/samples")), folder }
     }
 }
 
@@ -105,8 +110,20 @@ fn params(epochs: u32) -> Value {
 }
 
 impl Outcome {
-    fn rows(&self, file: &str) -> Vec<SampleRow> {
-        read_rows(&self.samples.join(file)).expect("read")
+    fn train(&self, epochs: u32) -> Vec<SampleRow> {
+        (0..epochs).flat_map(|epoch| self.samples.epoch(epoch).expect("read")).collect()
+    }
+
+    fn test(&self) -> Vec<SampleRow> {
+        self.samples.test().expect("read")
+    }
+
+    fn preprocessing(&self) -> Preprocessing {
+        self.samples.preprocessing().expect("read")
+    }
+
+    fn path(&self, below: &str) -> PathBuf {
+        self.folder.path().join("output").join(below)
     }
 }
 
@@ -116,15 +133,13 @@ fn several_labels_of_a_video_are_one_sample() {
     fixture.annotations[1].video_id = fixture.annotations[0].video_id.clone();
     let error = fixture.run(&params(1), 1).ran.error();
     assert_eq!(error, "`Biking/v_Biking_g00000` has several labels, but `labelling.json` says that each video has one");
-    fixture.labelling = "multi_label";
+    fixture.labelling = Labelling::MultiLabel;
     let outcome = fixture.run(&params(1), 1);
     assert_eq!(outcome.ran.lines(), ["3 training clips x 1 epochs, 1 test views"]);
-    let mut labels: Vec<_> =
-        outcome.rows("train.parquet").iter().map(|row| row.class_indices().collect::<Vec<_>>()).collect();
+    let mut labels: Vec<_> = outcome.train(1).iter().map(|row| row.class_indices().collect::<Vec<_>>()).collect();
     labels.sort();
     assert_eq!(labels, [vec![0], vec![0, 1], vec![1]]);
-    let json = fs::read_to_string(outcome.samples.join("preprocessing.json")).expect("read");
-    assert!(json.contains(r#""labelling": "multi_label""#), "{json}");
+    assert_eq!(outcome.preprocessing().labelling, Labelling::MultiLabel);
     let mut params = params(1);
     params["epoch_videos"] = json!("class_balanced");
     let error = fixture.run(&params, 1).ran.error();
@@ -150,19 +165,18 @@ fn segments_are_samples_of_their_frames() {
     let expect = "1 training segment has no frame and can't be shown: Biking/v_Biking_g00002 from 6.2 s to 7 s (list:3; the \
                   video's 62 frames are from 0 s to 6.100 s)";
     assert_eq!(outcome.ran.warnings, [expect]);
-    let train = outcome.rows("train.parquet");
+    let train = outcome.train(3);
     assert_eq!(train.len(), 6);
     for row in &train {
         let (range, class_index) = if row.start_secs == Some(0.5) { (5..25, 0) } else { (30..40, 1) };
         assert!(row.frame_indices.iter().all(|index| range.contains(index)), "{row:?}");
         assert_eq!((row.class_index, row.view), (class_index, 0));
     }
-    let test = outcome.rows("test.parquet");
+    let test = outcome.test();
     let found: Vec<_> = test.iter().map(|row| (row.start_secs, row.view, row.frame_indices.clone())).collect();
     // Of 30 frames the middles of eighths; of one frame always that.
     assert_eq!(found, [(Some(0.0), 0, vec![1, 5, 9, 13, 16, 20, 24, 28]), (Some(1.0), 0, vec![10; 8])]);
-    let json = fs::read_to_string(outcome.samples.join("preprocessing.json")).expect("read");
-    let found: Preprocessing = serde_json::from_str(&json).expect("parsed");
+    let found = outcome.preprocessing();
     assert_eq!((found.num_missing_train, found.num_missing_test), (1, 0));
 
     fixture.annotations.drain(..2);
@@ -181,17 +195,15 @@ fn rows_of_every_epoch_and_view_are_written() {
     let outcome = fixture.run(&params(3), 2);
     assert_eq!(outcome.ran.lines(), ["11 training clips x 3 epochs, 4 test views"]);
     assert_eq!(outcome.ran.warnings, [""; 0]);
-    let train = outcome.rows("train.parquet");
+    let train = outcome.train(3);
     let places: Vec<_> = train.iter().map(|row| (row.epoch, row.position)).collect();
     assert_eq!(places, (0..3).flat_map(|epoch| (0..11).map(move |at| (epoch, at))).collect::<Vec<_>>());
     assert!(train.iter().all(|row| row.video_id != fixture.annotations[3].video_id && row.frame_indices.len() == 8));
-    let test = outcome.rows("test.parquet");
+    let test = outcome.test();
     assert!(test.iter().map(|row| &row.video_id).is_sorted() && test.len() == 4);
     assert_eq!((test[0].crop_x, test[0].crop_y, test[0].crop_width), (58.0, 16.0, 224.0));
-    assert_eq!(read_rows::<ClassRow>(&outcome.samples.join("classes.parquet")).expect("read"), classes());
-    let json = fs::read_to_string(outcome.samples.join("preprocessing.json")).expect("read");
-    assert!(json.ends_with("}\n"));
-    let found: Preprocessing = serde_json::from_str(&json).expect("parsed");
+    assert_eq!(outcome.samples.classes().expect("read"), classes());
+    let found = outcome.preprocessing();
     assert_eq!((found.num_missing_train, found.num_missing_test), (1, 1));
     assert_eq!((found.train_frames, found.test_frames, found.height_px, found.width_px), (8, 8, 224, 224));
     assert_eq!((found.epochs, found.test), (3, AugmentParams::default().test));
@@ -201,8 +213,10 @@ fn rows_of_every_epoch_and_view_are_written() {
 fn threads_do_not_change_bytes() {
     let fixture = Fixture::new(30, 4);
     let (one, four) = (fixture.run(&params(6), 1), fixture.run(&params(6), 4));
-    for file in ["train.parquet", "test.parquet", "classes.parquet", "preprocessing.json", "../contact_sheet.png"] {
-        let bytes = |outcome: &Outcome| fs::read(outcome.samples.join(file)).expect("read");
+    let epochs: Vec<String> = (0..6).map(|epoch| format!("samples/train/epoch-{epoch:04}.parquet")).collect();
+    let others = ["samples/test.parquet", "samples/classes.parquet", "samples/preprocessing.json", "contact_sheet.png"];
+    for file in epochs.iter().map(String::as_str).chain(others) {
+        let bytes = |outcome: &Outcome| fs::read(outcome.path(file)).expect("read");
         assert!(bytes(&one) == bytes(&four), "{file}");
     }
 }
@@ -210,11 +224,44 @@ fn threads_do_not_change_bytes() {
 #[test]
 fn more_epochs_keep_the_first_ones() {
     let fixture = Fixture::new(10, 2);
-    let (short, long) =
-        (fixture.run(&params(2), 2).rows("train.parquet"), fixture.run(&params(5), 2).rows("train.parquet"));
+    let (short, long) = (fixture.run(&params(2), 2).train(2), fixture.run(&params(5), 2).train(5));
     assert_eq!(short, long[..short.len()]);
     let other_seed = json!({"epochs": 2, "seed": 2, "train": params(2)["train"]});
-    assert_ne!(short, fixture.run(&other_seed, 2).rows("train.parquet"));
+    assert_ne!(short, fixture.run(&other_seed, 2).train(2));
+}
+
+/// Changes one thing at a time and compares the fields of the parts before and after.
+#[test]
+fn a_change_draws_only_the_parts_that_it_affects_again() {
+    let plan = |fixture: &Fixture, params: &Value| fixture.bench(params, 1).plan().expect("planned");
+    let mut fixture = Fixture::new(4, 2);
+    let mut params = params(3);
+    params["store_clips"] = json!({"epochs": 1, "test": false});
+    let first = plan(&fixture, &params);
+    let names: Vec<_> = first.iter().map(|part| part.name.as_str()).collect();
+    assert_eq!(names, ["epoch-0000", "epoch-0001", "epoch-0002", "test"]);
+    let changed = |fixture: &Fixture, params: &Value| -> Vec<String> {
+        let now = plan(fixture, params);
+        let same = |part: &PlannedPart| first.iter().any(|old| (&old.name, &old.fields) == (&part.name, &part.fields));
+        now.into_iter().filter(|part| !same(part)).map(|part| part.name).collect()
+    };
+    let with = |name: &str, value: Value| {
+        let mut params = params.clone();
+        params[name] = value;
+        params
+    };
+    assert_eq!(changed(&fixture, &params), [""; 0]);
+    assert_eq!(changed(&fixture, &with("epochs", json!(5))), ["epoch-0003", "epoch-0004"]);
+    assert_eq!(changed(&fixture, &with("seed", json!(2))), ["epoch-0000", "epoch-0001", "epoch-0002"]);
+    assert_eq!(changed(&fixture, &with("store_clips", json!({"epochs": 2, "test": false}))), ["epoch-0001"]);
+    assert_eq!(changed(&fixture, &with("store_clips", Value::Null)), ["epoch-0000"]);
+    let test = json!({"transforms": [{"type": "Resize", "scale": {"exact": [224, 224]}}]});
+    assert_eq!(changed(&fixture, &with("test", test)), ["test"]);
+    fixture.annotations[5].present = false;
+    assert_eq!(changed(&fixture, &params), ["test"]);
+    fixture.annotations[5].present = true;
+    fixture.annotations[0].class_index = 1;
+    assert_eq!(changed(&fixture, &params), ["epoch-0000", "epoch-0001", "epoch-0002"]);
 }
 
 /// What is done to pixels is seen in the picture, clips blended with each other too.
@@ -224,7 +271,7 @@ fn the_contact_sheet_shows_what_the_network_sees() {
     let picture = |params: &Value| {
         let outcome = Fixture::new(12, 2).run(params, 2);
         outcome.ran.lines();
-        let file = fs::File::open(outcome.samples.join("../contact_sheet.png")).expect("written");
+        let file = fs::File::open(outcome.path("contact_sheet.png")).expect("written");
         let mut reader = png::Decoder::new(std::io::BufReader::new(file)).read_info().expect("a picture");
         let mut pixels = vec![0; reader.output_buffer_size().expect("a size")];
         let info = reader.next_frame(&mut pixels).expect("pixels");
@@ -254,12 +301,12 @@ fn stored_clips_are_those_that_training_sees() {
     params["store_clips"] = json!({"epochs": 1});
     let mut fixture = Fixture::new(42, 2);
     fixture.annotations[1].video_id = fixture.annotations[0].video_id.clone();
-    fixture.labelling = "multi_label";
+    fixture.labelling = Labelling::MultiLabel;
     let outcome = fixture.run(&params, 2);
     // 41 videos, 7 times; 224x224x3x8 bytes a clip are 13 in a row group, and 16 of these a shard.
     let lines = outcome.ran.lines();
     assert!(lines[1].starts_with("289 clips stored in 3 shards, "), "{lines:?}");
-    let clips = outcome.samples.join("../clips");
+    let clips = outcome.path("clips");
     let mut names: Vec<_> = fs::read_dir(&clips)
         .expect("a folder")
         .map(|entry| entry.expect("an entry").file_name().into_string().expect("text"))
@@ -270,8 +317,7 @@ fn stored_clips_are_those_that_training_sees() {
         names.iter().flat_map(|name| read_clips(&clips.join(name)).expect("read")).collect()
     };
     let size = ClipSize { frames: 8, height: 224, width: 224 };
-    for (table, names) in [("train.parquet", &names[1..]), ("test.parquet", &names[..1])] {
-        let rows: Vec<SampleRow> = outcome.rows(table).into_iter().filter(|row| row.epoch == 0).collect();
+    for (table, rows, names) in [("train", outcome.train(1), &names[1..]), ("test", outcome.test(), &names[..1])] {
         let stored = read(names);
         assert_eq!(stored.len(), rows.len());
         let loader = pipe_clips::Loader::open(&fixture.folder.path().join("frames")).expect("opened");
@@ -290,7 +336,7 @@ fn stored_clips_are_those_that_training_sees() {
     }
     let other = fixture.run(&params, 3);
     for name in &names {
-        let bytes = |outcome: &Outcome| fs::read(outcome.samples.join("../clips").join(name)).expect("read");
+        let bytes = |outcome: &Outcome| fs::read(outcome.path("clips").join(name)).expect("read");
         assert!(bytes(&outcome) == bytes(&other), "{name}");
     }
 }
@@ -307,7 +353,7 @@ fn labels_that_are_not_there_are_refused() {
 fn an_empty_list_is_told() {
     let outcome = Fixture::new(3, 0).run(&params(1), 1);
     assert_eq!(outcome.ran.warnings, ["none of the 0 listed test videos is present: nothing can be evaluated"]);
-    assert_eq!(outcome.rows("test.parquet"), []);
+    assert_eq!(outcome.test(), []);
 
     let mut fixture = Fixture::new(3, 1);
     fixture.annotations.iter_mut().for_each(|row| row.present = false);
@@ -342,6 +388,6 @@ fn measure_ucf101() {
     let start = std::time::Instant::now();
     let outcome = fixture.run(&params(50), 2);
     let lines = outcome.ran.lines().join("; ");
-    let bytes = fs::metadata(outcome.samples.join("train.parquet")).expect("written").len();
-    eprintln!("{lines}: {:.1} s, train.parquet {bytes} bytes", start.elapsed().as_secs_f64());
+    let bytes = fs::metadata(outcome.path("samples/train/epoch-0000.parquet")).expect("written").len();
+    eprintln!("{lines}: {:.1} s, {bytes} bytes per epoch", start.elapsed().as_secs_f64());
 }
