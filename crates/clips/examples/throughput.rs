@@ -3,12 +3,9 @@
 //! A clip is `FRAMES` random segments of a video, cut by `RandomResizedCrop`, scaled to `SIDE` by `SIDE` pixels and
 //! mirrored half of the time; eight are a batch, normalised to `[N, C, T, H, W]`. `benches/data.py` runs it beside others.
 
-use pipe_clips::geometry::views;
-use pipe_clips::sampler::{Timeline, train_clips};
-use pipe_clips::{ClipSize, Draws, Loader, normalise};
-use pipe_schemas::stages::augment::{Sampler, Scale, Transform};
+use pipe_clips::{ClipSize, Draws, Loader, VideoSegment, normalise, train_views};
+use pipe_schemas::stages::augment::{ClipPipeline, Flip, RandomResizedCrop, Resize, Sampler, Scale};
 use pipe_schemas::tables::{FrameIndexRow, SampleRow};
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -45,28 +42,18 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn rows(index: &[FrameIndexRow], frames: u32, side: u32, num_clips: usize) -> Result<Vec<SampleRow>, Box<dyn Error>> {
-    let sampler = Sampler::frames(1, 1, frames);
-    let transforms = [
-        Transform::RandomResizedCrop { area_range: [0.08, 1.0], aspect_ratio_range: [3.0 / 4.0, 4.0 / 3.0] },
-        Transform::Resize { scale: Scale::Exact([side, side]) },
-        Transform::Flip { flip_ratio: 0.5, flip_label_map: BTreeMap::new() },
+    let transforms = vec![
+        RandomResizedCrop::default().into(),
+        Resize { scale: Scale::Exact([side, side]) }.into(),
+        Flip::default().into(),
     ];
+    let pipeline = ClipPipeline { sampler: Sampler::frames(1, 1, frames), transforms };
     let row = |(position, video): (usize, &FrameIndexRow)| {
-        let mut draws = Draws::new(0, &["throughput", &position.to_string()]);
-        let timeline = Timeline { num_frames: video.num_frames, fps: video.fps };
-        let frame_indices = train_clips(&sampler, timeline, &mut draws)?.concat();
-        let view = views(video.width_px, video.height_px, 0, &transforms, &mut draws)?[0];
-        Ok(SampleRow {
-            position: position as u32,
-            video_id: video.video_id.clone(),
-            frame_indices,
-            crop_x: view.crop_x,
-            crop_y: view.crop_y,
-            crop_width: view.crop_width,
-            crop_height: view.crop_height,
-            flip: view.flip,
-            ..SampleRow::default()
-        })
+        let FrameIndexRow { num_frames, fps, width_px, height_px, .. } = *video;
+        let segment = VideoSegment { frames: 0..num_frames, fps, width_px, height_px };
+        let draws = |purpose: &str| Draws::new(0, &["throughput", &position.to_string(), purpose]);
+        let view = train_views(&pipeline, &segment, &[0], draws)?.remove(0);
+        Ok(SampleRow { position: position as u32, ..view.into_row(&video.video_id, None) })
     };
     index.iter().cycle().take(num_clips).enumerate().map(row).collect()
 }

@@ -1,21 +1,25 @@
-//! From frame shards to the clips that a network sees. Knows nothing of pipelines.
+//! From frame shards to the clips that a network sees. This crate does not know pipelines or stages.
 //!
-//! [`sampler`] says which frames make a clip, [`geometry`] which part of them is shown and [`pixels`] what becomes of their
-//! colours; all are pure functions of their parameters and [`Draws`], and their results are columns of the `samples` tables.
-//! [`Loader`] turns rows of those tables into pixels, and draws nothing.
+//! A clip is determined in two steps. [`samplers`] choose its frames; [`transforms`] choose the part of them that is shown and draw
+//! the [`pixel_ops`] that change colors. Both are pure functions of parameters and [`Draws`]. [`train_views`] and [`test_views`]
+//! do both steps for a video, and their results are rows of the `samples` tables. [`Loader`] turns rows into pixels and draws
+//! nothing.
 
 mod decode;
 mod error;
-pub mod geometry;
+mod frame;
 mod jpeg;
 mod loader;
 mod lossless;
 mod mix;
 mod normalise;
-pub mod pixels;
+mod numpy_random;
+pub mod pixel_ops;
 mod resample;
 mod rng;
-pub mod sampler;
+pub mod samplers;
+pub mod transforms;
+mod views;
 
 pub use decode::jpeg_version;
 pub use error::ClipError;
@@ -24,3 +28,4 @@ pub use loader::{Batch, Batches, ClipSize, Loader};
 pub use lossless::LosslessError;
 pub use normalise::normalise;
 pub use rng::Draws;
+pub use views::{ClipView, VideoSegment, test_views, train_views};

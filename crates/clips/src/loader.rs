@@ -3,7 +3,7 @@
 use crate::ClipError;
 use crate::decode::{FrameDecoder, Shown};
 use crate::mix::Mix;
-use crate::pixels;
+use crate::pixel_ops;
 use pipe_schemas::tables::{FrameIndexRow, SampleRow};
 use pipe_tables::frames::FrameShards;
 use std::collections::VecDeque;
@@ -166,7 +166,7 @@ impl Loader {
         if let Some(frame_index) = row.frame_indices.iter().find(|frame_index| **frame_index >= index.num_frames) {
             return Err(ClipError::FrameIndex { frame_index: *frame_index, num_frames: index.num_frames });
         }
-        pixels::parse(&row.pixel_ops, size.width as u32, size.height as u32)?;
+        pixel_ops::parse(&row.pixel_ops, size.width as u32, size.height as u32)?;
         check_crop(row, index)
     }
 }
@@ -315,7 +315,7 @@ impl Worker {
             }
             self.decoder.decode(jpeg, *frame_index, &shown, &mut pixels[start..start + frame_bytes])?;
         }
-        for op in pixels::parse(&row.pixel_ops, size.width as u32, size.height as u32)? {
+        for op in pixel_ops::parse(&row.pixel_ops, size.width as u32, size.height as u32)? {
             let frames = pixels.chunks_exact_mut(frame_bytes).enumerate();
             frames.for_each(|(number, frame)| op.apply(frame, size.width, number));
         }

@@ -21,11 +21,9 @@ mod blend;
 
 use crate::error::AugmentError;
 use crate::list::{Video, name};
-use pipe_clips::geometry::{View, views};
-use pipe_clips::sampler::{Timeline, test_clips, train_clips};
-use pipe_clips::{ClipError, Draws, pixels};
+use pipe_clips::{ClipError, ClipView, Draws, test_views, train_views};
 use pipe_schemas::stages::augment::{AugmentParams, ClipPipeline, EpochVideos};
-use pipe_schemas::tables::{FrameIndexRow, SampleRow};
+use pipe_schemas::tables::SampleRow;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -69,13 +67,12 @@ pub(crate) fn train_epoch(params: &AugmentParams, videos: &[Video<'_>], epoch: u
         let video_name = video.name();
         for time in 0..picks * params.num_sample {
             let again = (time > 0).then(|| time.to_string());
-            let draws = |what: &str| {
-                let names = ["train", &epoch_name, &video_name, what].into_iter().chain(again.as_deref());
+            let draws = |purpose: &str| {
+                let names = ["train", &epoch_name, &video_name, purpose].into_iter().chain(again.as_deref());
                 Draws::new(seed, &names.collect::<Vec<_>>())
             };
-            let clips = train_clips(&params.train.sampler, timeline(video), &mut draws("frames"));
-            let draws = |clip: usize| draws(&clip.to_string());
-            add_views(&mut drawn, &params.train, video, epoch, "train", clips, draws)?;
+            let views = train_views(&params.train, &video.stored(), &video.class_indices, draws);
+            drawn.add(video, epoch, "train", views)?;
         }
     }
     let order = |row: &SampleRow| {
@@ -121,101 +118,45 @@ fn picks(params: &AugmentParams, videos: &[Video<'_>], epoch: u32) -> Vec<u32> {
 pub(crate) fn test_rows(pipeline: &ClipPipeline, videos: &[Video<'_>]) -> Result<Drawn, AugmentError> {
     let mut drawn = Drawn::default();
     for video in videos {
-        let clips = test_clips(&pipeline.sampler, timeline(video));
-        add_views(&mut drawn, pipeline, video, 0, "test", clips, |_| Draws::new(0, &["test"]))?;
+        drawn.add(video, 0, "test", test_views(pipeline, &video.stored(), &video.class_indices))?;
     }
     number(&mut drawn.rows);
     Ok(drawn)
 }
 
-fn timeline(video: &Video<'_>) -> Timeline {
-    Timeline { num_frames: video.frame_range().len() as u32, fps: video.frames.fps }
-}
-
+/// Sets the positions of rows that are in order.
 fn number(rows: &mut [SampleRow]) {
     for (position, row) in rows.iter_mut().enumerate() {
         row.position = position as u32;
     }
 }
 
-/// Adds a row for each view of each clip of `video`. Views are numbered crop by crop, then clip by clip, as MMAction2
-/// stacks them.
-fn add_views(
-    drawn: &mut Drawn,
-    pipeline: &ClipPipeline,
-    video: &Video<'_>,
-    epoch: u32,
-    part: &'static str,
-    clips: Result<Vec<Vec<u32>>, ClipError>,
-    draws: impl Fn(usize) -> Draws,
-) -> Result<(), AugmentError> {
-    let FrameIndexRow { video_id, width_px, height_px, .. } = video.frames;
-    let misfit = |source: ClipError| AugmentError::Draw { part, source: source.of_video(&video.name()) };
-    let first_row = drawn.rows.len();
-    let earlier = drawn.rows.iter().rev().take_while(|row| of(row, video)).count();
-    let clips = clips.map_err(misfit)?;
-    let num_clips = clips.len();
-    let first_frame = video.frame_range().start;
-    for (clip, mut frame_indices) in clips.into_iter().enumerate() {
-        for index in &mut frame_indices {
-            *index += first_frame;
+impl Drawn {
+    /// Adds the views of `video`, numbered after those that it already has.
+    fn add(
+        &mut self,
+        video: &Video<'_>,
+        epoch: u32,
+        part: &'static str,
+        views: Result<Vec<ClipView>, ClipError>,
+    ) -> Result<(), AugmentError> {
+        let misfit = |source: ClipError| AugmentError::Draw { part, source: source.of_video(&video.name()) };
+        let video_id = &video.frames.video_id;
+        let earlier = self.rows.iter().rev().take_while(|row| of(row, video)).count() as u32;
+        for view in views.map_err(misfit)? {
+            let width_height = (view.view.width_px, view.view.height_px);
+            let size = Size { part: part.to_owned(), video_id: video_id.clone(), width_height };
+            self.size.get_or_insert_with(|| size.clone()).check(Some(&size))?;
+            let row = view.into_row(video_id, video.times());
+            self.rows.push(SampleRow { epoch, view: earlier + row.view, ..row });
         }
-        let mut draws = draws(clip);
-        // The same draws for each label: what is mirrored may have another one.
-        let before = draws.clone();
-        let mut labelled = Vec::with_capacity(video.class_indices.len());
-        for class_index in &video.class_indices {
-            draws = before.clone();
-            let views = views(*width_px, *height_px, *class_index, &pipeline.transforms, &mut draws);
-            labelled.push(views.map_err(misfit)?);
-        }
-        let mut pixel_ops = None;
-        for (crop, view) in labelled[0].iter().enumerate() {
-            let size = Size {
-                part: part.to_owned(),
-                video_id: video_id.clone(),
-                width_height: (view.width_px, view.height_px),
-            };
-            drawn.size.get_or_insert_with(|| size.clone()).check(Some(&size))?;
-            if pixel_ops.is_none() {
-                let ops = pixels::draw(&pipeline.transforms, view.width_px, view.height_px, &mut draws);
-                pixel_ops = Some(pixels::to_text(&ops).map_err(misfit)?);
-            }
-            let number = (earlier + crop * num_clips + clip) as u32;
-            let pixel_ops = pixel_ops.clone().unwrap_or_default();
-            let mut class_indices: Vec<u32> = labelled.iter().map(|views| views[crop].class_index).collect();
-            class_indices.sort_unstable();
-            class_indices.dedup(); // mirrored, two labels may be one
-            let (class_index, more_class_indices) = (class_indices.remove(0), class_indices);
-            let row = row(video, epoch, number, frame_indices.clone(), view);
-            drawn.rows.push(SampleRow { class_index, more_class_indices, pixel_ops, ..row });
-        }
+        Ok(())
     }
-    drawn.rows[first_row..].sort_by_key(|row| row.view);
-    Ok(())
 }
 
 /// Returns whether a row is of this video, and of this segment of it.
 fn of(row: &SampleRow, video: &Video<'_>) -> bool {
     row.video_id == video.frames.video_id && row.start_secs.zip(row.end_secs) == video.times()
-}
-
-fn row(video: &Video<'_>, epoch: u32, number: u32, frame_indices: Vec<u32>, view: &View) -> SampleRow {
-    let (start_secs, end_secs) = video.times().unzip();
-    SampleRow {
-        epoch,
-        video_id: video.frames.video_id.clone(),
-        start_secs,
-        end_secs,
-        view: number,
-        frame_indices,
-        crop_x: view.crop_x,
-        crop_y: view.crop_y,
-        crop_width: view.crop_width,
-        crop_height: view.crop_height,
-        flip: view.flip,
-        ..SampleRow::default()
-    }
 }
 
 #[cfg(test)]

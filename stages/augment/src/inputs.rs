@@ -2,12 +2,11 @@
 
 use crate::error::AugmentError;
 use crate::list::{List, with_several_labels};
-use pipe_schemas::stages::augment::{AugmentParams, EpochVideos, Transform};
+use pipe_schemas::stages::augment::{AugmentParams, EpochVideos};
 use pipe_schemas::tables::{AnnotationRow, ClassRow, Labelling, Split};
 use pipe_stage::{Context, StageError, grouped};
 use pipe_tables::LabelsFolder;
 use pipe_tables::frames::FrameShards;
-use std::collections::BTreeMap;
 
 /// The parameters and the tables that samples are drawn from.
 pub(crate) struct Inputs {
@@ -69,13 +68,10 @@ impl Inputs {
     /// Checks that the labels of mirrored clips are classes.
     fn check_mirrored_labels(&self) -> Result<(), AugmentError> {
         let num_classes = self.classes.len();
-        let transforms = self.params.train.transforms.iter().chain(&self.params.test.transforms);
-        let maps = transforms.filter_map(|transform| match transform {
-            Transform::Flip { flip_label_map, .. } => Some(flip_label_map),
-            _ => None,
-        });
-        match maps.flat_map(BTreeMap::values).find(|class_index| **class_index as usize >= num_classes) {
-            Some(class_index) => Err(AugmentError::FlipLabel { class_index: *class_index, num_classes }),
+        let mut transforms = self.params.train.transforms.iter().chain(&self.params.test.transforms);
+        let unknown = |class_index: &u32| *class_index as usize >= num_classes;
+        match transforms.find_map(|transform| transform.class_indices().into_iter().find(unknown)) {
+            Some(class_index) => Err(AugmentError::FlipLabel { class_index, num_classes }),
             None => Ok(()),
         }
     }

@@ -1,5 +1,6 @@
 //! [`List`]: the videos and segments of a list that samples can be drawn from.
 
+use pipe_clips::VideoSegment;
 use pipe_schemas::tables::{AnnotationRow, FrameIndexRow, Split};
 use pipe_stage::{Context, StageError, grouped};
 use pipe_tables::frames::FrameShards;
@@ -48,6 +49,12 @@ impl Video<'_> {
     /// Returns the stored frames to draw from.
     pub(crate) fn frame_range(&self) -> Range<u32> {
         self.segment.as_ref().map_or(0..self.frames.num_frames, |segment| segment.frames.clone())
+    }
+
+    /// Returns the same with the size and the rate of the frames.
+    pub(crate) fn stored(&self) -> VideoSegment {
+        let FrameIndexRow { fps, width_px, height_px, .. } = *self.frames;
+        VideoSegment { frames: self.frame_range(), fps, width_px, height_px }
     }
 
     /// Returns start and end, if it is a segment.

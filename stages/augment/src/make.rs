@@ -8,7 +8,7 @@ use crate::draw::{Drawn, Size, test_rows, train_epoch};
 use crate::error::AugmentError;
 use crate::inputs::{Inputs, Lists};
 use crate::parts::Part;
-use pipe_clips::sampler::frames_per_clip;
+use pipe_clips::samplers::frames_per_clip;
 use pipe_clips::{ClipSize, Loader};
 use pipe_schemas::stages::augment::CONTRACT;
 use pipe_stage::protocol::{Made, MadePart, MakePart, MakeParts};

@@ -7,7 +7,7 @@ use crate::inputs::Inputs;
 use crate::make::{Note, SAMPLES, clip_size, make};
 use crate::parts::{Part, plan};
 use crate::sheet;
-use pipe_clips::sampler::frames_per_clip;
+use pipe_clips::samplers::frames_per_clip;
 use pipe_schemas::stages::augment::CONTRACT;
 use pipe_schemas::tables::Preprocessing;
 use pipe_stage::protocol::{Made, MadePart, MakeParts, PlannedPart};

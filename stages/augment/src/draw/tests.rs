@@ -1,6 +1,9 @@
 use super::*;
 use crate::list::Segment;
-use pipe_schemas::stages::augment::{Blend, Blending, Sampler, Scale, Transform};
+use pipe_schemas::stages::augment::{
+    Blend, Blending, CenterCrop, Flip, RandomCrop, RandomResizedCrop, Resize, Sampler, Scale, ThreeCrop, Transform,
+};
+use pipe_schemas::tables::FrameIndexRow;
 
 fn frames(video_id: &str, num_frames: u32) -> FrameIndexRow {
     FrameIndexRow {
@@ -27,8 +30,7 @@ fn params(train: &ClipPipeline) -> AugmentParams {
 }
 
 fn random() -> Vec<Transform> {
-    let flip = Transform::Flip { flip_ratio: 0.5, flip_label_map: BTreeMap::new() };
-    vec![Transform::RandomCrop { size: 224 }, flip]
+    vec![RandomCrop { size: 224 }.into(), Flip::default().into()]
 }
 
 fn epoch_of(pipeline: &ClipPipeline, videos: &[Video<'_>]) -> Vec<SampleRow> {
@@ -106,7 +108,7 @@ fn all_labels_of_a_mirrored_clip_are_mapped() {
     let videos = [Video { class_indices: vec![1, 4, 5], ..video(&index[0], 0) }];
     let flip = |flip_ratio| {
         let flip_label_map = [("4".to_owned(), 0), ("1".to_owned(), 7)].into();
-        vec![Transform::RandomCrop { size: 224 }, Transform::Flip { flip_ratio, flip_label_map }]
+        vec![RandomCrop { size: 224 }.into(), Flip { flip_ratio, flip_label_map }.into()]
     };
     let drawn = |flip_ratio| epoch_of(&pipeline(8, 1, flip(flip_ratio)), &videos);
     let (plain, mirrored) = (drawn(0.0), drawn(1.0));
@@ -211,7 +213,7 @@ fn batches_are_blended_within_themselves() {
 fn test_views_are_numbered_crop_by_crop() {
     let index = [frames("a", 64), frames("b", 64)];
     let videos: Vec<_> = index.iter().map(|frames| video(frames, 7)).collect();
-    let pipeline = pipeline(8, 2, vec![Transform::ThreeCrop { crop_size: 256 }]);
+    let pipeline = pipeline(8, 2, vec![ThreeCrop { crop_size: 256 }.into()]);
     let drawn = test_rows(&pipeline, &videos).expect("views");
     assert_eq!(drawn.size.map(|size| size.width_height), Some((256, 256)));
     let first: Vec<_> =
@@ -226,10 +228,10 @@ fn test_views_are_numbered_crop_by_crop() {
 fn a_pipeline_without_a_last_size_is_refused() {
     let index = [frames("a", 64), frames("b", 64), frames("c", 64)];
     let videos: Vec<_> = index.iter().map(|frames| video(frames, 0)).collect();
-    let crop = Transform::RandomResizedCrop { area_range: [0.08, 1.0], aspect_ratio_range: [0.75, 1.33] };
+    let crop: Transform = RandomResizedCrop { area_range: [0.08, 1.0], aspect_ratio_range: [0.75, 1.33] }.into();
     let error = train_epoch(&params(&pipeline(1, 8, vec![crop.clone()])), &videos, 0).expect_err("mixed");
     assert!(error.to_string().starts_with("clips differ in size: train clips of `a` have "), "{error}");
-    let whole = vec![crop, Transform::Resize { scale: Scale::Exact([224, 200]) }];
+    let whole = vec![crop, Resize { scale: Scale::Exact([224, 200]) }.into()];
     let drawn = train_epoch(&params(&pipeline(1, 8, whole)), &videos, 0).expect("one size");
     assert_eq!(drawn.size.map(|size| size.width_height), Some((224, 200)));
 }
@@ -241,6 +243,6 @@ fn what_does_not_fit_is_named() {
     let error = test_rows(&pipeline(1, 8, vec![]), &videos).expect_err("no frames");
     assert!(matches!(&error, AugmentError::Draw { part: "test", source: ClipError::Video { video_id, .. } }
         if video_id == "empty"));
-    let large = pipeline(1, 8, vec![Transform::CenterCrop { crop_size: 300 }]);
+    let large = pipeline(1, 8, vec![CenterCrop { crop_size: 300 }.into()]);
     assert!(train_epoch(&params(&large), &videos, 0).is_err());
 }

@@ -1,26 +1,21 @@
 //! [`PixelOp::apply`]: torchvision's operations on a frame of RGB levels.
 
 use super::affine::Affine;
-use super::{Fill, PixelOp};
+use super::histogram::{auto_contrast, equalize};
+use super::hue::shift_hue;
+use super::{Chain, Fill, PixelOp};
 use crate::Draws;
 
 impl PixelOp {
-    /// Does it to `frame`, `[H, W, 3]`, which is number `number` of its clip.
+    /// Applies the operation to `frame`, `[H, W, 3]`, the frame at position `number` of its clip.
     pub(crate) fn apply(&self, frame: &mut [u8], width: usize, number: usize) {
         let height = frame.len() / (3 * width);
-        let moved = match self {
-            Self::Rotate(degrees) => Affine::rotate(*degrees),
-            Self::ShearX(share) => Affine::shear_x(*share, height),
-            Self::ShearY(share) => Affine::shear_y(*share, width),
-            Self::TranslateX(share) => Affine::translate(share * width as f32, 0.0),
-            Self::TranslateY(share) => Affine::translate(0.0, share * height as f32),
-            other => return other.apply_in_place(frame, width, number),
-        };
-        frame.copy_from_slice(&moved.apply(frame, width));
-    }
-
-    fn apply_in_place(&self, frame: &mut [u8], width: usize, number: usize) {
         match self {
+            Self::Rotate(degrees) => Affine::rotate(*degrees).apply(frame, width),
+            Self::ShearX(share) => Affine::shear_x(*share, height).apply(frame, width),
+            Self::ShearY(share) => Affine::shear_y(*share, width).apply(frame, width),
+            Self::TranslateX(share) => Affine::translate(share * width as f32, 0.0).apply(frame, width),
+            Self::TranslateY(share) => Affine::translate(0.0, share * height as f32).apply(frame, width),
             Self::Brightness(factor) => by_level(frame, |_, level| rounded(factor * level)),
             Self::Contrast(factor) => {
                 let grey = mean_grey(frame);
@@ -31,7 +26,7 @@ impl PixelOp {
                 pixel.map(|level| rounded(factor * f32::from(level) + (1.0 - factor) * grey))
             }),
             Self::Sharpness(factor) => sharpen(frame, width, *factor),
-            Self::Hue(share) => by_pixel(frame, |pixel| turn_hue(pixel, *share)),
+            Self::Hue(share) => by_pixel(frame, |pixel| shift_hue(pixel, *share)),
             Self::AutoContrast => auto_contrast(frame),
             Self::Equalize => equalize(frame),
             Self::Invert => by_level(frame, |_, level| 255 - level as u8),
@@ -45,27 +40,28 @@ impl PixelOp {
                 by_level(frame, |_, level| if level >= *threshold { 255 - level as u8 } else { level as u8 });
             }
             Self::Erase(area, fill) => erase(frame, width, area.map(|edge| edge as usize), *fill, number),
-            Self::AugMix { own, chains } => {
-                let mut sum: Vec<f32> = frame.iter().map(|level| own * f32::from(*level)).collect();
-                for chain in chains {
-                    let mut mixed = frame.to_vec();
-                    chain.ops.iter().for_each(|op| op.apply(&mut mixed, width, number));
-                    let share = (1.0 - own) * chain.share;
-                    sum.iter_mut().zip(mixed).for_each(|(sum, level)| *sum += share * f32::from(level));
-                }
-                frame.iter_mut().zip(sum).for_each(|(level, sum)| *level = rounded(sum));
-            }
-            Self::Rotate(_) | Self::ShearX(_) | Self::ShearY(_) | Self::TranslateX(_) | Self::TranslateY(_) => {}
+            Self::AugMix { own, chains } => aug_mix(frame, *own, chains, width, number),
         }
     }
 }
 
-fn rounded(level: f32) -> u8 {
+fn aug_mix(frame: &mut [u8], own: f32, chains: &[Chain], width: usize, number: usize) {
+    let mut sum: Vec<f32> = frame.iter().map(|level| own * f32::from(*level)).collect();
+    for chain in chains {
+        let mut mixed = frame.to_vec();
+        chain.ops.iter().for_each(|op| op.apply(&mut mixed, width, number));
+        let share = (1.0 - own) * chain.share;
+        sum.iter_mut().zip(mixed).for_each(|(sum, level)| *sum += share * f32::from(level));
+    }
+    frame.iter_mut().zip(sum).for_each(|(level, sum)| *level = rounded(sum));
+}
+
+pub(super) fn rounded(level: f32) -> u8 {
     level.round().clamp(0.0, 255.0) as u8
 }
 
-/// Changes every level by a function of channel and level, which is asked once for each of them.
-fn by_level(frame: &mut [u8], change: impl Fn(usize, f32) -> u8) {
+/// Replaces every level by a function of its channel and value, which is called once for each pair.
+pub(super) fn by_level(frame: &mut [u8], change: impl Fn(usize, f32) -> u8) {
     let table: [[u8; 256]; 3] =
         std::array::from_fn(|channel| std::array::from_fn(|level| change(channel, level as f32)));
     by_pixel(frame, |pixel| std::array::from_fn(|channel| table[channel][usize::from(pixel[channel])]));
@@ -105,69 +101,6 @@ fn sharpen(frame: &mut [u8], width: usize, factor: f32) {
     }
 }
 
-fn turn_hue(pixel: [u8; 3], share: f32) -> [u8; 3] {
-    let [red, green, blue] = pixel.map(|level| f32::from(level) / 255.0);
-    let (high, low) = (red.max(green).max(blue), red.min(green).min(blue));
-    let chroma = high - low;
-    if chroma == 0.0 {
-        return pixel;
-    }
-    let sixths = if red >= green && red >= blue {
-        (green - blue) / chroma
-    } else if green >= blue {
-        2.0 + (blue - red) / chroma
-    } else {
-        4.0 + (red - green) / chroma
-    };
-    let turned = (sixths + 6.0 * share).rem_euclid(6.0);
-    // Each channel is a trapezium over the circle.
-    let channel = |peak: f32| {
-        let distance = (turned - peak).abs().min(6.0 - (turned - peak).abs());
-        rounded(255.0 * (low + chroma * (2.0 - distance).clamp(0.0, 1.0)))
-    };
-    [channel(0.0), channel(2.0), channel(4.0)]
-}
-
-fn histograms(frame: &[u8]) -> [[u32; 256]; 3] {
-    let mut counts = [[0; 256]; 3];
-    for pixel in frame.as_chunks::<3>().0 {
-        for (counts, level) in counts.iter_mut().zip(pixel) {
-            counts[usize::from(*level)] += 1;
-        }
-    }
-    counts
-}
-
-fn auto_contrast(frame: &mut [u8]) {
-    let ranges = histograms(frame).map(|counts| {
-        let low = counts.iter().position(|count| *count > 0).unwrap_or(0);
-        let high = counts.iter().rposition(|count| *count > 0).unwrap_or(0);
-        (low as f32, high as f32)
-    });
-    by_level(frame, |channel, level| {
-        let (low, high) = ranges[channel];
-        if low < high { rounded((level - low) * (255.0 / (high - low))) } else { level as u8 }
-    });
-}
-
-/// As PIL: whole steps, and the last level in use is not counted.
-fn equalize(frame: &mut [u8]) {
-    let tables: [[u8; 256]; 3] = histograms(frame).map(|counts| {
-        let last = counts.iter().rfind(|count| **count > 0).copied().unwrap_or(0);
-        let step = (counts.iter().sum::<u32>() - last) / 255;
-        if step == 0 {
-            return std::array::from_fn(|level| level as u8);
-        }
-        let mut below = step / 2;
-        counts.map(|count| {
-            let level = (below / step).min(255) as u8;
-            below += count;
-            level
-        })
-    });
-    by_level(frame, |channel, level| tables[channel][level as usize]);
-}
-
 fn erase(frame: &mut [u8], width: usize, [left, top, box_width, box_height]: [usize; 4], fill: Fill, number: usize) {
     let rows = frame.chunks_exact_mut(3 * width).skip(top).take(box_height);
     let boxed = rows.map(|row| &mut row[3 * left..3 * (left + box_width)]);
@@ -186,7 +119,6 @@ fn erase(frame: &mut [u8], width: usize, [left, top, box_width, box_height]: [us
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pixels::Chain;
 
     /// Checks one row of pixels.
     #[track_caller]

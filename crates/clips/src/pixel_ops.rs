@@ -1,70 +1,70 @@
-//! What is done to the pixels of a clip after it is cut, scaled and mirrored: [`PixelOp`].
+//! [`PixelOp`]: a change of the pixels of a clip after it is cropped, scaled and mirrored.
 //!
-//! [`draw()`] draws operations from transforms, [`to_text`] and [`parse`] turn them to and from the column `pixel_ops` of
-//! the `samples` tables, and [`PixelOp::apply`] does them. Each operation rounds to whole levels; all frames of a clip get
-//! the same ones.
+//! [`draw_pixel_ops`](crate::transforms::draw_pixel_ops) draws operations, [`to_text`] and [`parse`] convert them to and from the
+//! column `pixel_ops` of the `samples` tables, and [`PixelOp::apply`] applies them. Each operation rounds to whole levels; all
+//! frames of a clip get the same operations.
 
 mod affine;
 mod apply;
-mod draw;
+mod histogram;
+mod hue;
+pub(crate) mod random;
 
 use crate::ClipError;
 use serde::{Deserialize, Serialize};
 
-pub use draw::draw;
-
-/// An operation with all that was drawn for it.
+/// An operation with the amounts that were drawn for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum PixelOp {
-    /// Times a factor: 0 is black, 1 changes nothing.
+    /// Multiplies levels by a factor: 0 gives black, 1 changes nothing.
     Brightness(f32),
-    /// Away from the frame's mean grey by a factor: 0 is grey, 1 changes nothing.
+    /// Multiplies the distance from the mean grey of the frame by a factor: 0 gives grey, 1 changes nothing.
     Contrast(f32),
-    /// Away from each pixel's grey by a factor.
+    /// Multiplies the distance from the grey of each pixel by a factor: 0 gives a grey image, 1 changes nothing.
     Saturation(f32),
-    /// Away from a smoothed frame by a factor.
+    /// Multiplies the distance from a smoothed frame by a factor: 0 smooths, 1 changes nothing.
     Sharpness(f32),
-    /// The hue moves by a share of the circle.
+    /// Shifts the hue by a share of the color circle, from -0.5 to 0.5.
     Hue(f32),
-    /// The darkest level of each channel becomes 0, the lightest 255.
+    /// Stretches each channel so that its darkest level becomes 0 and its lightest 255.
     AutoContrast,
-    /// All levels of each channel become equally frequent.
+    /// Equalizes the histogram of each channel.
     Equalize,
-    /// Levels are subtracted from 255.
+    /// Subtracts levels from 255.
     Invert,
-    /// Keeps so many bits of each level.
+    /// Keeps the given number of high bits of each level, from 0 to 8.
     Posterize(u8),
-    /// Inverts levels from a threshold on.
+    /// Inverts the levels that are not below a threshold.
     Solarize(f32),
-    /// Counter-clockwise, in degrees.
+    /// Rotates counter-clockwise by degrees.
     Rotate(f32),
-    /// Each row by a share of its distance from the top.
+    /// Moves each row by a share of its distance from the top.
     ShearX(f32),
-    /// Each column by a share of its distance from the left.
+    /// Moves each column by a share of its distance from the left.
     ShearY(f32),
-    /// By a share of the width.
+    /// Moves the frame horizontally by a share of its width.
     TranslateX(f32),
-    /// By a share of the height.
+    /// Moves the frame vertically by a share of its height.
     TranslateY(f32),
     /// Fills a box: left, top, width and height in pixels of the clip.
     Erase([u32; 4], Fill),
-    /// Blends the frame with what chains of operations make of it.
+    /// Blends the frame with versions of itself that chains of operations change.
     AugMix {
-        /// Share of the frame itself.
+        /// Share of the unchanged frame, from 0 to 1.
         own: f32,
-        /// The others; their shares sum to 1.
+        /// The changed versions. Their shares are relative to the rest and sum to 1.
         chains: Vec<Chain>,
     },
 }
 
-/// What a box is filled with.
+/// The content of an erased box.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fill {
     /// Red, green and blue.
     Color([u8; 3]),
-    /// Random levels from a generator of this seed, other ones in each frame.
+    /// Random levels from a generator with this seed, different in each frame.
     Noise(u64),
 }
 
@@ -72,21 +72,21 @@ pub enum Fill {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Chain {
-    /// Of all chains together.
+    /// Share among all chains, from 0 to 1.
     pub share: f32,
-    /// At least one.
+    /// Operations in the order in which they are applied.
     pub ops: Vec<PixelOp>,
 }
 
-/// Returns operations as the column has them.
+/// Returns the text of the column `pixel_ops`: JSON, or nothing if there are no operations.
 pub fn to_text(ops: &[PixelOp]) -> Result<String, ClipError> {
     if ops.is_empty() { Ok(String::new()) } else { serde_json::to_string(ops).map_err(ClipError::PixelOps) }
 }
 
-/// Returns the operations of the column, for a clip of so many pixels.
+/// Parses the column `pixel_ops` of a clip of `width_px` by `height_px`.
 ///
 /// # Errors
-/// [`ClipError`] if they are none, or can't be done to such a clip.
+/// [`ClipError::PixelOps`] if the text is not valid, [`ClipError::PixelOp`] if an operation can't be applied to such a clip.
 pub fn parse(text: &str, width_px: u32, height_px: u32) -> Result<Vec<PixelOp>, ClipError> {
     if text.is_empty() {
         return Ok(Vec::new());
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn operations_come_back_from_their_text() {
+    fn operations_are_read_back_from_their_text() {
         let ops = vec![
             PixelOp::Brightness(1.25),
             PixelOp::Equalize,
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_done_is_refused() {
+    fn invalid_operations_are_refused() {
         let check = |text: &str, expect: &str| {
             let error = parse(text, 32, 24).expect_err(text).to_string();
             assert!(error.starts_with(expect), "{error}");

@@ -1,9 +1,9 @@
 //! [`Affine`]: moves the pixels of a frame along straight lines, as torchvision does.
 
-/// Level of what comes from outside of the frame, as in pytorchvideo.
+/// Level of pixels that come from outside the frame, as in pytorchvideo.
 const FILL: f32 = 128.0;
 
-/// Says for each pixel where it comes from: `x' = xx x + xy y + x0`, `y' = yx x + yy y + y0`, from the middle of the frame.
+/// Where each pixel comes from: `x' = xx x + xy y + x0`, `y' = yx x + yy y + y0`, relative to the center of the frame.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Affine {
     pub(super) xx: f32,
@@ -15,27 +15,27 @@ pub(super) struct Affine {
 }
 
 impl Affine {
-    const NOTHING: Self = Self { xx: 1.0, xy: 0.0, x0: 0.0, yx: 0.0, yy: 1.0, y0: 0.0 };
+    const IDENTITY: Self = Self { xx: 1.0, xy: 0.0, x0: 0.0, yx: 0.0, yy: 1.0, y0: 0.0 };
 
     pub(super) fn rotate(degrees: f32) -> Self {
         let (sin, cos) = degrees.to_radians().sin_cos();
-        Self { xx: cos, xy: -sin, yx: sin, yy: cos, ..Self::NOTHING }
+        Self { xx: cos, xy: -sin, yx: sin, yy: cos, ..Self::IDENTITY }
     }
 
     pub(super) fn shear_x(share: f32, height: usize) -> Self {
-        Self { xy: share, x0: height as f32 * share / 2.0, ..Self::NOTHING }
+        Self { xy: share, x0: height as f32 * share / 2.0, ..Self::IDENTITY }
     }
 
     pub(super) fn shear_y(share: f32, width: usize) -> Self {
-        Self { yx: share, y0: width as f32 * share / 2.0, ..Self::NOTHING }
+        Self { yx: share, y0: width as f32 * share / 2.0, ..Self::IDENTITY }
     }
 
     pub(super) fn translate(x0: f32, y0: f32) -> Self {
-        Self { x0, y0, ..Self::NOTHING }
+        Self { x0, y0, ..Self::IDENTITY }
     }
 
-    /// Returns the moved frame, bilinear between pixels.
-    pub(super) fn apply(&self, frame: &[u8], width: usize) -> Vec<u8> {
+    /// Moves the pixels of `frame`, with bilinear interpolation.
+    pub(super) fn apply(&self, frame: &mut [u8], width: usize) {
         let height = frame.len() / (3 * width);
         let (middle_x, middle_y) = (width as f32 / 2.0, height as f32 / 2.0);
         let mut moved = Vec::with_capacity(frame.len());
@@ -48,7 +48,7 @@ impl Affine {
                 moved.extend(between(frame, width, height, from_x, from_y));
             }
         }
-        moved
+        frame.copy_from_slice(&moved);
     }
 }
 

@@ -1,20 +1,20 @@
-//! [`MersenneTwister`]: the generator behind `numpy.random.seed`.
+//! [`MersenneTwister`]: the generator that `numpy.random.seed` seeds.
 
 const LENGTH: usize = 624;
 
-/// How far apart the words are that are mixed.
+/// Distance between two words that are mixed.
 const DISTANCE: usize = 397;
 
-/// Draws what NumPy's `RandomState` draws.
+/// Draws the same numbers as NumPy's `RandomState`.
 ///
 /// Source: Matsumoto and Nishimura, "Mersenne Twister" (1998), MT19937.
-pub(super) struct MersenneTwister {
+pub(crate) struct MersenneTwister {
     words: [u32; LENGTH],
     next: usize,
 }
 
 impl MersenneTwister {
-    pub(super) fn new(seed: u32) -> Self {
+    pub(crate) fn new(seed: u32) -> Self {
         let mut words = [seed; LENGTH];
         for place in 1..LENGTH {
             let before = words[place - 1];
@@ -23,8 +23,8 @@ impl MersenneTwister {
         Self { words, next: LENGTH }
     }
 
-    /// Draws from `0..bound` as `randint` does: by as many bits as it takes, until they are below.
-    pub(super) fn below(&mut self, bound: u32) -> u32 {
+    /// Draws from `0..bound` as `randint` does: as many bits as `bound` has, until their value is below it.
+    pub(crate) fn below(&mut self, bound: u32) -> u32 {
         let highest = bound.saturating_sub(1);
         if highest == 0 {
             return 0;
