@@ -29,15 +29,13 @@ const MAX_SIDE_PX: usize = 112;
 
 const GAP_PX: usize = 2;
 
-/// Letters are drawn twice their size.
-const LETTER_SCALE: usize = 2;
+const LABEL_PX: usize = font::HEIGHT_PX + GAP_PX;
 
-const LABEL_PX: usize = LETTER_SCALE * font::HEIGHT_PX + 2 * GAP_PX;
+/// End of a label that is too long.
+const ELLIPSIS: &str = "...";
 
-/// Red, green and blue.
 const BACKGROUND: [u8; 3] = [24; 3];
 
-/// Of labels.
 const INK: [u8; 3] = [224; 3];
 
 /// Writes the picture of some of `rows`, which are those of an epoch, in order.
@@ -166,23 +164,26 @@ impl Sheet {
         }
     }
 
-    /// Writes as many letters as there is room for.
+    /// Writes a text, shortened to the width of the picture.
     fn label(&mut self, text: &str, top: usize) {
-        let letters = (self.width - GAP_PX) / (LETTER_SCALE * font::ADVANCE_PX);
-        for (number, letter) in text.chars().take(letters).enumerate() {
-            let left = GAP_PX + number * LETTER_SCALE * font::ADVANCE_PX;
-            for (row, bits) in font::rows(letter).into_iter().enumerate() {
-                for column in (0..3).filter(|column| bits & (0b100 >> column) != 0) {
-                    self.dot(left + LETTER_SCALE * column, top + LETTER_SCALE * row);
-                }
+        let max_letters = (self.width - GAP_PX) / font::ADVANCE_PX;
+        let letters: Vec<char> = if text.chars().count() > max_letters {
+            text.chars()
+                .take(max_letters.saturating_sub(ELLIPSIS.len()))
+                .chain(ELLIPSIS.chars())
+                .take(max_letters)
+                .collect()
+        } else {
+            text.chars().collect()
+        };
+        for (place, letter) in letters.into_iter().enumerate() {
+            let Some(raster) = font::letter(letter) else { continue };
+            let left = GAP_PX + place * font::ADVANCE_PX;
+            for (row, coverage) in (top..).zip(raster.rows()) {
+                let start = row * self.width + left;
+                let pixels = &mut self.pixels.as_chunks_mut::<3>().0[start..start + coverage.len()];
+                pixels.iter_mut().zip(coverage).for_each(|(pixel, coverage)| *pixel = mix(*pixel, INK, *coverage));
             }
-        }
-    }
-
-    fn dot(&mut self, left: usize, top: usize) {
-        for row in top..top + LETTER_SCALE {
-            let start = row * self.width + left;
-            self.pixels.as_chunks_mut::<3>().0[start..start + LETTER_SCALE].fill(INK);
         }
     }
 
@@ -198,6 +199,14 @@ impl Sheet {
         writer.finish().map_err(picture)?;
         file.flush().map_err(|error| picture(error.into()))
     }
+}
+
+/// Returns a color between two, by the coverage from 0 to 255.
+fn mix(background: [u8; 3], ink: [u8; 3], coverage: u8) -> [u8; 3] {
+    std::array::from_fn(|channel| {
+        let (ink, background) = (u32::from(ink[channel]), u32::from(background[channel]));
+        ((ink * u32::from(coverage) + background * u32::from(255 - coverage)) / 255) as u8
+    })
 }
 
 #[cfg(test)]
@@ -236,25 +245,33 @@ mod tests {
         assert_eq!(shrink(&[1, 2, 3, 4, 5, 6], 2, 1), (vec![1, 2, 3, 4, 5, 6], (2, 1)));
     }
 
+    /// Returns the letters of a label as text: `#` where a pixel is mostly ink.
+    fn drawn(text: &str, width: usize) -> Vec<String> {
+        let mut sheet = Sheet::new(1, (width - 2 * GAP_PX, 1), 1);
+        sheet.label(text, 0);
+        let row = |row: &[u8]| -> String {
+            row.as_chunks::<3>().0.iter().map(|pixel| if pixel[0] > 140 { '#' } else { ' ' }).collect()
+        };
+        let rows: Vec<String> = sheet.pixels.chunks_exact(3 * width).map(row).collect();
+        rows.into_iter().map(|row| row.trim_end().to_owned()).filter(|row| !row.is_empty()).collect()
+    }
+
     #[test]
     fn letters_are_readable() {
-        let mut sheet = Sheet::new(1, (22, 1), 1);
-        sheet.label("7x.", GAP_PX);
-        let lines: Vec<String> = sheet
-            .pixels
-            .chunks_exact(3 * sheet.width * LETTER_SCALE)
-            .map(|row| {
-                row.as_chunks::<3>()
-                    .0
-                    .iter()
-                    .step_by(2)
-                    .take(13)
-                    .map(|pixel| if *pixel == INK { '#' } else { ' ' })
-                    .collect()
-            })
-            .collect();
-        let expect =
-            ["             ", " ### # #     ", "   # # #     ", "   #  #      ", "   # # #     ", "   # # #  #  "];
-        assert_eq!(lines[..6], expect);
+        assert_eq!(drawn("T", 20), ["  ######"]);
+    }
+
+    #[test]
+    fn small_letters_and_accents_are_drawn() {
+        let different: std::collections::BTreeSet<_> =
+            ["e", "E", "\u{e9}", "\u{11b}"].map(|text| drawn(text, 20)).into();
+        assert_eq!(different.len(), 4);
+        assert_eq!(drawn("\u{4e2d}", 20), drawn("\u{fffd}", 20), "another script");
+    }
+
+    #[test]
+    fn a_long_label_ends_with_an_ellipsis() {
+        assert_eq!(drawn("abcdefgh", 2 + 5 * font::ADVANCE_PX), drawn("ab...", 2 + 5 * font::ADVANCE_PX));
+        assert_eq!(drawn("abcde", 2 + 5 * font::ADVANCE_PX), drawn("abcde", 100));
     }
 }
