@@ -4,11 +4,11 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A table's name and the version of its columns; both stand in the Parquet metadata.
+/// Name and version of a table, which are written to the Parquet metadata.
 pub trait Table {
-    /// The table's name, as in DESIGN.md.
+    /// Name of the table.
     const NAME: &'static str;
-    /// Raised when columns change.
+    /// Version of the columns; raised when they change.
     const VERSION: u32;
 }
 
@@ -29,72 +29,72 @@ table!(SampleRow, "samples", 3);
 table!(TrainingLogRow, "training_log", 1);
 table!(PredictionRow, "predictions", 2);
 
-/// What `ingest` found in a file. Sorted by `video_id`.
+/// A file that `ingest` examined. Sorted by `video_id`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VideoRow {
-    /// The path below the root, without its extension, with `/` between folders: `Biking/v_Biking_g01_c04`.
+    /// Path below the root without its extension, with `/` between folders: `Biking/v_Biking_g01_c04`.
     pub video_id: String,
-    /// The path below the root. With the verdict `odd_name` it begins with `./`, as no other does, and what is not UTF-8 is
-    /// written in hex: `./Biking/caf\xE9.avi`.
+    /// Path below the root. With the verdict `odd_name` it begins with `./`, which no other path does, and bytes that are not
+    /// UTF-8 are written in hex: `./Biking/caf\xE9.avi`.
     pub path: String,
-    /// BLAKE3 of the file, in hex.
+    /// BLAKE3 digest of the file, in hex.
     pub digest: String,
-    /// Of the file.
+    /// Size of the file.
     pub size_bytes: u64,
-    /// FFmpeg's name of the codec; empty without a video stream.
+    /// Codec, as FFmpeg names it; empty if there is no video stream.
     pub codec: String,
-    /// As coded, before rotation.
+    /// Width of a coded frame, before rotation.
     pub width_px: u32,
-    /// As coded, before rotation.
+    /// Height of a coded frame, before rotation.
     pub height_px: u32,
-    /// Average frame rate.
+    /// Numerator of the average frame rate.
     pub fps_num: u32,
-    /// Average frame rate.
+    /// Denominator of the average frame rate.
     pub fps_den: u32,
-    /// Frames that the container declares; 0 if it does not.
+    /// Number of frames in the header of the container; 0 if it has none.
     pub frames_declared: u64,
-    /// Frames that could be decoded, up to the first that could not; null with `verify: probe` and for `odd_name`.
+    /// Number of frames before the first that can't be decoded; null with `verify: probe` and for `odd_name`.
     pub frames_decoded: Option<u64>,
-    /// Degrees clockwise: 0, 90, 180 or 270.
+    /// Rotation for display, in degrees clockwise: 0, 90, 180 or 270.
     pub rotation: u32,
-    /// Perceptual hashes of the first sound frame of each second, up to 64; a frame in which nothing is to be seen has none.
-    /// Empty with `verify: probe`.
+    /// Perceptual hashes of the first intact frame of each second, up to 64. A frame of a single color has no hash. Empty with
+    /// `verify: probe`.
     pub hashes: Vec<u64>,
-    /// Whether the file is usable.
+    /// Whether the file can be used, and why not.
     pub verdict: Verdict,
-    /// Why not, or what is wrong all the same, in words; empty for `ok`.
+    /// Explanation of the verdict; empty for `ok`.
     pub reason: String,
 }
 
-/// Whether a file is usable.
+/// Whether a file can be used, and why not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It is a video.
+    /// A video without errors.
     Ok,
-    /// It is one, with the same content as a file before it. Usable.
+    /// A video with the same content as a file before it. Usable.
     Duplicate,
-    /// It decodes to its end, but parts of frames had to be made up. Usable; found with `verify: decode` only.
+    /// A video whose frames have damaged regions that the decoder conceals. Usable; found with `verify: decode` only.
     Damaged,
-    /// Frames that it declares are not there: it was cut short, or a part of it is lost. With `verify: probe`, only where
-    /// that concerns the first frame.
+    /// Frames are missing, because the file was cut off or a part is lost. With `verify: probe`, found only if the first frame
+    /// is missing.
     Truncated,
-    /// A frame can't be decoded: the first one, or with `verify: decode` any.
+    /// A frame can't be decoded: the first, or with `verify: decode` any.
     Undecodable,
-    /// It opens, but holds no video.
+    /// The file has no video stream.
     NoVideoStream,
-    /// FFmpeg can't open it.
+    /// FFmpeg can't open the file.
     Unreadable,
-    /// Its name, or that of a folder that it is in, is not UTF-8, so that no list can name it. It was not opened.
+    /// The path is not UTF-8, so that no list can name it. The file was not opened.
     OddName,
-    /// Decoding it took more time than is allowed.
+    /// Decoding took longer than the limit.
     TimedOut,
-    /// Decoding it ended the process that did so.
+    /// Decoding crashed its process.
     Crashed,
 }
 
 impl Verdict {
-    /// Returns whether the file is used.
+    /// Returns whether later stages use the file.
     pub fn is_usable(self) -> bool {
         matches!(self, Self::Ok | Self::Duplicate | Self::Damaged)
     }
@@ -105,215 +105,215 @@ impl Verdict {
 /// A video with several labels has several rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AnnotationRow {
-    /// As in `videos`.
+    /// Id of the video in `videos`.
     pub video_id: String,
-    /// The list it stands in.
+    /// The list that contains the label.
     pub split: Split,
-    /// From 0.
+    /// Class, counted from 0.
     pub class_index: u32,
-    /// Videos cut from one source: UCF101's `gNN` with its class. Empty if not known.
+    /// Name shared by videos that were cut from one source, such as UCF101's `gNN` with its class. Empty if unknown.
     pub group: String,
-    /// Where the segment begins; `None` if the whole video is meant.
+    /// Start of the segment; `None` for the whole video.
     pub start_secs: Option<f64>,
-    /// Where the segment ends.
+    /// End of the segment; `None` for the whole video.
     pub end_secs: Option<f64>,
-    /// Whether `videos` has it with a verdict that is usable. Samples are drawn from these only.
+    /// Whether `videos` contains the video with a usable verdict. Samples are drawn from such videos only.
     pub present: bool,
-    /// The list, or the folder that is the label.
+    /// File of the list, or the folder whose name is the label.
     pub source_file: String,
-    /// From 1; 0 where the label is the name of a folder.
+    /// Line in the list, from 1; 0 if the label is the name of a folder.
     pub source_line: u32,
 }
 
-/// Which list a video stands in.
+/// The list that contains a video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Split {
-    /// To learn from.
+    /// Videos for training.
     Train,
-    /// To measure on.
+    /// Videos for evaluation.
     Test,
 }
 
 /// A class. Sorted by `class_index`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClassRow {
-    /// From 0, without gaps.
+    /// Index, from 0 without gaps.
     pub class_index: u32,
-    /// As in the data set.
+    /// Name in the data set.
     pub class_name: String,
 }
 
-/// Where the frames of a video lie: `index.parquet` beside the shards. Sorted by `video_id`.
+/// The location of a video's frames: a row of `index.parquet` in the folder of the shards. Sorted by `video_id`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FrameIndexRow {
-    /// As in `videos`.
+    /// Id of the video in `videos`.
     pub video_id: String,
-    /// The shard's file name.
+    /// File name of the shard.
     pub shard: String,
-    /// The row group that holds this video and no other; one row a frame, in order.
+    /// Position of the row group that holds this video alone, one row per frame, in order.
     pub row_group: u32,
-    /// Frames stored.
+    /// Number of stored frames.
     pub num_frames: u32,
-    /// As stored.
+    /// Width of a stored frame.
     pub width_px: u32,
-    /// As stored.
+    /// Height of a stored frame.
     pub height_px: u32,
-    /// Average rate of the stored frames.
+    /// Average rate of the stored frames; 0 if it is unknown.
     pub fps: f64,
 }
 
-/// A clip to be shown to the network. Sorted by `epoch`, then `position`.
+/// A clip that the network sees. Sorted by `epoch`, then `position`.
 ///
-/// With the shards it decides every pixel: nothing is drawn where clips are made. What comes first is done first: the crop
-/// is scaled and mirrored, the operations change its pixels, then it is blended with another clip.
+/// The row and the frame shards determine every pixel: nothing is random when clips are made. The crop is scaled and mirrored,
+/// then the operations change its pixels, then it is blended with another clip.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SampleRow {
-    /// From 0; 0 for test rows.
+    /// Epoch, from 0; 0 for test views.
     pub epoch: u32,
-    /// Place in the epoch's order, from 0.
+    /// Position in the order of the epoch, from 0.
     pub position: u32,
-    /// As in `frame_index`.
+    /// Id of the video in `frame_index`.
     pub video_id: String,
-    /// Where the segment begins that is shown; `None` if the whole video is.
+    /// Start of the segment that is shown; `None` for the whole video.
     pub start_secs: Option<f64>,
-    /// Where it ends.
+    /// End of the segment that is shown; `None` for the whole video.
     pub end_secs: Option<f64>,
-    /// Its label, from 0; the first of several.
+    /// Label, from 0; the first of several.
     pub class_index: u32,
-    /// Its other labels, rising; empty unless it has several.
+    /// Other labels, ascending; empty unless there are several.
     pub more_class_indices: Vec<u32>,
-    /// Number of the view of this video or segment, from 0.
+    /// Number of the view among those of the video or segment, from 0.
     pub view: u32,
-    /// Stored frames, by position in the video, `T` of them.
+    /// Positions of the frames in the video, `T` of them.
     pub frame_indices: Vec<u32>,
     /// Left edge of the crop, in pixels of the stored frame.
     pub crop_x: f32,
-    /// Upper edge.
+    /// Top edge of the crop, in pixels of the stored frame.
     pub crop_y: f32,
-    /// Width.
+    /// Width of the crop, in pixels of the stored frame.
     pub crop_width: f32,
-    /// Height.
+    /// Height of the crop, in pixels of the stored frame.
     pub crop_height: f32,
-    /// Whether the crop is mirrored left and right.
+    /// Whether the crop is mirrored left to right.
     pub flip: bool,
-    /// Operations on the pixels, in order, as JSON: `[{"brightness":1.2},"equalize"]`. Empty if there are none.
+    /// Operations on the pixels, in order, as JSON: `[{"brightness":1.2},"equalize"]`; empty if there are none.
     pub pixel_ops: String,
-    /// The clip of this epoch, by `position`, that it is blended with.
+    /// `position` of the clip of this epoch that it is blended with.
     pub mix_position: Option<u32>,
-    /// How much of the label and, without `mix_box`, of each pixel comes from that clip; 0 without one.
+    /// Share of the other clip in the label and, without `mix_box`, in each pixel; 0 if there is no other clip.
     pub mix_share: f32,
-    /// The box that is taken from that clip: left, top, width and height in pixels of the clip. Empty if all is blended.
+    /// Box that is taken from the other clip: left, top, width and height in pixels of the clip. Empty if all pixels are blended.
     pub mix_box: Vec<u32>,
 }
 
 impl SampleRow {
-    /// Returns all its labels.
+    /// Returns all labels.
     pub fn class_indices(&self) -> impl Iterator<Item = u32> + '_ {
         std::iter::once(self.class_index).chain(self.more_class_indices.iter().copied())
     }
 
-    /// Returns what the views of one sample have in common: the video, and the bits of the times of its segment. It sorts
-    /// as the times do, because none is negative.
+    /// Returns the key that the views of one sample share: the video, and the times of its segment as bits. The bits sort like
+    /// the times, because no time is negative.
     pub fn sample(&self) -> (&str, Option<u64>, Option<u64>) {
         (&self.video_id, self.start_secs.map(f64::to_bits), self.end_secs.map(f64::to_bits))
     }
 }
 
-/// An epoch of training.
+/// The results of one epoch of training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainingLogRow {
-    /// From 0.
+    /// Epoch, from 0.
     pub epoch: u32,
-    /// At the epoch's start.
+    /// Learning rate at the start of the epoch.
     pub lr: f64,
-    /// Mean cross-entropy over the epoch's clips, in nats.
+    /// Mean cross-entropy of the clips of the epoch, in nats.
     pub loss: f64,
-    /// Share of clips right while training.
+    /// Share of training clips whose highest logit is that of their class.
     pub top1: f64,
     /// Mean 2-norm of the gradient before clipping.
     pub grad_norm: f64,
-    /// On the test samples, if evaluated after this epoch.
+    /// Top-1 accuracy on the test samples, if they are evaluated after this epoch.
     pub val_top1: Option<f64>,
-    /// On the test samples, if evaluated after this epoch.
+    /// Mean loss on the test samples, if they are evaluated after this epoch.
     pub val_loss: Option<f64>,
 }
 
-/// What the network says of a video, or of a segment of it. Sorted by `video_id` and times.
+/// The prediction for a video or a segment. Sorted by `video_id` and times.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PredictionRow {
-    /// As in `frame_index`.
+    /// Id of the video in `frame_index`.
     pub video_id: String,
-    /// Where the segment begins; `None` if the whole video is meant.
+    /// Start of the segment; `None` for the whole video.
     pub start_secs: Option<f64>,
-    /// Where it ends.
+    /// End of the segment; `None` for the whole video.
     pub end_secs: Option<f64>,
-    /// The label; the first of several.
+    /// Label, from 0; the first of several.
     pub class_index: u32,
-    /// The other labels, rising; empty unless there are several.
+    /// Other labels, ascending; empty unless there are several.
     pub more_class_indices: Vec<u32>,
-    /// The class with the highest probability.
+    /// Class with the highest probability.
     pub predicted_index: u32,
-    /// Views averaged.
+    /// Number of views that were averaged.
     pub num_views: u32,
-    /// Mean of the views' logits, `K` of them.
+    /// Mean logits of the views, `K` of them.
     pub logits: Vec<f32>,
-    /// By `average_clips`, `K` of them. They sum to 1 if there is one label; of several, each is by itself.
+    /// Probabilities by `average_clips`, `K` of them. They sum to 1, except if a video may have several labels.
     pub probabilities: Vec<f32>,
 }
 
 impl PredictionRow {
-    /// Returns all its labels.
+    /// Returns all labels.
     pub fn class_indices(&self) -> impl Iterator<Item = u32> + '_ {
         std::iter::once(self.class_index).chain(self.more_class_indices.iter().copied())
     }
 }
 
-/// How many labels a video may have: `labelling.json` of a labels folder.
+/// Number of labels that a video may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Labelling {
-    /// One: the classes exclude each other, and softmax makes their probabilities.
+    /// One. The classes exclude each other, and softmax gives their probabilities.
     #[default]
     SingleLabel,
-    /// Several: each class is a question by itself, and the logistic function makes its probability.
+    /// Several. The classes are independent, and the logistic function gives the probability of each.
     MultiLabel,
 }
 
-/// `preprocessing.json` of a samples folder: what a clip must look like for the network.
+/// How clips are made for a network, and how many samples could not be made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Preprocessing {
-    /// `T` of a training clip.
+    /// Number of frames `T` of a training clip.
     pub train_frames: u32,
-    /// `T` of a test clip.
+    /// Number of frames `T` of a test clip.
     pub test_frames: u32,
-    /// `H`.
+    /// Height `H` of a clip.
     pub height_px: u32,
-    /// `W`.
+    /// Width `W` of a clip.
     pub width_px: u32,
-    /// Epochs drawn.
+    /// Number of epochs that were drawn.
     pub epochs: u32,
-    /// Whether videos have several labels.
+    /// Whether a video may have several labels.
     pub labelling: Labelling,
-    /// The test pipeline, to be repeated wherever the network is used.
+    /// Sampler and transforms of test clips, which every use of the network must apply.
     pub test: crate::stages::augment::ClipPipeline,
-    /// Videos of the test list that are absent or could not be decoded, and segments without a frame.
+    /// Number of listed test videos that are absent or can't be decoded, and of test segments without a frame.
     pub num_missing_test: u64,
-    /// Likewise of the training list.
+    /// Number of listed training videos that are absent or can't be decoded, and of training segments without a frame.
     pub num_missing_train: u64,
 }
 
-/// `model.json` of a model folder; beside it lie `checkpoint.safetensors` and `weights.json` (the load report).
+/// The description of a trained network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelCard {
-    /// The network.
+    /// Parameters of the network.
     pub model: crate::networks::ModelParams,
-    /// By index.
+    /// Class names by index.
     pub classes: Vec<String>,
-    /// What a clip must look like.
+    /// How its clips are made.
     pub preprocessing: Preprocessing,
-    /// BLAKE3 of the graph, in hex.
+    /// BLAKE3 digest of the graph, in hex.
     pub graph_digest: String,
-    /// Epochs trained.
+    /// Number of epochs that it was trained.
     pub epochs: u32,
 }

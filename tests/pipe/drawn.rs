@@ -74,7 +74,7 @@ fn loaded(space: &Space, rows: Vec<SampleRow>, frames: usize) -> Vec<StoredClip>
 }
 
 #[test]
-fn stored_clips_are_those_of_the_loader_and_are_made_anew_when_a_parameter_changes() {
+fn stored_clips_are_those_of_the_loader_and_are_written_again_when_a_parameter_changes() {
     let space = Space::new();
     space.write("p.yaml", STORED);
     let first = space.run("p.yaml", &[]).ok();
@@ -109,7 +109,7 @@ fn stored_clips_are_those_of_the_loader_and_are_made_anew_when_a_parameter_chang
 }
 
 #[test]
-fn without_store_clips_nobody_can_read_clips() {
+fn the_output_clips_needs_store_clips() {
     let space = Space::new();
     space.write("p.yaml", STORED);
     let told = space.run("p.yaml", &["stages.samples.with.store_clips=null"]);
@@ -224,7 +224,8 @@ fn clips_of_an_activitynet_list_come_from_their_segments() {
     let told = space.run("p.yaml", &[]).ok();
     let told = told.stage("samples");
     assert!(told["summary"].to_string().contains("3 training clips x 20 epochs, 3 test views"), "{told}");
-    let expect = "1 training segment has no frame and can't be shown: MoveRight/v_MoveRight_g02_c01 from 3 s to 4 s (";
+    let expect =
+        "1 training segment contains no frame and can't be shown: MoveRight/v_MoveRight_g02_c01 from 3 s to 4 s (";
     assert!(told["warnings"].to_string().contains(expect), "{told}");
     let train = shown_in_training(&space);
     assert_eq!(train.len(), 3);

@@ -1,44 +1,45 @@
-//! One stored frame to the pixels of a view: [`FrameDecoder`].
+//! [`FrameDecoder`]: from a stored frame to the pixels of a view.
 
 use crate::ClipError;
 use crate::jpeg::{JpegDecoder, OpenJpeg, Part};
 use crate::lossless::{self, is_lossless};
 use crate::resample::Resampler;
 
-/// Pixels that a stored frame may have; what is more is no frame of ours.
+/// Largest number of pixels of a stored frame.
 const MAX_FRAME_PIXELS: usize = 1 << 26;
 
-/// Pixels around a crop that are decoded with it: bilinear scaling looks one further, and so does the smoothing of colours
-/// at the edges of what is decoded.
+/// Pixels around a crop that are decoded with it. Bilinear scaling needs one of them, and the smoothing of colors at the edges of
+/// the decoded part another.
 const MARGIN_PX: usize = 4;
 
-/// Returns the version of libjpeg-turbo that is built in.
+/// Returns the version of the built-in libjpeg-turbo.
 pub fn jpeg_version() -> &'static str {
     "3.1.0"
 }
 
-/// What is shown of a frame.
+/// The part of a frame that a view shows, and its size.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shown {
     /// Width and height of the stored frame.
     pub(crate) frame_px: (usize, usize),
-    /// Left edge, upper edge, width and height of the crop in it.
+    /// Left edge, top edge, width and height of the crop in the stored frame.
     pub(crate) crop: [f64; 4],
     /// Width and height that the crop is scaled to.
     pub(crate) out_px: (usize, usize),
-    /// Whether it is mirrored left and right.
+    /// Whether the crop is mirrored left to right.
     pub(crate) flip: bool,
 }
 
-/// Decodes, crops, scales and mirrors frames; one for each thread.
+/// Decodes, crops, scales and mirrors frames. Each thread has its own.
 ///
-/// Scaling is that of [`Resampler`], OpenCV's `INTER_LINEAR` and so MMAction2's. Two cases are not what decoding in full and then scaling would give, up to rounding:
-/// - A crop that has at least twice, four or eight times the pixels asked for on both sides is decoded at a half, a
-///   quarter or an eighth, which JPEG can do at less cost. Each pixel is then a mean of its neighbourhood, where OpenCV
-///   would pick two of them: less aliasing, not more.
+/// Scaling is that of [`Resampler`], OpenCV's `INTER_LINEAR` and so MMAction2's. Two cases differ from decoding the
+/// whole frame and then scaling, by more than rounding:
+/// - A crop with at least two, four or eight times the requested pixels on both sides is decoded at a half, a quarter or an
+///   eighth of its size, which costs less. Each pixel is then the mean of its neighbourhood, where OpenCV interpolates between
+///   two pixels: this causes less aliasing.
 /// - A crop of whole pixels that is not scaled is copied.
 ///
-/// Only the crop is decoded, which gives the same pixels.
+/// Only the crop is decoded; its pixels are the same as in the whole frame.
 pub(crate) struct FrameDecoder {
     jpeg: JpegDecoder,
     resampler: Resampler,
@@ -51,7 +52,7 @@ impl FrameDecoder {
         Ok(Self { jpeg, resampler: Resampler::default(), decoded: Vec::new() })
     }
 
-    /// Writes what `shown` says of the frame to `out`, `[H, W, 3]` in RGB. `frame_index` is for messages.
+    /// Writes the part `shown` of a frame to `out`, `[H, W, 3]` in RGB. `frame_index` is for error messages.
     pub(crate) fn decode(
         &mut self,
         jpeg: &[u8],
@@ -69,7 +70,7 @@ impl FrameDecoder {
         Ok(())
     }
 
-    /// Decodes what is shown of a frame, and a margin, at one `denominator`th of its size; returns which part that is.
+    /// Decodes the shown part of a frame with a margin, at 1/`denominator` of its size, and returns which part was decoded.
     fn decompress(
         &mut self,
         jpeg: &[u8],
@@ -99,7 +100,7 @@ impl FrameDecoder {
     }
 }
 
-/// Returns the part of the scaled image that holds the crop and a margin.
+/// Returns the part of the scaled image that contains the crop and a margin.
 fn part(open: &OpenJpeg<'_>, shown: &Shown, denominator: usize) -> Part {
     let (width, height) = open.scaled(denominator);
     let Some(block_width) = open.block_width else { return Part { left: 0, top: 0, width, height } };
@@ -120,7 +121,7 @@ fn too_large(what: &'static str, size: (usize, usize)) -> ClipError {
     ClipError::Size { transform: what, width_px: size.0 as u32, height_px: size.1 as u32 }
 }
 
-/// Returns 8, 4, 2 or 1: the smallest decoding that still has a pixel for each one asked for.
+/// Returns 8, 4, 2 or 1: the largest reduction that still decodes a pixel for each requested one.
 fn denominator(shown: &Shown) -> usize {
     let [_, _, width, height] = shown.crop;
     let enough = |denominator: usize| {
@@ -129,7 +130,7 @@ fn denominator(shown: &Shown) -> usize {
     [8, 4, 2].into_iter().find(|denominator| enough(*denominator)).unwrap_or(1)
 }
 
-/// Returns start and length in the decoded part, which begins at `first` of the scaled frame and is `limit` long.
+/// Returns start and length of the crop in the decoded part, which begins at `first` of the scaled frame and has length `limit`.
 fn within(start: f64, length: f64, denominator: usize, first: usize, limit: usize) -> (f64, f64) {
     let (factor, limit) = (1.0 / denominator as f64, limit as f64);
     let begin = (start * factor - first as f64).clamp(0.0, limit);
@@ -145,7 +146,7 @@ mod tests {
     use super::*;
     use turbojpeg::{PixelFormat, Subsamp};
 
-    /// A `width` by `height` frame whose red rises to the right and green downwards, in small steps.
+    /// Returns a frame in which red rises to the right and green downwards, in small steps.
     fn gradient(width: usize, height: usize) -> Vec<u8> {
         let pixels: Vec<u8> =
             (0..width * height).flat_map(|at| [(at % width) as u8, (at / width) as u8, 128]).collect();
@@ -164,7 +165,7 @@ mod tests {
         out.as_chunks::<3>().0.to_vec()
     }
 
-    /// Checks red and green against the position in the stored frame that each pixel's centre falls on.
+    /// Compares red and green of each pixel with the position of its center in the stored frame.
     #[track_caller]
     fn check(shown: &Shown) {
         let pixels = decode(shown);
@@ -201,9 +202,9 @@ mod tests {
         }
     }
 
-    /// Noise shows any pixel that comes from elsewhere; 4:2:0 any colour.
+    /// Noise reveals any misplaced pixel, and 4:2:0 any misplaced color.
     #[test]
-    fn a_decoded_part_is_what_the_whole_shows_there() {
+    fn a_decoded_part_equals_that_part_of_the_whole_frame() {
         let (width, height) = (341, 256);
         let mut draws = crate::Draws::new(0, &["noise"]);
         let pixels: Vec<u8> = (0..3 * width * height).map(|_| draws.bits() as u8).collect();
@@ -225,7 +226,7 @@ mod tests {
                 let row = |pixels: &[u8], row: usize, width: usize, columns: std::ops::Range<usize>| {
                     pixels[3 * (row * width + columns.start)..3 * (row * width + columns.end)].to_vec()
                 };
-                // All but the outer half of the margin, where colours may lack a neighbour.
+                // Without the outer half of the margin, where a neighbour for colors may be missing.
                 let inner = |start: usize, length: usize, limit: usize| {
                     let end = start + length;
                     (if start == 0 { 0 } else { start + 2 }, if end == limit { end } else { end - 2 })
@@ -265,12 +266,12 @@ mod tests {
         assert!(matches!(decode(&[], &shown), Err(ClipError::Jpeg { .. })));
         let other = Shown { frame_px: (48, 64), ..shown };
         assert!(matches!(decode(&jpeg, &other), Err(ClipError::FrameSize { found: (64, 48), .. })));
-        decode(&jpeg, &shown).expect("the decoder is still of use");
+        decode(&jpeg, &shown).expect("the decoder can still be used");
     }
 
-    /// The library has no call for it, so the constant is tied to the crate that brings the source.
+    /// The library does not report its version, so the constant is compared with the locked crate that contains the source.
     #[test]
-    fn the_version_is_that_of_the_locked_crate() {
+    fn the_version_matches_the_locked_crate() {
         let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock");
         let lock = fs_err::read_to_string(lock).expect("Cargo.lock");
         let package = "name = \"turbojpeg-sys\"\nversion = \"1.2.0\"\n";

@@ -1,171 +1,173 @@
-//! [`ClipError`]: what can go wrong between a frame shard and a clip.
+//! [`ClipError`]: why a clip can't be made from frame shards.
 
 use crate::JpegError;
 use pipe_tables::TableError;
 
-/// What can go wrong between a frame shard and a clip.
+/// Why a clip can't be made from frame shards.
 #[derive(Debug, thiserror::Error)]
 pub enum ClipError {
     /// The shards can't be read.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// Something is wrong with one video.
+    /// Adds the video to another error.
     #[error("can't make a clip of `{video_id}`")]
     Video {
-        /// As in the frame index.
+        /// Id in the frame index.
         video_id: String,
-        /// What is wrong.
+        /// The error.
         source: Box<ClipError>,
     },
-    /// There is nothing to sample from.
+    /// The video has no frames to sample from.
     #[error("it has no frames")]
     NoFrames,
-    /// A box is larger than what it is cut from.
-    #[error("{transform} cuts {crop_width_px}x{crop_height_px} px from only {width_px}x{height_px} px")]
+    /// A crop is larger than the frame at that point of the pipeline.
+    #[error("{transform} of {crop_width_px}x{crop_height_px} px does not fit into {width_px}x{height_px} px")]
     CropTooLarge {
-        /// The transform's name.
+        /// Name of the transform.
         transform: &'static str,
-        /// Of the box.
+        /// Width of the crop.
         crop_width_px: u32,
-        /// Of the box.
+        /// Height of the crop.
         crop_height_px: u32,
-        /// Of the frame at this point of the pipeline.
+        /// Width of the frame at that point.
         width_px: u32,
-        /// Of the frame at this point of the pipeline.
+        /// Height of the frame at that point.
         height_px: u32,
     },
-    /// The column `pixel_ops` holds no operations.
-    #[error("the operations on its pixels can't be read")]
+    /// The column `pixel_ops` is not valid.
+    #[error("its pixel operations can't be read")]
     PixelOps(#[source] serde_json::Error),
-    /// An operation does not fit the clip.
-    #[error("`{op}` can't be done to a clip of {width_px}x{height_px} px")]
+    /// An operation can't be applied to a clip of that size.
+    #[error("`{op}` can't be applied to a clip of {width_px}x{height_px} px")]
     PixelOp {
-        /// As JSON.
+        /// The operation as JSON.
         op: String,
-        /// Of the clip.
+        /// Width of the clip.
         width_px: u32,
-        /// Of the clip.
+        /// Height of the clip.
         height_px: u32,
     },
-    /// `ThreeCrop` slides along one side and needs the other to fit.
-    #[error("ThreeCrop of {crop_size} px needs one side of {crop_size} px, not {width_px}x{height_px} px")]
+    /// `ThreeCrop` moves along one side; the other must have the size of the crop.
+    #[error(
+        "ThreeCrop of {crop_size} px needs a frame with one side of {crop_size} px, found {width_px}x{height_px} px"
+    )]
     ThreeCropSide {
         /// Side of the crop.
         crop_size: u32,
-        /// Of the frame at this point of the pipeline.
+        /// Width of the frame at that point.
         width_px: u32,
-        /// Of the frame at this point of the pipeline.
+        /// Height of the frame at that point.
         height_px: u32,
     },
-    /// `MultiScaleCrop` has no box to choose from.
-    #[error("MultiScaleCrop needs `scales` above 0 and up to 1, not {scales:?}")]
+    /// `MultiScaleCrop` has no valid scale to choose from.
+    #[error("MultiScaleCrop needs `scales` above 0 and up to 1, found {scales:?}")]
     Scales {
-        /// As given.
+        /// The parameter.
         scales: Vec<f64>,
     },
-    /// A frame or a transform's result has no pixels, or too many.
-    #[error("{transform} gives {width_px}x{height_px} px")]
+    /// A stored frame or the result of a transform has a side of 0 pixels or of more than 65,535.
+    #[error("{transform} has {width_px}x{height_px} px")]
     Size {
-        /// The transform's name, or what else has this size.
+        /// Name of the transform, or `a stored frame`.
         transform: &'static str,
-        /// Its width.
+        /// Width of the frame.
         width_px: u32,
-        /// Its height.
+        /// Height of the frame.
         height_px: u32,
     },
-    /// A stored frame that is no JPEG can't be decoded.
+    /// A stored frame in PNG or PPM format can't be decoded.
     #[error("frame {frame_index} can't be decoded")]
     Lossless {
-        /// By position in the video.
+        /// Position in the video.
         frame_index: u32,
-        /// What is wrong.
+        /// Error of the decoder.
         source: crate::LosslessError,
     },
-    /// A row names a video that the shards lack.
-    #[error("the frame shards do not have it")]
+    /// A row names a video that is not in the frame shards.
+    #[error("it is not in the frame shards")]
     UnknownVideo,
-    /// A row names a frame past the end.
-    #[error("frame {frame_index} is past its {num_frames} frames")]
+    /// A row names a frame after the last one.
+    #[error("frame {frame_index} does not exist: it has {num_frames} frames")]
     FrameIndex {
-        /// The position asked for.
+        /// Position in the row.
         frame_index: u32,
-        /// How many there are.
+        /// Number of frames of the video.
         num_frames: u32,
     },
-    /// A row has another number of frames than the clip asked for.
-    #[error("its row has {found} frames, not {expected}")]
+    /// A row has another number of frames than the clips of the table.
+    #[error("its row has {found} frames, expected {expected}")]
     NumFrames {
-        /// In the row.
+        /// Number in the row.
         found: usize,
-        /// In [`crate::ClipSize`].
+        /// Number in [`crate::ClipSize`].
         expected: usize,
     },
-    /// A row has a label that is no class.
-    #[error("its label {class_index} is none of {num_classes} classes")]
+    /// A row has a label that is not a class.
+    #[error("its label {class_index} is not one of the {num_classes} classes, counted from 0")]
     ClassIndex {
-        /// The label.
+        /// Label in the row.
         class_index: u32,
-        /// How many classes there are.
+        /// Number of classes.
         num_classes: usize,
     },
-    /// A row is blended with one that is not there.
-    #[error("the clip at position {position} that it is blended with is not in this table")]
+    /// A row is blended with a row that does not exist.
+    #[error("it is blended with the clip at position {position}, which is not in this table")]
     MixPartner {
-        /// Of the other row.
+        /// Position of the other row.
         position: u32,
     },
-    /// A row's share or box of another clip is none.
+    /// The share or the box of the other clip is not valid.
     #[error(
-        "it is blended by a share of {share} and the box {mix_box:?}, which does not fit {width_px}x{height_px} px"
+        "it is blended with a share of {share} and the box {mix_box:?}, which is not valid for {width_px}x{height_px} px"
     )]
     Mix {
-        /// As in the row.
+        /// Share in the row.
         share: f32,
-        /// As in the row.
+        /// Box in the row: left, top, width and height.
         mix_box: Vec<u32>,
-        /// Of the clip.
+        /// Width of the clip.
         width_px: usize,
-        /// Of the clip.
+        /// Height of the clip.
         height_px: usize,
     },
-    /// A row's crop is not inside the frame.
-    #[error("its crop box {x},{y} {width}x{height} is not within the frame's {width_px}x{height_px} px")]
+    /// The crop of a row is not inside the frame.
+    #[error("its crop of {width}x{height} at {x},{y} is outside the frame of {width_px}x{height_px} px")]
     CropOutside {
-        /// Left edge.
+        /// Left edge of the crop.
         x: f32,
-        /// Upper edge.
+        /// Top edge of the crop.
         y: f32,
-        /// Of the box.
+        /// Width of the crop.
         width: f32,
-        /// Of the box.
+        /// Height of the crop.
         height: f32,
-        /// Of the frame.
+        /// Width of the stored frame.
         width_px: u32,
-        /// Of the frame.
+        /// Height of the stored frame.
         height_px: u32,
     },
-    /// A stored frame is no readable JPEG image.
-    #[error("frame {frame_index} is no readable JPEG image")]
+    /// A stored frame can't be decoded as JPEG.
+    #[error("frame {frame_index} is not a readable JPEG image")]
     Jpeg {
-        /// Its position.
+        /// Position in the video.
         frame_index: u32,
-        /// What the library says.
+        /// Error of the JPEG library.
         source: JpegError,
     },
-    /// A stored frame has another size than its index says.
-    #[error("frame {frame_index} has {found:?} px, its index says {expected:?} px")]
+    /// A stored frame has another size than in the index.
+    #[error("frame {frame_index} has {}x{} px, expected {}x{} px", found.0, found.1, expected.0, expected.1)]
     FrameSize {
-        /// Its position.
+        /// Position in the video.
         frame_index: u32,
         /// Width and height of the image.
         found: (usize, usize),
         /// Width and height in the index.
         expected: (usize, usize),
     },
-    /// Clips or batches of no pixels, or of more than memory should hold.
-    #[error("{batch_size} clips of {frames} frames of {width}x{height} px are no batch that can be loaded")]
+    /// A batch has no pixels, or more than 4 GiB of them.
+    #[error("a batch of {batch_size} clips of {frames} frames of {width}x{height} px is empty or larger than 4 GiB")]
     BatchSize {
-        /// Clips a batch.
+        /// Number of clips in a batch.
         batch_size: usize,
         /// `T`.
         frames: usize,
@@ -174,10 +176,10 @@ pub enum ClipError {
         /// `W`.
         width: usize,
     },
-    /// The JPEG library can't be set up.
-    #[error("the JPEG decoder can't be set up")]
+    /// The JPEG library can't be initialised.
+    #[error("can't initialise the JPEG decoder")]
     Decoder(#[source] JpegError),
-    /// No thread could be started.
+    /// A thread can't be started.
     #[error("can't start a thread")]
     Thread(#[source] std::io::Error),
     /// A bug: loading panicked.
@@ -186,7 +188,7 @@ pub enum ClipError {
 }
 
 impl ClipError {
-    /// Adds which video the error is about.
+    /// Adds the video to the error.
     #[must_use]
     pub fn of_video(self, video_id: &str) -> Self {
         Self::Video { video_id: video_id.to_owned(), source: Box::new(self) }

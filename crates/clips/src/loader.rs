@@ -1,4 +1,4 @@
-//! [`Loader`]: rows of a `samples` table to batches of pixels, read ahead by threads of their own.
+//! [`Loader`]: makes batches of pixels from rows of a `samples` table, in background threads.
 
 use crate::ClipError;
 use crate::decode::{FrameDecoder, Shown};
@@ -14,10 +14,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-/// Batches that are in the making or ready while the caller works on one.
+/// Batches that are prepared while the caller works on one.
 const BATCHES_AHEAD: usize = 2;
 
-/// Pixels of a batch, in bytes.
+/// Largest size of the pixels of a batch.
 const MAX_BATCH_BYTES: usize = 1 << 32;
 
 /// Makes clips from a folder of frame shards.
@@ -26,7 +26,7 @@ pub struct Loader {
     shards: Arc<FrameShards>,
 }
 
-/// What every clip of a table looks like.
+/// Size of the clips of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClipSize {
     /// `T`.
@@ -37,55 +37,54 @@ pub struct ClipSize {
     pub width: usize,
 }
 
-/// Some clips, in the order of their rows.
+/// Consecutive clips, in the order of their rows.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Batch {
     /// `[N, T, H, W, 3]`, RGB.
     pub pixels: Vec<u8>,
-    /// `[N]`.
+    /// `[N]`: first label of each clip.
     pub class_indices: Vec<i64>,
-    /// `[N]`; classes of the clips that these are blended with, and their own where they are not.
+    /// `[N]`: first label of the clip that each is blended with, or its own label if it is not blended.
     pub mix_class_indices: Vec<i64>,
-    /// `[N]`; how much of each label is that other class.
+    /// `[N]`: share of that other label, from 0 to 1.
     pub mix_shares: Vec<f32>,
-    /// `[N, K]`; how much of each class a clip is, see [`Batches::with_targets`]. Empty unless asked for.
+    /// `[N, K]`: share of each class, see [`Batches::with_targets`]; empty without it.
     pub targets: Vec<f32>,
-    /// `N`; less than asked for in the last batch.
+    /// `N`: the requested number, or fewer in the last batch.
     pub num_clips: usize,
-    /// Which rows these are.
+    /// Positions of the rows in the table.
     pub rows: Range<usize>,
 }
 
-/// An iterator over all batches. Ends after the first error; its threads end when it is dropped.
+/// An iterator over all batches. It ends after the first error, and its threads end when it is dropped.
 ///
-/// The batches do not depend on the number of threads. Pixels of up to three batches are held at a time, or four where clips
-/// are blended.
+/// The batches do not depend on the number of threads. Up to three batches are in memory at a time, or four if clips are blended.
 pub struct Batches {
-    plan: Arc<Plan>,
+    table: Arc<Table>,
     /// First row of the next batch.
     next: usize,
-    /// First row that no thread was asked for.
+    /// First row that was not yet requested from a thread.
     requested: usize,
-    /// Clips that came before their batch was complete; the first is that of row `next`.
-    ahead: VecDeque<Option<Clip>>,
-    /// `None` once it is over; the threads end when they can't receive.
+    /// Clips that arrived before their batch was complete; the first is the clip of row `next`.
+    ready: VecDeque<Option<Clip>>,
+    /// `None` after the end; the threads end when this sender is dropped.
     requests: Option<SyncSender<usize>>,
     clips: Receiver<(usize, Clip)>,
     threads: Vec<JoinHandle<()>>,
-    /// `K`, if targets are wanted.
+    /// `K`, if targets are requested.
     num_classes: Option<usize>,
 }
 
 type Clip = Result<Vec<u8>, ClipError>;
 
-/// What all threads know.
-struct Plan {
+/// The rows and their source, shared by all threads.
+struct Table {
     rows: Arc<[SampleRow]>,
-    /// Those of which clips are made.
+    /// Rows of which clips are made.
     range: Range<usize>,
     size: ClipSize,
     batch_size: usize,
-    /// See [`Plan::closed`].
+    /// See [`Table::closed`].
     closed: Vec<bool>,
     shards: Arc<FrameShards>,
 }
@@ -96,15 +95,15 @@ impl Loader {
         Ok(Self { shards: Arc::new(FrameShards::open(frames_dir)?) })
     }
 
-    /// Returns the shards.
+    /// Returns the frame shards.
     pub fn shards(&self) -> &FrameShards {
         &self.shards
     }
 
-    /// Starts `threads` threads that make the clips of `rows`, `batch_size` to a batch.
+    /// Starts `threads` threads that make the clips of `rows`, `batch_size` per batch.
     ///
     /// # Errors
-    /// [`ClipError`] if a row does not fit the shards or `size`; all rows are checked before any is loaded.
+    /// [`ClipError`] if a row does not match the shards or `size`. All rows are checked before the first is loaded.
     pub fn clips(
         &self,
         rows: impl Into<Arc<[SampleRow]>>,
@@ -117,7 +116,7 @@ impl Loader {
         self.clips_of(rows, all, size, batch_size, threads)
     }
 
-    /// Does what [`Self::clips`] does for some of `rows`; the others are what these are blended with.
+    /// Does the same for the rows in `range`; the other rows are only blended with them.
     pub fn clips_of(
         &self,
         rows: Arc<[SampleRow]>,
@@ -128,27 +127,27 @@ impl Loader {
     ) -> Result<Batches, ClipError> {
         check_size(size, batch_size)?;
         let (closed, shards) = (Vec::new(), Arc::clone(&self.shards));
-        let mut plan = Plan { rows, range, size, batch_size, closed, shards };
-        plan.check_rows(|row| self.check(row, size))?;
-        plan.closed = plan.closed()?;
-        // Every clip that is asked for has a place in these channels, so that neither side ever waits to send.
-        let places = batch_size.min(plan.range.len()).max(1) * BATCHES_AHEAD;
+        let mut table = Table { rows, range, size, batch_size, closed, shards };
+        table.check_rows(|row| self.check(row, size))?;
+        table.closed = table.closed()?;
+        // Every requested clip has a place in these channels, so that neither side ever waits to send.
+        let places = batch_size.min(table.range.len()).max(1) * BATCHES_AHEAD;
         let (requests, received) = sync_channel(places);
         let (send, clips) = sync_channel(places);
         let received = Arc::new(Mutex::new(received));
         let threads = threads.clamp(1, places);
         let mut batches = Batches {
-            next: plan.range.start,
-            requested: plan.range.start,
-            plan: Arc::new(plan),
-            ahead: VecDeque::new(),
+            next: table.range.start,
+            requested: table.range.start,
+            table: Arc::new(table),
+            ready: VecDeque::new(),
             requests: Some(requests),
             clips,
             threads: Vec::with_capacity(threads),
             num_classes: None,
         };
         for number in 0..threads {
-            let worker = Worker { plan: Arc::clone(&batches.plan), decoder: FrameDecoder::new()? };
+            let worker = Worker { table: Arc::clone(&batches.table), decoder: FrameDecoder::new()? };
             let (received, send) = (Arc::clone(&received), send.clone());
             let thread = std::thread::Builder::new().name(format!("clips-{number}"));
             let handle = thread.spawn(move || worker.run(&received, &send)).map_err(ClipError::Thread)?;
@@ -171,13 +170,13 @@ impl Loader {
     }
 }
 
-impl Plan {
-    /// Returns how the clip at `position` is blended, if it is.
+impl Table {
+    /// Returns how the clip at `position` is blended, or `None`.
     fn mix(&self, position: usize) -> Result<Option<Mix>, ClipError> {
         Mix::of(&self.rows[position], &self.rows, self.size)
     }
 
-    /// Returns the targets of the batch that begins at `first`.
+    /// Returns the targets of the batch that begins at row `first`.
     fn targets(&self, first: usize, mixes: &[Option<Mix>], num_classes: usize) -> Vec<f32> {
         let mut targets = vec![0.0; mixes.len() * num_classes];
         for ((place, mix), target) in (first..).zip(mixes).zip(targets.chunks_exact_mut(num_classes)) {
@@ -193,7 +192,7 @@ impl Plan {
         targets
     }
 
-    /// Checks the rows of which clips are made, and those that these are blended with.
+    /// Checks the rows of which clips are made, and the rows that they are blended with.
     fn check_rows(&self, check: impl Fn(&SampleRow) -> Result<(), ClipError>) -> Result<(), ClipError> {
         for position in self.range.clone() {
             let row = &self.rows[position];
@@ -205,7 +204,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Returns for each batch whether all its clips are blended with clips of its own.
+    /// Returns for each batch whether its clips are blended only with clips of the same batch.
     fn closed(&self) -> Result<Vec<bool>, ClipError> {
         let mut closed = vec![true; self.range.len().div_ceil(self.batch_size)];
         for position in self.range.clone() {
@@ -217,13 +216,13 @@ impl Plan {
         Ok(closed)
     }
 
-    /// Returns the number of the batch that a row is in.
+    /// Returns the position of a row's batch.
     fn batch(&self, position: usize) -> usize {
         (position - self.range.start) / self.batch_size
     }
 
-    /// Returns whether the clips of a row's batch are blended where it is put together; else each is made with its partner. A
-    /// batch does the one or the other: what a clip is blended with is the partner as it was before it was blended itself.
+    /// Returns whether the batch of a row is blended when it is assembled. Otherwise each thread loads the other clip too. All
+    /// clips of a batch are blended in the same way, because the other clip must not be blended yet.
     fn blends_together(&self, position: usize) -> bool {
         self.closed[self.batch(position)]
     }
@@ -238,7 +237,7 @@ fn check_size(size: ClipSize, batch_size: usize) -> Result<(), ClipError> {
     Err(ClipError::BatchSize { batch_size, frames: size.frames, height: size.height, width: size.width })
 }
 
-/// The box may reach out of the frame by what f32 can't hold.
+/// The crop may exceed the frame by the rounding error of an f32.
 fn check_crop(row: &SampleRow, index: &FrameIndexRow) -> Result<(), ClipError> {
     const SLACK_PX: f64 = 0.01;
     let right = f64::from(row.crop_x) + f64::from(row.crop_width);
@@ -262,19 +261,19 @@ fn check_crop(row: &SampleRow, index: &FrameIndexRow) -> Result<(), ClipError> {
     })
 }
 
-/// What a thread needs to make clips.
+/// A thread that makes clips.
 struct Worker {
-    plan: Arc<Plan>,
+    table: Arc<Table>,
     decoder: FrameDecoder,
 }
 
 impl Worker {
     fn run(mut self, requests: &Mutex<Receiver<usize>>, clips: &SyncSender<(usize, Clip)>) {
-        let plan = Arc::clone(&self.plan);
+        let table = Arc::clone(&self.table);
         loop {
             let request = requests.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(position) = request else { return };
-            let video_id = &plan.rows[position].video_id;
+            let video_id = &table.rows[position].video_id;
             let clip = catch_unwind(AssertUnwindSafe(|| self.clip(position))).unwrap_or(Err(ClipError::Panicked));
             if clips.send((position, clip.map_err(|error| error.of_video(video_id)))).is_err() {
                 return;
@@ -282,20 +281,20 @@ impl Worker {
         }
     }
 
-    /// Returns the clip of a row, blended unless that is done where its batch is put together.
+    /// Returns the clip of a row, blended unless its batch is blended when it is assembled.
     fn clip(&mut self, position: usize) -> Clip {
-        let plan = Arc::clone(&self.plan);
-        let mut clip = self.unmixed(&plan.rows[position])?;
-        if let Some(mix) = plan.mix(position)?.filter(|_| !plan.blends_together(position)) {
-            let other = self.unmixed(&plan.rows[mix.other])?;
-            mix.apply(&mut clip, &other, plan.size);
+        let table = Arc::clone(&self.table);
+        let mut clip = self.unmixed(&table.rows[position])?;
+        if let Some(mix) = table.mix(position)?.filter(|_| !table.blends_together(position)) {
+            let other = self.unmixed(&table.rows[mix.other])?;
+            mix.apply(&mut clip, &other, table.size);
         }
         Ok(clip)
     }
 
-    /// Returns the pixels of a row before they are blended, `[T, H, W, 3]`.
+    /// Returns the pixels of a row before blending, `[T, H, W, 3]`.
     fn unmixed(&mut self, row: &SampleRow) -> Clip {
-        let Plan { size, shards, .. } = &*self.plan;
+        let Table { size, shards, .. } = &*self.table;
         let index = shards.find(&row.video_id).ok_or(ClipError::UnknownVideo)?;
         let shown = Shown {
             frame_px: (index.width_px as usize, index.height_px as usize),
@@ -308,7 +307,7 @@ impl Worker {
         let mut pixels = vec![0; size.frames * frame_bytes];
         for (at, (frame_index, jpeg)) in row.frame_indices.iter().zip(&jpegs).enumerate() {
             let start = at * frame_bytes;
-            // A frame that a short video shows again is decoded once.
+            // A frame that occurs twice in a clip is decoded once.
             if let Some(before) = row.frame_indices[..at].iter().position(|earlier| earlier == frame_index) {
                 pixels.copy_within(before * frame_bytes..(before + 1) * frame_bytes, start);
                 continue;
@@ -324,12 +323,12 @@ impl Worker {
 }
 
 impl Batches {
-    /// Adds [`Batch::targets`]: 1 for each label of a clip and 0 for other classes, blended as the clips are.
+    /// Adds [`Batch::targets`]: 1 for the labels of a clip and 0 for other classes, blended like the clips.
     ///
     /// # Errors
-    /// [`ClipError::ClassIndex`] if a row has a label that is none of `num_classes`.
+    /// [`ClipError::ClassIndex`] if a row has a label of `num_classes` or above.
     pub fn with_targets(mut self, num_classes: usize) -> Result<Self, ClipError> {
-        self.plan.check_rows(|row| match row.class_indices().find(|class| *class as usize >= num_classes) {
+        self.table.check_rows(|row| match row.class_indices().find(|class| *class as usize >= num_classes) {
             Some(class_index) => Err(ClipError::ClassIndex { class_index, num_classes }),
             None => Ok(()),
         })?;
@@ -337,43 +336,43 @@ impl Batches {
         Ok(self)
     }
 
-    /// Asks for the clips of the next `count` rows.
+    /// Requests the clips of the next `count` rows.
     fn request(&mut self, count: usize) {
         let Some(requests) = &self.requests else { return };
-        let until = self.requested.saturating_add(count).min(self.plan.range.end);
+        let until = self.requested.saturating_add(count).min(self.table.range.end);
         for position in self.requested..until {
-            // There is a thread to receive it for as long as `self` holds the sender.
+            // A thread receives it as long as `self` holds the sender.
             let _ = requests.send(position);
         }
         self.requested = until;
     }
 
-    /// Waits for the clips of the next batch and puts them together.
+    /// Waits for the clips of the next batch and assembles it.
     fn assemble(&mut self) -> Result<Batch, ClipError> {
-        let plan = Arc::clone(&self.plan);
-        let rows = self.next..(self.next + plan.batch_size).min(plan.range.end);
-        let mixes: Vec<Option<Mix>> = rows.clone().map(|position| plan.mix(position)).collect::<Result<_, _>>()?;
-        let clip_bytes = plan.size.frames * plan.size.height * plan.size.width * 3;
+        let table = Arc::clone(&self.table);
+        let rows = self.next..(self.next + table.batch_size).min(table.range.end);
+        let mixes: Vec<Option<Mix>> = rows.clone().map(|position| table.mix(position)).collect::<Result<_, _>>()?;
+        let clip_bytes = table.size.frames * table.size.height * table.size.width * 3;
         let mut pixels = Vec::with_capacity(rows.len() * clip_bytes);
         for position in rows.clone() {
             pixels.extend_from_slice(&self.take(position)?);
         }
-        if plan.blends_together(rows.start) && mixes.iter().any(Option::is_some) {
+        if table.blends_together(rows.start) && mixes.iter().any(Option::is_some) {
             let unmixed = pixels.clone();
             for (clip, mix) in pixels.chunks_exact_mut(clip_bytes).zip(&mixes) {
                 if let Some(mix) = mix {
                     let other = (mix.other - rows.start) * clip_bytes;
-                    mix.apply(clip, &unmixed[other..other + clip_bytes], plan.size);
+                    mix.apply(clip, &unmixed[other..other + clip_bytes], table.size);
                 }
             }
         }
-        let class_index = |place: usize| i64::from(plan.rows[place].class_index);
+        let class_index = |place: usize| i64::from(table.rows[place].class_index);
         let other = |(place, mix): (usize, &Option<Mix>)| class_index(mix.as_ref().map_or(place, |mix| mix.other));
         Ok(Batch {
             pixels,
             targets: self
                 .num_classes
-                .map_or_else(Vec::new, |num_classes| plan.targets(rows.start, &mixes, num_classes)),
+                .map_or_else(Vec::new, |num_classes| table.targets(rows.start, &mixes, num_classes)),
             class_indices: rows.clone().map(class_index).collect(),
             mix_class_indices: rows.clone().zip(&mixes).map(other).collect(),
             mix_shares: mixes.iter().map(|mix| mix.as_ref().map_or(0.0, |mix| mix.share)).collect(),
@@ -382,19 +381,19 @@ impl Batches {
         })
     }
 
-    /// Waits for the clip at `position`, which is `next`, and moves `next` on.
+    /// Waits for the clip at `position`, which is `next`, and increments `next`.
     fn take(&mut self, position: usize) -> Clip {
         loop {
-            if let Some(Some(_)) = self.ahead.front() {
+            if let Some(Some(_)) = self.ready.front() {
                 self.next += 1;
-                return self.ahead.pop_front().flatten().unwrap_or(Err(ClipError::Panicked));
+                return self.ready.pop_front().flatten().unwrap_or(Err(ClipError::Panicked));
             }
             let Ok((found, clip)) = self.clips.recv() else { return Err(ClipError::Panicked) };
             let place = found - position;
-            if self.ahead.len() <= place {
-                self.ahead.resize_with(place + 1, || None);
+            if self.ready.len() <= place {
+                self.ready.resize_with(place + 1, || None);
             }
-            self.ahead[place] = Some(clip);
+            self.ready[place] = Some(clip);
         }
     }
 }
@@ -403,12 +402,12 @@ impl Iterator for Batches {
     type Item = Result<Batch, ClipError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.requests.is_none() || self.next >= self.plan.range.end {
+        if self.requests.is_none() || self.next >= self.table.range.end {
             return None;
         }
         let batch = self.assemble();
         if batch.is_ok() {
-            self.request(self.plan.batch_size);
+            self.request(self.table.batch_size);
         } else {
             self.requests = None;
         }
@@ -416,7 +415,7 @@ impl Iterator for Batches {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = (self.plan.range.end - self.next).div_ceil(self.plan.batch_size);
+        let left = (self.table.range.end - self.next).div_ceil(self.table.batch_size);
         (usize::from(left > 0), Some(left))
     }
 }
@@ -424,10 +423,10 @@ impl Iterator for Batches {
 impl Drop for Batches {
     fn drop(&mut self) {
         self.requests = None;
-        // What was asked for is still being made; each thread ends with its clip because nobody takes the others.
+        // Requested clips are still being made; each thread ends after its clip because the receiver is gone.
         drop(std::mem::replace(&mut self.clips, sync_channel(0).1));
         for thread in self.threads.drain(..) {
-            // A thread catches its panics and has nothing to say.
+            // A thread catches its own panics and returns nothing.
             let _ = thread.join();
         }
     }

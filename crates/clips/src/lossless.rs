@@ -1,25 +1,25 @@
-//! Stored frames that are no JPEG: PNG, and PPM, which is RGB behind a line or three of text.
+//! Stored frames in PNG and PPM format. PPM is uncompressed RGB after a header of three lines.
 
 use std::io::Cursor;
 
 const PPM: &[u8] = b"P6";
 const PNG: &[u8] = b"\x89PNG";
 
-/// What is wrong with such a frame.
+/// Why a frame in PNG or PPM format can't be decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum LosslessError {
-    /// A PPM file has fewer bytes than its size asks for, or a header that is none of ours.
+    /// The header of a PPM file is not valid, or the file has another length than the header states.
     #[error("the PPM file is damaged")]
     Ppm,
-    /// A PNG file is damaged.
+    /// The PNG file is damaged.
     #[error("the PNG file is damaged")]
     Png(#[from] png::DecodingError),
-    /// A PNG file is not RGB of 8 bits.
-    #[error("the PNG file is not RGB of 8 bits")]
+    /// The PNG file has other pixels than RGB with 8 bits per channel.
+    #[error("the PNG file is not RGB with 8 bits per channel")]
     Pixels,
 }
 
-/// Returns whether a frame is to be decoded here.
+/// Returns whether a frame is in PNG or PPM format.
 pub(crate) fn is_lossless(image: &[u8]) -> bool {
     image.starts_with(PPM) || image.starts_with(PNG)
 }
@@ -45,7 +45,7 @@ pub(crate) fn decode(image: &[u8], max_pixels: usize, pixels: &mut Vec<u8>) -> R
     Ok((width, height))
 }
 
-/// Parses `P6\n341 256\n255\n` and what follows it.
+/// Parses the header `P6\n341 256\n255\n` and returns width and height with the pixels.
 fn ppm(image: &[u8]) -> Option<((usize, usize), &[u8])> {
     let mut rest = image;
     let mut line = || {
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_images_are_read_and_others_refused() {
+    fn complete_images_are_read_and_others_refused() {
         let check = |image: &[u8], expect: Result<&[u8], &str>| {
             let mut pixels = vec![9; 100];
             let size = decode(image, 100, &mut pixels).map_err(|error| error.to_string());
@@ -87,7 +87,7 @@ mod tests {
         let rgb = png(png::ColorType::Rgb, &pixels);
         check(&rgb, Ok(&pixels));
         check(&rgb[..rgb.len() - 20], Err("the PNG file is damaged"));
-        check(&png(png::ColorType::Grayscale, &[1, 2]), Err("the PNG file is not RGB of 8 bits"));
+        check(&png(png::ColorType::Grayscale, &[1, 2]), Err("the PNG file is not RGB with 8 bits per channel"));
         check(b"P6\n2 1\n255\n\x01\x02\x03\x04\x05\x06", Ok(&pixels));
         check(b"P6\n2 1\n255\n\x01\x02\x03\x04\x05", Err("the PPM file is damaged"));
         check(b"P6\n18446744073709551615 2\n255\n", Err("the PPM file is damaged"));

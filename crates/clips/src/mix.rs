@@ -1,4 +1,4 @@
-//! [`Mix`]: a clip blended with another one, as a row says.
+//! [`Mix`]: how a row blends a clip with another one.
 
 use crate::{ClipError, ClipSize};
 use pipe_schemas::tables::SampleRow;
@@ -6,16 +6,16 @@ use pipe_schemas::tables::SampleRow;
 /// How a clip is blended with another one.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Mix {
-    /// The other row, by its place in the table.
+    /// Index of the other row in the table.
     pub(crate) other: usize,
-    /// How much of the label is the other's, and of each pixel where there is no box.
+    /// Share of the other clip in the label and, without a box, in each pixel.
     pub(crate) share: f32,
-    /// Left, top, width and height of what is taken from the other.
+    /// Left, top, width and height of the box that is taken from the other clip.
     area: Option<[usize; 4]>,
 }
 
 impl Mix {
-    /// Returns what `row` says; `rows` are sorted by position.
+    /// Returns how `row` is blended, if it is. `rows` are sorted by position.
     pub(crate) fn of(row: &SampleRow, rows: &[SampleRow], size: ClipSize) -> Result<Option<Self>, ClipError> {
         let Some(position) = row.mix_position else { return Ok(None) };
         let found = rows.binary_search_by_key(&(row.epoch, position), |row| (row.epoch, row.position));
@@ -35,7 +35,7 @@ impl Mix {
         if inside && (0.0..=1.0).contains(&share) { Ok(Some(Self { other, share, area })) } else { Err(misfit()) }
     }
 
-    /// Blends `clip`, `[T, H, W, 3]`, with `other`. Levels are rounded.
+    /// Blends `clip` with `other`, both `[T, H, W, 3]`. Levels are rounded.
     pub(crate) fn apply(&self, clip: &mut [u8], other: &[u8], size: ClipSize) {
         const ONE: u32 = 1 << 16;
         let Some([left, top, width, height]) = self.area else {
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn clips_are_blended_whole_or_by_a_box() {
+    fn clips_are_blended_completely_or_in_a_box() {
         check(0.0, &[], &[10; 12]);
         check(1.0, &[], &[21; 12]);
         check(0.25, &[], &[13; 12]); // 12.75
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused() {
+    fn invalid_shares_and_boxes_are_refused() {
         for (share, mix_box) in [(1.5, &[][..]), (f32::NAN, &[]), (0.5, &[0, 0, 4, 1]), (0.5, &[1, 2])] {
             let rows = rows(share, mix_box);
             assert!(matches!(Mix::of(&rows[0], &rows, SIZE), Err(ClipError::Mix { .. })), "{share} {mix_box:?}");

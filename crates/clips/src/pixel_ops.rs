@@ -152,10 +152,10 @@ mod tests {
             let error = parse(text, 32, 24).expect_err(text).to_string();
             assert!(error.starts_with(expect), "{error}");
         };
-        check("[", "the operations on its pixels can't be read");
-        check(r#"["explode"]"#, "the operations on its pixels can't be read");
+        check("[", "its pixel operations can't be read");
+        check(r#"["explode"]"#, "its pixel operations can't be read");
         check(r#"[{"erase":[[30,0,3,4],{"color":[1,2,3]}]}]"#, r#"`[{"erase":[[30,0,3,4]"#);
-        check(r#"[{"posterize":9}]"#, r#"`[{"posterize":9}]` can't be done to a clip of 32x24 px"#);
+        check(r#"[{"posterize":9}]"#, r#"`[{"posterize":9}]` can't be applied to a clip of 32x24 px"#);
         let nested = r#"{"aug_mix":{"own":0.5,"chains":[]}}"#;
         check(&format!(r#"[{{"aug_mix":{{"own":0.5,"chains":[{{"share":1.0,"ops":[{nested}]}}]}}}}]"#), "`[{\"aug_mix");
     }

@@ -1,23 +1,23 @@
-//! [`Draws`]: a random generator that is named by what it is for.
+//! [`Draws`]: a random generator that is seeded by the purpose of its draws.
 
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 
 /// A random generator whose seed is derived from a run's seed and names, such as the epoch and the video.
 ///
-/// The way from the generator's bits to numbers is defined here, so that equal names give equal numbers whatever the
-/// release of a library.
+/// The conversion from random bits to numbers is defined here, so that equal names give equal numbers with every release of a
+/// library.
 #[derive(Debug, Clone)]
 pub struct Draws(Pcg64);
 
 impl Draws {
-    /// Returns the generator for `parts`: PCG64 seeded by BLAKE3 of the seed and each part with its length before it.
-    pub fn new(seed: u64, parts: &[&str]) -> Self {
+    /// Returns the generator for `names`: PCG64, seeded with the BLAKE3 hash of `seed` and of each name with its length.
+    pub fn new(seed: u64, names: &[&str]) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&seed.to_le_bytes());
-        for part in parts {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part.as_bytes());
+        for name in names {
+            hasher.update(&(name.len() as u64).to_le_bytes());
+            hasher.update(name.as_bytes());
         }
         Self(Pcg64::from_seed(*hasher.finalize().as_bytes()))
     }
@@ -27,7 +27,7 @@ impl Draws {
         self.0.next_u64()
     }
 
-    /// Draws an integer from `0..bound`, each as likely as the others; 0 where `bound` is 0.
+    /// Draws an integer from `0..bound`, all equally probable; returns 0 if `bound` is 0.
     ///
     /// Source: Lemire, "Fast Random Integer Generation in an Interval" (2019).
     pub fn below(&mut self, bound: u64) -> u64 {
@@ -41,7 +41,7 @@ impl Draws {
         (product >> 64) as u64
     }
 
-    /// Draws an integer from `0..=most`, each as likely as the others.
+    /// Draws an integer from `0..=most`, all equally probable.
     pub fn up_to(&mut self, most: u32) -> u32 {
         self.below(u64::from(most) + 1) as u32
     }
@@ -52,12 +52,12 @@ impl Draws {
         (self.bits() >> 11) as f64 * STEP
     }
 
-    /// Draws from `[low, high)`.
+    /// Draws a number from `[low, high)`.
     pub fn between(&mut self, low: f64, high: f64) -> f64 {
         low + self.unit() * (high - low)
     }
 
-    /// Draws from a normal distribution.
+    /// Draws a number from the normal distribution with this mean and standard deviation.
     ///
     /// Source: Box and Muller, "A Note on the Generation of Random Normal Deviates" (1958).
     pub fn normal(&mut self, mean: f64, std: f64) -> f64 {
@@ -65,24 +65,24 @@ impl Draws {
         mean + std * radius * (std::f64::consts::TAU * self.unit()).cos()
     }
 
-    /// Draws from Beta(alpha, alpha).
+    /// Draws a number from Beta(alpha, alpha), from 0 to 1.
     pub fn beta(&mut self, alpha: f64) -> f64 {
         self.dirichlet(alpha, 2)[0]
     }
 
-    /// Draws `count` shares of a whole from the Dirichlet distribution whose parameters are all `alpha`.
+    /// Draws `count` shares, which sum to 1, from the symmetric Dirichlet distribution with parameter `alpha`.
     pub fn dirichlet(&mut self, alpha: f64, count: usize) -> Vec<f64> {
         let parts: Vec<f64> = (0..count).map(|_| self.gamma(alpha)).collect();
         let sum: f64 = parts.iter().sum();
         if sum > 0.0 {
             return parts.into_iter().map(|part| part / sum).collect();
         }
-        // All parts are too small for a float: then one of them is all but the whole.
+        // All parts are too small for a float. With such parameters one share is nearly 1.
         let largest = self.below(count as u64) as usize;
         (0..count).map(|at| if at == largest { 1.0 } else { 0.0 }).collect()
     }
 
-    /// Draws from Gamma(shape, 1).
+    /// Draws a number from Gamma(shape, 1).
     ///
     /// Source: Marsaglia and Tsang, "A Simple Method for Generating Gamma Variables" (2000).
     fn gamma(&mut self, shape: f64) -> f64 {
@@ -102,7 +102,7 @@ impl Draws {
         }
     }
 
-    /// Puts `items` in an order drawn from all orders.
+    /// Shuffles `items`; all orders are equally probable.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last as u64 + 1) as usize);
@@ -114,7 +114,7 @@ impl Draws {
 mod tests {
     use super::*;
 
-    /// A changed number here means that every `samples` table changes: raise the version of `augment` with it.
+    /// If a number changes here, every `samples` table changes: raise the version of `augment` in the same commit.
     #[test]
     fn numbers_are_pinned() {
         let mut draws = Draws::new(7, &["train", "0", "Biking/v_Biking_g01_c04"]);
@@ -123,8 +123,8 @@ mod tests {
     }
 
     #[test]
-    fn moving_a_byte_between_parts_is_another_generator() {
-        let first = |parts: &[&str]| Draws::new(0, parts).bits();
+    fn moving_a_byte_between_names_changes_the_generator() {
+        let first = |names: &[&str]| Draws::new(0, names).bits();
         assert_ne!(first(&["ab", "c"]), first(&["a", "bc"]));
         assert_ne!(first(&["a"]), first(&["a", ""]));
         assert_ne!(Draws::new(0, &["a"]).bits(), Draws::new(1, &["a"]).bits());
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn integers_are_even() {
+    fn integers_are_equally_probable() {
         let mut counts = [0_u32; 6];
         let mut draws = Draws::new(0, &["dice"]);
         for _ in 0..60_000 {
@@ -151,7 +151,7 @@ mod tests {
         assert!((mean - 3.0).abs() < 0.02, "{mean}");
     }
 
-    /// Returns mean and variance of many draws.
+    /// Returns the mean and the variance of 20,000 draws.
     fn moments(mut draw: impl FnMut(&mut Draws) -> f64) -> (f64, f64) {
         let mut draws = Draws::new(0, &["moments"]);
         let drawn: Vec<f64> = (0..20_000).map(|_| draw(&mut draws)).collect();
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn distributions_have_their_moments() {
+    fn distributions_have_the_expected_mean_and_variance() {
         let (mean, variance) = moments(|draws| draws.normal(3.0, 2.0));
         assert!((mean - 3.0).abs() < 0.06 && (variance - 4.0).abs() < 0.2, "{mean} {variance}");
         for alpha in [0.01, 0.2, 1.0, 8.0] {
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn every_order_is_as_likely() {
+    fn orders_are_equally_probable() {
         let mut counts = std::collections::BTreeMap::new();
         let mut draws = Draws::new(0, &["orders"]);
         for _ in 0..6_000 {

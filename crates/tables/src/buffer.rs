@@ -1,4 +1,4 @@
-//! [`FrameBuffer`]: the frames of a video on their way into a shard; [`Spill`]: bytes that memory need not hold.
+//! [`FrameBuffer`]: the frames of a video before they are written to a shard. Long videos are kept in temporary files.
 
 use crate::frames::EncodedFrame;
 use parquet::column::page_store::{PageKey, PageStore, PageStoreArgs, PageStoreFactory};
@@ -9,24 +9,24 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// Bytes that one [`Spill`] keeps in memory.
+/// Bytes that a buffer keeps in memory; the rest is in a temporary file.
 pub const SPILL_BYTES: usize = 8 << 20;
 
-/// The coded frames of a video, in order. What is more than [`SPILL_BYTES`] lies in a file without a name.
+/// The encoded frames of a video, in order. Bytes beyond [`SPILL_BYTES`] are in an unnamed temporary file.
 pub struct FrameBuffer {
     pts_nanos: Vec<i64>,
-    /// Where each frame ends.
+    /// End of each frame in `bytes`.
     ends: Vec<u64>,
     bytes: Spill,
 }
 
 impl FrameBuffer {
-    /// Returns an empty buffer, whose file, should there be one, lies in `folder` and is gone with the buffer.
+    /// Returns an empty buffer. Its temporary file, if it needs one, is in `folder` and is deleted with the buffer.
     pub fn new(folder: &Path) -> Self {
         Self { pts_nanos: Vec::new(), ends: Vec::new(), bytes: Spill::new(folder) }
     }
 
-    /// Appends a frame: its presentation time, and an image file.
+    /// Appends a frame: its presentation time and its image file.
     pub fn push(&mut self, pts_nanos: i64, image: &[u8]) -> Result<()> {
         self.bytes.push(image)?;
         self.pts_nanos.push(pts_nanos);
@@ -39,7 +39,7 @@ impl FrameBuffer {
         self.ends.len()
     }
 
-    /// Returns whether there is no frame.
+    /// Returns whether the buffer has no frames.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
@@ -49,14 +49,14 @@ impl FrameBuffer {
         &self.pts_nanos
     }
 
-    /// Returns the end of the longest run of frames from `first` on that has no more than `max_bytes`, or of one frame.
+    /// Returns the end of the longest run of frames from `first` with at most `max_bytes`; a run has at least one frame.
     pub(crate) fn run(&self, first: usize, max_bytes: usize) -> usize {
         let start = self.start(first);
         let fits = self.ends[first..].iter().take_while(|end| **end - start <= max_bytes as u64);
         first + fits.count().max(1)
     }
 
-    /// Returns the image files at `frames`, one after the other, and how long each is.
+    /// Returns the concatenated image files of `frames`, and the length of each.
     pub(crate) fn images(&self, frames: Range<usize>) -> Result<(Vec<u8>, Vec<usize>)> {
         let start = self.start(frames.start);
         let ends = &self.ends[frames];
@@ -80,11 +80,11 @@ impl FrameBuffer {
     }
 }
 
-/// Bytes that are appended and read again: in memory, and beyond [`SPILL_BYTES`] in a file.
+/// Bytes that are appended and read back: up to [`SPILL_BYTES`] in memory, the others in a file.
 struct Spill {
     folder: PathBuf,
     file: Option<File>,
-    /// Bytes in the file, which come before those in memory.
+    /// Number of bytes in the file; they come before those in memory.
     filed: u64,
     memory: Vec<u8>,
     length: u64,
@@ -106,7 +106,7 @@ impl Spill {
             self.memory.clear();
         }
         if self.memory.len() + bytes.len() > self.memory.capacity() && self.memory.len() > SPILL_BYTES / 4 {
-            // At once, not by doubling, which would take twice as much and leave the halves to the allocator.
+            // Reserved in one step: doubling would allocate twice as much.
             self.memory.reserve_exact(SPILL_BYTES - self.memory.len());
         }
         self.memory.extend_from_slice(bytes);
@@ -126,10 +126,10 @@ impl Spill {
     }
 }
 
-/// Keeps the pages of a row group until it is complete.
+/// Stores the pages of a row group until it is complete.
 #[derive(Debug)]
 pub(crate) struct SpillingPages {
-    /// Where files lie.
+    /// Folder of temporary files.
     pub(crate) folder: PathBuf,
 }
 
@@ -139,13 +139,13 @@ struct RowGroup {
     pages: Vec<Page>,
     file: Option<File>,
     filed: u64,
-    /// Bytes of pages in memory.
+    /// Number of bytes of pages in memory.
     held: usize,
 }
 
 enum Page {
     Held(bytes::Bytes),
-    /// Where it lies in the file.
+    /// Position in the file.
     Filed(Range<u64>),
 }
 
@@ -157,7 +157,7 @@ impl PageStoreFactory for SpillingPages {
 }
 
 impl RowGroup {
-    /// Writes all pages that are in memory to the file.
+    /// Moves all pages from memory to the file.
     fn spill(&mut self) -> Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
@@ -187,7 +187,7 @@ impl PageStore for RowGroup {
     }
 
     fn take(&mut self, key: PageKey) -> ParquetResult<bytes::Bytes> {
-        let missing = || ParquetError::General(format!("there is no page {}", key.get()));
+        let missing = || ParquetError::General(format!("page {} does not exist", key.get()));
         match self.pages.get_mut(key.get() as usize).ok_or_else(missing)? {
             Page::Held(bytes) => Ok(std::mem::take(bytes)),
             Page::Filed(place) => {
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_come_back_from_memory_and_from_the_file() {
+    fn frames_are_read_back_from_memory_and_from_the_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut buffer = FrameBuffer::new(folder.path());
         let image = |index: usize| vec![index as u8; (5 << 20) + index];
@@ -217,7 +217,7 @@ mod tests {
             buffer.push(index as i64, &image(index)).expect("kept");
         }
         assert!(buffer.bytes.filed > 0 && buffer.bytes.memory.len() <= SPILL_BYTES);
-        assert_eq!(fs_err::read_dir(folder.path()).expect("a folder").count(), 0, "the file has a name");
+        assert_eq!(fs_err::read_dir(folder.path()).expect("a folder").count(), 0, "the file is unnamed");
         let mut first = 0;
         while first < buffer.len() {
             let end = buffer.run(first, 11 << 20);

@@ -1,14 +1,14 @@
-//! Clip shards: Parquet files whose rows are clips as a network sees them, before they are normalised. [`ClipWriter`] writes
-//! one; [`read_clips`], or whatever reads Parquet, reads it.
+//! Clip shards: Parquet files whose rows are clips as a network sees them, before normalisation. [`ClipWriter`] writes them;
+//! [`read_clips`] or any Parquet library reads them.
 //!
 //! | column | |
 //! |---|---|
 //! | `epoch`, `position`, `video_id`, `start_secs`, `end_secs`, `view` | as in `samples` |
-//! | `class_indices`, `class_shares` | the classes of the clip, rising, and how much of each it is; less than 1 where clips are blended |
-//! | `frames`, `height`, `width` | its shape |
+//! | `class_indices`, `class_shares` | the classes of the clip, ascending, and the share of each; below 1 if clips are blended |
+//! | `frames`, `height`, `width` | its size |
 //! | `pixels` | `[frames, height, width, 3]` as bytes, RGB, the last axis fastest |
 //!
-//! Each clip has a page of its own, so that a reader may take some and leave the others.
+//! Each clip has a page of its own, so that a reader can load single clips.
 
 use crate::TableError;
 use crate::file::{self, ShardFile};
@@ -37,35 +37,36 @@ pub struct ClipWriter {
     writer: ArrowWriter<ShardFile>,
 }
 
-/// Clips that are a row group together.
+/// The clips of a row group.
 pub struct ClipGroup<'a> {
-    /// `N`.
+    /// `N` rows.
     pub rows: &'a [SampleRow],
-    /// `[N, K]`; how much of each class a clip is.
+    /// `[N, K]`: share of each class.
     pub targets: &'a [f32],
     /// `[N, T, H, W, 3]`.
     pub pixels: Vec<u8>,
 }
 
-/// A clip as stored.
+/// A stored clip.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredClip {
-    /// As in `samples`.
+    /// Epoch of its row in `samples`, from 0.
     pub epoch: u32,
-    /// As in `samples`.
+    /// Position of its row in the epoch, from 0.
     pub position: u32,
-    /// Its classes, rising, and how much of each it is.
+    /// Its classes, ascending, and the share of each.
     pub labels: Vec<(u32, f32)>,
     /// `[T, H, W, 3]`.
     pub pixels: Vec<u8>,
 }
 
-/// Reads the clips of a shard in their order, without what `samples` says of them.
+/// Reads the clips of a shard in their order. Columns that `samples` has too are skipped, except the key.
 pub fn read_clips(path: &Path) -> Result<Vec<StoredClip>, TableError> {
     let mut clips = Vec::new();
     for batch in crate::rows::read_batches(path, TABLE, VERSION)? {
         let columns = |name: &str| {
-            let message = || TableError::Content { path: path.into(), message: format!("there is no column `{name}`") };
+            let message =
+                || TableError::Content { path: path.into(), message: format!("the column `{name}` is missing") };
             batch.column_by_name(name).ok_or_else(message)
         };
         let number = |name: &str| Ok::<_, TableError>(columns(name)?.as_primitive::<Int32Type>().values());
@@ -87,7 +88,7 @@ pub fn read_clips(path: &Path) -> Result<Vec<StoredClip>, TableError> {
 }
 
 impl ClipWriter {
-    /// Creates the file, for clips of `shape`: `[T, H, W]`.
+    /// Creates a file for clips of `shape`: `[T, H, W]`.
     pub fn create(path: &Path, shape: [usize; 3]) -> Result<Self, TableError> {
         if shape.iter().product::<usize>() > i32::MAX as usize / 3 {
             let [frames, height, width] = shape;
@@ -104,13 +105,16 @@ impl ClipWriter {
     /// Writes a row group.
     ///
     /// # Errors
-    /// [`TableError::Content`] if pixels or targets are not those of so many clips.
+    /// [`TableError::Content`] if the number of pixels or targets does not match the rows.
     pub fn write(&mut self, group: ClipGroup<'_>) -> Result<(), TableError> {
         let (count, clip_bytes) = (group.rows.len(), 3 * self.shape.iter().product::<usize>());
         let num_classes = group.targets.len() / count.max(1);
         if group.pixels.len() != count * clip_bytes || group.targets.len() != count * num_classes {
             let (path, pixels) = (self.path.clone(), group.pixels.len());
-            return Err(TableError::Content { path, message: format!("{pixels} bytes are not {count} clips") });
+            return Err(TableError::Content {
+                path,
+                message: format!("{pixels} bytes of pixels do not match {count} clips"),
+            });
         }
         let written = batch(&self.schema, self.shape, group)
             .and_then(|batch| self.writer.write(&batch))
@@ -118,7 +122,7 @@ impl ClipWriter {
         written.map_err(|source| TableError::Parquet { path: self.path.clone(), source })
     }
 
-    /// Writes the footer. Without it the file is no Parquet file.
+    /// Writes the footer, which completes the file.
     pub fn finish(self) -> Result<(), TableError> {
         file::finish(self.writer, &self.path)
     }
@@ -150,7 +154,7 @@ fn shard_properties() -> WriterProperties {
     let pixels = || ColumnPath::from("pixels");
     properties(TABLE, VERSION)
         .set_column_data_page_row_count_limit(pixels(), 1)
-        // The limit is looked at after so many values.
+        // Number of values after which the limit is checked.
         .set_write_batch_size(1)
         .set_column_dictionary_enabled(pixels(), false)
         .set_column_encoding(pixels(), Encoding::PLAIN)
@@ -191,7 +195,7 @@ fn batch(schema: &SchemaRef, shape: [usize; 3], group: ClipGroup<'_>) -> Result<
     Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }
 
-/// Returns how many classes each clip has a share of, which ones, and the shares.
+/// Returns the number of classes of each clip, and the classes and shares of all clips.
 fn labels(targets: &[f32], count: usize) -> (Vec<usize>, Vec<i32>, Vec<f32>) {
     let (mut lengths, mut classes, mut shares) = (Vec::with_capacity(count), Vec::new(), Vec::new());
     for target in targets.chunks_exact((targets.len() / count.max(1)).max(1)) {
@@ -236,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn clips_come_back_and_are_in_row_groups() {
+    fn clips_are_read_back_from_row_groups() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a.parquet");
         write(&path);
@@ -254,7 +258,7 @@ mod tests {
         assert_eq!(columns[6..], ["class_indices", "class_shares", "frames", "height", "width", "pixels"]);
     }
 
-    /// If this fails, raise the version of `augment`: what is in stores has other bytes.
+    /// If this fails, raise the version of `augment`: stores contain other bytes.
     #[test]
     fn equal_clips_are_equal_bytes() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -266,11 +270,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_clip_is_refused() {
+    fn clips_of_another_size_are_refused() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut writer = ClipWriter::create(&folder.path().join("a"), [1, 2, 3]).expect("created");
         let group = ClipGroup { rows: &rows(2), targets: &[1.0, 1.0], pixels: vec![0; 35] };
         let error = writer.write(group).expect_err("too few bytes");
-        assert!(error.to_string().ends_with("35 bytes are not 2 clips"), "{error}");
+        assert!(error.to_string().ends_with("35 bytes of pixels do not match 2 clips"), "{error}");
     }
 }

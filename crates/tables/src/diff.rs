@@ -1,4 +1,4 @@
-//! Where two Parquet files differ first: [`difference`] compares bits, [`difference_beyond`] numbers.
+//! The first difference between two Parquet files: [`difference`] compares bits, [`difference_beyond`] numbers.
 
 use crate::TableError;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
@@ -10,8 +10,8 @@ use std::path::Path;
 /// Returns whether two numbers count as equal.
 type Accepts<'a> = &'a dyn Fn(f64, f64) -> bool;
 
-/// Returns where two Parquet files differ first: columns, row and column, or number of rows. `None` if their rows are equal;
-/// then the files differ in their metadata alone.
+/// Describes the first difference between two Parquet files: the columns, a cell, or the number of rows. Returns `None` if all rows
+/// are equal; then the files differ in their metadata only.
 pub fn difference(one: &Path, two: &Path) -> Result<Option<String>, TableError> {
     first(one, two, &|a, b| a.as_ref() == b.as_ref())
 }
@@ -50,13 +50,13 @@ fn within(a: &ArrayRef, b: &ArrayRef, accepts: Accepts) -> bool {
 fn first(one: &Path, two: &Path, equal: &dyn Fn(&ArrayRef, &ArrayRef) -> bool) -> Result<Option<String>, TableError> {
     let (mut a, mut b) = (Rows::open(one)?, Rows::open(two)?);
     if a.columns != b.columns {
-        return Ok(Some(format!("columns {} and {}", a.columns.join(", "), b.columns.join(", "))));
+        return Ok(Some(format!("the columns are {} and {}", a.columns.join(", "), b.columns.join(", "))));
     }
     let mut row = 0;
     loop {
         match (a.fill(one)?, b.fill(two)?) {
             (0, 0) => return Ok(None),
-            (0, _) | (_, 0) => return Ok(Some(format!("one ends after {row} rows, the other goes on"))),
+            (0, _) | (_, 0) => return Ok(Some(format!("one has {row} rows, the other has more"))),
             (left, right) => {
                 let count = left.min(right);
                 let (ours, theirs) = (a.take(count), b.take(count));
@@ -69,7 +69,7 @@ fn first(one: &Path, two: &Path, equal: &dyn Fn(&ArrayRef, &ArrayRef) -> bool) -
     }
 }
 
-/// The rows of a file, some at a time.
+/// The rows of a file, read in batches.
 struct Rows {
     columns: Vec<String>,
     reader: ParquetRecordBatchReader,
@@ -84,7 +84,7 @@ impl Rows {
         Ok(Self { columns, reader: builder.build().map_err(wrong)?, ready: None })
     }
 
-    /// Makes sure that there are rows to take, if there are any left, and returns how many.
+    /// Reads the next batch if none is left over, and returns the number of its rows; 0 at the end.
     fn fill(&mut self, path: &Path) -> Result<usize, TableError> {
         while self.ready.as_ref().is_none_or(|batch| batch.num_rows() == 0) {
             let Some(next) = self.reader.next() else { return Ok(0) };
@@ -125,7 +125,7 @@ mod tests {
     use pipe_schemas::tables::{ClassRow, PredictionRow};
 
     #[test]
-    fn the_first_cell_that_differs_is_named() {
+    fn the_first_different_cell_is_reported() {
         let folder = tempfile::tempdir().expect("a folder");
         let write = |file: &str, names: &[&str]| {
             let row =
@@ -141,7 +141,7 @@ mod tests {
         };
         check(&["a", "b", "c"], None);
         check(&["a", "x", "y"], Some("row 1, column `class_name`"));
-        check(&["a", "b"], Some("one ends after 2 rows, the other goes on"));
+        check(&["a", "b"], Some("one has 2 rows, the other has more"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! [`ShardFile`]: the file that a shard is written to, a large piece at a time. Page by page, the kernel would take longer.
+//! [`ShardFile`]: the buffered file of a shard. Large writes take the kernel less time than one write per page.
 
 use crate::TableError;
 use fs_err::File;
@@ -6,16 +6,16 @@ use parquet::arrow::arrow_writer::ArrowWriter;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-/// What is written at once. More is no faster.
-const PIECE_BYTES: usize = 1 << 20;
+/// Size of a write. A larger one is not faster.
+const WRITE_BYTES: usize = 1 << 20;
 
 pub(crate) type ShardFile = BufWriter<File>;
 
 pub(crate) fn create(path: &Path) -> std::io::Result<ShardFile> {
-    Ok(BufWriter::with_capacity(PIECE_BYTES, File::create(path)?))
+    Ok(BufWriter::with_capacity(WRITE_BYTES, File::create(path)?))
 }
 
-/// Writes the footer and what is left. Without it the file is no Parquet file.
+/// Writes the footer and the rest of the buffer, which completes the file.
 pub(crate) fn finish(writer: ArrowWriter<ShardFile>, path: &Path) -> Result<(), TableError> {
     let file = writer.into_inner().map_err(|source| TableError::Parquet { path: path.into(), source });
     Ok(file?.flush()?)

@@ -1,15 +1,15 @@
-//! Frame shards: Parquet files whose rows are frames, each a JPEG, PNG or PPM file. [`ShardWriter`] writes one,
+//! Frame shards: Parquet files whose rows are frames, each a JPEG, PNG or PPM file. [`ShardWriter`] writes a shard,
 //! [`FrameShards`] reads a folder of them.
 //!
 //! ```text
 //! frames/index.parquet          FrameIndexRow, sorted by video_id
-//! frames/shard-00012.parquet    one row group a video, one row a frame
+//! frames/shard-00012.parquet    one row group per video, one row per frame
 //! ```
 //!
-//! The columns are `video_id`, `frame_index`, `pts_nanos`, `height`, `width` and `image: {bytes, path}`, which is how
-//! Hugging Face `datasets` keeps images; their schema stands in the metadata, so that it decodes them. `image.bytes` is
-//! neither compressed nor dictionary-coded, and each frame has a page of its own: a reader takes from the file the frames
-//! it wants and no others. A row group is a video, however long: what of it does not fit into memory waits in a file.
+//! The columns are `video_id`, `frame_index`, `pts_nanos`, `height`, `width` and `image: {bytes, path}`, the form in which
+//! Hugging Face `datasets` stores images; its schema is in the metadata, so that `datasets` decodes them. `image.bytes` is
+//! neither compressed nor dictionary-coded, and each frame has a page of its own, so that a reader can load single frames.
+//! A row group is a whole video. While it is written, the part that exceeds the memory limit is in a temporary file.
 
 mod page;
 mod shard;
@@ -26,18 +26,18 @@ use std::sync::Arc;
 const TABLE: &str = "frames";
 const VERSION: u32 = 1;
 
-/// The index beside the shards.
+/// File name of the index, in the folder of the shards.
 pub const INDEX_FILE: &str = "index.parquet";
 
-/// The column of JPEG files.
+/// The column of image files.
 const JPEG_COLUMN: &str = "image.bytes";
 
-/// A frame as stored.
+/// A stored frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodedFrame {
-    /// Presentation time.
+    /// Presentation time, in nanoseconds from an arbitrary start.
     pub pts_nanos: i64,
-    /// A whole image file; JPEG as a rule.
+    /// An image file, usually JPEG.
     pub jpeg: Vec<u8>,
 }
 
@@ -48,7 +48,7 @@ fn schema() -> SchemaRef {
         Field::new("pts_nanos", DataType::Int64, false),
         Field::new("height", DataType::Int32, false),
         Field::new("width", DataType::Int32, false),
-        // Nullable, or it is not the type that `datasets` decodes. No value is null.
+        // Nullable, because `datasets` decodes only this type. No value is null.
         Field::new("image", DataType::Struct(image_fields()), true),
     ]))
 }
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_come_back_in_any_order() {
+    fn frames_are_read_back_in_any_order() {
         let folder = tempfile::tempdir().expect("a folder");
         write(folder.path());
         let shards = FrameShards::open(folder.path()).expect("opened");
@@ -112,7 +112,7 @@ mod tests {
         check("b", 1, &[199, 0, 57, 57, 56, 199, 199]);
         check("b", 1, &[3]);
         check("b", 1, &[]);
-        // Whatever is written comes back, whatever its length does to the header of its page.
+        // The length of an image changes the length of its page header.
         for bytes in [0, 1, 59, 60, 8_000, 70_000, 3_000_000] {
             let folder = tempfile::tempdir().expect("a folder");
             let mut writer = ShardWriter::create(&folder.path().join("shard-00000.parquet")).expect("created");
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_video_comes_back_as_it_was_written() {
+    fn a_whole_video_is_read_back() {
         let folder = tempfile::tempdir().expect("a folder");
         let rows = write(folder.path());
         let index = folder.path().join("elsewhere");
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn many_threads_read_at_once() {
+    fn threads_read_in_parallel() {
         let folder = tempfile::tempdir().expect("a folder");
         write(folder.path());
         let shards = FrameShards::open(folder.path()).expect("opened");
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!((count(1), count(5)), (1, 200)); // frame_index and image.bytes
     }
 
-    /// If this fails, raise the version of whatever writes shards: what is in stores has other bytes.
+    /// If this fails, raise the versions of the stages that write shards: stores contain other bytes.
     #[test]
     fn bytes_stay_the_same() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_named() {
+    fn missing_frames_and_videos_are_reported() {
         let folder = tempfile::tempdir().expect("a folder");
         let rows = write(folder.path());
         let shards = FrameShards::open(folder.path()).expect("opened");
@@ -194,10 +194,10 @@ mod tests {
             let error = shards.read(row, indices).expect_err("not there");
             assert!(error.to_string().contains(expect), "{error}");
         };
-        check(&rows[0], &[0, 5], "video `a` has frames 0 to 4, but no frame 5");
-        check(&FrameIndexRow { row_group: 7, ..rows[0].clone() }, &[0], "no such row group");
+        check(&rows[0], &[0, 5], "frame 5 of video `a` does not exist: it has frames 0 to 4");
+        check(&FrameIndexRow { row_group: 7, ..rows[0].clone() }, &[0], "row group 7 does not exist");
         check(&FrameIndexRow { num_frames: 4, ..rows[0].clone() }, &[0], "5 frames");
-        check(&FrameIndexRow { shard: "other".into(), ..rows[0].clone() }, &[0], "does not name this shard");
+        check(&FrameIndexRow { shard: "other".into(), ..rows[0].clone() }, &[0], "is not in the index");
     }
 
     #[test]
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_of_no_frames_is_refused() {
+    fn a_video_without_frames_is_refused() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut writer = ShardWriter::create(&folder.path().join("a.parquet")).expect("created");
         assert!(writer.write_video("a", &[], 1, 1).is_err());

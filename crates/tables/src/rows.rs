@@ -47,8 +47,7 @@ pub fn num_rows<R: Table>(path: &Path) -> Result<usize, TableError> {
     Ok(open(path, R::NAME, R::VERSION)?.metadata().file_metadata().num_rows() as usize)
 }
 
-// What follows does not depend on the row type, so that parquet's own generics are compiled here once, not in every crate
-// that reads a table.
+// The rest does not depend on the row type. So the generic code of `parquet` is compiled once, not in every crate that reads a table.
 
 struct Writer {
     path: PathBuf,
@@ -137,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_come_back_and_equal_rows_are_equal_bytes() {
+    fn rows_are_read_back_and_equal_rows_are_equal_bytes() {
         let folder = tempfile::tempdir().expect("a folder");
         let rows = vec![row("a"), row("ü b")];
         let (one, two) = (folder.path().join("one.parquet"), folder.path().join("two.parquet"));
@@ -169,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn no_rows_are_a_table_too() {
+    fn an_empty_table_is_valid() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a.parquet");
         write_rows::<SampleRow>(&path, &[]).expect("written");

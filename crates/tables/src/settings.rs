@@ -1,13 +1,13 @@
-//! Fixed writer settings: equal rows must be equal bytes.
+//! Fixed settings of the Parquet writer, so that equal rows give equal bytes.
 
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder, WriterVersion};
 
-/// Rows in a row group of the small tables.
+/// Rows per row group of tables with small rows.
 pub(crate) const ROW_GROUP_ROWS: usize = 65_536;
 
-/// Returns the settings that all tables share. `created_by` is ours, or each release of the library would change each digest.
+/// Returns the settings of all tables. `created_by` is constant; otherwise each release of the library would change all digests.
 pub(crate) fn properties(table: &str, version: u32) -> WriterPropertiesBuilder {
     WriterProperties::builder()
         .set_created_by("pipe".to_owned())

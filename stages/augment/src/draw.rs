@@ -1,21 +1,21 @@
 //! The draws themselves: [`train_epoch`] and [`test_rows`].
 //!
-//! Each generator is named by what it draws for, so that the rows of a video in an epoch do not depend on the number of
-//! epochs, on other videos, or on threads. A labelled segment counts as a video, by its name and times.
+//! Each generator is seeded with the purpose of its draws, so that the rows of a video in an epoch do not depend on the number
+//! of epochs, on other videos, or on threads. A labelled segment counts as a video, named by its id and times.
 //!
-//! | what | named by seed and |
+//! | draw | seeded with `seed` and |
 //! |---|---|
 //! | frames of a video's clips | `train`, epoch, video, `frames` |
 //! | boxes, mirroring and pixel operations of a clip | `train`, epoch, video, number of the clip |
-//! | the same when the video comes again in the epoch | also which time it is, from 1 |
-//! | place in the epoch | `order`, epoch, video, view |
+//! | the same if the video is repeated in the epoch | also the number of the repetition, from 1 |
+//! | position in the epoch | `order`, epoch, video, view |
 //!
-//! Two draws are about several videos, and change with them:
+//! Two draws concern several videos and depend on all of them:
 //!
-//! | what | named by seed and |
+//! | draw | seeded with `seed` and |
 //! |---|---|
-//! | which videos a balanced epoch shows | `balance`, epoch; and the class |
-//! | what a clip is blended with | `blend`, epoch, number of the batch |
+//! | videos of a balanced epoch | `balance`, epoch; and the class |
+//! | blending | `blend`, epoch, number of the batch |
 
 mod blend;
 
@@ -27,14 +27,14 @@ use pipe_schemas::tables::SampleRow;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Rows, and the size that all of them are scaled to.
+/// Rows, and the size of all their clips.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Drawn {
     pub(crate) rows: Vec<SampleRow>,
     pub(crate) size: Option<Size>,
 }
 
-/// The size of a clip and the video where it was first seen.
+/// The size of clips, and the first video with that size.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Size {
     pub(crate) part: String,
@@ -43,7 +43,7 @@ pub(crate) struct Size {
 }
 
 impl Size {
-    /// Checks that `other`, if any, is the same size.
+    /// Checks that `other` is the same size.
     pub(crate) fn check(&self, other: Option<&Self>) -> Result<(), AugmentError> {
         match other {
             Some(other) if other.width_height != self.width_height => Err(AugmentError::MixedSizes {
@@ -59,7 +59,7 @@ impl Size {
     }
 }
 
-/// Draws all rows of an epoch, in the order in which they are to be shown.
+/// Draws all rows of an epoch, in the order in which training shows them.
 pub(crate) fn train_epoch(params: &AugmentParams, videos: &[Video<'_>], epoch: u32) -> Result<Drawn, AugmentError> {
     let (epoch_name, seed) = (epoch.to_string(), params.seed);
     let mut drawn = Drawn::default();
@@ -91,7 +91,7 @@ pub(crate) fn train_epoch(params: &AugmentParams, videos: &[Video<'_>], epoch: u
     Ok(drawn)
 }
 
-/// Returns how often each video is picked for an epoch.
+/// Returns how many times an epoch shows each video.
 fn picks(params: &AugmentParams, videos: &[Video<'_>], epoch: u32) -> Vec<u32> {
     if params.epoch_videos == EpochVideos::Each {
         return vec![1; videos.len()];
@@ -102,7 +102,7 @@ fn picks(params: &AugmentParams, videos: &[Video<'_>], epoch: u32) -> Vec<u32> {
     }
     let mut classes: Vec<(u32, Vec<usize>)> = classes.into_iter().collect();
     let epoch = epoch.to_string();
-    // Which classes get one more, where the videos can't be shared out evenly.
+    // If the videos can't be divided evenly, the first classes of a random order get one more.
     Draws::new(params.seed, &["balance", &epoch]).shuffle(&mut classes);
     let (each, more) = (videos.len() / classes.len().max(1), videos.len() % classes.len().max(1));
     let mut picks = vec![0; videos.len()];

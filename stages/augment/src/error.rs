@@ -1,38 +1,38 @@
-//! [`AugmentError`]: why no samples can be drawn.
+//! [`AugmentError`]: why samples can't be drawn.
 
 use crate::list::List;
 use pipe_clips::ClipError;
 use pipe_stage::{StageError, grouped};
 use std::path::PathBuf;
 
-/// Why no samples can be drawn.
+/// Why samples can't be drawn.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AugmentError {
-    /// There is nothing to train on.
+    /// No listed training video can be drawn from.
     #[error(
-        "there is nothing to train on: of {} listed training videos {} are present, and none of these is in the frame \
+        "there is nothing to train on: {} of {} listed training videos are present, and none of these is in the frame \
          shards",
-        grouped(*listed), grouped(*labelled)
+        grouped(*labelled), grouped(*listed)
     )]
     NoTraining {
-        /// In the training list.
+        /// Number of videos in the training list.
         listed: u64,
-        /// Of those, found by `annotations`.
+        /// Number of those that `annotations` found.
         labelled: u64,
     },
-    /// No class can be shown as often as the others.
-    #[error("`epoch_videos: class_balanced` needs one label a video, and there may be several")]
+    /// Classes can't be balanced if a video may have several labels.
+    #[error("`epoch_videos: class_balanced` needs one label per video, but videos may have several")]
     Balanced,
-    /// A loss for one label would see the first of them only.
-    #[error("`{video}` has several labels, but `labelling.json` says that each video has one")]
+    /// The labels contradict `labelling.json`. A loss for one label would use only the first of several.
+    #[error("`{video}` has several labels, but `labelling.json` allows one per video")]
     SeveralLabels {
-        /// The first such video or segment.
+        /// First video or segment with several labels.
         video: String,
     },
-    /// There is nothing to train on because no segment has a frame.
-    #[error("there is nothing to train on: no training segment has a frame in it, as {example}")]
+    /// No training segment contains a frame.
+    #[error("there is nothing to train on: no training segment contains a frame, for example {example}")]
     NoFrames {
-        /// The first segment.
+        /// First segment, with its place in the list.
         example: String,
     },
     /// A pipeline does not fit a video.
@@ -40,15 +40,15 @@ pub(crate) enum AugmentError {
     Draw {
         /// `train` or `test`.
         part: &'static str,
-        /// Which video, and why.
+        /// Error of the first video that does not fit.
         source: ClipError,
     },
-    /// `flip_label_map` leads out of the classes.
-    #[error("`flip_label_map` leads to class {class_index}, but there are {num_classes} classes, from 0")]
+    /// `flip_label_map` names a class that does not exist.
+    #[error("`flip_label_map` names class {class_index}, but there are {num_classes} classes, counted from 0")]
     FlipLabel {
-        /// The class that it names.
+        /// Class index in the map.
         class_index: u32,
-        /// In the labels.
+        /// Number of classes in the labels.
         num_classes: usize,
     },
     /// A bug: the engine asks for a part that was not planned, or leaves one out.
@@ -62,32 +62,32 @@ pub(crate) enum AugmentError {
     Picture {
         /// The file.
         path: PathBuf,
-        /// What the library says.
+        /// Error of the PNG library.
         source: png::EncodingError,
     },
-    /// The network can take one size only.
+    /// Clips have different sizes, and a network takes one size.
     #[error(
         "clips differ in size: {first_part} clips of `{first_video}` have {}x{} px, {part} clips of `{video}` {}x{} px",
         first.0, first.1, found.0, found.1
     )]
     MixedSizes {
-        /// `train` or `test`.
+        /// Pipeline of the first clip: `train` or `test`.
         first_part: String,
-        /// The video seen first.
+        /// Video of the first clip.
         first_video: String,
-        /// Its width and height.
+        /// Width and height of the first clip.
         first: (u32, u32),
-        /// `train` or `test`.
+        /// Pipeline of the other clip: `train` or `test`.
         part: String,
-        /// The first one that differs.
+        /// First video whose clips differ.
         video: String,
-        /// Its width and height.
+        /// Width and height of its clips.
         found: (u32, u32),
     },
 }
 
 impl AugmentError {
-    /// Says why a list leaves nothing to train on.
+    /// Returns the reason why nothing of a training list can be drawn from.
     pub(crate) fn no_training(list: &List<'_>) -> Self {
         match list.without_frames.first() {
             Some(example) if list.without_frames.len() as u64 == list.listed => {
@@ -97,7 +97,7 @@ impl AugmentError {
         }
     }
 
-    /// Adds what the user can do.
+    /// Adds a hint for the user.
     pub(crate) fn into_stage_error(self) -> StageError {
         let help = self.help();
         StageError::from(self).with_help(help)
@@ -105,18 +105,18 @@ impl AugmentError {
 
     fn help(&self) -> &'static str {
         match self {
-            Self::NoTraining { listed: 0, .. } => "the training list is empty; look at the `annotations` stage",
+            Self::NoTraining { listed: 0, .. } => "the training list is empty; see the `annotations` stage",
             Self::NoTraining { labelled: 0, .. } => {
-                "none of them lies in the folder of videos; look at `root` and `include` of the `ingest` stage"
+                "none of them is in the folder of videos; check `root` and `include` of the `ingest` stage"
             }
-            Self::NoTraining { .. } => "look at the warnings of the `frames` stage",
-            Self::Balanced => "`epoch_videos: each`, or lists without `multi_class`",
-            Self::SeveralLabels { .. } => "the labels are not as the `annotations` stage writes them",
-            Self::NoFrames { .. } => "are the times in seconds, and from the start of the videos that are here?",
-            Self::Draw { .. } => "a `Resize` before the crop makes small frames large enough",
-            Self::FlipLabel { .. } => "class indices are those of `classes.parquet` of the `annotations` stage",
+            Self::NoTraining { .. } => "see the warnings of the `frames` stage",
+            Self::Balanced => "use `epoch_videos: each`, or annotations without `multi_class`",
+            Self::SeveralLabels { .. } => "the labels were not written by the `annotations` stage",
+            Self::NoFrames { .. } => "times must be in seconds from the start of each video",
+            Self::Draw { .. } => "put a `Resize` before the crop, so that small frames are large enough",
+            Self::FlipLabel { .. } => "see `classes.parquet` of the `annotations` stage for class indices",
             Self::UnknownPart { .. } => "this is a bug in pipe; please report it",
-            Self::Picture { .. } => "is there room on the disk?",
+            Self::Picture { .. } => "check free disk space and permissions",
             Self::MixedSizes { .. } => {
                 "end `train.transforms` and `test.transforms` with `{ type: Resize, scale: { exact: [W, H] } }`, or with \
                  crops of one size"

@@ -1,4 +1,4 @@
-//! [`List`]: the videos and segments of a list that samples can be drawn from.
+//! [`List`]: the listed videos and segments that samples can be drawn from.
 
 use pipe_clips::VideoSegment;
 use pipe_schemas::tables::{AnnotationRow, FrameIndexRow, Split};
@@ -7,41 +7,41 @@ use pipe_tables::frames::FrameShards;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use std::ops::Range;
 
-/// Segments without a frame that are told; the others are counted.
-const MAX_TOLD: usize = 5;
+/// Maximum number of segments that a warning names.
+const MAX_NAMED: usize = 5;
 
 /// The videos and segments of one list.
 #[derive(Debug, Default)]
 pub(crate) struct List<'a> {
-    /// Those that can be drawn from, in the order of `video_id`, then of their times.
+    /// Videos and segments that can be drawn from, sorted by `video_id`, then by their times.
     pub(crate) videos: Vec<Video<'a>>,
-    /// All that are listed.
+    /// Number of listed videos and segments.
     pub(crate) listed: u64,
-    /// Those that `annotations` found.
+    /// Number of those that `annotations` found.
     pub(crate) labelled: u64,
-    /// Segments of stored videos that lie between two frames, or after the last: which, and where they are listed.
+    /// Segments of stored videos that contain no frame, with their places in the list.
     pub(crate) without_frames: Vec<String>,
 }
 
-/// A video to draw from, or a segment of one, which is drawn from as if the video were that and no more.
+/// A video, or a segment of one. Samples of a segment are drawn as from a video that consists of the segment alone.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Video<'a> {
-    /// Its frames.
+    /// Row of the frame index.
     pub(crate) frames: &'a FrameIndexRow,
-    /// The part of it that is meant, if not all.
+    /// The segment; `None` for the whole video.
     pub(crate) segment: Option<Segment>,
-    /// From 0, rising; one unless the labels are several.
+    /// Labels, ascending; one unless a video may have several.
     pub(crate) class_indices: Vec<u32>,
 }
 
 /// A part of a video.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Segment {
-    /// As listed.
+    /// Start in the list.
     pub(crate) start_secs: f64,
-    /// As listed.
+    /// End in the list.
     pub(crate) end_secs: f64,
-    /// The stored frames that are shown from then on and before that.
+    /// Stored frames from the start to before the end.
     pub(crate) frames: Range<u32>,
 }
 
@@ -51,7 +51,7 @@ impl Video<'_> {
         self.segment.as_ref().map_or(0..self.frames.num_frames, |segment| segment.frames.clone())
     }
 
-    /// Returns the same with the size and the rate of the frames.
+    /// Returns these frames with their size and rate.
     pub(crate) fn stored(&self) -> VideoSegment {
         let FrameIndexRow { fps, width_px, height_px, .. } = *self.frames;
         VideoSegment { frames: self.frame_range(), fps, width_px, height_px }
@@ -62,13 +62,13 @@ impl Video<'_> {
         self.segment.as_ref().map(|segment| (segment.start_secs, segment.end_secs))
     }
 
-    /// Returns what it is called in messages, and what names its draws.
+    /// Returns the name for messages, which also seeds the draws.
     pub(crate) fn name(&self) -> String {
         name(&self.frames.video_id, self.times())
     }
 }
 
-/// Returns the first video, or segment, that has several labels.
+/// Returns the name of the first video or segment with several labels.
 pub(crate) fn with_several_labels(annotations: &[AnnotationRow]) -> Option<String> {
     let same =
         |a: &AnnotationRow, b: &AnnotationRow| (a.split, &a.video_id, times(a)) == (b.split, &b.video_id, times(b));
@@ -85,7 +85,7 @@ pub(crate) fn name(video_id: &str, times: Option<(f64, f64)>) -> String {
 }
 
 impl<'a> List<'a> {
-    /// Reads which rows are of `split`, and for segments which frames they have. `annotations` are sorted.
+    /// Selects the rows of `split` and finds the frames of segments. `annotations` are sorted.
     pub(crate) fn read(
         context: &Context,
         annotations: &[AnnotationRow],
@@ -115,7 +115,7 @@ impl<'a> List<'a> {
         self.listed - self.videos.len() as u64
     }
 
-    /// Reads the rows of one video.
+    /// Finds the frames of one video.
     fn of_video(rows: &[AnnotationRow], shards: &'a FrameShards) -> Result<Self, StageError> {
         let samples = rows.chunk_by(|a, b| times(a) == times(b));
         let mut list = Self { listed: samples.clone().count() as u64, ..Self::default() };
@@ -139,15 +139,18 @@ impl<'a> List<'a> {
         Ok(list)
     }
 
-    /// Returns what to say of segments without a frame, if there are any. `part` is `training` or `test`.
+    /// Returns a warning about segments without a frame, if there are any. `part` is `training` or `test`.
     pub(crate) fn warning(&self, part: &str) -> Option<String> {
         let count = self.without_frames.len();
-        let have = if count == 1 { "segment has" } else { "segments have" };
-        let more =
-            if count > MAX_TOLD { format!("; and {} more", grouped((count - MAX_TOLD) as u64)) } else { String::new() };
-        let told = self.without_frames[..count.min(MAX_TOLD)].join("; ");
+        let verb = if count == 1 { "segment contains" } else { "segments contain" };
+        let more = if count > MAX_NAMED {
+            format!("; and {} more", grouped((count - MAX_NAMED) as u64))
+        } else {
+            String::new()
+        };
+        let named = self.without_frames[..count.min(MAX_NAMED)].join("; ");
         (count > 0)
-            .then(|| format!("{} {part} {have} no frame and can't be shown: {told}{more}", grouped(count as u64)))
+            .then(|| format!("{} {part} {verb} no frame and can't be shown: {named}{more}", grouped(count as u64)))
     }
 }
 
@@ -155,8 +158,8 @@ fn times(row: &AnnotationRow) -> Option<(f64, f64)> {
     row.start_secs.zip(row.end_secs)
 }
 
-/// Returns the segment with its frames: those whose time since the first one is in `[start, end)`. The times of frames rise,
-/// and need not begin at 0: those of a broadcast count from somewhere else.
+/// Returns the segment with its frames: those whose time since the first frame is in `[start, end)`. The times of frames are
+/// ascending. They need not begin at 0: those of a recorded broadcast do not.
 fn segment((start_secs, end_secs): (f64, f64), pts_nanos: &[i64]) -> Segment {
     let first_from = |secs: f64| {
         let nanos = pts_nanos.first().map_or(0, |first| first.saturating_add((secs * 1e9).round() as i64));
@@ -166,7 +169,7 @@ fn segment((start_secs, end_secs): (f64, f64), pts_nanos: &[i64]) -> Segment {
     Segment { start_secs, end_secs, frames: start..first_from(end_secs).max(start) }
 }
 
-/// Says which segment has no frame, where it is listed, and which frames there are.
+/// Describes a segment without a frame: its name, its place in the list, and the time range of the frames.
 fn without_frames(row: &AnnotationRow, pts_nanos: &[i64]) -> String {
     let nanos = pts_nanos.first().zip(pts_nanos.last()).map_or(0, |(first, last)| last.saturating_sub(*first));
     format!(
@@ -193,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_has_the_frames_from_its_start_to_before_its_end() {
+    fn a_segment_contains_the_frames_from_its_start_to_before_its_end() {
         check((0.0, 9.0), 0..10);
         check((0.1, 0.4), 1..4);
         check((0.05, 0.45), 1..5);

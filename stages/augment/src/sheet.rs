@@ -1,7 +1,7 @@
-//! [`write()`]: the contact sheet, a picture of what the network will see.
+//! [`write()`]: the contact sheet, a picture of clips as the network sees them.
 //!
-//! Each row of it is a training clip of the first epoch as the loader makes it, cut, mirrored, changed and blended, with its
-//! class and video above, and how much of which class it is blended with.
+//! Each row is a training clip of the first epoch: cropped, mirrored, changed and blended by the loader. Above it are its class,
+//! the class and share of the clip that it is blended with, and its video.
 
 use crate::error::AugmentError;
 use crate::font;
@@ -15,16 +15,16 @@ use std::io::{BufWriter, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Clips of each class.
-const CLIPS_A_CLASS: usize = 3;
+/// Maximum number of clips per class.
+const CLIPS_PER_CLASS: usize = 3;
 
-/// Clips of all classes; where there are more classes, some are left out, evenly.
+/// Maximum number of clips. If there are more classes, only evenly spaced ones are shown.
 const MAX_CLIPS: usize = 120;
 
-/// Frames of each clip.
+/// Maximum number of frames per clip.
 const MAX_FRAMES: usize = 8;
 
-/// Sides of a frame in the picture; a larger one is made smaller.
+/// Longest side of a frame in the picture. Larger frames are reduced.
 const MAX_SIDE_PX: usize = 112;
 
 const GAP_PX: usize = 2;
@@ -38,7 +38,7 @@ const BACKGROUND: [u8; 3] = [24; 3];
 
 const INK: [u8; 3] = [224; 3];
 
-/// Writes the picture of some of `rows`, which are those of an epoch, in order.
+/// Writes the picture of a selection of `rows`, the rows of an epoch in order.
 pub(crate) fn write(
     path: &Path,
     frames_dir: &Path,
@@ -50,7 +50,7 @@ pub(crate) fn write(
     let chosen = choose(rows);
     let shown: Vec<usize> = evenly(size.frames, MAX_FRAMES);
     let size = ClipSize { frames: shown.len(), ..size };
-    // With the clips that they are blended with.
+    // Includes the clips that the chosen ones are blended with.
     let mut wanted: BTreeMap<u32, &SampleRow> = BTreeMap::new();
     for row in &chosen {
         wanted.insert(row.position, row);
@@ -58,14 +58,14 @@ pub(crate) fn write(
     }
     let few = |row: &SampleRow| {
         let frame_indices = shown.iter().map(|frame| row.frame_indices[*frame]).collect();
-        // A partner's partner is not shown.
+        // The clip that a partner is blended with is not loaded.
         let mix_position = row.mix_position.filter(|position| wanted.contains_key(position));
         SampleRow { frame_indices, mix_position, ..row.clone() }
     };
     let wanted_rows: Arc<[SampleRow]> = wanted.values().map(|row| few(row)).collect();
     let mut clips: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
     let mut cell = (0, 0);
-    // One by one, so that only small frames are kept.
+    // Clips are loaded one by one, and only reduced frames are kept.
     for batch in Loader::open(frames_dir)?.clips(Arc::clone(&wanted_rows), size, 1, threads)? {
         let batch = batch?;
         let smaller: Vec<Vec<u8>> = batch
@@ -98,25 +98,25 @@ pub(crate) fn write(
     Ok(sheet.save(path)?)
 }
 
-/// Returns some rows of each class, class by class.
+/// Returns a few rows of each class, class by class.
 fn choose(rows: &[SampleRow]) -> Vec<&SampleRow> {
     let mut classes: BTreeMap<u32, Vec<&SampleRow>> = BTreeMap::new();
     for row in rows {
         classes.entry(row.class_index).or_default().push(row);
     }
-    let clips_a_class = (MAX_CLIPS / classes.len().max(1)).clamp(1, CLIPS_A_CLASS);
+    let clips_per_class = (MAX_CLIPS / classes.len().max(1)).clamp(1, CLIPS_PER_CLASS);
     let classes: Vec<Vec<&SampleRow>> = classes.into_values().collect();
     let kept = evenly(classes.len(), MAX_CLIPS);
-    kept.into_iter().flat_map(|class| classes[class].iter().take(clips_a_class).copied()).collect()
+    kept.into_iter().flat_map(|class| classes[class].iter().take(clips_per_class).copied()).collect()
 }
 
-/// Returns up to `most` of the places `0..count`, from the first on, equally far apart.
+/// Returns up to `most` evenly spaced positions from `0..count`, beginning with the first.
 fn evenly(count: usize, most: usize) -> Vec<usize> {
     let kept = count.min(most);
     (0..kept).map(|place| place * count / kept).collect()
 }
 
-/// Returns a frame made smaller by a whole number, and its width and height: each pixel is the mean of a square.
+/// Returns a frame reduced by a whole number, with its width and height. Each pixel is the mean of a square.
 fn shrink(frame: &[u8], width: usize, height: usize) -> (Vec<u8>, (usize, usize)) {
     let factor = width.max(height).div_ceil(MAX_SIDE_PX);
     let (small_width, small_height) = ((width / factor).max(1), (height / factor).max(1));
@@ -136,7 +136,7 @@ fn shrink(frame: &[u8], width: usize, height: usize) -> (Vec<u8>, (usize, usize)
     (pixels, (small_width, small_height))
 }
 
-/// A picture in the making, `[H, W, 3]`.
+/// A picture, `[H, W, 3]`.
 struct Sheet {
     pixels: Vec<u8>,
     width: usize,
@@ -150,7 +150,7 @@ impl Sheet {
         Self { pixels: BACKGROUND.repeat(width * height), width, cell }
     }
 
-    /// Puts a labelled row of frames at `place`, counted from the top.
+    /// Draws a labelled row of frames at position `place`, counted from the top.
     fn put(&mut self, place: usize, label: &str, frames: &[u8]) {
         let (cell_width, cell_height) = self.cell;
         let top = place * (LABEL_PX + cell_height);
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_clips_of_each_class_are_shown() {
+    fn a_few_clips_of_each_class_are_chosen() {
         check_chosen(1, 3);
         check_chosen(40, 120);
         check_chosen(51, 102);
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_made_smaller_by_whole_pixels() {
+    fn frames_are_reduced_by_a_whole_number() {
         let frame: Vec<u8> = (0..224_usize * 224).flat_map(|at| [(at % 224 / 2) as u8, (at / 448) as u8, 9]).collect();
         let (small, size) = shrink(&frame, 224, 224);
         assert_eq!(size, (112, 112));

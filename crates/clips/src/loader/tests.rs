@@ -7,7 +7,7 @@ use turbojpeg::{PixelFormat, Subsamp};
 
 const SIZE: ClipSize = ClipSize { frames: 3, height: 24, width: 32 };
 
-/// A frame of one colour, which says where it is from.
+/// Returns a frame of one color, which identifies its video and position.
 fn frame(video: u8, index: u8, width: usize, height: usize) -> EncodedFrame {
     let pixels = [video * 20, index * 10, 200].repeat(width * height);
     let image = turbojpeg::Image { pixels: &pixels[..], width, pitch: 3 * width, height, format: PixelFormat::RGB };
@@ -71,7 +71,7 @@ fn batches(folder: &TempDir, rows: Vec<SampleRow>, batch_size: usize, threads: u
 }
 
 #[test]
-fn clips_hold_the_frames_of_their_rows() {
+fn clips_contain_the_frames_of_their_rows() {
     let folder = small_shards();
     let rows = rows(23);
     let found = batches(&folder, rows.clone(), 4, 2);
@@ -130,7 +130,7 @@ fn blending_does_not_depend_on_batches() {
     assert!(red(3, 6 * 32 + 4).abs_diff(20) <= 3 && red(8, 23 * 32).abs_diff(255 - 60) <= 3);
 }
 
-/// Labels are blended as one-hot ones would be, by the share of the other clip.
+/// Labels are blended like one-hot vectors, with the share of the other clip.
 #[test]
 fn several_labels_are_targets() {
     let folder = small_shards();
@@ -153,12 +153,12 @@ fn several_labels_are_targets() {
     assert_eq!(found.iter().flat_map(|batch| batch.targets.clone()).collect::<Vec<_>>(), expect.concat());
     assert!(clips(&rows).all(|batch| batch.expect("loaded").targets.is_empty()));
     let error = clips(&rows).with_targets(4).err().expect("refused");
-    assert_eq!(text(&error), "can't make a clip of `v0`: its label 4 is none of 4 classes");
+    assert_eq!(text(&error), "can't make a clip of `v0`: its label 4 is not one of the 4 classes, counted from 0");
 }
 
-/// A part of a table gives what the whole gives there, blended with rows outside of it or not.
+/// A part of a table gives the same clips as the whole table, even if they are blended with rows outside the part.
 #[test]
-fn a_part_is_as_in_the_whole() {
+fn a_part_of_a_table_gives_the_same_clips() {
     let folder = small_shards();
     let mut rows: Vec<SampleRow> =
         rows(20).into_iter().enumerate().map(|(at, row)| SampleRow { position: at as u32, ..row }).collect();
@@ -179,7 +179,7 @@ fn a_part_is_as_in_the_whole() {
 }
 
 #[test]
-fn no_rows_are_no_batches() {
+fn an_empty_table_gives_no_batches() {
     assert_eq!(batches(&small_shards(), vec![], 4, 2), []);
     assert_eq!(batches(&small_shards(), rows(2), 100, 9).len(), 1);
 }
@@ -192,12 +192,12 @@ fn threads_end_with_the_iterator() {
     let threads = all.threads.len();
     assert!(all.next().expect("a batch").is_ok());
     assert_eq!(threads, 3);
-    assert!(all.requested <= 3 * 8, "{} rows were asked for", all.requested);
+    assert!(all.requested <= 3 * 8, "{} rows were requested", all.requested);
     drop(all); // joins
     assert_eq!(Arc::strong_count(&loader.shards), 1);
 }
 
-/// Returns the texts of the error and its causes, in one line.
+/// Returns the messages of the error and its causes in one line.
 fn text(error: &ClipError) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -217,23 +217,23 @@ fn check_refused(row: SampleRow, expect: &str) {
 }
 
 #[test]
-fn rows_that_do_not_fit_are_refused_by_name() {
-    check_refused(row(9, &[0, 1, 2]), "can't make a clip of `v9`: the frame shards do not have it");
-    check_refused(row(1, &[0, 1]), "can't make a clip of `v1`: its row has 2 frames, not 3");
-    check_refused(row(1, &[0, 10, 2]), "can't make a clip of `v1`: frame 10 is past its 10 frames");
+fn invalid_rows_are_refused_with_their_video() {
+    check_refused(row(9, &[0, 1, 2]), "can't make a clip of `v9`: it is not in the frame shards");
+    check_refused(row(1, &[0, 1]), "can't make a clip of `v1`: its row has 2 frames, expected 3");
+    check_refused(row(1, &[0, 10, 2]), "can't make a clip of `v1`: frame 10 does not exist: it has 10 frames");
     let wide = SampleRow { crop_width: 45.0, ..row(2, &[0, 1, 2]) };
-    let expect = "can't make a clip of `v2`: its crop box 3.5,2 45x38 is not within the frame's 48x40 px";
+    let expect = "can't make a clip of `v2`: its crop of 45x38 at 3.5,2 is outside the frame of 48x40 px";
     check_refused(wide, expect);
-    let expect = "can't make a clip of `v2`: `[{\"posterize\":9}]` can't be done to a clip of 32x24 px";
+    let expect = "can't make a clip of `v2`: `[{\"posterize\":9}]` can't be applied to a clip of 32x24 px";
     check_refused(SampleRow { pixel_ops: r#"[{"posterize":9}]"#.into(), ..row(2, &[0, 1, 2]) }, expect);
-    let expect = "can't make a clip of `v2`: the clip at position 9 that it is blended with is not in this table";
+    let expect = "can't make a clip of `v2`: it is blended with the clip at position 9, which is not in this table";
     check_refused(SampleRow { mix_position: Some(9), ..row(2, &[0, 1, 2]) }, expect);
-    let expect = "can't make a clip of `v2`: its crop box NaN,2 44.5x38 is not within the frame's 48x40 px";
+    let expect = "can't make a clip of `v2`: its crop of 44.5x38 at NaN,2 is outside the frame of 48x40 px";
     check_refused(SampleRow { crop_x: f32::NAN, ..row(2, &[0, 1, 2]) }, expect);
 }
 
 #[test]
-fn batches_of_no_size_are_refused() {
+fn empty_and_oversized_batches_are_refused() {
     let folder = small_shards();
     let loader = Loader::open(folder.path()).expect("opened");
     for (size, batch_size) in [
@@ -259,7 +259,7 @@ fn a_broken_frame_fails_its_batch_and_ends_the_iterator() {
         let mut all = loader.clips(&rows[..], SIZE, 2, threads).expect("started");
         assert!(all.next().expect("a batch").is_ok() && all.next().expect("a batch").is_ok());
         let error = all.next().expect("an error").expect_err("row 5 is broken");
-        assert!(text(&error).starts_with("can't make a clip of `v1`: frame 7 is no readable JPEG image"), "{error}");
+        assert!(text(&error).starts_with("can't make a clip of `v1`: frame 7 is not a readable JPEG image"), "{error}");
         assert!(all.next().is_none());
     }
 }

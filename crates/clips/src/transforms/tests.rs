@@ -32,14 +32,14 @@ fn check(size: (u32, u32), transforms: &[Transform], boxes: &[[f32; 4]], out: (u
 }
 
 #[test]
-fn short_side_rounds_as_mmaction2() {
+fn the_short_side_is_rounded_as_in_mmaction2() {
     check((320, 240), &[SHORT_256], &[[0.0, 0.0, 320.0, 240.0]], (341, 256));
     check((171, 128), &[SHORT_256], &[[0.0, 0.0, 171.0, 128.0]], (342, 256));
     check((240, 320), &[SHORT_256], &[[0.0, 0.0, 240.0, 320.0]], (256, 341));
 }
 
 #[test]
-fn a_centre_crop_of_the_stored_size_is_whole_pixels() {
+fn a_center_crop_of_the_stored_size_has_whole_pixels() {
     let transforms = [SHORT_256, CenterCrop { crop_size: 224 }.into()];
     check((341, 256), &transforms, &[[58.0, 16.0, 224.0, 224.0]], (224, 224));
 }
@@ -89,7 +89,7 @@ fn multi_scale_crop_takes_corners_and_the_middle() {
 }
 
 #[test]
-fn multi_scale_crop_pairs_near_scales_and_snaps() {
+fn multi_scale_crop_pairs_similar_scales_and_snaps() {
     let transform = multi_scale(&[1.0, 0.88, 0.5], 1, 5);
     let mut seen = std::collections::BTreeSet::new();
     for seed in 0..300 {
@@ -178,10 +178,10 @@ fn three_views_share_one_draw() {
 }
 
 #[test]
-fn what_does_not_fit_is_an_error() {
+fn crops_that_do_not_fit_are_errors() {
     let compose = |transform| views(100, 80, &[0], &[transform], &mut Draws::new(0, &[]));
     let error = compose(CenterCrop { crop_size: 81 }.into()).expect_err("too large");
-    assert_eq!(error.to_string(), "CenterCrop cuts 81x81 px from only 100x80 px");
+    assert_eq!(error.to_string(), "CenterCrop of 81x81 px does not fit into 100x80 px");
     assert!(compose(RandomCrop { size: 0 }.into()).is_err());
     assert!(compose(Resize { scale: Scale::Exact([0, 10]) }.into()).is_err());
     assert!(compose(Resize { scale: Scale::ShortSidePx(u32::MAX) }.into()).is_err());

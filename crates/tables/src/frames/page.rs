@@ -1,14 +1,14 @@
-//! [`jpeg_of_page`]: where an image lies in its page, so that it can be read without copying it.
+//! [`jpeg_of_page`]: finds an image in its page, so that it can be read without a copy.
 
 use std::ops::Range;
 
-/// Returns where the value lies in a page of `image.bytes` as [`ShardWriter`](super::ShardWriter) writes it: a header, the
-/// definition level of the one value, and itself, each with its length before it and not compressed.
+/// Returns the position of the value in a page of `image.bytes`. [`ShardWriter`](super::ShardWriter) writes such a page as a
+/// header, then the definition level and the bytes of its one value, each with its length before it and not compressed.
 pub(super) fn jpeg_of_page(page: &[u8]) -> Option<Range<usize>> {
-    /// Type and number of the next field of a Thrift structure: an i32, the one after the last.
+    /// Type and number of a Thrift field: an i32, the successor of the field before.
     const NEXT_I32: u8 = 0x15;
     let mut rest = page;
-    // Type of the page, size as it was, size as it is.
+    // Type of the page, uncompressed size, stored size.
     let mut sizes = [0; 3];
     for size in &mut sizes {
         rest = rest.strip_prefix(&[NEXT_I32])?;
@@ -22,13 +22,13 @@ pub(super) fn jpeg_of_page(page: &[u8]) -> Option<Range<usize>> {
     whole.then(|| page.len() - value.len()..page.len())
 }
 
-/// Splits off bytes whose number stands before them.
+/// Splits off bytes that are preceded by their number.
 fn counted(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)
 }
 
-/// Takes a variable-length integer from the front of `bytes`.
+/// Removes a variable-length integer from the front of `bytes`.
 fn varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..35).step_by(7) {

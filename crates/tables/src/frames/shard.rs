@@ -1,4 +1,4 @@
-//! [`Shard`]: one file, mapped into memory, and what its footer says.
+//! [`Shard`]: a file, mapped into memory, with its metadata.
 
 use super::{JPEG_COLUMN, TABLE, VERSION, schema};
 use crate::TableError;
@@ -13,13 +13,13 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::PageIndexPolicy;
 use std::path::Path;
 
-/// Frames that are read at once where all are wanted.
+/// Frames per batch when a whole video is read.
 const FRAMES_AT_ONCE: usize = 8;
 
 pub(super) struct Shard {
     pub(super) source: Bytes,
     pub(super) metadata: ArrowReaderMetadata,
-    /// Number of the column `image.bytes`.
+    /// Position of the column `image.bytes`.
     pub(super) jpeg_column: usize,
 }
 
@@ -40,7 +40,7 @@ impl Shard {
         let columns = metadata.parquet_schema().columns();
         let jpeg_column = columns.iter().position(|column| column.path().string() == JPEG_COLUMN);
         let Some(jpeg_column) = jpeg_column else {
-            let message = format!("it has no column `{JPEG_COLUMN}`");
+            let message = format!("the column `{JPEG_COLUMN}` is missing");
             return Err(TableError::Content { path: path.into(), message });
         };
         Ok(Self { source, metadata, jpeg_column })
@@ -60,7 +60,7 @@ impl Shard {
         reader.with_row_groups(vec![row_group]).with_projection(columns)
     }
 
-    /// Reads all frames of a row group. Returns the video ids that stand beside them, each once in a row.
+    /// Reads all frames of a row group and returns their video ids without consecutive repetitions.
     pub(super) fn read_all(&self, row_group: usize, frames: &mut FrameBuffer) -> Result<Vec<String>, ParquetError> {
         let columns = ["video_id", "pts_nanos", JPEG_COLUMN];
         let reader = self.reader(row_group, &columns).with_batch_size(FRAMES_AT_ONCE).build()?;

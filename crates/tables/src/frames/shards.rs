@@ -1,4 +1,4 @@
-//! [`FrameShards`]: any frames of any videos, by the index.
+//! [`FrameShards`]: reads any frames of any video through the index.
 
 use super::INDEX_FILE;
 use super::page::jpeg_of_page;
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// The shards of a folder, to be read by many threads at once.
+/// The shards of a folder. Threads can read them in parallel.
 pub struct FrameShards {
     folder: PathBuf,
     index: Vec<FrameIndexRow>,
@@ -20,21 +20,24 @@ pub struct FrameShards {
 }
 
 impl FrameShards {
-    /// Reads the index of `folder`; shards are opened when they are first read from.
+    /// Reads the index of `folder`. A shard is opened when it is first read.
     pub fn open(folder: &Path) -> Result<Self, TableError> {
         Self::open_with_index(folder, &folder.join(INDEX_FILE))
     }
 
-    /// Reads an index that does not lie beside its shards.
+    /// Reads an index that is not in the folder of its shards.
     pub fn open_with_index(folder: &Path, path: &Path) -> Result<Self, TableError> {
         let index: Vec<FrameIndexRow> = read_rows(path)?;
         let content = |message| TableError::Content { path: path.into(), message };
         if let Some(pair) = index.windows(2).find(|pair| pair[0].video_id >= pair[1].video_id) {
             let (first, second) = (&pair[0].video_id, &pair[1].video_id);
-            return Err(content(format!("`{first}` comes before `{second}`; the rows must be sorted and distinct")));
+            return Err(content(format!("`{first}` comes before `{second}`, but rows must be sorted and distinct")));
         }
         if let Some(row) = index.iter().find(|row| row.shard.contains('/') || row.shard.starts_with('.')) {
-            return Err(content(format!("`{}` of video `{}` is no file beside the index", row.shard, row.video_id)));
+            return Err(content(format!(
+                "`{}` of video `{}` is not the name of a file in the folder of the index",
+                row.shard, row.video_id
+            )));
         }
         let shards = index.iter().map(|row| (row.shard.clone(), OnceLock::new())).collect();
         Ok(Self { folder: folder.into(), index, shards })
@@ -51,18 +54,21 @@ impl FrameShards {
         found.ok().map(|position| &self.index[position])
     }
 
-    /// Returns frames of the video at `row`, in the order of `frame_indices`, as JPEG files.
+    /// Returns frames of the video at `row` as image files, in the order of `frame_indices`.
     ///
-    /// They are parts of the mapped file: only the pages of these frames are read from it, and nothing is copied.
+    /// They are slices of the mapped file: only the pages of these frames are read, and nothing is copied.
     ///
     /// # Errors
-    /// [`TableError::Content`] if the video has no such frame, or the shard does not hold what the index says.
+    /// [`TableError::Content`] if a frame does not exist, or the shard does not match the index.
     pub fn read(&self, row: &FrameIndexRow, frame_indices: &[u32]) -> Result<Vec<Bytes>, TableError> {
         let shard = self.shard_of(row)?;
         let content = |message| TableError::Content { path: self.folder.join(&row.shard), message };
         if let Some(index) = frame_indices.iter().find(|&&index| index >= row.num_frames) {
             let last = row.num_frames.saturating_sub(1);
-            return Err(content(format!("video `{}` has frames 0 to {last}, but no frame {index}", row.video_id)));
+            return Err(content(format!(
+                "frame {index} of video `{}` does not exist: it has frames 0 to {last}",
+                row.video_id
+            )));
         }
         let pages = shard.metadata.metadata().page_index_for_row_group(row.row_group as usize);
         let pages = pages.page_locations(shard.jpeg_column).map_or(&[][..], Vec::as_slice);
@@ -80,20 +86,19 @@ impl FrameShards {
         frame_indices.iter().map(found).collect()
     }
 
-    /// Returns the presentation times of the frames of the video at `row`. They rise.
+    /// Returns the presentation times of the frames of the video at `row`, ascending.
     ///
     /// # Errors
-    /// [`TableError::Content`] if the shard does not hold what the index says.
+    /// [`TableError::Content`] if the shard does not match the index.
     pub fn pts_nanos(&self, row: &FrameIndexRow) -> Result<Vec<i64>, TableError> {
         let times = self.shard_of(row)?.read_times(row.row_group as usize);
         times.map_err(|source| TableError::Parquet { path: self.folder.join(&row.shard), source })
     }
 
-    /// Reads all frames of the video at `row`: what [`write_frames`](super::ShardWriter::write_frames) was given. What memory
-    /// need not hold lies in a file in `folder`.
+    /// Reads all frames of the video at `row`. Temporary files of the buffer are in `folder`.
     ///
     /// # Errors
-    /// [`TableError::Content`] if the shard does not hold what the index says.
+    /// [`TableError::Content`] if the shard does not match the index.
     pub fn read_video(&self, row: &FrameIndexRow, folder: &Path) -> Result<FrameBuffer, TableError> {
         let shard = self.shard_of(row)?;
         let path = || self.folder.join(&row.shard);
@@ -108,7 +113,7 @@ impl FrameShards {
         Ok(frames)
     }
 
-    /// Returns the shard of a video, which holds as many frames of it as the index says.
+    /// Returns the shard of a video after comparing its number of frames with the index.
     fn shard_of(&self, row: &FrameIndexRow) -> Result<&Shard, TableError> {
         let shard = self.shard(&row.shard)?;
         let row_groups = shard.metadata.metadata().row_groups();
@@ -116,9 +121,9 @@ impl FrameShards {
         if stored == Some(i64::from(row.num_frames)) {
             return Ok(shard);
         }
-        let found = stored.map_or("no such row group".to_owned(), |count| format!("{count} frames"));
+        let found = stored.map_or("does not exist".to_owned(), |count| format!("has {count} frames"));
         let message = format!(
-            "row group {} should hold the {} frames of video `{}`, but there is {found}",
+            "row group {} {found}, expected the {} frames of video `{}`",
             row.row_group, row.num_frames, row.video_id
         );
         Err(TableError::Content { path: self.folder.join(&row.shard), message })
@@ -127,13 +132,13 @@ impl FrameShards {
     fn shard(&self, name: &str) -> Result<&Shard, TableError> {
         let path = self.folder.join(name);
         let Some(cell) = self.shards.get(name) else {
-            let message = "the index does not name this shard".to_owned();
+            let message = "this shard is not in the index".to_owned();
             return Err(TableError::Content { path, message });
         };
         if let Some(shard) = cell.get() {
             return Ok(shard);
         }
-        // Two threads may both open it; one of the two is kept.
+        // If two threads open it, one of the two is kept.
         let shard = Shard::open(&path)?;
         Ok(cell.get_or_init(|| shard))
     }

@@ -1,4 +1,4 @@
-//! [`ShardWriter`]: from encoded frames to a Parquet file.
+//! [`ShardWriter`]: writes encoded frames to a Parquet file.
 
 use super::{EncodedFrame, TABLE, VERSION, image_fields, schema};
 use crate::TableError;
@@ -19,10 +19,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Bytes of frames handed to the writer at once.
+/// Size of the batches of frames that are passed to the writer.
 const BATCH_BYTES: usize = 2 << 20;
 
-/// What Hugging Face `datasets` looks for in the metadata.
+/// Metadata that Hugging Face `datasets` reads.
 const HUGGINGFACE: &str = concat!(
     r#"{"info": {"features": {"video_id": {"dtype": "string", "_type": "Value"}, "#,
     r#""frame_index": {"dtype": "int32", "_type": "Value"}, "pts_nanos": {"dtype": "int64", "_type": "Value"}, "#,
@@ -42,7 +42,7 @@ impl ShardWriter {
     pub fn create(path: &Path) -> Result<Self, TableError> {
         let parquet = |source| TableError::Parquet { path: path.into(), source };
         let schema = schema();
-        // An arrow schema in the metadata would hide ours from pyarrow, and with it from `datasets`.
+        // An Arrow schema in the metadata would take precedence over ours in pyarrow, and so in `datasets`.
         let folder = path.parent().unwrap_or(path).into();
         let options = ArrowWriterOptions::new()
             .with_properties(shard_properties())
@@ -54,10 +54,10 @@ impl ShardWriter {
         Ok(Self { path: path.into(), schema, writer })
     }
 
-    /// Writes a video's frames as a row group and returns its index.
+    /// Writes the frames of a video as a row group and returns the position of the row group.
     ///
     /// # Errors
-    /// [`TableError::Content`] if there are no frames.
+    /// [`TableError::Content`] if the video has no frames.
     pub fn write_frames(
         &mut self,
         video_id: &str,
@@ -81,7 +81,7 @@ impl ShardWriter {
         Ok(row_group)
     }
 
-    /// Does what [`ShardWriter::write_frames`] does, for frames that lie in memory.
+    /// Does the same as [`ShardWriter::write_frames`] for frames in memory.
     pub fn write_video(
         &mut self,
         video_id: &str,
@@ -94,7 +94,7 @@ impl ShardWriter {
         self.write_frames(video_id, &buffer, width_px, height_px)
     }
 
-    /// Writes the footer. Without it the file is no Parquet file.
+    /// Writes the footer, which completes the file.
     pub fn finish(self) -> Result<(), TableError> {
         file::finish(self.writer, &self.path)
     }
@@ -111,8 +111,8 @@ impl ShardWriter {
 fn shard_properties() -> WriterProperties {
     let jpeg = || ColumnPath::new(vec!["image".to_owned(), "bytes".to_owned()]);
     properties(TABLE, VERSION)
-        .set_max_row_group_row_count(None) // a row group is a video, however long
-        .set_column_data_page_row_count_limit(jpeg(), 1) // a page a frame
+        .set_max_row_group_row_count(None) // a row group is a whole video
+        .set_column_data_page_row_count_limit(jpeg(), 1) // one page per frame
         .set_column_compression(jpeg(), Compression::UNCOMPRESSED)
         .set_column_dictionary_enabled(jpeg(), false)
         .set_column_encoding(jpeg(), Encoding::PLAIN)

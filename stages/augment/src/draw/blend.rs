@@ -1,10 +1,10 @@
-//! Which clips of a batch are blended with which, and how: [`blend`].
+//! [`blend`]: draws which clips of a batch are blended, and how.
 
 use pipe_clips::Draws;
 use pipe_schemas::stages::augment::{Blend, Blending};
 use pipe_schemas::tables::SampleRow;
 
-/// Draws which rows are blended, batch by batch. `rows` are those of an epoch, in order.
+/// Draws which rows are blended with which, batch by batch. `rows` are the rows of an epoch, in order.
 pub(super) fn blend(rows: &mut [SampleRow], blending: &Blending, size: (u32, u32), seed: u64, epoch: &str) {
     for (batch, rows) in rows.chunks_mut(blending.batch_size as usize).enumerate() {
         let mut draws = Draws::new(seed, &["blend", epoch, &batch.to_string()]);
@@ -38,8 +38,8 @@ fn choose(blending: &Blending, draws: &mut Draws) -> Option<Blend> {
     chosen.and_then(|place| augments.get(place)).copied()
 }
 
-/// Returns the share and the box of an image that is taken from another. The middle may be anywhere, and what reaches out
-/// of the image is cut off, as in MMAction2.
+/// Returns the box that is taken from the other clip, and its share of the area. Its center may be anywhere; the part outside the
+/// image is cut off, as in MMAction2.
 fn cut_box(lambda: f64, (width, height): (u32, u32), draws: &mut Draws) -> (f64, Vec<u32>) {
     let side = |length: u32| (f64::from(length) * (1.0 - lambda).sqrt()) as u32;
     let mut edges = |length: u32| {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// Frame shards' index and labels of `num_train` and `num_test` videos, all of them present.
+/// The index of frame shards, and labels of `num_train` and `num_test` videos, all of them present.
 struct Fixture {
     folder: TempDir,
     index: Vec<FrameIndexRow>,
@@ -19,7 +19,7 @@ struct Fixture {
     labelling: Labelling,
 }
 
-/// What a run says and writes.
+/// The result of a run.
 struct Outcome {
     ran: Ran,
     samples: SamplesFolder,
@@ -132,7 +132,7 @@ fn several_labels_of_a_video_are_one_sample() {
     let mut fixture = Fixture::new(4, 1);
     fixture.annotations[1].video_id = fixture.annotations[0].video_id.clone();
     let error = fixture.run(&params(1), 1).ran.error();
-    assert_eq!(error, "`Biking/v_Biking_g00000` has several labels, but `labelling.json` says that each video has one");
+    assert_eq!(error, "`Biking/v_Biking_g00000` has several labels, but `labelling.json` allows one per video");
     fixture.labelling = Labelling::MultiLabel;
     let outcome = fixture.run(&params(1), 1);
     assert_eq!(outcome.ran.lines(), ["3 training clips x 1 epochs, 1 test views"]);
@@ -143,7 +143,7 @@ fn several_labels_of_a_video_are_one_sample() {
     let mut params = params(1);
     params["epoch_videos"] = json!("class_balanced");
     let error = fixture.run(&params, 1).ran.error();
-    assert_eq!(error, "`epoch_videos: class_balanced` needs one label a video, and there may be several");
+    assert_eq!(error, "`epoch_videos: class_balanced` needs one label per video, but videos may have several");
 }
 
 /// The frames of the fixture are 100 ms apart.
@@ -162,7 +162,7 @@ fn segments_are_samples_of_their_frames() {
     segment(4, 3, 1.0, 1.05);
     let outcome = fixture.run(&params(3), 2);
     assert_eq!(outcome.ran.lines(), ["2 training clips x 3 epochs, 2 test views"]);
-    let expect = "1 training segment has no frame and can't be shown: Biking/v_Biking_g00002 from 6.2 s to 7 s (list:3; the \
+    let expect = "1 training segment contains no frame and can't be shown: Biking/v_Biking_g00002 from 6.2 s to 7 s (list:3; the \
                   video's 62 frames are from 0 s to 6.100 s)";
     assert_eq!(outcome.ran.warnings, [expect]);
     let train = outcome.train(3);
@@ -182,7 +182,7 @@ fn segments_are_samples_of_their_frames() {
     fixture.annotations.drain(..2);
     let error = fixture.run(&params(1), 1).ran.error();
     assert!(
-        error.starts_with("there is nothing to train on: no training segment has a frame in it, as Biking/v_"),
+        error.starts_with("there is nothing to train on: no training segment contains a frame, for example Biking/v_"),
         "{error}"
     );
 }
@@ -264,7 +264,7 @@ fn a_change_draws_only_the_parts_that_it_affects_again() {
     assert_eq!(changed(&fixture, &params), ["epoch-0000", "epoch-0001", "epoch-0002"]);
 }
 
-/// What is done to pixels is seen in the picture, clips blended with each other too.
+/// The picture shows pixel operations and blending.
 #[test]
 fn the_contact_sheet_shows_what_the_network_sees() {
     let mut params = params(1);
@@ -291,9 +291,9 @@ fn the_contact_sheet_shows_what_the_network_sees() {
     assert_eq!(blue(&erased), 3);
 }
 
-/// What is stored is what the loader makes of the rows, bit for bit, blended with clips of other shards too.
+/// Stored clips are bit-identical to those of the loader, even if they are blended with clips of other shards.
 #[test]
-fn stored_clips_are_those_that_training_sees() {
+fn stored_clips_are_the_clips_of_training() {
     let mut params = params(2);
     params["num_sample"] = json!(7);
     params["train"]["transforms"].as_array_mut().expect("a list").push(json!({"type": "ColorJitter"}));
@@ -342,15 +342,15 @@ fn stored_clips_are_those_that_training_sees() {
 }
 
 #[test]
-fn labels_that_are_not_there_are_refused() {
+fn unknown_classes_are_refused() {
     let mut params = params(1);
     params["train"]["transforms"][3] = json!({"type": "Flip", "flip_label_map": {"0": 2}});
-    let expect = "`flip_label_map` leads to class 2, but there are 2 classes, from 0";
+    let expect = "`flip_label_map` names class 2, but there are 2 classes, counted from 0";
     assert_eq!(Fixture::new(2, 1).run(&params, 1).ran.error(), expect);
 }
 
 #[test]
-fn an_empty_list_is_told() {
+fn an_empty_list_is_reported() {
     let outcome = Fixture::new(3, 0).run(&params(1), 1);
     assert_eq!(outcome.ran.warnings, ["none of the 0 listed test videos is present: nothing can be evaluated"]);
     assert_eq!(outcome.test(), []);
@@ -358,7 +358,7 @@ fn an_empty_list_is_told() {
     let mut fixture = Fixture::new(3, 1);
     fixture.annotations.iter_mut().for_each(|row| row.present = false);
     let outcome = fixture.run(&params(1), 1);
-    let expect = "there is nothing to train on: of 3 listed training videos 0 are present, and none of these is in the \
+    let expect = "there is nothing to train on: 0 of 3 listed training videos are present, and none of these is in the \
                   frame shards";
     assert_eq!(outcome.ran.error(), expect);
     assert!(outcome.ran.result.expect_err("it fails").help().is_some_and(|help| help.contains("`ingest`")));
@@ -375,7 +375,7 @@ fn clips_of_two_sizes_are_refused() {
 
     params["train"]["transforms"] = json!([{"type": "CenterCrop", "crop_size": 300}]);
     let expect = "the train pipeline does not fit the frames: can't make a clip of `Biking/v_Biking_g00000`: CenterCrop \
-                  cuts 300x300 px from only 341x256 px";
+                  of 300x300 px does not fit into 341x256 px";
     assert_eq!(Fixture::new(2, 1).run(&params, 1).ran.error(), expect);
 }
 
