@@ -5,7 +5,6 @@
 //! Nothing here does work, and nothing heavy is linked: `pipe` itself depends on this crate.
 
 pub mod contract;
-pub mod json_schema;
 pub mod networks;
 pub mod pipeline;
 pub mod stages;

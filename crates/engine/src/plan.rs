@@ -7,7 +7,8 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 use pipe_cache::RemoteSetting;
 use pipe_schemas::contract::MakeQuick;
-use pipe_schemas::{Check, json_schema};
+use crate::nearest::nearest;
+use pipe_schemas::Check;
 use std::collections::BTreeSet;
 
 /// A checked pipeline.
@@ -65,7 +66,7 @@ impl Plan {
             found.extend(stages.filter(|(_, stage)| stage.name.is_named(name)).map(|(position, _)| position));
             if found.len() == before && !self.stages().iter().any(|stage| stage.name.is_named(name)) {
                 let known = self.stages().iter().map(|stage| stage.name.as_str());
-                let near = json_schema::nearest(name, known.clone());
+                let near = nearest(name, known.clone());
                 let known = near.map_or_else(|| known.collect::<Vec<_>>().join(", "), |near| format!("`{near}`"));
                 return Err(RunError::NoStage { name: name.clone(), known });
             }

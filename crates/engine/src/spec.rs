@@ -6,7 +6,7 @@ use crate::yaml::{Node, Value};
 use crate::{Problems, merge, plan, remote, vars};
 use pipe_cache::RemoteSetting;
 use pipe_schemas::contract::MakeQuick;
-use pipe_schemas::json_schema::nearest;
+use crate::nearest::nearest;
 use pipe_schemas::{Contract, Output, PortType, SourceSet};
 use std::collections::BTreeMap;
 use std::fmt;

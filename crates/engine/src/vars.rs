@@ -4,7 +4,7 @@
 
 use crate::diagnostics::{Problem, UNDEFINED};
 use crate::yaml::{Entry, Node, Value};
-use pipe_schemas::json_schema::nearest;
+use crate::nearest::nearest;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Replaces every `${name}` below `node`, reporting each that can't be.

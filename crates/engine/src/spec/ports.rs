@@ -6,7 +6,7 @@ use crate::place::Place;
 use crate::plan;
 use crate::yaml::{Entry, Node, Value};
 use pipe_schemas::contract::PortType;
-use pipe_schemas::json_schema::nearest;
+use crate::nearest::nearest;
 use pipe_schemas::stages::command::is_port_name;
 use pipe_schemas::{Contract, Output};
 use std::collections::{BTreeMap, HashMap};

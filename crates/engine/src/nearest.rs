@@ -1,7 +1,7 @@
 //! [`nearest`]: which of the known names was meant.
 
 /// Returns the known name that `name` was probably meant to be: a typing error away, cut short, or spelt out.
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Nobody mistypes a name of hundreds of letters, and nobody has thousands of them; comparing such would take minutes.
     let (short, few) = (100, 1000);
     let known = known.into_iter().filter(|known| known.len() <= short).take(if name.len() <= short { few } else { 0 });
