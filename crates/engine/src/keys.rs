@@ -2,8 +2,9 @@
 
 use crate::sources::Collected;
 use crate::spec::StageSpec;
-use pipe_cache::{Digest, Fields};
+use pipe_cache::{Digest, Field, Fields};
 use pipe_schemas::Contract;
+use pipe_stage::json_fields;
 use pipe_stage::protocol::PlannedPart;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,7 +24,7 @@ pub(crate) fn fields(
     tools: &Tools,
 ) -> Fields {
     let mut fields = common(stage.contract, tools);
-    fields.add_json(&["with"], stage.keyed());
+    add_parameters(&mut fields, stage.keyed());
     for (port, digest) in inputs {
         fields.add_input(port, *digest);
     }
@@ -33,6 +34,13 @@ pub(crate) fn fields(
         }
     }
     fields.sorted()
+}
+
+/// Adds each leaf of the parameters as a field.
+fn add_parameters(fields: &mut Fields, with: &Value) {
+    for (path, value) in json_fields(&["with"], with) {
+        fields.push(Field { path, value });
+    }
 }
 
 /// What a link of a chain starts from.
@@ -257,6 +265,8 @@ pub fn lines(reasons: &[Reason]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pipe_cache::ActionKey;
+    use serde_json::json;
 
     fn fields(list: &[(&[&str], &str)]) -> Fields {
         let mut fields = Fields::default();
@@ -264,6 +274,22 @@ mod tests {
             fields.add(path.iter().copied(), *value);
         }
         fields
+    }
+
+    fn key_of(with: &Value) -> ActionKey {
+        let mut fields = Fields::default();
+        add_parameters(&mut fields, with);
+        fields.key()
+    }
+
+    #[test]
+    fn order_of_keys_does_not_matter_and_types_do() {
+        assert_eq!(key_of(&json!({"a": 1, "b": [1, 2]})), key_of(&json!({"b": [1, 2], "a": 1})));
+        assert_ne!(key_of(&json!({"b": [1, 2]})), key_of(&json!({"b": [2, 1]})));
+        assert_ne!(key_of(&json!({"a": 1})), key_of(&json!({"a": "1"})));
+        assert_ne!(key_of(&json!({"a": {"b": 1}})), key_of(&json!({"a.b": 1})));
+        assert_ne!(key_of(&json!({"a": []})), key_of(&json!({"a": {}})));
+        assert_ne!(key_of(&json!({"a": []})), key_of(&json!({})));
     }
 
     fn check(old: Option<&Fields>, new: &Fields, expect: &[&str]) {
