@@ -115,7 +115,7 @@ fn code(summary: &RunSummary) -> Code {
 fn write_lock(lock: Option<LockFile>, path: &Path, plan: &Plan, summary: &RunSummary, root: &Path) {
     let before = lock.unwrap_or_default();
     let mut after = before.clone();
-    after.update(summary, &plan.stages().iter().map(|stage| stage.name.as_str()).collect());
+    after.update(summary, &plan.stages().map(|stage| stage.name.as_str()).collect());
     if after != before
         && let Err(error) = after.write(path, root)
     {

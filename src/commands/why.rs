@@ -32,7 +32,7 @@ impl Command for Why {
         match &self.stage {
             Some(wanted) => {
                 let is_named =
-                    |name: &str| plan.stages().iter().any(|s| s.name.as_str() == name && s.name.is_named(wanted));
+                    |name: &str| plan.stages().any(|s| s.name.as_str() == name && s.name.is_named(wanted));
                 outlooks.retain(|outlook| is_named(&outlook.stage));
                 if outlooks.is_empty() {
                     return Err(CommandError::bad_input(format!("the pipeline has no stage `{wanted}`")));

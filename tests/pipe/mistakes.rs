@@ -62,7 +62,7 @@ fn a_file_made_to_hurt_is_refused_at_once() {
     check("- ".repeat(1 << 20), "p.yaml:1:");
     check(format!("a: &a {}\nb: [{}]", "x".repeat(100_000), "*a,".repeat(10_000)), "blow up");
     check(lines(100_000, &|key| format!("k{key}: 1\n")), "more");
-    check(format!("vars:\n{}", lines(40_000, &|name| format!("  v{name}: '${{v{}}}'\n", name + 1))), "uses itself");
+    check(format!("vars:\n{}", lines(40_000, &|name| format!("  v{name}: '${{v{}}}'\n", name + 1))), "`v40000` is not defined");
     let stage = "stages: { s: { uses: command, with: { shell: 'echo ${a} ${b} > ${outputs.r}', outputs: { r: r } } } }";
     let axis = |from: usize| (from..from + 1000).map(|value| value.to_string()).collect::<Vec<_>>().join(", ");
     check(format!("matrix: {{ a: [{}], b: [{}] }}\n{stage}", axis(0), axis(5000)), "more stages than fit");

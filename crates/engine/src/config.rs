@@ -1,8 +1,8 @@
 //! [`Config`]: `.pipe/config.yaml`, what a user sets for one store rather than for a pipeline.
 
 use crate::place::{Place, SourceText};
-use crate::yaml::{self, Node, Value};
-use crate::{Problem, Problems, remote, spec};
+use crate::yaml::{self, Node, Value, keys};
+use crate::{Problem, Problems};
 use pipe_cache::RemoteSetting;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -42,8 +42,8 @@ impl Config {
             let message = format!("expected a map, found {}", node.describe());
             problems.push(Problem::new("wrong-type", &node.place, message).help("remote: s3://bucket/prefix"));
         }
-        spec::check_keys(node, "the configuration", &["remote"], problems);
-        Self { remote: remote::read(node.get("remote"), problems) }
+        keys::check_keys(node, "the configuration", &["remote"], problems);
+        Self { remote: keys::remote(node.get("remote"), problems) }
     }
 }
 

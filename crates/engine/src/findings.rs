@@ -64,22 +64,22 @@ pub fn findings(
     let mut findings = Findings::default();
     let mut checked = Vec::new();
     for (&stage, standing) in &standings {
-        let spec = &plan.stages()[stage];
+        let spec = plan.stage(stage);
         match standing {
             _ if !tells(&plan, stage) => {}
             Standing::Lacks(needs) => findings.unchecked.push(Unchecked {
                 stage: spec.name.to_string(),
                 port: lacking(&plan, stage, &standings).map(|(port, _)| port.to_owned()).unwrap_or_default(),
-                needs: plan.stages()[*needs].name.to_string(),
+                needs: plan.stage(*needs).name.to_string(),
             }),
             Standing::There(_) | Standing::Runs { .. } => checked.push(spec.name.to_string()),
         }
     }
     for (stage, standing) in standings {
         if let (Standing::Runs { quick: true }, Check::Needed(make) | Check::Findings(make)) =
-            (standing, plan.stages()[stage].contract.check)
+            (standing, plan.stage(stage).contract.check)
         {
-            findings.quick.push(plan.stages()[stage].name.to_string());
+            findings.quick.push(plan.stage(stage).name.to_string());
             plan.make_quick(stage, make)?;
         }
     }
@@ -91,7 +91,7 @@ pub fn findings(
     let summary = run(&plan, &options, Ahead::default(), cancel, tell)?;
     findings.cancelled = summary.cancelled;
     let looked_at = |stage: &StageSummary| {
-        let spec = plan.stages().iter().find(|spec| spec.name.as_str() == stage.stage);
+        let spec = plan.stages().find(|spec| spec.name.as_str() == stage.stage);
         spec.is_some_and(|spec| !matches!(spec.contract.check, Check::Never))
     };
     findings.stages = summary.stages.into_iter().filter(looked_at).collect();
@@ -101,12 +101,12 @@ pub fn findings(
 }
 
 fn tells(plan: &Plan, stage: usize) -> bool {
-    matches!(plan.stages()[stage].contract.check, Check::Findings(_))
+    matches!(plan.stage(stage).contract.check, Check::Findings(_))
 }
 
 /// Says how the stages with findings stand, and all that they need.
 fn standings(plan: &Plan, options: &RunOptions, store: Option<&Store>) -> Result<BTreeMap<usize, Standing>, RunError> {
-    let needed = plan.with_needed((0..plan.stages().len()).filter(|&stage| tells(plan, stage)).collect());
+    let needed = plan.with_needed((0..plan.num_stages()).filter(|&stage| tells(plan, stage)).collect());
     let mut look = Look::new(plan, &options.root, &options.executables)?;
     let mut standings = BTreeMap::new();
     for &stage in plan.order().iter().filter(|stage| needed.contains(stage)) {
@@ -124,8 +124,8 @@ fn standings(plan: &Plan, options: &RunOptions, store: Option<&Store>) -> Result
 
 /// Returns the first input of a stage that can't be had, and the stage that has not run.
 fn lacking<'p>(plan: &'p Plan, stage: usize, standings: &BTreeMap<usize, Standing>) -> Option<(&'p str, usize)> {
-    plan.stages()[stage].inputs.iter().find_map(|(port, input)| match standings.get(&input.stage) {
-        Some(Standing::Lacks(needs)) => Some((port.as_str(), *needs)),
+    plan.inputs(stage).into_iter().find_map(|(needed, connection)| match standings.get(&needed) {
+        Some(Standing::Lacks(needs)) => Some((connection.input.as_str(), *needs)),
         _ => None,
     })
 }
@@ -152,9 +152,9 @@ fn result(
 
 /// Says whether a stage without a result is run, and how.
 fn to_run(plan: &Plan, stage: usize, standings: &BTreeMap<usize, Standing>) -> Standing {
-    let changes = |make: MakeQuick| plan.stages()[stage].quick(make) != plan.stages()[stage].params;
+    let changes = |make: MakeQuick| plan.stage(stage).quick(make) != plan.stage(stage).params;
     let is_quick = |stage| matches!(standings.get(&stage), Some(Standing::Runs { quick: true }));
-    match plan.stages()[stage].contract.check {
+    match plan.stage(stage).contract.check {
         Check::Never => Standing::Lacks(stage),
         Check::Needed(make) => Standing::Runs { quick: changes(make) },
         Check::Findings(make) => Standing::Runs { quick: plan.dependencies(stage).any(is_quick) && changes(make) },

@@ -43,7 +43,7 @@ impl<'a> Look<'a> {
 
     /// Returns the key of the newest result of a stage.
     pub(crate) fn latest(&self, stage: usize) -> Option<ActionKey> {
-        self.latest.get(self.plan.stages()[stage].name.as_str()).copied()
+        self.latest.get(self.plan.stage(stage).name.as_str()).copied()
     }
 
     /// Makes the key of a stage from its sources and the outputs that it reads.
@@ -53,7 +53,7 @@ impl<'a> Look<'a> {
         output: impl Fn(usize) -> Option<&'r ActionRecord>,
     ) -> Result<Prepared, RunError> {
         let plan = self.plan;
-        let spec = &plan.stages()[stage];
+        let spec = plan.stage(stage);
         let mut collected = BTreeMap::new();
         for set in &spec.sources {
             let source = sources::collect(self.root, set)?;
@@ -63,9 +63,9 @@ impl<'a> Look<'a> {
             collected.insert(set.param, Arc::new(source));
         }
         let mut inputs: BTreeMap<String, Digest> = BTreeMap::new();
-        for (port, input) in &spec.inputs {
-            let digest = output(input.stage).and_then(|record| record.output.ports.get(&input.output.name));
-            inputs.extend(digest.map(|digest| (port.clone(), *digest)));
+        for (needed, connection) in plan.inputs(stage) {
+            let digest = output(needed).and_then(|record| record.output.ports.get(&connection.output.name));
+            inputs.extend(digest.map(|digest| (connection.input.clone(), *digest)));
         }
         let tools = self.tools(spec)?;
         let fields = keys::fields(spec, &inputs, &collected, &tools);
@@ -74,7 +74,7 @@ impl<'a> Look<'a> {
 
     /// Returns why the key of `prepared` is not the last one.
     pub(crate) fn reasons(&self, store: &Store, stage: usize, prepared: &Prepared) -> Vec<Reason> {
-        let spec = &self.plan.stages()[stage];
+        let spec = self.plan.stage(stage);
         let last = self.latest(stage).and_then(|key| store.fields(key).ok().flatten());
         keys::reasons(last.as_ref(), &prepared.fields, spec.contract)
     }
@@ -150,10 +150,11 @@ pub fn outlook(plan: &Plan, root: &Path, executables: &Executables) -> Result<Ve
     let mut records: BTreeMap<usize, ActionRecord> = BTreeMap::new();
     let mut outlooks = Vec::new();
     for &stage in plan.order() {
-        let name = |stage: usize| plan.stages()[stage].name.to_string();
+        let name = |stage: usize| plan.stage(stage).name.to_string();
         let mut waits_for: Vec<String> =
             plan.dependencies(stage).filter(|needed| !records.contains_key(needed)).map(name).collect();
         waits_for.sort();
+        waits_for.dedup(); // two ports may read one stage
         let mut outlook = |key: Option<ActionKey>, outlook| {
             outlooks.push(StageOutlook { stage: name(stage), key: key.map(|key| key.to_string()), outlook });
         };

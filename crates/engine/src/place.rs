@@ -1,6 +1,6 @@
 //! [`Place`]: where in which file something stands, kept with every value so that every problem can point at it.
 
-use crate::yaml::MAX_FILE_BYTES;
+use crate::yaml::bounds::MAX_FILE_BYTES;
 use crate::yaml::marks::Marks;
 use fs_err as fs;
 use std::io::{self, Read};

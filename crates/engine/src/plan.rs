@@ -1,84 +1,147 @@
-//! [`Plan`]: stages in an order in which each comes after what it reads. Only a plan can run.
+//! [`Plan`]: the graph of a pipeline's stages. Only a plan can run.
+//!
+//! ```text
+//! node  a stage, by its position in the file
+//! edge  a connection: which output port of the one stage feeds which input port of the other
+//! ```
 
 use crate::error::RunError;
-use crate::spec::{Spec, StageSpec};
-use petgraph::algo::tarjan_scc;
+use crate::nearest::nearest;
+use crate::spec::{Connection, Edge, Spec, StageSpec};
+use petgraph::algo::toposort;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
+use petgraph::{Incoming, Outgoing};
 use pipe_cache::RemoteSetting;
-use pipe_schemas::contract::MakeQuick;
-use crate::nearest::nearest;
 use pipe_schemas::Check;
+use pipe_schemas::contract::MakeQuick;
 use std::collections::BTreeSet;
 
-/// A checked pipeline.
+/// A checked pipeline. Stages are named by their positions, from 0.
 #[derive(Debug)]
 pub struct Plan {
-    spec: Spec,
-    graph: DiGraph<(), ()>,
+    name: String,
+    remote: Option<RemoteSetting>,
+    graph: DiGraph<StageSpec, Connection>,
     order: Vec<usize>,
 }
 
 impl Plan {
+    /// Connects the stages of `spec`; `None` if they form a cycle.
+    pub(crate) fn new(spec: Spec) -> Option<Self> {
+        let Spec { name, remote, stages, connections } = spec;
+        let mut graph = DiGraph::with_capacity(stages.len(), connections.len());
+        for stage in stages {
+            graph.add_node(stage);
+        }
+        for Edge { from, to, connection } in connections {
+            graph.add_edge(NodeIndex::new(from), NodeIndex::new(to), connection);
+        }
+        let order = order(&graph)?;
+        Some(Self { name, remote, graph, order })
+    }
+
     /// Returns the pipeline's name.
     pub fn name(&self) -> &str {
-        &self.spec.name
+        &self.name
     }
 
-    /// Returns where the pipeline file says that results are shared.
+    /// Returns the remote that the pipeline file names.
     pub fn remote(&self) -> Option<&RemoteSetting> {
-        self.spec.remote.as_ref()
+        self.remote.as_ref()
     }
 
-    /// Returns the stages, by position; positions are those of [`crate::spec::InputRef::stage`].
-    pub fn stages(&self) -> &[StageSpec] {
-        &self.spec.stages
+    /// Returns the number of stages.
+    pub fn num_stages(&self) -> usize {
+        self.graph.node_count()
     }
 
-    /// Returns whether [`crate::findings`] has anything to look at.
-    pub fn has_findings(&self) -> bool {
-        self.stages().iter().any(|stage| matches!(stage.contract.check, Check::Findings(_)))
+    /// Returns the stage at a position.
+    ///
+    /// # Panics
+    /// If `stage` is not below [`Self::num_stages`].
+    pub fn stage(&self, stage: usize) -> &StageSpec {
+        &self.graph[NodeIndex::new(stage)]
     }
 
-    /// Returns positions of stages, each after all that it reads. Equal pipelines have equal orders.
+    /// Returns the stages by position, that is, in file order.
+    pub fn stages(&self) -> impl Iterator<Item = &StageSpec> + Clone {
+        self.graph.raw_nodes().iter().map(|node| &node.weight)
+    }
+
+    /// Returns the positions of all stages, each after every stage that it reads. Stages that could swap are in the order of
+    /// their distance from the start, then of their names, so that the order of the file does not matter.
     pub fn order(&self) -> &[usize] {
         &self.order
     }
 
-    /// Returns the positions of the stages that read outputs of `stage`.
-    pub fn dependents(&self, stage: usize) -> impl Iterator<Item = usize> {
-        self.graph.neighbors(NodeIndex::new(stage)).map(NodeIndex::index)
+    /// Returns the connected inputs of a stage with the stages that they read, sorted by input port.
+    pub fn inputs(&self, stage: usize) -> Vec<(usize, &Connection)> {
+        let edges = self.graph.edges_directed(NodeIndex::new(stage), Incoming);
+        let mut inputs: Vec<_> = edges.map(|edge| (edge.source().index(), edge.weight())).collect();
+        inputs.sort_by(|(_, one), (_, two)| one.input.cmp(&two.input));
+        inputs
     }
 
-    /// Returns the positions of the stages whose outputs `stage` reads.
+    /// Returns every connection with the stage that it reads and the stage that reads it, in file order.
+    pub fn connections(&self) -> impl Iterator<Item = (usize, usize, &Connection)> {
+        self.graph.edge_references().map(|edge| (edge.source().index(), edge.target().index(), edge.weight()))
+    }
+
+    /// Returns the stages whose outputs `stage` reads; one that is read through two ports is returned twice.
     pub fn dependencies(&self, stage: usize) -> impl Iterator<Item = usize> {
-        self.graph.edges_directed(NodeIndex::new(stage), petgraph::Incoming).map(|edge| edge.source().index())
+        self.graph.neighbors_directed(NodeIndex::new(stage), Incoming).map(NodeIndex::index)
+    }
+
+    /// Returns the stages that read outputs of `stage`; one that reads two of them is returned twice.
+    pub fn dependents(&self, stage: usize) -> impl Iterator<Item = usize> {
+        self.graph.neighbors_directed(NodeIndex::new(stage), Outgoing).map(NodeIndex::index)
+    }
+
+    /// Returns whether any stage has something for [`crate::findings`] to check.
+    pub fn has_findings(&self) -> bool {
+        self.stages().any(|stage| matches!(stage.contract.check, Check::Findings(_)))
     }
 }
 
+/// Sorts the stages topologically; `None` if they form a cycle.
+fn order(graph: &DiGraph<StageSpec, Connection>) -> Option<Vec<usize>> {
+    let sorted = toposort(graph, None).ok()?;
+    // The number of stages on the longest way from a stage without inputs.
+    let mut depth = vec![0; graph.node_count()];
+    for &node in &sorted {
+        let before = graph.neighbors_directed(node, Incoming).map(|before| depth[before.index()] + 1);
+        depth[node.index()] = before.max().unwrap_or(0);
+    }
+    let mut order: Vec<usize> = sorted.into_iter().map(NodeIndex::index).collect();
+    order.sort_by_key(|&stage| (depth[stage], &graph[NodeIndex::new(stage)].name));
+    Some(order)
+}
+
+/// Choosing stages.
 impl Plan {
-    /// Returns the stages with one of `names`; a name without values means all stages of its matrix.
+    /// Returns the stages that `names` name; a name without values of its matrix stands for all stages of that matrix.
     pub(crate) fn named(&self, names: &[String]) -> Result<BTreeSet<usize>, RunError> {
         let mut found = BTreeSet::new();
         for name in names {
-            let stages = self.stages().iter().enumerate();
-            let before = found.len();
-            found.extend(stages.filter(|(_, stage)| stage.name.is_named(name)).map(|(position, _)| position));
-            if found.len() == before && !self.stages().iter().any(|stage| stage.name.is_named(name)) {
-                let known = self.stages().iter().map(|stage| stage.name.as_str());
+            let matching = self.stages().enumerate().filter(|(_, stage)| stage.name.is_named(name));
+            let matching: Vec<usize> = matching.map(|(position, _)| position).collect();
+            if matching.is_empty() {
+                let known = self.stages().map(|stage| stage.name.as_str());
                 let near = nearest(name, known.clone());
                 let known = near.map_or_else(|| known.collect::<Vec<_>>().join(", "), |near| format!("`{near}`"));
                 return Err(RunError::NoStage { name: name.clone(), known });
             }
+            found.extend(matching);
         }
         Ok(found)
     }
 
-    /// Returns `stages` (if there are none: all) with all that they need, without what depends on `until`.
+    /// Returns `stages` (all if empty) with everything they need, without the stages that depend on `until`.
     pub(crate) fn select(&self, stages: &[String], until: &[String]) -> Result<BTreeSet<usize>, RunError> {
         let mut wanted = self.named(stages)?;
         if stages.is_empty() {
-            wanted.extend(0..self.stages().len());
+            wanted.extend(0..self.num_stages());
         }
         let last = self.named(until)?;
         let mut after = BTreeSet::new();
@@ -91,7 +154,7 @@ impl Plan {
         Ok(self.with_needed(wanted))
     }
 
-    /// Adds to `wanted` all that it needs.
+    /// Adds everything that the stages of `wanted` need.
     pub(crate) fn with_needed(&self, mut wanted: BTreeSet<usize>) -> BTreeSet<usize> {
         for &stage in self.order().iter().rev() {
             if wanted.contains(&stage) {
@@ -101,62 +164,20 @@ impl Plan {
         wanted
     }
 
-    /// Changes the parameters of a stage to those of a quick look.
+    /// Returns the graph of the stages in `wanted`: all stages as nodes, and the connections between two wanted ones as edges.
+    pub(crate) fn graph_of(&self, wanted: &BTreeSet<usize>) -> DiGraph<(), ()> {
+        let is_wanted = |edge| {
+            let (from, to) = self.graph.edge_endpoints(edge)?;
+            (wanted.contains(&from.index()) && wanted.contains(&to.index())).then_some(())
+        };
+        self.graph.filter_map(|_, _| Some(()), |edge, _| is_wanted(edge))
+    }
+
+    /// Replaces the parameters of a stage by those that `make` derives for a quick check.
     pub(crate) fn make_quick(&mut self, stage: usize, make: MakeQuick) -> Result<(), RunError> {
-        let spec = &mut self.spec.stages[stage];
+        let spec = &mut self.graph[NodeIndex::new(stage)];
         let parsed = (spec.contract.parse)(&spec.quick(make))?;
         (spec.params, spec.keyed) = (parsed.canonical, parsed.keyed);
         Ok(())
     }
-}
-
-/// Orders the stages of `spec`; `None` where they go in circles.
-pub(crate) fn seal(spec: Spec) -> Option<Plan> {
-    let edges = spec.stages.iter().enumerate();
-    let edges = edges.flat_map(|(to, stage)| stage.inputs.values().map(move |input| (input.stage, to)));
-    let graph = graph(spec.stages.len(), edges);
-    let order = order(&graph, &spec)?;
-    Some(Plan { spec, graph, order })
-}
-
-/// Returns the stages, each after all that it reads, and otherwise by name: how the file is written does not matter.
-/// `None` where they go in circles.
-fn order(graph: &DiGraph<(), ()>, spec: &Spec) -> Option<Vec<usize>> {
-    let count = |node: NodeIndex| graph.neighbors_directed(node, petgraph::Incoming).count();
-    let mut missing: Vec<usize> = graph.node_indices().map(count).collect();
-    let ranked = |node: NodeIndex| (&spec.stages[node.index()].name, node);
-    let mut ready: BTreeSet<_> = graph.node_indices().filter(|node| missing[node.index()] == 0).map(ranked).collect();
-    let mut order = Vec::with_capacity(missing.len());
-    while let Some((_, node)) = ready.pop_first() {
-        order.push(node.index());
-        for dependent in graph.neighbors(node) {
-            missing[dependent.index()] -= 1;
-            if missing[dependent.index()] == 0 {
-                ready.insert(ranked(dependent));
-            }
-        }
-    }
-    (order.len() == missing.len()).then_some(order)
-}
-
-/// Returns the groups of stages that read each other, or a stage that reads itself; positions ascend.
-pub(crate) fn circles(num_stages: usize, edges: impl Iterator<Item = (usize, usize)>) -> Vec<Vec<usize>> {
-    let graph = graph(num_stages, edges);
-    let groups = tarjan_scc(&graph).into_iter();
-    let circles =
-        groups.filter(|group| group.len() > 1 || group.iter().any(|&stage| graph.contains_edge(stage, stage)));
-    let positions = |group: Vec<NodeIndex>| group.into_iter().map(NodeIndex::index).collect::<BTreeSet<_>>();
-    circles.map(|group| positions(group).into_iter().collect()).collect()
-}
-
-fn graph(num_stages: usize, edges: impl Iterator<Item = (usize, usize)>) -> DiGraph<(), ()> {
-    let mut graph = DiGraph::new();
-    for _ in 0..num_stages {
-        graph.add_node(());
-    }
-    // Each once, although two ports may read the same stage.
-    for (from, to) in edges.collect::<BTreeSet<_>>() {
-        graph.add_edge(NodeIndex::new(from), NodeIndex::new(to), ());
-    }
-    graph
 }

@@ -1,10 +1,8 @@
 //! Which remote is used, what belongs there, and what of it is believed.
 
-use crate::Problem;
 use crate::config::Config;
 use crate::latest;
 use crate::plan::Plan;
-use crate::yaml::{Node, Value};
 use pipe_cache::{ActionKey, ActionRecord, Fields, RemoteSetting, RemoteUrl, Tree};
 use pipe_schemas::stages;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,28 +23,11 @@ pub fn latest_keys(root: &Path, plan: Option<&Plan>) -> io::Result<Vec<ActionKey
     let keys: BTreeSet<ActionKey> = match plan {
         Some(plan) => {
             let keys = latest::keys(root, plan.name())?;
-            plan.stages().iter().filter_map(|stage| keys.get(stage.name.as_str()).copied()).collect()
+            plan.stages().filter_map(|stage| keys.get(stage.name.as_str()).copied()).collect()
         }
         None => latest::all_keys(root)?.into_values().flat_map(latest::Keys::into_values).collect(),
     };
     Ok(keys.into_iter().collect())
-}
-
-/// Reads the value of a key `remote`.
-pub(crate) fn read(node: Option<&Node>, problems: &mut Vec<Problem>) -> Option<RemoteSetting> {
-    let node = node?;
-    let Value::Text(text) = &node.value else {
-        let message = format!("expected a remote, found {}", node.describe());
-        problems.push(Problem::new("wrong-type", &node.place, message).help("remote: s3://bucket/prefix, or none"));
-        return None;
-    };
-    match text.parse() {
-        Ok(setting) => Some(setting),
-        Err(error) => {
-            problems.push(Problem::new("wrong-value", &node.place, format!("{error}")));
-            None
-        }
-    }
 }
 
 /// Returns the stage kind that a key with these fields is of.

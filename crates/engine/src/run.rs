@@ -140,7 +140,7 @@ pub fn run(
         look,
         ahead,
         latest,
-        states: plan.stages().iter().map(|_| State::Waiting).collect(),
+        states: plan.stages().map(|_| State::Waiting).collect(),
         schedule: Schedule::new(plan, &wanted, Room::of_machine(options.jobs)),
         wanted,
         forced,
@@ -252,7 +252,7 @@ impl Run<'_> {
     }
 
     fn name(&self, stage: usize) -> String {
-        self.plan.stages()[stage].name.to_string()
+        self.plan.stage(stage).name.to_string()
     }
 
     fn running(&self) -> impl Iterator<Item = &Running> {

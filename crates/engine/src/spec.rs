@@ -1,19 +1,17 @@
 //! [`Spec`]: a pipeline file after every check that needs no work: keys, kinds, parameters, ports, sources.
 
 use crate::diagnostics::Problem;
-use crate::place::{Place, SourceText};
+use crate::yaml::keys::{self, check_keys};
 use crate::yaml::{Node, Value};
-use crate::{Problems, merge, plan, remote, vars};
+use crate::{merge, vars};
 use pipe_cache::RemoteSetting;
 use pipe_schemas::contract::MakeQuick;
-use crate::nearest::nearest;
 use pipe_schemas::{Contract, Output, PortType, SourceSet};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
+mod cycles;
 mod limits;
 mod matrix;
 mod ports;
@@ -41,41 +39,44 @@ impl fmt::Display for StageName {
     }
 }
 
-/// A change to a pipeline from the command line, `PATH=VALUE`.
-#[derive(Debug, Clone)]
-pub struct Setting(pub String);
-
-/// A pipeline without a mistake; [`plan::seal`] puts it in order.
+/// A checked pipeline file; [`Plan::new`](crate::Plan) makes a graph of it.
 #[derive(Debug)]
-pub struct Spec {
-    /// The pipeline's name.
-    pub name: String,
-    /// Where results are shared; no part of any key.
-    pub remote: Option<RemoteSetting>,
-    /// In the order of the file.
-    pub stages: Vec<StageSpec>,
+pub(crate) struct Spec {
+    pub(crate) name: String,
+    /// The remote that the file names; not part of any key.
+    pub(crate) remote: Option<RemoteSetting>,
+    /// In file order.
+    pub(crate) stages: Vec<StageSpec>,
+    /// Every connected input of every stage.
+    pub(crate) connections: Vec<Edge>,
 }
 
-/// A stage of a [`Spec`].
+/// A connection between two stages, by their positions in [`Spec::stages`].
+#[derive(Debug)]
+pub(crate) struct Edge {
+    /// The stage whose output is read.
+    pub(crate) from: usize,
+    /// The stage that reads it.
+    pub(crate) to: usize,
+    pub(crate) connection: Connection,
+}
+
+/// One checked stage.
 #[derive(Debug)]
 pub struct StageSpec {
-    /// Its name.
+    /// Unique in the pipeline.
     pub name: StageName,
-    /// Where its name stands.
-    pub place: Place,
-    /// Its kind.
+    /// What the engine knows of the stage kind.
     pub contract: &'static Contract,
-    /// Parameters with defaults filled in.
+    /// Parameters with defaults filled in; what the worker receives.
     pub params: serde_json::Value,
-    /// What of them is in its key, where that is not all of them.
+    /// The parameters that are part of the key, if not all of them are.
     pub keyed: Option<serde_json::Value>,
-    /// Files from outside the pipeline.
+    /// Files from outside the pipeline that the stage reads.
     pub sources: Vec<SourceSet>,
-    /// What is connected to each input port.
-    pub inputs: BTreeMap<String, InputRef>,
-    /// What it writes; the first is the main port.
+    /// Output ports; the first is the main port.
     pub outputs: Vec<Output>,
-    /// What it may use; no part of its key.
+    /// Resources, timeout and retries; not part of the key.
     pub limits: Limits,
 }
 
@@ -93,17 +94,15 @@ impl StageSpec {
     }
 }
 
-/// An output of another stage.
+/// An output port that feeds an input port: an edge of the plan's graph.
 #[derive(Debug, Clone)]
-pub struct InputRef {
-    /// Position in [`Spec::stages`].
-    pub stage: usize,
-    /// Which of its outputs.
-    pub output: Output,
-    /// What the port takes that it is connected to.
+pub struct Connection {
+    /// The name of the input port.
+    pub input: String,
+    /// The type that the input port accepts.
     pub wanted: PortType,
-    /// Where the connection stands.
-    pub place: Place,
+    /// The output port of the stage that is read.
+    pub output: Output,
 }
 
 /// What a stage may use; no part of its key.
@@ -121,34 +120,8 @@ pub struct Limits {
     pub retries: u32,
 }
 
-/// Reads the pipeline file at `path` with what it extends, applies `settings`, and checks all of it.
-pub fn load(path: &Path, settings: &[Setting]) -> Result<plan::Plan, Problems> {
-    let (mut files, mut problems) = (Vec::new(), Vec::new());
-    let spec = read(path, settings, &mut files, &mut problems);
-    match spec.and_then(plan::seal) {
-        Some(plan) if problems.is_empty() => Ok(plan),
-        _ => Err(Problems::sorted(problems, &files)),
-    }
-}
-
-fn read(
-    path: &Path,
-    settings: &[Setting],
-    files: &mut Vec<Arc<SourceText>>,
-    problems: &mut Vec<Problem>,
-) -> Option<Spec> {
-    let mut root = match merge::read(path, files) {
-        Ok(root) => root,
-        Err(found) => {
-            problems.extend(found);
-            return None;
-        }
-    };
-    for Setting(setting) in settings {
-        if let Err(problem) = merge::set(&mut root, setting, files) {
-            problems.push(problem);
-        }
-    }
+/// Checks a pipeline file whose values are merged. `path` names the file in messages.
+pub(crate) fn read(mut root: Node, path: &Path, problems: &mut Vec<Problem>) -> Option<Spec> {
     check_keys(&root, "the pipeline", &["pipeline", "extends", "vars", "matrix", "remote", "stages"], problems);
     let (stages_place, entries) = match merge::take(&mut root, "stages") {
         Some(Node { value: Value::Map(entries), place, .. }) => (place, entries),
@@ -162,7 +135,7 @@ fn read(
         }
     }
     let name = name_of(&root, path, problems);
-    let remote = remote::read(root.get("remote"), problems);
+    let remote = keys::remote(root.get("remote"), problems);
     if entries.is_empty() {
         problems.push(
             Problem::new("no-stages", &stages_place, "a pipeline needs a map of stages")
@@ -171,24 +144,8 @@ fn read(
         return None;
     }
     let entries = matrix::expand(&root, entries, &matrices, &vars, problems);
-    let stages = stage::read_all(&entries, problems);
-    // A stage with a problem is `None`; the others were still checked against it.
-    let stages = stages.into_iter().collect::<Option<Vec<_>>>()?;
-    Some(Spec { name, remote, stages })
-}
-
-pub(crate) fn check_keys(node: &Node, what: &str, known: &[&str], problems: &mut Vec<Problem>) {
-    for entry in node.entries() {
-        if known.contains(&entry.key.as_str()) {
-            continue;
-        }
-        let help = match nearest(&entry.key, known.iter().copied()) {
-            Some(nearest) => format!("did you mean `{nearest}`?"),
-            None => format!("known are {}", known.join(", ")),
-        };
-        let message = format!("unknown key `{}` in {what}", entry.key);
-        problems.push(Problem::new("unknown-key", &entry.key_place, message).help(help));
-    }
+    let (stages, connections) = stage::read_all(&entries, problems)?;
+    Some(Spec { name, remote, stages, connections })
 }
 
 fn is_name(text: &str) -> bool {

@@ -3,9 +3,12 @@
 //! A text that is only `${name}` takes the variable's type; `$${` is a literal `${`. Variables may use variables.
 
 use crate::diagnostics::{Problem, UNDEFINED};
-use crate::yaml::{Entry, Node, Value};
 use crate::nearest::nearest;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::yaml::{Entry, Node, Value};
+use std::collections::BTreeMap;
+
+pub(crate) mod resolve;
+pub(crate) mod uses;
 
 /// Replaces every `${name}` below `node`, reporting each that can't be.
 pub(crate) fn interpolate(node: &mut Node, vars: &BTreeMap<String, Node>, problems: &mut Vec<Problem>) {
@@ -21,115 +24,6 @@ pub(crate) fn interpolate(node: &mut Node, vars: &BTreeMap<String, Node>, proble
         },
         _ => {}
     }
-}
-
-/// Reads the `vars` map, with variables inside variables written out. The values of a matrix take the place of its own.
-pub(crate) fn read(
-    node: Option<&Node>,
-    matrix: &BTreeMap<String, Node>,
-    problems: &mut Vec<Problem>,
-) -> BTreeMap<String, Node> {
-    let mut open: BTreeMap<String, Node> = BTreeMap::new();
-    for entry in node.map(Node::entries).unwrap_or_default() {
-        if matches!(entry.node.value, Value::Map(_) | Value::List(_)) {
-            let message = format!("a variable is one value, this is {}", entry.node.describe());
-            problems.push(Problem::new("wrong-type", &entry.node.place, message));
-        }
-        open.insert(entry.key.clone(), entry.node.clone());
-    }
-    open.extend(matrix.iter().map(|(name, node)| (name.clone(), node.clone())));
-    let mut done = resolve(&mut open, problems);
-    for (name, node) in open {
-        let message = format!("the variable `{name}` uses itself or one that nobody defined");
-        problems.push(Problem::new(UNDEFINED, &node.place, message));
-        done.insert(name, Node::new(Value::Null, node.place));
-    }
-    done
-}
-
-/// Takes the variables out of `open` that can be written out, and returns them so.
-fn resolve(open: &mut BTreeMap<String, Node>, problems: &mut Vec<Problem>) -> BTreeMap<String, Node> {
-    // A variable is resolved once its own variables are; what is left in the end uses itself or what is not there.
-    let (mut missing, mut users) = (BTreeMap::new(), BTreeMap::<String, Vec<String>>::new());
-    for (name, node) in &*open {
-        let used: BTreeSet<&str> =
-            if let Value::Text(text) = &node.value { names(text).collect() } else { BTreeSet::new() };
-        missing.insert(name.clone(), used.len());
-        for used in used {
-            users.entry(used.to_owned()).or_default().push(name.clone());
-        }
-    }
-    let mut ready: BTreeSet<String> =
-        missing.iter().filter(|(_, missing)| **missing == 0).map(|(name, _)| name.clone()).collect();
-    let mut done: BTreeMap<String, Node> = BTreeMap::new();
-    while let Some(name) = ready.pop_first() {
-        let Some(mut node) = open.remove(&name) else { continue };
-        interpolate(&mut node, &done, problems);
-        for user in users.remove(&name).unwrap_or_default() {
-            if let Some(missing) = missing.get_mut(&user) {
-                *missing -= 1;
-                if *missing == 0 {
-                    ready.insert(user);
-                }
-            }
-        }
-        done.insert(name, node);
-    }
-    done
-}
-
-/// Which of some variables the others use, directly or through others.
-pub(crate) struct Uses(BTreeMap<String, BTreeSet<String>>);
-
-impl Uses {
-    /// Finds out which of `wanted` each of `vars` uses.
-    pub(crate) fn of<'a>(vars: Option<&Node>, wanted: impl Iterator<Item = &'a str>) -> Self {
-        let mut users: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for entry in vars.map(Node::entries).unwrap_or_default() {
-            for used in named(&entry.node) {
-                users.entry(used).or_default().push(&entry.key);
-            }
-        }
-        let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for wanted in wanted {
-            let mut open = vec![wanted];
-            while let Some(name) = open.pop() {
-                for user in users.get(name).into_iter().flatten() {
-                    if uses.entry((*user).to_owned()).or_default().insert(wanted.to_owned()) {
-                        open.push(user);
-                    }
-                }
-            }
-        }
-        Self(uses)
-    }
-
-    /// Returns what the variable `name` uses.
-    pub(crate) fn by(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.0.get(name).into_iter().flatten().map(String::as_str)
-    }
-
-    /// Returns what is used below `node`, as far as it is `wanted` itself or a variable that uses such.
-    pub(crate) fn below(&self, node: &Node, wanted: &[String]) -> BTreeSet<String> {
-        let names = named(node);
-        let direct = names.iter().copied().filter(|name| wanted.iter().any(|wanted| wanted == name));
-        let through = names.iter().flat_map(|name| self.by(name)).filter(|name| wanted.iter().any(|one| one == name));
-        direct.chain(through).map(str::to_owned).collect()
-    }
-}
-
-/// Returns the variables that are named below `node`.
-fn named(node: &Node) -> BTreeSet<&str> {
-    let (mut named, mut open) = (BTreeSet::new(), vec![node]);
-    while let Some(node) = open.pop() {
-        match &node.value {
-            Value::Map(entries) => open.extend(entries.iter().map(|entry| &entry.node)),
-            Value::List(nodes) => open.extend(nodes),
-            Value::Text(text) => named.extend(names(text)),
-            _ => {}
-        }
-    }
-    named
 }
 
 /// Returns the names used in `text`, in order.
@@ -179,15 +73,21 @@ fn pieces(mut rest: &str) -> impl Iterator<Item = Piece<'_>> {
     })
 }
 
+/// Returns message and help for a variable that is not defined.
+fn undefined<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> (String, String) {
+    let define = format!("define it under `vars:` or with --set vars.{name}=…");
+    let help = match nearest(name, known) {
+        Some(nearest) => format!("did you mean `${{{nearest}}}`? If not, {define}"),
+        None => define,
+    };
+    (format!("the variable `{name}` is not defined"), help)
+}
+
 fn expand(text: &str, vars: &BTreeMap<String, Node>) -> Result<Value, (String, Option<String>)> {
     let find = |name: &str| {
         vars.get(name).ok_or_else(|| {
-            let define = format!("define it under `vars:` or with --set vars.{name}=…");
-            let help = match nearest(name, vars.keys().map(String::as_str)) {
-                Some(nearest) => format!("did you mean `${{{nearest}}}`? If not, {define}"),
-                None => define,
-            };
-            (format!("the variable `{name}` is not defined"), Some(help))
+            let (message, help) = undefined(name, vars.keys().map(String::as_str));
+            (message, Some(help))
         })
     };
     let text_limit = text.len() + MAX_LONGER_BYTES;
@@ -226,7 +126,7 @@ mod tests {
         let source = SourceText::new("t", None, text);
         let mut node = crate::yaml::parse(&source).expect("parsed");
         let mut problems = Vec::new();
-        let vars = read(node.get("vars"), &BTreeMap::new(), &mut problems);
+        let vars = resolve::read(node.get("vars"), &BTreeMap::new(), &mut problems);
         interpolate(&mut node, &vars, &mut problems);
         match expect {
             Ok(value) => {
@@ -248,9 +148,11 @@ mod tests {
     #[test]
     fn what_is_not_defined_is_a_problem() {
         check("{vars: {epochs: 1}, x: '${epoch}'}", Err("`epoch` is not defined"));
-        check("{vars: {a: '${b}', b: '${a}'}, x: 1}", Err("uses itself"));
+        check("{vars: {a: '${b}', b: '${a}'}, x: 1}", Err("`a`, `b` use each other"));
+        check("{vars: {a: 'x${a}'}, x: 1}", Err("`a` uses itself"));
+        check("{vars: {a: '${b}', b: '${c}'}, x: 1}", Err("`c` is not defined"));
         check("{x: 'a${b'}", Err("without its"));
-        check("{vars: {a: [1]}, x: 1}", Err("one value"));
+        check("{vars: {a: [1]}, x: 1}", Err("a single value"));
     }
 
     #[test]

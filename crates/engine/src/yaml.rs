@@ -5,21 +5,16 @@
 
 use crate::diagnostics::Problem;
 use crate::place::{Place, SourceText};
+use bounds::{MAX_FILE_BYTES, NODE_BYTES};
+use marks::Mistake;
 use read::Failure;
 use std::sync::Arc;
 
+pub(crate) mod bounds;
+pub(crate) mod keys;
 pub(crate) mod marks;
 mod read;
 
-/// The largest pipeline file; real ones are a few kilobytes.
-pub(crate) const MAX_FILE_BYTES: usize = 1 << 20;
-/// The deepest nesting; real ones have about eight levels.
-const MAX_DEPTH: usize = 64;
-/// The most that a file may take in memory once aliases are written out and matrices multiplied: more than any that
-/// people write by hand.
-pub(crate) const MAX_WEIGHT: usize = 16 << 20;
-/// What a value takes in memory besides its text.
-const NODE_BYTES: usize = 100;
 /// How much of a text is shown in a message.
 const MAX_SHOWN_CHARS: usize = 80;
 
@@ -163,12 +158,22 @@ pub(crate) fn parse(source: &Arc<SourceText>) -> Result<Node, Problem> {
     // the text has room for.
     let has_aliases = text.contains('&');
     if has_aliases || marks::may_nest_deeply(text) {
-        marks::check(source)?;
+        check(source)?;
     }
     read::read(source, has_aliases).map_err(|failure| match failure {
         Failure::Problem(problem) => problem,
         // The other parser tells more of what is wrong, and where.
-        Failure::Yaml(error) => marks::check(source).err().unwrap_or_else(|| yaml_problem(source, &error)),
+        Failure::Yaml(error) => check(source).err().unwrap_or_else(|| yaml_problem(source, &error)),
+    })
+}
+
+/// Returns the first mistake of a text, with its place.
+fn check(source: &Arc<SourceText>) -> Result<(), Problem> {
+    let Some(Mistake { offset, length, code, message, help }) = source.marks().mistake() else { return Ok(()) };
+    let problem = Problem::new(code, &Place::bytes(source, *offset, *length), message);
+    Err(match help {
+        Some(help) => problem.help(*help),
+        None => problem,
     })
 }
 

@@ -24,7 +24,7 @@ impl Command for Pull {
 
     fn run(self) -> Result<Code, CommandError> {
         let Transfer { store, plan, remote, .. } = transfer::begin(self.transfer)?;
-        let kinds = plan.map(|plan| plan.stages().iter().map(|stage| stage.contract.kind).collect::<BTreeSet<_>>());
+        let kinds = plan.map(|plan| plan.stages().map(|stage| stage.contract.kind).collect::<BTreeSet<_>>());
         let is_wanted = |fields: &Fields| {
             let kind = pipe_engine::remote::kind(fields);
             kinds.as_ref().is_none_or(|kinds| kind.is_some_and(|kind| kinds.contains(kind)))

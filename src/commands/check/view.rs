@@ -6,7 +6,7 @@ use pipe_engine::{Findings, Plan, StageSummary, Unchecked};
 
 /// Returns the line for a pipeline file without mistakes.
 pub(super) fn valid_file(plan: &Plan) -> String {
-    let stages: Vec<&str> = plan.order().iter().map(|&stage| plan.stages()[stage].name.as_str()).collect();
+    let stages: Vec<&str> = plan.order().iter().map(|&stage| plan.stage(stage).name.as_str()).collect();
     format!("{}: {} stages, no mistakes: {}", plan.name(), stages.len(), stages.join(" → "))
 }
 

@@ -74,7 +74,7 @@ impl Run<'_> {
             // Without a receiver the run is over.
             let _ = sender.send(RunMessage::Fetched { stage, found });
         })?;
-        let lease = self.schedule.take(&self.plan.stages()[stage].limits);
+        let lease = self.schedule.take(&self.plan.stage(stage).limits);
         self.states[stage] = State::Fetching { prepared: Box::new(prepared), since, lease };
         self.running.insert(stage);
         Ok(())
@@ -115,7 +115,7 @@ impl Run<'_> {
         reasons: &[Reason],
         since: Instant,
     ) -> Result<(), RunError> {
-        if self.options.aim == Aim::Findings && matches!(self.plan.stages()[stage].contract.check, Check::Never) {
+        if self.options.aim == Aim::Findings && matches!(self.plan.stage(stage).contract.check, Check::Never) {
             return self.over(stage, Some(prepared.key), Outcome::Skipped, None, since); // it was there a moment ago
         }
         let mut lines = keys::lines(reasons);
@@ -151,9 +151,9 @@ impl Run<'_> {
         if let Some(source) = prepared.sources.values().next() {
             return Some(Media { root: source.root.clone(), sources: prepared.sources.values().cloned().collect() });
         }
-        let inputs = &self.plan.stages()[stage].inputs;
-        let folder = inputs.values().find(|input| input.wanted == PortType::Folder)?;
-        let State::Done(done) = &self.states[folder.stage] else { return None };
+        let inputs = self.plan.inputs(stage);
+        let (needed, folder) = inputs.into_iter().find(|(_, input)| input.wanted == PortType::Folder)?;
+        let State::Done(done) = &self.states[needed] else { return None };
         let root = self.store.view(done.record.output.tree).join(&folder.output.path);
         Some(Media { root: std::path::absolute(&root).unwrap_or(root), sources: Vec::new() })
     }
@@ -165,7 +165,7 @@ impl Run<'_> {
         purpose: Purpose,
         since: Instant,
     ) -> Result<(), RunError> {
-        let spec = &self.plan.stages()[stage];
+        let spec = self.plan.stage(stage);
         let name = spec.name.to_string();
         let runner = self.runner(spec.contract.worker)?;
         let (inputs, mut guards) = self.job_inputs(stage)?;
@@ -224,8 +224,8 @@ impl Run<'_> {
     /// Returns what a job reads, and what must not change while it does.
     fn job_inputs(&self, stage: usize) -> Result<JobInputs, RunError> {
         let (mut inputs, mut guards) = (BTreeMap::new(), Vec::new());
-        for (port, input) in &self.plan.stages()[stage].inputs {
-            let State::Done(done) = &self.states[input.stage] else { continue };
+        for (needed, input) in self.plan.inputs(stage) {
+            let State::Done(done) = &self.states[needed] else { continue };
             let tree = done.record.output.tree;
             let files = match input.wanted {
                 PortType::Folder => Some(self.store.tree(tree)?.part(&input.output.path)?.files),
@@ -242,7 +242,7 @@ impl Run<'_> {
             let media = done.media.as_ref().filter(|_| input.wanted == PortType::Videos);
             guards.extend(media.iter().flat_map(|media| media.sources.iter().cloned()));
             let media_root = media.map(|media| media.root.clone());
-            inputs.insert(port.clone(), JobInput { path, digest, files, media_root });
+            inputs.insert(input.input.clone(), JobInput { path, digest, files, media_root });
         }
         Ok((inputs, guards))
     }

@@ -24,7 +24,7 @@ pub(super) struct Told {
 impl Run<'_> {
     pub(super) fn ended(&mut self, stage: usize, end: JobEnd, worker: Option<WorkerProcess>) -> Result<(), RunError> {
         let State::Running(running) = std::mem::replace(&mut self.states[stage], State::Over) else { return Ok(()) };
-        let spec = &self.plan.stages()[stage];
+        let spec = self.plan.stage(stage);
         self.running.remove(&stage);
         if let (Some(worker), Some(kind)) = (worker, spec.contract.worker) {
             self.idle.entry(kind).or_default().push(worker);
@@ -61,14 +61,14 @@ impl Run<'_> {
     }
 
     pub(super) fn has_a_try_left(&self, stage: usize) -> bool {
-        self.tries.get(&stage).copied().unwrap_or(0) < self.plan.stages()[stage].limits.retries
+        self.tries.get(&stage).copied().unwrap_or(0) < self.plan.stage(stage).limits.retries
     }
 
     /// Puts a stage back whose worker crashed or was killed.
     pub(super) fn again(&mut self, stage: usize, failure: Failure) -> Result<(), RunError> {
         let tries = self.tries.entry(stage).or_default();
         *tries += 1;
-        let (tries, of) = (*tries, self.plan.stages()[stage].limits.retries);
+        let (tries, of) = (*tries, self.plan.stage(stage).limits.retries);
         self.states[stage] = State::Waiting;
         self.schedule.again(stage);
         self.event(&RunEvent::StageRetried { stage: self.name(stage), tries, of, failure })
@@ -109,7 +109,7 @@ impl Run<'_> {
             failure: None,
         };
         self.states[stage] = State::Done(done);
-        self.schedule.done(self.plan, stage);
+        self.schedule.done(stage);
         self.event(&event)
     }
 

@@ -16,7 +16,7 @@ impl Run<'_> {
         record: &ActionRecord,
     ) -> Result<Option<String>, Failure> {
         let Some(lock) = &self.options.locked else { return Ok(None) };
-        let spec = &self.plan.stages()[stage];
+        let spec = self.plan.stage(stage);
         let Some(locked) = lock.0.get(spec.name.as_str()) else {
             return Err(failure("the lock file has no result of this stage".to_owned()));
         };

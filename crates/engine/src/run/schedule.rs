@@ -3,14 +3,17 @@
 use crate::Plan;
 use crate::spec::Limits;
 use fs_err as fs;
+use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::{Incoming, Outgoing};
 use pipe_stage::protocol::Device;
 use std::collections::BTreeSet;
 
 /// Which stage may start next: one whose inputs are all there, and for which there is room.
 #[derive(Debug)]
 pub(super) struct Schedule {
-    /// Of each stage, how many of those that it reads are not done; `None` if it is not to be run.
-    missing: Vec<Option<usize>>,
+    /// The connections between the stages of this run, without those from stages that are done: a stage without an edge
+    /// into it can start.
+    waiting: DiGraph<(), ()>,
     /// Place in the plan's order, and stage.
     ready: BTreeSet<(usize, usize)>,
     rank: Vec<usize>,
@@ -95,18 +98,18 @@ impl Room {
 impl Schedule {
     /// Returns the schedule of the stages that `wanted` holds, with all that they need.
     pub(super) fn new(plan: &Plan, wanted: &BTreeSet<usize>, room: Room) -> Self {
-        let mut rank = vec![0; plan.stages().len()];
+        let mut rank = vec![0; plan.num_stages()];
         plan.order().iter().enumerate().for_each(|(place, &stage)| rank[stage] = place);
-        let missing = |stage| wanted.contains(&stage).then(|| plan.dependencies(stage).count());
-        let missing: Vec<Option<usize>> = (0..rank.len()).map(missing).collect();
-        let ready = wanted.iter().filter(|&&stage| missing[stage] == Some(0)).map(|&stage| (rank[stage], stage));
+        let waiting = plan.graph_of(wanted);
+        let is_ready = |stage: usize| waiting.first_edge(NodeIndex::new(stage), Incoming).is_none();
+        let ready = wanted.iter().filter(|&&stage| is_ready(stage)).map(|&stage| (rank[stage], stage)).collect();
         let free_gpus = (0..room.gpus as u32).collect();
-        Self { ready: ready.collect(), missing, rank, room, free: room, free_gpus }
+        Self { ready, waiting, rank, room, free: room, free_gpus }
     }
 
     /// Returns the first stage in order that can start, and takes it off the list.
     pub(super) fn next(&mut self, plan: &Plan) -> Option<usize> {
-        let fits = |&&(_, stage): &&(usize, usize)| self.free.has(&self.room.taken_by(&plan.stages()[stage].limits));
+        let fits = |&&(_, stage): &&(usize, usize)| self.free.has(&self.room.taken_by(&plan.stage(stage).limits));
         let found = *self.ready.iter().find(fits)?;
         self.ready.remove(&found);
         Some(found.1)
@@ -133,13 +136,14 @@ impl Schedule {
     }
 
     /// Makes stages ready that waited for `stage` alone.
-    pub(super) fn done(&mut self, plan: &Plan, stage: usize) {
-        for dependent in plan.dependents(stage) {
-            if let Some(missing) = &mut self.missing[dependent] {
-                *missing -= 1;
-                if *missing == 0 {
-                    self.ready.insert((self.rank[dependent], dependent));
-                }
+    pub(super) fn done(&mut self, stage: usize) {
+        while let Some(edge) = self.waiting.first_edge(NodeIndex::new(stage), Outgoing) {
+            let dependent = self.waiting.edge_endpoints(edge).map(|(_, dependent)| dependent);
+            self.waiting.remove_edge(edge);
+            if let Some(dependent) = dependent
+                && self.waiting.first_edge(dependent, Incoming).is_none()
+            {
+                self.ready.insert((self.rank[dependent.index()], dependent.index()));
             }
         }
     }

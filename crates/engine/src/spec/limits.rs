@@ -1,8 +1,9 @@
 //! `resources`, `timeout` and `retries`: what a stage may use. No part of its key.
 
-use super::{Limits, check_keys};
+use super::Limits;
 use crate::diagnostics::Problem;
 use crate::units;
+use crate::yaml::keys::check_keys;
 use crate::yaml::{Node, Value};
 
 /// Reads the limits of a stage.

@@ -5,8 +5,10 @@
 
 use super::is_name;
 use crate::diagnostics::Problem;
-use crate::vars;
-use crate::yaml::{Entry, MAX_WEIGHT, Node, Value};
+use crate::vars::uses::Uses;
+use crate::vars::{self, resolve};
+use crate::yaml::bounds::MAX_WEIGHT;
+use crate::yaml::{Entry, Node, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Stands before the values in the name of a multiplied stage.
@@ -41,11 +43,11 @@ impl Matrices {
 
     /// Returns the variables that are the same for all values.
     pub(super) fn common_vars(&self, vars: Option<&Node>, problems: &mut Vec<Problem>) -> Values {
-        let uses = vars::Uses::of(vars, self.axes.keys().map(String::as_str));
+        let uses = Uses::of(vars, self.axes.keys().map(String::as_str));
         let own: BTreeMap<&str, &Node> =
             vars.map(Node::entries).unwrap_or_default().iter().map(|entry| (entry.key.as_str(), &entry.node)).collect();
         let first: Values = self.axes.iter().map(|(name, values)| (name.clone(), values[0].clone())).collect();
-        let mut common = vars::read(vars, &first, problems);
+        let mut common = resolve::read(vars, &first, problems);
         common.retain(|name, _| own.contains_key(name.as_str()) && uses.by(name).next().is_none());
         for (name, node) in &mut common {
             if self.axes.contains_key(name) {
@@ -121,7 +123,7 @@ fn read_axes(node: Option<&Node>, axes: &mut Axes, problems: &mut Vec<Problem>) 
 /// Returns by which variables each stage is multiplied: those of its own matrix, those of the pipeline's that it uses,
 /// and those of the stages it reads.
 fn keys(stages: &[Entry], common: &[String], vars: Option<&Node>) -> BTreeMap<String, BTreeSet<String>> {
-    let uses = vars::Uses::of(vars, common.iter().map(String::as_str));
+    let uses = Uses::of(vars, common.iter().map(String::as_str));
     let own = |entry: &Entry| {
         let matrix = entry.node.get("matrix").map(Node::entries).unwrap_or_default();
         matrix.iter().map(|entry| entry.key.clone()).chain(uses.below(&entry.node, common)).collect()
@@ -179,7 +181,7 @@ fn one(
     problems: &mut Vec<Problem>,
 ) -> Entry {
     let mut entry = entry.clone();
-    let vars = vars::read(root.get("vars"), values, problems);
+    let vars = resolve::read(root.get("vars"), values, problems);
     let Value::Map(fields) = &mut entry.node.value else { return entry };
     fields.retain(|field| field.key != "matrix");
     for field in fields.iter_mut().filter(|field| field.key == "inputs") {

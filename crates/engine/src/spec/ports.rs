@@ -1,15 +1,13 @@
 //! Inputs and outputs: what is connected to what, and whether it fits.
 
-use super::InputRef;
+use super::Connection;
 use crate::diagnostics::Problem;
-use crate::place::Place;
-use crate::plan;
+use crate::nearest::nearest;
 use crate::yaml::{Entry, Node, Value};
 use pipe_schemas::contract::PortType;
-use crate::nearest::nearest;
 use pipe_schemas::stages::command::is_port_name;
 use pipe_schemas::{Contract, Output};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 /// What the others see of a stage.
 pub(super) struct Stage<'a> {
@@ -36,7 +34,7 @@ impl<'a> Names<'a> {
     }
 
     /// Splits `stage` or `stage.port`. A name may itself contain dots, where it has a value of a matrix.
-    fn find<'t>(&self, text: &'t str) -> Option<(usize, Option<&'t str>)> {
+    pub(super) fn find<'t>(&self, text: &'t str) -> Option<(usize, Option<&'t str>)> {
         if let Some(&stage) = self.0.get(text) {
             return Some((stage, None));
         }
@@ -45,15 +43,15 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Connects the inputs of `stage`.
+/// Connects the inputs of `stage`; each is returned with the position of the stage that it reads.
 pub(super) fn inputs(
     stage: &Stage,
     contract: &'static Contract,
     known: &[Stage],
     names: &Names,
     problems: &mut Vec<Problem>,
-) -> BTreeMap<String, InputRef> {
-    let mut inputs = BTreeMap::new();
+) -> Vec<(usize, Connection)> {
+    let mut inputs = Vec::new();
     let Some(node) = stage.entry.node.get("inputs") else { return inputs };
     if !matches!(node.value, Value::Map(_)) {
         let message = format!("expected a map from port to stage, found {}", node.describe());
@@ -67,8 +65,7 @@ pub(super) fn inputs(
             problems.push(misfit(entry, &output, wanted, known));
             continue;
         }
-        let place = entry.node.place.clone();
-        inputs.insert(entry.key.clone(), InputRef { stage: from, output, wanted, place });
+        inputs.push((from, Connection { input: entry.key.clone(), wanted, output }));
     }
     inputs
 }
@@ -184,29 +181,5 @@ pub(super) fn check_required(stage: &Stage, contract: &Contract, unread: &[&str]
             }
             _ => {}
         }
-    }
-}
-
-/// Finds stages that read each other, whatever else is wrong with them.
-pub(super) fn check_circles(stages: &[Stage], names: &Names, problems: &mut Vec<Problem>) {
-    let mut edges = Vec::new();
-    for (to, stage) in stages.iter().enumerate() {
-        for input in stage.entry.node.get("inputs").map(Node::entries).unwrap_or_default() {
-            if let Value::Text(text) = &input.node.value
-                && let Some((from, _)) = names.find(text)
-            {
-                edges.push((from, to, &input.node.place));
-            }
-        }
-    }
-    for circle in plan::circles(stages.len(), edges.iter().map(|(from, to, _)| (*from, *to))) {
-        let inside = |(from, to, _): &&(usize, usize, &Place)| circle.contains(from) && circle.contains(to);
-        let Some((_, _, place)) = edges.iter().find(inside) else { continue };
-        let names: Vec<String> = circle.iter().map(|&stage| format!("`{}`", stages[stage].entry.key)).collect();
-        let message = match names.as_slice() {
-            [name] => format!("the stage {name} reads its own output"),
-            names => format!("the stages {} read each other's outputs in a circle", names.join(", ")),
-        };
-        problems.push(Problem::new("cycle", place, message).help("break the circle at one of its inputs"));
     }
 }

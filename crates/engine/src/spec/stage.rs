@@ -1,12 +1,13 @@
 //! One stage of the file after the other: its kind, its parameters, its sources.
 
 use super::ports::{self, Stage};
-use super::{StageName, StageSpec, check_keys, is_name, limits, matrix};
+use super::{Edge, StageName, StageSpec, cycles, is_name, limits, matrix};
 use crate::diagnostics::Problem;
-use crate::yaml::{Entry, Node, Value};
-use pipe_schemas::contract::Parsed;
 use crate::json_schema;
 use crate::nearest::nearest;
+use crate::yaml::keys::check_keys;
+use crate::yaml::{Entry, Node, Value};
+use pipe_schemas::contract::Parsed;
 use pipe_schemas::stages::command::{CommandParams, Placeholder};
 use pipe_schemas::{Contract, OddNames, Output, SourceSet, stages};
 use serde::Deserialize;
@@ -14,14 +15,17 @@ use std::path::Path;
 
 const KEYS: &[&str] = &["uses", "with", "inputs", "sources", "matrix", "resources", "timeout", "retries"];
 
-/// Reads all stages. One with a problem is `None`; the others are still checked against it.
-pub(super) fn read_all(entries: &[Entry], problems: &mut Vec<Problem>) -> Vec<Option<StageSpec>> {
+/// Reads all stages and their connections. A stage with a problem makes the result `None`; the other stages are still checked
+/// against it.
+pub(super) fn read_all(entries: &[Entry], problems: &mut Vec<Problem>) -> Option<(Vec<StageSpec>, Vec<Edge>)> {
     let drafts: Vec<Draft> = entries.iter().map(|entry| draft(entry, problems)).collect();
     let known: Vec<Stage> = drafts.iter().map(Draft::known).collect();
     let names = ports::Names::of(&known, problems);
-    let stages = drafts.into_iter().map(|draft| finish(draft, &known, &names, problems)).collect();
-    ports::check_circles(&known, &names, problems);
-    stages
+    let mut edges = Vec::new();
+    let finish = |(position, draft)| finish(draft, position, &known, &names, &mut edges, problems);
+    let stages: Vec<Option<StageSpec>> = drafts.into_iter().enumerate().map(finish).collect();
+    cycles::check(&known, &names, problems);
+    Some((stages.into_iter().collect::<Option<_>>()?, edges))
 }
 
 /// A stage before its inputs are connected.
@@ -94,14 +98,23 @@ fn kind(entry: &Entry, problems: &mut Vec<Problem>) -> Option<&'static Contract>
     }
 }
 
-fn finish(draft: Draft, known: &[Stage], names: &ports::Names, problems: &mut Vec<Problem>) -> Option<StageSpec> {
+/// Connects the inputs of a draft, and returns its stage if nothing about it is wrong.
+fn finish(
+    draft: Draft,
+    position: usize,
+    known: &[Stage],
+    names: &ports::Names,
+    edges: &mut Vec<Edge>,
+    problems: &mut Vec<Problem>,
+) -> Option<StageSpec> {
     let Draft { entry, contract, parsed } = draft;
     let limits = limits::read(&entry.node, problems);
     let contract = contract?;
     let before = problems.len();
     let sources = source_globs(entry, contract, problems);
     let stage = Stage { entry, outputs: None };
-    let inputs = ports::inputs(&stage, contract, known, names, problems);
+    let connect = |(from, connection)| Edge { from, to: position, connection };
+    edges.extend(ports::inputs(&stage, contract, known, names, problems).into_iter().map(connect));
     let unread = parsed.as_ref().map_or(&[] as &[&str], |parsed| parsed.unread_inputs);
     ports::check_required(&stage, contract, unread, problems);
     let parsed = parsed?;
@@ -110,12 +123,10 @@ fn finish(draft: Draft, known: &[Stage], names: &ports::Names, problems: &mut Ve
     }
     (problems.len() == before).then(|| StageSpec {
         name: StageName(entry.key.clone()),
-        place: entry.key_place.clone(),
         contract,
         params: parsed.canonical,
         keyed: parsed.keyed,
         sources: parsed.sources.into_iter().chain(sources).collect(),
-        inputs,
         outputs: contract.outputs.iter().map(Output::from).chain(parsed.outputs).collect(),
         limits,
     })

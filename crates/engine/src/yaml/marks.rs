@@ -1,11 +1,8 @@
 //! [`Marks`]: where the values of a YAML text stand, and what `serde_yaml` would not see or not tell well.
 
-use super::{MAX_DEPTH, MAX_WEIGHT, NODE_BYTES};
-use crate::diagnostics::Problem;
-use crate::place::{Place, SourceText};
+use super::bounds::{MAX_DEPTH, MAX_WEIGHT, NODE_BYTES};
 use saphyr_parser::{Event, Parser, Span};
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 
 /// Longer lines are looked through before they are parsed.
 const LONG_LINE_BYTES: usize = 4096;
@@ -14,7 +11,7 @@ const LONG_LINE_BYTES: usize = 4096;
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
     marks: Vec<Mark>,
-    /// What is wrong with the text; there are no marks from there on.
+    /// The first mistake in the text; there are no marks after it.
     mistake: Option<Mistake>,
 }
 
@@ -25,23 +22,14 @@ struct Mark {
     is_alias: bool,
 }
 
+/// A mistake that makes a text unusable as YAML.
 #[derive(Debug)]
-struct Mistake {
-    offset: usize,
-    length: usize,
-    code: &'static str,
-    message: String,
-    help: Option<&'static str>,
-}
-
-/// Returns what is wrong with a text as YAML, if anything is.
-pub(crate) fn check(source: &Arc<SourceText>) -> Result<(), Problem> {
-    let Some(Mistake { offset, length, code, message, help }) = &source.marks().mistake else { return Ok(()) };
-    let problem = Problem::new(code, &Place::bytes(source, *offset, *length), message);
-    Err(match help {
-        Some(help) => problem.help(*help),
-        None => problem,
-    })
+pub(crate) struct Mistake {
+    pub(crate) offset: usize,
+    pub(crate) length: usize,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) help: Option<&'static str>,
 }
 
 /// Returns whether a text could be nested so deeply that a parser without bounds would take minutes for it.
@@ -64,6 +52,11 @@ impl Marks {
         let mut marks = Self::default();
         marks.mistake = marks.read_events(text).err();
         marks
+    }
+
+    /// Returns the first mistake in the text.
+    pub(crate) fn mistake(&self) -> Option<&Mistake> {
+        self.mistake.as_ref()
     }
 
     /// Returns offset and length in bytes of a value, by its number.

@@ -1,6 +1,7 @@
 //! [`read`]: what `serde_yaml` tells of a text becomes [`Node`]s at once, without values of its own in between.
 
-use super::{Entry, MAX_DEPTH, Node, Value};
+use super::bounds::MAX_DEPTH;
+use super::{Entry, Node, Value};
 use crate::diagnostics::Problem;
 use crate::place::{Place, SourceText};
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
