@@ -1,31 +1,29 @@
-//! One file a stage kind: its parameters, ports and version. [`ALL`] is the table the engine looks kinds up in.
-
-pub mod annotations;
-pub mod augment;
-pub mod command;
-pub mod evaluate;
-pub mod export;
-pub mod fetch;
-pub mod frames;
-pub mod ingest;
-pub mod synthesize;
-pub mod train;
+//! One file per stage kind: its parameters, ports and version. [`ALL`] is the table in which the engine looks up kinds.
 
 use crate::Contract;
 
-/// Every stage kind, in the order of the main job.
-pub const ALL: &[&Contract] = &[
-    &synthesize::CONTRACT,
-    &fetch::CONTRACT,
-    &ingest::CONTRACT,
-    &annotations::CONTRACT,
-    &frames::CONTRACT,
-    &augment::CONTRACT,
-    &train::CONTRACT,
-    &evaluate::CONTRACT,
-    &export::CONTRACT,
-    &command::CONTRACT,
-];
+/// Declares the module of each stage kind, and the table of their contracts.
+macro_rules! stage_kinds {
+    ($($kind:ident,)*) => {
+        $(pub mod $kind;)*
+
+        /// The contracts of all stage kinds, in the order of a typical pipeline.
+        pub const ALL: &[&Contract] = &[$(&$kind::CONTRACT),*];
+    };
+}
+
+stage_kinds! {
+    synthesize,
+    fetch,
+    ingest,
+    annotations,
+    frames,
+    augment,
+    train,
+    evaluate,
+    export,
+    command,
+}
 
 /// Returns the contract of `kind`.
 pub fn contract(kind: &str) -> Option<&'static Contract> {
@@ -35,6 +33,21 @@ pub fn contract(kind: &str) -> Option<&'static Contract> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
+    use std::process::Command;
+
+    /// `cargo fmt` does not see modules that a macro declares.
+    #[test]
+    fn contract_files_are_formatted() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/stages");
+        for contract in ALL {
+            let file = folder.join(contract.kind).with_extension("rs");
+            let output = Command::new("rustfmt").args(["--edition", "2024", "--check"]).arg(&file).output();
+            let output = output.expect("rustfmt starts; it is part of the toolchain");
+            let difference = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success(), "run `rustfmt --edition 2024 {}`:\n{difference}", file.display());
+        }
+    }
 
     #[test]
     fn kinds_and_ports_are_unique() {
