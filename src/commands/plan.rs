@@ -1,5 +1,6 @@
 //! `pipe plan`.
 
+mod graph;
 mod view;
 
 use super::Command;
@@ -7,7 +8,7 @@ use crate::args::{FileArgs, ReportArgs};
 use crate::context;
 use crate::error::CommandError;
 use crate::exit::Code;
-use crate::render::outlooks;
+use crate::render::{self, outlooks};
 
 /// Show which stages a run would execute, and why
 ///
@@ -17,6 +18,9 @@ use crate::render::outlooks;
 pub(crate) struct Plan {
     #[command(flatten)]
     file: FileArgs,
+    /// Print the stages and their connections as a Mermaid flowchart
+    #[arg(long, conflicts_with = "output")]
+    graph: bool,
     #[command(flatten)]
     report: ReportArgs,
 }
@@ -27,7 +31,9 @@ impl Command for Plan {
     fn run(self) -> Result<Code, CommandError> {
         let plan = context::load(&self.file)?;
         let outlooks = context::outlooks(&plan, &self.report.store)?;
-        if self.report.json() {
+        if self.graph {
+            render::print(&graph::mermaid(&plan, &outlooks));
+        } else if self.report.json() {
             outlooks::json(&outlooks);
         } else {
             view::plan(&outlooks);

@@ -75,6 +75,28 @@ stages:
 }
 
 #[test]
+fn plan_draws_stages_and_ports() {
+    let space = Space::new();
+    space.write("p.yaml", DIAMOND);
+    space.run("p.yaml", &["stages.d=null"]).ok();
+    let graph = String::from_utf8(space.output(&["plan", "p.yaml", "--graph", "--set", "stages.e.with.outputs.r=f"]).stdout);
+    let graph = graph.unwrap();
+    let lines: Vec<&str> = graph.lines().map(str::trim).collect();
+    assert_eq!(lines[0], "flowchart LR");
+    for line in [
+        "s0[\"a<br/><i>command</i>\"]:::hit",
+        "s3[\"d<br/><i>command</i>\"]:::run",
+        "s4[\"e<br/><i>command</i>\"]:::run",
+        "s0 -->|\"r → a\"| s1",
+        "s1 -->|\"r → b\"| s3",
+        "s2 -->|\"r → c\"| s3",
+    ] {
+        assert!(lines.contains(&line), "{line}\n{graph}");
+    }
+    assert_eq!(lines.iter().filter(|line| line.contains("-->")).count(), 4);
+}
+
+#[test]
 fn plan_and_why_tell_every_change_without_running() {
     let space = Space::new();
     space.write("p.yaml", &DIAMOND.replace("  e:", "  f: { uses: command, sources: [\"data/*\"], with: { shell: 'cat data/* > \"${outputs.r}\"', outputs: { r: f } } }\n  e:"));
