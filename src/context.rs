@@ -3,7 +3,7 @@
 use crate::args::{FileArgs, RemoteArgs, StoreArgs};
 use crate::error::CommandError;
 use pipe_cache::{Remote, RemoteSetting};
-use pipe_engine::{Aim, Cancel, Config, Executables, Plan, RunOptions, Selection, Setting, StageOutlook};
+use pipe_engine::{Aim, Cancel, Config, Executables, Plan, RunOptions, Selection, Setting, StageForecast};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,9 +62,9 @@ pub(crate) fn cancel_on_signal() -> Result<Arc<Cancel>, CommandError> {
 }
 
 /// Returns what a run would do with each stage.
-pub(crate) fn outlooks(plan: &Plan, store: &StoreArgs) -> Result<Vec<StageOutlook>, CommandError> {
+pub(crate) fn forecasts(plan: &Plan, store: &StoreArgs) -> Result<Vec<StageForecast>, CommandError> {
     let _span = tracing::info_span!("plan", pipeline = plan.name()).entered();
-    Ok(pipe_engine::outlook(plan, &store_root(store)?, &executables()?)?)
+    Ok(pipe_engine::forecast(plan, &store_root(store)?, &executables()?)?)
 }
 
 /// Returns the remote of a command, store and pipeline, if one is set.

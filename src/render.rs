@@ -3,10 +3,10 @@
 //! [`print`] and [`message`] are the two ways out. What a command prints is in its `commands/NAME/view.rs`; what several commands
 //! print is in the modules here.
 
+pub(crate) mod forecasts;
 mod json;
 mod lines;
 mod live;
-pub(crate) mod outlooks;
 pub(crate) mod record;
 pub(crate) mod text;
 mod transfer;

@@ -8,7 +8,7 @@ use crate::args::{FileArgs, ReportArgs};
 use crate::context;
 use crate::error::CommandError;
 use crate::exit::Code;
-use crate::render::{self, outlooks};
+use crate::render::{self, forecasts};
 
 /// Show which stages a run would execute, and why
 ///
@@ -30,14 +30,14 @@ impl Command for Plan {
 
     fn run(self) -> Result<Code, CommandError> {
         let plan = context::load(&self.file)?;
-        let outlooks = context::outlooks(&plan, &self.report.store)?;
+        let forecasts = context::forecasts(&plan, &self.report.store)?;
         if self.graph {
-            render::print(&graph::mermaid(&plan, &outlooks));
+            render::print(&graph::mermaid(&plan, &forecasts));
         } else if self.report.json() {
-            outlooks::json(&outlooks);
+            forecasts::json(&forecasts);
         } else {
-            view::plan(&outlooks);
+            view::plan(&forecasts);
         }
-        Ok(outlooks::code(&outlooks))
+        Ok(forecasts::code(&forecasts))
     }
 }

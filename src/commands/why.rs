@@ -7,8 +7,8 @@ use crate::args::{FileArgs, ReportArgs};
 use crate::context;
 use crate::error::CommandError;
 use crate::exit::Code;
-use crate::render::outlooks;
-use pipe_engine::Outlook;
+use crate::render::forecasts;
+use pipe_engine::Forecast;
 
 /// Show every change that makes a stage run again, with old and new values
 ///
@@ -28,23 +28,22 @@ impl Command for Why {
 
     fn run(self) -> Result<Code, CommandError> {
         let plan = context::load(&self.file)?;
-        let mut outlooks = context::outlooks(&plan, &self.report.store)?;
+        let mut forecasts = context::forecasts(&plan, &self.report.store)?;
         match &self.stage {
             Some(wanted) => {
-                let is_named =
-                    |name: &str| plan.stages().any(|s| s.name.as_str() == name && s.name.is_named(wanted));
-                outlooks.retain(|outlook| is_named(&outlook.stage));
-                if outlooks.is_empty() {
+                let is_named = |name: &str| plan.stages().any(|s| s.name.as_str() == name && s.name.is_named(wanted));
+                forecasts.retain(|forecast| is_named(&forecast.stage));
+                if forecasts.is_empty() {
                     return Err(CommandError::bad_input(format!("the pipeline has no stage `{wanted}`")));
                 }
             }
-            None => outlooks.retain(|outlook| !matches!(outlook.outlook, Outlook::Hit { .. })),
+            None => forecasts.retain(|forecast| !matches!(forecast.forecast, Forecast::Hit { .. })),
         }
         if self.report.json() {
-            outlooks::json(&outlooks);
+            forecasts::json(&forecasts);
         } else {
-            view::why(&outlooks);
+            view::why(&forecasts);
         }
-        Ok(outlooks::code(&outlooks))
+        Ok(forecasts::code(&forecasts))
     }
 }

@@ -5,7 +5,7 @@
 //! done twice: a later run takes what was made with parameters that are its own.
 
 use crate::events::RunEvent;
-use crate::look::Look;
+use crate::key_planner::KeyPlanner;
 use crate::options::Aim;
 use crate::run::run;
 use crate::{Ahead, Cancel, Plan, RunError, RunOptions, Selection, StageSummary};
@@ -107,12 +107,12 @@ fn tells(plan: &Plan, stage: usize) -> bool {
 /// Says how the stages with findings stand, and all that they need.
 fn standings(plan: &Plan, options: &RunOptions, store: Option<&Store>) -> Result<BTreeMap<usize, Standing>, RunError> {
     let needed = plan.with_needed((0..plan.num_stages()).filter(|&stage| tells(plan, stage)).collect());
-    let mut look = Look::new(plan, &options.root, &options.executables)?;
+    let mut planner = KeyPlanner::new(plan, &options.root, &options.executables)?;
     let mut standings = BTreeMap::new();
     for &stage in plan.order().iter().filter(|stage| needed.contains(stage)) {
         let standing = match lacking(plan, stage, &standings) {
             Some((_, needs)) => Standing::Lacks(needs),
-            None => match result(&mut look, store, stage, &standings)? {
+            None => match result(&mut planner, store, stage, &standings)? {
                 Some(record) => Standing::There(record),
                 None => to_run(plan, stage, &standings),
             },
@@ -132,7 +132,7 @@ fn lacking<'p>(plan: &'p Plan, stage: usize, standings: &BTreeMap<usize, Standin
 
 /// Returns what the store has of a stage. What depends on one that is yet to run can't be known.
 fn result(
-    look: &mut Look,
+    planner: &mut KeyPlanner,
     store: Option<&Store>,
     stage: usize,
     standings: &BTreeMap<usize, Standing>,
@@ -141,10 +141,10 @@ fn result(
         Some(Standing::There(record)) => Some(record),
         _ => None,
     };
-    let Some(store) = store.filter(|_| look.plan.dependencies(stage).all(|needed| record(needed).is_some())) else {
+    let Some(store) = store.filter(|_| planner.plan.dependencies(stage).all(|needed| record(needed).is_some())) else {
         return Ok(None);
     };
-    match store.find(look.prepare(stage, record)?.key) {
+    match store.find(planner.prepare(stage, record)?.key) {
         Lookup::Hit(record) => Ok(Some(*record)),
         Lookup::Absent | Lookup::Damaged(_) => Ok(None),
     }

@@ -3,10 +3,10 @@
 use crate::ahead::Ahead;
 use crate::error::RunError;
 use crate::events::{Outcome, RunEvent};
+use crate::key_planner::{KeyPlanner, Prepared};
 use crate::latest::Publisher;
 use crate::local::reaper::Reaper;
 use crate::local::{Handle, WorkerProcess};
-use crate::look::{Look, Prepared};
 use crate::options::{Aim, RunOptions};
 use crate::plan::Plan;
 use crate::record::{Recorder, RunSummary};
@@ -127,7 +127,7 @@ pub fn run(
     let recorder = Recorder::new(record, summary)?;
     let (sender, receiver) = sync_channel(256);
     cancel.connect(sender.clone());
-    let look = Look::new(plan, &options.root, &options.executables)?;
+    let key_planner = KeyPlanner::new(plan, &options.root, &options.executables)?;
     let run = Run {
         plan,
         options,
@@ -137,7 +137,7 @@ pub fn run(
         work,
         recorder,
         sender,
-        look,
+        key_planner,
         ahead,
         latest,
         states: plan.stages().map(|_| State::Waiting).collect(),
@@ -166,7 +166,7 @@ struct Run<'a> {
     work: work::Work,
     recorder: Recorder,
     sender: SyncSender<RunMessage>,
-    look: Look<'a>,
+    key_planner: KeyPlanner<'a>,
     ahead: Ahead,
     latest: Option<Publisher>,
     states: Vec<State>,

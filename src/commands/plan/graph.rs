@@ -1,6 +1,6 @@
 //! [`mermaid`]: a plan as a Mermaid flowchart, which GitHub, GitLab and many editors draw.
 
-use pipe_engine::{Outlook, Plan, StageOutlook};
+use pipe_engine::{Forecast, Plan, StageForecast};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -13,9 +13,9 @@ const CLASSES: &str = "    classDef hit fill:#d9f2d9,stroke:#2e7d32,color:#000
 
 /// Returns the flowchart. A node is a stage with its kind, coloured by what a run would do with it; an edge is a connection with
 /// its ports.
-pub(super) fn mermaid(plan: &Plan, outlooks: &[StageOutlook]) -> String {
+pub(super) fn mermaid(plan: &Plan, forecasts: &[StageForecast]) -> String {
     let classes: BTreeMap<&str, &str> =
-        outlooks.iter().map(|outlook| (outlook.stage.as_str(), class(&outlook.outlook))).collect();
+        forecasts.iter().map(|forecast| (forecast.stage.as_str(), class(&forecast.forecast))).collect();
     let mut text = "flowchart LR\n".to_owned();
     for &position in plan.order() {
         let stage = plan.stage(position);
@@ -32,11 +32,11 @@ pub(super) fn mermaid(plan: &Plan, outlooks: &[StageOutlook]) -> String {
     text + CLASSES.trim_end()
 }
 
-fn class(outlook: &Outlook) -> &'static str {
-    match outlook {
-        Outlook::Hit { .. } => "hit",
-        Outlook::Miss { .. } => "run",
-        Outlook::Open { .. } => "undecided",
-        Outlook::Error { .. } => "error",
+fn class(forecast: &Forecast) -> &'static str {
+    match forecast {
+        Forecast::Hit { .. } => "hit",
+        Forecast::Miss { .. } => "run",
+        Forecast::Undecided { .. } => "undecided",
+        Forecast::Error { .. } => "error",
     }
 }

@@ -1,15 +1,15 @@
 //! What `pipe plan` prints: a line per stage, and a line of counts.
 
-use crate::render::{self, outlooks};
-use pipe_engine::{Outlook, StageOutlook};
+use crate::render::{self, forecasts};
+use pipe_engine::{Forecast, StageForecast};
 
 /// Prints the plan.
-pub(super) fn plan(outlooks: &[StageOutlook]) {
-    outlooks::text(outlooks, outlooks::Detail::Short);
-    let count = |is: fn(&Outlook) -> bool| outlooks.iter().filter(|outlook| is(&outlook.outlook)).count();
-    let hits = count(|outlook| matches!(outlook, Outlook::Hit { .. }));
-    let misses = count(|outlook| matches!(outlook, Outlook::Miss { .. }));
-    let undecided = match count(|outlook| matches!(outlook, Outlook::Open { .. })) {
+pub(super) fn plan(forecasts: &[StageForecast]) {
+    forecasts::text(forecasts, forecasts::Detail::Short);
+    let count = |is: fn(&Forecast) -> bool| forecasts.iter().filter(|forecast| is(&forecast.forecast)).count();
+    let hits = count(|forecast| matches!(forecast, Forecast::Hit { .. }));
+    let misses = count(|forecast| matches!(forecast, Forecast::Miss { .. }));
+    let undecided = match count(|forecast| matches!(forecast, Forecast::Undecided { .. })) {
         0 => String::new(),
         count => format!(", {count} undecided until these have run"),
     };

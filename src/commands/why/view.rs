@@ -1,12 +1,12 @@
 //! What `pipe why` prints: every stage with all its reasons.
 
-use crate::render::{self, outlooks};
-use pipe_engine::StageOutlook;
+use crate::render::{self, forecasts};
+use pipe_engine::StageForecast;
 
 /// Prints the reasons.
-pub(super) fn why(outlooks: &[StageOutlook]) {
-    outlooks::text(outlooks, outlooks::Detail::Full);
-    if outlooks.is_empty() {
+pub(super) fn why(forecasts: &[StageForecast]) {
+    forecasts::text(forecasts, forecasts::Detail::Full);
+    if forecasts.is_empty() {
         render::print("every stage is up to date; nothing would run");
     }
 }

@@ -7,10 +7,10 @@ use super::job::{Job, JobInput, Purpose};
 use super::{DOWNLOADS, Done, Media, Run, RunMessage, Running, State};
 use crate::error::RunError;
 use crate::events::{Outcome, RunEvent};
+use crate::key_planner::Prepared;
 use crate::keys::{self, Reason};
 use crate::local::WorkerProcess;
 use crate::local::reaper::Reaper;
-use crate::look::Prepared;
 use crate::options::Aim;
 use crate::sources::Collected;
 use pipe_cache::remote::Pulled;
@@ -59,7 +59,7 @@ impl Run<'_> {
             Lookup::Absent | Lookup::Damaged(_) if self.options.remote.is_some() => {
                 return self.fetch(stage, prepared, since);
             }
-            Lookup::Absent => self.look.reasons(&self.store, stage, &prepared),
+            Lookup::Absent => self.key_planner.reasons(&self.store, stage, &prepared),
             Lookup::Damaged(error) => vec![Reason::Damaged { what: error.to_string() }],
         };
         self.start_because(stage, prepared, purpose, &reasons, since)
@@ -102,7 +102,7 @@ impl Run<'_> {
         }
         let reasons = match self.store.find(prepared.key) {
             Lookup::Damaged(error) => vec![Reason::Damaged { what: error.to_string() }],
-            _ => self.look.reasons(&self.store, stage, &prepared),
+            _ => self.key_planner.reasons(&self.store, stage, &prepared),
         };
         self.start_because(stage, *prepared, Purpose::Result, &reasons, since)
     }
@@ -138,7 +138,7 @@ impl Run<'_> {
             State::Done(done) => Some(&done.record),
             _ => None,
         };
-        let prepared = self.look.prepare(stage, record)?;
+        let prepared = self.key_planner.prepare(stage, record)?;
         for source in prepared.sources.values().filter(|source| source.num_read > 0) {
             let (num_files, num_read, bytes_read) = (source.files.len() as u64, source.num_read, source.bytes_read);
             self.event(&RunEvent::SourcesHashed { stage: self.name(stage), num_files, num_read, bytes_read })?;
@@ -187,7 +187,7 @@ impl Run<'_> {
             key,
             fields: prepared.fields,
             tools: prepared.tools,
-            latest: self.look.latest(stage),
+            latest: self.key_planner.latest(stage),
             purpose,
             data_worker: self.options.executables.workers.join(Worker::Data.program()),
             store: self.store.clone(),

@@ -1,4 +1,4 @@
-//! [`Look`]: what a stage's key is now, whether the store has its result, and if not, why. Starts nothing.
+//! [`KeyPlanner`]: computes the action key of a stage, and explains why it differs from the last one. Starts no stage.
 
 use crate::error::RunError;
 use crate::keys::{self, Reason, Tools};
@@ -7,26 +7,25 @@ use crate::sources::{self, Collected};
 use crate::spec::StageSpec;
 use crate::{Plan, latest, tools};
 use globset::Glob;
-use pipe_cache::store::Lookup;
 use pipe_cache::{ActionKey, ActionRecord, Digest, Fields, Store};
 use pipe_schemas::Worker;
 use pipe_stage::protocol::Info;
-use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Looks at stages, one after the other.
-pub(crate) struct Look<'a> {
+/// Computes keys of the stages of one plan, in the plan's order.
+pub(crate) struct KeyPlanner<'a> {
     pub(crate) plan: &'a Plan,
-    pub(crate) root: &'a Path,
-    pub(crate) executables: &'a Executables,
+    root: &'a Path,
+    executables: &'a Executables,
+    /// What each worker reports of itself; asked once.
     infos: BTreeMap<Worker, Info>,
-    /// The keys of the newest results, as they were at the start.
+    /// The keys of the newest results when this was created.
     latest: latest::Keys,
 }
 
-/// A stage with its key.
+/// A stage whose key is known.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) key: ActionKey,
@@ -35,7 +34,7 @@ pub(crate) struct Prepared {
     pub(crate) sources: BTreeMap<&'static str, Arc<Collected>>,
 }
 
-impl<'a> Look<'a> {
+impl<'a> KeyPlanner<'a> {
     pub(crate) fn new(plan: &'a Plan, root: &'a Path, executables: &'a Executables) -> Result<Self, RunError> {
         let latest = latest::keys(root, plan.name())?;
         Ok(Self { plan, root, executables, infos: BTreeMap::new(), latest })
@@ -46,7 +45,8 @@ impl<'a> Look<'a> {
         self.latest.get(self.plan.stage(stage).name.as_str()).copied()
     }
 
-    /// Makes the key of a stage from its sources and the outputs that it reads.
+    /// Computes the key of a stage from its sources and the outputs that it reads; `output` returns the result of a stage that is
+    /// done.
     pub(crate) fn prepare<'r>(
         &mut self,
         stage: usize,
@@ -72,7 +72,7 @@ impl<'a> Look<'a> {
         Ok(Prepared { key: fields.key(), fields, tools, sources: collected })
     }
 
-    /// Returns why the key of `prepared` is not the last one.
+    /// Returns why the key of `prepared` differs from that of the newest result.
     pub(crate) fn reasons(&self, store: &Store, stage: usize, prepared: &Prepared) -> Vec<Reason> {
         let spec = self.plan.stage(stage);
         let last = self.latest(stage).and_then(|key| store.fields(key).ok().flatten());
@@ -94,7 +94,7 @@ impl<'a> Look<'a> {
     }
 }
 
-/// A source that is not there is a mistake: the program would run without it.
+/// Fails if a glob matches no file: the program would run without a source that it names.
 fn every_glob_matches(source: &Collected, globs: &[String]) -> Result<(), RunError> {
     for glob in globs {
         let matcher = Glob::new(glob)?.compile_matcher();
@@ -103,83 +103,4 @@ fn every_glob_matches(source: &Collected, globs: &[String]) -> Result<(), RunErr
         }
     }
     Ok(())
-}
-
-/// What a run would do with a stage.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub enum Outlook {
-    /// Take it from the store.
-    Hit {
-        /// What its result says of itself.
-        summary: Vec<String>,
-    },
-    /// Run it.
-    Miss {
-        /// Why.
-        reasons: Vec<Reason>,
-    },
-    /// Run what it reads first; if that comes out as before, this is a hit.
-    Open {
-        /// The stages that it waits for.
-        waits_for: Vec<String>,
-    },
-    /// It can't be run.
-    Error {
-        /// Why not.
-        error: String,
-    },
-}
-
-/// A stage with what a run would do with it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct StageOutlook {
-    /// Its name.
-    pub stage: String,
-    /// Its key, as far as it is known.
-    pub key: Option<String>,
-    /// What a run would do.
-    #[serde(flatten)]
-    pub outlook: Outlook,
-}
-
-/// Returns what a run of `plan` would do, stage by stage, in order.
-pub fn outlook(plan: &Plan, root: &Path, executables: &Executables) -> Result<Vec<StageOutlook>, RunError> {
-    let store = Store::open(root)?;
-    let mut look = Look::new(plan, root, executables)?;
-    let mut records: BTreeMap<usize, ActionRecord> = BTreeMap::new();
-    let mut outlooks = Vec::new();
-    for &stage in plan.order() {
-        let name = |stage: usize| plan.stage(stage).name.to_string();
-        let mut waits_for: Vec<String> =
-            plan.dependencies(stage).filter(|needed| !records.contains_key(needed)).map(name).collect();
-        waits_for.sort();
-        waits_for.dedup(); // two ports may read one stage
-        let mut outlook = |key: Option<ActionKey>, outlook| {
-            outlooks.push(StageOutlook { stage: name(stage), key: key.map(|key| key.to_string()), outlook });
-        };
-        if !waits_for.is_empty() {
-            outlook(None, Outlook::Open { waits_for });
-            continue;
-        }
-        let prepared = match look.prepare(stage, |stage| records.get(&stage)) {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                outlook(None, Outlook::Error { error: error.to_string() });
-                continue;
-            }
-        };
-        let key = Some(prepared.key);
-        match store.find(prepared.key) {
-            Lookup::Hit(record) => {
-                outlook(key, Outlook::Hit { summary: record.summary.clone() });
-                records.insert(stage, *record);
-            }
-            Lookup::Absent => outlook(key, Outlook::Miss { reasons: look.reasons(&store, stage, &prepared) }),
-            Lookup::Damaged(error) => {
-                outlook(key, Outlook::Miss { reasons: vec![Reason::Damaged { what: error.to_string() }] });
-            }
-        }
-    }
-    Ok(outlooks)
 }
