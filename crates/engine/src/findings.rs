@@ -1,8 +1,8 @@
-//! [`findings`]: what a pipeline's lists and videos say before anything is decoded, for `pipe check`.
+//! [`findings`]: what `pipe check` finds in the lists and videos of a pipeline before anything is decoded.
 //!
-//! Stages whose contract says [`Check::Findings`] are run, as in any run, with what they need. What they need is taken from the
-//! store; where it is not there, it is made if its contract says [`Check::Needed`], with its parameters made quick. So nothing is
-//! done twice: a later run takes what was made with parameters that are its own.
+//! Stages whose contract says [`Check::Findings`] run, as in any run, together with the stages that they need. Results are taken
+//! from the store. A needed stage without a result runs with quick parameters if its contract says [`Check::Needed`]. Nothing
+//! is done twice: a later run reuses every result whose parameters were not made quick.
 
 use crate::events::RunEvent;
 use crate::key_planner::KeyPlanner;
@@ -18,66 +18,67 @@ use std::collections::BTreeMap;
 /// What `pipe check` found beyond the pipeline file.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// The stages that were looked at, in the order in which they ended.
+    /// The checked stages, in the order in which they ended.
     pub stages: Vec<StageSummary>,
-    /// Those of them that did not decode what a run would.
+    /// Names of the checked stages that ran with quick parameters and did not decode what a run decodes.
     pub quick: Vec<String>,
-    /// The stages that could not be looked at, in order.
+    /// The stages that could not be checked, in the plan's order.
     pub unchecked: Vec<Unchecked>,
-    /// Whether the user stopped it.
+    /// Whether the user cancelled the check.
     pub cancelled: bool,
 }
 
-/// A stage that could not be looked at, because what it needs is not made by `pipe check`.
+/// A stage that could not be checked because `pipe check` does not run a stage that it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unchecked {
-    /// Its name.
+    /// The name of the stage.
     pub stage: String,
-    /// Its input that is not there.
+    /// The input port that has no data.
     pub port: String,
-    /// The stage that has not run.
+    /// The name of the stage that has not run.
     pub needs: String,
 }
 
-/// How a stage can be had without decoding, downloading, training or starting a program.
-enum Standing {
-    /// The store has its result.
-    There(ActionRecord),
-    /// It can be run.
-    Runs { quick: bool },
-    /// Not at all: this stage has not run.
-    Lacks(usize),
+/// How a check gets the result of a stage without decoding, downloading, training or starting a program.
+enum Availability {
+    /// The store has it.
+    Stored(ActionRecord),
+    /// The stage can run.
+    Runnable { quick: bool },
+    /// It can't: the stage at this position has not run.
+    Missing(usize),
 }
 
-/// Runs what tells the findings of `plan`. Failed stages are in what is returned, not in the error. Of `options`, `selection` and
-/// `aim` do not matter.
+/// Runs the stages that have findings. A failed stage is part of the result, not an error. `selection` and `aim` of `options` are
+/// ignored.
 pub fn findings(
     mut plan: Plan,
     options: &RunOptions,
     cancel: &Cancel,
-    tell: &mut dyn FnMut(&RunEvent),
+    on_event: &mut dyn FnMut(&RunEvent),
 ) -> Result<Findings, RunError> {
-    // A folder that is not there has no results, and is not made to find that out. Held until the run is over, results stay.
-    let store = options.root.is_dir().then(|| Store::open(&options.root)?.hold(|| tell(&RunEvent::StoreWaiting)));
+    // A missing folder has no results, and is not created for a check. The store is held until the run is over, so that no
+    // result disappears.
+    let store = options.root.is_dir().then(|| Store::open(&options.root)?.hold(|| on_event(&RunEvent::StoreWaiting)));
     let store = store.transpose()?;
-    let standings = standings(&plan, options, store.as_ref())?;
+    let available = availability(&plan, options, store.as_ref())?;
     let mut findings = Findings::default();
     let mut checked = Vec::new();
-    for (&stage, standing) in &standings {
-        let spec = plan.stage(stage);
-        match standing {
-            _ if !tells(&plan, stage) => {}
-            Standing::Lacks(needs) => findings.unchecked.push(Unchecked {
-                stage: spec.name.to_string(),
-                port: lacking(&plan, stage, &standings).map(|(port, _)| port.to_owned()).unwrap_or_default(),
+    for (&stage, availability) in &available {
+        let name = plan.stage(stage).name.to_string();
+        match availability {
+            _ if !has_findings(&plan, stage) => {}
+            Availability::Missing(needs) => findings.unchecked.push(Unchecked {
+                stage: name,
+                port: missing_input(&plan, stage, &available).map(|(port, _)| port.to_owned()).unwrap_or_default(),
                 needs: plan.stage(*needs).name.to_string(),
             }),
-            Standing::There(_) | Standing::Runs { .. } => checked.push(spec.name.to_string()),
+            Availability::Stored(_) | Availability::Runnable { .. } => checked.push(name),
         }
     }
-    for (stage, standing) in standings {
-        if let (Standing::Runs { quick: true }, Check::Needed(make) | Check::Findings(make)) =
-            (standing, plan.stage(stage).contract.check)
+    for (stage, availability) in available {
+        if let (Availability::Runnable { quick: true }, Check::Needed(make) | Check::Findings(make)) =
+            (availability, plan.stage(stage).contract.check)
         {
             findings.quick.push(plan.stage(stage).name.to_string());
             plan.make_quick(stage, make)?;
@@ -88,58 +89,66 @@ pub fn findings(
     }
     let selection = Selection { stages: checked, ..Selection::default() };
     let options = RunOptions { selection, aim: Aim::Findings, ..options.clone() };
-    let summary = run(&plan, &options, Ahead::default(), cancel, tell)?;
+    let summary = run(&plan, &options, Ahead::default(), cancel, on_event)?;
     findings.cancelled = summary.cancelled;
-    let looked_at = |stage: &StageSummary| {
+    let is_checked = |stage: &StageSummary| {
         let spec = plan.stages().find(|spec| spec.name.as_str() == stage.stage);
         spec.is_some_and(|spec| !matches!(spec.contract.check, Check::Never))
     };
-    findings.stages = summary.stages.into_iter().filter(looked_at).collect();
-    let failures = findings.stages.iter_mut().filter_map(|stage| stage.failure.as_mut());
-    failures.for_each(|failure| failure.log = None); // it is gone with the run
+    findings.stages = summary.stages.into_iter().filter(is_checked).collect();
+    // The logs are deleted with the run.
+    findings.stages.iter_mut().filter_map(|stage| stage.failure.as_mut()).for_each(|failure| failure.log = None);
     Ok(findings)
 }
 
-fn tells(plan: &Plan, stage: usize) -> bool {
+fn has_findings(plan: &Plan, stage: usize) -> bool {
     matches!(plan.stage(stage).contract.check, Check::Findings(_))
 }
 
-/// Says how the stages with findings stand, and all that they need.
-fn standings(plan: &Plan, options: &RunOptions, store: Option<&Store>) -> Result<BTreeMap<usize, Standing>, RunError> {
-    let needed = plan.with_needed((0..plan.num_stages()).filter(|&stage| tells(plan, stage)).collect());
+/// Returns the availability of the stages that have findings, and of every stage that they need.
+fn availability(
+    plan: &Plan,
+    options: &RunOptions,
+    store: Option<&Store>,
+) -> Result<BTreeMap<usize, Availability>, RunError> {
+    let needed = plan.with_needed((0..plan.num_stages()).filter(|&stage| has_findings(plan, stage)).collect());
     let mut planner = KeyPlanner::new(plan, &options.root, &options.executables)?;
-    let mut standings = BTreeMap::new();
+    let mut available = BTreeMap::new();
     for &stage in plan.order().iter().filter(|stage| needed.contains(stage)) {
-        let standing = match lacking(plan, stage, &standings) {
-            Some((_, needs)) => Standing::Lacks(needs),
-            None => match result(&mut planner, store, stage, &standings)? {
-                Some(record) => Standing::There(record),
-                None => to_run(plan, stage, &standings),
+        let availability = match missing_input(plan, stage, &available) {
+            Some((_, needs)) => Availability::Missing(needs),
+            None => match stored_result(&mut planner, store, stage, &available)? {
+                Some(record) => Availability::Stored(record),
+                None => runnable(plan, stage, &available),
             },
         };
-        standings.insert(stage, standing);
+        available.insert(stage, availability);
     }
-    Ok(standings)
+    Ok(available)
 }
 
-/// Returns the first input of a stage that can't be had, and the stage that has not run.
-fn lacking<'p>(plan: &'p Plan, stage: usize, standings: &BTreeMap<usize, Standing>) -> Option<(&'p str, usize)> {
-    plan.inputs(stage).into_iter().find_map(|(needed, connection)| match standings.get(&needed) {
-        Some(Standing::Lacks(needs)) => Some((connection.input.as_str(), *needs)),
-        _ => None,
+/// Returns the first input of a stage that has no data, and the stage that has not run.
+fn missing_input<'p>(
+    plan: &'p Plan,
+    stage: usize,
+    available: &BTreeMap<usize, Availability>,
+) -> Option<(&'p str, usize)> {
+    plan.inputs(stage).into_iter().find_map(|(needed, connection)| match available.get(&needed) {
+        Some(Availability::Missing(needs)) => Some((connection.input.as_str(), *needs)),
+        Some(Availability::Stored(_) | Availability::Runnable { .. }) | None => None,
     })
 }
 
-/// Returns what the store has of a stage. What depends on one that is yet to run can't be known.
-fn result(
+/// Returns the result that the store has of a stage; `None` if a stage that it reads has no result yet.
+fn stored_result(
     planner: &mut KeyPlanner,
     store: Option<&Store>,
     stage: usize,
-    standings: &BTreeMap<usize, Standing>,
+    available: &BTreeMap<usize, Availability>,
 ) -> Result<Option<ActionRecord>, RunError> {
-    let record = |stage: usize| match standings.get(&stage) {
-        Some(Standing::There(record)) => Some(record),
-        _ => None,
+    let record = |stage: usize| match available.get(&stage) {
+        Some(Availability::Stored(record)) => Some(record),
+        Some(Availability::Runnable { .. } | Availability::Missing(_)) | None => None,
     };
     let Some(store) = store.filter(|_| planner.plan.dependencies(stage).all(|needed| record(needed).is_some())) else {
         return Ok(None);
@@ -150,13 +159,15 @@ fn result(
     }
 }
 
-/// Says whether a stage without a result is run, and how.
-fn to_run(plan: &Plan, stage: usize, standings: &BTreeMap<usize, Standing>) -> Standing {
+/// Returns whether a stage without a result runs, and whether with quick parameters.
+fn runnable(plan: &Plan, stage: usize, available: &BTreeMap<usize, Availability>) -> Availability {
     let changes = |make: MakeQuick| plan.stage(stage).quick(make) != plan.stage(stage).params;
-    let is_quick = |stage| matches!(standings.get(&stage), Some(Standing::Runs { quick: true }));
+    let is_quick = |stage| matches!(available.get(&stage), Some(Availability::Runnable { quick: true }));
     match plan.stage(stage).contract.check {
-        Check::Never => Standing::Lacks(stage),
-        Check::Needed(make) => Standing::Runs { quick: changes(make) },
-        Check::Findings(make) => Standing::Runs { quick: plan.dependencies(stage).any(is_quick) && changes(make) },
+        Check::Never => Availability::Missing(stage),
+        Check::Needed(make) => Availability::Runnable { quick: changes(make) },
+        Check::Findings(make) => {
+            Availability::Runnable { quick: plan.dependencies(stage).any(is_quick) && changes(make) }
+        }
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::error::RunError;
 use crate::key_planner::KeyPlanner;
-use crate::keys::Reason;
 use crate::options::Executables;
 use crate::plan::Plan;
+use crate::reasons::Reason;
 use pipe_cache::store::Lookup;
 use pipe_cache::{ActionKey, ActionRecord, Store};
 use serde::Serialize;

@@ -1,8 +1,9 @@
 //! [`KeyPlanner`]: computes the action key of a stage, and explains why it differs from the last one. Starts no stage.
 
 use crate::error::RunError;
-use crate::keys::{self, Reason, Tools};
+use crate::keys::{self, Tools};
 use crate::options::Executables;
+use crate::reasons::{self, Reason};
 use crate::sources::{self, Collected};
 use crate::spec::StageSpec;
 use crate::{Plan, latest, tools};
@@ -76,7 +77,7 @@ impl<'a> KeyPlanner<'a> {
     pub(crate) fn reasons(&self, store: &Store, stage: usize, prepared: &Prepared) -> Vec<Reason> {
         let spec = self.plan.stage(stage);
         let last = self.latest(stage).and_then(|key| store.fields(key).ok().flatten());
-        keys::reasons(last.as_ref(), &prepared.fields, spec.contract)
+        reasons::reasons(last.as_ref(), &prepared.fields, spec.contract)
     }
 
     fn tools(&mut self, spec: &StageSpec) -> Result<Tools, RunError> {

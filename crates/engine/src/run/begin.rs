@@ -8,10 +8,10 @@ use super::{DOWNLOADS, Done, Media, Run, RunMessage, Running, State};
 use crate::error::RunError;
 use crate::events::{Outcome, RunEvent};
 use crate::key_planner::Prepared;
-use crate::keys::{self, Reason};
 use crate::local::WorkerProcess;
 use crate::local::reaper::Reaper;
 use crate::options::Aim;
+use crate::reasons::{self, Reason};
 use crate::sources::Collected;
 use pipe_cache::remote::Pulled;
 use pipe_cache::store::Lookup;
@@ -118,7 +118,7 @@ impl Run<'_> {
         if self.options.aim == Aim::Findings && matches!(self.plan.stage(stage).contract.check, Check::Never) {
             return self.over(stage, Some(prepared.key), Outcome::Skipped, None, since); // it was there a moment ago
         }
-        let mut lines = keys::lines(reasons);
+        let mut lines = reasons::lines(reasons);
         let more = lines.len().saturating_sub(MAX_REASONS);
         if more > 0 {
             lines.truncate(MAX_REASONS);
