@@ -1,4 +1,4 @@
-//! [`Config`]: `.pipe/config.yaml`, what a user sets for one store rather than for a pipeline.
+//! [`Config`]: `.pipe/config.yaml`, the settings of a store, as opposed to those of a pipeline.
 
 use crate::place::{Place, SourceText};
 use crate::yaml::{self, Node, Value, keys};
@@ -7,15 +7,15 @@ use pipe_cache::RemoteSetting;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// What the file says; all of it may be left out.
+/// The settings of a store; each is optional.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Config {
-    /// The remote of this store.
+    /// The remote for every pipeline that uses this store; a pipeline file's own `remote` has lower precedence.
     pub remote: Option<RemoteSetting>,
 }
 
 impl Config {
-    /// Reads the file below `root`, a `.pipe` folder. Where there is none, nothing is set.
+    /// Reads `config.yaml` in the `.pipe` folder `root`. A missing file is an empty one.
     pub fn read(root: &Path) -> Result<Self, Problems> {
         let path = root.join("config.yaml");
         let (source, failure) = match SourceText::read(&path) {
@@ -53,7 +53,7 @@ mod tests {
     use fs_err as fs;
 
     #[test]
-    fn a_config_says_where_the_remote_is_and_mistakes_are_told() {
+    fn the_remote_is_read_and_mistakes_are_reported() {
         let folder = tempfile::tempdir().expect("a folder");
         let check = |text: &str, expect: Result<Option<&str>, &str>| {
             fs::write(folder.path().join("config.yaml"), text).expect("written");

@@ -1,4 +1,4 @@
-//! [`Problem`]: what is wrong with a pipeline file, where, and what would be right.
+//! [`Problem`]: one mistake in a pipeline file, with its place and a hint.
 
 use crate::place::{Place, SourceText};
 use miette::{Diagnostic, LabeledSpan, MietteError, NamedSource, Severity, SourceCode, SourceSpan, SpanContents};
@@ -6,27 +6,27 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-/// The code of a variable that is not defined.
+/// The code of a problem with an undefined variable.
 pub(crate) const UNDEFINED: &str = "undefined-variable";
 
-/// A message that quotes a name of a megabyte is cut.
+/// Longer messages are cut: a name in the file may be a megabyte long.
 const MAX_MESSAGE_CHARS: usize = 1000;
 
 /// One mistake in a pipeline file.
 #[derive(Debug, Clone)]
 pub struct Problem {
-    /// A short name of the kind of mistake, such as `unknown-key`.
+    /// Identifies the kind of mistake, such as `unknown-key`.
     pub code: &'static str,
-    /// What is wrong, as a lower-case fragment.
+    /// A lower-case fragment without a full stop.
     pub message: String,
-    /// What would be right.
+    /// A hint how to fix it.
     pub help: Option<String>,
-    /// Where.
+    /// The value or key that is wrong.
     pub place: Place,
     named: NamedSource<Arc<SourceText>>,
 }
 
-/// All mistakes of a pipeline file and what it extends, in the order of files and lines. Never empty.
+/// All mistakes of a pipeline file and of the files that it extends, sorted by file and position. Never empty.
 #[derive(Debug, Clone)]
 pub struct Problems(pub Vec<Problem>);
 
@@ -41,7 +41,7 @@ impl Problem {
         Self { code, message, help: None, place: place.clone(), named }
     }
 
-    /// Adds what would be right.
+    /// Adds a hint how to fix it.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
@@ -50,15 +50,15 @@ impl Problem {
 }
 
 impl Problems {
-    /// Puts problems into the order of a reader: files as they were read, then places.
+    /// Sorts problems by file, in the order of reading, and by position.
     pub(crate) fn sorted(mut problems: Vec<Problem>, files: &[Arc<SourceText>]) -> Self {
         let rank = |problem: &Problem| files.iter().position(|file| Arc::ptr_eq(file, &problem.place.source));
-        // What a variable that is not defined would have been, nobody knows: other complaints about it would mislead.
+        // The value of an undefined variable is unknown: other problems of the same value would mislead.
         let at = |problem: &Problem| (rank(problem), problem.place.range().0);
         let undefined: HashSet<_> = problems.iter().filter(|problem| problem.code == UNDEFINED).map(at).collect();
         problems.retain(|problem| problem.code == UNDEFINED || !undefined.contains(&at(problem)));
         problems.sort_by_cached_key(at);
-        // A stage of a matrix has the same mistake for each of its values.
+        // A stage with a matrix has the same mistake once for each value.
         problems.dedup_by(|one, two| one.place.is_at(&two.place) && one.message == two.message);
         Self(problems)
     }

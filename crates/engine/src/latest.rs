@@ -1,12 +1,12 @@
-//! The newest result of each stage: what people open, and what the next key is compared with.
+//! The newest result of each stage: the links that people open, and the keys that the next run compares with.
 //!
 //! ```text
 //! out/<pipeline>/<stage>  link to the files
-//! latest/<pipeline>.log   `STAGE KEY` once a result is the newest, `STAGE -` before its link is replaced
+//! latest/<pipeline>.log   `STAGE KEY` after a result became the newest, `STAGE -` before its link is replaced
 //! ```
 //!
-//! The last lines of a stage count. Several runs append to the log at once; a result costs a short write, and a run in
-//! which nothing happens reads it once.
+//! The last lines of a stage are valid. Several runs may append to the log at once. A new result costs one short write, and a run
+//! without new results reads the log once.
 
 use fs_err as fs;
 use pipe_cache::ActionKey;
@@ -15,10 +15,10 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 
-/// Stands for a key while a link is replaced.
+/// Written in place of a key while a link is replaced.
 const UNSURE: &str = "-";
 
-/// Action keys by stage.
+/// Action keys by stage name.
 pub(crate) type Keys = BTreeMap<String, ActionKey>;
 
 /// Returns the keys of the newest results of a pipeline.
@@ -37,7 +37,7 @@ pub(crate) fn all_keys(root: &Path) -> io::Result<BTreeMap<String, Keys>> {
     pipelines.map(|pipeline| Ok((pipeline.to_owned(), keys(root, pipeline)?))).collect()
 }
 
-/// Leaves out what no longer counts. No run may be going on.
+/// Removes outdated lines from all logs. No run may be active.
 pub fn compact(root: &Path) -> io::Result<()> {
     for pipeline in all_keys(root)?.keys() {
         let path = log(root, pipeline);
@@ -53,12 +53,12 @@ pub fn compact(root: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns the names in a folder; none where there is no folder.
+/// Returns the names in a folder; none if the folder is missing.
 fn names(folder: &Path) -> io::Result<Vec<String>> {
     match fs::read_dir(folder) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),
-        // A name that is not UTF-8 is none of ours.
+        // `pipe` writes no name that is not UTF-8.
         Ok(entries) => {
             entries.filter_map(|entry| entry.map(|e| e.file_name().into_string().ok()).transpose()).collect()
         }
@@ -70,7 +70,7 @@ fn log(root: &Path, pipeline: &str) -> PathBuf {
 }
 
 fn line(stage: &str, what: &str) -> String {
-    // Whatever a run that was killed has left of its line ends here.
+    // The first newline ends the line that a killed run may have left incomplete.
     format!("\n{stage} {what}\n")
 }
 
@@ -78,16 +78,16 @@ fn keys_of(known: &BTreeMap<String, Known>) -> Keys {
     known.iter().filter_map(|(stage, known)| Some((stage.clone(), known.key?))).collect()
 }
 
-/// What is known of a stage.
+/// The state of a stage according to the log.
 #[derive(Debug, Default, Clone, Copy)]
 struct Known {
     key: Option<ActionKey>,
-    /// Whether its link leads to the result with this key.
+    /// Whether the link points at the result with this key.
     linked: bool,
 }
 
 impl Known {
-    /// Reads a log. A line that is cut short names no result.
+    /// Reads a log. An incomplete line is ignored.
     fn read(text: &str) -> BTreeMap<String, Self> {
         let mut all: BTreeMap<String, Self> = BTreeMap::new();
         for (stage, what) in text.lines().filter_map(|line| line.split_once(' ')) {
@@ -101,16 +101,16 @@ impl Known {
     }
 }
 
-/// Keeps links and log of one pipeline up to date while it runs.
+/// Updates links and log of one pipeline while it runs.
 #[derive(Debug)]
 pub(crate) struct Publisher {
     root: PathBuf,
-    /// Where the links are.
+    /// The folder of the links.
     folder: PathBuf,
     log: fs::File,
     num_read_bytes: u64,
     known: HashMap<String, Known>,
-    /// The links that are there.
+    /// Names of the existing links.
     links: HashSet<String>,
 }
 
@@ -123,9 +123,9 @@ impl Publisher {
         Ok(Self { root: root.into(), folder, log, num_read_bytes: 0, known: HashMap::new(), links })
     }
 
-    /// Points the link of `stage` at the files in `view`, and remembers their key. Does nothing where both are so already.
+    /// Points the link of `stage` at the files in `view` and logs their key, unless both are up to date.
     ///
-    /// A result without a key was not recorded: it can be looked at, but the next run makes it again.
+    /// A result without a key was not recorded: people can open it, but the next run repeats the stage.
     pub(crate) fn publish(&mut self, stage: &str, view: &Path, key: Option<ActionKey>) -> io::Result<()> {
         self.read_on()?;
         let known = self.known.get(stage).copied().unwrap_or_default();
@@ -146,12 +146,12 @@ impl Publisher {
         key.map_or(Ok(()), |key| self.append(&line(stage, &key.to_string())))
     }
 
-    /// Reads what other runs, and this one, have appended.
+    /// Reads the lines that this run and others have appended.
     fn read_on(&mut self) -> io::Result<()> {
         let num_bytes = self.log.metadata()?.len();
         if num_bytes > self.num_read_bytes {
             let mut bytes = vec![0; (num_bytes - self.num_read_bytes) as usize];
-            // Not from the file's own position, which appending moves.
+            // Appending moves the position of the file, so read at an explicit offset.
             self.log.file().read_exact_at(&mut bytes, self.num_read_bytes)?;
             self.num_read_bytes = num_bytes;
             self.known.extend(Known::read(&String::from_utf8_lossy(&bytes)));
@@ -164,7 +164,7 @@ impl Publisher {
     }
 }
 
-/// Lets the link at `link` lead to `target`, whatever was there.
+/// Points the link at `link` to `target`, and replaces an existing link.
 fn replace(target: &Path, link: &Path) -> io::Result<()> {
     let folder = link.parent().unwrap_or(Path::new("."));
     if link_new(target, link, folder)? {
@@ -177,7 +177,7 @@ fn replace(target: &Path, link: &Path) -> io::Result<()> {
     fs::rename(&fresh, link)
 }
 
-/// Makes a link where there is nothing yet.
+/// Creates a link; returns `false` if something exists at its path.
 fn link_new(target: &Path, link: &Path, folder: &Path) -> io::Result<bool> {
     for _ in 0..2 {
         match fs::os::unix::fs::symlink(target, link) {
@@ -201,13 +201,13 @@ mod tests {
         fields.key()
     }
 
-    /// Where the link of stage `s` leads.
+    /// Returns the target of the link of stage `s`.
     fn link(root: &Path) -> String {
         std::fs::read_link(root.join("out/p/s")).expect("a link").display().to_string()
     }
 
     #[test]
-    fn the_last_of_several_runs_counts() {
+    fn the_last_of_several_runs_wins() {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path();
         let publish = |run: &mut Publisher, name: &str| {
@@ -222,7 +222,7 @@ mod tests {
         let log = std::fs::read_to_string(log(root, "p")).expect("read");
         publish(&mut two, "a");
         publish(&mut Publisher::open(root, "p").expect("open"), "a");
-        assert_eq!(std::fs::read_to_string(super::log(root, "p")).expect("read"), log, "nothing new, nothing written");
+        assert_eq!(std::fs::read_to_string(super::log(root, "p")).expect("read"), log, "without a new result nothing is written");
         std::fs::remove_dir_all(root.join("out")).expect("removed");
         publish(&mut Publisher::open(root, "p").expect("open"), "a");
         compact(root).expect("written");
@@ -231,14 +231,14 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_was_being_replaced_is_looked_at() {
+    fn a_link_whose_replacement_was_interrupted_is_checked() {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path();
         let publish = |name: &str, key| {
             Publisher::open(root, "p").and_then(|mut run| run.publish("s", &root.join(name), key)).expect("published");
         };
         publish("a", Some(key("a")));
-        // A result that was not recorded has no key; killed there, a run leaves as much.
+        // A result that was not recorded has no key; a run that is killed at this point leaves the same state.
         publish("b", None);
         assert_eq!((link(root), keys(root, "p").expect("read")["s"]), ("../../b".into(), key("a")));
         fs::OpenOptions::new()

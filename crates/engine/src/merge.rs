@@ -1,4 +1,5 @@
-//! How one file extends others, and how `--set` changes a value: maps merge key by key, everything else is replaced.
+//! Merges a pipeline file with the files that it extends, and applies `--set`: maps merge key by key, all other values are
+//! replaced.
 
 use crate::diagnostics::Problem;
 use crate::place::{Place, SourceText};
@@ -7,10 +8,10 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The longest chain of files that extend each other.
+/// Maximum length of a chain of files that extend each other.
 const MAX_EXTENDS: usize = 16;
 
-/// Lays `over` on `base`: maps merge key by key, a null removes its key, `!replace` and everything else replaces.
+/// Merges `over` into `base`: maps merge key by key, a null removes its key, and `!replace` and all other values replace.
 pub(crate) fn merge(base: Node, over: Node) -> Node {
     let over_place = over.place.clone();
     match (base.value, over.value) {
@@ -21,11 +22,11 @@ pub(crate) fn merge(base: Node, over: Node) -> Node {
     }
 }
 
-/// Keys keep their places, and new ones come last.
+/// Keys of `entries` keep their order, and new keys are appended.
 fn merge_entries(entries: Vec<Entry>, over: Vec<Entry>) -> Vec<Entry> {
     if entries.is_empty() {
-        let there = over.into_iter().filter(|entry| !matches!(entry.node.value, Value::Null));
-        return there.map(|entry| merge_entry(None, entry)).collect();
+        let present = over.into_iter().filter(|entry| !matches!(entry.node.value, Value::Null));
+        return present.map(|entry| merge_entry(None, entry)).collect();
     }
     let positions: HashMap<String, usize> =
         entries.iter().enumerate().map(|(position, entry)| (entry.key.clone(), position)).collect();
@@ -45,7 +46,7 @@ fn merge_entries(entries: Vec<Entry>, over: Vec<Entry>) -> Vec<Entry> {
 fn merge_entry(base: Option<Entry>, over: Entry) -> Entry {
     let node = match base {
         Some(base) => merge(base.node, over.node),
-        // Nothing to merge into; nulls below still remove.
+        // There is nothing to merge with, but nulls inside still remove their keys.
         None if matches!(over.node.value, Value::Map(_)) => {
             let place = over.node.place.clone();
             merge(Node::new(Value::Map(Vec::new()), place), over.node)
@@ -55,12 +56,12 @@ fn merge_entry(base: Option<Entry>, over: Entry) -> Entry {
     Entry { node, ..over }
 }
 
-/// Reads a file with all that it extends. `files` receives every text, in the order of reading.
+/// Reads a file with all files that it extends. Every text is added to `files`, in the order of reading.
 pub(crate) fn read(path: &Path, files: &mut Vec<Arc<SourceText>>) -> Result<Node, Vec<Problem>> {
     let source = SourceText::read(path).map_err(|error| {
-        let nothing = SourceText::new(path.display().to_string(), None, "");
-        let place = Place::start_of(&nothing);
-        files.push(nothing);
+        let empty = SourceText::new(path.display().to_string(), None, "");
+        let place = Place::start_of(&empty);
+        files.push(empty);
         vec![Problem::new("unreadable-file", &place, error.to_string())]
     })?;
     read_text(&source, &[], files)
@@ -75,7 +76,7 @@ fn read_text(
     let mut node = parse(source).map_err(|problem| vec![problem])?;
     if !matches!(node.value, Value::Map(_)) {
         let problem = Problem::new("not-a-pipeline", &node.place, format!("expected a map, found {}", node.describe()));
-        return Err(vec![problem.help("a pipeline file has the keys `pipeline`, `extends`, `vars` and `stages`")]);
+        return Err(vec![problem.help("a pipeline file is a map with the keys `pipeline`, `extends`, `vars` and `stages`")]);
     }
     let Some(extends) = take(&mut node, "extends") else {
         return Ok(merge(Node::new(Value::Map(Vec::new()), node.place.clone()), node));
@@ -116,7 +117,7 @@ fn read_base(
         return Err(problem(format!("{} extends itself", path.display())));
     }
     if above.len() >= MAX_EXTENDS {
-        return Err(problem(format!("more than {MAX_EXTENDS} files that extend each other")));
+        return Err(problem(format!("a chain of more than {MAX_EXTENDS} files that extend each other")));
     }
     read_text(&base, &above, files)
 }
@@ -128,7 +129,7 @@ pub(crate) fn take(node: &mut Node, key: &str) -> Option<Node> {
     Some(entries.remove(position).node)
 }
 
-/// Applies one `--set PATH=VALUE`. Steps into lists are positions.
+/// Applies one `--set PATH=VALUE`. A step into a list is a position.
 pub(crate) fn set(root: &mut Node, setting: &str, files: &mut Vec<Arc<SourceText>>) -> Result<(), Problem> {
     let (path, text) = setting.split_once('=').unwrap_or((setting, ""));
     let name = format!("--set {path}");
@@ -157,7 +158,7 @@ fn set_at(node: &mut Node, steps: &[&str], value: Node, place: &Place) -> Result
             let child = step.parse().ok().and_then(|position: usize| nodes.get_mut(position));
             let Some(child) = child else {
                 let problem =
-                    Problem::new("bad-setting", place, format!("`{step}` is no position in a list of {count}"));
+                    Problem::new("bad-setting", place, format!("`{step}` is not a position in a list of {count}"));
                 return Err(problem.help("positions count from 0"));
             };
             set_at(child, rest, value, place)
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn maps_merge_and_all_else_is_replaced() {
+    fn maps_merge_and_other_values_are_replaced() {
         check("{a: 1, b: {c: 2, d: 3}}", "{b: {c: 4}, e: 5}", json!({"a": 1, "b": {"c": 4, "d": 3}, "e": 5}));
         check("{a: [1, 2]}", "{a: [3]}", json!({"a": [3]}));
         check("{a: {b: 1}}", "{a: 2}", json!({"a": 2}));
@@ -233,12 +234,12 @@ mod tests {
         let merged = read(&folder.path().join("one.yaml"), &mut Vec::new()).expect("read");
         assert_eq!(merged.to_json(), json!({"a": 1, "b": 3, "c": 2}));
         write("two.yaml", "extends: [one.yaml]\n");
-        let problems = read(&folder.path().join("one.yaml"), &mut Vec::new()).expect_err("a circle");
+        let problems = read(&folder.path().join("one.yaml"), &mut Vec::new()).expect_err("a cycle");
         assert!(problems[0].message.contains("extends itself"), "{}", problems[0].message);
     }
 
     #[test]
-    fn a_file_without_an_end_is_read_no_further_than_a_pipeline_file_may_be() {
+    fn an_endless_file_is_an_error() {
         let problems = read(Path::new("/dev/zero"), &mut Vec::new()).expect_err("zeros");
         assert!(problems[0].message.contains("larger than"), "{}", problems[0].message);
     }

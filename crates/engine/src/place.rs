@@ -1,4 +1,4 @@
-//! [`Place`]: where in which file something stands, kept with every value so that every problem can point at it.
+//! [`Place`]: a position in a source text. Every value of a pipeline keeps its place, so that a problem can point at it.
 
 use crate::yaml::bounds::MAX_FILE_BYTES;
 use crate::yaml::marks::Marks;
@@ -7,42 +7,42 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-/// A text that values come from: a pipeline file, or a `--set` argument.
+/// A text that holds values: a pipeline file, or a `--set` argument.
 #[derive(Debug)]
 pub struct SourceText {
-    /// How it is named in messages.
+    /// The name of the text in messages.
     pub name: String,
-    /// The file, where it is one; what it extends is found relative to it.
+    /// The path, if the text is a file; `extends` is relative to it.
     pub path: Option<PathBuf>,
-    /// Its content.
+    /// The whole text.
     pub text: String,
     marks: OnceLock<Marks>,
 }
 
-/// A range of bytes in a text.
+/// A range of bytes in a source text.
 #[derive(Debug, Clone)]
 pub struct Place {
-    /// The text.
+    /// The text that the range is in.
     pub source: Arc<SourceText>,
     at: At,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum At {
-    /// First byte, and how many.
+    /// Offset and length in bytes.
     Bytes(usize, usize),
-    /// The number of a value or key, in the order in which they begin. Its bytes are looked up once a problem needs them.
+    /// The number of a value or key, in the order in which they begin. The range is looked up when a problem needs it.
     Value(usize),
 }
 
 impl SourceText {
-    /// Returns a text that is named `name` in messages.
+    /// Creates a text that is called `name` in messages.
     pub fn new(name: impl Into<String>, path: Option<PathBuf>, text: impl Into<String>) -> Arc<Self> {
         Arc::new(Self { name: name.into(), path, text: text.into(), marks: OnceLock::new() })
     }
 
-    /// Reads a file, but not much more than a pipeline file may have: `path` may come from a stranger, and lead to
-    /// something without an end.
+    /// Reads a file, up to a little more than the maximum size of a pipeline file: `path` may name an endless file such as
+    /// `/dev/zero`.
     pub(crate) fn read(path: &Path) -> io::Result<Arc<Self>> {
         let mut bytes = Vec::new();
         fs::File::open(path)?.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
@@ -51,14 +51,14 @@ impl SourceText {
         Ok(Self::new(path.display().to_string(), Some(path.to_owned()), text))
     }
 
-    /// Returns where its values stand, read when first asked for.
+    /// Returns the positions of all values, which are read on the first call.
     pub(crate) fn marks(&self) -> &Marks {
         self.marks.get_or_init(|| Marks::read(&self.text))
     }
 }
 
 impl Place {
-    /// Returns the place of a whole text's start.
+    /// Returns the place at the start of a text.
     pub fn start_of(source: &Arc<SourceText>) -> Self {
         Self::bytes(source, 0, 0)
     }
@@ -71,7 +71,7 @@ impl Place {
         Self { source: Arc::clone(source), at: At::Value(number) }
     }
 
-    /// Returns the first byte, and how many bytes there are; a value of several lines ends with its first one.
+    /// Returns offset and length in bytes. A value of several lines is cut at the end of its first line.
     pub fn range(&self) -> (usize, usize) {
         let (offset, length) = match self.at {
             At::Bytes(offset, length) => return (offset, length),
@@ -81,19 +81,19 @@ impl Place {
         (offset, text.lines().next().map_or(0, |line| line.trim_end().len()))
     }
 
-    /// Returns whether both places begin at the same byte of the same text.
+    /// Returns whether both places start at the same byte of the same text.
     pub fn is_at(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.source, &other.source) && self.range().0 == other.range().0
     }
 
-    /// Returns how long its line is; of some texts nobody wants to see the line.
+    /// Returns the length in bytes of the line at the start of the place.
     pub fn line_length(&self) -> usize {
         let (before, after) = self.source.text.split_at_checked(self.range().0).unwrap_or_default();
         let end = after.find('\n').unwrap_or(after.len());
         before.len() - before.rfind('\n').map_or(0, |newline| newline + 1) + end
     }
 
-    /// Returns line and column, both from 1; columns count characters.
+    /// Returns line and column of the start, both from 1; columns count characters.
     pub fn line_column(&self) -> (usize, usize) {
         let before = self.source.text.get(..self.range().0).unwrap_or(&self.source.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);

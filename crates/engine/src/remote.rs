@@ -1,4 +1,4 @@
-//! Which remote is used, what belongs there, and what of it is believed.
+//! Which remote a command uses, which results it transfers, and which records from a remote are accepted.
 
 use crate::config::Config;
 use crate::latest;
@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
-/// Returns the remote to use. What is nearer to the user wins: the command line, the store's own configuration, and then
-/// the pipeline file, which may be shared.
+/// Returns the remote to use: from the command line, else from the configuration of the store, else from the pipeline file, which
+/// other people may share.
 pub fn remote_url(given: Option<RemoteSetting>, config: Config, plan: Option<&Plan>) -> Option<RemoteUrl> {
     match given.or(config.remote).or_else(|| plan.and_then(Plan::remote).cloned())? {
         RemoteSetting::At(url) => Some(url),
@@ -18,7 +18,7 @@ pub fn remote_url(given: Option<RemoteSetting>, config: Config, plan: Option<&Pl
     }
 }
 
-/// Returns the newest keys below `root`, a `.pipe` folder: of the stages of `plan`, or of all that ever ran there.
+/// Returns the newest keys in the `.pipe` folder `root`: of the stages of `plan`, or of every stage that ever ran there.
 pub fn latest_keys(root: &Path, plan: Option<&Plan>) -> io::Result<Vec<ActionKey>> {
     let keys: BTreeSet<ActionKey> = match plan {
         Some(plan) => {
@@ -30,15 +30,15 @@ pub fn latest_keys(root: &Path, plan: Option<&Plan>) -> io::Result<Vec<ActionKey
     Ok(keys.into_iter().collect())
 }
 
-/// Returns the stage kind that a key with these fields is of.
+/// Returns the stage kind of a key with these fields.
 pub fn kind(fields: &Fields) -> Option<&str> {
     fields.iter().find(|field| field.path == ["kind"]).map(|field| field.value.as_str())
 }
 
-/// Returns whether a record that a remote has for a key with these fields names the ports of its tree, and no others.
+/// Returns whether a record from a remote has exactly the ports that a key with these fields implies, with the digests of its tree.
 ///
-/// The digests of ports go into the keys of what reads them, so a wrong one would let wrong results pass for right ones.
-/// The record of a part of a stage has no ports.
+/// The digests of ports are part of the keys of other stages, so a wrong digest would make a wrong result look right. The record
+/// of a part has no ports.
 pub fn ports_fit(fields: &Fields, record: &ActionRecord, tree: &Tree) -> bool {
     let kind = kind(fields).filter(|kind| *kind == record.kind);
     let Some(contract) = kind.and_then(stages::contract) else { return false };
@@ -55,7 +55,7 @@ pub fn ports_fit(fields: &Fields, record: &ActionRecord, tree: &Tree) -> bool {
     ports.len() == paths.len() && ports == record.output.ports
 }
 
-/// Returns the outputs that a stage with open ports names in its parameters, and their paths.
+/// Returns names and paths of the outputs that the parameters of a stage with open ports declare.
 fn named_outputs(fields: &Fields) -> impl Iterator<Item = (String, String)> {
     fields.iter().filter_map(|field| match field.path.as_slice() {
         [with, outputs, name] if with == "with" && outputs == "outputs" => {
@@ -72,7 +72,7 @@ mod tests {
     use pipe_cache::{Digest, OutputRecord, TreeFile};
 
     #[test]
-    fn the_nearest_setting_wins_and_none_is_a_setting() {
+    fn the_command_line_wins_and_none_turns_the_remote_off() {
         let setting = |text: &str| text.parse::<RemoteSetting>().expect("a setting");
         let config = |text: Option<&str>| Config { remote: text.map(setting) };
         let url = |given: Option<&str>, set: Option<&str>| {
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_ports_of_the_tree_are_believed() {
+    fn a_record_with_other_ports_than_its_tree_is_rejected() {
         let contract = stages::contract("evaluate").expect("a kind");
         let files = contract.outputs.iter().map(|port| port.path.to_owned()).collect::<BTreeSet<_>>().into_iter();
         let file = |path: String| TreeFile { digest: Digest::of(path.as_bytes()), path, size_bytes: 1 };

@@ -1,4 +1,4 @@
-//! Source files: which count, and what is in them, reading only those that look changed.
+//! [`collect`]: lists and hashes the source files of a stage. A file is read only if its size, times or inode changed.
 
 use crate::error::RunError;
 use fs_err as fs;
@@ -12,34 +12,35 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// How often a file that changes while it is read is read again.
+/// Maximum number of attempts to read a file that changes during the read.
 const MAX_READS: usize = 3;
 
 /// The files of a [`SourceSet`], hashed.
 #[derive(Debug)]
 pub(crate) struct Collected {
-    /// The folder or file, absolute.
+    /// The folder or file, as an absolute path.
     pub(crate) root: PathBuf,
-    /// Sorted by path. A root that is one file has the path "": its name is no part of what it is.
+    /// Sorted by path. If the root is a file, its path is "": the name of the file is not part of the key.
     pub(crate) files: Vec<SourceFile>,
+    /// Number of files that were read because they changed.
     pub(crate) num_read: u64,
     pub(crate) bytes_read: u64,
     set: SourceSet,
-    /// Of each of `files`, as it looked when it was hashed.
+    /// The fingerprint of each of `files` when it was hashed.
     fingerprints: Vec<Fingerprint>,
 }
 
 impl Collected {
-    /// Returns a file that is not what it was when it was hashed, or was not there, or is no longer.
+    /// Returns a file that was changed, added or removed since it was hashed.
     pub(crate) fn changed(&self) -> Result<Option<PathBuf>, RunError> {
         let now = list(&self.root, &self.set)?;
         let full = |path: &str| if path.is_empty() { self.root.clone() } else { self.root.join(path) };
-        // Both are sorted: the first place in which they differ is a file that came or went.
+        // Both are sorted: the first difference is a file that was added or removed.
         for (listed, (file, known)) in now.iter().zip(self.files.iter().zip(&self.fingerprints)) {
             if listed.path != file.path {
                 return Ok(Some(full((&listed.path).min(&file.path))));
             }
-            // It was touched, but may hold what it held.
+            // The file was touched, but may have the same content.
             if listed.fingerprint != *known && read(&listed.at(&self.root))?.digest.hex() != file.digest {
                 return Ok(Some(full(&file.path)));
             }
@@ -59,15 +60,15 @@ pub(crate) fn collect(store_root: &Path, set: &SourceSet) -> Result<Collected, R
         .map(|listed| {
             let fingerprint = listed.fingerprint;
             if let Some(digest) = index.find(&listed.path, &fingerprint) {
-                return Ok((listed.path, Look { fingerprint, digest, read: false, settled: true }));
+                return Ok((listed.path, HashedFile { fingerprint, digest, read: false, settled: true }));
             }
-            let look = read(&listed.at(&root))?;
-            Ok((listed.path, look))
+            let hashed = read(&listed.at(&root))?;
+            Ok((listed.path, hashed))
         })
         .collect::<Result<Vec<_>, RunError>>()?;
     let (mut files, mut num_read, mut bytes_read) = (Vec::with_capacity(hashed.len()), 0, 0);
     let (mut known, mut fingerprints) = (Vec::with_capacity(hashed.len()), Vec::with_capacity(hashed.len()));
-    for (path, Look { fingerprint, digest, read, settled }) in hashed {
+    for (path, HashedFile { fingerprint, digest, read, settled }) in hashed {
         if read {
             num_read += 1;
             bytes_read += fingerprint.size_bytes;
@@ -83,13 +84,14 @@ pub(crate) fn collect(store_root: &Path, set: &SourceSet) -> Result<Collected, R
     Ok(Collected { root, files, num_read, bytes_read, set: set.clone(), fingerprints })
 }
 
-/// The index is kept per folder and globs, so that two stages that read one folder differently do not undo each other's.
+/// Returns the path of the file index. There is one per folder and globs, so that two stages that read a folder with different
+/// globs do not overwrite each other's.
 fn index_path(store_root: &Path, root: &Path, set: &SourceSet) -> PathBuf {
     let name = format!("{}\n{:?}\n{:?}", root.display(), set.include, set.exclude);
     store_root.join("index").join(Digest::of(name.as_bytes()).to_string())
 }
 
-/// Returns the files that count, sorted by path.
+/// Returns the files of a set, sorted by path.
 fn list(root: &Path, set: &SourceSet) -> Result<Vec<Listed>, RunError> {
     let metadata = fs::metadata(root)?;
     if metadata.is_file() {
@@ -99,27 +101,27 @@ fn list(root: &Path, set: &SourceSet) -> Result<Vec<Listed>, RunError> {
     let mut files = Vec::new();
     for start in starts(&set.include) {
         let folder = root.join(&start);
-        // What globs ask for need not be there.
+        // A folder that a glob names may be missing.
         if let Ok(metadata) = fs::metadata(&folder) {
-            match listing.look(start.into(), &metadata)? {
-                Some(Seen::File(file)) => files.push(file),
-                Some(Seen::Folder(path, id)) => files.extend(listing.walk(&folder, &path, &[id])?),
+            match listing.classify(start.into(), &metadata)? {
+                Some(Found::File(file)) => files.push(file),
+                Some(Found::Folder(path, id)) => files.extend(listing.walk(&folder, &path, &[id])?),
                 None => {}
             }
         }
     }
     files.par_sort();
-    files.dedup(); // one glob may begin within another's folder
+    files.dedup(); // the folder of one glob may contain that of another
     Ok(files)
 }
 
-/// A file that counts, as it looks.
+/// A file of the set that is not hashed yet.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Listed {
-    /// Below the root.
+    /// The path below the root.
     path: String,
     fingerprint: Fingerprint,
-    /// Where it really lies below the root, where `path` is no more than [`SourceFile::odd_name`].
+    /// The real path below the root, if `path` is a [`SourceFile::odd_name`].
     odd: Option<PathBuf>,
 }
 
@@ -133,19 +135,19 @@ impl Listed {
     }
 }
 
-/// So many files of a folder are looked at by one thread; waking another for fewer costs more.
-const MIN_LOOKS: usize = 500;
+/// Minimum number of directory entries per thread; with fewer, waking a thread costs more than it saves.
+const MIN_ENTRIES: usize = 500;
 
-/// What a walk comes by, with its path for globs.
-enum Seen {
+/// A directory entry of a walk, with its path for globs.
+enum Found {
     File(Listed),
     Folder(PathBuf, FolderId),
 }
 
-/// Device and inode: the same by whichever link a folder is reached.
+/// Device and inode, which identify a folder whichever link leads to it.
 type FolderId = (u64, u64);
 
-/// Which files of a walk count.
+/// Which files a walk returns.
 struct Listing {
     include: GlobSet,
     exclude: GlobSet,
@@ -153,27 +155,27 @@ struct Listing {
 }
 
 impl Listing {
-    /// Returns the files below the folder `at`, in any order; links are followed. `path` is its name for globs, `inside` ends
-    /// with itself, after the folders that it is in.
+    /// Returns the files below the folder `at`, in any order; links are followed. `path` is the path of the folder for globs.
+    /// `inside` lists the folders that contain it, and ends with the folder itself.
     fn walk(&self, at: &Path, path: &Path, inside: &[FolderId]) -> Result<Vec<Listed>, RunError> {
         let entries = fs::read_dir(at)?.collect::<std::io::Result<Vec<_>>>()?;
-        let seen = entries.into_par_iter().with_min_len(MIN_LOOKS).map(|entry| {
-            // An entry's own metadata is asked for within its folder, which is faster, but tells of a link itself.
+        let found = entries.into_par_iter().with_min_len(MIN_ENTRIES).map(|entry| {
+            // `DirEntry::metadata` is faster than `fs::metadata`, but does not follow links.
             let is_link = entry.file_type()?.is_symlink();
             let metadata = if is_link { fs::metadata(entry.path())? } else { entry.metadata()? };
-            self.look(path.join(entry.file_name()), &metadata)
+            self.classify(path.join(entry.file_name()), &metadata)
         });
         let (mut files, mut folders) = (Vec::new(), Vec::new());
-        for seen in seen.collect::<Result<Vec<_>, RunError>>()?.into_iter().flatten() {
-            match seen {
-                Seen::File(file) => files.push(file),
-                Seen::Folder(path, id) => folders.push((path, id)),
+        for found in found.collect::<Result<Vec<_>, RunError>>()?.into_iter().flatten() {
+            match found {
+                Found::File(file) => files.push(file),
+                Found::Folder(path, id) => folders.push((path, id)),
             }
         }
         let below = folders.into_par_iter().map(|(path, id)| {
             let at = at.join(path.file_name().unwrap_or_default());
             if inside.contains(&id) {
-                let message = format!("{} leads back into a folder that it is in", at.display());
+                let message = format!("{} links back to a folder that contains it", at.display());
                 return Err(std::io::Error::other(message).into());
             }
             self.walk(&at, &path, &[inside, &[id]].concat())
@@ -182,13 +184,13 @@ impl Listing {
         Ok(files)
     }
 
-    /// Returns what there is at `path`, if it counts.
-    fn look(&self, path: PathBuf, metadata: &Metadata) -> Result<Option<Seen>, RunError> {
+    /// Returns a folder, or a file that the globs select; `None` for everything else.
+    fn classify(&self, path: PathBuf, metadata: &Metadata) -> Result<Option<Found>, RunError> {
         if metadata.is_dir() {
-            return Ok(Some(Seen::Folder(path, (metadata.dev(), metadata.ino()))));
+            return Ok(Some(Found::Folder(path, (metadata.dev(), metadata.ino()))));
         }
-        let is_asked_for = self.include.is_empty() || self.include.is_match(&path);
-        if !metadata.is_file() || !is_asked_for || self.exclude.is_match(&path) {
+        let is_included = self.include.is_empty() || self.include.is_match(&path);
+        if !metadata.is_file() || !is_included || self.exclude.is_match(&path) {
             return Ok(None);
         }
         let (path, odd) = match path.into_os_string().into_string() {
@@ -196,17 +198,17 @@ impl Listing {
             Err(path) if self.odd_names == OddNames::Told => (SourceFile::odd_name(path.as_ref()), Some(path.into())),
             Err(path) => return Err(RunError::OddName { path: path.into() }),
         };
-        Ok(Some(Seen::File(Listed { path, fingerprint: Fingerprint::of(metadata), odd })))
+        Ok(Some(Found::File(Listed { path, fingerprint: Fingerprint::of(metadata), odd })))
     }
 }
 
-/// Returns the folders or files below which globs can match: what stands before their first special character.
+/// Returns the folders or files below which globs can match: the part of each glob before its first special character.
 fn starts(globs: &[String]) -> Vec<String> {
     let start = |glob: &String| {
         let special = glob.find(['*', '?', '[', '{', '\\']);
         let plain = special.map_or(glob.as_str(), |at| &glob[..at]);
         let end = if special.is_some() { plain.rfind('/').unwrap_or(0) } else { plain.len() };
-        // The folder `/` is more than nothing.
+        // The root folder must not become an empty path.
         if end == 0 && plain.starts_with('/') { "/".to_owned() } else { plain[..end].to_owned() }
     };
     let mut starts: Vec<String> = globs.iter().map(start).collect();
@@ -223,15 +225,17 @@ fn globs(patterns: &[String]) -> Result<GlobSet, RunError> {
     Ok(set.build()?)
 }
 
-struct Look {
+struct HashedFile {
     fingerprint: Fingerprint,
     digest: Digest,
+    /// Whether the file was read, rather than found in the index.
     read: bool,
+    /// Whether a later change is certain to change the fingerprint; see [`Fingerprint::is_settled`].
     settled: bool,
 }
 
-/// Hashes a file that is still the same file afterwards.
-fn read(path: &Path) -> Result<Look, RunError> {
+/// Hashes a file, and again if it changed during the read.
+fn read(path: &Path) -> Result<HashedFile, RunError> {
     for _ in 0..MAX_READS {
         let before = Fingerprint::of(&fs::metadata(path)?);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i128);
@@ -239,7 +243,7 @@ fn read(path: &Path) -> Result<Look, RunError> {
         hasher.update_mmap_rayon(path)?;
         if Fingerprint::of(&fs::metadata(path)?) == before {
             let digest = hasher.finalize().into();
-            return Ok(Look { fingerprint: before, digest, read: true, settled: before.is_settled(now) });
+            return Ok(HashedFile { fingerprint: before, digest, read: true, settled: before.is_settled(now) });
         }
     }
     Err(RunError::Restless { path: path.into() })
@@ -251,7 +255,7 @@ mod tests {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
-    /// All files below `root`, or that one.
+    /// All files below `root`, or `root` itself if it is a file.
     fn all_of(root: PathBuf) -> SourceSet {
         SourceSet { param: "root", root, include: vec![], exclude: vec![], odd_names: OddNames::Refused }
     }
@@ -261,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn globs_choose_and_unchanged_files_are_not_read_again() {
+    fn globs_select_files_and_unchanged_files_are_not_read_again() {
         let folder = tempfile::tempdir().expect("a folder");
         let (root, store) = (folder.path().join("data"), folder.path().join("store"));
         for path in ["a.avi", "b/c.avi", "b/d.txt", "b/e/f #;(.avi"] {
@@ -293,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_after_hashing_is_seen_and_a_touch_is_none() {
+    fn a_change_after_hashing_is_detected_and_a_touch_is_ignored() {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path().join("data");
         fs::create_dir(&root).expect("made");
@@ -312,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn links_are_followed_and_circles_are_told() {
+    fn links_are_followed_and_cycles_of_links_are_errors() {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path().join("data");
         fs::create_dir_all(root.join("a")).expect("made");
@@ -323,12 +327,12 @@ mod tests {
         let set = all_of(root.clone());
         assert_eq!(paths(&set, &folder.path().join("store")), ["a/f", "b/f", "c"]);
         link("..", "a/d");
-        let error = collect(&folder.path().join("store"), &set).expect_err("a circle").to_string();
-        assert!(error.contains("/d leads back into"), "{error}");
+        let error = collect(&folder.path().join("store"), &set).expect_err("a cycle").to_string();
+        assert!(error.contains("/d links back"), "{error}");
     }
 
     #[test]
-    fn names_that_are_not_utf8_are_refused_or_told_and_never_those_of_others() {
+    fn a_name_that_is_not_utf8_is_an_error_or_gets_a_name_of_its_own() {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path().join("data");
         let names: [&[u8]; 6] =
@@ -359,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn one_file_is_a_source_too_whatever_its_name() {
+    fn the_name_of_a_single_source_file_does_not_matter() {
         let folder = tempfile::tempdir().expect("a folder");
         let digest = |name: &str| {
             let root = folder.path().join(name);
