@@ -1,4 +1,4 @@
-//! Writes the schema of pipeline files to stdout; `cargo xtask schema` puts it in its place.
+//! Writes the JSON schema of pipeline files to stdout; `cargo xtask schema` redirects it to `schemas/json/`.
 
 use std::io::Write;
 

@@ -1,8 +1,8 @@
-//! The contracts of `pipe`: what each stage kind takes and gives, and what each table looks like.
+//! The contracts of `pipe`: the parameters and ports of each stage kind, and the columns of each table.
 //!
-//! Everything else meets here: the engine checks pipelines against a [`Contract`], workers read the typed parameters,
-//! and whoever writes or reads a table uses its row type. Start with [`contract::Contract`], then any file in [`stages`].
-//! Nothing here does work, and nothing heavy is linked: `pipe` itself depends on this crate.
+//! The engine checks pipelines against a [`Contract`], stages read their typed parameters, and all code that reads or writes a
+//! table uses its row type. Start with [`contract::Contract`], then any file in [`stages`]. This crate does no work and links
+//! nothing heavy, because `pipe` itself depends on it.
 
 pub mod contract;
 pub mod networks;

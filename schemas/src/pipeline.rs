@@ -1,6 +1,6 @@
-//! [`pipeline_schema`]: the JSON schema of a whole pipeline file, for editors that complete and check YAML with it.
+//! [`pipeline_schema`]: the JSON schema of a whole pipeline file, for completion and checks in editors.
 //!
-//! The engine does not use it: it also knows variables, `extends` and types of ports, and says more.
+//! The engine does not use it: the engine also checks variables, `extends` and port types, and has better messages.
 
 use crate::{Contract, stages};
 use serde_json::{Map, Value, json};
@@ -21,26 +21,26 @@ pub fn pipeline_schema() -> Value {
         "additionalProperties": false,
         "required": ["pipeline"],
         "properties": {
-            "pipeline": { "type": "string", "description": "The pipeline's name." },
+            "pipeline": { "type": "string", "description": "The name of the pipeline: letters, digits, `_` and `-`." },
             "extends": {
                 "type": "array",
                 "items": { "type": "string" },
-                "description": "Files to start from, relative to this one; later ones win, this file last.",
+                "description": "Files to extend, relative to this file. Later files override earlier ones, and this file overrides all.",
             },
             "vars": {
                 "type": "object",
                 "additionalProperties": { "type": ["string", "number", "boolean"] },
-                "description": "Values to be used as ${name}.",
+                "description": "Variables, used as ${name}.",
             },
-            "matrix": matrix("Every stage that uses one of these variables is made once for each of its values."),
+            "matrix": matrix("Every stage that uses one of these variables is copied for each of its values."),
             "remote": {
                 "type": "string",
-                "description": "Where results are shared: s3://bucket/prefix, gs://…, az://…, file:///folder, or none.",
+                "description": "The remote that shares results: s3://bucket/prefix, gs://…, az://…, file:///folder, or none.",
             },
             "stages": {
                 "type": "object",
                 "additionalProperties": { "$ref": "#/$defs/stage" },
-                "description": "The stages by name; null removes one that comes from `extends`.",
+                "description": "The stages by name; null removes a stage of an extended file.",
             },
         },
         "$defs": defs,
@@ -56,30 +56,30 @@ fn stage_schema(kinds: &[Value]) -> Value {
         "additionalProperties": false,
         "properties": {
             "uses": { "oneOf": stages::ALL.iter().map(word).collect::<Vec<_>>(), "description": "The stage kind." },
-            "with": { "type": "object", "description": "The kind's parameters." },
+            "with": { "type": "object", "description": "The parameters of the stage kind." },
             "inputs": {
                 "type": "object",
                 "additionalProperties": { "type": "string" },
-                "description": "By input port, the stage to read from: `stage`, or `stage.port`.",
+                "description": "For each input port, the output to read: `stage`, or `stage.port`.",
             },
             "resources": {
                 "type": "object",
                 "additionalProperties": false,
                 "properties": {
-                    "cpus": count(1, "Processors; if not given, it counts as one and may use all."),
-                    "memory": { "type": "string", "description": "Memory: `8GB`, `512MiB`." },
-                    "gpus": count(0, "GPUs."),
+                    "cpus": count(1, "Number of CPUs. By default the stage counts as one CPU, and may use all."),
+                    "memory": { "type": "string", "description": "Memory to reserve, such as `8GB` or `512MiB`." },
+                    "gpus": count(0, "Number of GPUs."),
                 },
-                "description": "What the stage may use; no part of its key.",
+                "description": "The resources of the stage; not part of its key.",
             },
             "sources": {
                 "type": "array",
                 "items": { "type": "string" },
-                "description": "For `command`: globs of the files from outside the pipeline that it reads.",
+                "description": "For `command`: globs of the files from outside the pipeline that the program reads.",
             },
-            "matrix": matrix("The stage is made once for each value of these variables."),
-            "timeout": { "type": "string", "description": "How long it may take: `90s`, `30min`, `12h`." },
-            "retries": count(0, "How often it is tried again when its worker crashed or was killed."),
+            "matrix": matrix("The stage is copied for each value of these variables."),
+            "timeout": { "type": "string", "description": "Maximum run time, such as `90s`, `30min` or `12h`." },
+            "retries": count(0, "Maximum number of further attempts if the worker crashes or is killed."),
         },
         "allOf": kinds,
     })
@@ -93,19 +93,19 @@ fn matrix(description: &str) -> Value {
     })
 }
 
-/// What `with` and `inputs` must be where `uses` is this kind.
+/// Returns the rule for `with` and `inputs` of stages of one kind.
 fn kind_rule(contract: &Contract, defs: &mut Map<String, Value>) -> Value {
     let mut with = (contract.schema)();
     let fields = with.as_object_mut().expect("a parameter schema is an object");
     fields.remove("$schema");
     for (name, mut definition) in fields.remove("$defs").into_iter().flat_map(into_fields) {
         adapt(&mut definition, contract.kind);
-        // Kinds may use one name for different things, so each has its own.
+        // Two kinds may use the same name for different definitions.
         defs.insert(format!("{}.{name}", contract.kind), definition);
     }
     adapt(&mut with, contract.kind);
     let input = |port: &crate::InputPort| {
-        let description = format!("A stage that writes `{}`.", port.port_type.name());
+        let description = format!("An output of type `{}`.", port.port_type.name());
         (port.name.to_owned(), json!({ "type": "string", "description": description }))
     };
     let inputs: Map<_, _> = contract.inputs.iter().map(input).collect();
@@ -127,14 +127,14 @@ fn into_fields(value: Value) -> Map<String, Value> {
     }
 }
 
-/// Points references at the kind's own definitions and lets a variable stand wherever a scalar does.
+/// Points references at the definitions of the kind, and allows a variable in place of every scalar.
 fn adapt(schema: &mut Value, kind: &str) {
     let Some(fields) = schema.as_object_mut() else { return };
     if let Some(Value::String(reference)) = fields.get_mut("$ref") {
         *reference = reference.replace("#/$defs/", &format!("#/$defs/{kind}."));
     }
     for (name, property) in fields.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
-        // The word that tells branches apart must stay the only one that fits.
+        // `type` selects a branch, so it can't be a variable.
         if name != "type" {
             adapt(property, kind);
         }
@@ -159,14 +159,14 @@ fn adapt(schema: &mut Value, kind: &str) {
     }
 }
 
-/// Whether a schema asks for a scalar, and would refuse `${name}` in its place.
+/// Returns whether a schema requires a scalar, so that it would reject `${name}`.
 fn takes_scalar(schema: &Value) -> bool {
     let scalar = |name: &Value| ["integer", "number", "boolean"].iter().any(|scalar| name == scalar);
     let typed = |types: &Value| scalar(types) || types.as_array().is_some_and(|types| types.iter().any(scalar));
     schema.get("type").is_some_and(typed) || schema.get("enum").is_some() || schema.get("const").is_some()
 }
 
-/// Keeps description and default outside, where editors look for them.
+/// Allows a variable in place of a value. Description and default stay at the top level, where editors look for them.
 fn variable_or(mut schema: Value) -> Value {
     let mut outer = Map::new();
     if let Some(fields) = schema.as_object_mut() {
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_fits_where_a_scalar_does_and_not_where_a_branch_is_chosen() {
+    fn a_variable_may_replace_a_scalar_but_not_the_tag_of_a_branch() {
         let schema = pipeline_schema();
         let defs = &schema["$defs"];
         let variable = serde_json::json!({ "$ref": "#/$defs/variable" });

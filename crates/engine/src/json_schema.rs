@@ -1,7 +1,7 @@
-//! Checks a value against a JSON schema and says everything that is wrong with it; see [`check`].
+//! [`check`]: checks parameters against the JSON schema of their stage kind, and reports every mistake.
 //!
-//! It knows the part of JSON Schema 2020-12 that `schemars` writes for our parameters. A general validator would name
-//! the rule that failed; this one names what the user should have written.
+//! It implements the part of JSON Schema 2020-12 that `schemars` writes for our parameters. A general validator names the rule
+//! that failed; this one names what the user should have written.
 
 mod choice;
 mod words;
@@ -11,30 +11,30 @@ use serde_json::{Map, Number, Value};
 use std::cmp::Ordering;
 use words::{first_line, found, list, type_words};
 
-/// Something that does not fit.
+/// One place where a value does not match its schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Finding {
+pub(crate) struct Violation {
     /// Steps from the root; list positions are written as numbers.
     pub(crate) path: Vec<String>,
-    /// Whether the key at the end of the path is meant, not its value.
+    /// Whether the problem is the key at the end of the path, not its value.
     pub(crate) at_key: bool,
-    /// What is wrong, as a lower-case fragment.
+    /// A lower-case fragment without a full stop.
     pub(crate) message: String,
-    /// What would be right, where that is known.
+    /// A hint how to fix it, if there is one.
     pub(crate) help: Option<String>,
 }
 
-/// Returns everything in `value` that does not fit `schema`, in the order of `value`.
-pub(crate) fn check(schema: &Value, value: &Value) -> Vec<Finding> {
-    let mut checker = Checker { root: schema, path: Vec::new(), findings: Vec::new() };
+/// Returns every place where `value` does not match `schema`, in the order of `value`.
+pub(crate) fn check(schema: &Value, value: &Value) -> Vec<Violation> {
+    let mut checker = Checker { root: schema, path: Vec::new(), violations: Vec::new() };
     checker.value(schema, value);
-    checker.findings
+    checker.violations
 }
 
 struct Checker<'s> {
     root: &'s Value,
     path: Vec<String>,
-    findings: Vec<Finding>,
+    violations: Vec<Violation>,
 }
 
 impl<'s> Checker<'s> {
@@ -71,7 +71,7 @@ impl<'s> Checker<'s> {
         }
     }
 
-    /// What a `$ref` points at.
+    /// Returns the schema that a `$ref` points at.
     fn target(&self, schema: &Value) -> Option<&'s Value> {
         self.root.pointer(schema.get("$ref")?.as_str()?.strip_prefix('#')?)
     }
@@ -131,9 +131,9 @@ impl<'s> Checker<'s> {
         let bound = |keyword| schema.get(keyword).and_then(Value::as_number);
         let compared = |keyword| bound(keyword).map(|bound| (order(number, bound), bound));
         if let Some((Ordering::Less, least)) = compared("minimum") {
-            self.report(format!("{number} is below the least allowed value {least}"));
+            self.report(format!("{number} is below the minimum {least}"));
         } else if let Some((Ordering::Greater, most)) = compared("maximum") {
-            self.report(format!("{number} is above the greatest allowed value {most}"));
+            self.report(format!("{number} is above the maximum {most}"));
         } else if let Some((Ordering::Less | Ordering::Equal, low)) = compared("exclusiveMinimum") {
             self.report(format!("{number} is not above {low}"));
         } else if let Some((Ordering::Greater | Ordering::Equal, high)) = compared("exclusiveMaximum") {
@@ -141,7 +141,7 @@ impl<'s> Checker<'s> {
         } else if let Some(most) = schema.get("format").and_then(Value::as_str).and_then(greatest)
             && order(number, &most) == Ordering::Greater
         {
-            self.report(format!("{number} is above the greatest allowed value {most}"));
+            self.report(format!("{number} is above the maximum {most}"));
         }
     }
 
@@ -171,7 +171,7 @@ impl<'s> Checker<'s> {
         let known: Vec<_> = known.collect();
         let help = match nearest(key, known.iter().copied()) {
             Some(name) => format!("did you mean `{name}`?"),
-            None if known.is_empty() => "there are none here".into(),
+            None if known.is_empty() => "no parameters are known here".into(),
             None => format!("known here: {}", list(known.into_iter())),
         };
         self.report_key(format!("unknown {noun} `{key}`"), Some(help));
@@ -190,11 +190,11 @@ impl<'s> Checker<'s> {
     }
 
     fn push(&mut self, at_key: bool, message: String, help: Option<String>) {
-        self.findings.push(Finding { path: self.path.clone(), at_key, message, help });
+        self.violations.push(Violation { path: self.path.clone(), at_key, message, help });
     }
 }
 
-/// A string, or the strings of a list.
+/// Returns a string, or the strings of a list.
 fn names(value: &Value) -> impl Iterator<Item = &str> {
     let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
     list.iter().filter_map(Value::as_str)
@@ -220,7 +220,7 @@ fn equal(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// Compares exactly where both are whole: seeds are beyond what `f64` tells apart.
+/// Compares whole numbers exactly: seeds may be too large for `f64`.
 fn order(a: &Number, b: &Number) -> Ordering {
     match (a.as_i128(), b.as_i128()) {
         (Some(a), Some(b)) => a.cmp(&b),
@@ -228,7 +228,7 @@ fn order(a: &Number, b: &Number) -> Ordering {
     }
 }
 
-/// The greatest number of a format that schemars writes no `maximum` for.
+/// Returns the maximum of a format for which schemars writes no `maximum`.
 fn greatest(format: &str) -> Option<Number> {
     match format {
         "uint16" => Some(u16::MAX.into()),

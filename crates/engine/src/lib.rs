@@ -1,11 +1,11 @@
 //! From a pipeline file to a finished run.
 //!
 //! ```text
-//! files ── yaml ──► Node tree with places ── merge, vars ──► one tree ── spec ──► Spec ── plan ──► Plan ── run ──► Summary
-//!                                                            (every problem of the file is found before anything runs)
+//! files ── yaml ──► Node trees ── merge, vars ──► one tree ── spec ──► Spec ── plan ──► Plan ── run ──► RunSummary
 //! ```
 //!
-//! The engine knows stages by their contracts only. It prints nothing: what happens is told as [`events::RunEvent`]s.
+//! [`load()`] covers the way to the [`Plan`], and reports every mistake of the files before anything runs. [`run()`] executes a
+//! plan. The engine knows stages by their contracts only. It prints nothing: callers receive [`events::RunEvent`]s.
 
 mod ahead;
 mod config;
@@ -56,4 +56,4 @@ pub use reasons::{Change, Reason, lines as reason_lines};
 pub use record::{RunRecord, RunSummary, StageSummary, is_alive, output_folder, runs};
 pub use run::cancel::Cancel;
 pub use run::run;
-pub use spec::{Connection, Limits, StageName, StageSpec};
+pub use spec::{Connection, StageLimits, StageName, StageSpec};

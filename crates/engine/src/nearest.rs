@@ -1,10 +1,14 @@
-//! [`nearest`]: which of the known names was meant.
+//! [`nearest`]: the known name that a misspelt name probably means.
 
-/// Returns the known name that `name` was probably meant to be: a typing error away, cut short, or spelt out.
+/// Longer names are not compared: in a file made to hurt, that would take minutes.
+const MAX_LETTERS: usize = 100;
+/// Maximum number of known names that are compared.
+const MAX_KNOWN: usize = 1000;
+
+/// Returns the known name that `name` probably means: one with few typing errors, a prefix, a longer form or its initials.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Nobody mistypes a name of hundreds of letters, and nobody has thousands of them; comparing such would take minutes.
-    let (short, few) = (100, 1000);
-    let known = known.into_iter().filter(|known| known.len() <= short).take(if name.len() <= short { few } else { 0 });
+    let max_known = if name.len() <= MAX_LETTERS { MAX_KNOWN } else { 0 };
+    let known = known.into_iter().filter(|known| known.len() <= MAX_LETTERS).take(max_known);
     let name = name.to_lowercase();
     let initials: String = name.split(['_', '-', ' ']).filter_map(|word| word.chars().next()).collect();
     let typos = |known: &str| strsim::damerau_levenshtein(&name, &known.to_lowercase());
@@ -19,7 +23,7 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
             (initials.len() > 1 && lower == initials).then_some((2, typos))
         }
     };
-    // The first of equals wins, so that the order of `known` decides, not chance.
+    // The first of several equally good names wins, so the result is deterministic.
     known.filter_map(|known| Some((rank(known)?, known))).min_by_key(|(rank, _)| *rank).map(|(_, k)| k)
 }
 
@@ -28,7 +32,7 @@ mod tests {
     use super::nearest;
 
     #[test]
-    fn the_nearest_name_is_a_typo_a_prefix_or_initials_away() {
+    fn the_nearest_name_is_a_misspelling_a_prefix_or_initials() {
         let known = ["lr", "weight_decay", "test_groups", "groups"];
         assert_eq!(nearest("wieght_decay", known), Some("weight_decay"));
         assert_eq!(nearest("learning_rate", known), Some("lr"));

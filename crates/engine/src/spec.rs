@@ -1,4 +1,4 @@
-//! [`Spec`]: a pipeline file after every check that needs no work: keys, kinds, parameters, ports, sources.
+//! [`Spec`]: a pipeline file that passed every check of keys, stage kinds, parameters, ports and sources.
 
 use crate::diagnostics::Problem;
 use crate::yaml::keys::{self, check_keys};
@@ -17,7 +17,8 @@ mod matrix;
 mod ports;
 mod stage;
 
-/// A stage's name in its pipeline: letters, digits, `_` and `-`; one of a matrix ends in `@variable=value`.
+/// The name of a stage, unique in its pipeline: letters, digits, `_` and `-`; for a copy of a matrix followed by
+/// `@variable=value`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StageName(String);
 
@@ -27,7 +28,7 @@ impl StageName {
         &self.0
     }
 
-    /// Returns whether `text` names this stage, or all of the matrix that it is of.
+    /// Returns whether `text` is the name of this stage, or the name without matrix values.
     pub fn is_named(&self, text: &str) -> bool {
         self.0.strip_prefix(text).is_some_and(|rest| rest.is_empty() || rest.starts_with(matrix::MARK))
     }
@@ -77,16 +78,16 @@ pub struct StageSpec {
     /// Output ports; the first is the main port.
     pub outputs: Vec<Output>,
     /// Resources, timeout and retries; not part of the key.
-    pub limits: Limits,
+    pub limits: StageLimits,
 }
 
 impl StageSpec {
-    /// Returns the parameters that are in its key.
+    /// Returns the parameters that are part of the key.
     pub(crate) fn keyed(&self) -> &serde_json::Value {
         self.keyed.as_ref().unwrap_or(&self.params)
     }
 
-    /// Returns its parameters as `make` changes them.
+    /// Returns the parameters that `make` derives for a quick check.
     pub(crate) fn quick(&self, make: MakeQuick) -> serde_json::Value {
         let mut params = self.params.clone();
         make(&mut params);
@@ -105,18 +106,18 @@ pub struct Connection {
     pub output: Output,
 }
 
-/// What a stage may use; no part of its key.
+/// Resources, timeout and retries of a stage; not part of its key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Processors it is given; if `None`, it counts as one and may use all.
+pub struct StageLimits {
+    /// Number of CPUs; if `None`, the stage counts as one CPU when scheduled, and may use all.
     pub cpus: Option<usize>,
-    /// Memory it is given.
+    /// Memory to reserve; if `None`, none is reserved.
     pub memory_bytes: Option<u64>,
-    /// GPUs it is given.
+    /// Number of GPUs; 0 if `None`.
     pub gpus: Option<usize>,
-    /// How long it may take.
+    /// Maximum run time; unlimited if `None`.
     pub timeout: Option<Duration>,
-    /// How often it is tried again when its worker crashed or was killed.
+    /// Maximum number of further attempts if the worker crashes or is killed.
     pub retries: u32,
 }
 
@@ -156,7 +157,7 @@ fn name_of(root: &Node, path: &Path, problems: &mut Vec<Problem>) -> String {
     match root.get("pipeline") {
         Some(Node { value: Value::Text(name), .. }) if is_name(name) => name.clone(),
         Some(node) => {
-            let problem = Problem::new("wrong-type", &node.place, format!("{} is no pipeline name", node.describe()));
+            let problem = Problem::new("wrong-type", &node.place, format!("{} is not a valid pipeline name", node.describe()));
             problems.push(problem.help("letters, digits, `_` and `-`"));
             String::new()
         }

@@ -1,6 +1,6 @@
-//! Interpolation: `${name}` in any text becomes the value of that variable.
+//! [`interpolate`]: replaces `${name}` in texts by the values of variables.
 //!
-//! A text that is only `${name}` takes the variable's type; `$${` is a literal `${`. Variables may use variables.
+//! A text that consists of a single `${name}` takes the type of the variable; `$${` is a literal `${`. Variables may use variables.
 
 use crate::diagnostics::{Problem, UNDEFINED};
 use crate::nearest::nearest;
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 pub(crate) mod resolve;
 pub(crate) mod uses;
 
-/// Replaces every `${name}` below `node`, reporting each that can't be.
+/// Replaces every `${name}` in `node`, and reports each that can't be replaced.
 pub(crate) fn interpolate(node: &mut Node, vars: &BTreeMap<String, Node>, problems: &mut Vec<Problem>) {
     match &mut node.value {
         Value::Map(entries) => entries.iter_mut().for_each(|Entry { node, .. }| interpolate(node, vars, problems)),
@@ -26,23 +26,23 @@ pub(crate) fn interpolate(node: &mut Node, vars: &BTreeMap<String, Node>, proble
     }
 }
 
-/// Returns the names used in `text`, in order.
+/// Returns the names of the variables in `text`, in order.
 fn names(text: &str) -> impl Iterator<Item = &str> {
     pieces(text).filter_map(|piece| if let Piece::Name(name) = piece { Some(name) } else { None })
 }
 
-/// Returns whether `${name}` stands for a path that is only known when a command runs.
+/// Returns whether `${name}` is a path that is only known when a command runs.
 fn is_port(name: &str) -> bool {
     name.starts_with("inputs.") || name.starts_with("outputs.")
 }
 
-/// How much longer variables may make a text. Variables that use each other could make it longer than memory.
+/// Maximum number of bytes that variables may add to a text; variables that use each other can make it grow exponentially.
 const MAX_LONGER_BYTES: usize = 4096;
 
 enum Piece<'a> {
     Literal(&'a str),
     Name(&'a str),
-    /// A `${` without its `}`.
+    /// A `${` without `}`.
     Open,
 }
 
@@ -64,7 +64,7 @@ fn pieces(mut rest: &str) -> impl Iterator<Item = Piece<'_>> {
             rest = after;
             return Some(if is_port(name) { Piece::Literal(whole) } else { Piece::Name(name) });
         }
-        // A `$` that starts nothing is itself literal.
+        // A `$` without a brace is literal.
         let first = rest.chars().next().map_or(0, char::len_utf8);
         let next = rest[first..].find('$').map_or(rest.len(), |at| at + first);
         let (literal, after) = rest.split_at(next);
@@ -95,18 +95,18 @@ fn expand(text: &str, vars: &BTreeMap<String, Node>) -> Result<Value, (String, O
     for (position, piece) in pieces(text).enumerate() {
         match piece {
             Piece::Literal(literal) => whole.push_str(literal),
-            Piece::Open => return Err(("`${` without its `}`".into(), Some("write `$${` for a literal `${`".into()))),
+            Piece::Open => return Err(("`${` without `}`".into(), Some("write `$${` for a literal `${`".into()))),
             Piece::Name(name) => {
                 let node = find(name)?;
                 if position == 0 && text.len() == name.len() + "${}".len() {
                     return Ok(node.value.clone());
                 }
                 let text = node.value.as_plain_text();
-                let nothing = || (format!("the variable `{name}` has no text to put in here"), None);
-                whole.push_str(&text.ok_or_else(nothing)?);
+                let not_text = || (format!("the value of the variable `{name}` can't be part of a text"), None);
+                whole.push_str(&text.ok_or_else(not_text)?);
                 if whole.len() > text_limit {
                     return Err((
-                        format!("its variables make this text longer by over {MAX_LONGER_BYTES} bytes"),
+                        format!("the variables add more than {MAX_LONGER_BYTES} bytes to this text"),
                         None,
                     ));
                 }
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_value_keeps_its_type_and_a_part_is_text() {
+    fn a_whole_value_keeps_its_type_and_a_part_becomes_text() {
         check("{vars: {a: 1}, x: '${a}'}", Ok(json!(1)));
         check("{vars: {a: 1}, x: 'ü${a}$${a}$'}", Ok(json!("ü1${a}$")));
         check("{vars: {a: 1}, x: '${inputs.a}/${a}'}", Ok(json!("${inputs.a}/1")));
@@ -146,19 +146,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_defined_is_a_problem() {
+    fn undefined_and_cyclic_variables_are_problems() {
         check("{vars: {epochs: 1}, x: '${epoch}'}", Err("`epoch` is not defined"));
         check("{vars: {a: '${b}', b: '${a}'}, x: 1}", Err("`a`, `b` use each other"));
         check("{vars: {a: 'x${a}'}, x: 1}", Err("`a` uses itself"));
         check("{vars: {a: '${b}', b: '${c}'}, x: 1}", Err("`c` is not defined"));
-        check("{x: 'a${b'}", Err("without its"));
+        check("{x: 'a${b'}", Err("without `}`"));
         check("{vars: {a: [1]}, x: 1}", Err("a single value"));
     }
 
     #[test]
-    fn variables_that_blow_each_other_up_are_refused() {
+    fn variables_that_grow_exponentially_are_a_problem() {
         let uses = |level: usize| format!("a{level}: '{}'", format!("${{a{}}}", level - 1).repeat(10));
         let vars: Vec<String> = (1..12).map(uses).collect();
-        check(&format!("{{vars: {{a0: xxxxxxxxxx, {}}}, x: 1}}", vars.join(", ")), Err("longer by over"));
+        check(&format!("{{vars: {{a0: xxxxxxxxxx, {}}}, x: 1}}", vars.join(", ")), Err("variables add more than"));
     }
 }

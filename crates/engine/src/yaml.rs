@@ -1,7 +1,7 @@
-//! YAML to [`Node`]s: values from `serde_yaml`, places from `saphyr-parser`. Nothing else names either.
+//! [`parse`]: from YAML to [`Node`]s. `serde_yaml` reads the values and `saphyr-parser` their places; no other module uses either.
 //!
-//! Each value keeps its number in its text, which is enough to find its place once a problem must be told. An alias has
-//! the place where it is used.
+//! Each value keeps its number in its text. Its place is looked up only when a problem is reported. The values of an alias have
+//! the place of the alias.
 
 use crate::diagnostics::Problem;
 use crate::place::{Place, SourceText};
@@ -15,15 +15,15 @@ pub(crate) mod keys;
 pub(crate) mod marks;
 mod read;
 
-/// How much of a text is shown in a message.
+/// Maximum length of a quotation from the file in a message.
 const MAX_SHOWN_CHARS: usize = 80;
 
-/// A value and where it stands.
+/// A value with its place.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
     pub(crate) value: Value,
     pub(crate) place: Place,
-    /// Tagged `!replace`: takes the place of what it extends instead of being merged into it.
+    /// Tagged `!replace`: replaces the value that it extends instead of merging with it.
     pub(crate) replace: bool,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Entry {
 }
 
 impl Value {
-    /// Returns a single value as it is written inside a text.
+    /// Returns a scalar as the text that it has inside another text; `None` for other values.
     pub(crate) fn as_plain_text(&self) -> Option<String> {
         match self {
             Self::Text(text) => Some(text.clone()),
@@ -57,7 +57,7 @@ impl Value {
     }
 }
 
-/// Nodes are equal when their values are; places do not matter.
+/// Nodes with equal values are equal, whatever their places.
 impl PartialEq for Node {
     fn eq(&self, other: &Self) -> bool {
         self.value == other.value && self.replace == other.replace
@@ -91,7 +91,7 @@ impl Node {
         entries.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.node)
     }
 
-    /// Returns what the value is, for messages.
+    /// Describes the value for a message.
     pub(crate) fn describe(&self) -> String {
         match &self.value {
             Value::Null => "nothing".into(),
@@ -117,7 +117,7 @@ impl Node {
         }
     }
 
-    /// Returns about how many bytes it takes in memory.
+    /// Estimates the memory of the value in bytes.
     pub(crate) fn weight(&self) -> usize {
         let below = match &self.value {
             Value::List(nodes) => nodes.iter().map(Node::weight).sum(),
@@ -128,8 +128,8 @@ impl Node {
         NODE_BYTES + below
     }
 
-    /// Returns the place of the value at `path`, or of the nearest value above it that is there; with `key` the place
-    /// of the last step's key.
+    /// Returns the place of the value at `path`, or of the innermost value around it that exists; with `key`, the place of the
+    /// last step's key.
     pub(crate) fn place_of(&self, path: &[String], key: bool) -> &Place {
         let Some((first, rest)) = path.split_first() else { return &self.place };
         match &self.value {
@@ -147,22 +147,22 @@ impl Node {
     }
 }
 
-/// Parses a text that holds one YAML document.
+/// Parses a text with one YAML document.
 pub(crate) fn parse(source: &Arc<SourceText>) -> Result<Node, Problem> {
     let text = &source.text;
     if text.len() > MAX_FILE_BYTES {
-        let message = format!("larger than a pipeline file may be ({MAX_FILE_BYTES} bytes)");
+        let message = format!("the file is larger than {MAX_FILE_BYTES} bytes");
         return Err(Problem::new("too-large", &Place::start_of(source), message));
     }
-    // Without an anchor there is no alias, and without an alias values are numbered as they come, and are no more than
-    // the text has room for.
+    // Without an anchor there is no alias. Without an alias, values are numbered in order of appearance, and their number is
+    // bounded by the length of the text.
     let has_aliases = text.contains('&');
     if has_aliases || marks::may_nest_deeply(text) {
         check(source)?;
     }
     read::read(source, has_aliases).map_err(|failure| match failure {
         Failure::Problem(problem) => problem,
-        // The other parser tells more of what is wrong, and where.
+        // The other parser has better messages and places.
         Failure::Yaml(error) => check(source).err().unwrap_or_else(|| yaml_problem(source, &error)),
     })
 }
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn every_value_knows_its_place() {
+    fn every_value_has_its_place() {
         let source = "ü: é\na:\n  b: [1, {c: x}]\n  d: 'q'\n";
         assert_eq!(at(source, &["ü"]), (1, 4));
         assert_eq!(at(source, &["a", "b", "1", "c"]), (3, 14));
@@ -208,40 +208,40 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_stands_where_it_is_used() {
+    fn an_alias_has_the_place_of_its_use() {
         let source = "a: &x {b: [1, 2]}\nc: *x\nd: 3\n";
         assert_eq!(at(source, &["c", "b", "1"]), (2, 4));
         assert_eq!(at(source, &["d"]), (3, 4));
     }
 
     #[test]
-    fn what_is_no_pipeline_text_is_a_problem_with_a_place() {
+    fn invalid_texts_are_problems_with_places() {
         let check = |source: &str, expect: &str, line: usize| {
             let problem = parse(&text(source)).expect_err(source);
             assert!(problem.message.contains(expect), "{source:?}: {}", problem.message);
             assert_eq!(problem.place.line_column().0, line, "{source:?}: {}", problem.message);
         };
-        check("a: 1\na: 2\n", "second time", 2);
-        check("b: {a: [x, x], c: {a: 1}}\na: {b: 1, b: 2}\n", "second time", 2);
+        check("a: 1\na: 2\n", "duplicate key", 2);
+        check("b: {a: [x, x], c: {a: 1}}\na: {b: 1, b: 2}\n", "duplicate key", 2);
         check("a: [1\n", "", 2);
         check("a: 1\n---\nb: 2\n", "second document", 2);
         check("a: !other 1\n", "unknown tag", 1);
         check("a: .inf\n", "finite", 1);
-        check("[1]: 2\n", "key must be a word", 1);
+        check("[1]: 2\n", "expected a word as key", 1);
         check(&"[".repeat(1000), "", 1);
     }
 
     #[test]
-    fn an_alias_bomb_is_refused() {
+    fn an_alias_bomb_is_an_error() {
         let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..12 {
             let previous = format!("*a{}", level - 1);
             bomb += &format!("a{level}: &a{level} [{}]\n", [previous.as_str(); 9].join(", "));
         }
         let problem = parse(&text(&bomb)).expect_err("a bomb");
-        assert!(problem.message.contains("blow up"), "{}", problem.message);
+        assert!(problem.message.contains("expand to too many"), "{}", problem.message);
         let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), ["*a"; 1000].join(", "));
         let problem = parse(&text(&long)).expect_err("a hundred megabytes");
-        assert!(problem.message.contains("blow up"), "{}", problem.message);
+        assert!(problem.message.contains("expand to too many"), "{}", problem.message);
     }
 }

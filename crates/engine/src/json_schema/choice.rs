@@ -1,11 +1,11 @@
-//! Which branch of a `oneOf` or `anyOf` is meant, which is what enums become: `Checker::choice`.
+//! `Checker::choice`: finds the branch of a `oneOf` or `anyOf` that a value means. Enums have such schemas.
 
 use super::Checker;
 use super::words::{found, list};
 use serde_json::Value;
 
 impl<'s> Checker<'s> {
-    /// Finds the branch that is meant, and checks within it; so a finding is about that branch alone.
+    /// Finds the branch that the value means, and checks the value against it only.
     pub(super) fn choice(&mut self, branches: &'s [Value], value: &Value) {
         let is_null = |branch: &&Value| branch.get("type").is_some_and(|name| name == "null");
         let branches: Vec<_> = branches.iter().map(|branch| self.resolved(branch)).collect();
@@ -23,7 +23,7 @@ impl<'s> Checker<'s> {
         }
     }
 
-    /// `{ type: SGD, lr: 0.1 }`
+    /// Checks a map such as `{ type: SGD, lr: 0.1 }`.
     fn internally_tagged(&mut self, tags: &[(&'s str, &'s Value)], value: &Value) {
         let known = || tags.iter().map(|(name, _)| *name);
         let Some(fields) = value.as_object() else {
@@ -47,7 +47,7 @@ impl<'s> Checker<'s> {
         self.path.pop();
     }
 
-    /// `all`, or `{ fps: 10 }`
+    /// Checks a word such as `all`, or a map such as `{ fps: 10 }`.
     fn externally_tagged(&mut self, variants: &[Variant<'s>], value: &Value) {
         let expected = || list(variants.iter().map(|variant| variant.name));
         match value {
@@ -82,15 +82,15 @@ impl<'s> Checker<'s> {
         }
     }
 
-    /// Branches that nothing tells apart: the one that fits best.
+    /// Checks against branches without a tag: the branch with the fewest violations counts.
     fn closest(&mut self, branches: &[&'s Value], value: &Value) {
         let attempt = |branch: &&'s Value| {
-            let mut checker = Checker { root: self.root, path: self.path.clone(), findings: Vec::new() };
+            let mut checker = Checker { root: self.root, path: self.path.clone(), violations: Vec::new() };
             checker.value(branch, value);
-            checker.findings
+            checker.violations
         };
         let best = branches.iter().map(attempt).min_by_key(Vec::len);
-        self.findings.extend(best.unwrap_or_default());
+        self.violations.extend(best.unwrap_or_default());
     }
 }
 
@@ -114,7 +114,7 @@ fn variants(branch: &Value) -> Option<Vec<Variant<'_>>> {
     (properties.len() == 1 && required.len() == 1).then(|| vec![Variant { name, content: Some(content) }])
 }
 
-/// The word that `type` must be for a branch of an internally tagged enum.
+/// Returns the value of `type` that selects a branch of an internally tagged enum.
 fn tag(branch: &Value) -> Option<&str> {
     branch.pointer("/properties/type/const")?.as_str()
 }

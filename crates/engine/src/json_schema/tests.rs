@@ -1,13 +1,13 @@
-//! Findings for real contracts: messages, paths and hints.
+//! Violations for real contracts: messages, paths and hints.
 
-use super::{Finding, check};
+use super::{Violation, check};
 use pipe_schemas::Contract;
 use pipe_schemas::stages::{self, augment, command, frames, synthesize, train};
 use serde_json::{Value, json};
 
 /// Lines of the form `path: message (help)`, with `*` after a path that means the key.
-fn findings(contract: &Contract, value: &Value) -> Vec<String> {
-    let line = |Finding { path, at_key, message, help }: Finding| {
+fn violations(contract: &Contract, value: &Value) -> Vec<String> {
+    let line = |Violation { path, at_key, message, help }: Violation| {
         let star = if at_key { "*" } else { "" };
         let help = help.map(|help| format!(" ({help})")).unwrap_or_default();
         format!("{}{star}: {message}{help}", path.join("."))
@@ -16,8 +16,8 @@ fn findings(contract: &Contract, value: &Value) -> Vec<String> {
 }
 
 #[track_caller]
-fn finds(contract: &Contract, value: &Value, expect: &[&str]) {
-    assert_eq!(findings(contract, value), expect);
+fn expect_violations(contract: &Contract, value: &Value, expect: &[&str]) {
+    assert_eq!(violations(contract, value), expect);
     if expect.is_empty() {
         (contract.parse)(value).expect("what fits the schema parses");
     } else {
@@ -26,13 +26,13 @@ fn finds(contract: &Contract, value: &Value, expect: &[&str]) {
 }
 
 #[test]
-fn good_parameters_have_no_findings() {
-    finds(
+fn good_parameters_have_no_violations() {
+    expect_violations(
         &synthesize::CONTRACT,
         &json!({ "classes": ["move_left", "grow"], "groups": 5, "test_groups": 1, "seed": u64::MAX }),
         &[],
     );
-    finds(
+    expect_violations(
         &augment::CONTRACT,
         &json!({
             "epochs": 3,
@@ -48,7 +48,7 @@ fn good_parameters_have_no_findings() {
         }),
         &[],
     );
-    finds(
+    expect_violations(
         &train::CONTRACT,
         &json!({
             "model": { "backbone": { "type": "ResNetTSM", "depth": 18 }, "cls_head": { "num_classes": null } },
@@ -58,14 +58,14 @@ fn good_parameters_have_no_findings() {
         }),
         &[],
     );
-    finds(&frames::CONTRACT, &json!({ "sample": "all", "encode": { "jpeg": { "quality": 90 } } }), &[]);
+    expect_violations(&frames::CONTRACT, &json!({ "sample": "all", "encode": { "jpeg": { "quality": 90 } } }), &[]);
     // Arguments of a command may be numbers.
-    finds(&command::CONTRACT, &json!({ "run": ["head", -5, 1.5, true], "outputs": { "r": "r" } }), &[]);
+    expect_violations(&command::CONTRACT, &json!({ "run": ["head", -5, 1.5, true], "outputs": { "r": "r" } }), &[]);
 }
 
 #[test]
 fn all_mistakes_are_reported_in_order() {
-    finds(
+    expect_violations(
         &train::CONTRACT,
         &json!({
             "optim_wrapper": { "optimizer": { "type": "SGD", "lerning_rate": 0.1, "momentum": "0.9" } },
@@ -78,7 +78,7 @@ fn all_mistakes_are_reported_in_order() {
             "optim_wrapper.optimizer.lerning_rate*: unknown parameter `lerning_rate` (did you mean `lr`?)",
             "optim_wrapper.optimizer.momentum: expected a number, found the text \"0.9\" (write 0.9 without quotes)",
             "train_cfg.max_epoch*: unknown parameter `max_epoch` (did you mean `max_epochs`?)",
-            "train_cfg.max_epochs: 0 is below the least allowed value 1",
+            "train_cfg.max_epochs: 0 is below the minimum 1",
             "train_dataloader.batch_size: expected a whole number, found the text \"ten\"",
             "modell*: unknown parameter `modell` (did you mean `model`?)",
         ],
@@ -88,7 +88,7 @@ fn all_mistakes_are_reported_in_order() {
 #[test]
 fn internally_tagged_enums_report_within_the_branch_of_their_type() {
     let optimizer = |value: Value| json!({ "optim_wrapper": { "optimizer": value } });
-    finds(
+    expect_violations(
         &train::CONTRACT,
         &optimizer(json!({ "type": "AdamW", "lr": 0.1, "betas": [0.9], "momentum": 0.9 })),
         &[
@@ -97,24 +97,24 @@ fn internally_tagged_enums_report_within_the_branch_of_their_type() {
              (known here: `type`, `lr`, `betas`, `weight_decay`)",
         ],
     );
-    finds(
+    expect_violations(
         &train::CONTRACT,
         &optimizer(json!({ "type": "sgd", "lr": 0.1 })),
         &["optim_wrapper.optimizer.type: expected one of `SGD`, `AdamW`, found the text \"sgd\" \
            (did you mean `SGD`?)"],
     );
-    finds(
+    expect_violations(
         &train::CONTRACT,
         &optimizer(json!({ "lr": 0.1 })),
         &["optim_wrapper.optimizer: missing `type` (one of `SGD`, `AdamW`)"],
     );
-    finds(
+    expect_violations(
         &train::CONTRACT,
         &optimizer(json!("SGD")),
         &["optim_wrapper.optimizer: expected a map with a `type`, found the text \"SGD\" (write { type: SGD })"],
     );
     let sampler = json!({ "train": { "sampler": { "type": "SampleFrames", "clip_len": 2.5 } } });
-    finds(&augment::CONTRACT, &sampler, &["train.sampler.clip_len: expected a whole number, found 2.5"]);
+    expect_violations(&augment::CONTRACT, &sampler, &["train.sampler.clip_len: expected a whole number, found 2.5"]);
 }
 
 #[test]
@@ -136,9 +136,9 @@ fn externally_tagged_enums_report_by_word_or_key() {
         (json!(10), "sample: expected one of `all`, `fps`, `stride`, `count`, found 10"),
     ];
     for (value, expect) in cases {
-        finds(&frames::CONTRACT, &sample(value), &[expect]);
+        expect_violations(&frames::CONTRACT, &sample(value), &[expect]);
     }
-    finds(
+    expect_violations(
         &frames::CONTRACT,
         &json!({ "encode": { "jpeg": {} } }),
         &["encode.jpeg: missing `quality` (`quality` is: libjpeg's quality)"],
@@ -149,27 +149,27 @@ fn externally_tagged_enums_report_by_word_or_key() {
 fn numbers_are_whole_where_they_must_be_and_in_range() {
     let cases = [
         (json!({ "groups": 3.0 }), "groups: expected a whole number, found 3.0"),
-        (json!({ "groups": 100 }), "groups: 100 is above the greatest allowed value 99"),
-        (json!({ "seed": -1 }), "seed: -1 is below the least allowed value 0"),
+        (json!({ "groups": 100 }), "groups: 100 is above the maximum 99"),
+        (json!({ "seed": -1 }), "seed: -1 is below the minimum 0"),
         (json!({ "groups": null }), "groups: expected a whole number, found nothing"),
         (json!({ "classes": "grow" }), "classes: expected a list, found the text \"grow\""),
     ];
     for (value, expect) in cases {
-        let found = findings(&synthesize::CONTRACT, &value);
+        let found = violations(&synthesize::CONTRACT, &value);
         assert_eq!(found, [expect]);
     }
     let model = |value: Value| json!({ "model": { "cls_head": { "num_classes": value } } });
-    let beyond = "model.cls_head.num_classes: 4294967296 is above the greatest allowed value 4294967295";
-    finds(&train::CONTRACT, &model(json!(1u64 << 32)), &[beyond]);
+    let beyond = "model.cls_head.num_classes: 4294967296 is above the maximum 4294967295";
+    expect_violations(&train::CONTRACT, &model(json!(1u64 << 32)), &[beyond]);
     let words = "model.cls_head.num_classes: expected a whole number or nothing, found true";
-    finds(&train::CONTRACT, &model(json!(true)), &[words]);
+    expect_violations(&train::CONTRACT, &model(json!(true)), &[words]);
     let depth = json!({ "model": { "backbone": { "type": "ResNet", "depth": 34 } } });
-    finds(&train::CONTRACT, &depth, &["model.backbone.depth: expected one of 18, 50, found 34"]);
+    expect_violations(&train::CONTRACT, &depth, &["model.backbone.depth: expected one of 18, 50, found 34"]);
 }
 
 #[test]
 fn lists_report_each_entry() {
-    finds(
+    expect_violations(
         &synthesize::CONTRACT,
         &json!({ "classes": ["grow", "shrnk", 3] }),
         &[
@@ -187,7 +187,7 @@ fn a_tuple_is_checked_entry_by_entry() {
     let found = check(&schema, &json!(["a", "yes"]));
     let help = Some("write true without quotes".to_owned());
     let message = "expected true or false, found the text \"yes\"".to_owned();
-    assert_eq!(found, [Finding { path: vec!["1".into()], at_key: false, message, help }]);
+    assert_eq!(found, [Violation { path: vec!["1".into()], at_key: false, message, help }]);
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn defaults_of_every_kind_fit_their_own_schema() {
     // A command has no default: it is all that the user writes.
     for contract in stages::ALL.iter().filter(|contract| !contract.open_ports) {
         let parsed = (contract.parse)(&json!({})).expect("every parameter has a default");
-        assert_eq!(findings(contract, &parsed.canonical), [""; 0], "{}", contract.kind);
+        assert_eq!(violations(contract, &parsed.canonical), [""; 0], "{}", contract.kind);
         // What to fetch has no default either.
         let wrong: Vec<&str> = parsed.errors.iter().map(|error| error.path[0].as_str()).collect();
         assert_eq!(wrong, if contract.kind == "fetch" { vec!["files"] } else { vec![] }, "{}", contract.kind);

@@ -1,4 +1,4 @@
-//! How values, types and lists of names are put into words: [`found`] and [`type_words`].
+//! Values, types and lists of names as text for messages: [`found`] and [`type_words`].
 
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ pub(super) fn type_words(name: &str) -> &str {
     }
 }
 
-/// Longest quotation of a user's text.
+/// Maximum length of a quotation from the file.
 const QUOTED_CHARS: usize = 60;
 
 pub(super) fn found(value: &Value) -> String {

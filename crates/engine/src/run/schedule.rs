@@ -1,7 +1,7 @@
 //! [`Schedule`]: which stage may start next.
 
 use crate::Plan;
-use crate::spec::Limits;
+use crate::spec::StageLimits;
 use fs_err as fs;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::{Incoming, Outgoing};
@@ -60,7 +60,7 @@ impl Room {
     }
 
     /// Returns what a stage takes; never more than there is, so that each can run alone.
-    fn taken_by(&self, limits: &Limits) -> Self {
+    fn taken_by(&self, limits: &StageLimits) -> Self {
         Self {
             jobs: 1,
             cpus: limits.cpus.unwrap_or(1).min(self.cpus),
@@ -121,7 +121,7 @@ impl Schedule {
     }
 
     /// Reserves what a stage needs before it starts to run.
-    pub(super) fn take(&mut self, limits: &Limits) -> Lease {
+    pub(super) fn take(&mut self, limits: &StageLimits) -> Lease {
         let taken = self.room.taken_by(limits);
         self.free = self.free.less(taken);
         let gpus: Vec<u32> = self.free_gpus.iter().copied().take(taken.gpus).collect();
@@ -156,11 +156,11 @@ mod tests {
     #[test]
     fn a_stage_that_wants_more_than_there_is_takes_all_there_is() {
         let room = Room { jobs: 4, cpus: 4, memory_bytes: 100, gpus: 0 };
-        let greedy = Limits { cpus: Some(64), memory_bytes: Some(1000), gpus: Some(2), ..Limits::default() };
+        let greedy = StageLimits { cpus: Some(64), memory_bytes: Some(1000), gpus: Some(2), ..StageLimits::default() };
         let taken = room.taken_by(&greedy);
         assert_eq!(taken, Room { jobs: 1, cpus: 4, memory_bytes: 100, gpus: 0 });
         let free = room.less(taken);
-        assert!(!free.has(&room.taken_by(&Limits::default())));
+        assert!(!free.has(&room.taken_by(&StageLimits::default())));
         assert_eq!(free.more(taken), room);
     }
 }

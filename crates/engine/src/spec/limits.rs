@@ -1,13 +1,13 @@
-//! `resources`, `timeout` and `retries`: what a stage may use. No part of its key.
+//! Reads `resources`, `timeout` and `retries` of a stage. They are not part of its key.
 
-use super::Limits;
+use super::StageLimits;
 use crate::diagnostics::Problem;
 use crate::units;
 use crate::yaml::keys::check_keys;
 use crate::yaml::{Node, Value};
 
 /// Reads the limits of a stage.
-pub(super) fn read(stage: &Node, problems: &mut Vec<Problem>) -> Limits {
+pub(super) fn read(stage: &Node, problems: &mut Vec<Problem>) -> StageLimits {
     let empty = Node::new(Value::Null, stage.place.clone());
     let resources = stage.get("resources").unwrap_or(&empty);
     if !matches!(resources.value, Value::Map(_) | Value::Null) {
@@ -31,10 +31,10 @@ pub(super) fn read(stage: &Node, problems: &mut Vec<Problem>) -> Limits {
     let retries = count("retries", stage.get("retries"), 0).unwrap_or(0) as u32;
     let memory_bytes = measure("memory", resources.get("memory"), units::size, problems);
     let timeout = measure("timeout", stage.get("timeout"), units::age, problems);
-    Limits { cpus, memory_bytes, gpus, timeout, retries }
+    StageLimits { cpus, memory_bytes, gpus, timeout, retries }
 }
 
-/// Reads a number with a unit.
+/// Reads a number with a unit, such as `8GB` or `30min`.
 fn measure<T>(
     name: &str,
     node: Option<&Node>,

@@ -1,7 +1,7 @@
-//! `matrix`: one stage becomes one for each value of a variable.
+//! `matrix`: a stage is copied for each value of a variable.
 //!
-//! A matrix of a stage holds for it; one of the pipeline for every stage that uses its variables. Whatever reads a stage
-//! that was multiplied is multiplied in the same way, unless it names one of them: `labels@split=1`.
+//! The matrix of a stage applies to that stage; the matrix of the pipeline to every stage that uses its variables. A stage that
+//! reads a copied stage is copied for the same values, unless it names a single copy: `labels@split=1`.
 
 use super::is_name;
 use crate::diagnostics::Problem;
@@ -11,26 +11,26 @@ use crate::yaml::bounds::MAX_WEIGHT;
 use crate::yaml::{Entry, Node, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Stands before the values in the name of a multiplied stage.
+/// Separates name and values in the name of a copied stage.
 pub(super) const MARK: char = '@';
 
-/// More stages than this are a mistake rather than a wish.
+/// Maximum number of stages; more are certainly a mistake.
 const MAX_STAGES: usize = 100_000;
 
-/// The values of each variable.
+/// All values of each variable.
 type Axes = BTreeMap<String, Vec<Node>>;
-/// A value of each variable.
+/// One value of each variable.
 pub(super) type Values = BTreeMap<String, Node>;
 
 /// The matrices of a pipeline.
 pub(super) struct Matrices {
     axes: Axes,
-    /// The variables of the pipeline's own matrix.
+    /// The variables of the pipeline's matrix.
     common: Vec<String>,
 }
 
 impl Matrices {
-    /// Reads the matrix of the pipeline and those of its stages.
+    /// Reads the matrices of the pipeline and its stages.
     pub(super) fn read(root: &Node, stages: &[Entry], problems: &mut Vec<Problem>) -> Self {
         let mut axes = Axes::new();
         read_axes(root.get("matrix"), &mut axes, problems);
@@ -41,7 +41,7 @@ impl Matrices {
         Self { axes, common }
     }
 
-    /// Returns the variables that are the same for all values.
+    /// Returns the variables that do not depend on a matrix.
     pub(super) fn common_vars(&self, vars: Option<&Node>, problems: &mut Vec<Problem>) -> Values {
         let uses = Uses::of(vars, self.axes.keys().map(String::as_str));
         let own: BTreeMap<&str, &Node> =
@@ -58,7 +58,7 @@ impl Matrices {
     }
 }
 
-/// Returns the stages with every variable put in, multiplied by their matrices, in the order of the file.
+/// Returns the stages with all variables replaced, copied for the values of their matrices, in file order.
 pub(super) fn expand(
     root: &Node,
     mut stages: Vec<Entry>,
@@ -85,11 +85,11 @@ pub(super) fn expand(
         for values in combinations(&keys[&entry.key], axes) {
             weight += entry.node.weight();
             if expanded.len() >= MAX_STAGES || weight > MAX_WEIGHT {
-                let message = "the matrices make more stages than fit into memory";
+                let message = "the matrices make too many stages";
                 problems.push(Problem::new("matrix", &entry.key_place, message));
                 return expanded;
             }
-            expanded.push(one(entry, &values, root, &keys, problems));
+            expanded.push(copy(entry, &values, root, &keys, problems));
         }
     }
     expanded
@@ -111,17 +111,17 @@ fn read_axes(node: Option<&Node>, axes: &mut Axes, problems: &mut Vec<Problem>) 
         };
         let plain = |value: &Node| !matches!(value.value, Value::Map(_) | Value::List(_) | Value::Null);
         if !is_name(key) || values.is_empty() || !values.iter().all(plain) {
-            wrong(node, format!("`{key}` needs a name of letters, digits, `_` and `-`, and a list of single values"));
+            wrong(node, format!("expected a name of letters, digits, `_` and `-`, and a list of single values for `{key}`"));
         } else if axes.get(key).is_some_and(|known| known != values) {
-            wrong(node, format!("another matrix gives `{key}` other values"));
+            wrong(node, format!("another matrix has other values for `{key}`"));
         } else {
             axes.insert(key.clone(), values.clone());
         }
     }
 }
 
-/// Returns by which variables each stage is multiplied: those of its own matrix, those of the pipeline's that it uses,
-/// and those of the stages it reads.
+/// Returns the variables that each stage is copied for: those of its own matrix, those of the pipeline's matrix that it uses, and
+/// those of the stages that it reads.
 fn keys(stages: &[Entry], common: &[String], vars: Option<&Node>) -> BTreeMap<String, BTreeSet<String>> {
     let uses = Uses::of(vars, common.iter().map(String::as_str));
     let own = |entry: &Entry| {
@@ -136,7 +136,7 @@ fn keys(stages: &[Entry], common: &[String], vars: Option<&Node>) -> BTreeMap<St
             readers.entry(stage_of(&read.node).unwrap_or_default()).or_default().push(&entry.key);
         }
     }
-    // Whoever was given a variable hands it on. Circles are told elsewhere, and end this as well.
+    // A stage passes its variables on to its readers. This ends even for stages in a cycle, which are reported elsewhere.
     let mut open: Vec<&str> = stages.iter().map(|entry| entry.key.as_str()).collect();
     while let Some(stage) = open.pop() {
         let given = keys.get(stage).cloned().unwrap_or_default();
@@ -156,7 +156,7 @@ fn stage_of(input: &Node) -> Option<&str> {
     if let Value::Text(text) = &input.value { text.split('.').next() } else { None }
 }
 
-/// Returns every choice of a value for each of `keys`, the last one changing fastest.
+/// Returns every combination of values of `keys`; the last key changes fastest.
 fn combinations(keys: &BTreeSet<String>, axes: &Axes) -> Vec<Values> {
     let mut all = vec![Values::new()];
     for key in keys {
@@ -172,8 +172,8 @@ fn combinations(keys: &BTreeSet<String>, axes: &Axes) -> Vec<Values> {
     all
 }
 
-/// Returns a stage with `values` put in.
-fn one(
+/// Returns the copy of a stage for `values`.
+fn copy(
     entry: &Entry,
     values: &Values,
     root: &Node,
@@ -197,7 +197,7 @@ fn one(
     entry
 }
 
-/// Returns the name of a stage for the values that it is multiplied by: `labels@split=1`.
+/// Returns the name of a copy: `labels@split=1`.
 fn name(stage: &str, keys: &BTreeSet<String>, values: &Values) -> String {
     let fit = |letter: char| if letter.is_ascii_alphanumeric() || "_-.+".contains(letter) { letter } else { '-' };
     let value = |key: &String| {

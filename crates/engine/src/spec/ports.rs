@@ -1,4 +1,4 @@
-//! Inputs and outputs: what is connected to what, and whether it fits.
+//! Connects inputs to outputs, and checks that their types match.
 
 use super::Connection;
 use crate::diagnostics::Problem;
@@ -9,31 +9,31 @@ use pipe_schemas::stages::command::is_port_name;
 use pipe_schemas::{Contract, Output};
 use std::collections::HashMap;
 
-/// What the others see of a stage.
+/// The part of a stage that other stages are checked against.
 pub(super) struct Stage<'a> {
     pub(super) entry: &'a Entry,
-    /// `None` where a mistake keeps it unknown.
+    /// `None` if a mistake keeps them unknown.
     pub(super) outputs: Option<Vec<Output>>,
 }
 
-/// Stages by name.
+/// Positions of stages by name.
 pub(super) struct Names<'a>(HashMap<&'a str, usize>);
 
 impl<'a> Names<'a> {
-    /// Finds each stage's position; two of one name come from a matrix whose values are spelt alike.
+    /// Collects the names. Two equal names come from a matrix whose values differ only in characters that names can't have.
     pub(super) fn of(stages: &[Stage<'a>], problems: &mut Vec<Problem>) -> Self {
         let mut names = HashMap::new();
         for (position, stage) in stages.iter().enumerate() {
             if names.insert(stage.entry.key.as_str(), position).is_some() {
-                let message = format!("two stages would be called `{}`", stage.entry.key);
+                let message = format!("two stages would have the name `{}`", stage.entry.key);
                 problems
-                    .push(Problem::new("matrix", &stage.entry.key_place, message).help("let the values differ more"));
+                    .push(Problem::new("matrix", &stage.entry.key_place, message).help("choose matrix values that differ in letters or digits"));
             }
         }
         Self(names)
     }
 
-    /// Splits `stage` or `stage.port`. A name may itself contain dots, where it has a value of a matrix.
+    /// Splits `stage` or `stage.port`. The name of a stage with a matrix may itself contain dots.
     pub(super) fn find<'t>(&self, text: &'t str) -> Option<(usize, Option<&'t str>)> {
         if let Some(&stage) = self.0.get(text) {
             return Some((stage, None));
@@ -62,7 +62,7 @@ pub(super) fn inputs(
         let Some(wanted) = port_type(entry, contract, problems) else { continue };
         let Some((from, output)) = output(&entry.node, known, names, problems) else { continue };
         if !output.port_type.fits(wanted) {
-            problems.push(misfit(entry, &output, wanted, known));
+            problems.push(type_mismatch(entry, &output, wanted, known));
             continue;
         }
         inputs.push((from, Connection { input: entry.key.clone(), wanted, output }));
@@ -70,7 +70,7 @@ pub(super) fn inputs(
     inputs
 }
 
-/// Returns what the input port that `entry` names takes.
+/// Returns the type of the input port that `entry` names.
 fn port_type(entry: &Entry, contract: &Contract, problems: &mut Vec<Problem>) -> Option<PortType> {
     if let Some(port) = contract.inputs.iter().find(|port| port.name == entry.key) {
         return Some(port.port_type);
@@ -79,7 +79,7 @@ fn port_type(entry: &Entry, contract: &Contract, problems: &mut Vec<Problem>) ->
         if is_port_name(&entry.key) {
             return Some(PortType::Any);
         }
-        let problem = Problem::new("bad-name", &entry.key_place, format!("`{}` is no port name", entry.key));
+        let problem = Problem::new("bad-name", &entry.key_place, format!("`{}` is not a valid port name", entry.key));
         problems.push(problem.help("letters, digits, `_` and `-`"));
         return None;
     }
@@ -94,28 +94,28 @@ fn port_type(entry: &Entry, contract: &Contract, problems: &mut Vec<Problem>) ->
     None
 }
 
-/// How many stages that would fit are named.
+/// Maximum number of stages that a hint names.
 const MAX_NAMED: usize = 5;
 
-/// Says that an output does not fit, and which would.
-fn misfit(entry: &Entry, output: &Output, wanted: PortType, known: &[Stage]) -> Problem {
+/// Returns the problem of an output of the wrong type, with the outputs that have the right one.
+fn type_mismatch(entry: &Entry, output: &Output, wanted: PortType, known: &[Stage]) -> Problem {
     let found = output.port_type.name();
     let named = if let Value::Text(text) = &entry.node.value { text.clone() } else { entry.node.describe() };
-    let message = format!("`{named}` is {found}, the input `{}` wants {}", entry.key, wanted.name());
-    let fitting = known.iter().flat_map(|stage| {
+    let message = format!("the input `{}` takes {}, but `{named}` is {found}", entry.key, wanted.name());
+    let matching = known.iter().flat_map(|stage| {
         let outputs = stage.outputs.as_deref().unwrap_or_default().iter().enumerate();
-        let fitting = outputs.filter(|(_, output)| output.port_type == wanted);
-        fitting.map(|(position, output)| match position {
+        let matching = outputs.filter(|(_, output)| output.port_type == wanted);
+        matching.map(|(position, output)| match position {
             0 => format!("`{}`", stage.entry.key),
             _ => format!("`{}.{}`", stage.entry.key, output.name),
         })
     });
-    let fitting: Vec<String> = fitting.take(MAX_NAMED).collect();
+    let matching: Vec<String> = matching.take(MAX_NAMED).collect();
     let problem = Problem::new("port-type", &entry.node.place, message);
-    if fitting.is_empty() {
-        problem.help(format!("no stage of this pipeline makes {}", wanted.name()))
+    if matching.is_empty() {
+        problem.help(format!("no stage of this pipeline writes {}", wanted.name()))
     } else {
-        problem.help(format!("{} would fit", fitting.join(" or ")))
+        problem.help(format!("use {}", matching.join(" or ")))
     }
 }
 
@@ -130,9 +130,9 @@ fn output(node: &Node, known: &[Stage], names: &Names, problems: &mut Vec<Proble
         let stage = text.split('.').next().unwrap_or(text);
         let help = match nearest(stage, known.iter().map(|stage| stage.entry.key.as_str())) {
             Some(nearest) => format!("did you mean `{nearest}`?"),
-            None => "it must be a stage of this pipeline".into(),
+            None => format!("the stages of this pipeline are {}", shown(known)),,
         };
-        problems.push(Problem::new("unknown-stage", &node.place, format!("there is no stage `{stage}`")).help(help));
+        problems.push(Problem::new("unknown-stage", &node.place, format!("unknown stage `{stage}`")).help(help));
         return None;
     };
     let outputs = known[position].outputs.as_deref()?;
@@ -150,7 +150,15 @@ fn output(node: &Node, known: &[Stage], names: &Names, problems: &mut Vec<Proble
     found.map(|output| (position, output.clone()))
 }
 
-/// Checks that every port that must be connected is, and none twice or in vain. `unread` are those in vain.
+/// Lists the names of stages, up to a limit.
+fn shown(known: &[Stage]) -> String {
+    let names: Vec<&str> = known.iter().take(MAX_NAMED).map(|stage| stage.entry.key.as_str()).collect();
+    let more = if known.len() > MAX_NAMED { ", …" } else { "" };
+    format!("{}{more}", names.join(", "))
+}
+
+/// Checks that every required input is connected, and that no input is given twice or ignored. `unread` names the inputs that
+/// the stage ignores with its parameters.
 pub(super) fn check_required(stage: &Stage, contract: &Contract, unread: &[&str], problems: &mut Vec<Problem>) {
     let (inputs, with) = (stage.entry.node.get("inputs"), stage.entry.node.get("with"));
     let (name, place) = (&stage.entry.key, &stage.entry.key_place);
@@ -160,24 +168,24 @@ pub(super) fn check_required(stage: &Stage, contract: &Contract, unread: &[&str]
         let wanted = port.port_type.name();
         match (connected, param, port.or_param) {
             (true, ..) if unread.contains(&port.name) => {
-                let message = format!("the stage `{name}` does not read `{}` with these parameters", port.name);
-                problems.push(Problem::new("unread-input", place, message).help("take the input away"));
+                let message = format!("the stage `{name}` ignores its input `{}` with these parameters", port.name);
+                problems.push(Problem::new("unread-input", place, message).help("remove the input"));
             }
             _ if unread.contains(&port.name) => {}
             (false, None, _) if port.required => {
-                let message = format!("the stage `{name}` lacks its input `{}`", port.name);
-                let help = format!("inputs: {{ {}: a stage that makes {wanted} }}", port.name);
+                let message = format!("the input `{}` of the stage `{name}` is not connected", port.name);
+                let help = format!("inputs: {{ {}: STAGE }}, with a stage that writes {wanted}", port.name);
                 problems.push(Problem::new("missing-input", place, message).help(help));
             }
             (false, None, Some(param)) => {
                 let message = format!("the stage `{name}` has neither `{param}` nor the input `{}`", port.name);
                 let help =
-                    format!("with: {{ {param}: a path }}, or inputs: {{ {}: a stage that makes {wanted} }}", port.name);
+                    format!("with: {{ {param}: PATH }}, or inputs: {{ {}: STAGE }} with a stage that writes {wanted}", port.name);
                 problems.push(Problem::new("missing-input", place, message).help(help));
             }
             (true, Some(param), _) => {
                 let message = format!("the stage `{name}` has both `{param}` and the input `{}`", port.name);
-                problems.push(Problem::new("two-inputs", place, message).help("take one of them away"));
+                problems.push(Problem::new("two-inputs", place, message).help("remove one of the two"));
             }
             _ => {}
         }

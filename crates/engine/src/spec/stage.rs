@@ -1,4 +1,4 @@
-//! One stage of the file after the other: its kind, its parameters, its sources.
+//! Reads each stage of the file: its kind, its parameters and its sources.
 
 use super::ports::{self, Stage};
 use super::{Edge, StageName, StageSpec, cycles, is_name, limits, matrix};
@@ -36,10 +36,10 @@ struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    /// Returns what other stages see of it.
+    /// Returns the part that other stages are checked against.
     fn known(&self) -> Stage<'a> {
         let outputs = match (self.contract, &self.parsed) {
-            // Which outputs there are is only known once the parameters are right.
+            // The outputs are unknown until the parameters are valid.
             (Some(contract), None) if contract.open_ports => None,
             (Some(contract), parsed) => {
                 let named = parsed.iter().flat_map(|parsed| parsed.outputs.iter().cloned());
@@ -54,7 +54,7 @@ impl<'a> Draft<'a> {
 fn draft<'a>(entry: &'a Entry, problems: &mut Vec<Problem>) -> Draft<'a> {
     let place = &entry.key_place;
     if !is_name(entry.key.split(matrix::MARK).next().unwrap_or_default()) {
-        let problem = Problem::new("bad-name", place, format!("`{}` is no stage name", entry.key));
+        let problem = Problem::new("bad-name", place, format!("`{}` is not a valid stage name", entry.key));
         problems.push(problem.help("letters, digits, `_` and `-`"));
     }
     if !matches!(entry.node.value, Value::Map(_)) {
@@ -74,7 +74,7 @@ fn kind(entry: &Entry, problems: &mut Vec<Problem>) -> Option<&'static Contract>
     let kinds = || stages::ALL.iter().map(|contract| contract.kind);
     match entry.node.get("uses") {
         None => {
-            let message = format!("the stage `{}` does not say what it uses", entry.key);
+            let message = format!("the stage `{}` has no `uses`", entry.key);
             let problem = Problem::new("missing-key", &entry.key_place, message);
             problems.push(problem.help(format!("uses: one of {}", kinds().collect::<Vec<_>>().join(", "))));
             None
@@ -137,16 +137,16 @@ fn params(entry: &Entry, contract: &Contract, problems: &mut Vec<Problem>) -> Op
     let with = entry.node.get("with").unwrap_or(&empty);
     let mut value = with.to_json();
     let before = problems.len();
-    let findings = json_schema::check(contract.schema(), &value);
-    for finding in &findings {
-        let place = with.place_of(&finding.path, finding.at_key);
-        let code = if finding.at_key { "unknown-key" } else { "wrong-value" };
-        let problem = Problem::new(code, place, in_with(&finding.path, finding.at_key, &finding.message));
-        problems.push(if let Some(help) = &finding.help { problem.help(help) } else { problem });
+    let violations = json_schema::check(contract.schema(), &value);
+    for violation in &violations {
+        let place = with.place_of(&violation.path, violation.at_key);
+        let code = if violation.at_key { "unknown-key" } else { "wrong-value" };
+        let problem = Problem::new(code, place, in_with(&violation.path, violation.at_key, &violation.message));
+        problems.push(if let Some(help) = &violation.help { problem.help(help) } else { problem });
     }
     if problems.len() > before {
-        // The parameters that are right are checked further, so that all mistakes are told at once.
-        value = without(value, findings.iter().map(|finding| finding.path.as_slice()));
+        // The valid parameters are checked further, so that all mistakes are reported at once.
+        value = without(value, violations.iter().map(|violation| violation.path.as_slice()));
     }
     match (contract.parse)(&value) {
         Err(error) if problems.len() == before => {
@@ -166,7 +166,7 @@ fn params(entry: &Entry, contract: &Contract, problems: &mut Vec<Problem>) -> Op
     }
 }
 
-/// Removes the values at `paths`; where one can't be removed alone, as from a list, the nearest map's entry goes.
+/// Removes the values at `paths`. A value in a list is removed together with the innermost map entry that contains it.
 fn without<'a>(mut value: serde_json::Value, paths: impl Iterator<Item = &'a [String]>) -> serde_json::Value {
     fn remove(value: &mut serde_json::Value, path: &[String]) -> bool {
         let (serde_json::Value::Object(map), Some((first, rest))) = (value, path.split_first()) else { return false };
@@ -181,7 +181,7 @@ fn without<'a>(mut value: serde_json::Value, paths: impl Iterator<Item = &'a [St
     value
 }
 
-/// Prefixes a message with the parameter it is about.
+/// Prefixes a message with the parameter that it is about.
 fn in_with(path: &[String], at_key: bool, message: &str) -> String {
     let path = if at_key { path.split_last().map_or(path, |(_, above)| above) } else { path };
     if path.is_empty() { message.to_owned() } else { format!("`{}`: {message}", path.join(".")) }
@@ -197,14 +197,14 @@ fn check_sources(node: &Node, parsed: &Parsed, problems: &mut Vec<Problem>) {
         let message = format!("{} does not exist", source.root.display());
         let problem = Problem::new("missing-source", place, message);
         problems.push(if source.root.is_relative() {
-            problem.help("paths are relative to the folder in which `pipe` runs")
+            problem.help("paths are relative to the current folder")
         } else {
             problem
         });
     }
 }
 
-/// Reads `sources:`, globs for files that a stage with open ports reads.
+/// Reads `sources:`, the globs of the files that a stage with open ports reads.
 fn source_globs(entry: &Entry, contract: &Contract, problems: &mut Vec<Problem>) -> Option<SourceSet> {
     let node = entry.node.get("sources")?;
     let mut wrong = |node: &Node, message: String, help: &str| {
@@ -212,8 +212,8 @@ fn source_globs(entry: &Entry, contract: &Contract, problems: &mut Vec<Problem>)
         None
     };
     if !contract.open_ports {
-        let message = format!("`{}` finds its sources through its parameters", contract.kind);
-        return wrong(node, message, "`sources` belongs to stages of the kind `command`");
+        let message = format!("a stage of kind `{}` can't have `sources`", contract.kind);
+        return wrong(node, message, "`sources` is for stages of the kind `command`");
     }
     let Value::List(globs) = &node.value else {
         let message = format!("`sources`: expected a list of globs, found {}", node.describe());
@@ -225,7 +225,7 @@ fn source_globs(entry: &Entry, contract: &Contract, problems: &mut Vec<Problem>)
             return wrong(glob, format!("`sources`: expected a glob, found {}", glob.describe()), "\"data/*.txt\"");
         };
         if let Err(error) = globset::Glob::new(text) {
-            return wrong(glob, format!("`sources`: {error}"), "* stands for any name, ** for any folders");
+            return wrong(glob, format!("`sources`: {error}"), "`*` matches any name, `**` any number of folders");
         }
         include.push(text.clone());
     }
@@ -238,7 +238,7 @@ fn source_globs(entry: &Entry, contract: &Contract, problems: &mut Vec<Problem>)
     })
 }
 
-/// Checks that each `${inputs.NAME}` is connected.
+/// Checks that the input of each `${inputs.NAME}` is connected.
 fn check_placeholders(entry: &Entry, parsed: &Parsed, problems: &mut Vec<Problem>) {
     let Ok(params) = CommandParams::deserialize(&parsed.canonical) else { return };
     let (with, inputs) = (entry.node.get("with"), entry.node.get("inputs"));
@@ -250,9 +250,9 @@ fn check_placeholders(entry: &Entry, parsed: &Parsed, problems: &mut Vec<Problem
                 inputs.map(Node::entries).unwrap_or_default().iter().map(|i| i.key.as_str()).collect();
             let help = match nearest(name, known) {
                 Some(nearest) => format!("did you mean `${{inputs.{nearest}}}`?"),
-                None => format!("inputs: {{ {name}: a stage }} connects it"),
+                None => format!("connect it with inputs: {{ {name}: STAGE }}"),
             };
-            problems.push(Problem::new("missing-input", place, format!("there is no input `{name}`")).help(help));
+            problems.push(Problem::new("missing-input", place, format!("the input `{name}` is not connected")).help(help));
         }
     }
 }

@@ -4,11 +4,11 @@ use super::names;
 use crate::yaml::{Node, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Which of some variables the others use, directly or through others.
+/// For each variable, the wanted variables that it uses, directly or through others.
 pub(crate) struct Uses(BTreeMap<String, BTreeSet<String>>);
 
 impl Uses {
-    /// Finds out which of `wanted` each of `vars` uses.
+    /// Finds which of `wanted` each of `vars` uses.
     pub(crate) fn of<'a>(vars: Option<&Node>, wanted: impl Iterator<Item = &'a str>) -> Self {
         let mut users: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for entry in vars.map(Node::entries).unwrap_or_default() {
@@ -30,12 +30,12 @@ impl Uses {
         Self(uses)
     }
 
-    /// Returns what the variable `name` uses.
+    /// Returns the wanted variables that `name` uses.
     pub(crate) fn by(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0.get(name).into_iter().flatten().map(String::as_str)
     }
 
-    /// Returns what is used below `node`, as far as it is `wanted` itself or a variable that uses such.
+    /// Returns those of `wanted` that the texts in `node` use, directly or through other variables.
     pub(crate) fn below(&self, node: &Node, wanted: &[String]) -> BTreeSet<String> {
         let names = named(node);
         let direct = names.iter().copied().filter(|name| wanted.iter().any(|wanted| wanted == name));
@@ -44,7 +44,7 @@ impl Uses {
     }
 }
 
-/// Returns the variables that are named below `node`.
+/// Returns the variables that the texts in `node` name.
 fn named(node: &Node) -> BTreeSet<&str> {
     let (mut named, mut open) = (BTreeSet::new(), vec![node]);
     while let Some(node) = open.pop() {

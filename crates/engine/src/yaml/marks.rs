@@ -1,13 +1,13 @@
-//! [`Marks`]: where the values of a YAML text stand, and what `serde_yaml` would not see or not tell well.
+//! [`Marks`]: the positions of the values of a YAML text, and mistakes that `serde_yaml` does not find or describe well.
 
 use super::bounds::{MAX_DEPTH, MAX_WEIGHT, NODE_BYTES};
 use saphyr_parser::{Event, Parser, Span};
 use std::collections::{BTreeSet, HashMap};
 
-/// Longer lines are looked through before they are parsed.
+/// Texts with longer lines are checked for deep nesting before they are parsed.
 const LONG_LINE_BYTES: usize = 4096;
 
-/// Where the values and keys of a text stand, in the order in which they begin.
+/// Positions of the values and keys of a text, in the order in which they begin.
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
     marks: Vec<Mark>,
@@ -32,7 +32,7 @@ pub(crate) struct Mistake {
     pub(crate) help: Option<&'static str>,
 }
 
-/// Returns whether a text could be nested so deeply that a parser without bounds would take minutes for it.
+/// Returns whether a text may be nested so deeply that a parser without bounds takes minutes.
 pub(crate) fn may_nest_deeply(text: &str) -> bool {
     let mut depth = 0usize;
     let deep = text.bytes().any(|byte| {
@@ -81,8 +81,8 @@ impl Marks {
             if let Some(key) = keys.duplicate(&event) {
                 return mistake(
                     "duplicate-key",
-                    format!("`{key}` stands here a second time"),
-                    Some("keep one of the two"),
+                    format!("duplicate key `{key}`"),
+                    Some("remove one of the two"),
                 );
             }
             match event {
@@ -92,13 +92,13 @@ impl Marks {
                 _ => {}
             }
             if documents > 1 {
-                return mistake("syntax", "a second document in one file".into(), Some("keep one pipeline a file"));
+                return mistake("syntax", "a second document in one file".into(), Some("write each pipeline to a file of its own"));
             }
             if depth > MAX_DEPTH {
                 return mistake("too-deep", format!("nested deeper than {MAX_DEPTH} levels"), None);
             }
             if weights.add(&event) > MAX_WEIGHT {
-                return mistake("too-large", "aliases that blow up into too many values".into(), None);
+                return mistake("too-large", "the aliases expand to too many values".into(), None);
             }
             if begins_value(&event) {
                 self.marks.push(Mark { offset, length, is_alias: matches!(event, Event::Alias(_)) });
@@ -112,14 +112,14 @@ fn begins_value(event: &Event) -> bool {
     matches!(event, Event::Scalar(..) | Event::Alias(_) | Event::SequenceStart(..) | Event::MappingStart(..))
 }
 
-/// The keys of the maps that are open, to find one that stands twice; `serde_yaml` would only name its map.
+/// The keys of the open maps, to find duplicates; `serde_yaml` would only name the map.
 #[derive(Default)]
 struct Keys(Vec<OpenCollection>);
 
 struct OpenCollection {
     /// `None` for a list.
     keys: Option<BTreeSet<String>>,
-    /// Values and keys seen so far: in a map, an even number means that a key comes next.
+    /// Number of values and keys so far: if it is even, the next one in a map is a key.
     num_seen: usize,
 }
 
@@ -148,11 +148,11 @@ impl Keys {
     }
 }
 
-/// How much each value takes in memory once aliases are written out.
+/// Memory of the values once aliases are expanded.
 #[derive(Default)]
 struct Weights {
     total: usize,
-    /// The anchors of the collections that are open (0 is none), and the total when each began.
+    /// The anchors of the open collections (0: none), and the total when each began.
     open: Vec<(usize, usize)>,
     by_anchor: HashMap<usize, usize>,
 }
@@ -182,7 +182,7 @@ impl Weights {
     }
 }
 
-/// Character positions to byte offsets.
+/// Maps character positions to byte offsets.
 struct ByteOffsets(Vec<usize>, usize);
 
 impl ByteOffsets {

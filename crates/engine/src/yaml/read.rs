@@ -1,4 +1,4 @@
-//! [`read`]: what `serde_yaml` tells of a text becomes [`Node`]s at once, without values of its own in between.
+//! [`read`]: deserializes YAML directly into [`Node`]s, without the value type of `serde_yaml` in between.
 
 use super::bounds::MAX_DEPTH;
 use super::{Entry, Node, Value};
@@ -11,12 +11,12 @@ use std::sync::Arc;
 
 /// Why a text can't be read.
 pub(super) enum Failure {
-    /// Something that YAML allows, but a pipeline file does not.
+    /// Valid YAML that a pipeline file may not contain.
     Problem(Problem),
     Yaml(serde_yaml::Error),
 }
 
-/// Reads a text that holds one document. In one with aliases, their places must be known already.
+/// Reads a text with one document.
 pub(super) fn read(source: &Arc<SourceText>, has_aliases: bool) -> Result<Node, Failure> {
     let reading = Reading { source, has_aliases, num_begun: Cell::new(0), problem: RefCell::new(None) };
     let node = NodeSeed { reading: &reading, inside: None, depth: 0 };
@@ -27,9 +27,9 @@ pub(super) fn read(source: &Arc<SourceText>, has_aliases: bool) -> Result<Node, 
 struct Reading<'a> {
     source: &'a Arc<SourceText>,
     has_aliases: bool,
-    /// Values and keys of the text so far.
+    /// Number of values and keys read so far.
     num_begun: Cell<usize>,
-    /// What is told instead of the error that ends the reading.
+    /// The problem to report instead of the error that ended the reading.
     problem: RefCell<Option<Problem>>,
 }
 
@@ -40,13 +40,13 @@ impl Reading<'_> {
         (Place::value(self.source, number), self.has_aliases && self.source.marks().is_alias(number))
     }
 
-    fn refuse<E: Error>(&self, problem: Problem) -> E {
+    fn reject<E: Error>(&self, problem: Problem) -> E {
         *self.problem.borrow_mut() = Some(problem);
-        E::custom("refused")
+        E::custom("rejected")
     }
 }
 
-/// Reads one value. Inside an alias nothing has a place of its own: all of it is at the alias.
+/// Reads one value. Values inside an alias have the place of the alias.
 #[derive(Clone, Copy)]
 struct NodeSeed<'a> {
     reading: &'a Reading<'a>,
@@ -64,7 +64,7 @@ impl<'de> DeserializeSeed<'de> for NodeSeed<'_> {
         };
         if self.depth > MAX_DEPTH {
             let problem = Problem::new("too-deep", &place, format!("nested deeper than {MAX_DEPTH} levels"));
-            return Err(self.reading.refuse(problem));
+            return Err(self.reading.reject(problem));
         }
         let below = NodeSeed { inside: is_alias.then_some(&place), depth: self.depth + 1, ..self };
         let (value, replace) = deserializer.deserialize_any(NodeVisitor { below, place: &place, tagged: false })?;
@@ -72,7 +72,7 @@ impl<'de> DeserializeSeed<'de> for NodeSeed<'_> {
     }
 }
 
-/// Reads what stands at `place`, and says whether it is tagged `!replace`.
+/// Reads the value at `place`, and whether it is tagged `!replace`.
 #[derive(Clone, Copy)]
 struct NodeVisitor<'a> {
     below: NodeSeed<'a>,
@@ -90,7 +90,7 @@ impl NodeVisitor<'_> {
             return Ok(self.plain(Value::Number(number)));
         }
         let message = format!("{} is not a finite number", serde_yaml::Number::from(number));
-        Err(self.below.reading.refuse(Problem::new("bad-number", self.place, message)))
+        Err(self.below.reading.reject(Problem::new("bad-number", self.place, message)))
     }
 
     fn name<E: Error>(self, key: &Node) -> Result<String, E> {
@@ -98,8 +98,8 @@ impl NodeVisitor<'_> {
             Value::Text(text) => Ok(text.clone()),
             Value::Number(number) => Ok(number.to_string()),
             _ => {
-                let message = format!("a key must be a word, this is {}", key.describe());
-                Err(self.below.reading.refuse(Problem::new("bad-key", &key.place, message)))
+                let message = format!("expected a word as key, found {}", key.describe());
+                Err(self.below.reading.reject(Problem::new("bad-key", &key.place, message)))
             }
         }
     }
@@ -160,7 +160,7 @@ impl<'de> Visitor<'de> for NodeVisitor<'_> {
             entries.push(Entry { key: name, key_place: key.place, node });
         }
         match duplicate(&entries) {
-            Some(key) => Err(A::Error::custom(format!("`{key}` stands here twice"))),
+            Some(key) => Err(A::Error::custom(format!("duplicate key `{key}`"))),
             None => Ok(self.plain(Value::Map(entries))),
         }
     }
@@ -171,11 +171,11 @@ impl<'de> Visitor<'de> for NodeVisitor<'_> {
             return value.newtype_variant_seed(Tagged(NodeVisitor { tagged: true, ..self }));
         }
         let problem = Problem::new("unknown-tag", self.place, format!("unknown tag `{tag}`"));
-        Err(self.below.reading.refuse(problem.help("the only tag is `!replace`")))
+        Err(self.below.reading.reject(problem.help("the only tag is `!replace`")))
     }
 }
 
-/// Reads what a tag stands before.
+/// Reads the value after a tag.
 struct Tagged<'a>(NodeVisitor<'a>);
 
 impl<'de> DeserializeSeed<'de> for Tagged<'_> {
@@ -186,7 +186,7 @@ impl<'de> DeserializeSeed<'de> for Tagged<'_> {
     }
 }
 
-/// Returns a key that stands twice.
+/// Returns a key that occurs twice.
 fn duplicate(entries: &[Entry]) -> Option<&str> {
     let mut keys: Vec<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
     keys.sort_unstable();
