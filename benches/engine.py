@@ -2,10 +2,9 @@
 
     cargo xtask bench engine [--full] [--without PEER...]
 
-Every figure is the median of several rounds, in which the programs take turns. CPU is user plus system time of the
-process and all that it waited for; wall time is given beside it, because machines are shared and noisy. Peers that can't
-be installed are left out, and the report says so. Without --full, peers that take minutes to prepare are run with 100
-stages only.
+Each figure is the median of several rounds in which the programs take turns. CPU is the user and system time of the process and
+of all processes that it waited for; wall time is printed too, because machines are shared and noisy. Peers that can't be
+installed are skipped, and the report lists them. Without --full, peers that take minutes to prepare run with 100 stages only.
 """
 
 import argparse, hashlib, json, os, pathlib, shutil, statistics, subprocess, sys, tempfile, time
@@ -29,7 +28,7 @@ def measure(command, folder, env=None):
 
 
 def paired(programs, rounds=ROUNDS, before=None):
-    """Runs programs in turns; returns the medians of wall and CPU seconds of each."""
+    """Runs programs in turns; returns the median wall and CPU seconds of each."""
     seconds = {name: [] for name in programs}
     for _ in range(rounds):
         for name, (command, folder, env) in programs.items():
@@ -47,7 +46,7 @@ def report(title, figures, base):
     for other in figures:
         if other != "pipe":
             wall, cpu = (figures["pipe"][at] / figures[other][at] for at in (0, 1))
-            mark = "  <- the target is about this" if other == base else ""
+            mark = "  <- target" if other == base else ""
             print(f"  pipe / {other:10} wall {wall:6.2f}   CPU {cpu:6.2f}{mark}")
     sys.stdout.flush()
 
@@ -61,14 +60,14 @@ def cache_folder():
 
 
 def peers():
-    """Installs the peers into a private folder; returns the programs that are there."""
+    """Installs the peers into a private folder; returns the programs that could be installed."""
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     venv = folder / "venv"
     if not (venv / "bin" / "python").exists():
         subprocess.run([sys.executable, "-m", "venv", venv], check=True)
     found = {}
-    # dvc does not say which pathspec it needs, and a newer one breaks it.
+    # dvc does not pin pathspec, and breaks with newer versions.
     for name, package in {"ninja": "ninja==1.13.0", "snakemake": "snakemake==9.13.4", "dvc": "dvc==3.63.0 pathspec==0.12.1"}.items():
         program = venv / "bin" / name
         if not program.exists():
@@ -92,17 +91,22 @@ def peers():
         found["b3sum"] = b3sum
     for name in ("ninja", "snakemake", "dvc", "turbo", "b3sum"):
         if name not in found:
-            print(f"{name} can't be installed here: left out")
+            print(f"{name} can't be installed here: skipped")
     return found
 
 
 # Pipelines ----------------------------------------------------------------------------------------------------------
 
 
+CHAIN_LENGTH = 100
+LABELS = {"chain": "chain of {}", "chains": "{} stages in chains of 100", "fan": "fan of {}"}
+
+
 def inputs_of(shape, stage):
-    if stage == 0:
+    """Returns the stage that `stage` reads; `chains` are chains of 100."""
+    if stage == 0 or (shape == "chains" and stage % CHAIN_LENGTH == 0):
         return None
-    return stage - 1 if shape == "chain" else 0
+    return 0 if shape == "fan" else stage - 1
 
 
 def write_pipe(folder, shape, count):
@@ -145,7 +149,7 @@ def write_dvc(folder, shape, count):
 
 
 def as_if_dvc_had_run(folder, shape, count):
-    """Leaves what a run would: of 1,000 stages, DVC writes its lock file 1,000 times, which takes most of an hour."""
+    """Writes what a run would leave. A real run of 1,000 stages writes the lock file 1,000 times, which takes most of an hour."""
     lock = ["schema: '2.0'", "stages:"]
 
     def file(stage, what):
@@ -206,13 +210,15 @@ def prepared(name, program, folder, shape, count, env):
 
 
 def stages(scratch, found, env, full):
-    """1: nothing to do, for chains and fans; 3: everything to do, for 100 stages."""
+    """Nothing to do, for chains and fans; everything to do, for 100 stages."""
     for count in (10, 100, 1000):
-        for shape in ("chain", "fan"):
+        for shape in ("chain", "chains", "fan"):
+            if shape == "chains" and count != 1000:
+                continue
             programs = {}
             for name in ("pipe", "ninja", "turbo", "snakemake", "dvc"):
                 slow = name in ("snakemake", "dvc", "turbo")
-                if (name != "pipe" and name not in found) or (slow and (shape == "fan" or count == 10 or (count == 1000 and not full))):
+                if (name != "pipe" and name not in found) or (slow and (shape != "chain" or count == 10 or (count == 1000 and not full))):
                     continue
                 command = command_of(name, found.get(name), count)
                 try:
@@ -221,13 +227,13 @@ def stages(scratch, found, env, full):
                 except (RuntimeError, subprocess.CalledProcessError) as error:
                     if name == "pipe":
                         raise
-                    print(f"  {name} does not work here, and is left out: {str(error)[-300:]}")
+                    print(f"  {name} fails here and is skipped: {str(error)[-300:]}")
                     found.pop(name)
                     continue
                 if count == 100:
                     print(f"  first run of {count}, {shape}: {name:10} wall {cold[0]:7.2f} s   CPU {cold[1]:7.2f} s")
                 programs[name] = (command, folder, env)
-            report(f"nothing to do, {shape} of {count}", paired(programs, ROUNDS if count < 1000 else 5), "ninja")
+            report(f"nothing to do, {LABELS[shape].format(count)}", paired(programs, ROUNDS if count < 1000 else 5), "ninja")
     cold_programs = {name: prepared(name, found.get(name), scratch, "fan", 101, env) for name in ("pipe", "ninja") if name == "pipe" or name in found}
 
     def clean(name):
@@ -243,7 +249,7 @@ def stages(scratch, found, env, full):
 
 
 def sources(scratch, env):
-    """1: a folder of 10,000 source files."""
+    """Nothing to do, for a folder of 10,000 source files."""
     folder = scratch / "sources"
     (folder / ".pipe").mkdir(parents=True)
     for number in range(10_000):
@@ -269,7 +275,7 @@ def sources(scratch, env):
 
 
 def hashing(scratch, found, env):
-    """2: the first hash of a large file, and of many small ones."""
+    """The first hash of a large file, and of many small files."""
     if "b3sum" not in found:
         return
     folder = scratch / "hash"
@@ -301,7 +307,7 @@ def main():
     parser.add_argument("pipe")
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--only", choices=["stages", "sources", "hashing"])
-    parser.add_argument("--without", nargs="*", default=[], help="peers to leave out")
+    parser.add_argument("--without", nargs="*", default=[], help="peers to skip")
     args = parser.parse_args()
     found = {name: program for name, program in peers().items() if name not in args.without}
     env = {**os.environ, "NO_COLOR": "1", "TURBO_TELEMETRY_DISABLED": "1", "DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "1"}

@@ -222,7 +222,11 @@ mod tests {
         let log = std::fs::read_to_string(log(root, "p")).expect("read");
         publish(&mut two, "a");
         publish(&mut Publisher::open(root, "p").expect("open"), "a");
-        assert_eq!(std::fs::read_to_string(super::log(root, "p")).expect("read"), log, "without a new result nothing is written");
+        assert_eq!(
+            std::fs::read_to_string(super::log(root, "p")).expect("read"),
+            log,
+            "without a new result nothing is written"
+        );
         std::fs::remove_dir_all(root.join("out")).expect("removed");
         publish(&mut Publisher::open(root, "p").expect("open"), "a");
         compact(root).expect("written");

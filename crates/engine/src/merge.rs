@@ -76,7 +76,9 @@ fn read_text(
     let mut node = parse(source).map_err(|problem| vec![problem])?;
     if !matches!(node.value, Value::Map(_)) {
         let problem = Problem::new("not-a-pipeline", &node.place, format!("expected a map, found {}", node.describe()));
-        return Err(vec![problem.help("a pipeline file is a map with the keys `pipeline`, `extends`, `vars` and `stages`")]);
+        return Err(vec![
+            problem.help("a pipeline file is a map with the keys `pipeline`, `extends`, `vars` and `stages`"),
+        ]);
     }
     let Some(extends) = take(&mut node, "extends") else {
         return Ok(merge(Node::new(Value::Map(Vec::new()), node.place.clone()), node));

@@ -157,7 +157,8 @@ fn name_of(root: &Node, path: &Path, problems: &mut Vec<Problem>) -> String {
     match root.get("pipeline") {
         Some(Node { value: Value::Text(name), .. }) if is_name(name) => name.clone(),
         Some(node) => {
-            let problem = Problem::new("wrong-type", &node.place, format!("{} is not a valid pipeline name", node.describe()));
+            let problem =
+                Problem::new("wrong-type", &node.place, format!("{} is not a valid pipeline name", node.describe()));
             problems.push(problem.help("letters, digits, `_` and `-`"));
             String::new()
         }

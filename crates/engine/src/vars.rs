@@ -105,10 +105,7 @@ fn expand(text: &str, vars: &BTreeMap<String, Node>) -> Result<Value, (String, O
                 let not_text = || (format!("the value of the variable `{name}` can't be part of a text"), None);
                 whole.push_str(&text.ok_or_else(not_text)?);
                 if whole.len() > text_limit {
-                    return Err((
-                        format!("the variables add more than {MAX_LONGER_BYTES} bytes to this text"),
-                        None,
-                    ));
+                    return Err((format!("the variables add more than {MAX_LONGER_BYTES} bytes to this text"), None));
                 }
             }
         }

@@ -111,7 +111,10 @@ fn read_axes(node: Option<&Node>, axes: &mut Axes, problems: &mut Vec<Problem>) 
         };
         let plain = |value: &Node| !matches!(value.value, Value::Map(_) | Value::List(_) | Value::Null);
         if !is_name(key) || values.is_empty() || !values.iter().all(plain) {
-            wrong(node, format!("expected a name of letters, digits, `_` and `-`, and a list of single values for `{key}`"));
+            wrong(
+                node,
+                format!("expected a name of letters, digits, `_` and `-`, and a list of single values for `{key}`"),
+            );
         } else if axes.get(key).is_some_and(|known| known != values) {
             wrong(node, format!("another matrix has other values for `{key}`"));
         } else {

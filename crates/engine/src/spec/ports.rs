@@ -26,8 +26,10 @@ impl<'a> Names<'a> {
         for (position, stage) in stages.iter().enumerate() {
             if names.insert(stage.entry.key.as_str(), position).is_some() {
                 let message = format!("two stages would have the name `{}`", stage.entry.key);
-                problems
-                    .push(Problem::new("matrix", &stage.entry.key_place, message).help("choose matrix values that differ in letters or digits"));
+                problems.push(
+                    Problem::new("matrix", &stage.entry.key_place, message)
+                        .help("choose matrix values that differ in letters or digits"),
+                );
             }
         }
         Self(names)
@@ -130,7 +132,7 @@ fn output(node: &Node, known: &[Stage], names: &Names, problems: &mut Vec<Proble
         let stage = text.split('.').next().unwrap_or(text);
         let help = match nearest(stage, known.iter().map(|stage| stage.entry.key.as_str())) {
             Some(nearest) => format!("did you mean `{nearest}`?"),
-            None => format!("the stages of this pipeline are {}", shown(known)),,
+            None => format!("the stages of this pipeline are {}", shown(known)),
         };
         problems.push(Problem::new("unknown-stage", &node.place, format!("unknown stage `{stage}`")).help(help));
         return None;
@@ -179,8 +181,10 @@ pub(super) fn check_required(stage: &Stage, contract: &Contract, unread: &[&str]
             }
             (false, None, Some(param)) => {
                 let message = format!("the stage `{name}` has neither `{param}` nor the input `{}`", port.name);
-                let help =
-                    format!("with: {{ {param}: PATH }}, or inputs: {{ {}: STAGE }} with a stage that writes {wanted}", port.name);
+                let help = format!(
+                    "with: {{ {param}: PATH }}, or inputs: {{ {}: STAGE }} with a stage that writes {wanted}",
+                    port.name
+                );
                 problems.push(Problem::new("missing-input", place, message).help(help));
             }
             (true, Some(param), _) => {

@@ -252,7 +252,8 @@ fn check_placeholders(entry: &Entry, parsed: &Parsed, problems: &mut Vec<Problem
                 Some(nearest) => format!("did you mean `${{inputs.{nearest}}}`?"),
                 None => format!("connect it with inputs: {{ {name}: STAGE }}"),
             };
-            problems.push(Problem::new("missing-input", place, format!("the input `{name}` is not connected")).help(help));
+            problems
+                .push(Problem::new("missing-input", place, format!("the input `{name}` is not connected")).help(help));
         }
     }
 }

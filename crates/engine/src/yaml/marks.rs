@@ -79,11 +79,7 @@ impl Marks {
             let (offset, length) = offsets.range(span);
             let mistake = |code, message, help| Err(Mistake { offset, length, code, message, help });
             if let Some(key) = keys.duplicate(&event) {
-                return mistake(
-                    "duplicate-key",
-                    format!("duplicate key `{key}`"),
-                    Some("remove one of the two"),
-                );
+                return mistake("duplicate-key", format!("duplicate key `{key}`"), Some("remove one of the two"));
             }
             match event {
                 Event::SequenceStart(..) | Event::MappingStart(..) => depth += 1,
@@ -92,7 +88,11 @@ impl Marks {
                 _ => {}
             }
             if documents > 1 {
-                return mistake("syntax", "a second document in one file".into(), Some("write each pipeline to a file of its own"));
+                return mistake(
+                    "syntax",
+                    "a second document in one file".into(),
+                    Some("write each pipeline to a file of its own"),
+                );
             }
             if depth > MAX_DEPTH {
                 return mistake("too-deep", format!("nested deeper than {MAX_DEPTH} levels"), None);
