@@ -1,4 +1,4 @@
-//! What runs again after a change: exactly what depends on it, and it says why.
+//! Which stages rerun after a change: exactly those that depend on it, with the reason.
 
 use crate::space::{Space, Told};
 use pipe_schemas::tables::{Verdict, VideoRow};
@@ -10,12 +10,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-fn ran(told: &Told) -> Vec<String> {
-    told.stages("ran")
+fn ran(run: &Told) -> Vec<String> {
+    run.stages("ran")
 }
 
 #[test]
-fn a_changed_learning_rate_trains_again_and_nothing_before() {
+fn a_changed_learning_rate_reruns_training_and_nothing_before() {
     let space = Space::new();
     let first = space.run_tiny(&[]).ok();
     assert_eq!(ran(&first), ["clips", "eval", "frames", "labels", "model", "onnx", "samples", "videos"]);
@@ -79,7 +79,7 @@ fn touch_all(folder: &Path) {
 }
 
 #[test]
-fn touching_videos_changes_nothing_and_adding_one_runs_what_depends_on_it() {
+fn touching_videos_reruns_nothing_and_adding_one_reruns_its_dependents() {
     let space = Space::new();
     own_videos(&space);
     space.run("own.yaml", &[]).ok();
@@ -99,12 +99,12 @@ fn touching_videos_changes_nothing_and_adding_one_runs_what_depends_on_it() {
     assert!(started.unwrap()["reasons"].to_string().contains("v_MoveLeft_g09_c09.avi: added"));
     assert!(
         added.stage("labels")["warnings"].to_string().contains("v_MoveLeft_g09_c09"),
-        "an unlabelled video is told"
+        "an unlabelled video is reported"
     );
 }
 
 #[test]
-fn a_file_that_is_no_video_is_counted_and_costs_nothing_else() {
+fn an_invalid_video_is_counted_and_affects_nothing_else() {
     let space = Space::new();
     own_videos(&space);
     space.write("data/videos/MoveLeft/v_MoveLeft_g01_c01.avi", "this is no video");
@@ -119,24 +119,24 @@ fn a_file_that_is_no_video_is_counted_and_costs_nothing_else() {
 }
 
 #[test]
-fn a_name_that_is_not_utf8_is_told_and_costs_nothing_else() {
+fn a_name_that_is_not_utf8_is_reported_and_affects_nothing_else() {
     let space = Space::new();
     own_videos(&space);
     let folder = space.path("data/videos/MoveLeft");
     let place = |name: &[u8]| folder.join(OsStr::from_bytes(name));
     let video = fs::read(folder.join("v_MoveLeft_g01_c01.avi")).unwrap();
-    // Two odd names, the name that one of them is told by, and one that no glob asks for.
+    // Two odd names, the name that stands for one of them, and one that no glob matches.
     for name in [b"caf\xe9.avi".as_slice(), b"caf\xe8.avi", br"caf\xE9.avi", b"caf\xe9.txt"] {
         fs::write(place(name), &video).unwrap();
     }
     let first = space.run("own.yaml", &[]).ok();
-    let told = first.stage("videos");
-    assert_eq!(told["summary"][0], "13 videos, 1 duplicate, 2 not named in UTF-8", "{told}");
+    let videos = first.stage("videos");
+    assert_eq!(videos["summary"][0], "13 videos, 1 duplicate, 2 not named in UTF-8", "{videos}");
     let reason = "its name, or that of its folder, is not UTF-8; rename it";
     let expect = format!(
         r"2 of 15 files are no readable videos: ./MoveLeft/caf\xE8.avi ({reason}), ./MoveLeft/caf\xE9.avi ({reason})"
     );
-    assert_eq!(told["warnings"][0], expect);
+    assert_eq!(videos["warnings"][0], expect);
     let table = space.path(".pipe/out/own/videos/videos.parquet");
     let rows = || read_rows::<VideoRow>(&table).unwrap();
     let verdicts: Vec<_> = rows()[..3].iter().map(|row| (row.video_id.clone(), row.verdict)).collect();

@@ -1,4 +1,4 @@
-//! `pipe check` looks at the lists and at what they need, where that decodes nothing: findings with places, exit code 2.
+//! `pipe check` checks the lists and the stages that they need, without decoding: findings with places, exit code 2.
 
 use crate::space::{Space, tiny};
 use pipe_testkit::{repository, shared};
@@ -38,7 +38,7 @@ fn names(space: &Space, folder: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_needs_a_stage_that_has_not_run_is_not_checked_and_that_is_told() {
+fn a_stage_whose_input_has_not_run_is_reported_as_unchecked() {
     let space = Space::new();
     let (stdout, stderr) = check_smoke(&space);
     assert!(stdout.starts_with("smoke: 8 stages, no mistakes: clips → "), "{stdout}");
@@ -52,7 +52,7 @@ fn what_needs_a_stage_that_has_not_run_is_not_checked_and_that_is_told() {
 }
 
 #[test]
-fn what_was_checked_is_a_hit_for_the_run_and_the_other_way_round() {
+fn a_checked_stage_is_a_hit_for_the_run_and_the_other_way_round() {
     let space = Space::new();
     let smoke = repository().join("pipelines/smoke.yaml").display().to_string();
     let settings = tiny(&[]);
@@ -75,7 +75,7 @@ fn what_was_checked_is_a_hit_for_the_run_and_the_other_way_round() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_told_with_its_place() {
+fn a_missing_folder_is_reported_with_its_place() {
     let space = Space::new();
     space.write("mine.yaml", MINE);
     let output = space.output(&["check", "mine.yaml"]);
@@ -85,7 +85,7 @@ fn a_folder_that_is_not_there_is_told_with_its_place() {
     assert!(names(&space, ".pipe").is_empty());
 }
 
-/// Lays out real clips with a copy of their lists. `false`, said aloud, where they are absent.
+/// Lays out real clips with a copy of their lists. Returns `false`, and reports a skip, if the machine does not have them.
 fn lay_out_ucf101(space: &Space) -> bool {
     let (Some(clips), Some(lists)) = (shared("data/clips/ucf101"), shared("data/annotations/ucf101")) else {
         return false;
@@ -136,22 +136,22 @@ fn a_leak_in_a_real_list_is_found_before_anything_is_decoded() {
         "{stderr}"
     );
 
-    // What a run has decoded is looked at in full; the official lists hold no two clips that look alike.
+    // Decoded videos are checked in full; the official lists have no two clips that look alike.
     space.write(test, &official);
-    let told = space.run("mine.yaml", &["stages.frames=null"]).ok();
-    assert_eq!(told.stages("ran"), ["labels", "videos"]);
-    assert!(!told.stage("labels").to_string().contains("alike"), "{}", told.stage("labels"));
+    let run = space.run("mine.yaml", &["stages.frames=null"]).ok();
+    assert_eq!(run.stages("ran"), ["labels", "videos"]);
+    assert!(!run.stage("labels").to_string().contains("alike"), "{}", run.stage("labels"));
     let (stdout, stderr) = texts(&space.output(&["check", "mine.yaml"]));
     assert!(stdout.contains("\nvideos: 64 videos\nlabels: 101 classes"), "{stdout}{stderr}");
 }
 
 #[test]
-fn a_machine_without_a_worker_is_no_mistake_of_the_lists() {
+fn a_missing_worker_is_not_a_mistake_of_the_lists() {
     let space = Space::new();
     space.write("mine.yaml", MINE);
     fs::create_dir_all(space.path("ucf/videos")).unwrap();
     fs::create_dir_all(space.path("ucf/lists")).unwrap();
-    // Workers are looked for beside `pipe`.
+    // `pipe` expects the workers in its own folder.
     let alone = space.path("alone/pipe");
     fs::create_dir(space.path("alone")).unwrap();
     fs::copy(env!("CARGO_BIN_EXE_pipe"), &alone).unwrap();

@@ -1,6 +1,6 @@
-//! What `augment` draws, as its files show it: clips stored as pixels, and clips of labelled segments.
+//! The files of `augment`: clips stored as pixels, and clips of labelled segments.
 
-#![expect(clippy::print_stdout, reason = "a figure that was measured is told")]
+#![expect(clippy::print_stdout, reason = "prints a measurement")]
 
 use crate::space::Space;
 use pipe_cache::{Lookup, Store};
@@ -12,7 +12,7 @@ use pipe_tables::frames::FrameShards;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-/// 12 clips of 2 classes, 8 of them to train on; a program of somebody else reads what is stored.
+/// 12 clips of 2 classes, 8 of them for training; a `command` reads the stored clips.
 const STORED: &str = r#"pipeline: p
 stages:
   made:
@@ -44,7 +44,7 @@ fn out(space: &Space, below: &str) -> PathBuf {
     space.path(".pipe/out/p").join(below)
 }
 
-/// Returns the files that the program found.
+/// Returns the files that the `command` found.
 fn names(space: &Space) -> Vec<String> {
     let text = std::fs::read_to_string(out(space, "names/names.txt")).unwrap();
     text.lines().map(str::to_owned).collect()
@@ -74,12 +74,12 @@ fn loaded(space: &Space, rows: Vec<SampleRow>, frames: usize) -> Vec<StoredClip>
 }
 
 #[test]
-fn stored_clips_are_those_of_the_loader_and_are_written_again_when_a_parameter_changes() {
+fn stored_clips_equal_those_of_the_loader_and_are_rewritten_when_a_parameter_changes() {
     let space = Space::new();
     space.write("p.yaml", STORED);
     let first = space.run("p.yaml", &[]).ok();
-    let told = first.stage("samples")["summary"].to_string();
-    assert!(told.contains("16 clips stored in 2 shards"), "{told}");
+    let samples = first.stage("samples")["summary"].to_string();
+    assert!(samples.contains("16 clips stored in 2 shards"), "{samples}");
     assert_eq!(names(&space), ["test-00000.parquet", "train-0000-00000.parquet"]);
     let stored = |name: &str| read_clips(&out(&space, "samples/clips").join(name)).unwrap();
     let train = stored("train-0000-00000.parquet");
@@ -99,7 +99,7 @@ fn stored_clips_are_those_of_the_loader_and_are_written_again_when_a_parameter_c
     let reasons = started.unwrap()["reasons"].to_string();
     assert!(reasons.contains("with.store_clips.epochs: 1 → 2"), "{reasons}");
     assert_eq!(names(&space), ["train-0000-00000.parquet", "train-0001-00000.parquet"]);
-    assert!(stored("train-0000-00000.parquet") == train, "the first epoch is what it was");
+    assert!(stored("train-0000-00000.parquet") == train, "the first epoch is unchanged");
     let second = stored("train-0001-00000.parquet");
     assert!(second == loaded(&space, samples(&space).epoch(1).unwrap(), 4) && second[0].pixels != train[0].pixels);
 
@@ -112,12 +112,12 @@ fn stored_clips_are_those_of_the_loader_and_are_written_again_when_a_parameter_c
 fn the_output_clips_needs_store_clips() {
     let space = Space::new();
     space.write("p.yaml", STORED);
-    let told = space.run("p.yaml", &["stages.samples.with.store_clips=null"]);
-    assert_eq!(told.code, Some(2));
-    assert!(told.stderr.contains("clips"), "{}", told.stderr);
+    let run = space.run("p.yaml", &["stages.samples.with.store_clips=null"]);
+    assert_eq!(run.code, Some(2));
+    assert!(run.stderr.contains("clips"), "{}", run.stderr);
 }
 
-/// Clips are written a row group at a time: ten times as many take no more memory. 32 of 0.6 MB an epoch, by two threads.
+/// Clips are written one row group at a time, so ten times as many clips need no more memory. An epoch has 32 clips of 0.6 MB.
 #[test]
 fn memory_does_not_grow_with_the_number_of_stored_clips() {
     let space = Space::new();
@@ -130,11 +130,11 @@ fn memory_does_not_grow_with_the_number_of_stored_clips() {
     let store = Store::open(&space.path(".pipe")).unwrap();
     let peak_mb = |epochs: &str| {
         let settings = ["stages.samples.with.num_sample=4", "stages.names=null", epochs];
-        let told = space.run("p.yaml", &settings).ok();
-        let Lookup::Hit(record) = store.find(told.stage("samples")["key"].as_str().unwrap().parse().unwrap()) else {
+        let run = space.run("p.yaml", &settings).ok();
+        let Lookup::Hit(record) = store.find(run.stage("samples")["key"].as_str().unwrap().parse().unwrap()) else {
             panic!("the result is in the store")
         };
-        // Without `/proc` there is no figure.
+        // Without `/proc` the peak is unknown.
         record.peak_memory_bytes.unwrap_or_default() >> 20
     };
     let (short, long) = (peak_mb("stages.samples.with.epochs=2"), peak_mb("stages.samples.with.epochs=20"));
@@ -142,7 +142,7 @@ fn memory_does_not_grow_with_the_number_of_stored_clips() {
     assert!(long < short + 48, "{short} MiB, {long} MiB");
 }
 
-/// Videos of 2 s at 25 frames a second; `labels` and `frames` are the test's.
+/// Videos of 2 s at 25 frames per second, with the given parameters of `labels` and `frames`.
 fn segments(labels: &str, frames: &str) -> String {
     format!(
         "pipeline: p
@@ -168,7 +168,7 @@ stages:
     )
 }
 
-/// Segments, with their class and the times of the frames that clips show of them, in milliseconds.
+/// For each segment, its class and the times in milliseconds of the frames that its clips show.
 type Shown = BTreeMap<(String, String), (u32, BTreeSet<i64>)>;
 
 fn shown_in_training(space: &Space) -> Shown {
@@ -203,7 +203,7 @@ fn check_segment(shown: &Shown, segment: (&str, &str), class_index: u32, first: 
 const LEFT: [&str; 2] = ["MoveLeft/v_MoveLeft_g01_c01", "MoveLeft/v_MoveLeft_g02_c01"];
 const RIGHT: &str = "MoveRight/v_MoveRight_g02_c01";
 
-/// Over 20 epochs the first and the last frame of a span are drawn, and none before or after.
+/// In 20 epochs the first and the last frame of a segment are drawn, and no frame before or after.
 #[test]
 fn clips_of_an_activitynet_list_come_from_their_segments() {
     let space = Space::new();
@@ -221,12 +221,12 @@ fn clips_of_an_activitynet_list_come_from_their_segments() {
         "p.yaml",
         &segments("{ format: activitynet, root: lists, file: activity.json }", "{ sample: all, buckets: 2 }"),
     );
-    let told = space.run("p.yaml", &[]).ok();
-    let told = told.stage("samples");
-    assert!(told["summary"].to_string().contains("3 training clips x 20 epochs, 3 test views"), "{told}");
+    let run = space.run("p.yaml", &[]).ok();
+    let drawn = run.stage("samples");
+    assert!(drawn["summary"].to_string().contains("3 training clips x 20 epochs, 3 test views"), "{drawn}");
     let expect =
         "1 training segment contains no frame and can't be shown: MoveRight/v_MoveRight_g02_c01 from 3 s to 4 s (";
-    assert!(told["warnings"].to_string().contains(expect), "{told}");
+    assert!(drawn["warnings"].to_string().contains(expect), "{drawn}");
     let train = shown_in_training(&space);
     assert_eq!(train.len(), 3);
     // Classes are sorted: jump is 0.
@@ -237,14 +237,14 @@ fn clips_of_an_activitynet_list_come_from_their_segments() {
     let (_, times) = &test[&(LEFT[0].to_owned(), "1.0 2.5".to_owned())];
     assert!(test.len() == 1 && times.iter().all(|time| (1000..2000).contains(time)), "{test:?}");
 
-    // Another end is other labels; the videos are not decoded again.
+    // A different end changes the labels, but the videos are not decoded again.
     let list = std::fs::read_to_string(space.path("lists/activity.json")).unwrap();
     space.write("lists/activity.json", &list.replace("1.2, 1.6", "1.2, 2"));
     assert_eq!(space.run("p.yaml", &[]).ok().stages("ran"), ["labels", "samples"]);
     check_segment(&shown_in_training(&space), (LEFT[1], "1.2 2.0"), 0, 1200, 1960);
 }
 
-/// The same where only some frames are kept: times count, not positions.
+/// The same with only some frames stored: times decide, not positions.
 #[test]
 fn clips_of_a_table_with_times_come_from_their_segments() {
     let space = Space::new();
@@ -259,9 +259,9 @@ fn clips_of_a_table_with_times_come_from_their_segments() {
     let labels = "{ format: table, root: lists, file: all.csv, missing: warn, unlabelled: off, \
                   columns: { video: file, label: what, subset: part, start: from, end: to } }";
     space.write("p.yaml", &segments(labels, "{ sample: { fps: 5 }, buckets: 2 }"));
-    let told = space.run("p.yaml", &[]).ok();
-    let told = told.stage("samples");
-    assert!(told["summary"].to_string().contains("3 training clips x 20 epochs, 3 test views"), "{told}");
+    let run = space.run("p.yaml", &[]).ok();
+    let drawn = run.stage("samples");
+    assert!(drawn["summary"].to_string().contains("3 training clips x 20 epochs, 3 test views"), "{drawn}");
     let train = shown_in_training(&space);
     check_segment(&train, (LEFT[1], "0.5 1.5"), 0, 600, 1400);
     check_segment(&train, (LEFT[1], "1.5 2.0"), 1, 1600, 1800);

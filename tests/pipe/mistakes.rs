@@ -1,9 +1,9 @@
-//! Mistakes in a pipeline file: all told at once, with places; exit code 2; nothing run.
+//! Mistakes in a pipeline file: all are reported at once, with line and column; the exit code is 2; nothing runs.
 
 use crate::space::Space;
 
 #[test]
-fn every_mistake_is_told_with_its_place() {
+fn every_mistake_is_reported_with_its_place() {
     let space = Space::new();
     space.write("bad.yaml", include_str!("bad.yaml"));
     let output = space.output(&["run", "bad.yaml"]);
@@ -11,12 +11,12 @@ fn every_mistake_is_told_with_its_place() {
     assert!(output.stdout.is_empty());
     let expect = include_str!("bad.stderr");
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(stderr == expect, "if this is right, it belongs into tests/pipe/bad.stderr:\n{stderr}");
-    assert_eq!(std::fs::read_dir(space.path(".pipe")).unwrap().count(), 0, "nothing may be run or written");
+    assert!(stderr == expect, "if this output is correct, copy it to tests/pipe/bad.stderr:\n{stderr}");
+    assert_eq!(std::fs::read_dir(space.path(".pipe")).unwrap().count(), 0, "nothing may run or be written");
 }
 
 #[test]
-fn what_is_no_pipeline_is_told_too() {
+fn files_that_are_not_pipelines_are_reported() {
     let space = Space::new();
     let check = |text: &str, expect: &str| {
         space.write("p.yaml", text);
@@ -37,7 +37,7 @@ fn what_is_no_pipeline_is_told_too() {
 }
 
 #[test]
-fn a_right_file_is_checked_without_running() {
+fn a_valid_file_is_checked_without_running() {
     let space = Space::new();
     let smoke = pipe_testkit::repository().join("pipelines/smoke.yaml");
     let output = space.output(&["check", smoke.to_str().unwrap()]);
@@ -46,7 +46,7 @@ fn a_right_file_is_checked_without_running() {
 }
 
 #[test]
-fn a_file_made_to_hurt_is_refused_at_once() {
+fn a_hostile_file_is_rejected_quickly() {
     let space = Space::new();
     let check = |text: String, expect: &str| {
         space.write("p.yaml", &text[..text.len().min(1 << 20)]);
@@ -60,10 +60,13 @@ fn a_file_made_to_hurt_is_refused_at_once() {
     let lines = |count: usize, line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
     check(format!("a: {}", "[".repeat(1 << 20)), "p.yaml:1:");
     check("- ".repeat(1 << 20), "p.yaml:1:");
-    check(format!("a: &a {}\nb: [{}]", "x".repeat(100_000), "*a,".repeat(10_000)), "blow up");
+    check(format!("a: &a {}\nb: [{}]", "x".repeat(100_000), "*a,".repeat(10_000)), "expand to too many");
     check(lines(100_000, &|key| format!("k{key}: 1\n")), "more");
-    check(format!("vars:\n{}", lines(40_000, &|name| format!("  v{name}: '${{v{}}}'\n", name + 1))), "`v40000` is not defined");
+    check(
+        format!("vars:\n{}", lines(40_000, &|name| format!("  v{name}: '${{v{}}}'\n", name + 1))),
+        "`v40000` is not defined",
+    );
     let stage = "stages: { s: { uses: command, with: { shell: 'echo ${a} ${b} > ${outputs.r}', outputs: { r: r } } } }";
     let axis = |from: usize| (from..from + 1000).map(|value| value.to_string()).collect::<Vec<_>>().join(", ");
-    check(format!("matrix: {{ a: [{}], b: [{}] }}\n{stage}", axis(0), axis(5000)), "more stages than fit");
+    check(format!("matrix: {{ a: [{}], b: [{}] }}\n{stage}", axis(0), axis(5000)), "too many stages");
 }

@@ -1,8 +1,8 @@
-//! Choosing what runs: stages, `--until`, `--force`, `--keep-going`, `matrix`; and saying why.
+//! Selecting stages: names, `--until`, `--force`, `--keep-going`, `matrix`; and `pipe plan` and `pipe why`.
 
 use crate::space::Space;
 
-/// A diamond: `a` feeds `b` and `c`, and both feed `d`; `e` stands alone.
+/// `d` reads `b` and `c`, which both read `a`; `e` is independent.
 const DIAMOND: &str = r#"pipeline: p
 stages:
   a: { uses: command, with: { shell: 'echo a > "${outputs.r}"', outputs: { r: r } } }
@@ -14,8 +14,8 @@ stages:
 
 fn ran(space: &Space, args: &[&str]) -> (Option<i32>, Vec<String>, Vec<String>, Vec<String>) {
     let args = [&["run", "p.yaml", "--output", "json"], args].concat();
-    let told = crate::space::told(&space.output(&args));
-    (told.code, told.stages("ran"), told.stages("failed"), told.stages("skipped"))
+    let run = crate::space::told(&space.output(&args));
+    (run.code, run.stages("ran"), run.stages("failed"), run.stages("skipped"))
 }
 
 fn names(names: &str) -> Vec<String> {
@@ -23,12 +23,12 @@ fn names(names: &str) -> Vec<String> {
 }
 
 #[test]
-fn stages_run_with_all_that_they_need_and_no_more() {
+fn selected_stages_run_with_the_stages_that_they_need() {
     let space = Space::new();
     space.write("p.yaml", DIAMOND);
     assert_eq!(ran(&space, &["b"]), (Some(0), names("a b"), names(""), names("")));
     assert_eq!(ran(&space, &["--until", "c"]).1, names("c e"), "`d` depends on `c`");
-    assert_eq!(ran(&space, &["--force", "a"]).1, names("a d"), "the others have their input again");
+    assert_eq!(ran(&space, &["--force", "a"]).1, names("a d"), "the inputs of `b` and `c` are unchanged");
     assert_eq!(ran(&space, &["--force", "d", "d", "e"]).1, names("d"));
     let output = space.output(&["run", "p.yaml", "bb"]);
     assert_eq!(output.status.code(), Some(2));
@@ -36,7 +36,7 @@ fn stages_run_with_all_that_they_need_and_no_more() {
 }
 
 #[test]
-fn a_failure_stops_the_run_or_only_what_depends_on_it() {
+fn a_failure_stops_the_run_or_with_keep_going_only_dependents() {
     let space = Space::new();
     space.write(
         "p.yaml",
@@ -50,7 +50,7 @@ fn a_failure_stops_the_run_or_only_what_depends_on_it() {
 }
 
 #[test]
-fn a_matrix_multiplies_what_uses_it_and_what_reads_that() {
+fn a_matrix_copies_stages_that_use_it_and_their_readers() {
     let space = Space::new();
     space.write(
         "p.yaml",
@@ -79,7 +79,8 @@ fn plan_draws_stages_and_ports() {
     let space = Space::new();
     space.write("p.yaml", DIAMOND);
     space.run("p.yaml", &["stages.d=null"]).ok();
-    let graph = String::from_utf8(space.output(&["plan", "p.yaml", "--graph", "--set", "stages.e.with.outputs.r=f"]).stdout);
+    let graph =
+        String::from_utf8(space.output(&["plan", "p.yaml", "--graph", "--set", "stages.e.with.outputs.r=f"]).stdout);
     let graph = graph.unwrap();
     let lines: Vec<&str> = graph.lines().map(str::trim).collect();
     assert_eq!(lines[0], "flowchart LR");
@@ -97,22 +98,22 @@ fn plan_draws_stages_and_ports() {
 }
 
 #[test]
-fn plan_and_why_tell_every_change_without_running() {
+fn plan_and_why_print_every_change_without_running() {
     let space = Space::new();
     space.write("p.yaml", &DIAMOND.replace("  e:", "  f: { uses: command, sources: [\"data/*\"], with: { shell: 'cat data/* > \"${outputs.r}\"', outputs: { r: f } } }\n  e:"));
     for file in ["1", "2", "3", "4", "5"] {
         space.write(&format!("data/{file}"), file);
     }
-    let say = |args: &[&str]| String::from_utf8(space.output(args).stdout).unwrap();
-    assert!(say(&["plan", "p.yaml"]).contains("0 hits, 3 to run, 3 undecided until these have run"));
+    let stdout = |args: &[&str]| String::from_utf8(space.output(args).stdout).unwrap();
+    assert!(stdout(&["plan", "p.yaml"]).contains("0 hits, 3 to run, 3 undecided until these have run"));
     space.run("p.yaml", &[]).ok();
-    assert!(say(&["plan", "p.yaml"]).contains("6 hits, 0 to run"));
-    assert_eq!(say(&["why", "p.yaml"]), "every stage is up to date; nothing would run\n");
+    assert!(stdout(&["plan", "p.yaml"]).contains("6 hits, 0 to run"));
+    assert_eq!(stdout(&["why", "p.yaml"]), "every stage is up to date; nothing would run\n");
     for file in ["1", "2", "3", "4", "6"] {
         space.write(&format!("data/{file}"), "new");
     }
     let set = ["--set", "stages.d.with.env.X=1", "--set", "stages.a.with.outputs.r=rr"];
-    let why = say(&[&["why", "p.yaml"], set.as_slice()].concat());
+    let why = stdout(&[&["why", "p.yaml"], set.as_slice()].concat());
     let expect = [
         "with.outputs.r: \"r\" → \"rr\"",
         "6: added",
@@ -120,15 +121,15 @@ fn plan_and_why_tell_every_change_without_running() {
         "2: changed",
         "3: changed",
         "4: changed",
-        "after b, c",
+        "undecided until these have run: b, c",
     ];
     for line in expect {
         assert!(why.contains(line), "{line}: {why}");
     }
-    assert!(say(&["plan", "p.yaml"]).contains("4 files changed"));
-    let json = say(&["plan", "p.yaml", "--output", "json"]);
+    assert!(stdout(&["plan", "p.yaml"]).contains("4 files changed"));
+    let json = stdout(&["plan", "p.yaml", "--output", "json"]);
     let stages: Vec<serde_json::Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let state = |name: &str| stages.iter().find(|stage| stage["stage"] == name).unwrap()["state"].clone();
     assert_eq!([state("a"), state("f")], ["hit", "miss"]);
-    assert_eq!(space.run("p.yaml", &[]).ok().stages("ran"), ["f"], "nothing was run before");
+    assert_eq!(space.run("p.yaml", &[]).ok().stages("ran"), ["f"], "nothing ran before");
 }
