@@ -89,7 +89,7 @@ fn port_type(entry: &Entry, contract: &Contract, problems: &mut Vec<Problem>) ->
     let help = match nearest(&entry.key, names()) {
         Some(nearest) => format!("did you mean `{nearest}`?"),
         None if contract.inputs.is_empty() => format!("`{}` has no inputs", contract.kind),
-        None => format!("known are {}", names().collect::<Vec<_>>().join(", ")),
+        None => format!("its inputs are {}", names().collect::<Vec<_>>().join(", ")),
     };
     let message = format!("`{}` has no input `{}`", contract.kind, entry.key);
     problems.push(Problem::new("unknown-port", &entry.key_place, message).help(help));
@@ -147,7 +147,7 @@ fn output(node: &Node, known: &[Stage], names: &Names, problems: &mut Vec<Proble
         let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
         let message = format!("the stage `{stage}` has no output `{}`", port.unwrap_or_default());
         problems
-            .push(Problem::new("unknown-port", &node.place, message).help(format!("known are {}", names.join(", "))));
+            .push(Problem::new("unknown-port", &node.place, message).help(format!("its outputs are {}", names.join(", "))));
     }
     found.map(|output| (position, output.clone()))
 }

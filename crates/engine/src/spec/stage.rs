@@ -84,7 +84,7 @@ fn kind(entry: &Entry, problems: &mut Vec<Problem>) -> Option<&'static Contract>
             if contract.is_none() {
                 let help = match nearest(kind, kinds()) {
                     Some(nearest) => format!("did you mean `{nearest}`?"),
-                    None => format!("known are {}", kinds().collect::<Vec<_>>().join(", ")),
+                    None => format!("the stage kinds are {}", kinds().collect::<Vec<_>>().join(", ")),
                 };
                 problems.push(Problem::new("unknown-kind", place, format!("unknown stage kind `{kind}`")).help(help));
             }

@@ -13,7 +13,7 @@ pub(crate) fn check_keys(node: &Node, what: &str, known: &[&str], problems: &mut
         }
         let help = match nearest(&entry.key, known.iter().copied()) {
             Some(nearest) => format!("did you mean `{nearest}`?"),
-            None => format!("known are {}", known.join(", ")),
+            None => format!("known keys: {}", known.join(", ")),
         };
         let message = format!("unknown key `{}` in {what}", entry.key);
         problems.push(Problem::new("unknown-key", &entry.key_place, message).help(help));
