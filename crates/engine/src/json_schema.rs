@@ -31,14 +31,22 @@ pub(crate) fn check(schema: &Value, value: &Value) -> Vec<Violation> {
     checker.violations
 }
 
-struct Checker<'s> {
+struct Checker<'s, 'v> {
     root: &'s Value,
-    path: Vec<String>,
+    /// The way to the value that is being checked; it becomes text only for a violation.
+    path: Vec<Step<'v>>,
     violations: Vec<Violation>,
 }
 
-impl<'s> Checker<'s> {
-    fn value(&mut self, schema: &'s Value, value: &Value) {
+/// A step from a value to one inside it.
+#[derive(Debug, Clone, Copy)]
+enum Step<'v> {
+    Key(&'v str),
+    Position(usize),
+}
+
+impl<'s, 'v> Checker<'s, 'v> {
+    fn value(&mut self, schema: &'s Value, value: &'v Value) {
         if let Some(target) = self.target(schema) {
             self.value(target, value);
         }
@@ -80,7 +88,7 @@ impl<'s> Checker<'s> {
         self.target(schema).map_or(schema, |target| self.resolved(target))
     }
 
-    fn fields(&mut self, schema: &'s Value, fields: &Map<String, Value>) {
+    fn fields(&mut self, schema: &'s Value, fields: &'v Map<String, Value>) {
         let none = Map::new();
         let properties = schema.get("properties").and_then(Value::as_object);
         let known = || properties.unwrap_or(&none).keys().map(String::as_str);
@@ -92,7 +100,7 @@ impl<'s> Checker<'s> {
             }
         }
         for (key, value) in fields {
-            self.path.push(key.clone());
+            self.path.push(Step::Key(key));
             match (properties.and_then(|known| known.get(key)), schema.get("additionalProperties")) {
                 (Some(property), _) => self.value(property, value),
                 (None, Some(Value::Bool(false))) => self.unknown_key("parameter", key, known()),
@@ -103,7 +111,7 @@ impl<'s> Checker<'s> {
         }
     }
 
-    fn items(&mut self, schema: &'s Value, items: &[Value]) {
+    fn items(&mut self, schema: &'s Value, items: &'v [Value]) {
         let bound = |keyword| schema.get(keyword).and_then(Value::as_u64);
         let (least, most) = (bound("minItems").unwrap_or(0), bound("maxItems").unwrap_or(u64::MAX));
         let count = items.len() as u64;
@@ -120,7 +128,7 @@ impl<'s> Checker<'s> {
         let prefix = schema.get("prefixItems").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         for (position, item) in items.iter().enumerate() {
             if let Some(schema) = prefix.get(position).or_else(|| schema.get("items")) {
-                self.path.push(position.to_string());
+                self.path.push(Step::Position(position));
                 self.value(schema, item);
                 self.path.pop();
             }
@@ -190,7 +198,12 @@ impl<'s> Checker<'s> {
     }
 
     fn push(&mut self, at_key: bool, message: String, help: Option<String>) {
-        self.violations.push(Violation { path: self.path.clone(), at_key, message, help });
+        let text = |step: &Step| match step {
+            Step::Key(key) => (*key).to_owned(),
+            Step::Position(position) => position.to_string(),
+        };
+        let path = self.path.iter().map(text).collect();
+        self.violations.push(Violation { path, at_key, message, help });
     }
 }
 

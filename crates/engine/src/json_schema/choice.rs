@@ -1,12 +1,12 @@
 //! `Checker::choice`: finds the branch of a `oneOf` or `anyOf` that a value means. Enums have such schemas.
 
-use super::Checker;
 use super::words::{found, list};
+use super::{Checker, Step};
 use serde_json::Value;
 
-impl<'s> Checker<'s> {
+impl<'s, 'v> Checker<'s, 'v> {
     /// Finds the branch that the value means, and checks the value against it only.
-    pub(super) fn choice(&mut self, branches: &'s [Value], value: &Value) {
+    pub(super) fn choice(&mut self, branches: &'s [Value], value: &'v Value) {
         let is_null = |branch: &&Value| branch.get("type").is_some_and(|name| name == "null");
         let branches: Vec<_> = branches.iter().map(|branch| self.resolved(branch)).collect();
         if value.is_null() && branches.iter().any(is_null) {
@@ -24,7 +24,7 @@ impl<'s> Checker<'s> {
     }
 
     /// Checks a map such as `{ type: SGD, lr: 0.1 }`.
-    fn internally_tagged(&mut self, tags: &[(&'s str, &'s Value)], value: &Value) {
+    fn internally_tagged(&mut self, tags: &[(&'s str, &'s Value)], value: &'v Value) {
         let known = || tags.iter().map(|(name, _)| *name);
         let Some(fields) = value.as_object() else {
             return self.report_with(
@@ -42,13 +42,13 @@ impl<'s> Checker<'s> {
             return self.value(branch, value);
         }
         let names: Vec<_> = known().map(Value::from).collect();
-        self.path.push("type".into());
+        self.path.push(Step::Key("type"));
         self.not_among(&names.iter().collect::<Vec<_>>(), chosen);
         self.path.pop();
     }
 
     /// Checks a word such as `all`, or a map such as `{ fps: 10 }`.
-    fn externally_tagged(&mut self, variants: &[Variant<'s>], value: &Value) {
+    fn externally_tagged(&mut self, variants: &[Variant<'s>], value: &'v Value) {
         let expected = || list(variants.iter().map(|variant| variant.name));
         match value {
             Value::String(text) => match variants.iter().find(|variant| variant.name == text) {
@@ -63,7 +63,7 @@ impl<'s> Checker<'s> {
             },
             Value::Object(fields) if fields.len() == 1 => {
                 for (key, content) in fields {
-                    self.path.push(key.clone());
+                    self.path.push(Step::Key(key));
                     match variants.iter().find(|variant| variant.name == key) {
                         Some(Variant { content: Some(schema), .. }) => self.value(schema, content),
                         Some(Variant { name, content: None }) => {
@@ -83,7 +83,7 @@ impl<'s> Checker<'s> {
     }
 
     /// Checks against branches without a tag: the branch with the fewest violations counts.
-    fn closest(&mut self, branches: &[&'s Value], value: &Value) {
+    fn closest(&mut self, branches: &[&'s Value], value: &'v Value) {
         let attempt = |branch: &&'s Value| {
             let mut checker = Checker { root: self.root, path: self.path.clone(), violations: Vec::new() };
             checker.value(branch, value);

@@ -146,8 +146,9 @@ fn output(node: &Node, known: &[Stage], names: &Names, problems: &mut Vec<Proble
         let stage = &known[position].entry.key;
         let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
         let message = format!("the stage `{stage}` has no output `{}`", port.unwrap_or_default());
-        problems
-            .push(Problem::new("unknown-port", &node.place, message).help(format!("its outputs are {}", names.join(", "))));
+        problems.push(
+            Problem::new("unknown-port", &node.place, message).help(format!("its outputs are {}", names.join(", "))),
+        );
     }
     found.map(|output| (position, output.clone()))
 }

@@ -64,7 +64,7 @@ fn draft<'a>(entry: &'a Entry, problems: &mut Vec<Problem>) -> Draft<'a> {
         );
         return Draft { entry, contract: None, parsed: None };
     }
-    check_keys(&entry.node, &format!("the stage `{}`", entry.key), KEYS, problems);
+    check_keys(&entry.node, format_args!("the stage `{}`", entry.key), KEYS, problems);
     let contract = kind(entry, problems);
     let parsed = contract.and_then(|contract| params(entry, contract, problems));
     Draft { entry, contract, parsed }
@@ -240,6 +240,9 @@ fn source_globs(entry: &Entry, contract: &Contract, problems: &mut Vec<Problem>)
 
 /// Checks that the input of each `${inputs.NAME}` is connected.
 fn check_placeholders(entry: &Entry, parsed: &Parsed, problems: &mut Vec<Problem>) {
+    if !contains_text(&parsed.canonical, "${inputs.") {
+        return;
+    }
     let Ok(params) = CommandParams::deserialize(&parsed.canonical) else { return };
     let (with, inputs) = (entry.node.get("with"), entry.node.get("inputs"));
     for (path, placeholder) in params.placeholders() {
@@ -255,5 +258,15 @@ fn check_placeholders(entry: &Entry, parsed: &Parsed, problems: &mut Vec<Problem
             problems
                 .push(Problem::new("missing-input", place, format!("the input `{name}` is not connected")).help(help));
         }
+    }
+}
+
+/// Returns whether a text in `value` contains `part`.
+fn contains_text(value: &serde_json::Value, part: &str) -> bool {
+    match value {
+        serde_json::Value::String(text) => text.contains(part),
+        serde_json::Value::Array(items) => items.iter().any(|item| contains_text(item, part)),
+        serde_json::Value::Object(fields) => fields.values().any(|field| contains_text(field, part)),
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => false,
     }
 }

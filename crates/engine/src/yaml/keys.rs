@@ -4,9 +4,10 @@ use super::{Node, Value};
 use crate::diagnostics::Problem;
 use crate::nearest::nearest;
 use pipe_cache::RemoteSetting;
+use std::fmt;
 
 /// Reports each key of the map `node` that is not one of `known`; `what` names the map in messages.
-pub(crate) fn check_keys(node: &Node, what: &str, known: &[&str], problems: &mut Vec<Problem>) {
+pub(crate) fn check_keys(node: &Node, what: impl fmt::Display, known: &[&str], problems: &mut Vec<Problem>) {
     for entry in node.entries() {
         if known.contains(&entry.key.as_str()) {
             continue;
