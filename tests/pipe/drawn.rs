@@ -78,8 +78,8 @@ fn stored_clips_equal_those_of_the_loader_and_are_rewritten_when_a_parameter_cha
     let space = Space::new();
     space.write("p.yaml", STORED);
     let first = space.run("p.yaml", &[]).ok();
-    let samples = first.stage("samples")["summary"].to_string();
-    assert!(samples.contains("16 clips stored in 2 shards"), "{samples}");
+    let summary = first.stage("samples")["summary"].to_string();
+    assert!(summary.contains("16 clips stored in 2 shards"), "{summary}");
     assert_eq!(names(&space), ["test-00000.parquet", "train-0000-00000.parquet"]);
     let stored = |name: &str| read_clips(&out(&space, "samples/clips").join(name)).unwrap();
     let train = stored("train-0000-00000.parquet");

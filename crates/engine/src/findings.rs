@@ -112,7 +112,7 @@ fn availability(
     store: Option<&Store>,
 ) -> Result<BTreeMap<usize, Availability>, RunError> {
     let needed = plan.with_needed((0..plan.num_stages()).filter(|&stage| has_findings(plan, stage)).collect());
-    let mut planner = KeyPlanner::new(plan, &options.root, &options.executables)?;
+    let mut planner = KeyPlanner::new(plan, &options.root, &options.executables);
     let mut available = BTreeMap::new();
     for &stage in plan.order().iter().filter(|stage| needed.contains(stage)) {
         let availability = match missing_input(plan, stage, &available) {

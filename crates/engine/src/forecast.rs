@@ -52,12 +52,12 @@ pub struct StageForecast {
 /// Returns what a run of `plan` would do, for each stage in the plan's order.
 pub fn forecast(plan: &Plan, root: &Path, executables: &Executables) -> Result<Vec<StageForecast>, RunError> {
     let store = Store::open(root)?;
-    let mut planner = KeyPlanner::new(plan, root, executables)?;
+    let mut planner = KeyPlanner::new(plan, root, executables);
     let mut records: BTreeMap<usize, ActionRecord> = BTreeMap::new();
     let mut forecasts = Vec::new();
     for &stage in plan.order() {
         let (key, forecast) = match missing_inputs(plan, stage, &records) {
-            waits_for if waits_for.is_empty() => forecast_stage(&store, &mut planner, stage, &mut records),
+            waits_for if waits_for.is_empty() => forecast_stage(&store, &mut planner, stage, &mut records)?,
             waits_for => (None, Forecast::Undecided { waits_for }),
         };
         let (stage, key) = (plan.stage(stage).name.to_string(), key.map(|key| key.to_string()));
@@ -81,10 +81,10 @@ fn forecast_stage(
     planner: &mut KeyPlanner,
     stage: usize,
     records: &mut BTreeMap<usize, ActionRecord>,
-) -> (Option<ActionKey>, Forecast) {
+) -> Result<(Option<ActionKey>, Forecast), RunError> {
     let prepared = match planner.prepare(stage, |stage| records.get(&stage)) {
         Ok(prepared) => prepared,
-        Err(error) => return (None, Forecast::Error { error: error.to_string() }),
+        Err(error) => return Ok((None, Forecast::Error { error: error.to_string() })),
     };
     let forecast = match store.find(prepared.key) {
         Lookup::Hit(record) => {
@@ -92,8 +92,8 @@ fn forecast_stage(
             records.insert(stage, *record);
             Forecast::Hit { summary }
         }
-        Lookup::Absent => Forecast::Miss { reasons: planner.reasons(store, stage, &prepared) },
+        Lookup::Absent => Forecast::Miss { reasons: planner.reasons(store, stage, &prepared)? },
         Lookup::Damaged(error) => Forecast::Miss { reasons: vec![Reason::Damaged { what: error.to_string() }] },
     };
-    (Some(prepared.key), forecast)
+    Ok((Some(prepared.key), forecast))
 }

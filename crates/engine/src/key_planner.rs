@@ -11,6 +11,7 @@ use globset::Glob;
 use pipe_cache::{ActionKey, ActionRecord, Digest, Fields, Store};
 use pipe_schemas::Worker;
 use pipe_stage::protocol::Info;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,8 +23,9 @@ pub(crate) struct KeyPlanner<'a> {
     executables: &'a Executables,
     /// What each worker reports of itself; asked once.
     infos: BTreeMap<Worker, Info>,
-    /// The keys of the newest results when this was created.
-    latest: latest::Keys,
+    /// The keys of the newest results. They are read for the first stage without a result: a run in which nothing changed does
+    /// not need them.
+    latest: OnceCell<latest::Keys>,
 }
 
 /// A stage whose key is known.
@@ -36,14 +38,20 @@ pub(crate) struct Prepared {
 }
 
 impl<'a> KeyPlanner<'a> {
-    pub(crate) fn new(plan: &'a Plan, root: &'a Path, executables: &'a Executables) -> Result<Self, RunError> {
-        let latest = latest::keys(root, plan.name())?;
-        Ok(Self { plan, root, executables, infos: BTreeMap::new(), latest })
+    pub(crate) fn new(plan: &'a Plan, root: &'a Path, executables: &'a Executables) -> Self {
+        Self { plan, root, executables, infos: BTreeMap::new(), latest: OnceCell::new() }
     }
 
     /// Returns the key of the newest result of a stage.
-    pub(crate) fn latest(&self, stage: usize) -> Option<ActionKey> {
-        self.latest.get(self.plan.stage(stage).name.as_str()).copied()
+    pub(crate) fn latest(&self, stage: usize) -> Result<Option<ActionKey>, RunError> {
+        let latest = match self.latest.get() {
+            Some(latest) => latest,
+            None => {
+                let latest = latest::keys(self.root, self.plan.name())?;
+                self.latest.get_or_init(|| latest)
+            }
+        };
+        Ok(latest.get(self.plan.stage(stage).name.as_str()).copied())
     }
 
     /// Computes the key of a stage from its sources and the outputs that it reads; `output` returns the result of a stage that is
@@ -74,10 +82,9 @@ impl<'a> KeyPlanner<'a> {
     }
 
     /// Returns why the key of `prepared` differs from that of the newest result.
-    pub(crate) fn reasons(&self, store: &Store, stage: usize, prepared: &Prepared) -> Vec<Reason> {
-        let spec = self.plan.stage(stage);
-        let last = self.latest(stage).and_then(|key| store.fields(key).ok().flatten());
-        reasons::reasons(last.as_ref(), &prepared.fields, spec.contract)
+    pub(crate) fn reasons(&self, store: &Store, stage: usize, prepared: &Prepared) -> Result<Vec<Reason>, RunError> {
+        let last = self.latest(stage)?.and_then(|key| store.fields(key).ok().flatten());
+        Ok(reasons::reasons(last.as_ref(), &prepared.fields, self.plan.stage(stage).contract))
     }
 
     fn tools(&mut self, spec: &StageSpec) -> Result<Tools, RunError> {

@@ -98,7 +98,7 @@ impl LockFile {
                 last.as_deref_mut().and_then(|locked| locked.add(detail)).ok_or_else(wrong)?;
                 continue;
             }
-            let mut words = line.split_whitespace();
+            let mut words = line.split_ascii_whitespace();
             let (Some(stage), Some(key), Some(output), None) = (words.next(), words.next(), words.next(), words.next())
             else {
                 return Err(wrong());

@@ -23,10 +23,10 @@ pub(crate) fn merge(base: Node, over: Node) -> Node {
 }
 
 /// Keys of `entries` keep their order, and new keys are appended.
-fn merge_entries(entries: Vec<Entry>, over: Vec<Entry>) -> Vec<Entry> {
+fn merge_entries(entries: Vec<Entry>, mut over: Vec<Entry>) -> Vec<Entry> {
     if entries.is_empty() {
-        let present = over.into_iter().filter(|entry| !matches!(entry.node.value, Value::Null));
-        return present.map(|entry| merge_entry(None, entry)).collect();
+        remove_nulls(&mut over);
+        return over;
     }
     let positions: HashMap<String, usize> =
         entries.iter().enumerate().map(|(position, entry)| (entry.key.clone(), position)).collect();
@@ -43,17 +43,29 @@ fn merge_entries(entries: Vec<Entry>, over: Vec<Entry>) -> Vec<Entry> {
     merged.into_iter().flatten().collect()
 }
 
-fn merge_entry(base: Option<Entry>, over: Entry) -> Entry {
-    let node = match base {
-        Some(base) => merge(base.node, over.node),
-        // There is nothing to merge with, but nulls inside still remove their keys.
-        None if matches!(over.node.value, Value::Map(_)) => {
-            let place = over.node.place.clone();
-            merge(Node::new(Value::Map(Vec::new()), place), over.node)
+fn merge_entry(base: Option<Entry>, mut over: Entry) -> Entry {
+    match base {
+        Some(base) => Entry { node: merge(base.node, over.node), ..over },
+        None => {
+            finish(&mut over.node);
+            over
         }
-        None => over.node,
-    };
-    Entry { node, ..over }
+    }
+}
+
+/// Finishes a value that has nothing to merge with: nulls inside still remove their keys.
+fn finish(node: &mut Node) {
+    if let Value::Map(entries) = &mut node.value {
+        if !node.replace {
+            remove_nulls(entries);
+        }
+        node.replace = false;
+    }
+}
+
+fn remove_nulls(entries: &mut Vec<Entry>) {
+    entries.retain(|entry| !matches!(entry.node.value, Value::Null));
+    entries.iter_mut().for_each(|entry| finish(&mut entry.node));
 }
 
 /// Reads a file with all files that it extends. Every text is added to `files`, in the order of reading.

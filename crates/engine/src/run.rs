@@ -127,7 +127,7 @@ pub fn run(
     let recorder = Recorder::new(record, summary)?;
     let (sender, receiver) = sync_channel(256);
     cancel.connect(sender.clone());
-    let key_planner = KeyPlanner::new(plan, &options.root, &options.executables)?;
+    let key_planner = KeyPlanner::new(plan, &options.root, &options.executables);
     let run = Run {
         plan,
         options,

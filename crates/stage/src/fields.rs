@@ -5,13 +5,23 @@ use serde_json::Value;
 /// Returns each leaf of `value` as one of [`crate::protocol::PlannedPart::fields`], its path below `path`. Empty lists and
 /// maps are leaves too. Values are JSON text, so that `1` and `"1"` differ.
 pub fn json_fields(path: &[&str], value: &Value) -> Vec<(Vec<String>, String)> {
-    let below = |step: &str, value| json_fields(&[path, &[step]].concat(), value);
+    let mut fields = Vec::new();
+    add_leaves(&mut path.iter().map(|step| (*step).to_owned()).collect(), value, &mut fields);
+    fields
+}
+
+fn add_leaves(path: &mut Vec<String>, value: &Value, fields: &mut Vec<(Vec<String>, String)>) {
+    let mut add = |step: String, value| {
+        path.push(step);
+        add_leaves(path, value, fields);
+        path.pop();
+    };
     match value {
-        Value::Object(map) if !map.is_empty() => map.iter().flat_map(|(key, value)| below(key, value)).collect(),
+        Value::Object(map) if !map.is_empty() => map.iter().for_each(|(key, value)| add(key.clone(), value)),
         Value::Array(list) if !list.is_empty() => {
-            list.iter().enumerate().flat_map(|(position, value)| below(&position.to_string(), value)).collect()
+            list.iter().enumerate().for_each(|(position, value)| add(position.to_string(), value));
         }
-        leaf => vec![(path.iter().map(|step| (*step).to_owned()).collect(), leaf.to_string())],
+        leaf => fields.push((path.clone(), leaf.to_string())),
     }
 }
 

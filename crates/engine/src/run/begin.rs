@@ -59,7 +59,7 @@ impl Run<'_> {
             Lookup::Absent | Lookup::Damaged(_) if self.options.remote.is_some() => {
                 return self.fetch(stage, prepared, since);
             }
-            Lookup::Absent => self.key_planner.reasons(&self.store, stage, &prepared),
+            Lookup::Absent => self.key_planner.reasons(&self.store, stage, &prepared)?,
             Lookup::Damaged(error) => vec![Reason::Damaged { what: error.to_string() }],
         };
         self.start_because(stage, prepared, purpose, &reasons, since)
@@ -102,7 +102,7 @@ impl Run<'_> {
         }
         let reasons = match self.store.find(prepared.key) {
             Lookup::Damaged(error) => vec![Reason::Damaged { what: error.to_string() }],
-            _ => self.key_planner.reasons(&self.store, stage, &prepared),
+            _ => self.key_planner.reasons(&self.store, stage, &prepared)?,
         };
         self.start_because(stage, *prepared, Purpose::Result, &reasons, since)
     }
@@ -187,7 +187,7 @@ impl Run<'_> {
             key,
             fields: prepared.fields,
             tools: prepared.tools,
-            latest: self.key_planner.latest(stage),
+            latest: self.key_planner.latest(stage)?,
             purpose,
             data_worker: self.options.executables.workers.join(Worker::Data.program()),
             store: self.store.clone(),

@@ -93,11 +93,11 @@ impl NodeVisitor<'_> {
         Err(self.below.reading.reject(Problem::new("bad-number", self.place, message)))
     }
 
-    fn name<E: Error>(self, key: &Node) -> Result<String, E> {
-        match &key.value {
-            Value::Text(text) => Ok(text.clone()),
-            Value::Number(number) => Ok(number.to_string()),
-            _ => {
+    fn name<E: Error>(self, key: Node) -> Result<(String, Place), E> {
+        match key.value {
+            Value::Text(text) => Ok((text, key.place)),
+            Value::Number(number) => Ok((number.to_string(), key.place)),
+            Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => {
                 let message = format!("expected a word as key, found {}", key.describe());
                 Err(self.below.reading.reject(Problem::new("bad-key", &key.place, message)))
             }
@@ -155,9 +155,9 @@ impl<'de> Visitor<'de> for NodeVisitor<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut entries = Vec::new();
         while let Some(key) = map.next_key_seed(self.below)? {
-            let name = self.name(&key)?;
+            let (key, key_place) = self.name(key)?;
             let node = map.next_value_seed(self.below)?;
-            entries.push(Entry { key: name, key_place: key.place, node });
+            entries.push(Entry { key, key_place, node });
         }
         match duplicate(&entries) {
             Some(key) => Err(A::Error::custom(format!("duplicate key `{key}`"))),
@@ -186,8 +186,15 @@ impl<'de> DeserializeSeed<'de> for Tagged<'_> {
     }
 }
 
+/// In maps with at most this many keys, comparing each pair is faster than sorting.
+const MAX_COMPARED: usize = 8;
+
 /// Returns a key that occurs twice.
 fn duplicate(entries: &[Entry]) -> Option<&str> {
+    if entries.len() <= MAX_COMPARED {
+        let is_repeated = |(position, entry): &(usize, &Entry)| entries[..*position].iter().any(|e| e.key == entry.key);
+        return entries.iter().enumerate().find(is_repeated).map(|(_, entry)| entry.key.as_str());
+    }
     let mut keys: Vec<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
     keys.sort_unstable();
     keys.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
