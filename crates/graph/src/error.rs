@@ -1,194 +1,210 @@
-//! What can be wrong with a network.
+//! [`GraphError`] and [`ShapeError`]: the errors of building, checking, rewriting and writing a network.
 
-use crate::{NodeId, ParamId};
+use crate::id::{NodeId, ParamId};
 
-/// Why a network can't be built, checked or written.
+/// Why a network can't be built, rewritten or written.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum GraphError {
-    /// A node does not fit its inputs.
-    #[error("node `{node}` does not fit its input")]
+    /// A node does not fit its inputs or tensors.
+    #[error("node `{node}` can't be built")]
     Shape {
-        /// Its name.
+        /// The name of the node, or of a tensor that is too large.
         node: String,
         /// What does not fit.
         #[source]
         source: ShapeError,
     },
-    /// Two nodes, or two tensors, of one name.
+    /// Two nodes, two tensors, or two values of an ONNX file have the same name.
     #[error("the name `{name}` is used twice")]
     DuplicateName {
         /// The name.
         name: String,
     },
-    /// A node that the network does not have, or that comes later.
-    #[error("node {} is used before it is made", id.0)]
+    /// A node reads a node that does not exist or comes later.
+    #[error("node {} is used before it is defined", id.0)]
     UnknownNode {
-        /// Its position.
+        /// The node that is read.
         id: NodeId,
     },
-    /// A tensor that the network does not have.
+    /// A node reads a tensor that does not exist.
     #[error("tensor {} does not exist", id.0)]
     UnknownParam {
-        /// Its position.
+        /// The tensor that is read.
         id: ParamId,
     },
-    /// A network has one input, and it comes first.
+    /// The first node is not the input, or another node is one.
     #[error("node `{node}` breaks the rule that the first node is the only input, `[N, C, T, H, W]`")]
     Input {
-        /// The node in the wrong place.
+        /// The node in the wrong position.
         node: String,
     },
-    /// Logits are `[N, K]`.
-    #[error("the output `{node}` has {rows} rows a sample and axes {dims:?}, expected one row of classes")]
+    /// The output is not `[N, K]`.
+    #[error("the output `{node}` has {rows} rows per sample and axes {dims:?}, expected one row of classes")]
     Output {
         /// The node.
         node: String,
-        /// Rows for each sample.
+        /// Rows per sample.
         rows: usize,
         /// The other axes.
         dims: Vec<usize>,
     },
-    /// The classifier is a linear layer.
-    #[error("the classifier `{node}` is no linear layer")]
+    /// The classifier has nothing to train.
+    #[error("the classifier `{node}` has no tensors")]
     Head {
         /// The node.
         node: String,
     },
-    /// The shape written down is not the one that follows from the inputs.
-    #[error("node `{node}` says {found:?}, but its inputs give {expected:?}")]
+    /// The shape of a node is not the one that follows from its inputs.
+    #[error("node `{node}` has shape {found:?}, but its inputs give {expected:?}")]
     WrongShape {
         /// The node.
         node: String,
-        /// Axes that follow from the inputs, rows a sample first.
+        /// The axes that follow from the inputs, rows per sample first.
         expected: Vec<usize>,
-        /// Axes written down, rows a sample first.
+        /// The axes of the node, rows per sample first.
         found: Vec<usize>,
     },
-    /// No values for a tensor.
-    #[error("no values for the tensor `{name}`")]
+    /// A tensor has no values.
+    #[error("the tensor `{name}` has no values")]
     MissingTensor {
-        /// Its name.
+        /// The tensor.
         name: String,
     },
-    /// Values that are not as many as the shape says.
-    #[error("the tensor `{name}` has {found} values, its shape says {expected}")]
+    /// The number of values does not match the shape.
+    #[error("the tensor `{name}` has {found} values, but its shape needs {expected}")]
     TensorLength {
-        /// Its name.
+        /// The tensor.
         name: String,
-        /// As the shape says.
+        /// The number that the shape needs.
         expected: usize,
-        /// Values given.
+        /// The number of values given.
         found: usize,
     },
-    /// ONNX files are protobuf messages, which end at 2 GB.
-    #[error("the ONNX file would have {size_bytes} bytes, the format allows {limit_bytes}")]
+    /// ONNX files are protobuf messages, which are limited to 2 GB.
+    #[error("the ONNX file needs {size_bytes} bytes, but the format is limited to {limit_bytes}")]
     TooLargeForOnnx {
-        /// What would be written.
+        /// The size of the file.
         size_bytes: u64,
-        /// The most that can be.
+        /// The limit of the format.
         limit_bytes: u64,
     },
 }
 
-/// Why an operation does not fit its inputs.
+/// Why an op does not fit its inputs or tensors.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ShapeError {
-    /// Too many or too few inputs.
-    #[error("it takes {expected} inputs, found {found}")]
+    /// Wrong number of inputs.
+    #[error("expected {expected} input{}, found {found}", plural(*expected))]
     Inputs {
-        /// As the operation says.
+        /// The number that the op takes.
         expected: usize,
-        /// As the node says.
+        /// The number that the node has.
         found: usize,
     },
-    /// Too many or too few axes.
-    #[error("it takes {expected} axes a row, found {found:?}")]
+    /// Wrong number of axes.
+    #[error("expected {expected} {} after the batch, found {found:?}", if *expected == 1 { "axis" } else { "axes" })]
     Rank {
-        /// As the operation says, channels included.
+        /// The number that the op takes, channels included.
         expected: usize,
-        /// The input's axes.
+        /// The axes of the input.
         found: Vec<usize>,
     },
-    /// Frames are, or are not, folded into the batch.
-    #[error("it takes {expected} rows a sample, found {found}")]
+    /// Frames are folded into the batch where they must not be, or the reverse.
+    #[error("expected {expected} row{} per sample, found {found}", plural(*expected))]
     Rows {
-        /// As the operation says.
+        /// The number that the op takes.
         expected: usize,
-        /// The input's.
+        /// The number that the input has.
         found: usize,
     },
-    /// A window that is larger than the padded input.
+    /// A window is larger than the padded input.
     #[error("a window of {window} is larger than the padded input of {padded} on axis {axis}")]
     TooSmall {
-        /// Among the axes after the channels, from 0.
+        /// The axis after the channels, from 0.
         axis: usize,
-        /// Size of the window.
+        /// The size of the window.
         window: usize,
-        /// Size of the input with its padding.
+        /// The size of the input with its padding.
         padded: usize,
     },
-    /// A size, stride or count of 0.
+    /// A size, stride or count is 0.
     #[error("{what} is 0")]
     Zero {
-        /// What is 0.
+        /// The quantity, with its article.
         what: &'static str,
     },
-    /// Padding by more than half of a pooling window: some windows would hold nothing.
+    /// With padding of more than half of a pooling window, some windows would see only padding.
     #[error("padding of {padding} is more than half of the window of {window}")]
     PoolPadding {
-        /// Both sides.
+        /// The padding on each side.
         padding: usize,
-        /// Size of the window.
+        /// The size of the window.
         window: usize,
     },
-    /// Channels that groups don't divide.
+    /// The number of channels is not a multiple of the number of groups.
     #[error("{channels} channels can't be split into {groups} groups")]
     Groups {
-        /// In or out.
+        /// The number of input or output channels.
         channels: usize,
-        /// How many groups.
+        /// The number of groups.
         groups: usize,
     },
-    /// A tensor that has another shape than the operation needs.
+    /// A required tensor is missing.
+    #[error("the tensor `{slot}` is missing")]
+    MissingTensor {
+        /// The name within the op.
+        slot: &'static str,
+    },
+    /// A tensor is in a slot that the op does not have, or in the wrong order.
+    #[error("the tensor `{slot}` is not one of the op, or not in its order")]
+    UnexpectedTensor {
+        /// The name within the op.
+        slot: &'static str,
+    },
+    /// A tensor has the wrong shape.
     #[error("the tensor `{name}` has shape {found:?}, expected {expected:?}")]
     Param {
-        /// Its name.
+        /// The full name of the tensor.
         name: String,
-        /// As the operation needs.
+        /// The shape that the op needs.
         expected: Vec<usize>,
-        /// As it is.
+        /// The shape of the tensor.
         found: Vec<usize>,
     },
-    /// Two values of different shapes.
-    #[error("{left:?} and {right:?} can't be added")]
+    /// The inputs of a sum have different shapes.
+    #[error("can't add {left:?} and {right:?}")]
     Unequal {
-        /// Axes of the first, rows a sample first.
+        /// The axes of the first input, rows per sample first.
         left: Vec<usize>,
-        /// Axes of the second, rows a sample first.
+        /// The axes of the second input, rows per sample first.
         right: Vec<usize>,
     },
-    /// A number outside its range.
+    /// A number is outside its range.
     #[error("{what} is {found}, expected {expected}")]
     Range {
-        /// Which number.
+        /// The quantity.
         what: &'static str,
-        /// Its value.
+        /// The number.
         found: f64,
         /// The range in words.
         expected: &'static str,
     },
-    /// No channel would move.
-    #[error("of {channels} channels one in {shift_div} is none; choose a `shift_div` of at most {channels}")]
+    /// A temporal shift moves no channel.
+    #[error("a `shift_div` of {shift_div} moves none of {channels} channels; choose at most {channels}")]
     NothingShifts {
-        /// Of the input.
+        /// The number of channels of the input.
         channels: usize,
-        /// As asked.
+        /// The divisor.
         shift_div: usize,
     },
-    /// More values than any machine holds.
-    #[error("it has more than {limit} values")]
+    /// A tensor or result is too large for any machine.
+    #[error("more than {limit} values")]
     TooLarge {
-        /// The most that are allowed.
+        /// The maximum number of values.
         limit: usize,
     },
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
 }

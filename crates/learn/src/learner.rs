@@ -1,7 +1,7 @@
 //! [`Learner`]: moves the tensors of a network, epoch by epoch.
 
 use crate::error::{At, LearnError};
-use crate::network::Dropout;
+use crate::kernels::TrainingStep;
 use crate::optimizer::clip_gradients;
 use crate::{Network, Normalisation, Optimizer, learning_rate};
 use pipe_clips::{Batch, ClipError, ClipSize};
@@ -114,7 +114,7 @@ impl Learner {
             return Err(LearnError::Label { class_index, num_classes });
         }
         let clips = self.normalisation.clips(batch, size)?;
-        let logits = self.network.forward(&clips, Some(Dropout { seed: self.seed, epoch, step }))?;
+        let logits = self.network.forward(&clips, Some(TrainingStep { seed: self.seed, epoch, step }))?;
         let loss = loss(&logits, batch)?;
         let loss_value = loss.double_value(&[]);
         if !loss_value.is_finite() {

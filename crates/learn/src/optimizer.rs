@@ -1,6 +1,6 @@
 //! [`Optimizer`]: moves tensors against their gradients, with PyTorch's semantics.
 
-use crate::network::{copy_into, to_weights};
+use crate::convert::{copy_into, dims, to_weights};
 use pipe_schemas::stages::train;
 use pipe_weights::{Dtype, Tensor as Weights};
 use std::collections::BTreeMap;
@@ -133,7 +133,7 @@ impl Optimizer {
             let mut restored = |kind: &str| {
                 let mut copy = tensor.detach().zeros_like();
                 let key = format!("{kind}.{name}");
-                match tensors.get(&key).filter(|values| crate::network::dims(&values.shape) == tensor.size()) {
+                match tensors.get(&key).filter(|values| dims(&values.shape) == tensor.size()) {
                     Some(values) => copy_into(&mut copy, values),
                     None => missing.push(key),
                 }

@@ -1,7 +1,12 @@
 //! Trains small networks on ten tiny clips.
 
 use pipe_clips::{Batch, ClipError, ClipSize, Draws};
-use pipe_graph::{BatchNormParams, Builder, ClipShape, ConvParams, Graph, GraphError, Init};
+use pipe_graph::ops::{
+    batch_norm::BatchNorm, conv::ConvParams, dropout::Dropout, frames_to_batch::FramesToBatch,
+    global_avg_pool::GlobalAvgPool, linear::LinearParams, relu::Relu, segment_mean::SegmentMean,
+    temporal_shift::TemporalShiftParams,
+};
+use pipe_graph::{Builder, ClipShape, Graph, GraphError, Init};
 use pipe_learn::{EpochResult, LearnError, Learner, Network, pin_threads};
 use pipe_schemas::stages::train::{ClipGrad, OptimWrapper, Optimizer, Scheduler, TrainParams};
 use std::collections::BTreeMap;
@@ -15,18 +20,18 @@ fn graph() -> Result<Graph, GraphError> {
     let clip = ClipShape { channels: 3, frames: SIZE.frames, height: SIZE.height, width: SIZE.width };
     let conv = ConvParams { out_channels: 8, kernel: [3; 2], stride: [2; 2], padding: [1; 2], ..ConvParams::default() };
     let mut g = Builder::new("tiny", clip)?;
-    let x = g.frames_to_batch("frames", g.input())?;
-    let x = g.conv("conv1", x, conv)?;
-    let x = g.batch_norm("bn1", x, BatchNormParams::default())?;
-    let x = g.relu("relu1", x)?;
-    let x = g.temporal_shift("shift", x, 4)?;
-    let x = g.conv("conv2", x, ConvParams { out_channels: 16, ..conv })?;
-    let x = g.batch_norm("bn2", x, BatchNormParams::default())?;
-    let x = g.relu("relu2", x)?;
-    let x = g.global_avg_pool("avgpool", x)?;
-    let x = g.segment_mean("consensus", x)?;
-    let x = g.dropout("dropout", x, 0.2)?;
-    let x = g.linear("fc", x, 2, Init::Normal { std: 0.01 })?;
+    let x = g.node("frames", g.input(), FramesToBatch)?;
+    let x = g.node("conv1", x, conv)?;
+    let x = g.node("bn1", x, BatchNorm::default())?;
+    let x = g.node("relu1", x, Relu)?;
+    let x = g.node("shift", x, TemporalShiftParams { shift_div: 4 })?;
+    let x = g.node("conv2", x, ConvParams { out_channels: 16, ..conv })?;
+    let x = g.node("bn2", x, BatchNorm::default())?;
+    let x = g.node("relu2", x, Relu)?;
+    let x = g.node("avgpool", x, GlobalAvgPool)?;
+    let x = g.node("consensus", x, SegmentMean)?;
+    let x = g.node("dropout", x, Dropout { ratio: 0.2 })?;
+    let x = g.node("fc", x, LinearParams { out_features: 2, init: Init::Normal { std: 0.01 } })?;
     g.finish(x, x)
 }
 

@@ -1,28 +1,28 @@
-//! Why a network of the zoo can't be built.
+//! [`ModelError`]: why a network of the zoo can't be built.
 
 use pipe_graph::GraphError;
 
 /// Why a network of the zoo can't be built.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ModelError {
-    /// The number of classes asked for is not the number in the labels.
-    #[error("`cls_head.num_classes` is {asked}, the labels have {found} classes")]
+    /// The parameters set another number of classes than the labels have.
+    #[error("`cls_head.num_classes` is {asked}, but the labels have {found} classes")]
     NumClasses {
-        /// In the parameters.
+        /// The number in the parameters.
         asked: usize,
-        /// In the labels.
+        /// The number in the labels.
         found: usize,
     },
     /// The network does not fit clips of this shape.
     #[error("{name} does not fit clips of {frames} frames of {width}x{height} px")]
     Graph {
-        /// Of the network.
+        /// The network and its size.
         name: String,
-        /// Of a sample.
+        /// The frames of a sample.
         frames: usize,
-        /// Of a frame.
+        /// The width of a frame in pixels.
         width: usize,
-        /// Of a frame.
+        /// The height of a frame in pixels.
         height: usize,
         /// What does not fit.
         #[source]

@@ -1,52 +1,72 @@
-//! Turns features into logits, as MMAction2's `TSNHead`, `TSMHead` and `I3DHead` do.
+//! [`Head`]: turns features into logits, as MMAction2's `TSNHead`, `TSMHead` and `I3DHead` do.
 
+use pipe_graph::ops::{
+    dropout::Dropout, global_avg_pool::GlobalAvgPool, linear::LinearParams, segment_mean::SegmentMean,
+};
 use pipe_graph::{Builder, GraphError, Init, NodeId};
 
-/// What all heads need.
+/// The parameters of all heads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Head {
-    /// Rows of the classifier.
+    /// The rows of the classifier.
     pub(crate) num_classes: usize,
-    /// Share of features zeroed while training.
+    /// The share of features that dropout sets to 0 in training.
     pub(crate) dropout_ratio: f64,
-    /// Standard deviation of the classifier's initial weights.
+    /// The standard deviation of the classifier's initial weights.
     pub(crate) init_std: f64,
-    /// Whether each frame is classified (TSM), or the mean of all frames' features (TSN).
-    pub(crate) per_frame: bool,
+}
+
+/// The end of a network.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Logits {
+    /// The logits, `[N, K]`.
+    pub(crate) output: NodeId,
+    /// The layer whose tensors depend on the number of classes.
+    pub(crate) classifier: NodeId,
+}
+
+/// What is averaged over the frames of a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Consensus {
+    /// The features, before the classifier (TSN).
+    Features,
+    /// The logits of each frame (TSM).
+    Logits,
 }
 
 impl Head {
-    /// Returns the logits and the classifier, for features `[N * T, C, H, W]`.
+    /// Classifies features of frames, `[N * T, C, H, W]`.
     pub(crate) fn of_frames(
         &self,
         g: &mut Builder,
         x: NodeId,
         classifier: &str,
-    ) -> Result<(NodeId, NodeId), GraphError> {
-        let x = g.global_avg_pool("avgpool", x)?; // [N * T, C]
-        if self.per_frame {
-            let fc = self.classify(g, x, classifier)?; // [N * T, K]
-            return Ok((g.segment_mean("consensus", fc)?, fc)); // [N, K]
+        consensus: Consensus,
+    ) -> Result<Logits, GraphError> {
+        let x = g.node("avgpool", x, GlobalAvgPool)?; // [N * T, C]
+        match consensus {
+            Consensus::Features => {
+                let x = g.node("consensus", x, SegmentMean)?; // [N, C]
+                let fc = self.classify(g, x, classifier)?; // [N, K]
+                Ok(Logits { output: fc, classifier: fc })
+            }
+            Consensus::Logits => {
+                let fc = self.classify(g, x, classifier)?; // [N * T, K]
+                let output = g.node("consensus", fc, SegmentMean)?; // [N, K]
+                Ok(Logits { output, classifier: fc })
+            }
         }
-        let x = g.segment_mean("consensus", x)?; // [N, C]
-        let fc = self.classify(g, x, classifier)?; // [N, K]
-        Ok((fc, fc))
     }
 
-    /// Returns the logits and the classifier, for features `[N, C, T, H, W]`.
-    pub(crate) fn of_clips(
-        &self,
-        g: &mut Builder,
-        x: NodeId,
-        classifier: &str,
-    ) -> Result<(NodeId, NodeId), GraphError> {
-        let x = g.global_avg_pool("avgpool", x)?; // [N, C]
+    /// Classifies features of clips, `[N, C, T, H, W]`.
+    pub(crate) fn of_clips(&self, g: &mut Builder, x: NodeId, classifier: &str) -> Result<Logits, GraphError> {
+        let x = g.node("avgpool", x, GlobalAvgPool)?; // [N, C]
         let fc = self.classify(g, x, classifier)?; // [N, K]
-        Ok((fc, fc))
+        Ok(Logits { output: fc, classifier: fc })
     }
 
     fn classify(&self, g: &mut Builder, x: NodeId, name: &str) -> Result<NodeId, GraphError> {
-        let x = g.dropout("dropout", x, self.dropout_ratio)?;
-        g.linear(name, x, self.num_classes, Init::Normal { std: self.init_std })
+        let x = g.node("dropout", x, Dropout { ratio: self.dropout_ratio })?;
+        g.node(name, x, LinearParams { out_features: self.num_classes, init: Init::Normal { std: self.init_std } })
     }
 }

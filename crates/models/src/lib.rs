@@ -1,19 +1,24 @@
-//! The zoo: each architecture written on [`pipe_graph`], one file each. Start at [`build`].
+//! The zoo: network families written on [`pipe_graph`], one file each. Start at [`build`].
 //!
-//! | `backbone.type` | paper | tensors are named as in |
-//! |---|---|---|
-//! | `ResNet` | TSN, Wang et al. 2016 | torchvision `resnet18`, `resnet50` |
-//! | `ResNetTSM` | TSM, Lin et al. 2019 | torchvision `resnet18`, `resnet50` |
-//! | `MobileNetV2` | Sandler et al. 2018, frames as in TSN | torchvision `mobilenet_v2` |
-//! | `MobileNetV2TSM` | the same with TSM | torchvision `mobilenet_v2` |
-//! | `R3D` | Tran et al. 2018 | torchvision `r3d_18` |
+//! The parameters of a family, its paper and its published weights are in `pipe_schemas::networks`, which also has the list of all
+//! families ([`FAMILIES`](pipe_schemas::networks::FAMILIES)). [`zoo`] returns example configurations of each family, which tests
+//! of this and other crates iterate. To add a family, copy `r3d.rs` (or `resnet.rs` for a 2-D network), declare the module
+//! here, and add a line to the list in `zoo.rs`.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
+mod architecture;
 mod error;
+mod frames;
 mod head;
+mod layers;
 mod mobilenet_v2;
 mod r3d;
 mod resnet;
+#[cfg(test)]
+mod testing;
 mod zoo;
 
+pub use architecture::{Published, Small};
 pub use error::ModelError;
-pub use zoo::build;
+pub use zoo::{Entry, build, zoo};

@@ -1,78 +1,86 @@
-//! From parameters to a network.
+//! [`build`]: from parameters to a network. [`zoo`]: the list of all families.
 
-use crate::head::Head;
-use crate::{ModelError, mobilenet_v2, r3d, resnet};
+use crate::ModelError;
+use crate::architecture::{Architecture, Published, Small};
+use crate::head::{Head, Logits};
 use pipe_graph::{Builder, ClipShape, Graph, GraphError};
-use pipe_schemas::networks::{Backbone, ModelParams, ResNetDepth};
+use pipe_schemas::networks::{Backbone, ModelParams};
 
-/// Builds the network that `params` name, for clips of one shape.
+/// A family of the zoo with its example configurations.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The value of `backbone.type`, which identifies the family in [`FAMILIES`](pipe_schemas::networks::FAMILIES).
+    pub type_name: &'static str,
+    /// Whether the logits depend on the order of the frames.
+    pub uses_frame_order: bool,
+    /// Small configurations for tests.
+    pub small: Vec<Small<Backbone>>,
+    /// Configurations with published figures.
+    pub published: Vec<Published<Backbone>>,
+}
+
+/// Builds a network for clips of one shape.
 ///
 /// # Shapes
-/// - input: `[N, C, T, H, W]`, normalised; for 2D networks `T` is all frames of a sample
+/// - input: `[N, C, T, H, W]`, normalised; for 2-D networks, `T` is the number of all frames of a sample
 /// - output: `[N, K]`, logits
 ///
 /// # Errors
-/// [`ModelError::NumClasses`] if the parameters name another number of classes, [`ModelError::Graph`] if the clip is too
-/// small, or too few channels are left to shift.
+/// [`ModelError::NumClasses`] if the parameters set another number of classes, [`ModelError::Graph`] if the network does not fit
+/// the clip, for example because it is too small.
 pub fn build(params: &ModelParams, clip: ClipShape, num_classes: usize) -> Result<Graph, ModelError> {
-    if let Some(asked) = params.cls_head.num_classes.map(|asked| asked as usize)
+    let ModelParams { backbone, cls_head, data_preprocessor: _ } = params;
+    if let Some(asked) = cls_head.num_classes.map(|asked| asked as usize)
         && asked != num_classes
     {
         return Err(ModelError::NumClasses { asked, found: num_classes });
     }
-    let name = name(&params.backbone);
-    let head = Head {
-        num_classes,
-        dropout_ratio: params.cls_head.dropout_ratio,
-        init_std: params.cls_head.init_std,
-        per_frame: matches!(params.backbone, Backbone::ResNetTSM { .. } | Backbone::MobileNetV2Tsm { .. }),
+    let name = name(backbone);
+    let head = Head { num_classes, dropout_ratio: cls_head.dropout_ratio, init_std: cls_head.init_std };
+    let build = || {
+        let mut g = Builder::new(&name, clip)?;
+        let Logits { output, classifier } = append(backbone, &mut g, &head)?;
+        g.finish(output, classifier)
     };
-    graph(&name, &params.backbone, clip, &head).map_err(|source| {
+    build().map_err(|source| {
         let ClipShape { frames, width, height, .. } = clip;
         ModelError::Graph { name, frames, width, height, source: Box::new(source) }
     })
 }
 
-fn graph(name: &str, backbone: &Backbone, clip: ClipShape, head: &Head) -> Result<Graph, GraphError> {
-    let mut builder = Builder::new(name, clip)?;
-    let g = &mut builder;
-    let x = g.input();
-    let (output, classifier) = match *backbone {
-        Backbone::ResNet { depth, base_channels } => {
-            let x = g.frames_to_batch("frames", x)?; // [N * T, C, H, W]
-            let x = resnet::features(g, x, depth, base_channels as usize, None)?;
-            head.of_frames(g, x, "fc")?
+impl Entry {
+    fn of<T: Architecture + Into<Backbone>>(type_name: &'static str) -> Self {
+        Self {
+            type_name,
+            uses_frame_order: T::USES_FRAME_ORDER,
+            small: T::small().into_iter().map(|small| small.map(Into::into)).collect(),
+            published: T::published().into_iter().map(|published| published.map(Into::into)).collect(),
         }
-        Backbone::ResNetTSM { depth, base_channels, shift_div } => {
-            let x = g.frames_to_batch("frames", x)?;
-            let x = resnet::features(g, x, depth, base_channels as usize, Some(shift_div as usize))?;
-            head.of_frames(g, x, "fc")?
-        }
-        Backbone::MobileNetV2 {} => {
-            let x = g.frames_to_batch("frames", x)?;
-            let x = mobilenet_v2::features(g, x, None)?;
-            head.of_frames(g, x, "classifier.1")?
-        }
-        Backbone::MobileNetV2Tsm { shift_div } => {
-            let x = g.frames_to_batch("frames", x)?;
-            let x = mobilenet_v2::features(g, x, Some(shift_div as usize))?;
-            head.of_frames(g, x, "classifier.1")?
-        }
-        Backbone::R3D { base_channels } => {
-            let x = r3d::features(g, x, base_channels as usize)?;
-            head.of_clips(g, x, "fc")?
-        }
-    };
-    builder.finish(output, classifier)
+    }
 }
 
-fn name(backbone: &Backbone) -> String {
-    let resnet = |depth: &ResNetDepth| format!("resnet{}", u32::from(*depth));
-    match backbone {
-        Backbone::ResNet { depth, .. } => format!("tsn_{}", resnet(depth)),
-        Backbone::ResNetTSM { depth, .. } => format!("tsm_{}", resnet(depth)),
-        Backbone::MobileNetV2 {} => "tsn_mobilenet_v2".to_owned(),
-        Backbone::MobileNetV2Tsm { .. } => "tsm_mobilenet_v2".to_owned(),
-        Backbone::R3D { .. } => "r3d_18".to_owned(),
-    }
+/// Connects the families to the variants of [`Backbone`].
+macro_rules! define_zoo {
+    ($($module:ident::$name:ident,)*) => {
+        fn name(backbone: &Backbone) -> String {
+            match backbone { $(Backbone::$name(family) => family.name(),)* }
+        }
+
+        fn append(backbone: &Backbone, g: &mut Builder, head: &Head) -> Result<Logits, GraphError> {
+            match backbone { $(Backbone::$name(family) => family.build(g, head),)* }
+        }
+
+        /// Returns all families, in the order of [`FAMILIES`](pipe_schemas::networks::FAMILIES).
+        pub fn zoo() -> Vec<Entry> {
+            vec![$(Entry::of::<pipe_schemas::networks::$module::$name>(stringify!($name)),)*]
+        }
+    };
+}
+
+define_zoo! {
+    resnet::ResNet,
+    resnet::ResNetTSM,
+    mobilenet_v2::MobileNetV2,
+    mobilenet_v2::MobileNetV2TSM,
+    r3d::R3D,
 }

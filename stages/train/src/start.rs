@@ -14,7 +14,7 @@ pub(crate) fn graph(params: &TrainParams, samples: &Samples) -> Result<Graph, St
     let preprocessing = &samples.preprocessing;
     let (train_frames, test_frames) = (preprocessing.train_frames, preprocessing.test_frames);
     let graph = TrainedModel::graph(&params.model, train_frames, preprocessing, samples.classes.len())?;
-    let shifts = graph.nodes.iter().any(|node| matches!(node.op, Op::TemporalShift { .. }));
+    let shifts = graph.nodes.iter().any(|node| matches!(node.op, Op::TemporalShift(_)));
     if shifts && train_frames != test_frames {
         let network = graph.name;
         return Err(StageError::from(TrainError::ShiftedFrames { network, train_frames, test_frames })

@@ -1,6 +1,7 @@
 //! Epochs as parts: what decides each, and that a chain may be cut anywhere.
 
-use pipe_schemas::networks::{AverageClips, Backbone, ClsHead, ModelParams, ResNetDepth};
+use pipe_schemas::networks::resnet::{ResNetDepth, ResNetTSM};
+use pipe_schemas::networks::{AverageClips, ClsHead, ModelParams};
 use pipe_schemas::stages::train::{CONTRACT, DataloaderParams, LoadFrom, Optimizer, Scheduler, TrainCfg, TrainParams};
 use pipe_schemas::tables::{ClassRow, FrameIndexRow, Labelling, Preprocessing, SampleRow, TrainingLogRow};
 use pipe_stage::SourceFile;
@@ -139,7 +140,7 @@ fn params(max_epochs: u32, val_interval: u32) -> TrainParams {
     TrainParams {
         model: ModelParams {
             // With fewer channels libtorch's gradients are not the same every time.
-            backbone: Backbone::ResNetTSM { depth: ResNetDepth::D18, base_channels: 8, shift_div: 8 },
+            backbone: ResNetTSM { depth: ResNetDepth::D18, base_channels: 8, shift_div: 8 }.into(),
             cls_head: ClsHead { dropout_ratio: 0.2, ..ClsHead::default() },
             ..ModelParams::default()
         },

@@ -1,6 +1,7 @@
 //! Runs the real worker on requests, as `pipe` does: train, evaluate, export on a few tiny videos.
 
-use pipe_schemas::networks::{Backbone, ClsHead, ModelParams, ResNetDepth};
+use pipe_schemas::networks::resnet::{ResNetDepth, ResNetTSM};
+use pipe_schemas::networks::{ClsHead, ModelParams};
 use pipe_schemas::stages::train::{DataloaderParams, LoadFrom, TrainCfg, TrainParams};
 use pipe_schemas::tables::{
     ClassRow, FrameIndexRow, Labelling, PredictionRow, Preprocessing, SampleRow, TrainingLogRow,
@@ -256,7 +257,7 @@ fn write_samples(folder: &Path) {
 fn train_params() -> TrainParams {
     TrainParams {
         model: ModelParams {
-            backbone: Backbone::ResNetTSM { depth: ResNetDepth::D18, base_channels: 8, shift_div: 8 },
+            backbone: ResNetTSM { depth: ResNetDepth::D18, base_channels: 8, shift_div: 8 }.into(),
             cls_head: ClsHead { dropout_ratio: 0.2, ..ClsHead::default() },
             ..ModelParams::default()
         },
@@ -396,7 +397,7 @@ fn weights_of_an_earlier_training_are_taken() {
     assert!(summary[1].ends_with(" tensors matched, 0 reinitialised, 0 unused"), "{summary:?}");
     assert_eq!(read_json(&space.path("two/model/weights.json"))["num_unused"], 0);
 
-    let backbone = Backbone::ResNetTSM { depth: ResNetDepth::D18, base_channels: 16, shift_div: 8 };
+    let backbone = ResNetTSM { depth: ResNetDepth::D18, base_channels: 16, shift_div: 8 }.into();
     let model = ModelParams { backbone, ..train_params().model };
     let params = TrainParams { load_from, model, ..train_params() };
     let (error, help) =

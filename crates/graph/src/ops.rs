@@ -1,0 +1,78 @@
+//! The ops, one file each: attributes, tensors, shape inference, cost and ONNX nodes.
+//!
+//! An op is a struct that implements `Operation`, and a variant of [`Op`]. To add one, write `ops/NAME.rs` (`relu.rs` is the shortest
+//! example, `conv.rs` has tensors), declare the module, and add a line to the list at the end of this file. The compiler then
+//! asks for the methods of `Operation` and for the kernel in `pipe-learn`.
+
+pub mod add;
+pub mod batch_norm;
+pub mod conv;
+pub mod dropout;
+pub mod frames_to_batch;
+pub mod global_avg_pool;
+pub mod input;
+pub mod linear;
+pub mod max_pool;
+pub mod relu;
+pub mod relu6;
+pub mod segment_mean;
+pub mod temporal_shift;
+
+use crate::operation::Operation;
+use serde_json::{Value, json};
+
+/// Defines [`Op`] as the enum over the listed structs.
+macro_rules! define_op {
+    ($($module:ident::$name:ident,)*) => {
+        /// What a node computes.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Op {
+            $(#[doc = concat!("See [`", stringify!($module), "`].")] $name($module::$name),)*
+        }
+
+        impl Op {
+            /// Returns the name of the op, such as `Conv`.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$name(_) => stringify!($name),)* }
+            }
+
+            /// Returns the fields of the op's struct, or `null` if it has none.
+            pub(crate) fn attributes(&self) -> Value {
+                match self { $(Self::$name(op) => json!(op),)* }
+            }
+
+            pub(crate) fn operation(&self) -> &dyn Operation {
+                match self { $(Self::$name(op) => op,)* }
+            }
+        }
+
+        $(impl From<$module::$name> for Op {
+            fn from(op: $module::$name) -> Self {
+                Self::$name(op)
+            }
+        })*
+    };
+}
+
+impl Op {
+    /// Returns the names of all tensors that the op can have, required and optional, in order.
+    pub fn slots(&self) -> &'static [&'static str] {
+        self.operation().slots()
+    }
+}
+
+define_op! {
+    input::Input,
+    frames_to_batch::FramesToBatch,
+    conv::Conv,
+    batch_norm::BatchNorm,
+    relu::Relu,
+    relu6::Relu6,
+    max_pool::MaxPool,
+    global_avg_pool::GlobalAvgPool,
+    segment_mean::SegmentMean,
+    linear::Linear,
+    add::Add,
+    dropout::Dropout,
+    temporal_shift::TemporalShift,
+}

@@ -1,0 +1,36 @@
+//! [`FramesToBatch`]: from clips to single frames.
+
+use crate::onnx::writer::{NodeWriter, ints};
+use crate::operands::Operands;
+use crate::operation::Operation;
+use crate::{Shape, ShapeError};
+use serde::Serialize;
+
+/// Folds frames into the batch, so that 2-D ops see single frames.
+///
+/// # Shapes
+/// - input: `[N, C, T, H, W]`
+/// - result: `[N * T, C, H, W]`
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FramesToBatch;
+
+impl Operation for FramesToBatch {
+    fn infer(&self, operands: &Operands<'_>) -> Result<Shape, ShapeError> {
+        let [x] = operands.inputs()?;
+        let [channels, frames, height, width] = *x.dims.as_slice() else { return Err(x.wrong_rank(4)) };
+        if x.per_sample != 1 {
+            return Err(ShapeError::Rows { expected: 1, found: x.per_sample });
+        }
+        Ok(Shape { per_sample: frames, dims: vec![channels, height, width] })
+    }
+
+    fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {
+        0
+    }
+
+    fn write_onnx(&self, writer: &mut NodeWriter<'_>) {
+        let inputs = writer.inputs();
+        let transposed = writer.step("transposed", "Transpose", inputs, vec![ints("perm", &[0, 2, 1, 3, 4])]);
+        writer.reshape_to_result(transposed);
+    }
+}

@@ -1,0 +1,65 @@
+//! [`MaxPool`]: the maximum of windows.
+
+use crate::onnx::writer::{NodeWriter, window_attributes};
+use crate::operands::Operands;
+use crate::operation::Operation;
+use crate::shape::Window;
+use crate::{Shape, ShapeError};
+use serde::Serialize;
+
+/// The maximum of windows over as many axes as `kernel` has entries: 2 or 3.
+///
+/// # Shapes
+/// - input: `[M, C, …]`
+/// - result: `[M, C, …]`
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MaxPool {
+    /// The size of a window, one entry per axis.
+    pub kernel: Vec<usize>,
+    /// One entry per axis.
+    pub stride: Vec<usize>,
+    /// Added on both sides, one entry per axis; at most half of the kernel.
+    pub padding: Vec<usize>,
+}
+
+impl MaxPool {
+    fn window(&self) -> Window<'_> {
+        Window { kernel: &self.kernel, stride: &self.stride, padding: &self.padding }
+    }
+}
+
+impl Operation for MaxPool {
+    fn infer(&self, operands: &Operands<'_>) -> Result<Shape, ShapeError> {
+        let [x] = operands.inputs()?;
+        let mut sizes = self.padding.iter().zip(&self.kernel);
+        if let Some((&padding, &window)) = sizes.find(|(padding, window)| *padding * 2 > **window) {
+            return Err(ShapeError::PoolPadding { padding, window });
+        }
+        self.window().slide(x, x.channels()?)
+    }
+
+    fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {
+        0
+    }
+
+    fn write_onnx(&self, writer: &mut NodeWriter<'_>) {
+        let inputs = writer.inputs();
+        writer.result("MaxPool", inputs, window_attributes(self.window()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{check_error, check_shape};
+
+    fn pool(kernel: usize, padding: usize) -> MaxPool {
+        MaxPool { kernel: vec![kernel; 2], stride: vec![2; 2], padding: vec![padding; 2] }
+    }
+
+    #[test]
+    fn padding_is_at_most_half_of_the_window() {
+        check_shape(|g, x| g.node("p", x, pool(3, 1)), 8, &[4, 5, 6]);
+        check_error(|g, x| g.node("p", x, pool(2, 2)), "padding of 2 is more than half of the window of 2");
+    }
+}

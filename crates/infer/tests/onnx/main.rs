@@ -1,0 +1,74 @@
+//! Files of `pipe_graph::onnx`, run on ONNX Runtime: single ops against values computed by hand, every network of the zoo, and errors.
+
+mod networks;
+mod ops;
+mod runtime;
+
+use pipe_graph::ops::{global_avg_pool::GlobalAvgPool, linear::LinearParams, segment_mean::SegmentMean};
+use pipe_graph::{Builder, ClipShape, Graph, Init, NodeId, Param, onnx};
+use pipe_infer::{Runtime, Session};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Returns the library of `ORT_DYLIB_PATH`, or the one that `cargo xtask setup` unpacked.
+pub(crate) fn library() -> Option<PathBuf> {
+    let path = |name| std::env::var_os(name).map(PathBuf::from);
+    if let Some(library) = path("ORT_DYLIB_PATH") {
+        return Some(library);
+    }
+    let cache = path("XDG_CACHE_HOME").or_else(|| Some(path("HOME")?.join(".cache")))?.join("pipe");
+    let files = |folder: &Path| -> Vec<PathBuf> {
+        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+    };
+    let starts_with =
+        |path: &Path, start: &str| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(start));
+    let folders = files(&cache).into_iter().filter(|folder| starts_with(folder, "onnxruntime-"));
+    folders.flat_map(|folder| files(&folder)).filter(|file| starts_with(file, "libonnxruntime.so")).max()
+}
+
+pub(crate) fn runtime() -> Option<Runtime> {
+    let Some(library) = library() else {
+        pipe_testkit::skip("no ONNX Runtime, which `cargo xtask setup` brings");
+        return None;
+    };
+    Some(Runtime::load(&library).expect("ONNX Runtime loads"))
+}
+
+pub(crate) fn clip(channels: usize, frames: usize, height: usize, width: usize) -> ClipShape {
+    ClipShape { channels, frames, height, width }
+}
+
+pub(crate) fn session(runtime: &Runtime, graph: &Graph, tensors: &[(&str, &[f32])]) -> Session {
+    let tensor = |param: &Param| {
+        let found = tensors.iter().find(|(name, _)| *name == param.name);
+        found.map(|(_, values)| values.to_vec())
+    };
+    let bytes = onnx::write(graph, tensor, &BTreeMap::new()).expect("the graph is written");
+    runtime.session_from_bytes(&bytes, 1).expect("the model opens")
+}
+
+/// Ends a graph at `output`, whatever its shape.
+pub(crate) fn until_here(mut g: Builder, output: NodeId) -> Graph {
+    // The builder accepts only logits as the end, so a classifier is appended and removed again.
+    let mut x = g.node("end.pool", output, GlobalAvgPool).expect("the value has pixels");
+    if g.shape(x).expect("the node exists").per_sample != 1 {
+        x = g.node("end.mean", x, SegmentMean).expect("frames");
+    }
+    let x = g.node("end.fc", x, LinearParams { out_features: 1, init: Init::Constant(0.0) }).expect("features");
+    let mut graph = g.finish(x, x).expect("logits");
+    graph.nodes.truncate(output.0 + 1);
+    graph.params.retain(|param| !param.name.starts_with("end."));
+    graph.head.clear();
+    graph.output = output;
+    graph
+}
+
+pub(crate) fn check(found: &(Vec<i64>, Vec<f32>), shape: &[i64], expect: &[f32]) {
+    assert_eq!(found.0, shape);
+    let close = |(found, expect): (&f32, &f32)| (found - expect).abs() <= 1e-5 * expect.abs().max(1.0);
+    assert!(
+        found.1.len() == expect.len() && found.1.iter().zip(expect).all(close),
+        "{:?}, expected {expect:?}",
+        found.1
+    );
+}

@@ -1,0 +1,14 @@
+//! The kernel of [`BatchNorm`].
+
+use super::call::Call;
+use pipe_graph::ops::batch_norm::BatchNorm;
+use tch::{TchError, Tensor};
+
+/// In training, normalises with the statistics of the batch and updates the running ones in place.
+pub(super) fn forward(op: &BatchNorm, call: &Call<'_>) -> Result<Tensor, TchError> {
+    let [x] = call.inputs()?;
+    let (weight, bias) = (call.param("weight")?, call.param("bias")?);
+    let (mean, var) = (call.param("running_mean")?, call.param("running_var")?);
+    let training = call.training.is_some();
+    x.f_batch_norm(Some(weight), Some(bias), Some(mean), Some(var), training, op.momentum, op.eps, false)
+}

@@ -1,0 +1,63 @@
+//! [`Architecture`]: what the file of a network family implements.
+
+use crate::head::{Head, Logits};
+use pipe_graph::{Builder, ClipShape, GraphError};
+
+/// A network family. It is implemented for the family's parameters in `pipe_schemas::networks`.
+pub(crate) trait Architecture: Sized {
+    /// Whether the logits depend on the order of the frames.
+    const USES_FRAME_ORDER: bool;
+
+    /// Returns the network and its size, such as `tsm_resnet18`.
+    fn name(&self) -> String;
+
+    /// Appends the whole network to its input.
+    fn build(&self, g: &mut Builder, head: &Head) -> Result<Logits, GraphError>;
+
+    /// Returns small configurations that run in a fraction of a second. Together they cover every branch of the builder.
+    fn small() -> Vec<Small<Self>>;
+
+    /// Returns the published configurations with the figures that they must reproduce.
+    fn published() -> Vec<Published<Self>>;
+}
+
+/// A small configuration for tests.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Small<T> {
+    /// The parameters.
+    pub backbone: T,
+    /// Clips that the network takes.
+    pub clip: ClipShape,
+}
+
+/// A configuration with published figures.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Published<T> {
+    /// The parameters.
+    pub backbone: T,
+    /// The clips that `gmacs` is published for.
+    pub clip: ClipShape,
+    /// The classes that `num_params` is published for.
+    pub num_classes: usize,
+    /// The number of trained values.
+    pub num_params: usize,
+    /// Multiply-adds for one clip, in 10⁹; as published, so rounded to about three digits.
+    pub gmacs: f64,
+    /// The list of tensor names and shapes of the published weights, a file in `reference/weight-keys/`.
+    pub weight_keys: Option<&'static str>,
+}
+
+impl<T> Small<T> {
+    /// Returns the configuration with other parameters.
+    pub(crate) fn map<U>(self, convert: impl FnOnce(T) -> U) -> Small<U> {
+        Small { backbone: convert(self.backbone), clip: self.clip }
+    }
+}
+
+impl<T> Published<T> {
+    /// Returns the configuration with other parameters.
+    pub(crate) fn map<U>(self, convert: impl FnOnce(T) -> U) -> Published<U> {
+        let Self { backbone, clip, num_classes, num_params, gmacs, weight_keys } = self;
+        Published { backbone: convert(backbone), clip, num_classes, num_params, gmacs, weight_keys }
+    }
+}

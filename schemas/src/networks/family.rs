@@ -1,0 +1,24 @@
+//! [`Family`]: what is published about a network family.
+
+/// A network family: the parameters of one `backbone.type`.
+pub trait Family {
+    /// The network in one line.
+    const SUMMARY: &'static str;
+    /// The paper: authors and year.
+    const PAPER: &'static str;
+    /// The published weights whose tensor names the network has.
+    const WEIGHTS: &'static str;
+}
+
+/// A row of the list of networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FamilyInfo {
+    /// The value of `backbone.type`.
+    pub type_name: &'static str,
+    /// See [`Family::SUMMARY`].
+    pub summary: &'static str,
+    /// See [`Family::PAPER`].
+    pub paper: &'static str,
+    /// See [`Family::WEIGHTS`].
+    pub weights: &'static str,
+}

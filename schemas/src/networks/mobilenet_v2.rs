@@ -1,0 +1,33 @@
+//! MobileNetV2 on single frames, without temporal modelling (TSN) and with temporal shift (TSM).
+
+use super::defaults;
+use super::family::Family;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// MobileNetV2 on each frame (Sandler et al. 2018). Names and weights: torchvision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MobileNetV2 {}
+
+impl Family for MobileNetV2 {
+    const SUMMARY: &'static str = "MobileNetV2 on each frame; features are averaged over frames (TSN)";
+    const PAPER: &'static str = "Sandler et al. 2018";
+    const WEIGHTS: &'static str = "torchvision `mobilenet_v2`";
+}
+
+/// MobileNetV2 with temporal shift in each block that has a residual (TSM; Lin et al. 2019). Names and weights: torchvision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MobileNetV2TSM {
+    /// One in `shift_div` channels moves to the frame before, and one in `shift_div` to the frame after.
+    #[serde(default = "defaults::shift_div")]
+    #[schemars(range(min = 2, max = 64))]
+    pub shift_div: u32,
+}
+
+impl Family for MobileNetV2TSM {
+    const SUMMARY: &'static str = "MobileNetV2 with temporal shift; logits are averaged over frames (TSM)";
+    const PAPER: &'static str = "Lin et al. 2019";
+    const WEIGHTS: &'static str = "torchvision `mobilenet_v2`";
+}

@@ -1,0 +1,78 @@
+//! ResNet on single frames, without temporal modelling (TSN) and with temporal shift (TSM).
+
+use super::defaults;
+use super::family::Family;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// ResNet on each frame (TSN; Wang et al. 2016). Names and weights: torchvision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResNet {
+    /// The number of layers.
+    pub depth: ResNetDepth,
+    /// The channels of the stem; 64 in all published weights.
+    #[serde(default = "defaults::base_channels")]
+    #[schemars(range(min = 4, max = 256))]
+    pub base_channels: u32,
+}
+
+impl Family for ResNet {
+    const SUMMARY: &'static str = "ResNet-18 or -50 on each frame; features are averaged over frames (TSN)";
+    const PAPER: &'static str = "Wang et al. 2016";
+    const WEIGHTS: &'static str = "torchvision `resnet18`, `resnet50`";
+}
+
+/// ResNet with temporal shift before each block's first convolution (TSM; Lin et al. 2019). Names and weights: torchvision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResNetTSM {
+    /// The number of layers.
+    pub depth: ResNetDepth,
+    /// The channels of the stem; 64 in all published weights.
+    #[serde(default = "defaults::base_channels")]
+    #[schemars(range(min = 4, max = 256))]
+    pub base_channels: u32,
+    /// One in `shift_div` channels moves to the frame before, and one in `shift_div` to the frame after.
+    #[serde(default = "defaults::shift_div")]
+    #[schemars(range(min = 2, max = 64))]
+    pub shift_div: u32,
+}
+
+impl Family for ResNetTSM {
+    const SUMMARY: &'static str = "ResNet-18 or -50 with temporal shift; logits are averaged over frames (TSM)";
+    const PAPER: &'static str = "Lin et al. 2019";
+    const WEIGHTS: &'static str = "torchvision `resnet18`, `resnet50`";
+}
+
+/// The number of layers of a ResNet: 18 or 50.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "u32", into = "u32")]
+#[schemars(extend("type" = "integer", "enum" = [18, 50]))]
+pub enum ResNetDepth {
+    /// ResNet-18, of basic blocks.
+    D18,
+    /// ResNet-50, of bottlenecks.
+    D50,
+}
+
+impl TryFrom<u32> for ResNetDepth {
+    type Error = String;
+
+    fn try_from(depth: u32) -> Result<Self, String> {
+        match depth {
+            18 => Ok(Self::D18),
+            50 => Ok(Self::D50),
+            other => Err(format!("ResNet-{other} is not supported; use 18 or 50")),
+        }
+    }
+}
+
+impl From<ResNetDepth> for u32 {
+    fn from(depth: ResNetDepth) -> Self {
+        match depth {
+            ResNetDepth::D18 => 18,
+            ResNetDepth::D50 => 50,
+        }
+    }
+}
