@@ -8,22 +8,24 @@ use std::path::Path;
 /// The tensors of a file, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// By name, without the prefix `module.` that PyTorch's data parallelism adds.
+    /// The tensors by name, without the prefix `module.` that PyTorch's data parallelism adds.
     pub tensors: BTreeMap<String, Tensor>,
 }
 
 impl Checkpoint {
-    /// Reads a file of `torch.save` (either format) or a safetensors file; which one is told from its first bytes.
+    /// Reads a file of `torch.save` (either format) or a safetensors file; the first bytes identify the format.
     ///
-    /// Of the file's objects only the state dict counts: the mapping at the top, or the one under `state_dict`,
-    /// `model_state`, `model` or `module`.
+    /// Only the state dict is read: the dictionary under `state_dict`, `model_state`, `model` or `module`, or the top-level one.
+    ///
+    /// # Errors
+    /// [`WeightsError::UnknownFormat`] if the file has none of the formats, [`WeightsError::Broken`] if its content is invalid.
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
         let data = fs_err::read(path)?;
         let parsed = Self::parse(&data).ok_or_else(|| WeightsError::UnknownFormat { path: path.into() })?;
         parsed.map_err(|source| WeightsError::Broken { path: path.into(), source })
     }
 
-    /// Reads the content of a file; `None` means that it is none of the formats.
+    /// Reads the content of a file. Returns `None` if it has none of the formats.
     fn parse(data: &[u8]) -> Option<Result<Self, FormatError>> {
         if data.starts_with(b"PK\x03\x04") {
             Some(torch_zip::read(data))
@@ -39,7 +41,7 @@ impl Checkpoint {
     pub(crate) fn insert(&mut self, name: &str, tensor: Tensor) -> Result<(), FormatError> {
         let name = name.strip_prefix("module.").unwrap_or(name);
         if self.tensors.insert(name.to_owned(), tensor).is_some() {
-            return Err(FormatError::part(format!("tensor `{name}`"), "it is there twice"));
+            return Err(FormatError::part(format!("tensor `{name}`"), "it is defined twice"));
         }
         Ok(())
     }
@@ -122,7 +124,7 @@ mod tests {
             for len in 0..file.len() {
                 assert!(!matches!(Checkpoint::parse(&file[..len]), Some(Ok(_))), "{len} of {} bytes", file.len());
             }
-            // A flipped byte may pass as another name or number; it must not panic or exhaust memory.
+            // A flipped byte may change a name or number without an error; it must not cause a panic or exhaust memory.
             for at in 0..file.len() {
                 for flip in [0x01, 0x80, 0xff] {
                     let mut broken = file.clone();
@@ -134,11 +136,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_something_else_is_refused() {
+    fn a_file_of_another_format_is_rejected() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a.pth");
         fs_err::write(&path, "<html>not found</html>").expect("written");
-        let error = Checkpoint::open(&path).expect_err("no checkpoint").to_string();
-        assert!(error.ends_with("a.pth is no checkpoint: neither a file of torch.save nor safetensors"), "{error}");
+        let error = Checkpoint::open(&path).expect_err("rejected").to_string();
+        assert!(error.ends_with("a.pth is not a checkpoint: neither a file of torch.save nor safetensors"), "{error}");
     }
 }

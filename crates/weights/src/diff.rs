@@ -1,15 +1,16 @@
-//! Which tensor of two checkpoints differs first, and by how much: [`difference`] compares bits, [`difference_beyond`] numbers.
+//! The first tensor that differs between two checkpoints: [`difference`] compares bits, [`difference_beyond`] compares numbers.
 
 use crate::{Checkpoint, Dtype, Tensor, WeightsError};
 use std::path::Path;
 
-/// Returns which tensor differs first, by name, with the largest absolute difference of its elements. `None` if all are equal
-/// bit for bit.
+/// Describes the first tensor by name that differs, with the largest absolute difference of its elements. Returns `None` if all
+/// tensors are bit-identical.
 pub fn difference(one: &Path, two: &Path) -> Result<Option<String>, WeightsError> {
     first(one, two, &|a, b| a == b)
 }
 
-/// Returns which tensor differs first if elements that `accepts` accepts count as equal.
+/// Describes the first tensor by name that differs; floats are equal if `accepts` returns `true` for them. Returns `None` if all
+/// tensors are equal.
 pub fn difference_beyond(
     one: &Path,
     two: &Path,
@@ -29,8 +30,8 @@ fn first(one: &Path, two: &Path, equal: &dyn Fn(&Tensor, &Tensor) -> bool) -> Re
         match (one.get(name), two.get(name)) {
             (Some(a), Some(b)) if equal(a, b) => {}
             (Some(a), Some(b)) => return Ok(Some(format!("tensor `{name}`: {}", between(a, b)))),
-            (Some(_), None) => return Ok(Some(format!("tensor `{name}` is gone"))),
-            _ => return Ok(Some(format!("tensor `{name}` is new"))),
+            (Some(_), None) => return Ok(Some(format!("tensor `{name}` is missing in the second file"))),
+            _ => return Ok(Some(format!("tensor `{name}` is missing in the first file"))),
         }
     }
     Ok(None)
@@ -46,7 +47,7 @@ fn between(one: &Tensor, two: &Tensor) -> String {
     format!("{differ} of {} elements differ, by at most {largest:.3e}", a.len())
 }
 
-/// Returns the elements as numbers.
+/// Returns the elements as 64-bit floats.
 fn values(tensor: &Tensor) -> Vec<f64> {
     fn each<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
         bytes.as_chunks::<N>().0.iter().map(|chunk| number(*chunk)).collect()
@@ -72,7 +73,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[test]
-    fn the_first_tensor_that_differs_is_named_with_its_largest_difference() {
+    fn the_first_difference_is_described() {
         let folder = tempfile::tempdir().expect("a folder");
         let write = |file: &str, values: &[f32]| {
             let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();

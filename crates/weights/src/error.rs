@@ -1,76 +1,76 @@
-//! [`WeightsError`]: what can be wrong with a checkpoint file.
+//! [`WeightsError`]: why a checkpoint can't be read or written.
 
 use std::path::PathBuf;
 
-/// What can be wrong with a checkpoint file.
+/// Why a checkpoint can't be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
-    /// It can't be read or written.
+    /// The file system failed.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// It is none of the formats.
-    #[error("{} is no checkpoint: neither a file of torch.save nor safetensors", path.display())]
+    /// The file has none of the known formats.
+    #[error("{} is not a checkpoint: neither a file of torch.save nor safetensors", path.display())]
     UnknownFormat {
         /// The file.
         path: PathBuf,
     },
-    /// It breaks off, or holds what the format does not allow.
+    /// The file is truncated or has invalid content.
     #[error("{} is broken", path.display())]
     Broken {
         /// The file.
         path: PathBuf,
-        /// What is wrong in it.
+        /// The first error.
         source: FormatError,
     },
 }
 
-/// What is wrong inside a checkpoint, without the file's name.
+/// An error in the content of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
-    /// It ends early.
+    /// The data ends early.
     #[error("it ends at byte {len}, in the middle of {what}")]
     Truncated {
-        /// Where it ends.
+        /// The length of the data in bytes.
         len: usize,
-        /// In what.
+        /// The part that is incomplete.
         what: &'static str,
     },
     /// The pickle has an instruction that `torch.save` does not write.
     #[error("the pickle has instruction {opcode:#04x} at byte {offset}, which torch.save does not write")]
     Opcode {
-        /// The instruction.
+        /// The code of the instruction.
         opcode: u8,
-        /// Where in the pickle.
+        /// The position in the pickle, in bytes.
         offset: usize,
     },
     /// The pickle is not well-formed.
     #[error("the pickle is not well-formed at byte {offset}: {message}")]
     Pickle {
-        /// Where in the pickle.
+        /// The position in the pickle, in bytes.
         offset: usize,
-        /// What is wrong.
+        /// The error.
         message: &'static str,
     },
-    /// The pickle needs more room than any checkpoint does.
-    #[error("the pickle makes more than {limit} {what}")]
+    /// The pickle exceeds a limit that no real checkpoint reaches.
+    #[error("the pickle has more than {limit} {what}")]
     TooLarge {
-        /// The limit passed.
+        /// The limit.
         limit: usize,
-        /// Of what.
+        /// The limited quantity.
         what: &'static str,
     },
-    /// A part of the file is not what it should be.
+    /// A part of the file is invalid.
     #[error("{what}: {message}")]
     Part {
-        /// Which part: an entry of the archive, a tensor.
+        /// The part, such as an entry of the archive or a tensor.
         what: String,
-        /// What is wrong.
+        /// The error.
         message: String,
     },
-    /// There is no mapping of names to tensors.
-    #[error("it holds no state dict: no mapping of names to tensors, neither at the top nor under {keys}")]
+    /// The file has no dictionary of names and tensors.
+    #[error("no state dict found: no dictionary of tensors at the top level or under {keys}")]
     NoStateDict {
-        /// The keys looked under.
+        /// The keys that were searched.
         keys: String,
     },
 }

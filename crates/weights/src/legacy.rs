@@ -1,5 +1,5 @@
-//! `torch.save` before PyTorch 1.6: five pickles (magic number, version, facts of the machine, the object, the keys of its
-//! storages), then each storage as a 64-bit count of elements and the elements.
+//! The format of `torch.save` before PyTorch 1.6: five pickles (magic number, version, properties of the machine, the object, the keys
+//! of its storages), then each storage as a 64-bit number of elements followed by the elements.
 //!
 //! ```text
 //! 80 02 8a 0a 6c fc 9c 46 f9 20 6a a8 50 19 2e    the magic number 0x1950a86a20f9469cfc6c
@@ -11,7 +11,7 @@ use crate::pickle::{self, Value};
 use crate::{Checkpoint, state_dict};
 use std::collections::BTreeMap;
 
-/// How such a file begins.
+/// The first bytes of such a file: the pickle of the magic number.
 pub(crate) const MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e";
 const VERSION: i64 = 1001;
 
@@ -29,19 +29,22 @@ pub(crate) fn read(data: &[u8]) -> Result<Checkpoint, FormatError> {
     let machine = next()?;
     let little = (Value::Str("little_endian"), Value::Bool(true));
     if !machine.dict(machine.value).is_some_and(|facts| facts.contains(&little)) {
-        return Err(FormatError::part("the header", "its numbers are not little-endian"));
+        return Err(FormatError::part("the header", "its values are not little-endian"));
     }
     let object = next()?;
     let keys = next()?;
-    let keys = keys.list(keys.value).ok_or_else(|| FormatError::part("the list of storages", "it is no list"))?;
+    let keys = keys.list(keys.value).ok_or_else(|| FormatError::part("the list of storages", "it is not a list"))?;
     let sizes = object.storages().map(|storage| (storage.key, storage.dtype.size_bytes())).collect();
     let storages = storages(data, at, keys, &sizes)?;
     state_dict::read(&object, data.len(), |key| {
-        storages.get(key).copied().ok_or_else(|| FormatError::part(format!("storage `{key}`"), "it is not in the file"))
+        storages
+            .get(key)
+            .copied()
+            .ok_or_else(|| FormatError::part(format!("storage `{key}`"), "it is missing from the file"))
     })
 }
 
-/// Cuts the rest of the file into storages. The sizes of their elements stand in the pickle alone.
+/// Splits the rest of the file into storages. Only the pickle has the sizes of their elements.
 fn storages<'a>(
     data: &'a [u8],
     mut at: usize,
@@ -51,10 +54,10 @@ fn storages<'a>(
     let mut storages = BTreeMap::new();
     for key in keys {
         let Value::Str(key) = *key else {
-            return Err(FormatError::part("the list of storages", "it holds what is no key"));
+            return Err(FormatError::part("the list of storages", "an entry is not a key"));
         };
         let Some(size) = sizes.get(key) else {
-            return Err(FormatError::part(format!("storage `{key}`"), "the size of its elements is not known"));
+            return Err(FormatError::part(format!("storage `{key}`"), "the size of its elements is unknown"));
         };
         let ends_early = || FormatError::Truncated { len: data.len(), what: "a storage" };
         let count = data[at..].first_chunk::<8>().ok_or_else(ends_early)?;

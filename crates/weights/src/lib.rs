@@ -1,8 +1,8 @@
-//! Reads published weights (`.pth`, `.pt`, `.safetensors`) without running anything in them, and writes checkpoints.
+//! Reads published weights (`.pth`, `.pt`, `.safetensors`) without executing code in them, and writes checkpoints.
 //!
-//! [`Checkpoint::open`] reads a file, [`match_weights`] decides what of it a network takes, [`write_safetensors`] writes.
-//! A file is taken for hostile: a pickle is interpreted by a small machine that knows how tensors are written and calls
-//! nothing, and each size and offset is checked against the file before memory is reserved for it.
+//! [`Checkpoint::open`] reads a file, [`match_weights`] compares it with the tensors of a network, and [`write_safetensors`] writes a
+//! file. Every file is treated as hostile: a pickle is interpreted by a small machine that understands how tensors are stored and
+//! never calls anything, and each size and offset is checked against the file before memory is allocated for it.
 
 mod checkpoint;
 mod diff;

@@ -1,69 +1,69 @@
-//! [`match_weights`]: what of a checkpoint a network takes, or why it does not fit.
+//! [`match_weights`]: compares a checkpoint with the tensors of a network.
 
 use crate::Checkpoint;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// A tensor that a network has.
+/// A tensor of a network.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
-    /// Its name.
+    /// The name that it must have in the checkpoint.
     pub name: &'a str,
-    /// Its shape.
+    /// The shape that it must have in the checkpoint.
     pub shape: &'a [usize],
-    /// Whether it belongs to the classifier, which is made anew for other classes.
+    /// Whether it belongs to the classifier, which is initialised again for another number of classes.
     pub head: bool,
 }
 
-/// What became of each tensor; the content of `weights.json`.
+/// How the tensors of a network were initialised; the content of `weights.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadReport {
-    /// Tensors of the network taken from the checkpoint.
+    /// The number of tensors loaded from the checkpoint.
     pub num_matched: usize,
-    /// Tensors of the classifier made anew.
+    /// The number of tensors of the classifier that keep their initial values.
     pub num_reinitialised: usize,
-    /// Tensors of the checkpoint that have no place; an error unless 0.
+    /// The number of tensors of the checkpoint that the network does not have; always 0, because others are an error.
     pub num_unused: usize,
-    /// Counters of batch normalisation (`num_batches_tracked`), which nothing here needs.
+    /// The number of step counters of batch normalisations (`num_batches_tracked`), which are ignored.
     pub num_batch_counters: usize,
-    /// Their names.
+    /// The names of the tensors loaded from the checkpoint.
     pub matched: Vec<String>,
-    /// Their names.
+    /// The names of the tensors that keep their initial values.
     pub reinitialised: Vec<String>,
 }
 
 /// A checkpoint that does not fit a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MatchError {
-    /// All that does not fit, by name.
+    /// All tensors that do not fit: those of the network in their order, then those that only the checkpoint has.
     pub mismatches: Vec<Mismatch>,
-    /// Tensors that do fit.
+    /// The number of tensors that fit.
     pub num_matched: usize,
 }
 
 /// A tensor that does not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mismatch {
-    /// The network has it, the checkpoint does not.
+    /// Only the network has the tensor.
     Missing {
-        /// Its name in the network.
+        /// The name in the network.
         name: String,
         /// The closest name in the checkpoint that the network does not have.
         nearest: Option<String>,
     },
-    /// Both have it, in different shapes.
+    /// Both have the tensor, with different shapes.
     Shape {
-        /// Its name.
+        /// The name in both.
         name: String,
-        /// In the network.
+        /// The shape in the network.
         expected: Vec<usize>,
-        /// In the checkpoint.
+        /// The shape in the checkpoint.
         found: Vec<usize>,
     },
-    /// The checkpoint has it, the network does not.
+    /// Only the checkpoint has the tensor.
     Unused {
-        /// Its name in the checkpoint.
+        /// The name in the checkpoint.
         name: String,
         /// The closest name in the network that the checkpoint does not have.
         nearest: Option<String>,
@@ -72,8 +72,11 @@ pub enum Mismatch {
 
 /// Compares a checkpoint with the tensors of a network.
 ///
-/// Names and shapes must be the same, with one exception: if a tensor of the classifier is absent or has another shape,
-/// the whole classifier is made anew.
+/// Names and shapes must be equal, with one exception: if a tensor of the classifier is missing or has another shape, the whole
+/// classifier keeps its initial values.
+///
+/// # Errors
+/// [`MatchError`] with every tensor that does not fit.
 pub fn match_weights(wanted: &[Wanted], checkpoint: &Checkpoint) -> Result<LoadReport, MatchError> {
     let names: BTreeSet<&str> = wanted.iter().map(|tensor| tensor.name).collect();
     let found = |tensor: &Wanted| checkpoint.tensors.get(tensor.name).map(|tensor| tensor.shape.as_slice());
@@ -110,7 +113,7 @@ pub fn match_weights(wanted: &[Wanted], checkpoint: &Checkpoint) -> Result<LoadR
     })
 }
 
-/// Returns the candidate most like `name`, if it is like it at all.
+/// Returns the candidate that is most similar to `name`, if it is at least half equal.
 fn nearest(name: &str, candidates: &[&str]) -> Option<String> {
     let rated = candidates.iter().map(|candidate| (strsim::normalized_levenshtein(name, candidate), *candidate));
     let best = rated.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
@@ -181,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_classifier_is_made_anew_as_a_whole() {
+    fn the_classifier_is_initialised_as_a_whole() {
         let expect = Ok((
             vec!["conv1.weight".to_owned(), "bn1.running_mean".to_owned()],
             vec!["fc.weight".to_owned(), "fc.bias".to_owned()],
@@ -194,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_an_error_that_names_all() {
+    fn an_error_lists_every_other_mismatch() {
         let error =
             check(&[("conv1.conv.weight", &[2, 1]), ("bn1.running_mean", &[4]), ("x", &[1])]).expect_err("an error");
         assert_eq!(

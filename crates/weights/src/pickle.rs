@@ -1,36 +1,36 @@
-//! A machine for the pickles of `torch.save` that calls nothing.
+//! An interpreter for the pickles of `torch.save` that never calls anything. Start at [`run`].
 //!
-//! A pickle is a program for a stack machine; in Python it may import and call anything. Here a name outside a short
-//! list, and all that is made with it, is [`Value::Opaque`]: carried along, never looked into. So a checkpoint of MMEngine
-//! reads well, whose `message_hub` holds objects of its own classes. Start with [`run`].
+//! A pickle is a program for a stack machine; in Python it may import and call anything. Here, a name outside a short list and every
+//! object made with it is [`Value::Opaque`]: it can be stored, but it has no content. This is enough for checkpoints that contain
+//! objects of other classes, such as the `message_hub` of MMEngine.
 
 use crate::error::FormatError;
 use crate::tensor::Dtype;
 use std::collections::BTreeMap;
 
-/// The most instructions of a pickle. A checkpoint has some ten for each tensor; memory is bounded by this too, since
-/// no instruction makes more than one value.
+/// The maximum number of instructions of a pickle. A checkpoint has about ten per tensor. The limit also bounds memory, because an
+/// instruction creates at most one value.
 const MAX_INSTRUCTIONS: usize = 1 << 22;
 
-/// What a pickle evaluates to, with the objects that it refers to.
+/// The value of a pickle with the objects that it refers to.
 #[derive(Debug)]
 pub(crate) struct Pickle<'a> {
     pub(crate) value: Value<'a>,
-    /// Bytes that the program took.
+    /// The length of the program in bytes.
     pub(crate) len: usize,
     objects: Vec<Object<'a>>,
 }
 
-/// A value on the stack. Objects that can be shared or changed lie in [`Pickle`] and are referred to by position.
+/// A value on the stack. Objects that can be shared or changed are stored in [`Pickle`] and identified by their position.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Value<'a> {
     None,
     Bool(bool),
     Int(i64),
     Str(&'a str),
-    /// A name to import: module and attribute.
+    /// An imported name: module and attribute.
     Global(&'a str, &'a str),
-    /// Something that is not needed.
+    /// A value that no tensor needs.
     Opaque,
     Object(usize),
 }
@@ -44,7 +44,7 @@ pub(crate) enum Object<'a> {
     Tensor(TensorRef<'a>),
 }
 
-/// Numbers that lie elsewhere in the file.
+/// A block of elements elsewhere in the file.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Storage<'a> {
     pub(crate) key: &'a str,
@@ -52,7 +52,7 @@ pub(crate) struct Storage<'a> {
     pub(crate) numel: usize,
 }
 
-/// A view of a storage; all in elements.
+/// A view of a storage. Offset and strides count elements.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TensorRef<'a> {
     pub(crate) storage: Storage<'a>,
@@ -83,7 +83,7 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// Returns all storages that the pickle names.
+    /// Returns all storages that the pickle refers to.
     pub(crate) fn storages(&self) -> impl Iterator<Item = Storage<'a>> {
         self.objects
             .iter()
@@ -95,7 +95,7 @@ impl<'a> Pickle<'a> {
     }
 }
 
-/// Runs the pickle that `data` begins with.
+/// Runs the pickle at the start of `data`.
 pub(crate) fn run(data: &[u8]) -> Result<Pickle<'_>, FormatError> {
     let mut machine = Machine {
         data,
@@ -118,10 +118,10 @@ pub(crate) fn run(data: &[u8]) -> Result<Pickle<'_>, FormatError> {
 struct Machine<'a> {
     data: &'a [u8],
     at: usize,
-    /// Where the current instruction begins.
+    /// The position of the current instruction.
     start: usize,
     stack: Vec<Value<'a>>,
-    /// Heights of the stack at `MARK`s.
+    /// The heights of the stack at each `MARK`.
     marks: Vec<usize>,
     memo: BTreeMap<u32, Value<'a>>,
     objects: Vec<Object<'a>>,
@@ -187,7 +187,7 @@ impl<'a> Machine<'a> {
             _ => u64::from_le_bytes(self.array()?),
         };
         let bytes = self.take(usize::try_from(len).unwrap_or(usize::MAX))?;
-        // `U` and `T` are the strings of Python 2; the others that are not text are bytes, which nothing here needs.
+        // `U` and `T` are the strings of Python 2. The others are bytes, which no tensor needs.
         let text = matches!(opcode, b'X' | b'U' | b'T' | 0x8c | 0x8d).then(|| str::from_utf8(bytes).ok()).flatten();
         self.stack.push(text.map_or(Value::Opaque, Value::Str));
         Ok(())
@@ -206,7 +206,8 @@ impl<'a> Machine<'a> {
             }
             _ => {
                 let key = if opcode == b'h' { u32::from(self.byte()?) } else { u32::from_le_bytes(self.array()?) };
-                let value = self.memo.get(&key).copied().ok_or(self.bad("it recalls what it never stored"))?;
+                let value =
+                    self.memo.get(&key).copied().ok_or(self.bad("it reads a memo entry that was never stored"))?;
                 self.stack.push(value);
             }
         }
@@ -232,7 +233,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// Adds items to the list or mapping below them. What is added to something opaque is dropped.
+    /// Adds items to the list or dictionary below them. Items added to an opaque value are dropped.
     fn fill(&mut self, opcode: u8) -> Result<(), FormatError> {
         let items = match opcode {
             b'a' => vec![self.pop()?],
@@ -243,7 +244,7 @@ impl<'a> Machine<'a> {
             _ => self.pop_to_mark()?,
         };
         let target = self.top()?;
-        let bad = self.bad("it adds items to what can't hold them");
+        let bad = self.bad("it adds items to a value that is not a container");
         let Value::Object(id) = target else {
             return if target == Value::Opaque { Ok(()) } else { Err(bad) };
         };
@@ -262,7 +263,7 @@ impl<'a> Machine<'a> {
             b'c' => Value::Global(self.line()?, self.line()?),
             0x93 => match (self.pop()?, self.pop()?) {
                 (Value::Str(name), Value::Str(module)) => Value::Global(module, name),
-                _ => return Err(self.bad("it imports what is no name")),
+                _ => return Err(self.bad("it imports a value that is not a name")),
             },
             b'R' | 0x81 => {
                 let (args, function) = (self.pop()?, self.pop()?);
@@ -276,7 +277,7 @@ impl<'a> Machine<'a> {
                 Value::Opaque
             }
             b'b' => {
-                // BUILD gives an object attributes; mappings keep only their items (an OrderedDict's is `_metadata`).
+                // BUILD sets attributes of an object. They are dropped; an OrderedDict has only `_metadata`.
                 self.pop()?;
                 self.pop()?
             }
@@ -289,10 +290,10 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// Stands in for calling `function`.
+    /// Returns the result of calling `function`, for the few functions that build tensors.
     fn reduce(&mut self, function: Value<'a>, args: Value<'a>) -> Result<Value<'a>, FormatError> {
         let Value::Global(module, name) = function else { return Ok(Value::Opaque) };
-        let args = self.tuple(args).ok_or(self.bad("its arguments are no tuple"))?.to_vec();
+        let args = self.tuple(args).ok_or(self.bad("the arguments of a call are not a tuple"))?.to_vec();
         match (module, name) {
             ("collections", "OrderedDict") if args.is_empty() => Ok(self.object(Object::Dict(Vec::new()))),
             ("torch._utils", "_rebuild_tensor_v2") => self.rebuild_tensor(&args),
@@ -305,7 +306,7 @@ impl<'a> Machine<'a> {
 
     /// `_rebuild_tensor_v2(storage, storage_offset, size, stride, …)`.
     fn rebuild_tensor(&mut self, args: &[Value<'a>]) -> Result<Value<'a>, FormatError> {
-        let bad = self.bad("a tensor's arguments are not a storage, an offset, a size and strides");
+        let bad = self.bad("the arguments of a tensor are not a storage, an offset, a size and strides");
         let &[storage, Value::Int(offset), size, stride, ..] = args else { return Err(bad) };
         let Value::Object(id) = storage else { return Ok(Value::Opaque) }; // a storage of an unknown type
         let Object::Storage(storage) = self.objects[id] else { return Err(bad) };
@@ -329,10 +330,10 @@ impl<'a> Machine<'a> {
         let &[Value::Str("storage"), Value::Global(module, name), Value::Str(key), _, Value::Int(numel), ref view @ ..] =
             items
         else {
-            return Err(self.bad("it refers to what is no storage"));
+            return Err(self.bad("a persistent id is not a storage"));
         };
         if view.iter().any(|value| *value != Value::None) {
-            return Err(self.bad("a storage is a part of another, as PyTorch before 0.4 wrote them"));
+            return Err(self.bad("a storage is a view of another one, as written by PyTorch before 0.4"));
         }
         let Some(dtype) = storage_dtype(module, name) else { return Ok(Value::Opaque) };
         let numel = usize::try_from(numel).map_err(|_negative| self.bad("a storage has a negative size"))?;
@@ -365,7 +366,7 @@ impl<'a> Machine<'a> {
 
     fn pop(&mut self) -> Result<Value<'a>, FormatError> {
         let bad = self.bad("its stack is empty");
-        // What lies under a mark belongs to an instruction still to come.
+        // Values below a mark belong to a later instruction.
         if self.marks.last().is_some_and(|&mark| self.stack.len() <= mark) {
             return Err(bad);
         }
@@ -375,7 +376,7 @@ impl<'a> Machine<'a> {
     fn pop_to_mark(&mut self) -> Result<Vec<Value<'a>>, FormatError> {
         let mark = self.marks.pop().ok_or(self.bad("it has no mark"))?;
         if mark > self.stack.len() {
-            return Err(self.bad("its mark lies above its stack"));
+            return Err(self.bad("its mark is above its stack"));
         }
         Ok(self.stack.split_off(mark))
     }
@@ -407,7 +408,7 @@ impl<'a> Machine<'a> {
         let len = rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len());
         let line = self.take(len)?;
         self.skip(1)?;
-        str::from_utf8(line).map_err(|_not_text| self.bad("a name is no text"))
+        str::from_utf8(line).map_err(|_not_text| self.bad("a name is not UTF-8"))
     }
 
     fn bad(&self, message: &'static str) -> FormatError {
@@ -415,7 +416,7 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// Reads a little-endian two's complement number; what does not fit 64 bits is nothing a tensor needs.
+/// Reads a little-endian two's complement number. Numbers of more than 64 bits, which no tensor needs, are opaque.
 fn long(bytes: &[u8]) -> Value<'static> {
     if bytes.len() > 8 {
         return Value::Opaque;
@@ -454,19 +455,19 @@ mod tests {
     }
 
     #[test]
-    fn a_mapping_is_read() {
+    fn a_dictionary_is_read() {
         // {"a": 1, "b": (True, -2)}
         let data = b"\x80\x02}q\x00(X\x01\x00\x00\x00aK\x01X\x01\x00\x00\x00b\x88J\xfe\xff\xff\xff\x86u.rest";
         let pickle = run(data).expect("a pickle");
-        let dict = pickle.dict(pickle.value).expect("a mapping");
+        let dict = pickle.dict(pickle.value).expect("a dictionary");
         assert_eq!(dict[0], (Value::Str("a"), Value::Int(1)));
         assert_eq!(pickle.list(dict[1].1), Some(&[Value::Bool(true), Value::Int(-2)][..]));
         assert_eq!(&data[pickle.len..], b"rest");
     }
 
     #[test]
-    fn what_python_would_call_is_opaque() {
-        // os.system("true"), and its result given attributes
+    fn a_call_is_not_executed() {
+        // os.system("true"), and attributes set on its result
         let data = b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00true\x85R}b.";
         let pickle = run(data).expect("a pickle");
         assert_eq!(pickle.value, Value::Opaque);
@@ -474,14 +475,14 @@ mod tests {
 
     #[test]
     fn an_instance_of_an_unknown_class_is_opaque() {
-        // copyreg's way: cls.__new__(cls), then BUILD with a mapping; as MMEngine's HistoryBuffer
+        // As `copyreg` writes it, for example for MMEngine's HistoryBuffer: cls.__new__(cls), then BUILD with a dictionary.
         let data = b"\x80\x02}X\x01\x00\x00\x00hcmmengine.logging.history_buffer\nHistoryBuffer\n)\x81}b\x73.";
         let pickle = run(data).expect("a pickle");
         assert_eq!(pickle.dict(pickle.value), Some(&[(Value::Str("h"), Value::Opaque)][..]));
     }
 
     #[test]
-    fn broken_programs_say_where() {
+    fn errors_have_a_position() {
         assert_eq!(error(b"\x80\x02"), "it ends at byte 2, in the middle of the pickle");
         assert_eq!(error(b"\x80\x02t."), "the pickle is not well-formed at byte 2: it has no mark");
         assert_eq!(error(b"\x80\x02i"), "the pickle has instruction 0x69 at byte 2, which torch.save does not write");
@@ -490,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_any_length() {
+    fn numbers_have_any_length() {
         assert_eq!(long(&[]), Value::Int(0));
         assert_eq!(long(&[0xff]), Value::Int(-1));
         assert_eq!(long(&[0xff, 0]), Value::Int(255));

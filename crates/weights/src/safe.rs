@@ -1,4 +1,4 @@
-//! safetensors: read, and written so that equal tensors are equal bytes.
+//! The safetensors format. Equal tensors are written as equal bytes.
 
 use crate::error::{FormatError, WeightsError};
 use crate::{Checkpoint, Dtype, Tensor};
@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Writes `tensors`. The order in the file follows from types and names.
+/// Writes a safetensors file. Tensors are ordered by type and name.
 pub fn write_safetensors(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<(), WeightsError> {
     let views = tensors.iter().map(|(name, tensor)| (name.as_str(), View(tensor)));
     let bytes = safetensors::serialize(views, None).map_err(|error| WeightsError::Broken {
@@ -71,7 +71,7 @@ fn from_safe(dtype: safetensors::Dtype) -> Option<Dtype> {
 
 fn to_safe(dtype: Dtype) -> safetensors::Dtype {
     let known = TYPES.iter().find(|(ours, _)| *ours == dtype);
-    known.expect("each of our types is in the table").1
+    known.expect("every type is in the table").1
 }
 
 #[cfg(test)]
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tensors_come_back_and_equal_ones_are_equal_bytes() {
+    fn tensors_are_read_back_and_equal_tensors_are_equal_bytes() {
         let folder = tempfile::tempdir().expect("a folder");
         let tensors = BTreeMap::from([
             ("b".to_owned(), Tensor::from_f32(vec![2, 1], &[1.0, -2.0])),

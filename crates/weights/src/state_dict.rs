@@ -1,16 +1,17 @@
-//! Finds the state dict in a pickle and gathers its tensors from their storages.
+//! Finds the state dict in a pickle and copies its tensors from their storages.
 
 use crate::error::FormatError;
 use crate::pickle::{Pickle, TensorRef, Value};
 use crate::{Checkpoint, Tensor};
 
-/// Where training programs put it: MMEngine and Lightning, pytorchvideo, VideoMAE, DeepSpeed.
+/// The keys of the state dict in files of MMEngine and Lightning, `PyTorchVideo`, VideoMAE, and DeepSpeed.
 const KEYS: [&str; 4] = ["state_dict", "model_state", "model", "module"];
 
-/// A file may describe few bytes as many tensors (views of one storage); so many times its size is the limit.
+/// The maximum size of all tensors together, as a multiple of the file size. Many tensors can be views of the same bytes, so a small
+/// file can describe an unlimited amount of memory.
 const MAX_EXPANSION: usize = 4;
 
-/// Gathers the tensors of the state dict in `pickle`; `storage` returns the bytes of a storage by its key.
+/// Returns the tensors of the state dict in `pickle`; `storage` returns the bytes of a storage by its key.
 pub(crate) fn read<'a>(
     pickle: &Pickle<'a>,
     file_len: usize,
@@ -19,7 +20,7 @@ pub(crate) fn read<'a>(
     let mut checkpoint = Checkpoint::default();
     let mut budget_bytes = file_len.saturating_mul(MAX_EXPANSION);
     for (key, value) in find(pickle).ok_or_else(|| FormatError::NoStateDict { keys: KEYS.join(", ") })? {
-        // What is no tensor (a counter, a module's extra state) is not missed: a network asks for tensors by name.
+        // Entries that are not tensors (counters, extra state of modules) are skipped: networks look up tensors by name.
         let (Value::Str(name), Some(tensor)) = (key, pickle.tensor(*value)) else { continue };
         let bytes = storage(tensor.storage.key)?;
         let tensor = gather(tensor, bytes, &mut budget_bytes)
@@ -46,10 +47,11 @@ fn gather(tensor: &TensorRef, storage: &[u8], budget_bytes: &mut usize) -> Resul
     let TensorRef { storage: declared, offset, shape, stride } = tensor;
     let size = declared.dtype.size_bytes();
     if declared.numel.checked_mul(size) != Some(storage.len()) {
-        return Err("its storage has another size in the file than in the pickle");
+        return Err("the size of its storage in the file differs from the size in the pickle");
     }
-    let len = shape.iter().try_fold(size, |len, &dim| len.checked_mul(dim)).ok_or("its size is beyond all bounds")?;
-    *budget_bytes = budget_bytes.checked_sub(len).ok_or("the tensors are many times larger than the file")?;
+    let len = shape.iter().try_fold(size, |len, &dim| len.checked_mul(dim)).ok_or("its size overflows")?;
+    *budget_bytes =
+        budget_bytes.checked_sub(len).ok_or("the tensors together are more than 4 times larger than the file")?;
     let whole = |bytes| Tensor { shape: shape.clone(), dtype: declared.dtype, bytes };
     if len == 0 {
         return Ok(whole(Vec::new()));
@@ -57,7 +59,7 @@ fn gather(tensor: &TensorRef, storage: &[u8], budget_bytes: &mut usize) -> Resul
     let reach = |last: usize, (&dim, &step): (&usize, &usize)| (dim - 1).checked_mul(step)?.checked_add(last);
     let last = shape.iter().zip(stride).try_fold(*offset, reach);
     if last.is_none_or(|last| last >= declared.numel) {
-        return Err("it reaches past the end of its storage");
+        return Err("it extends beyond the end of its storage");
     }
     if is_row_major(shape, stride) {
         return Ok(whole(storage[offset * size..offset * size + len].to_vec()));
@@ -111,11 +113,11 @@ mod tests {
     }
 
     #[test]
-    fn views_beyond_their_storage_are_refused() {
-        check(1, &[2, 3], &[3, 1], Err("it reaches past the end of its storage"));
-        check(usize::MAX, &[2], &[1], Err("it reaches past the end of its storage"));
-        check(0, &[2], &[usize::MAX], Err("it reaches past the end of its storage"));
-        check(0, &[25], &[0], Err("the tensors are many times larger than the file"));
-        check(0, &[usize::MAX, 3], &[0, 0], Err("its size is beyond all bounds"));
+    fn views_beyond_their_storage_are_rejected() {
+        check(1, &[2, 3], &[3, 1], Err("it extends beyond the end of its storage"));
+        check(usize::MAX, &[2], &[1], Err("it extends beyond the end of its storage"));
+        check(0, &[2], &[usize::MAX], Err("it extends beyond the end of its storage"));
+        check(0, &[25], &[0], Err("the tensors together are more than 4 times larger than the file"));
+        check(0, &[usize::MAX, 3], &[0, 0], Err("its size overflows"));
     }
 }

@@ -1,21 +1,21 @@
-//! [`Tensor`]: numbers of a checkpoint, as bytes in row-major order.
+//! [`Tensor`]: the values of a checkpoint, as bytes in row-major order.
 
 use half::{bf16, f16};
 
 /// A tensor in memory, contiguous and little-endian.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tensor {
-    /// Its axes; none for a scalar.
+    /// The sizes of all axes; empty for a scalar.
     pub shape: Vec<usize>,
-    /// What an element is.
+    /// The type of an element.
     pub dtype: Dtype,
-    /// All elements, row-major.
+    /// All elements in row-major order.
     pub bytes: Vec<u8>,
 }
 
-/// What an element is.
+/// The type of an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
+#[expect(missing_docs, reason = "the names are those of PyTorch and safetensors")]
 pub enum Dtype {
     Bool,
     U8,
@@ -30,7 +30,7 @@ pub enum Dtype {
 }
 
 impl Dtype {
-    /// Returns the size of an element.
+    /// Returns the size of an element in bytes.
     pub fn size_bytes(self) -> usize {
         match self {
             Self::Bool | Self::U8 | Self::I8 => 1,
@@ -42,14 +42,18 @@ impl Dtype {
 }
 
 impl Tensor {
-    /// Makes a tensor of 32-bit floats; `values` are row-major and as many as `shape` says.
+    /// Creates a tensor of 32-bit floats from row-major values. Their number must be the product of `shape`.
     pub fn from_f32(shape: Vec<usize>, values: &[f32]) -> Self {
-        debug_assert_eq!(shape.iter().product::<usize>(), values.len(), "values for each place of the shape");
+        debug_assert_eq!(
+            shape.iter().product::<usize>(),
+            values.len(),
+            "the number of values is the product of the shape"
+        );
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         Self { shape, dtype: Dtype::F32, bytes }
     }
 
-    /// Returns the elements as 32-bit floats, rounded where their own type is wider.
+    /// Returns the elements as 32-bit floats; wider types are rounded.
     pub fn to_f32(&self) -> Vec<f32> {
         match self.dtype {
             Dtype::Bool | Dtype::U8 => self.bytes.iter().map(|&byte| f32::from(byte)).collect(),
@@ -79,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn every_type_becomes_floats() {
+    fn every_type_is_converted_to_f32() {
         check(Dtype::Bool, &[1, 0], &[1.0, 0.0]);
         check(Dtype::U8, &[255], &[255.0]);
         check(Dtype::I8, &[255], &[-1.0]);

@@ -1,5 +1,5 @@
-//! `torch.save` since PyTorch 1.6: a zip archive of `NAME/data.pkl` and, for each storage, `NAME/data/KEY`, all stored
-//! without compression.
+//! The format of `torch.save` since PyTorch 1.6: a zip archive of `NAME/data.pkl` and `NAME/data/KEY` for each storage, stored without
+//! compression.
 
 use crate::error::FormatError;
 use crate::{Checkpoint, pickle, state_dict};
@@ -18,7 +18,7 @@ pub(crate) fn read(data: &[u8]) -> Result<Checkpoint, FormatError> {
         folder.ok_or_else(|| FormatError::part("the archive", "it has no data.pkl, so torch.save did not write it"))?;
     let byteorder = format!("{folder}byteorder");
     if archive.index_for_name(&byteorder).is_some() && entry(&mut archive, data, &byteorder)? != b"little" {
-        return Err(FormatError::part("the archive", "its numbers are not little-endian"));
+        return Err(FormatError::part("the archive", "its values are not little-endian"));
     }
     let program = entry(&mut archive, data, &format!("{folder}data.pkl"))?;
     let mut storages = BTreeMap::new();
@@ -32,16 +32,16 @@ pub(crate) fn read(data: &[u8]) -> Result<Checkpoint, FormatError> {
     })
 }
 
-/// Returns the content of an entry, compared with its checksum.
+/// Returns the content of an entry after verifying its checksum.
 fn entry<'a>(archive: &mut Archive<'a>, data: &'a [u8], name: &str) -> Result<&'a [u8], FormatError> {
     let bad = |message: String| FormatError::part(format!("`{name}`"), message);
     let mut file = archive.by_name(name).map_err(|error| bad(error.to_string()))?;
     if file.compression() != CompressionMethod::Stored || file.encrypted() {
         return Err(bad("it is compressed or encrypted, which torch.save never does".to_owned()));
     }
-    // Reading to the end compares the checksum.
+    // Reading to the end verifies the checksum.
     let len = std::io::copy(&mut file, &mut std::io::sink()).map_err(|error| bad(error.to_string()))?;
     let start = file.data_start().and_then(|start| usize::try_from(start).ok());
     let range = start.and_then(|start| Some(start..start.checked_add(usize::try_from(len).ok()?)?));
-    range.and_then(|range| data.get(range)).ok_or_else(|| bad("it lies outside the file".to_owned()))
+    range.and_then(|range| data.get(range)).ok_or_else(|| bad("it is outside the file".to_owned()))
 }

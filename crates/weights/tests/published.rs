@@ -1,10 +1,10 @@
-//! Reads the published weights of MobileNetV2 that lie beside the repository, if they do.
+//! Reads the published weights of MobileNetV2, if they are on this machine.
 
 use pipe_testkit::shared;
 use pipe_weights::Checkpoint;
 
 #[test]
-fn mobilenet_v2_of_torchvision() {
+fn mobilenet_v2_has_the_published_tensors() {
     let Some(path) = shared("data/weights/mobilenet_v2-b0353104.pth") else { return };
     let Some(names) = shared("reference/weight-keys/torchvision-mobilenet_v2.txt") else { return };
     let checkpoint = Checkpoint::open(&path).expect("a checkpoint");
