@@ -1,77 +1,77 @@
-//! Why a model can't be run.
+//! [`InferError`]: why a model can't be run.
 
 use std::path::PathBuf;
 
 /// Why a model can't be run.
 #[derive(Debug, thiserror::Error)]
 pub enum InferError {
-    /// No file where ONNX Runtime should be.
-    #[error("no ONNX Runtime at {}", path.display())]
+    /// The library does not exist.
+    #[error("ONNX Runtime not found at {}", path.display())]
     LibraryMissing {
-        /// Where it should be.
+        /// The expected path.
         path: PathBuf,
-        /// From the file system.
+        /// The error of the file system.
         #[source]
         source: std::io::Error,
     },
-    /// A file that is no shared library.
+    /// The file is not a shared library.
     #[error("{} can't be loaded", path.display())]
     NotALibrary {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// From the loader.
+        /// The error of the loader.
         #[source]
         source: libloading::Error,
     },
-    /// A library that is no ONNX Runtime, or one too old.
+    /// The library is not ONNX Runtime, or is too old.
     #[error("{} can't be used as ONNX Runtime", path.display())]
     Library {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error of `ort`.
         #[source]
         source: ort::LoadDynamicError,
     },
-    /// A process has one ONNX Runtime.
-    #[error("ONNX Runtime was loaded from {} before, {} can't be loaded as well", loaded.display(), asked.display())]
+    /// The process has already loaded ONNX Runtime from another file.
+    #[error("can't load ONNX Runtime from {}: this process has already loaded {}", asked.display(), loaded.display())]
     OtherLibrary {
-        /// The one in use.
+        /// The library in use.
         loaded: PathBuf,
-        /// The one asked for.
+        /// The library that was requested.
         asked: PathBuf,
     },
-    /// ONNX Runtime does not start.
-    #[error("ONNX Runtime does not start")]
+    /// ONNX Runtime fails to start.
+    #[error("ONNX Runtime fails to start")]
     Start {
-        /// From ONNX Runtime.
+        /// The error of ONNX Runtime.
         #[source]
         source: ort::Error,
     },
-    /// A model that ONNX Runtime refuses.
-    #[error("ONNX Runtime refuses the model {model}")]
+    /// ONNX Runtime can't load the model.
+    #[error("ONNX Runtime can't load the model {model}")]
     Model {
-        /// Its path, or its size if it was never a file.
+        /// The path of the model, or its size if it is not a file.
         model: String,
-        /// From ONNX Runtime.
+        /// The error of ONNX Runtime.
         #[source]
         source: ort::Error,
     },
-    /// As many values as the shape does not say.
-    #[error("the input has {found} values, its shape {shape:?} says otherwise")]
+    /// The number of values does not match the shape.
+    #[error("the input has {found} values, which does not match its shape {shape:?}")]
     InputLength {
         /// `[N, C, T, H, W]`.
         shape: [usize; 5],
-        /// Values given.
+        /// The number of values.
         found: usize,
     },
-    /// A model that fails while it runs.
-    #[error("the model does not run")]
+    /// The model fails while it runs.
+    #[error("the model failed")]
     Run {
-        /// From ONNX Runtime.
+        /// The error of ONNX Runtime.
         #[source]
         source: ort::Error,
     },
-    /// A model without a result.
+    /// The model has no output.
     #[error("the model has no output")]
     NoOutput,
 }

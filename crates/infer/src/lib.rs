@@ -1,4 +1,7 @@
-//! Runs ONNX files on ONNX Runtime, which is loaded from a shared library when asked for. Start at [`Runtime::load`].
+//! Runs ONNX files on ONNX Runtime. Start at [`Runtime::load`].
+//!
+//! ONNX Runtime is a shared library that is loaded when the first [`Runtime`] is created; this crate does not link it. A [`Session`] is a
+//! model that is ready to run on a batch of clips.
 
 mod error;
 mod runtime;

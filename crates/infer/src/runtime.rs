@@ -1,4 +1,4 @@
-//! ONNX Runtime itself: loaded once in a process.
+//! [`Runtime`]: the library, loaded once per process.
 
 use crate::{InferError, Session};
 use ort::environment::Environment;
@@ -6,10 +6,10 @@ use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// The runtime of this process. `ort` allows one environment, ever, so it is kept once it is there.
+/// The runtime of this process. `ort` allows a single environment per process, so it is never replaced.
 static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
 
-/// A loaded ONNX Runtime. Clones share it.
+/// A loaded ONNX Runtime. Clones share the library.
 #[derive(Debug, Clone)]
 pub struct Runtime {
     environment: Environment,
@@ -18,13 +18,14 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Loads ONNX Runtime from a shared library, or returns the one loaded from there before.
+    /// Loads ONNX Runtime from a shared library. Returns the loaded runtime if it came from the same file.
     ///
     /// # Errors
-    /// [`InferError::LibraryMissing`] if there is no such file, [`InferError::Library`] if it is no ONNX Runtime of version 1.24 or
-    /// later, [`InferError::OtherLibrary`] if this process uses another.
+    /// [`InferError::LibraryMissing`] if the file does not exist, [`InferError::NotALibrary`] if it can't be loaded,
+    /// [`InferError::Library`] if it is not ONNX Runtime 1.24 or later, and [`InferError::OtherLibrary`] if this process has loaded
+    /// another file.
     pub fn load(library: &Path) -> Result<Self, InferError> {
-        // A relative path would be looked up beside the executable.
+        // The loader searches relative paths next to the executable.
         let library =
             library.canonicalize().map_err(|source| InferError::LibraryMissing { path: library.to_owned(), source })?;
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -39,19 +40,19 @@ impl Runtime {
         Ok(loaded.insert(Self { environment, library, version }).clone())
     }
 
-    /// Returns the version that the library says it has, such as `1.31.1`.
+    /// Returns the version that the library reports, such as `1.31.1`.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// Opens a model. `threads` work on one operation; 0 means one a core.
+    /// Opens a model. `threads` is the number of threads per operation; 0 means one per core.
     pub fn session(&self, model: &Path, threads: usize) -> Result<Session, InferError> {
         let refused = |source| InferError::Model { model: model.display().to_string(), source };
         let mut builder = Session::builder(&self.environment, threads).map_err(refused)?;
         builder.commit_from_file(model).map(Session::new).map_err(refused)
     }
 
-    /// Opens a model that is no file. `threads` work on one operation; 0 means one a core.
+    /// Opens a model in memory. `threads` is the number of threads per operation; 0 means one per core.
     pub fn session_from_bytes(&self, model: &[u8], threads: usize) -> Result<Session, InferError> {
         let refused = |source| InferError::Model { model: format!("of {} bytes", model.len()), source };
         let mut builder = Session::builder(&self.environment, threads).map_err(refused)?;
@@ -66,13 +67,13 @@ impl Runtime {
     }
 }
 
-/// Asks a library for its version, which `ort` does not tell.
+/// Returns the version that a library reports, which `ort` does not expose.
 fn version(library: &Path) -> Result<String, InferError> {
     type ApiBase = unsafe extern "system" fn() -> *const ort::sys::OrtApiBase;
     let not_a_library = |source| InferError::NotALibrary { path: library.to_owned(), source };
     #[expect(unsafe_code, reason = "a shared library is code, and its functions are C")]
-    // SAFETY: loading runs the library's own start-up code; the user named it as ONNX Runtime. `OrtGetApiBase` has this signature
-    // in all its versions, and returns a static table whose version is a static string.
+    // SAFETY: loading a library runs its start-up code; the user chose this file as ONNX Runtime. `OrtGetApiBase` has this signature in
+    // all versions. It returns a static table, and the version in that table is a static string.
     unsafe {
         let handle = libloading::Library::new(library).map_err(not_a_library)?;
         let base = handle.get::<ApiBase>(b"OrtGetApiBase\0").map_err(not_a_library)?();

@@ -1,4 +1,4 @@
-//! A model that is ready to run.
+//! [`Session`]: a model that is ready to run.
 
 use crate::InferError;
 use ort::environment::Environment;
@@ -26,10 +26,10 @@ impl Session {
     /// Runs the model on one batch and returns its first output: the shape, and the values in row-major order.
     ///
     /// # Shapes
-    /// - `data`: `[N, C, T, H, W]`, row-major, for the input of this name
+    /// - `data`: `[N, C, T, H, W]`, row-major, for the input `input_name`
     ///
     /// # Errors
-    /// [`InferError::InputLength`] if `data` is not as long as `shape` says, [`InferError::Run`] if the model does not take it.
+    /// [`InferError::InputLength`] if the length of `data` is not the product of `shape`, [`InferError::Run`] if the model fails.
     pub fn run(
         &mut self,
         input_name: &str,

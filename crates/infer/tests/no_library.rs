@@ -1,12 +1,12 @@
-//! A process whose first library is none: an error, not the panic of `ort`.
+//! A file that is not a library, loaded first in a process. `ort` would panic; `Runtime` returns an error.
 
 use pipe_infer::{InferError, Runtime};
 
 #[test]
-fn a_text_file_is_no_library() {
+fn a_text_file_is_an_error() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("libonnxruntime.so");
-    std::fs::write(&file, "no library").expect("the file is written");
+    std::fs::write(&file, "not a library").expect("the file is written");
     assert!(
         matches!(Runtime::load(&file), Err(InferError::NotALibrary { path, .. }) if path.ends_with("libonnxruntime.so"))
     );

@@ -301,7 +301,7 @@ fn train_evaluate_export() {
     assert_eq!(read_json(&space.path("eval/metrics.json"))["num_views"], 4);
 
     let exported = space.run("export", json!({ "parity_views": 3, "tolerance": 1e-3 }), Some("one"), "onnx");
-    if exported.as_ref().is_err_and(|(error, _)| error.starts_with("no ONNX Runtime at")) {
+    if exported.as_ref().is_err_and(|(error, _)| error.starts_with("ONNX Runtime not found at")) {
         return pipe_testkit::skip("no ONNX Runtime, which `cargo xtask setup` brings");
     }
     let summary = exported.expect("exported");
