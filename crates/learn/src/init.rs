@@ -1,10 +1,10 @@
-//! How the tensors of a network start.
+//! The initial values of tensors.
 
 use pipe_clips::Draws;
 use pipe_graph::{Init, Param};
 
-/// Returns the first values of `param`. They follow from the seed and the tensor's name alone, so that a layer more or
-/// less elsewhere leaves them as they are.
+/// Returns the initial values of `param`. They depend only on the seed and the name of the tensor, so that adding a layer does not
+/// change the other layers.
 pub(crate) fn values(param: &Param, seed: u64) -> Vec<f32> {
     let len = param.shape.iter().product();
     let std = match param.init {
@@ -20,7 +20,7 @@ pub(crate) fn values(param: &Param, seed: u64) -> Vec<f32> {
     std::iter::repeat_with(|| normal_pair(&mut draws)).flatten().take(len).map(|x| (x * std) as f32).collect()
 }
 
-/// Draws two numbers from the standard normal distribution (Box and Muller 1958).
+/// Draws two numbers from the standard normal distribution with the Box-Muller transform.
 fn normal_pair(draws: &mut Draws) -> [f64; 2] {
     let radius = (-2.0 * (1.0 - draws.unit()).ln()).sqrt();
     let angle = std::f64::consts::TAU * draws.unit();
@@ -45,14 +45,14 @@ mod tests {
     }
 
     #[test]
-    fn draws_have_the_spread_asked_for() {
+    fn draws_have_the_requested_deviation() {
         check_std(Init::Normal { std: 0.01 }, 0.01);
         check_std(Init::KaimingFanOut, (2.0_f64 / (64.0 * 9.0)).sqrt());
         assert_eq!(values(&param("w", &[3], Init::Constant(1.0)), 1), [1.0; 3]);
     }
 
     #[test]
-    fn draws_follow_from_seed_and_name() {
+    fn draws_depend_only_on_seed_and_name() {
         let normal = Init::Normal { std: 1.0 };
         let first = values(&param("a", &[3], normal), 1);
         assert_eq!(values(&param("a", &[5], normal), 1)[..3], first);
