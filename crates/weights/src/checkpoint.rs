@@ -1,11 +1,10 @@
-//! [`Checkpoint`]: the tensors of a file, by name.
+//! [`Checkpoint`]: the tensors of a file by name. `open.rs` reads it.
 
-use crate::error::{FormatError, WeightsError};
-use crate::{Tensor, legacy, safe, torch_zip};
+use crate::Tensor;
+use crate::error::FormatError;
 use std::collections::BTreeMap;
-use std::path::Path;
 
-/// The tensors of a file, by name.
+/// The tensors of a file by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The tensors by name, without the prefix `module.` that PyTorch's data parallelism adds.
@@ -13,134 +12,11 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Reads a file of `torch.save` (either format) or a safetensors file; the first bytes identify the format.
-    ///
-    /// Only the state dict is read: the dictionary under `state_dict`, `model_state`, `model` or `module`, or the top-level one.
-    ///
-    /// # Errors
-    /// [`WeightsError::UnknownFormat`] if the file has none of the formats, [`WeightsError::Broken`] if its content is invalid.
-    pub fn open(path: &Path) -> Result<Self, WeightsError> {
-        let data = fs_err::read(path)?;
-        let parsed = Self::parse(&data).ok_or_else(|| WeightsError::UnknownFormat { path: path.into() })?;
-        parsed.map_err(|source| WeightsError::Broken { path: path.into(), source })
-    }
-
-    /// Reads the content of a file. Returns `None` if it has none of the formats.
-    fn parse(data: &[u8]) -> Option<Result<Self, FormatError>> {
-        if data.starts_with(b"PK\x03\x04") {
-            Some(torch_zip::read(data))
-        } else if data.starts_with(legacy::MAGIC) {
-            Some(legacy::read(data))
-        } else if data.get(8) == Some(&b'{') {
-            Some(safe::read(data))
-        } else {
-            None
-        }
-    }
-
     pub(crate) fn insert(&mut self, name: &str, tensor: Tensor) -> Result<(), FormatError> {
         let name = name.strip_prefix("module.").unwrap_or(name);
         if self.tensors.insert(name.to_owned(), tensor).is_some() {
             return Err(FormatError::part(format!("tensor `{name}`"), "it is defined twice"));
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::{Cursor, Write};
-
-    /// The pickle of `{"meta": HistoryBuffer(), "state_dict": OrderedDict(w=2x2 floats, transposed; n=a long)}`.
-    fn object() -> Vec<u8> {
-        let mut pickle = b"\x80\x02}(".to_vec();
-        pickle.extend(b"X\x04\0\0\0metacmmengine.logging.history_buffer\nHistoryBuffer\n)R");
-        pickle.extend(b"X\x0a\0\0\0state_dictccollections\nOrderedDict\n)R(");
-        pickle.extend(b"X\x08\0\0\0module.w");
-        pickle.extend(b"ctorch._utils\n_rebuild_tensor_v2\n(");
-        pickle.extend(b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x04NtQ");
-        pickle.extend(b"K\0K\x02K\x02\x86K\x01K\x02\x86\x89NtR");
-        pickle.extend(b"X\x01\0\0\0n");
-        pickle.extend(b"ctorch._utils\n_rebuild_tensor_v2\n(");
-        pickle.extend(b"(X\x07\0\0\0storagectorch\nLongStorage\nX\x01\0\0\x001X\x03\0\0\0cpuK\x01NtQ");
-        pickle.extend(b"K\0))\x89NtR");
-        pickle.extend(b"uu.");
-        pickle
-    }
-
-    fn storages() -> [Vec<u8>; 2] {
-        [[1.0f32, 2.0, 3.0, 4.0].iter().flat_map(|value| value.to_le_bytes()).collect(), 7i64.to_le_bytes().into()]
-    }
-
-    fn legacy_file() -> Vec<u8> {
-        let mut file = legacy::MAGIC.to_vec();
-        file.extend(b"\x80\x02M\xe9\x03.");
-        file.extend(b"\x80\x02}X\x0d\0\0\0little_endian\x88s.");
-        file.extend(object());
-        file.extend(b"\x80\x02](X\x01\0\0\x000X\x01\0\0\x001e.");
-        let [floats, long] = storages();
-        file.extend([&4i64.to_le_bytes()[..], &floats, &1i64.to_le_bytes(), &long].concat());
-        file
-    }
-
-    fn zip_file() -> Vec<u8> {
-        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
-        let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-        let [floats, long] = storages();
-        let entries = [("data.pkl", object()), ("byteorder", b"little".into()), ("data/0", floats), ("data/1", long)];
-        for (name, content) in entries {
-            zip.start_file(format!("archive/{name}"), stored).expect("an entry");
-            zip.write_all(&content).expect("written");
-        }
-        zip.finish().expect("an archive").into_inner()
-    }
-
-    fn check(file: &[u8]) {
-        let checkpoint = Checkpoint::parse(file).expect("a known format").expect("a checkpoint");
-        let names: Vec<_> = checkpoint.tensors.keys().map(String::as_str).collect();
-        assert_eq!(names, ["n", "w"]);
-        assert_eq!(checkpoint.tensors["w"].shape, [2, 2]);
-        assert_eq!(checkpoint.tensors["w"].to_f32(), [1.0, 3.0, 2.0, 4.0]);
-        assert_eq!(checkpoint.tensors["n"].to_f32(), [7.0]);
-    }
-
-    #[test]
-    fn both_formats_of_torch_save_are_read() {
-        check(&legacy_file());
-        check(&zip_file());
-    }
-
-    #[test]
-    fn broken_files_are_errors() {
-        let safe = {
-            let folder = tempfile::tempdir().expect("a folder");
-            let path = folder.path().join("a.safetensors");
-            let tensors = [("a".to_owned(), Tensor::from_f32(vec![2], &[1.0, 2.0]))].into();
-            safe::write_safetensors(&path, &tensors).expect("written");
-            fs_err::read(path).expect("read")
-        };
-        for file in [legacy_file(), zip_file(), safe] {
-            for len in 0..file.len() {
-                assert!(!matches!(Checkpoint::parse(&file[..len]), Some(Ok(_))), "{len} of {} bytes", file.len());
-            }
-            // A flipped byte may change a name or number without an error; it must not cause a panic or exhaust memory.
-            for at in 0..file.len() {
-                for flip in [0x01, 0x80, 0xff] {
-                    let mut broken = file.clone();
-                    broken[at] ^= flip;
-                    let _ = Checkpoint::parse(&broken);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_file_of_another_format_is_rejected() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("a.pth");
-        fs_err::write(&path, "<html>not found</html>").expect("written");
-        let error = Checkpoint::open(&path).expect_err("rejected").to_string();
-        assert!(error.ends_with("a.pth is not a checkpoint: neither a file of torch.save nor safetensors"), "{error}");
     }
 }

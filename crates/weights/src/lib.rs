@@ -9,6 +9,7 @@ mod diff;
 mod error;
 mod legacy;
 mod matching;
+mod open;
 mod pickle;
 mod safe;
 mod state_dict;
