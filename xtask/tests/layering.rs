@@ -5,8 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// Know clips, networks and numbers, and nothing of pipelines.
-const DOMAIN: &[&str] =
-    &["pipe-video", "pipe-clips", "pipe-graph", "pipe-models", "pipe-weights", "pipe-learn", "pipe-infer"];
+const DOMAIN: &[&str] = &[
+    "pipe-pixels",
+    "pipe-video",
+    "pipe-clips",
+    "pipe-graph",
+    "pipe-models",
+    "pipe-weights",
+    "pipe-learn",
+    "pipe-infer",
+];
 
 /// What `pipe` must not load: it starts in milliseconds because it links none of them.
 const HEAVY: &[&str] = &["tch", "torch-sys", "ffmpeg-next", "ffmpeg-sys-next", "polars", "arrow", "parquet", "ort"];
@@ -35,7 +43,7 @@ fn allowed(folder: &str) -> Vec<&'static str> {
         "crates/engine" => vec!["pipe-cache", "pipe-stage", "pipe-schemas"],
         "crates/stage" | "crates/tables" => vec!["pipe-schemas"],
         "crates/testkit" => vec!["pipe-stage", "pipe-schemas"],
-        "cache" | "schemas" | "xtask" => vec![],
+        "cache" | "schemas" | "xtask" | "crates/pixels" => vec![],
         _ => {
             let mut allowed = vec!["pipe-schemas", "pipe-tables"];
             allowed.extend(DOMAIN);

@@ -1,9 +1,8 @@
 //! [`FrameDecoder`]: from a stored frame to the pixels of a view.
 
 use crate::ClipError;
-use crate::jpeg::{JpegDecoder, OpenJpeg, Part};
 use crate::lossless::{self, is_lossless};
-use crate::resample::Resampler;
+use pipe_pixels::{Filter, JpegDecoder, LevelMap, OpenJpeg, Part, Resize, Resizer};
 
 /// Largest number of pixels of a stored frame.
 const MAX_FRAME_PIXELS: usize = 1 << 26;
@@ -11,11 +10,6 @@ const MAX_FRAME_PIXELS: usize = 1 << 26;
 /// Pixels around a crop that are decoded with it. Bilinear scaling needs one of them, and the smoothing of colors at the edges of
 /// the decoded part another.
 const MARGIN_PX: usize = 4;
-
-/// Returns the version of the built-in libjpeg-turbo.
-pub fn jpeg_version() -> &'static str {
-    "3.1.0"
-}
 
 /// The part of a frame that a view shows, and its size.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +26,7 @@ pub(crate) struct Shown {
 
 /// Decodes, crops, scales and mirrors frames. Each thread has its own.
 ///
-/// Scaling is that of [`Resampler`], OpenCV's `INTER_LINEAR` and so MMAction2's. Two cases differ from decoding the
+/// Scaling is [`Filter::Linear`], as in OpenCV's `INTER_LINEAR`, which MMAction2 uses. Two cases differ from decoding the
 /// whole frame and then scaling, by more than rounding:
 /// - A crop with at least two, four or eight times the requested pixels on both sides is decoded at a half, a quarter or an
 ///   eighth of its size, which costs less. Each pixel is then the mean of its neighbourhood, where OpenCV interpolates between
@@ -42,14 +36,14 @@ pub(crate) struct Shown {
 /// Only the crop is decoded; its pixels are the same as in the whole frame.
 pub(crate) struct FrameDecoder {
     jpeg: JpegDecoder,
-    resampler: Resampler,
+    resizer: Resizer<3>,
     decoded: Vec<u8>,
 }
 
 impl FrameDecoder {
     pub(crate) fn new() -> Result<Self, ClipError> {
         let jpeg = JpegDecoder::new().map_err(ClipError::Decoder)?;
-        Ok(Self { jpeg, resampler: Resampler::default(), decoded: Vec::new() })
+        Ok(Self { jpeg, resizer: Resizer::default(), decoded: Vec::new() })
     }
 
     /// Writes the part `shown` of a frame to `out`, `[H, W, 3]` in RGB. `frame_index` is for error messages.
@@ -64,9 +58,15 @@ impl FrameDecoder {
         let part = self.decompress(jpeg, frame_index, shown, denominator)?;
         let (left, crop_width) = within(shown.crop[0], shown.crop[2], denominator, part.left, part.width);
         let (top, crop_height) = within(shown.crop[1], shown.crop[3], denominator, part.top, part.height);
-        let crop = [left, top, crop_width, crop_height];
-        let size = (part.width, part.height);
-        self.resampler.resample(&self.decoded, size, crop, out, shown.out_px.0, shown.flip);
+        let resize = Resize {
+            source: (part.width, part.height),
+            region: [left, top, crop_width, crop_height],
+            target: shown.out_px,
+            mirrored: shown.flip,
+            filter: Filter::Linear,
+            level_map: LevelMap::IDENTITY,
+        };
+        self.resizer.resize((&self.decoded, 3 * part.width), &resize, (out, 3 * shown.out_px.0));
         Ok(())
     }
 
@@ -87,7 +87,7 @@ impl FrameDecoder {
         }
         let unreadable = |source| ClipError::Jpeg { frame_index, source };
         let open = self.jpeg.open(jpeg).map_err(unreadable)?;
-        let (found, expected) = ((open.width, open.height), shown.frame_px);
+        let (found, expected) = (open.size(), shown.frame_px);
         if found != expected {
             return Err(ClipError::FrameSize { frame_index, found, expected });
         }
@@ -103,7 +103,7 @@ impl FrameDecoder {
 /// Returns the part of the scaled image that contains the crop and a margin.
 fn part(open: &OpenJpeg<'_>, shown: &Shown, denominator: usize) -> Part {
     let (width, height) = open.scaled(denominator);
-    let Some(block_width) = open.block_width else { return Part { left: 0, top: 0, width, height } };
+    let Some(block_width) = open.block_width() else { return Part { left: 0, top: 0, width, height } };
     let block_width = block_width.div_ceil(denominator);
     let edges = |start: f64, length: f64, limit: usize| {
         let factor = 1.0 / denominator as f64;
@@ -267,15 +267,5 @@ mod tests {
         let other = Shown { frame_px: (48, 64), ..shown };
         assert!(matches!(decode(&jpeg, &other), Err(ClipError::FrameSize { found: (64, 48), .. })));
         decode(&jpeg, &shown).expect("the decoder can still be used");
-    }
-
-    /// The library does not report its version, so the constant is compared with the locked crate that contains the source.
-    #[test]
-    fn the_version_matches_the_locked_crate() {
-        let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock");
-        let lock = fs_err::read_to_string(lock).expect("Cargo.lock");
-        let package = "name = \"turbojpeg-sys\"\nversion = \"1.2.0\"\n";
-        assert!(lock.contains(package), "look up VERSION in the CMakeLists.txt of the new turbojpeg-sys");
-        assert_eq!(jpeg_version(), "3.1.0");
     }
 }

@@ -1,6 +1,6 @@
 //! [`ClipError`]: why a clip can't be made from frame shards.
 
-use crate::JpegError;
+use pipe_pixels::JpegError;
 use pipe_tables::TableError;
 
 /// Why a clip can't be made from frame shards.

@@ -8,22 +8,18 @@
 mod decode;
 mod error;
 mod frame;
-mod jpeg;
 mod loader;
 mod lossless;
 mod mix;
 mod normalise;
 mod numpy_random;
 pub mod pixel_ops;
-mod resample;
 mod rng;
 pub mod samplers;
 pub mod transforms;
 mod views;
 
-pub use decode::jpeg_version;
 pub use error::ClipError;
-pub use jpeg::JpegError;
 pub use loader::{Batch, Batches, ClipSize, Loader};
 pub use lossless::LosslessError;
 pub use normalise::normalise;

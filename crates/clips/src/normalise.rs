@@ -1,8 +1,9 @@
-//! [`normalise`]: the pixels of a batch to what a network sees.
+//! [`normalise`]: the pixels of a batch become the input of a network.
 
 use crate::{Batch, ClipSize};
+use pipe_pixels::normalise_channels;
 
-/// Fills `values` with `(pixel - mean) / std`, by channel.
+/// Fills `values` with `(pixel - mean) / std` per channel.
 ///
 /// # Shapes
 /// - `batch.pixels`: `[N, T, H, W, 3]`
@@ -12,35 +13,7 @@ pub fn normalise(batch: &Batch, size: ClipSize, mean: [f32; 3], std: [f32; 3], v
     values.resize(batch.pixels.len(), 0.0);
     let clips = batch.pixels.chunks_exact(3 * channel_len);
     for (pixels, values) in clips.zip(values.chunks_exact_mut(3 * channel_len)) {
-        channels(pixels.as_chunks().0, values, mean, std);
-    }
-}
-
-/// Does so for a clip, with the widest instructions that there are; the numbers are the same with any.
-#[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "a function for AVX2 is called where there is AVX2"))]
-fn channels(pixels: &[[u8; 3]], values: &mut [f32], mean: [f32; 3], std: [f32; 3]) {
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") {
-        return unsafe { channels_avx2(pixels, values, mean, std) };
-    }
-    channels_of(pixels, values, mean, std);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn channels_avx2(pixels: &[[u8; 3]], values: &mut [f32], mean: [f32; 3], std: [f32; 3]) {
-    channels_of(pixels, values, mean, std);
-}
-
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "it must be compiled for the instructions of its caller")]
-fn channels_of(pixels: &[[u8; 3]], values: &mut [f32], mean: [f32; 3], std: [f32; 3]) {
-    let (red, others) = values.split_at_mut(pixels.len());
-    let (green, blue) = others.split_at_mut(pixels.len());
-    for (((pixel, red), green), blue) in pixels.iter().zip(red).zip(green).zip(blue) {
-        *red = (f32::from(pixel[0]) - mean[0]) / std[0];
-        *green = (f32::from(pixel[1]) - mean[1]) / std[1];
-        *blue = (f32::from(pixel[2]) - mean[2]) / std[2];
+        normalise_channels(pixels.as_chunks().0, values, mean, std);
     }
 }
 

@@ -1,7 +1,7 @@
 //! [`FrameCoder`]: a decoded frame becomes an image file.
 
-use crate::jpeg::JpegEncoder;
-use crate::{DecodedFrame, FrameScaler, RgbImage, VideoError};
+use crate::{DecodedFrame, FrameScaler, VideoError};
+use pipe_pixels::{JpegEncoder, RgbImage};
 
 /// What kind of image file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl FrameCoder {
     /// Appends the image file of a frame to `out`.
     pub fn encode(&mut self, frame: &DecodedFrame, out: &mut Vec<u8>) -> Result<(), VideoError> {
         match &mut self.coder {
-            Coder::Jpeg(encoder) => encoder.encode(self.scaler.scale(frame)?, out),
+            Coder::Jpeg(encoder) => Ok(encoder.encode(self.scaler.scale(frame)?, out)?),
             Coder::Png => png(self.scaler.scale_rgb(frame)?, out),
             Coder::Ppm => {
                 let image = self.scaler.scale_rgb(frame)?;

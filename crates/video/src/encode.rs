@@ -1,7 +1,7 @@
 //! [`Encoder`]: frames become an AVI file.
 
 use crate::VideoError;
-use crate::color::{self, Coding};
+use crate::color::set_coding;
 use crate::input::{check_size, setup};
 use crate::scale::SCALING;
 use ffmpeg_next::codec::{self, threading};
@@ -9,6 +9,7 @@ use ffmpeg_next::error::EAGAIN;
 use ffmpeg_next::format::{Pixel, context::Output};
 use ffmpeg_next::software::scaling;
 use ffmpeg_next::{Dictionary, Error, Packet, Rational, encoder, frame};
+use pipe_pixels::ColorCoding;
 use std::path::Path;
 
 /// Factor between a quantiser and FFmpeg's quality.
@@ -55,8 +56,8 @@ impl Encoder {
         let mut context =
             scaling::Context::get(Pixel::RGB24, width_px, height_px, Pixel::YUV420P, width_px, height_px, SCALING)
                 .map_err(encode)?;
-        let limited = Coding { full_range: false, ..Coding::JPEG };
-        color::set(&mut context, limited, limited);
+        let limited = ColorCoding { full_range: false, ..ColorCoding::JPEG };
+        set_coding(&mut context, limited, limited);
         let rgb = frame::Video::new(Pixel::RGB24, width_px, height_px);
         Ok(Self { params, output, codec, context, rgb, frames: 0 })
     }

@@ -88,7 +88,7 @@ pub enum VideoError {
     Png(#[from] png::EncodingError),
     /// The JPEG library refused.
     #[error("a frame can't be coded as JPEG")]
-    Jpeg(#[from] turbojpeg::Error),
+    Jpeg(#[from] pipe_pixels::JpegError),
     /// A file can't be written.
     #[error("the video can't be written")]
     Encode {

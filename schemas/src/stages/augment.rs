@@ -23,7 +23,7 @@ pub use transforms::{
 /// Contract of `augment`.
 pub const CONTRACT: Contract = Contract {
     kind: "augment",
-    version: 4,
+    version: 5,
     summary: "draws the frames, crops and flips that the network sees: one row per clip, for every epoch and test view",
     worker: Some(Worker::Data),
     open_ports: false,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Contract of `evaluate`.
 pub const CONTRACT: Contract = Contract {
     kind: "evaluate",
-    version: 3,
+    version: 4,
     summary: "runs the network on every test view and writes predictions and metrics",
     worker: Some(Worker::Torch),
     open_ports: false,

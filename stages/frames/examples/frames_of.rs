@@ -11,12 +11,13 @@
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use nix::time::{ClockId, clock_gettime};
+use pipe_pixels::JpegEncoder;
 use pipe_schemas::stages::frames::{CONTRACT, FrameCoding, FrameResize, FramesParams};
 use pipe_schemas::tables::{FrameIndexRow, Verdict, VideoRow};
 use pipe_stage::protocol::{Grant, Input, MakePart, MakeParts, PROTOCOL_VERSION, Request, Task};
 use pipe_stage::{Context, PartedStage, WorkerInfo, serve};
 use pipe_stage_frames::{Frames, JOB};
-use pipe_video::{Decoder, FrameScaler, JpegEncoder};
+use pipe_video::{Decoder, FrameScaler};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};

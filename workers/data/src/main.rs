@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         ],
         tools: BTreeMap::from([
             (Tool::Ffmpeg.name().to_owned(), pipe_video::ffmpeg_version()),
-            (Tool::LibjpegTurbo.name().to_owned(), pipe_video::libjpeg_turbo_version().to_owned()),
+            (Tool::LibjpegTurbo.name().to_owned(), pipe_pixels::libjpeg_turbo_version().to_owned()),
         ]),
         jobs: vec![pipe_stage_ingest::JOB, pipe_stage_frames::JOB],
         environment: |_| Environment::new(), // all its stages are exact

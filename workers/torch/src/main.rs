@@ -37,7 +37,7 @@ fn main() -> ExitCode {
             stages: vec![Parted(&pipe_stage_train::Train), Whole(&pipe_stage_evaluate::Evaluate), Whole(export)],
             tools: BTreeMap::from([
                 (Tool::Libtorch.name().to_owned(), LIBTORCH_VERSION.to_owned()),
-                (Tool::LibjpegTurbo.name().to_owned(), pipe_clips::jpeg_version().to_owned()),
+                (Tool::LibjpegTurbo.name().to_owned(), pipe_pixels::libjpeg_turbo_version().to_owned()),
                 (Tool::OnnxRuntime.name().to_owned(), onnx_version),
             ]),
             jobs: Vec::new(),

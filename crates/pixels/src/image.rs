@@ -1,13 +1,14 @@
-//! [`YuvImage`] and [`RgbImage`]: what is made of a frame, and how they are turned.
+//! [`YuvImage`] and [`RgbImage`]: images in memory, and their rotation by quarter turns.
 
-/// An image as JPEG wants it: YUV 4:2:0, 0 to 255, BT.601.
+/// An image as JPEG files store it: YUV 4:2:0, full-range BT.601.
 ///
-/// Planes have no gaps. An odd side is padded by one row or column, so that a chroma sample has four luma samples.
+/// Rows follow each other without gaps. An odd side is padded by one row or column, so that each chroma sample has four luma
+/// samples.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct YuvImage {
-    /// Without padding.
+    /// Width in pixels, without padding.
     pub width_px: u32,
-    /// Without padding.
+    /// Height in pixels, without padding.
     pub height_px: u32,
     /// `[even(H), even(W)]`, then twice `[even(H) / 2, even(W) / 2]`.
     pub planes: [Vec<u8>; 3],
@@ -16,31 +17,31 @@ pub struct YuvImage {
 /// An image in sRGB.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RgbImage {
-    /// Columns.
+    /// Width in pixels.
     pub width_px: u32,
-    /// Rows.
+    /// Height in pixels.
     pub height_px: u32,
     /// `[H, W, 3]`.
     pub pixels: Vec<u8>,
 }
 
 impl YuvImage {
-    /// Returns width and height of a plane.
+    /// Returns the width and height of a plane, with padding.
     pub fn plane_size(&self, plane: usize) -> (usize, usize) {
         let (width, height) = (self.width_px.div_ceil(2) as usize, self.height_px.div_ceil(2) as usize);
         if plane == 0 { (2 * width, 2 * height) } else { (width, height) }
     }
 
-    /// Turns it clockwise by 90, 180 or 270 degrees into another.
-    pub(crate) fn turn(&self, rotation: u32, turned: &mut Self) {
-        (turned.width_px, turned.height_px) = turned_size((self.width_px, self.height_px), rotation);
+    /// Writes the image, rotated clockwise by 90, 180 or 270 degrees, to `rotated`.
+    pub fn rotate(&self, rotation: u32, rotated: &mut Self) {
+        (rotated.width_px, rotated.height_px) = rotated_size((self.width_px, self.height_px), rotation);
         for plane in 0..3 {
-            let ((stride, rows), size) = (self.plane_size(plane), turned.plane_size(plane));
-            // Padding stays at the right and at the bottom: what is turned is the image inside.
+            let ((stride, rows), size) = (self.plane_size(plane), rotated.plane_size(plane));
+            // Padding stays at the right and at the bottom: only the picture is rotated.
             let inside = |size: usize, padded: u32| size - usize::from(plane == 0 && padded % 2 == 1);
             let from = (inside(stride, self.width_px), inside(rows, self.height_px));
             let source = &self.planes[plane];
-            let target = &mut turned.planes[plane];
+            let target = &mut rotated.planes[plane];
             target.clear();
             target.extend(places(from, size, rotation).map(|(x, y)| source[y * stride + x]));
         }
@@ -48,24 +49,24 @@ impl YuvImage {
 }
 
 impl RgbImage {
-    /// Turns it clockwise by 90, 180 or 270 degrees into another.
-    pub(crate) fn turn(&self, rotation: u32, turned: &mut Self) {
+    /// Writes the image, rotated clockwise by 90, 180 or 270 degrees, to `rotated`.
+    pub fn rotate(&self, rotation: u32, rotated: &mut Self) {
         let from = (self.width_px as usize, self.height_px as usize);
-        (turned.width_px, turned.height_px) = turned_size((self.width_px, self.height_px), rotation);
+        (rotated.width_px, rotated.height_px) = rotated_size((self.width_px, self.height_px), rotation);
         let (source, _) = self.pixels.as_chunks::<3>();
-        let places = places(from, (turned.width_px as usize, turned.height_px as usize), rotation);
-        turned.pixels.clear();
-        turned.pixels.extend(places.flat_map(|(x, y)| source[y * from.0 + x]));
+        let places = places(from, (rotated.width_px as usize, rotated.height_px as usize), rotation);
+        rotated.pixels.clear();
+        rotated.pixels.extend(places.flat_map(|(x, y)| source[y * from.0 + x]));
     }
 }
 
-/// Returns width and height after turning.
-pub(crate) fn turned_size((width, height): (u32, u32), rotation: u32) -> (u32, u32) {
+/// Returns width and height after a rotation by `rotation` degrees.
+pub fn rotated_size((width, height): (u32, u32), rotation: u32) -> (u32, u32) {
     if rotation % 180 == 90 { (height, width) } else { (width, height) }
 }
 
-/// Returns where in an image of `from` each pixel of a turned one of `size` comes from, row by row. Where that is larger,
-/// the last column and row are repeated.
+/// Returns the column and row in an image of size `from` for each pixel of a rotated image of size `size`, row by row. Where
+/// the rotated image is larger, the last column and row are repeated.
 fn places(from: (usize, usize), size: (usize, usize), rotation: u32) -> impl Iterator<Item = (usize, usize)> {
     let (last_x, last_y) = (from.0 - 1, from.1 - 1);
     let place = move |x: usize, y: usize| match rotation {
@@ -94,19 +95,19 @@ mod tests {
     }
 
     #[test]
-    fn images_turn_clockwise_and_keep_their_padding_at_the_end() {
+    fn images_rotate_clockwise_and_keep_their_padding_at_the_end() {
         let check = |rotation: u32, size: (u32, u32), expect: &[u8]| {
-            let mut turned = YuvImage::default();
-            image(3, 2).turn(rotation, &mut turned);
-            assert_eq!((turned.width_px, turned.height_px), size);
-            assert_eq!(turned.planes[0], expect, "{rotation}");
+            let mut rotated = YuvImage::default();
+            image(3, 2).rotate(rotation, &mut rotated);
+            assert_eq!((rotated.width_px, rotated.height_px), size);
+            assert_eq!(rotated.planes[0], expect, "{rotation}");
             let rgb = RgbImage { width_px: 3, height_px: 2, pixels: (0..6).flat_map(|value| [value; 3]).collect() };
-            let mut turned = RgbImage::default();
-            rgb.turn(rotation, &mut turned);
-            assert_eq!((turned.width_px, turned.height_px), size);
+            let mut rotated = RgbImage::default();
+            rgb.rotate(rotation, &mut rotated);
+            assert_eq!((rotated.width_px, rotated.height_px), size);
             let padded_width = size.0.next_multiple_of(2) as usize;
             let unpadded = expect.chunks(padded_width).take(size.1 as usize).flat_map(|row| &row[..size.0 as usize]);
-            assert!(turned.pixels.iter().step_by(3).eq(unpadded), "{rotation}");
+            assert!(rotated.pixels.iter().step_by(3).eq(unpadded), "{rotation}");
         };
         // 0 1 2
         // 3 4 5
@@ -121,7 +122,7 @@ mod tests {
         let mut now = start.clone();
         for _ in 0..4 {
             let mut next = YuvImage::default();
-            now.turn(90, &mut next);
+            now.rotate(90, &mut next);
             now = next;
         }
         assert_eq!(now, start);

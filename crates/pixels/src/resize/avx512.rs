@@ -1,0 +1,155 @@
+//! The two steps of a resize in AVX-512: as in AVX2, with registers twice as wide. A permutation that picks any of 64 levels
+//! serves planes and RGB alike.
+
+use super::{BYTE_BITS, Image, PADDING, PAIR_BITS, avx2};
+use crate::axis::Axis;
+use std::arch::x86_64::{
+    __m512i, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_add_epi16, _mm512_cvtepu8_epi16, _mm512_cvtusepi16_epi8,
+    _mm512_loadu_si512, _mm512_max_epi16, _mm512_mulhrs_epi16, _mm512_permutex2var_epi16, _mm512_set1_epi16,
+    _mm512_setzero_si512, _mm512_slli_epi16, _mm512_srai_epi16, _mm512_storeu_si512,
+};
+use std::ops::Range;
+
+/// 16-bit levels in a register.
+const WIDTH: usize = 32;
+
+/// How the columns of a target row are made, in groups of neighbours.
+pub(super) struct Columns {
+    groups: Vec<Group>,
+    /// Levels from the left neighbour to the right one: the number of channels.
+    step: usize,
+    /// Bytes of a target row.
+    row_bytes: usize,
+    /// Levels that a row must have, so that all groups can read theirs.
+    levels: usize,
+}
+
+/// [`WIDTH`] bytes of a target row, of two taps each. The last group ends with the row.
+struct Group {
+    /// First byte.
+    at: usize,
+    /// The first of the `2 * WIDTH` levels that are read. The right neighbours are read from `step` levels on.
+    start: usize,
+    /// For each byte, its left neighbour among the levels that are read.
+    indices: [u16; WIDTH],
+    /// Weights of the left and of the right neighbours.
+    weights: [[i16; WIDTH]; 2],
+}
+
+impl Columns {
+    /// Returns `None` for more than two taps, for a row shorter than a group, and for columns that lie too far apart.
+    pub(super) fn new<const C: usize>(axis: &Axis) -> Option<Self> {
+        let row_bytes = C * axis.starts.len();
+        let last = row_bytes.checked_sub(WIDTH).filter(|_| axis.taps == 2)?;
+        let groups = (0..last).step_by(WIDTH).chain([last]).map(|at| Group::new::<C>(axis, at));
+        let last_start = axis.starts.iter().max().copied().unwrap_or(0);
+        Some(Self {
+            groups: groups.collect::<Option<_>>()?,
+            step: C,
+            row_bytes,
+            levels: C * (last_start + 2) + PADDING,
+        })
+    }
+
+    /// Makes the bytes of a target row.
+    #[target_feature(enable = "avx2,avx512f,avx512bw")]
+    pub(super) fn along(&self, row: &[i16], out: &mut [u8]) {
+        // The loads and stores below rely on it.
+        assert!(row.len() >= self.levels && out.len() == self.row_bytes);
+        let half = _mm512_set1_epi16(1 << (PAIR_BITS - 1));
+        for group in &self.groups {
+            // SAFETY: `Group::new` chose levels that lie in the row, and bytes that lie in `out`; the arrays have the 64 bytes that
+            // are read.
+            unsafe {
+                let indices = _mm512_loadu_si512(group.indices.as_ptr().cast());
+                let scaled = |levels: *const i16, weights: &[i16; WIDTH]| {
+                    let (low, high) = (_mm512_loadu_si512(levels.cast()), _mm512_loadu_si512(levels.add(WIDTH).cast()));
+                    let levels = _mm512_permutex2var_epi16(low, indices, high);
+                    _mm512_mulhrs_epi16(levels, _mm512_loadu_si512(weights.as_ptr().cast()))
+                };
+                let levels = row.as_ptr().add(group.start);
+                let left = scaled(levels, &group.weights[0]);
+                let right = scaled(levels.add(self.step), &group.weights[1]);
+                let sum = _mm512_add_epi16(_mm512_add_epi16(left, right), half);
+                let levels = _mm512_srai_epi16::<{ PAIR_BITS }>(sum);
+                let bytes = _mm512_cvtusepi16_epi8(_mm512_max_epi16(levels, _mm512_setzero_si512()));
+                _mm256_storeu_si256(out.as_mut_ptr().add(group.at).cast(), bytes);
+            }
+        }
+    }
+}
+
+impl Group {
+    /// Returns `None` if the levels can't be read at once.
+    fn new<const C: usize>(axis: &Axis, at: usize) -> Option<Self> {
+        let level = |byte: usize| C * axis.starts[byte / C] + byte % C;
+        let start = (at..at + WIDTH).map(level).min()?;
+        let mut group = Self { at, start, indices: [0; WIDTH], weights: [[0; WIDTH]; 2] };
+        for number in 0..WIDTH {
+            let index = level(at + number) - start;
+            group.indices[number] = u16::try_from(index).ok().filter(|_| index < 2 * WIDTH)?;
+            for (weights, &weight) in group.weights.iter_mut().zip(axis.weights((at + number) / C)) {
+                weights[number] = weight;
+            }
+        }
+        Some(group)
+    }
+}
+
+/// As [`super::down`].
+#[target_feature(enable = "avx2,avx512f,avx512bw")]
+pub(super) fn down(image: Image, used: &Range<usize>, first: usize, weights: &[i16], offset: i16, levels: &mut [i16]) {
+    let Some(last) = levels.len().checked_sub(WIDTH) else {
+        return avx2::down(image, used, first, weights, offset, levels);
+    };
+    let offset = _mm512_set1_epi16(offset);
+    if let &[upper_weight, lower_weight] = weights {
+        let (upper, lower) = (image.row(first, used), image.row(first + 1, used));
+        let weights = [_mm512_set1_epi16(upper_weight), _mm512_set1_epi16(lower_weight)];
+        let bytes = upper.as_chunks().0.iter().zip(lower.as_chunks().0);
+        for ((upper, lower), levels) in bytes.zip(levels.as_chunks_mut().0) {
+            blend(upper, lower, weights, offset, levels);
+        }
+        // Where the width is not a multiple, the last columns are made again together with their neighbours.
+        if let (Some(upper), Some(lower), Some(levels)) =
+            (upper.last_chunk(), lower.last_chunk(), levels.last_chunk_mut())
+        {
+            blend(upper, lower, weights, offset, levels);
+        }
+        return;
+    }
+    for column in (0..last).step_by(WIDTH).chain([last]) {
+        let mut sum = offset;
+        for (&weight, number) in weights.iter().zip(first..) {
+            let Some(bytes) = image.row(number, used)[column..].first_chunk() else { continue };
+            sum = _mm512_add_epi16(sum, scaled(bytes, _mm512_set1_epi16(weight)));
+        }
+        if let Some(levels) = levels[column..].first_chunk_mut() {
+            store(sum, levels);
+        }
+    }
+}
+
+/// Blends the bytes of two rows.
+#[target_feature(enable = "avx2,avx512f,avx512bw")]
+#[inline]
+fn blend(upper: &[u8; WIDTH], lower: &[u8; WIDTH], weights: [__m512i; 2], offset: __m512i, levels: &mut [i16; WIDTH]) {
+    let sum = _mm512_add_epi16(scaled(upper, weights[0]), scaled(lower, weights[1]));
+    store(_mm512_add_epi16(sum, offset), levels);
+}
+
+/// Returns the weighted levels of bytes.
+#[target_feature(enable = "avx2,avx512f,avx512bw")]
+#[inline]
+fn scaled(bytes: &[u8; WIDTH], weight: __m512i) -> __m512i {
+    // SAFETY: the array has the 32 bytes that are read.
+    let bytes = unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) };
+    _mm512_mulhrs_epi16(_mm512_slli_epi16::<BYTE_BITS>(_mm512_cvtepu8_epi16(bytes)), weight)
+}
+
+#[target_feature(enable = "avx2,avx512f,avx512bw")]
+#[inline]
+fn store(levels: __m512i, target: &mut [i16; WIDTH]) {
+    // SAFETY: the array has the 64 bytes that are written.
+    unsafe { _mm512_storeu_si512(target.as_mut_ptr().cast(), levels) };
+}
