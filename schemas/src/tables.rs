@@ -29,6 +29,9 @@ table!(SampleRow, "samples", 3);
 table!(TrainingLogRow, "training_log", 1);
 table!(PredictionRow, "predictions", 2);
 
+/// Maximum number of [`VideoRow::hashes`].
+pub const MAX_HASHES_PER_VIDEO: usize = 64;
+
 /// A file that `ingest` examined. Sorted by `video_id`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VideoRow {
@@ -57,7 +60,7 @@ pub struct VideoRow {
     pub frames_decoded: Option<u64>,
     /// Rotation for display, in degrees clockwise: 0, 90, 180 or 270.
     pub rotation: u32,
-    /// Perceptual hashes of the first intact frame of each second, up to 64. A frame of a single color has no hash. Empty with
+    /// Perceptual hashes of the first intact frame of each second, up to [`MAX_HASHES_PER_VIDEO`], A frame of a single color has no hash. Empty with
     /// `verify: probe`.
     pub hashes: Vec<u64>,
     /// Whether the file can be used, and why not.

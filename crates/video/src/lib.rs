@@ -28,7 +28,7 @@ pub use decode::{DecodedFrame, Decoder};
 pub use encode::{Encoder, EncoderParams};
 pub use error::VideoError;
 pub use input::{MAX_PIXELS, MAX_SIDE_PX};
-pub use phash::{FrameHashes, MAX_HASHES};
+pub use phash::FrameHashes;
 pub use probe::{VideoInfo, probe};
 pub use scale::FrameScaler;
 pub use versions::ffmpeg_version;

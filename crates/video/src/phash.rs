@@ -5,11 +5,9 @@
 //! them. All is done in whole numbers, so that a hash is the same on every processor.
 
 use crate::{DecodedFrame, FrameScaler, VideoError};
+use pipe_schemas::tables::MAX_HASHES_PER_VIDEO;
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 use std::sync::LazyLock;
-
-/// Hashes kept of a video.
-pub const MAX_HASHES: usize = 64;
 
 /// Side of the picture that is transformed.
 const SIDE: usize = 32;
@@ -23,7 +21,7 @@ const MIN_VARIANCE: i64 = 25;
 const SECOND_NANOS: i64 = 1_000_000_000;
 
 /// Gathers the hashes of a video: of the first frame at or after each whole second since its first frame, up to
-/// [`MAX_HASHES`]. A frame in which next to nothing is to be seen has none.
+/// [`MAX_HASHES_PER_VIDEO`]. A frame in which next to nothing is to be seen has none.
 #[derive(Debug)]
 pub struct FrameHashes {
     rotation: u32,
@@ -45,7 +43,7 @@ impl FrameHashes {
     /// If no image can be made of the frame.
     pub fn add(&mut self, frame: &DecodedFrame) -> Result<(), VideoError> {
         let since_first = frame.pts_nanos().saturating_sub(*self.first_pts_nanos.get_or_insert(frame.pts_nanos()));
-        if since_first < self.next_nanos || self.hashes.len() == MAX_HASHES {
+        if since_first < self.next_nanos || self.hashes.len() == MAX_HASHES_PER_VIDEO {
             return Ok(());
         }
         self.next_nanos = (since_first / SECOND_NANOS + 1).saturating_mul(SECOND_NANOS);

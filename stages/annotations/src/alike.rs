@@ -14,8 +14,9 @@ const MAX_BITS: u32 = 6;
 const BANDS: u32 = MAX_BITS / 2 + 1;
 const BAND_BITS: u32 = u64::BITS / BANDS;
 const BAND_MASK: usize = (1 << BAND_BITS) - 1;
-/// Hashes of a video that are looked at: as many as `ingest` makes, and as a number has bits.
-const MAX_HASHES: usize = u64::BITS as usize;
+/// Maximum number of hashes per video. Each has a bit in a `u64`.
+const MAX_HASHES: usize = pipe_schemas::tables::MAX_HASHES_PER_VIDEO;
+const _: () = assert!(MAX_HASHES <= u64::BITS as usize);
 
 /// Two videos that look alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
