@@ -20,6 +20,8 @@ mod error;
 mod input;
 mod phash;
 mod probe;
+mod recipe;
+mod sampler;
 mod scale;
 mod versions;
 
@@ -30,5 +32,7 @@ pub use error::VideoError;
 pub use input::{MAX_PIXELS, MAX_SIDE_PX};
 pub use phash::FrameHashes;
 pub use probe::{VideoInfo, probe};
+pub use recipe::{RecipeFrame, RecipeFrames, stored_size};
+pub use sampler::FrameSampler;
 pub use scale::FrameScaler;
 pub use versions::ffmpeg_version;

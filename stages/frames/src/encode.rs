@@ -2,11 +2,10 @@
 //!
 //! [`Coders`] has that done in helpers; frames come back one by one.
 
-use crate::sample::Sampler;
 use pipe_schemas::stages::frames::{FrameCoding, FrameResize, FrameSampling, FramesParams};
 use pipe_stage::{Context, Helpers, Job, Limits, SendPiece, StageError};
 use pipe_tables::frames::FrameBuffer;
-use pipe_video::{DecodedFrame, Decoder, FrameCoder, ImageFormat, VideoError};
+use pipe_video::{FrameCoder, ImageFormat, RecipeFrame, RecipeFrames, VideoError, VideoInfo, stored_size};
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::io;
@@ -108,53 +107,33 @@ fn run(job: &[u8], send: SendPiece) -> io::Result<Vec<u8>> {
     Ok(serde_json::to_vec(&outcome)?)
 }
 
-/// Makes the frames of a file, and gives each to `keep` as its time and an image file, until that returns false. For a frame
-/// that is not kept it gives nothing, which tells that the work goes on.
+/// Encodes the kept frames of a file and passes each to `keep` as its time and an image file, until that returns false. For a
+/// frame that is not kept it passes an empty piece, which shows that the work goes on.
 fn encode_video(task: &Task, keep: &mut dyn FnMut(&[u8]) -> bool) -> Result<Outcome, VideoError> {
-    let path = Path::new(&task.path);
-    let num_frames = match task.sample {
-        FrameSampling::Count(_) => count(path, keep)?,
-        _ => 0,
-    };
-    let mut sampler = Sampler::new(task.sample, num_frames);
-    let mut decoder = Decoder::open(path)?;
-    let info = decoder.info().clone();
-    let mut pending = decoder.next().ok_or(VideoError::NoFrames)??;
-    let (width_px, height_px) = stored_size(&pending, info.rotation, task.resize);
-    let mut coder = FrameCoder::new(format(task.encode), width_px, height_px, info.rotation)?;
-    let (mut shown_nanos, mut piece) = (0, Vec::new());
-    loop {
-        // How long a frame is shown is known once the next one is there.
-        let next = decoder.next().transpose()?;
-        if let Some(next) = &next {
-            shown_nanos = next.pts_nanos() - pending.pts_nanos();
-        }
-        let pts_nanos = pending.pts_nanos();
+    let frames = RecipeFrames::open(Path::new(&task.path), task.sample, &mut || keep(&[]))?;
+    let VideoInfo { rotation, fps_num, fps_den, .. } = *frames.info();
+    let (mut coder, mut piece) = (None, Vec::new());
+    for frame in frames {
+        let RecipeFrame { frame, kept } = frame?;
+        let (coder, ..) = match &mut coder {
+            Some(coder) => coder,
+            None => {
+                let (width_px, height_px) = stored_size(&frame, rotation, task.resize);
+                let new = FrameCoder::new(format(task.encode), width_px, height_px, rotation)?;
+                coder.insert((new, width_px, height_px))
+            }
+        };
         piece.clear();
-        if sampler.keeps(pending.frame_index(), pts_nanos, pts_nanos.saturating_add(shown_nanos)) {
-            piece.extend(pts_nanos.to_le_bytes());
-            coder.encode(&pending, &mut piece)?;
+        if kept {
+            piece.extend(frame.pts_nanos().to_le_bytes());
+            coder.encode(&frame, &mut piece)?;
         }
-        let wanted = keep(&piece);
-        match next {
-            Some(next) if wanted => pending = next,
-            _ => break,
-        }
-    }
-    Ok(Outcome::Made { width_px, height_px, fps: f64::from(info.fps_num) / f64::from(info.fps_den) })
-}
-
-/// Counts the frames of a file by decoding it.
-fn count(path: &Path, keep: &mut dyn FnMut(&[u8]) -> bool) -> Result<u64, VideoError> {
-    let mut num_frames = 0;
-    for frame in Decoder::open(path)? {
-        frame?;
-        num_frames += 1;
-        if !keep(&[]) {
+        if !keep(&piece) {
             break;
         }
     }
-    Ok(num_frames)
+    let (_, width_px, height_px) = coder.ok_or(VideoError::NoFrames)?;
+    Ok(Outcome::Made { width_px, height_px, fps: f64::from(fps_num) / f64::from(fps_den) })
 }
 
 fn format(coding: FrameCoding) -> ImageFormat {
@@ -168,41 +147,4 @@ fn format(coding: FrameCoding) -> ImageFormat {
 fn average_fps(pts_nanos: &[i64]) -> Option<f64> {
     let nanos = pts_nanos.last()? - pts_nanos.first()?;
     (nanos > 0).then(|| (pts_nanos.len() - 1) as f64 * 1e9 / nanos as f64)
-}
-
-fn stored_size(frame: &DecodedFrame, rotation: u32, resize: FrameResize) -> (u32, u32) {
-    let coded = (frame.width_px(), frame.height_px());
-    let (width_px, height_px) = if rotation % 180 == 90 { (coded.1, coded.0) } else { coded };
-    resized(width_px, height_px, resize)
-}
-
-/// Returns the size of a frame after `resize`.
-fn resized(width_px: u32, height_px: u32, resize: FrameResize) -> (u32, u32) {
-    let short = width_px.min(height_px);
-    match resize {
-        FrameResize::ShortSidePx(target) if target < short => {
-            let scale = f64::from(target) / f64::from(short);
-            let side = |old: u32| if old == short { target } else { (f64::from(old) * scale + 0.5) as u32 };
-            (side(width_px), side(height_px))
-        }
-        FrameResize::None | FrameResize::ShortSidePx(_) => (width_px, height_px),
-        FrameResize::Exact { width_px, height_px } => (width_px, height_px),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_short_side_shrinks_and_never_grows() {
-        let check = |size: (u32, u32), resize, expect| assert_eq!(resized(size.0, size.1, resize), expect);
-        check((320, 240), FrameResize::None, (320, 240));
-        check((320, 240), FrameResize::ShortSidePx(256), (320, 240));
-        check((640, 480), FrameResize::ShortSidePx(256), (341, 256)); // 341.33
-        check((480, 854), FrameResize::ShortSidePx(256), (256, 455)); // 455.47
-        check((1920, 1080), FrameResize::ShortSidePx(256), (455, 256)); // 455.11
-        check((1001, 1001), FrameResize::ShortSidePx(7), (7, 7));
-        check((320, 240), FrameResize::Exact { width_px: 341, height_px: 256 }, (341, 256));
-    }
 }

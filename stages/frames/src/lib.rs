@@ -24,14 +24,13 @@
 //!
 //! A file whose content is not that of the table stops the stage.
 //!
-//! [`plan`] says what the parts are, [`sample`] which frames are kept, [`encode`] makes them, [`shards`] writes them,
+//! [`plan`] lists the parts, [`encode`] makes the frames that `pipe_video::RecipeFrames` keeps, [`shards`] writes them, and
 //! [`notes`] are what a part leaves for the index.
 
 mod encode;
 mod error;
 mod notes;
 mod plan;
-mod sample;
 mod shards;
 mod stage;
 

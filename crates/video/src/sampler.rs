@@ -1,34 +1,51 @@
-//! Which frames of a video are kept.
+//! [`FrameSampler`]: which frames of a video a sampling keeps.
 
 use pipe_schemas::stages::frames::FrameSampling;
 
-/// How far a time may be rounded: containers keep times as coarse as a millisecond.
+/// How far a time may be rounded: some containers store times in whole milliseconds.
 const ROUNDING_NANOS: f64 = 500_000.0;
 
 /// Decides for each frame, in order, whether it is kept.
 ///
-/// With `fps`, the k-th picture is wanted at k / fps seconds after the first frame; it is the latest frame presented by
-/// then, give or take half a millisecond. A frame is kept once, however many pictures want it, so a video never gets more
-/// frames than it has. The last frame counts as shown for as long as the one before it.
+/// With `fps`, the k-th picture is due k / fps seconds after the first frame, and is the latest frame presented by then, give
+/// or take half a millisecond. A frame is kept once, however many pictures it serves, so the result never has more frames than
+/// the video. The last frame counts as shown for as long as the frame before it.
 ///
-/// With `count`, the video is cut into so many equal parts, and the frame in the middle of each is kept.
+/// With `count`, the video is divided into `count` equal parts, and the frame in the middle of each is kept.
 #[derive(Debug)]
-pub(crate) struct Sampler {
+pub struct FrameSampler {
     sampling: FrameSampling,
     first_pts_nanos: Option<i64>,
-    /// Of the video; looked at with `count` only.
+    /// Frames of the video; used with `count` only.
     num_frames: u64,
-    /// With `count`, parts whose frames lie behind.
+    /// With `count`, the number of parts whose frames have passed.
     parts_done: u64,
 }
 
-impl Sampler {
-    pub(crate) fn new(sampling: FrameSampling, num_frames: u64) -> Self {
+impl FrameSampler {
+    /// Returns a sampler. `num_frames` matters only where [`FrameSampler::needs_num_frames`] says so.
+    pub fn new(sampling: FrameSampling, num_frames: u64) -> Self {
         Self { sampling, first_pts_nanos: None, num_frames, parts_done: 0 }
     }
 
+    /// Returns whether a sampling depends on the number of frames, which only decoding the video determines.
+    pub fn needs_num_frames(sampling: FrameSampling) -> bool {
+        match sampling {
+            FrameSampling::Count(_) => true,
+            FrameSampling::All | FrameSampling::Fps(_) | FrameSampling::Stride(_) => false,
+        }
+    }
+
+    /// Returns whether a sampling depends on how long a frame is shown, which the next frame determines.
+    pub fn needs_end(sampling: FrameSampling) -> bool {
+        match sampling {
+            FrameSampling::Fps(_) => true,
+            FrameSampling::All | FrameSampling::Stride(_) | FrameSampling::Count(_) => false,
+        }
+    }
+
     /// Returns whether the frame at `frame_index` is kept, which is shown from `pts_nanos` to `end_nanos`.
-    pub(crate) fn keeps(&mut self, frame_index: u64, pts_nanos: i64, end_nanos: i64) -> bool {
+    pub fn keeps(&mut self, frame_index: u64, pts_nanos: i64, end_nanos: i64) -> bool {
         let first = *self.first_pts_nanos.get_or_insert(pts_nanos);
         match self.sampling {
             FrameSampling::All => true,
@@ -55,9 +72,9 @@ impl Sampler {
 mod tests {
     use super::*;
 
-    /// Returns the kept frames of `count` frames at `rate` a second, whose times are rounded to `rounding` nanoseconds.
+    /// Returns which of `count` frames are kept, at `rate` frames per second and with times rounded to `rounding` nanoseconds.
     fn kept(sampling: FrameSampling, rate: f64, count: u64, rounding: i64) -> Vec<u64> {
-        let mut sampler = Sampler::new(sampling, count);
+        let mut sampler = FrameSampler::new(sampling, count);
         let pts = |index: u64| {
             let exact = (index as f64 * 1e9 / rate) as i64 + 7_000_000_000;
             (exact + rounding / 2) / rounding * rounding
@@ -73,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_are_spread_over_the_video() {
+    fn a_count_is_spread_over_the_video() {
         let check = |count: u32, num_frames: u64, expect: &[u64]| {
             assert_eq!(kept(FrameSampling::Count(count), 25.0, num_frames, 1), expect);
         };
