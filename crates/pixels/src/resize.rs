@@ -167,7 +167,7 @@ impl<const C: usize> Plan<C> {
     /// Makes one row of the target.
     fn line(&self, simd: SimdLevel, image: Image, number: usize, row: &mut [i16], out: &mut [u8]) {
         let (first, weights) = (self.down.starts[number], self.down.weights(number));
-        let levels = &mut row[self.used.clone()];
+        let levels = &mut row[self.used.start..];
         match simd {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: this level is only detected on a processor with AVX2.
@@ -185,7 +185,7 @@ impl<const C: usize> Plan<C> {
                 }
             },
             SimdLevel::Portable => {
-                down(image, &self.used, first, weights, self.offset, levels);
+                down(image, &self.used, first, weights, self.offset, &mut levels[..self.used.len()]);
                 along::<C>(row, &self.along, 0, out);
             }
         }

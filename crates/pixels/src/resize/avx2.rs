@@ -263,47 +263,29 @@ fn pair_bytes(left: __m256i, right: __m256i, weights: &[[i16; WIDTH]; 2]) -> __m
     _mm256_castsi256_si128(bytes)
 }
 
-/// As [`super::down`].
+/// As [`super::down`], but `levels` may be written up to a multiple of [`WIDTH`].
 #[target_feature(enable = "avx2")]
 pub(super) fn down(image: Image, used: &Range<usize>, first: usize, weights: &[i16], offset: i16, levels: &mut [i16]) {
-    if levels.len() < WIDTH {
-        return super::down(image, used, first, weights, offset, levels);
-    }
     let offset = _mm256_set1_epi16(offset);
-    if let &[upper_weight, lower_weight] = weights {
-        let (upper, lower) = (image.row(first, used), image.row(first + 1, used));
-        let weights = [_mm256_set1_epi16(upper_weight), _mm256_set1_epi16(lower_weight)];
-        let bytes = upper.as_chunks().0.iter().zip(lower.as_chunks().0);
-        for ((upper, lower), levels) in bytes.zip(levels.as_chunks_mut().0) {
-            blend(upper, lower, weights, offset, levels);
+    for (&pair, number) in weights.as_chunks::<2>().0.iter().zip((first..).step_by(2)) {
+        let (upper, upper_rest) = image.row(number, used).as_chunks();
+        let (lower, lower_rest) = image.row(number + 1, used).as_chunks();
+        let pair = pair.map(|weight| _mm256_set1_epi16(weight));
+        let blend = |upper: &[u8; WIDTH], lower: &[u8; WIDTH], levels: &mut [i16; WIDTH]| {
+            let sum = _mm256_add_epi16(scaled(upper, pair[0]), scaled(lower, pair[1]));
+            add(sum, if number == first { Some(offset) } else { None }, levels);
+        };
+        let mut levels = levels.as_chunks_mut().0.iter_mut();
+        for ((upper, lower), levels) in upper.iter().zip(lower).zip(&mut levels) {
+            blend(upper, lower, levels);
         }
-        // Where the width is not a multiple, the last columns are made again together with their neighbours.
-        if let (Some(upper), Some(lower), Some(levels)) =
-            (upper.last_chunk(), lower.last_chunk(), levels.last_chunk_mut())
-        {
-            blend(upper, lower, weights, offset, levels);
-        }
-        return;
-    }
-    let last = levels.len() - WIDTH;
-    for column in (0..last).step_by(WIDTH).chain([last]) {
-        let mut sum = offset;
-        for (&weight, number) in weights.iter().zip(first..) {
-            let Some(bytes) = image.row(number, used)[column..].first_chunk() else { continue };
-            sum = _mm256_add_epi16(sum, scaled(bytes, _mm256_set1_epi16(weight)));
-        }
-        if let Some(levels) = levels[column..].first_chunk_mut() {
-            store(sum, levels);
+        if let (false, Some(levels)) = (upper_rest.is_empty(), levels.next()) {
+            let mut rest = [[0; WIDTH]; 2];
+            rest[0][..upper_rest.len()].copy_from_slice(upper_rest);
+            rest[1][..lower_rest.len()].copy_from_slice(lower_rest);
+            blend(&rest[0], &rest[1], levels);
         }
     }
-}
-
-/// Blends the bytes of two rows.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn blend(upper: &[u8; WIDTH], lower: &[u8; WIDTH], weights: [__m256i; 2], offset: __m256i, levels: &mut [i16; WIDTH]) {
-    let sum = _mm256_add_epi16(scaled(upper, weights[0]), scaled(lower, weights[1]));
-    store(_mm256_add_epi16(sum, offset), levels);
 }
 
 /// Returns the weighted levels of bytes.
@@ -315,9 +297,13 @@ fn scaled(bytes: &[u8; WIDTH], weight: __m256i) -> __m256i {
     _mm256_mulhrs_epi16(_mm256_slli_epi16::<{ BYTE_BITS as i32 }>(_mm256_cvtepu8_epi16(bytes)), weight)
 }
 
+/// Writes `sum + base`, or adds `sum` to the levels if there is no base.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn store(levels: __m256i, target: &mut [i16; WIDTH]) {
-    // SAFETY: the array has the 32 bytes that are written.
-    unsafe { _mm256_storeu_si256(target.as_mut_ptr().cast(), levels) };
+fn add(sum: __m256i, base: Option<__m256i>, levels: &mut [i16; WIDTH]) {
+    // SAFETY: the array has the 32 bytes that are read and written.
+    unsafe {
+        let base = base.unwrap_or_else(|| _mm256_loadu_si256(levels.as_ptr().cast()));
+        _mm256_storeu_si256(levels.as_mut_ptr().cast(), _mm256_add_epi16(sum, base));
+    }
 }

@@ -1,7 +1,7 @@
 //! The two steps of a resize in AVX-512: as in AVX2, with registers twice as wide. A permutation that picks any of 64 levels
 //! serves planes and RGB alike.
 
-use super::{BYTE_BITS, Image, PADDING, PAIR_BITS, avx2};
+use super::{BYTE_BITS, Image, PADDING, PAIR_BITS};
 use crate::axis::Axis;
 use std::arch::x86_64::{
     __m512i, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_add_epi16, _mm512_cvtepu8_epi16, _mm512_cvtusepi16_epi8,
@@ -25,15 +25,16 @@ pub(super) struct Columns {
 }
 
 /// [`WIDTH`] bytes of a target row, of two taps each. The last group ends with the row.
+#[repr(C, align(64))] // each load of a table reads one cache line
 struct Group {
-    /// First byte.
-    at: usize,
-    /// The first of the `2 * WIDTH` levels that are read. The right neighbours are read from `step` levels on.
-    start: usize,
     /// For each byte, its left neighbour among the levels that are read.
     indices: [u16; WIDTH],
     /// Weights of the left and of the right neighbours.
     weights: [[i16; WIDTH]; 2],
+    /// First byte.
+    at: usize,
+    /// The first of the `2 * WIDTH` levels that are read. The right neighbours are read from `step` levels on.
+    start: usize,
 }
 
 impl Columns {
@@ -96,46 +97,29 @@ impl Group {
     }
 }
 
-/// As [`super::down`].
+/// As [`super::down`], but `levels` may be written up to a multiple of [`WIDTH`].
 #[target_feature(enable = "avx2,avx512f,avx512bw")]
 pub(super) fn down(image: Image, used: &Range<usize>, first: usize, weights: &[i16], offset: i16, levels: &mut [i16]) {
-    let Some(last) = levels.len().checked_sub(WIDTH) else {
-        return avx2::down(image, used, first, weights, offset, levels);
-    };
     let offset = _mm512_set1_epi16(offset);
-    if let &[upper_weight, lower_weight] = weights {
-        let (upper, lower) = (image.row(first, used), image.row(first + 1, used));
-        let weights = [_mm512_set1_epi16(upper_weight), _mm512_set1_epi16(lower_weight)];
-        let bytes = upper.as_chunks().0.iter().zip(lower.as_chunks().0);
-        for ((upper, lower), levels) in bytes.zip(levels.as_chunks_mut().0) {
-            blend(upper, lower, weights, offset, levels);
+    for (&pair, number) in weights.as_chunks::<2>().0.iter().zip((first..).step_by(2)) {
+        let (upper, upper_rest) = image.row(number, used).as_chunks();
+        let (lower, lower_rest) = image.row(number + 1, used).as_chunks();
+        let pair = pair.map(|weight| _mm512_set1_epi16(weight));
+        let blend = |upper: &[u8; WIDTH], lower: &[u8; WIDTH], levels: &mut [i16; WIDTH]| {
+            let sum = _mm512_add_epi16(scaled(upper, pair[0]), scaled(lower, pair[1]));
+            add(sum, if number == first { Some(offset) } else { None }, levels);
+        };
+        let mut levels = levels.as_chunks_mut().0.iter_mut();
+        for ((upper, lower), levels) in upper.iter().zip(lower).zip(&mut levels) {
+            blend(upper, lower, levels);
         }
-        // Where the width is not a multiple, the last columns are made again together with their neighbours.
-        if let (Some(upper), Some(lower), Some(levels)) =
-            (upper.last_chunk(), lower.last_chunk(), levels.last_chunk_mut())
-        {
-            blend(upper, lower, weights, offset, levels);
-        }
-        return;
-    }
-    for column in (0..last).step_by(WIDTH).chain([last]) {
-        let mut sum = offset;
-        for (&weight, number) in weights.iter().zip(first..) {
-            let Some(bytes) = image.row(number, used)[column..].first_chunk() else { continue };
-            sum = _mm512_add_epi16(sum, scaled(bytes, _mm512_set1_epi16(weight)));
-        }
-        if let Some(levels) = levels[column..].first_chunk_mut() {
-            store(sum, levels);
+        if let (false, Some(levels)) = (upper_rest.is_empty(), levels.next()) {
+            let mut rest = [[0; WIDTH]; 2];
+            rest[0][..upper_rest.len()].copy_from_slice(upper_rest);
+            rest[1][..lower_rest.len()].copy_from_slice(lower_rest);
+            blend(&rest[0], &rest[1], levels);
         }
     }
-}
-
-/// Blends the bytes of two rows.
-#[target_feature(enable = "avx2,avx512f,avx512bw")]
-#[inline]
-fn blend(upper: &[u8; WIDTH], lower: &[u8; WIDTH], weights: [__m512i; 2], offset: __m512i, levels: &mut [i16; WIDTH]) {
-    let sum = _mm512_add_epi16(scaled(upper, weights[0]), scaled(lower, weights[1]));
-    store(_mm512_add_epi16(sum, offset), levels);
 }
 
 /// Returns the weighted levels of bytes.
@@ -147,9 +131,13 @@ fn scaled(bytes: &[u8; WIDTH], weight: __m512i) -> __m512i {
     _mm512_mulhrs_epi16(_mm512_slli_epi16::<BYTE_BITS>(_mm512_cvtepu8_epi16(bytes)), weight)
 }
 
+/// Writes `sum + base`, or adds `sum` to the levels if there is no base.
 #[target_feature(enable = "avx2,avx512f,avx512bw")]
 #[inline]
-fn store(levels: __m512i, target: &mut [i16; WIDTH]) {
-    // SAFETY: the array has the 64 bytes that are written.
-    unsafe { _mm512_storeu_si512(target.as_mut_ptr().cast(), levels) };
+fn add(sum: __m512i, base: Option<__m512i>, levels: &mut [i16; WIDTH]) {
+    // SAFETY: the array has the 64 bytes that are read and written.
+    unsafe {
+        let base = base.unwrap_or_else(|| _mm512_loadu_si512(levels.as_ptr().cast()));
+        _mm512_storeu_si512(levels.as_mut_ptr().cast(), _mm512_add_epi16(sum, base));
+    }
 }
