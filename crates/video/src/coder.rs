@@ -1,23 +1,23 @@
-//! [`FrameCoder`]: a decoded frame becomes an image file.
+//! [`FrameCoder`]: encodes a decoded frame as an image file.
 
 use crate::{DecodedFrame, FrameScaler, VideoError};
 use pipe_pixels::{JpegEncoder, RgbImage};
 
-/// What kind of image file.
+/// The format of an image file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImageFormat {
     /// Baseline JPEG, 4:2:0.
     Jpeg {
-        /// libjpeg's, 1 to 100.
+        /// Quality as in libjpeg, 1 to 100.
         quality: u8,
     },
-    /// PNG: RGB as FFmpeg converts it, without loss after that.
+    /// PNG: RGB as FFmpeg converts it, compressed without loss.
     Png,
     /// PPM (`P6`): the same pixels, uncompressed.
     Ppm,
 }
 
-/// Scales, turns and codes the frames of a video.
+/// Scales, rotates and encodes the frames of a video.
 pub struct FrameCoder {
     scaler: FrameScaler,
     coder: Coder,
@@ -30,7 +30,7 @@ enum Coder {
 }
 
 impl FrameCoder {
-    /// Returns a coder of images of `width_px` x `height_px`; `rotation` is that of [`FrameScaler::new`].
+    /// Returns a coder for images of `width_px` x `height_px`, with the `rotation` of [`FrameScaler::new`].
     pub fn new(format: ImageFormat, width_px: u32, height_px: u32, rotation: u32) -> Result<Self, VideoError> {
         let coder = match format {
             ImageFormat::Jpeg { quality } => Coder::Jpeg(JpegEncoder::new(quality)?),
@@ -59,7 +59,7 @@ fn png(image: &RgbImage, out: &mut Vec<u8>) -> Result<(), VideoError> {
     let mut encoder = png::Encoder::new(out, image.width_px, image.height_px);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
-    // Twice as quick as the default, and a few percent larger.
+    // Twice as fast as the default, for files that are a few percent larger.
     encoder.set_compression(png::Compression::Fast);
     let mut writer = encoder.write_header()?;
     writer.write_image_data(&image.pixels)?;

@@ -8,14 +8,14 @@ use ffmpeg_next::format::context::Input;
 use ffmpeg_next::{Error, Packet, Rational, decoder, frame};
 use std::path::Path;
 
-/// Frames that a container may declare in vain. Writers of AVI are often off by one or two.
+/// How many declared frames may be missing. Writers of AVI files are often off by one or two.
 const MISSING_ALLOWED: u64 = 2;
 
 /// Iterates over the frames of a file in presentation order, on one thread.
 ///
-/// After an error there are no more frames. An end before the declared number of frames is an error too, so that the tail
-/// of a truncated file is not lost in silence. What can't be seen: Matroska and MPEG streams declare no number, so one cut
-/// between two frames is just shorter. Frames whose damage the decoder conceals count as decoded; see
+/// After an error there are no more frames. A file that ends before the declared number of frames is an error too, so that a
+/// truncated file is not accepted silently. One case can't be detected: Matroska and MPEG streams declare no number, so a stream
+/// that is cut between two frames is just shorter. Frames with damage that the decoder conceals count as decoded; see
 /// [`DecodedFrame::is_damaged`].
 pub struct Decoder {
     info: VideoInfo,
@@ -32,15 +32,15 @@ pub struct Decoder {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Packets are read from the file.
+    /// Reads packets from the file.
     Reading,
-    /// The file is at its end, the decoder still holds frames.
+    /// The file is at its end; the decoder still holds frames.
     Draining,
-    /// There is no more, or there was an error.
+    /// No frames are left, or decoding failed.
     Ended,
 }
 
-/// A frame as decoded.
+/// A decoded frame.
 pub struct DecodedFrame {
     frame_index: u64,
     pts_nanos: i64,
@@ -73,7 +73,7 @@ impl Decoder {
         })
     }
 
-    /// Returns what the container says of the video.
+    /// Returns what the container declares about the video.
     pub fn info(&self) -> &VideoInfo {
         &self.info
     }
@@ -98,7 +98,7 @@ impl Decoder {
         Ok(None)
     }
 
-    /// Gives the decoder the next packet of the stream, or tells it that there is none.
+    /// Sends the next packet of the stream to the decoder, or the end of the stream.
     fn feed(&mut self) -> Result<(), VideoError> {
         let frame_index = self.frames;
         loop {
@@ -130,7 +130,8 @@ impl Decoder {
         Ok(())
     }
 
-    /// Returns the frame's time; where the file has none, or one that does not grow, one frame after the last.
+    /// Returns the time of a frame. A time that is missing, or not after the last one, is replaced by the last time plus the
+    /// duration of one frame.
     fn pts_nanos(&self, picture: &frame::Video) -> i64 {
         let given = picture.timestamp().map(|ticks| nanos(ticks, self.time_base));
         match (given, self.last_pts_nanos) {
@@ -168,12 +169,12 @@ impl DecodedFrame {
         self.frame_index
     }
 
-    /// Returns the presentation time, as the container counts it: the first frame's need not be 0.
+    /// Returns the presentation time that the container gives; the first frame need not be at 0.
     pub fn pts_nanos(&self) -> i64 {
         self.pts_nanos
     }
 
-    /// Returns whether the decoder had to make up parts of it, because data is damaged or missing.
+    /// Returns whether the decoder replaced parts of the frame, because data is damaged or missing.
     pub fn is_damaged(&self) -> bool {
         self.picture.is_corrupt() || self.picture.has_decode_errors()
     }
@@ -189,28 +190,27 @@ impl DecodedFrame {
     }
 }
 
-/// Returns how many packets the container should give; 0 if it does not say.
-#[expect(unsafe_code, reason = "ffmpeg-next does not give the index of a stream")]
+/// Returns how many packets the container should contain; 0 if unknown.
+#[expect(unsafe_code, reason = "ffmpeg-next has no access to the index of a stream")]
 fn expected_packets(input: &Input, stream_index: usize, info: &VideoInfo) -> u64 {
     let format = input.format();
     if !format.name().starts_with("mov") && format.name() != "avi" {
         return info.frames_declared;
     }
     let Some(stream) = input.stream(stream_index) else { return 0 };
-    // The index is nearer to the truth than the header. An edit list leaves out frames that a sample table counts. An AVI
-    // file may count frames that have no bytes, because they look like the one before: they are not in the index, but count
-    // in its times.
-    // SAFETY: the stream belongs to `input`, which is open and borrowed for the whole call; nothing changes its index
-    // meanwhile, and of an entry that is not there the function returns null.
+    // The index is more reliable than the header. An edit list leaves out frames that the sample table counts. An AVI file may
+    // count frames that have no bytes because they repeat the frame before: they are not in the index, but in its times.
+    // SAFETY: the stream belongs to `input`, which is open and borrowed for the whole call, so its index does not change. For an
+    // entry that does not exist the function returns null.
     let (entries, last_ticks) = unsafe {
         let stream = stream.as_ptr().cast_mut();
         let count = ffmpeg_next::ffi::avformat_index_get_entries_count(stream);
         let last = ffmpeg_next::ffi::avformat_index_get_entry(stream, count - 1).as_ref();
         (count.max(0) as u64, last.map_or(0, |entry| entry.timestamp.max(0) as u64))
     };
-    // An AVI file that was cut has lost its index, which lies at the end. What was read so far is one, too.
-    let whole = format.name() != "avi" || last_ticks + 1 + MISSING_ALLOWED >= info.frames_declared;
-    if whole { entries } else { info.frames_declared }
+    // A truncated AVI file has lost its index, which lies at the end; FFmpeg then indexes only the packets that it has read.
+    let is_complete = format.name() != "avi" || last_ticks + 1 + MISSING_ALLOWED >= info.frames_declared;
+    if is_complete { entries } else { info.frames_declared }
 }
 
 fn nanos(ticks: i64, time_base: Rational) -> i64 {

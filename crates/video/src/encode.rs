@@ -1,4 +1,4 @@
-//! [`Encoder`]: frames become an AVI file.
+//! [`Encoder`]: writes frames to an AVI file.
 
 use crate::VideoError;
 use crate::color::set_coding;
@@ -12,23 +12,23 @@ use ffmpeg_next::{Dictionary, Error, Packet, Rational, encoder, frame};
 use pipe_pixels::ColorCoding;
 use std::path::Path;
 
-/// Factor between a quantiser and FFmpeg's quality.
+/// The factor between a quantizer and FFmpeg's quality.
 const LAMBDA: i32 = ffmpeg_next::ffi::FF_QP2LAMBDA;
 
-/// What an [`Encoder`] writes.
+/// Parameters of an [`Encoder`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EncoderParams {
-    /// Even.
+    /// Width in pixels; even.
     pub width_px: u32,
-    /// Even.
+    /// Height in pixels; even.
     pub height_px: u32,
-    /// Frames a second.
+    /// Frames per second.
     pub fps: u32,
-    /// MPEG-4's, 1 (large and good) to 31.
+    /// The quantizer of MPEG-4, from 1 (best quality, largest file) to 31.
     pub quantizer: u32,
 }
 
-/// Writes an AVI file of MPEG-4 part 2, as in UCF101. Equal frames give equal bytes.
+/// Writes an AVI file with MPEG-4 part 2 video, as in UCF101. Equal frames give equal bytes.
 pub struct Encoder {
     params: EncoderParams,
     output: Output,
@@ -49,7 +49,7 @@ impl Encoder {
         let codec = open_encoder(&params).map_err(encode)?;
         let mut stream = output.add_stream_with(&codec).map_err(encode)?;
         stream.set_time_base(Rational::new(1, params.fps as i32));
-        // Without this flag, the library's version would stand in the file.
+        // Without this flag, the file would contain the version of the library.
         let options = Dictionary::from_iter([("fflags", "+bitexact")]);
         output.write_header_with(options).map_err(encode)?;
         let (width_px, height_px) = (params.width_px, params.height_px);
@@ -77,7 +77,7 @@ impl Encoder {
             target[..line].copy_from_slice(source);
         }
         let encode = |source| VideoError::Encode { source };
-        // The encoder keeps a reference to a frame, so each one is new.
+        // The encoder keeps a reference to a frame, so each frame is allocated.
         let mut picture = frame::Video::empty();
         self.context.run(&self.rgb, &mut picture).map_err(encode)?;
         picture.set_pts(Some(self.frames));
@@ -86,7 +86,7 @@ impl Encoder {
         self.write_packets()
     }
 
-    /// Writes what the encoder holds and the file's index.
+    /// Writes the frames that the encoder still holds, and the index of the file.
     pub fn finish(mut self) -> Result<(), VideoError> {
         self.codec.send_eof().map_err(|source| VideoError::Encode { source })?;
         self.write_packets()?;

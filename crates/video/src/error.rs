@@ -1,34 +1,34 @@
-//! [`VideoError`]: what is wrong with a file.
+//! [`VideoError`]: why a file can't be read or written.
 
 use crate::VideoInfo;
 
-/// What is wrong with a video. The texts do not name the file; the caller knows it.
+/// Why a video can't be read or written. The messages do not name the file, because the caller does.
 #[derive(Debug, thiserror::Error)]
 pub enum VideoError {
     /// The file can't be read.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// FFmpeg takes paths as UTF-8.
-    #[error("the path is not UTF-8, or it is no regular file")]
+    /// FFmpeg needs a path in UTF-8, and a regular file.
+    #[error("the path is not UTF-8, or not a regular file")]
     Path,
-    /// It is none of the containers that hold video, or its header is broken.
-    #[error("no readable video container")]
+    /// The file is not a video container, or its header is damaged.
+    #[error("not a readable video container")]
     Open {
-        /// What FFmpeg says.
+        /// The error of FFmpeg.
         source: ffmpeg_next::Error,
     },
-    /// It is a container, but without moving pictures.
+    /// The container has no moving pictures.
     #[error("no video stream")]
     NoVideoStream,
-    /// There is a video stream whose first frame can't be had.
+    /// The first frame of the video stream can't be decoded.
     #[error("the first frame can't be decoded")]
     Undecodable {
-        /// What the container says of it.
+        /// What the container declares about the video.
         info: Box<VideoInfo>,
-        /// Why.
+        /// The error of the decoder.
         source: Box<VideoError>,
     },
-    /// This FFmpeg has no decoder for it.
+    /// The installed FFmpeg has no decoder for the codec.
     #[error("no decoder for `{codec}`")]
     NoDecoder {
         /// FFmpeg's name of the codec.
@@ -37,70 +37,70 @@ pub enum VideoError {
     /// Frames are larger than [`crate::MAX_SIDE_PX`] or [`crate::MAX_PIXELS`].
     #[error("frames of {width_px} x {height_px} pixels are too large")]
     TooLarge {
-        /// Of a frame.
+        /// Width of a frame.
         width_px: u32,
-        /// Of a frame.
+        /// Height of a frame.
         height_px: u32,
     },
     /// A frame is damaged.
     #[error("frame {frame_index} can't be decoded")]
     Decode {
-        /// From 0.
+        /// Position of the frame, from 0.
         frame_index: u64,
-        /// What FFmpeg says.
+        /// The error of FFmpeg.
         source: ffmpeg_next::Error,
     },
     /// The container is damaged.
     #[error("the file is damaged at frame {frame_index}")]
     Read {
-        /// From 0.
+        /// Position of the frame, from 0.
         frame_index: u64,
-        /// What FFmpeg says.
+        /// The error of FFmpeg.
         source: ffmpeg_next::Error,
     },
     /// The file ends in the middle of a frame.
     #[error("the data of frame {frame_index} is cut short")]
     CutShort {
-        /// From 0.
+        /// Position of the frame, from 0.
         frame_index: u64,
     },
-    /// The file ends early, or frames are missing inside.
-    #[error("the container declares {declared} frames, but only {found} are there")]
+    /// The file ends early, or frames are missing in the middle.
+    #[error("the container declares {declared} frames, but only {found} were found")]
     FramesMissing {
-        /// Frames that the container declares.
+        /// Number of frames that the container declares.
         declared: u64,
-        /// Frames found.
+        /// Number of frames found.
         found: u64,
     },
-    /// Nothing came out of the decoder.
-    #[error("not a single frame could be decoded")]
+    /// The decoder returned no frame.
+    #[error("no frame could be decoded")]
     NoFrames,
     /// The pixels can't be converted.
     #[error("pixels of the format `{format}` can't be converted")]
     Convert {
         /// FFmpeg's name of the pixel format.
         format: String,
-        /// What FFmpeg says.
+        /// The error of FFmpeg.
         source: ffmpeg_next::Error,
     },
-    /// The PNG library refused.
-    #[error("a frame can't be coded as PNG")]
+    /// The PNG encoder failed.
+    #[error("a frame can't be encoded as PNG")]
     Png(#[from] png::EncodingError),
-    /// The JPEG library refused.
-    #[error("a frame can't be coded as JPEG")]
+    /// The JPEG encoder failed.
+    #[error("a frame can't be encoded as JPEG")]
     Jpeg(#[from] pipe_pixels::JpegError),
     /// A file can't be written.
     #[error("the video can't be written")]
     Encode {
-        /// What FFmpeg says.
+        /// The error of FFmpeg.
         source: ffmpeg_next::Error,
     },
     /// A frame to be encoded has the wrong size.
-    #[error("a frame of {found} bytes was given where {expected} belong")]
+    #[error("the frame has {found} bytes, but {expected} are needed")]
     FrameSize {
-        /// Bytes of `[H, W, 3]`.
+        /// Number of bytes of `[H, W, 3]`.
         expected: usize,
-        /// Bytes given.
+        /// Number of bytes of the frame.
         found: usize,
     },
 }

@@ -1,4 +1,4 @@
-//! Opening a file, with what is allowed fixed.
+//! Opens a file with a fixed list of allowed containers and protocols.
 
 use crate::VideoError;
 use ffmpeg_next::codec::{self, threading};
@@ -8,21 +8,21 @@ use ffmpeg_next::{Dictionary, decoder, media};
 use std::path::Path;
 use std::sync::Once;
 
-/// The longest side of a frame that is decoded or written.
+/// Maximum side of a frame that is decoded or written, in pixels.
 pub const MAX_SIDE_PX: u32 = 16_384;
 
-/// The most pixels of a frame that is decoded.
+/// Maximum number of pixels of a frame that is decoded.
 pub const MAX_PIXELS: u64 = 1 << 28;
 
-/// Demuxers that may be used, by FFmpeg's names. Playlists (which open other files) and pictures are not among them.
+/// The allowed demuxers, by FFmpeg's names. Playlists, which open other files, and still images are not allowed.
 const CONTAINERS: &str = "avi,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,flv,asf,mpeg,mpegts,mpegvideo,m4v,h264,hevc,h263,\
                           obu,av1,vc1,ivf,gif,ogg,nut,mxf,rm,dv,wtv,gxf,yuv4mpegpipe";
 
-/// Sets FFmpeg up; cheap to call again.
+/// Initialises FFmpeg; cheap to call again.
 pub(crate) fn setup() {
     static SETUP: Once = Once::new();
     SETUP.call_once(|| {
-        // It registers the texts of errors, and can't fail.
+        // This registers the messages of errors, and can't fail.
         let _ = ffmpeg_next::init();
         ffmpeg_next::log::set_level(ffmpeg_next::log::Level::Error);
     });
@@ -35,13 +35,13 @@ pub(crate) fn open(path: &Path) -> Result<(Input, usize), VideoError> {
         return Err(VideoError::Path);
     }
     let text = path.to_str().filter(|text| !text.contains('\0')).ok_or(VideoError::Path)?;
-    // The protocol is spelt out, or a file named `concat:x` would be taken for one.
+    // Without the explicit protocol, FFmpeg would treat a file named `concat:x` as a list of files.
     let url = format!("file:{text}");
     let options = Dictionary::from_iter([("protocol_whitelist", "file"), ("format_whitelist", CONTAINERS)]);
     let input =
         ffmpeg_next::format::input_with_dictionary(&url, options).map_err(|source| VideoError::Open { source })?;
     let best = input.streams().best(media::Type::Video);
-    // The cover of a piece of music is a video stream too.
+    // The cover image of an audio file is a video stream too.
     let moving = best.filter(|stream| !stream.disposition().contains(Disposition::ATTACHED_PIC));
     let index = moving.ok_or(VideoError::NoVideoStream)?.index();
     Ok((input, index))
@@ -55,7 +55,7 @@ pub(crate) fn open_decoder(input: &Input, stream_index: usize) -> Result<decoder
         .ok_or_else(|| VideoError::NoDecoder { codec: parameters.id().name().to_owned() })?;
     let decode = |source| VideoError::Decode { frame_index: 0, source };
     let mut context = codec::Context::from_parameters(parameters).map_err(decode)?;
-    // Parallelism is across videos: one thread costs the least, and its output is always the same.
+    // Videos are decoded in parallel, so one thread per video is cheapest, and its output is always the same.
     context.set_threading(threading::Config::count(1));
     context.set_flags(codec::Flags::BITEXACT);
     let mut decoder = context.decoder();

@@ -1,16 +1,17 @@
-//! Video files in and out: the only home of FFmpeg and of image encoding.
+//! Reads and writes video files: the only home of FFmpeg.
 //!
-//! - [`probe`] says what a file is, or why it is no video. It decodes the first frame.
-//! - [`Decoder`] gives the frames of a file in presentation order, each with its time.
-//! - [`FrameScaler`] makes full-range YUV 4:2:0, or RGB, of a frame at another size.
-//! - [`FrameHashes`] are what a video is known by when it was coded anew.
-//! - [`FrameCoder`] makes JPEG, PNG or PPM files of frames; [`JpegEncoder`] is its part for JPEG.
+//! - [`probe`] returns the properties of a video, or the reason why a file is not one. It decodes the first frame.
+//! - [`Decoder`] returns the frames of a file in presentation order, each with its time.
+//! - [`RecipeFrames`] adds which of them a sampling keeps, and [`stored_size`] returns their size: the same for every stage.
+//! - [`FrameScaler`] converts a frame to full-range YUV 4:2:0, or to RGB, at another size.
+//! - [`FrameCoder`] encodes frames as JPEG, PNG or PPM files.
+//! - [`FrameHashes`] recognise a video after it is encoded again.
 //! - [`Encoder`] writes an AVI file.
-//! - [`ffmpeg_version`] and [`libjpeg_turbo_version`] belong to the keys of what is made with them.
+//! - [`ffmpeg_version`] belongs to the keys of stages that use this crate.
 //!
-//! Files are hostile: only containers of video are opened, never playlists or network addresses; sizes are bounded; one
-//! decoded frame is in memory at a time. Each decoder runs on one thread, and results do not depend on the processor,
-//! with one exception: RGB of frames in their own size is what FFmpeg itself makes, which without SSSE3 is rounded otherwise.
+//! Files are treated as hostile: only video containers are opened, never playlists or network addresses; sizes are bounded; one
+//! decoded frame is in memory at a time. Each decoder runs on one thread. Results do not depend on the processor, with one
+//! exception: RGB frames at their own size are converted by FFmpeg, which rounds differently without SSSE3.
 
 mod coder;
 mod color;

@@ -1,46 +1,46 @@
-//! [`FrameHashes`]: a few hashes of a video that stay nearly the same when it is coded anew.
+//! [`FrameHashes`]: a few hashes of a video that hardly change when it is encoded again.
 //!
-//! As pHash has it: luma is scaled to 32x32, and of its discrete cosine transform the 8x8 lowest frequencies give a bit each,
-//! whether they are above their median. Size, coding and brightness change few of these bits; another picture changes half of
-//! them. All is done in whole numbers, so that a hash is the same on every processor.
+//! As in pHash, luma is scaled to 32x32 and transformed by a discrete cosine transform. Each of the 8x8 lowest frequencies gives
+//! one bit: whether it is above their median. Size, encoding and brightness change few of these bits; another picture changes
+//! half of them. The arithmetic uses integers, so a hash is the same on every processor.
 
 use crate::{DecodedFrame, FrameScaler, VideoError};
 use pipe_schemas::tables::MAX_HASHES_PER_VIDEO;
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 use std::sync::LazyLock;
 
-/// Side of the picture that is transformed.
+/// Side of the picture that is transformed, in pixels.
 const SIDE: usize = 32;
-/// Side of the square of frequencies that are kept.
+/// Side of the square of frequencies that give bits.
 const KEPT: usize = 8;
-/// Bits after the point of a cosine.
+/// Fractional bits of a cosine.
 const COSINE_BITS: u32 = 14;
-/// Luma of less variance (a standard deviation of 5 of 255) is black, a fade, or a wall: what is left of it after coding is
-/// noise.
+/// Minimum variance of luma, a standard deviation of 5 of 255. A frame below it is black, faded or a wall, and what remains
+/// after encoding is noise.
 const MIN_VARIANCE: i64 = 25;
 const SECOND_NANOS: i64 = 1_000_000_000;
 
-/// Gathers the hashes of a video: of the first frame at or after each whole second since its first frame, up to
-/// [`MAX_HASHES_PER_VIDEO`]. A frame in which next to nothing is to be seen has none.
+/// Collects the hashes of a video: of the first frame at or after each whole second since its first frame, up to
+/// [`MAX_HASHES_PER_VIDEO`]. A frame that is nearly uniform has no hash.
 #[derive(Debug)]
 pub struct FrameHashes {
     rotation: u32,
     first_pts_nanos: Option<i64>,
-    /// Since the first frame; a frame before it is not looked at.
+    /// Frames before this time since the first frame are skipped.
     next_nanos: i64,
     hashes: Vec<u64>,
 }
 
 impl FrameHashes {
-    /// Returns an empty list for a video whose frames are to be turned clockwise by `rotation` degrees.
+    /// Returns an empty collection for a video with a clockwise `rotation`, in degrees.
     pub fn new(rotation: u32) -> Self {
         Self { rotation, first_pts_nanos: None, next_nanos: 0, hashes: Vec::new() }
     }
 
-    /// Takes the next frame of the video.
+    /// Adds the next frame of the video.
     ///
     /// # Errors
-    /// If no image can be made of the frame.
+    /// [`VideoError`] if the frame can't be converted.
     pub fn add(&mut self, frame: &DecodedFrame) -> Result<(), VideoError> {
         let since_first = frame.pts_nanos().saturating_sub(*self.first_pts_nanos.get_or_insert(frame.pts_nanos()));
         if since_first < self.next_nanos || self.hashes.len() == MAX_HASHES_PER_VIDEO {
@@ -72,7 +72,7 @@ fn hash(luma: &[u8]) -> Option<u64> {
         return None;
     }
     let frequencies = frequencies(luma);
-    // The first is the mean, which is above everything.
+    // The first frequency is the mean, which is larger than all others.
     let mut sorted: Vec<i64> = frequencies[1..].to_vec();
     sorted.sort_unstable();
     let median = sorted[sorted.len() / 2];
@@ -116,7 +116,7 @@ mod tests {
         (0..SIDE * SIDE).map(|at| value(at % SIDE, at / SIDE).round() as u8).collect()
     }
 
-    /// Waves of several lengths and directions: as in a photograph, no frequency is without any.
+    /// Waves of several lengths and directions, so that all frequencies occur, as in a photograph.
     fn waves(x: usize, y: usize) -> f64 {
         const WAVES: [[f64; 4]; 8] = [
             [25.0, 0.31, 0.0, 0.0],
@@ -147,10 +147,10 @@ mod tests {
     #[test]
     fn brightness_and_contrast_change_few_bits_and_a_mirror_many() {
         let original = hash(&picture(waves)).expect("a hash");
-        let far = |other: &[u8]| (original ^ hash(other).expect("a hash")).count_ones();
-        assert!(far(&picture(|x, y| 0.6 * waves(x, y) + 10.0)) <= 2);
-        assert!(far(&picture(|x, y| waves(x, y) + ((x * 7 + y * 13) % 5) as f64 - 2.0)) <= 4);
-        assert!(far(&picture(|x, y| waves(SIDE - 1 - x, y))) > 15);
+        let distance = |other: &[u8]| (original ^ hash(other).expect("a hash")).count_ones();
+        assert!(distance(&picture(|x, y| 0.6 * waves(x, y) + 10.0)) <= 2);
+        assert!(distance(&picture(|x, y| waves(x, y) + ((x * 7 + y * 13) % 5) as f64 - 2.0)) <= 4);
+        assert!(distance(&picture(|x, y| waves(SIDE - 1 - x, y))) > 15);
     }
 
     #[test]

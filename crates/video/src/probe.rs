@@ -1,4 +1,4 @@
-//! [`probe`]: what a file is.
+//! [`probe`]: the properties of a video file.
 
 use crate::input::open;
 use crate::{Decoder, VideoError};
@@ -7,29 +7,29 @@ use ffmpeg_next::codec::packet::side_data;
 use ffmpeg_next::{Rational, Stream};
 use std::path::Path;
 
-/// What a container says of its video stream.
+/// What a container declares about its video stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VideoInfo {
     /// FFmpeg's name of the codec.
     pub codec: String,
-    /// As coded, before rotation.
+    /// Coded width in pixels, before rotation.
     pub width_px: u32,
-    /// As coded, before rotation.
+    /// Coded height in pixels, before rotation.
     pub height_px: u32,
-    /// Average frame rate; 0 if the container does not say.
+    /// Numerator of the average frame rate; 0 if unknown.
     pub fps_num: u32,
-    /// Average frame rate; never 0.
+    /// Denominator of the average frame rate; never 0.
     pub fps_den: u32,
-    /// Frames that the container declares; 0 if it does not.
+    /// Number of frames that the container declares; 0 if unknown.
     pub frames_declared: u64,
-    /// Degrees clockwise by which frames are to be turned for display: 0, 90, 180 or 270.
+    /// Clockwise rotation for display, in degrees: 0, 90, 180 or 270.
     pub rotation: u32,
 }
 
 /// Opens a file and decodes its first frame.
 ///
 /// # Errors
-/// [`VideoError::Undecodable`] if the container can be read, but no frame of its video; otherwise what is wrong with the
+/// [`VideoError::Undecodable`] if the container can be read but its first frame can't be decoded; otherwise the error of the
 /// container.
 pub fn probe(path: &Path) -> Result<VideoInfo, VideoError> {
     let (input, stream_index) = open(path)?;
@@ -41,7 +41,7 @@ pub fn probe(path: &Path) -> Result<VideoInfo, VideoError> {
         Decoder::new(input, stream_index).and_then(|mut decoder| decoder.next().unwrap_or(Err(VideoError::NoFrames)));
     match first {
         Ok(frame) => {
-            // The decoder knows better than the container.
+            // The size in the stream is more reliable than that in the container.
             (info.width_px, info.height_px) = (frame.width_px(), frame.height_px());
             Ok(info)
         }
@@ -64,7 +64,7 @@ pub(crate) fn stream_info(stream: &Stream<'_>) -> VideoInfo {
     }
 }
 
-#[expect(unsafe_code, reason = "ffmpeg-next does not give the size in a container's header")]
+#[expect(unsafe_code, reason = "ffmpeg-next has no access to the size in a container's header")]
 fn size(parameters: &Parameters) -> (u32, u32) {
     // SAFETY: the parameters are valid while borrowed, and these fields are plain numbers.
     let (width_px, height_px) = unsafe { ((*parameters.as_ptr()).width, (*parameters.as_ptr()).height) };
@@ -82,8 +82,8 @@ fn rotation(stream: &Stream<'_>) -> u32 {
     matrix.map_or(0, |matrix| rotation_of_matrix(matrix.data()))
 }
 
-/// Returns the clockwise turn of a display matrix: nine `i32`, row by row, of which the first two of each of the first two
-/// rows turn and scale. Mirroring is not looked at.
+/// Returns the clockwise rotation of a display matrix of nine `i32`, row by row. The first two numbers of the first two rows
+/// rotate and scale. Mirroring is ignored.
 fn rotation_of_matrix(bytes: &[u8]) -> u32 {
     let (words, _) = bytes.as_chunks::<4>();
     let word = |index: usize| words.get(index).map_or(0.0, |word| f64::from(i32::from_ne_bytes(*word)));
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn display_matrices_turn_by_quarters() {
+    fn display_matrices_rotate_by_quarter_turns() {
         let check = |words: [i32; 9], expect: u32| {
             let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
             assert_eq!(rotation_of_matrix(&bytes), expect, "{words:?}");
