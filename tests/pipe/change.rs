@@ -132,9 +132,9 @@ fn a_name_that_is_not_utf8_is_reported_and_affects_nothing_else() {
     let first = space.run("own.yaml", &[]).ok();
     let videos = first.stage("videos");
     assert_eq!(videos["summary"][0], "13 videos, 1 duplicate, 2 not named in UTF-8", "{videos}");
-    let reason = "its name, or that of its folder, is not UTF-8; rename it";
+    let reason = "the name of the file or of its folder is not UTF-8; rename it";
     let expect = format!(
-        r"2 of 15 files are no readable videos: ./MoveLeft/caf\xE8.avi ({reason}), ./MoveLeft/caf\xE9.avi ({reason})"
+        r"2 of 15 files are not readable videos: ./MoveLeft/caf\xE8.avi ({reason}), ./MoveLeft/caf\xE9.avi ({reason})"
     );
     assert_eq!(videos["warnings"][0], expect);
     let table = space.path(".pipe/out/own/videos/videos.parquet");

@@ -1,4 +1,4 @@
-//! `frames`: videos become image files in Parquet shards.
+//! `frames`: stores the frames of videos as image files in Parquet shards.
 
 use crate::contract::{
     Check, Contract, InputPort, Numerics, OutputPort, ParamError, Params, Parts, PortType, Tool, Worker, parse, schema,
@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 /// Contract of `frames`.
 pub const CONTRACT: Contract = Contract {
     kind: "frames",
-    version: 4,
-    summary: "decodes, samples, resizes and codes frames into Parquet shards",
+    version: 5,
+    summary: "decodes videos and stores their frames as images in Parquet shards",
     worker: Some(Worker::Data),
     open_ports: false,
     inputs: &[InputPort { name: "videos", port_type: PortType::Videos, required: true, or_param: None }],
@@ -28,68 +28,69 @@ pub const CONTRACT: Contract = Contract {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FramesParams {
-    /// Which frames are kept.
+    /// Which frames of a video to keep. Default: `all`.
     pub sample: FrameSampling,
-    /// How large they are stored.
+    /// The size at which frames are stored. Default: `short_side_px: 256`.
     pub resize: FrameResize,
-    /// How they are coded.
+    /// The image format of stored frames. Default: JPEG of quality 90.
     pub encode: FrameCoding,
-    /// Shards; a video's shard is `blake3(video_id) mod buckets`, so that an added video touches one.
+    /// Number of shards. A video goes to the shard `blake3(video_id) mod buckets`, so an added video changes only one shard.
+    /// Default: 64.
     #[schemars(range(min = 1, max = 4096))]
     pub buckets: u32,
-    /// What a video may take before it counts as unusable.
+    /// Limits of decoding one video. A video that exceeds them can't be used.
     pub limits: DecodeLimits,
-    /// What a video that can't be decoded means.
+    /// What to do with a video that can't be decoded. Default: `fail`.
     pub on_error: OnError,
 }
 
-/// Which frames of a video are kept.
+/// Which frames of a video to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FrameSampling {
     /// Every frame.
     All,
-    /// So many a second, by presentation time; never more than the video has.
+    /// Number of frames per second, by presentation time. A video never gets more frames than it has.
     Fps(f64),
-    /// Every n-th frame.
+    /// Every n-th frame, starting with the first.
     Stride(u32),
-    /// So many, from the middles of as many equal parts of the video; all of a video that has no more. Frames are decoded
-    /// twice, because containers do not always tell the truth about their number.
+    /// Number of frames per video: the middle frames of as many equal parts, or all frames of a shorter video. Videos are
+    /// decoded twice, because the number of frames that a container declares may be wrong.
     Count(u32),
 }
 
-/// How large frames are stored.
+/// The size at which frames are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FrameResize {
-    /// As decoded.
+    /// The size of the video.
     None,
-    /// The short side has so many pixels, the long one `int(old * scale + 0.5)`; never enlarged.
+    /// Length of the short side in pixels. The long side becomes `int(old * scale + 0.5)`. Frames are never enlarged.
     ShortSidePx(u32),
-    /// This size, whatever the shape.
+    /// A fixed size; the aspect ratio is not kept.
     Exact {
-        /// Columns, as displayed.
+        /// Width as displayed, in pixels.
         #[schemars(range(min = 1, max = 16_384))]
         width_px: u32,
-        /// Rows, as displayed.
+        /// Height as displayed, in pixels.
         #[schemars(range(min = 1, max = 16_384))]
         height_px: u32,
     },
 }
 
-/// How frames are coded.
+/// The image format of stored frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FrameCoding {
-    /// JPEG, 4:2:0.
+    /// JPEG with 4:2:0 chroma subsampling.
     Jpeg {
-        /// libjpeg's quality.
+        /// Quality as in libjpeg, from 1 to 100.
         #[schemars(range(min = 1, max = 100))]
         quality: u8,
     },
-    /// PNG: the decoded colours without loss. Ten times as large.
+    /// PNG: lossless RGB, about ten times as large as JPEG.
     Png,
-    /// Uncompressed RGB, as PPM files. Twice as large as PNG, and the quickest to read.
+    /// Uncompressed RGB as PPM files: about twice as large as PNG, and the fastest to read.
     Raw,
 }
 
@@ -112,8 +113,8 @@ impl Params for FramesParams {
             let right = value.is_finite() && value > 0.0;
             (!right).then(|| ParamError {
                 path: path.map(String::from).into(),
-                message: format!("{value} is not above 0"),
-                help: "a number above 0".into(),
+                message: format!("must be above 0, but is {value}"),
+                help: "write a number above 0".into(),
             })
         };
         let sample = match self.sample {

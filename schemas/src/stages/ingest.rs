@@ -1,4 +1,4 @@
-//! `ingest`: a folder of files becomes the `videos` table.
+//! `ingest`: lists the videos of a folder in the `videos` table.
 
 use crate::contract::{
     Check, Contract, InputPort, Numerics, OddNames, OutputPort, ParamError, Params, Parts, PortType, SourceSet, Tool,
@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 /// Contract of `ingest`.
 pub const CONTRACT: Contract = Contract {
     kind: "ingest",
-    version: 4,
-    summary: "probes or decodes every video of a folder: codec, size, frame rate, frame count, verdict",
+    version: 5,
+    summary: "lists the videos of a folder with codec, size, frame rate and frame count, and finds unusable files",
     worker: Some(Worker::Data),
     open_ports: false,
     inputs: &[InputPort { name: "folder", port_type: PortType::Folder, required: false, or_param: Some("root") }],
@@ -24,7 +24,7 @@ pub const CONTRACT: Contract = Contract {
     parse: parse::<IngestParams>,
 };
 
-/// Leaves out decoding.
+/// Makes `pipe check` fast: only the first frame of each video is decoded.
 fn probe_only(params: &mut serde_json::Value) {
     params["verify"] = "probe".into();
 }
@@ -33,40 +33,41 @@ fn probe_only(params: &mut serde_json::Value) {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct IngestParams {
-    /// The folder; leave it out when the input `folder` is connected.
-    // Where the files lie is no part of what they are: the key holds their names and contents.
+    /// The folder of videos. Leave it out if the input `folder` is connected.
+    // The key contains the names and contents of the files, not their location.
     #[serde(skip_serializing)]
     pub root: Option<String>,
-    /// Which files are videos, as globs below the folder.
+    /// Globs of the video files, relative to the folder. Default: the usual extensions, such as `**/*.{avi,AVI}`.
     pub include: Vec<String>,
-    /// Which of these are not, as globs.
+    /// Globs of files to leave out, relative to the folder. Default: none.
     pub exclude: Vec<String>,
-    /// How closely each file is looked at.
+    /// How thoroughly each file is checked. Default: `probe`.
     pub verify: Verify,
-    /// What a file may take before it counts as unusable.
+    /// Limits of decoding one file. A file that exceeds them can't be used.
     pub limits: DecodeLimits,
-    /// What a file that can't be used as a video means.
+    /// What to do with a file that is not a readable video. Default: `skip`.
     pub on_error: OnError,
 }
 
-/// How closely a file is looked at.
+/// How thoroughly a file is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verify {
-    /// Its first frame is decoded. What is wrong further on is found by `frames`.
+    /// Decodes the first frame. The stage `frames` finds damage further on.
     Probe,
-    /// All frames are decoded, counted, and looked at for damage. `annotations` can then tell videos that look alike.
+    /// Decodes all frames, counts them and checks for damage. `annotations` needs this to find near-duplicate videos.
     Decode,
 }
 
-/// What a file may take. It is decoded in a process of its own; one that takes more is stopped, and counts as unusable.
+/// Limits of decoding one file. Files are decoded in separate processes; one that exceeds a limit is stopped, and the file
+/// can't be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DecodeLimits {
-    /// Processor time, in seconds; a frame may take a minute of it.
+    /// CPU time per file, in seconds; at most 60 of it for one frame. Default: 3600.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub cpu_secs: u64,
-    /// Memory, in MiB.
+    /// Memory, in MiB. Default: 4096.
     #[schemars(range(min = 256, max = 1_048_576))]
     pub memory_mb: u64,
 }
@@ -77,20 +78,20 @@ impl Default for DecodeLimits {
     }
 }
 
-/// What to do with a file that is no readable video.
+/// What to do with a file that is not a readable video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnError {
-    /// Keep the row with its verdict, count it, go on without the file.
+    /// Continue without the file. The `videos` table records the reason, and the summary counts the file.
     Skip,
-    /// Fail the stage, naming every such file.
+    /// Fail the stage and name the files.
     Fail,
 }
 
 impl Default for IngestParams {
     fn default() -> Self {
         let include = ["avi", "mp4", "mkv", "mov", "webm", "mpg", "mpeg", "m4v", "wmv", "flv", "3gp", "ts", "ogv"];
-        // Cameras write capitals.
+        // Some cameras write extensions in capitals.
         let glob = |extension: &&str| format!("**/*.{{{extension},{}}}", extension.to_uppercase());
         Self {
             root: None,
@@ -108,8 +109,8 @@ impl Params for IngestParams {
         if self.include.is_empty() {
             vec![ParamError {
                 path: vec!["include".into()],
-                message: "no glob, so no file would be a video".into(),
-                help: "leave it out for the usual extensions".into(),
+                message: "the list of globs is empty, so no file matches".into(),
+                help: "remove `include` to use the default extensions".into(),
             }]
         } else {
             Vec::new()

@@ -1,6 +1,4 @@
-//! A video becomes image files: decode, sample, resize, code. One decoded frame is in memory at a time, or two.
-//!
-//! [`Coders`] has that done in helpers; frames come back one by one.
+//! Encodes the kept frames of a video as image files. [`Coders`] runs this in helper processes, which return frames one by one.
 
 use pipe_schemas::stages::frames::{FrameCoding, FrameResize, FrameSampling, FramesParams};
 use pipe_stage::{Context, Helpers, Job, Limits, SendPiece, StageError};
@@ -11,35 +9,35 @@ use std::error::Error;
 use std::io;
 use std::path::Path;
 
-/// What the data worker does as a helper of this stage.
+/// The job of a helper process of this stage.
 pub const JOB: Job = Job { name: "frames", run };
 
-/// A video's kept frames.
+/// The kept frames of a video.
 pub(crate) struct EncodedVideo {
     pub(crate) frames: FrameBuffer,
     pub(crate) width_px: u32,
     pub(crate) height_px: u32,
-    /// Average rate of the kept frames.
+    /// Average rate of the kept frames, in frames per second.
     pub(crate) fps: f64,
 }
 
-/// Why there are no frames of a video.
+/// Why a video has no frames.
 pub(crate) enum Failure {
-    /// It can't be decoded, for this reason.
+    /// The video can't be decoded; the reason.
     Video(String),
-    /// It can't be read, for this one.
+    /// The file can't be read; the reason.
     Io(String),
 }
 
-/// Makes the frames of files, for several threads.
+/// Encodes the frames of files in helpers; shared by several threads.
 pub(crate) struct Coders<'a> {
     helpers: Helpers<'a>,
     params: &'a FramesParams,
-    /// Where frames lie that memory need not hold.
+    /// The folder for frames that are not held in memory.
     folder: &'a Path,
 }
 
-/// A job of a helper.
+/// The input of a helper's job.
 #[derive(Serialize, Deserialize)]
 struct Task {
     path: String,
@@ -48,7 +46,7 @@ struct Task {
     encode: FrameCoding,
 }
 
-/// What a helper says last.
+/// The result of a helper's job.
 #[derive(Serialize, Deserialize)]
 enum Outcome {
     Made { width_px: u32, height_px: u32, fps: f64 },
@@ -62,14 +60,14 @@ impl<'a> Coders<'a> {
         Self { helpers: Helpers::new(context, JOB, limits), params, folder }
     }
 
-    /// Makes the frames of a file.
+    /// Encodes the kept frames of a file.
     pub(crate) fn encode(&self, path: &Path) -> Result<Result<EncodedVideo, Failure>, StageError> {
         let Some(path) = path.to_str() else { return Ok(Err(Failure::Video(VideoError::Path.to_string()))) };
         let FramesParams { sample, resize, encode, .. } = *self.params;
         let task = serde_json::to_vec(&Task { path: path.into(), sample, resize, encode })?;
         let mut frames = FrameBuffer::new(self.folder);
         let take = &mut |piece: &[u8]| -> Result<(), StageError> {
-            // A piece without a frame only tells that the helper lives.
+            // An empty piece only shows that the helper is alive.
             if let Some((pts_nanos, image)) = piece.split_first_chunk() {
                 frames.push(i64::from_le_bytes(*pts_nanos), image)?;
             }

@@ -1,62 +1,62 @@
 //! [`FramesError`].
 
-/// What can go wrong while frames are made.
+/// Why the stage `frames` failed.
 #[derive(Debug, thiserror::Error)]
 pub enum FramesError {
-    /// The table holds no usable video.
+    /// The table has no usable video.
     #[error("none of {num_videos} videos is readable")]
     NoVideos {
-        /// Rows of the table.
+        /// Number of rows of the table.
         num_videos: usize,
     },
-    /// A file is not what `ingest` saw.
-    #[error("`{path}` has changed since `ingest` saw it")]
+    /// The content of a file is not the one that `ingest` recorded.
+    #[error("`{path}` has changed since `ingest` read it")]
     Changed {
-        /// As in the table.
+        /// The path in the table.
         path: String,
     },
     /// A file can't be read.
     #[error("`{path}` can't be read")]
     Read {
-        /// As in the table.
+        /// The path in the table.
         path: String,
-        /// Why.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// A video can't be decoded.
     #[error("the video `{video_id}` can't be used: {reason}")]
     Video {
-        /// As in the table.
+        /// The id in the table.
         video_id: String,
-        /// In words.
+        /// The error of the decoder.
         reason: String,
     },
-    /// The system can't give what it gave just now.
-    #[error("`{path}` can't be read while it is decoded: {reason}")]
+    /// A file that was read before can't be read again.
+    #[error("`{path}` could not be read while it was decoded: {reason}")]
     Lost {
-        /// As in the table.
+        /// The path in the table.
         path: String,
-        /// In words.
+        /// The error of the system.
         reason: String,
     },
-    /// Not one video could be decoded.
+    /// No video could be decoded.
     #[error("none of {num_videos} videos could be decoded")]
     NoneDecoded {
-        /// Videos tried.
+        /// Number of usable videos in the table.
         num_videos: usize,
     },
     /// The table has no video in the bucket of a part.
-    #[error("no usable video lies in bucket {part}")]
+    #[error("bucket {part} has no usable video")]
     NoSuchPart {
-        /// Its name.
+        /// The name of the part, which is the number of its bucket.
         part: String,
     },
-    /// What a part says of its videos can't be understood.
-    #[error("{} can't be understood", path.display())]
+    /// A note of a part is damaged.
+    #[error("{} is not valid JSON of skipped videos", path.display())]
     Notes {
-        /// The file.
+        /// The note.
         path: std::path::PathBuf,
-        /// What is wrong.
+        /// The error of the parser.
         source: serde_json::Error,
     },
 }

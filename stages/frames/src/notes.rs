@@ -1,4 +1,4 @@
-//! [`Notes`]: what a part leaves for the index, and for its next version.
+//! [`Notes`]: the files that a part leaves for the index and for its next version.
 
 use crate::FramesError;
 use crate::encode::EncodedVideo;
@@ -14,12 +14,12 @@ use std::path::Path;
 const INDEX: &str = "index.parquet";
 const SKIPPED: &str = "skipped.json";
 
-/// What became of a part's videos.
+/// The results for the videos of a part.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Notes {
-    /// Of the videos in its shard.
+    /// Rows of the videos in the shard.
     pub(crate) index: Vec<FrameIndexRow>,
-    /// The other videos.
+    /// The videos that are not in the shard.
     pub(crate) skipped: Vec<Skipped>,
 }
 
@@ -28,11 +28,11 @@ pub(crate) struct Notes {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Skipped {
     pub(crate) video_id: String,
-    /// In words.
+    /// The error of the decoder.
     pub(crate) reason: String,
 }
 
-/// The videos of a part's older version that are the same now.
+/// The older version of a part, and which of its videos are unchanged.
 pub(crate) struct Old<'a> {
     shards: FrameShards,
     skipped: Vec<Skipped>,
@@ -45,7 +45,7 @@ impl Notes {
         Ok(Self { index: pipe_tables::read_rows(&part.note(INDEX))?, skipped: read_skipped(part)? })
     }
 
-    /// Writes them into the part.
+    /// Writes the notes into the part.
     pub(crate) fn write(&self, part: &MakePart) -> Result<(), StageError> {
         pipe_tables::write_rows(&part.note(INDEX)?, &self.index)?;
         let mut text = serde_json::to_vec_pretty(&self.skipped)?;
@@ -55,15 +55,15 @@ impl Notes {
 }
 
 impl<'a> Old<'a> {
-    /// Opens an older version, whose shard lies in the folder `frames` of its files.
+    /// Opens an older version, with its shard in the folder `frames` of its files.
     pub(crate) fn open(old: &'a OldPart, frames: &str) -> Result<Self, StageError> {
         let OldPart { made, same_items } = old;
         let shards = FrameShards::open_with_index(&made.file(frames), &made.note(INDEX))?;
         Ok(Self { shards, skipped: read_skipped(made)?, same: same_items })
     }
 
-    /// Returns the frames of a video, or that it is skipped. `None` means that it must be decoded. What of the frames memory
-    /// need not hold lies in a file in `folder`.
+    /// Returns the frames of a video, or why it was skipped; `None` if the video must be decoded. Frames that are not held in
+    /// memory go to a file in `folder`.
     pub(crate) fn video(
         &self,
         video_id: &str,
@@ -81,7 +81,7 @@ impl<'a> Old<'a> {
     }
 }
 
-/// Returns how many bytes the shard of a part has, which is 0 where no video could be decoded.
+/// Returns the size of the shard of a part in bytes; 0 if no video could be decoded.
 pub(crate) fn shard_bytes(part: &MadePart, frames: &str) -> Result<u64, StageError> {
     let path = part.file(frames).join(shard_name(&part.name));
     Ok(if path.exists() { fs_err::metadata(path)?.len() } else { 0 })

@@ -1,4 +1,4 @@
-//! Which parts there are, and what decides each.
+//! The parts of the stage, and the fields of their keys.
 
 use pipe_schemas::stages::frames::FramesParams;
 use pipe_schemas::tables::VideoRow;
@@ -7,7 +7,7 @@ use pipe_stage::{bucket, content_of, json_fields};
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// Sorts videos into buckets, by the names of their parts; within a bucket they keep their order.
+/// Groups videos by the name of their part, in their order.
 pub(crate) fn by_part(videos: &[VideoRow], buckets: u32) -> BTreeMap<String, Vec<&VideoRow>> {
     let mut sorted: BTreeMap<String, Vec<&VideoRow>> = BTreeMap::new();
     for video in videos {
@@ -21,7 +21,7 @@ pub(crate) fn shard_name(part: &str) -> String {
     format!("shard-{part}.parquet")
 }
 
-/// Returns the parts; see the table in the crate's documentation.
+/// Returns the parts; the table in the crate's documentation lists what their keys contain.
 pub(crate) fn parts(videos: &[VideoRow], params: &FramesParams) -> Vec<PlannedPart> {
     let FramesParams { sample, resize, encode, limits, buckets, on_error: _ } = params;
     let with = json!({ "sample": sample, "resize": resize, "encode": encode, "limits": limits });

@@ -1,4 +1,4 @@
-//! Buckets of videos become shards.
+//! [`Maker`]: writes the shard of each bucket of videos.
 
 use crate::FramesError;
 use crate::encode::{Coders, EncodedVideo, Failure};
@@ -14,20 +14,21 @@ use rayon::prelude::*;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What makes all shards alike.
+/// What all shards have in common.
 pub(crate) struct Maker<'a> {
     pub(crate) context: &'a Context,
     pub(crate) params: &'a FramesParams,
     pub(crate) coders: Coders<'a>,
     pub(crate) media_root: &'a Path,
-    /// Where shards lie in the output.
+    /// Folder of the shards in the output.
     pub(crate) frames: &'a str,
-    /// Videos in all, and done so far.
+    /// Number of videos.
     pub(crate) total: u64,
+    /// Number of finished videos.
     pub(crate) done: AtomicU64,
 }
 
-/// A part to make, with all that goes into it.
+/// A part to make, with its inputs.
 pub(crate) struct Bucket<'a> {
     pub(crate) part: &'a MakePart,
     pub(crate) videos: &'a [&'a VideoRow],
@@ -35,8 +36,8 @@ pub(crate) struct Bucket<'a> {
 }
 
 impl Maker<'_> {
-    /// Makes all shards, in parallel over buckets, and over the videos of a bucket where there are few buckets. Of about two
-    /// videos a thread, and of the row group that is written, `SPILL_BYTES` are in memory, whatever their length.
+    /// Makes all shards, in parallel over buckets, and over the videos of a bucket if there are few buckets. Memory holds at most
+    /// `SPILL_BYTES` of each of about two videos per thread, and of the row group that is written, whatever the length of videos.
     pub(crate) fn make_all(&self, buckets: &[Bucket]) -> Result<(), StageError> {
         let at_once = (2 * self.context.threads()).div_ceil(buckets.len().max(1));
         buckets.par_iter().try_for_each(|bucket| self.make(bucket, at_once))
@@ -76,8 +77,8 @@ impl Maker<'_> {
         Ok(())
     }
 
-    /// Returns the frames of a video, from the bucket's older version where they are there. The inner error is what
-    /// `on_error: skip` passes over.
+    /// Returns the frames of a video, from the older version of the bucket if it has them. The inner error is a video that
+    /// `on_error: skip` skips.
     fn frames_of(&self, video: &VideoRow, bucket: &Bucket) -> Result<Result<EncodedVideo, Skipped>, StageError> {
         self.context.check_cancelled()?;
         let kept = bucket.old.as_ref().map(|old| old.video(&video.video_id, self.context.scratch()));
@@ -98,7 +99,7 @@ impl Maker<'_> {
         match self.coders.encode(&path)? {
             Ok(encoded) => Ok(Ok(encoded)),
             Err(Failure::Video(reason)) => Ok(self.skip(Skipped { video_id, reason })?),
-            // Its content was readable just now: the machine is at fault, not the video.
+            // Its content was read just before: the machine is at fault, not the video.
             Err(Failure::Io(reason)) => Err(FramesError::Lost { path: video.path.clone(), reason }.into()),
         }
     }
@@ -112,10 +113,10 @@ impl Maker<'_> {
     }
 }
 
-/// What to do about a video that can't be used.
+/// The help for a video that can't be decoded.
 pub(crate) const UNUSABLE_HELP: &str = "remove the file, or write `on_error: skip`";
 
-/// Checks that a file is the one that `ingest` saw.
+/// Checks that the content of a file is the one that `ingest` recorded.
 fn check_digest(path: &Path, video: &VideoRow) -> Result<(), StageError> {
     let read = |source| FramesError::Read { path: video.path.clone(), source };
     let mut hasher = blake3::Hasher::new();

@@ -1,4 +1,4 @@
-//! [`Frames`].
+//! [`Frames`]: the implementation of the stage.
 
 use crate::FramesError;
 use crate::encode::Coders;
@@ -13,7 +13,7 @@ use pipe_stage::{Context, PartedStage, StageError, Summary, grouped};
 use pipe_tables::frames::INDEX_FILE;
 use std::sync::atomic::AtomicU64;
 
-/// Where shards and index lie in the output.
+/// Folder of the shards and the index in the output.
 const FRAMES: &str = CONTRACT.outputs[0].path;
 
 /// The stage `frames`.

@@ -1,67 +1,73 @@
-//! [`IngestError`].
+//! [`IngestError`]: why the stage failed.
 
 use std::path::PathBuf;
 
-/// What can go wrong while a folder is read.
+/// Why the stage `ingest` failed.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
-    /// The root is one file.
+    /// The root is a file.
     #[error("{} is a file, not a folder of videos", root.display())]
     NotAFolder {
-        /// The file.
+        /// The path of the file.
         root: PathBuf,
     },
-    /// No file fits the globs.
-    #[error("no video lies in {} that fits {}{}", root.display(), include.join(", "), without(exclude))]
+    /// No file matches the globs.
+    #[error("no file in {} matches {}{}", root.display(), include.join(", "), except(exclude))]
     NoFiles {
         /// The folder.
         root: PathBuf,
-        /// Globs.
+        /// Globs of the parameter `include`.
         include: Vec<String>,
-        /// Globs.
+        /// Globs of the parameter `exclude`.
         exclude: Vec<String>,
     },
-    /// Files fit, but none is a readable video.
-    #[error("none of {num_files} files in {} is a readable video: {list}", root.display())]
+    /// Files match, but none is a readable video.
+    #[error("no file in {} is a readable video, of {num_files} examined: {list}", root.display())]
     NoneUsable {
         /// The folder.
         root: PathBuf,
-        /// Files looked at.
+        /// Number of matching files.
         num_files: usize,
-        /// The first of them, with reasons.
+        /// The first ten files, with reasons.
         list: String,
     },
-    /// With `on_error: fail`.
-    #[error("{num_unusable} of {num_files} files are no readable videos: {list}")]
+    /// Some files are not readable videos, with `on_error: fail`.
+    #[error("{}: {list}", not_readable(*num_unusable, *num_files))]
     Unusable {
-        /// Of these.
+        /// Number of files that are not readable videos.
         num_unusable: usize,
-        /// Files looked at.
+        /// Number of matching files.
         num_files: usize,
-        /// The first of them, with reasons.
+        /// The first ten files, with reasons.
         list: String,
     },
-    /// A glob can't be read.
-    #[error("a glob can't be read")]
+    /// A glob is not valid.
+    #[error("a glob is not valid")]
     Glob(#[from] globset::Error),
-    /// A file can't be read that could be read just now.
+    /// A file that was read before can't be read again.
     #[error("{} can't be read: {reason}", path.display())]
     Lost {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         reason: String,
     },
-    /// What a part has left can't be read.
-    #[error("{} can't be read", path.display())]
+    /// The notes of a part are damaged.
+    #[error("{} is not valid JSON of examined files", path.display())]
     Notes {
-        /// The file.
+        /// The file of notes.
         path: PathBuf,
-        /// Why not.
+        /// The error of the parser.
         source: serde_json::Error,
     },
 }
 
-fn without(exclude: &[String]) -> String {
-    if exclude.is_empty() { String::new() } else { format!(", without {}", exclude.join(", ")) }
+fn except(exclude: &[String]) -> String {
+    if exclude.is_empty() { String::new() } else { format!(", except {}", exclude.join(", ")) }
+}
+
+/// Returns `1 of 3 files is not a readable video`, in the right number.
+pub(crate) fn not_readable(num_unusable: usize, num_files: usize) -> String {
+    let what = if num_unusable == 1 { "is not a readable video" } else { "are not readable videos" };
+    format!("{num_unusable} of {num_files} files {what}")
 }

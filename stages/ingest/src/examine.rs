@@ -1,4 +1,4 @@
-//! [`Examiner`]: looks at files, in helpers.
+//! [`Examiner`]: examines files in helper processes.
 
 use crate::IngestError;
 use pipe_schemas::stages::ingest::{DecodeLimits, Verify};
@@ -10,26 +10,26 @@ use std::error::Error;
 use std::io;
 use std::path::Path;
 
-/// What the data worker does as a helper of this stage.
+/// The job of a helper process of this stage.
 pub const JOB: Job = Job { name: "ingest", run };
 
-/// A helper tells that it lives whenever it has decoded so many frames.
-const FRAMES_A_PIECE: u64 = 16;
+/// A helper reports that it is alive after every 16 frames.
+const FRAMES_PER_PIECE: u64 = 16;
 
-/// Looks at files, for several threads.
+/// Examines files; shared by several threads.
 pub(crate) struct Examiner<'a> {
     helpers: Helpers<'a>,
     verify: Verify,
 }
 
-/// A job of a helper.
+/// The input of a helper's job.
 #[derive(Serialize, Deserialize)]
 struct Task {
     path: String,
     verify: Verify,
 }
 
-/// What is found in a file.
+/// The result of examining a file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Found {
     codec: String,
@@ -41,7 +41,7 @@ pub(crate) struct Found {
     frames_decoded: Option<u64>,
     rotation: u32,
     hashes: Vec<u64>,
-    /// Why it is not `ok`.
+    /// The verdict and its reason, unless the verdict is `ok`.
     wrong: Option<(Verdict, String)>,
     /// Why the file could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,7 +54,7 @@ impl<'a> Examiner<'a> {
         Self { helpers: Helpers::new(context, JOB, Limits { memory_mb, cpu_secs }), verify }
     }
 
-    /// Looks at the file at `path`.
+    /// Examines the file at `path`.
     pub(crate) fn examine(&self, path: &Path) -> Result<Found, StageError> {
         let Some(text) = path.to_str() else { return Ok(Found::unusable(&VideoError::Path)) };
         let task = serde_json::to_vec(&Task { path: text.into(), verify: self.verify })?;
@@ -66,7 +66,7 @@ impl<'a> Examiner<'a> {
         let loss = match self.helpers.run(&task, take)? {
             Ok(found) => {
                 let found: Found = serde_json::from_slice(&found)?;
-                // It was hashed just now: the machine is at fault, not the file.
+                // The file was hashed just before: the machine is at fault, not the file.
                 return match found.lost {
                     Some(reason) => Err(IngestError::Lost { path: path.into(), reason }.into()),
                     None => Ok(found),
@@ -106,7 +106,7 @@ fn decode(path: &Path, found: &mut Found, send: SendPiece) -> io::Result<()> {
     let mut error = None;
     let decoder = Decoder::open(path).map_err(|opening| error = Some(opening));
     for frame in decoder.into_iter().flatten() {
-        let looked_at = match frame {
+        let examined = match frame {
             Ok(frame) if frame.is_damaged() => {
                 damaged.push(frame.frame_index());
                 Ok(())
@@ -114,12 +114,12 @@ fn decode(path: &Path, found: &mut Found, send: SendPiece) -> io::Result<()> {
             Ok(frame) => hashes.add(&frame),
             Err(decoding) => Err(decoding),
         };
-        if let Err(decoding) = looked_at {
+        if let Err(decoding) = examined {
             error = Some(decoding);
             break;
         }
         frames += 1;
-        if frames.is_multiple_of(FRAMES_A_PIECE) {
+        if frames.is_multiple_of(FRAMES_PER_PIECE) {
             send(&frames.to_le_bytes())?;
         }
     }
@@ -137,23 +137,23 @@ fn decode(path: &Path, found: &mut Found, send: SendPiece) -> io::Result<()> {
 }
 
 impl Found {
-    /// Returns whether it may come out otherwise another time, on a machine that has less to do.
+    /// Returns whether the verdict may be better next time, on a machine under less load.
     pub(crate) fn may_pass(&self) -> bool {
         matches!(self.wrong, Some((Verdict::TimedOut | Verdict::Crashed, _)))
     }
 
-    /// Returns what there is to say of a file without opening it.
+    /// Returns the result for a file with a name that is not UTF-8, which is not opened.
     pub(crate) fn odd_name() -> Self {
-        let reason = "its name, or that of its folder, is not UTF-8; rename it";
+        let reason = "the name of the file or of its folder is not UTF-8; rename it";
         Self { wrong: Some((Verdict::OddName, reason.into())), ..Self::default() }
     }
 
-    /// Returns why it is not `ok`, in words.
+    /// Returns the reason for the verdict; empty for `ok`.
     pub(crate) fn reason(&self) -> &str {
         self.wrong.as_ref().map_or("", |(_, reason)| reason)
     }
 
-    /// Returns the row of the file in which it was found.
+    /// Returns the row of `file`.
     pub(crate) fn into_row(self, video_id: String, file: &SourceFile) -> VideoRow {
         let (verdict, reason) = self.wrong.unwrap_or((Verdict::Ok, String::new()));
         VideoRow {
@@ -202,7 +202,7 @@ impl Found {
     }
 }
 
-/// Returns the verdict of an error, with the reason in words.
+/// Returns the verdict and the reason for an error.
 fn judge(error: &VideoError) -> (Verdict, String) {
     let mut words = vec![error.to_string()];
     let mut source = error.source();

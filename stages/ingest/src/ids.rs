@@ -1,8 +1,8 @@
-//! Names of videos.
+//! [`video_ids`]: the ids of videos.
 
 use std::collections::BTreeMap;
 
-/// Returns the `video_id` of each path, all different if the paths are.
+/// Returns the `video_id` of each path. Different paths have different ids.
 pub(crate) fn video_ids(paths: &[&str]) -> Vec<String> {
     let mut ids: Vec<&str> = paths.iter().map(|path| without_extension(path)).collect();
     loop {
@@ -10,8 +10,8 @@ pub(crate) fn video_ids(paths: &[&str]) -> Vec<String> {
         for id in &ids {
             *uses.entry(id).or_default() += 1;
         }
-        // A path that gets its extension back may meet another's id (`a.avi.mkv`), hence the loop. Whole paths differ, so
-        // it ends.
+        // A path that keeps its extension may equal the id of another (`a.avi.mkv`), hence the loop. It ends because the paths
+        // themselves differ.
         let mut changed = false;
         for (id, path) in ids.iter_mut().zip(paths) {
             if uses[id] > 1 && id != path {
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn extensions_go_unless_two_files_would_be_one() {
+    fn extensions_are_removed_unless_two_files_would_share_an_id() {
         let check = |paths: &[&str], expect: &[&str]| assert_eq!(video_ids(paths), expect);
         check(&["Biking/v_g01.avi", "b.c/d.mp4"], &["Biking/v_g01", "b.c/d"]);
         check(&[".hidden", "x/.y", "noext", "d.x/noext"], &[".hidden", "x/.y", "noext", "d.x/noext"]);

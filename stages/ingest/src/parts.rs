@@ -1,4 +1,4 @@
-//! Which parts there are, what decides each, and what a part leaves: [`Notes`].
+//! The parts of the stage, the fields of their keys, and the file that a part leaves: [`Notes`].
 
 use crate::IngestError;
 use crate::examine::Found;
@@ -8,15 +8,15 @@ use pipe_stage::{SourceFile, StageError, bucket, content_of, json_fields};
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// Enough that little is lost when a run is killed, and few enough that recording them takes no time.
+/// Number of parts: enough that a killed run loses little, and few enough that recording them is cheap.
 const PARTS: u32 = 16;
 
 const NOTES: &str = "found.json";
 
-/// What is found in files, by their paths.
+/// The results for the files of a part, by path.
 pub(crate) type Notes = BTreeMap<String, Found>;
 
-/// Sorts files into parts.
+/// Groups files by the name of their part.
 pub(crate) fn by_part(files: &[SourceFile]) -> BTreeMap<String, Vec<&SourceFile>> {
     let mut sorted: BTreeMap<String, Vec<&SourceFile>> = BTreeMap::new();
     for file in files {
@@ -25,7 +25,7 @@ pub(crate) fn by_part(files: &[SourceFile]) -> BTreeMap<String, Vec<&SourceFile>
     sorted
 }
 
-/// Returns the parts; see the table in the crate's documentation.
+/// Returns the parts; the table in the crate's documentation lists what their keys contain.
 pub(crate) fn parts(files: &[SourceFile], params: &IngestParams) -> Vec<PlannedPart> {
     let IngestParams { verify, limits, root: _, include: _, exclude: _, on_error: _ } = params;
     let with = json!({ "verify": verify, "limits": limits });
@@ -38,14 +38,14 @@ pub(crate) fn parts(files: &[SourceFile], params: &IngestParams) -> Vec<PlannedP
     by_part(files).into_iter().map(part).collect()
 }
 
-/// Reads what a part has left.
+/// Reads the notes of a part.
 pub(crate) fn read(part: &MadePart) -> Result<Notes, StageError> {
     let path = part.note(NOTES);
     let notes = serde_json::from_slice(&fs_err::read(&path)?);
     Ok(notes.map_err(|source| IngestError::Notes { path, source })?)
 }
 
-/// Leaves it in a part.
+/// Writes the notes of a part.
 pub(crate) fn write(notes: &Notes, part: &MakePart) -> Result<(), StageError> {
     let mut text = serde_json::to_vec(notes)?;
     text.push(b'\n');

@@ -1,6 +1,6 @@
-//! [`Ingest`].
+//! [`Ingest`]: the implementation of the stage.
 
-use crate::IngestError;
+use crate::error::{IngestError, not_readable};
 use crate::examine::{Examiner, Found};
 use crate::ids::video_ids;
 use crate::parts::{self, Notes};
@@ -33,7 +33,7 @@ impl PartedStage for Ingest {
         let by_part = parts::by_part(&sources.files);
         let mut work = Vec::with_capacity(parts.parts.len());
         for part in &parts.parts {
-            let no_files = || StageError::message(format!("no file belongs to the part `{}`", part.name));
+            let no_files = || StageError::message(format!("the part `{}` has no files", part.name));
             let files = by_part.get(&part.name).ok_or_else(no_files)?;
             work.push((part, files));
         }
@@ -46,7 +46,7 @@ impl PartedStage for Ingest {
             done: AtomicU64::new(0),
         };
         let pool = context.thread_pool()?;
-        // One part after the other, so that those that are complete when a run is killed are as many as can be.
+        // One part after the other, so that as many parts as possible are complete if the run is killed.
         pool.install(|| work.into_iter().try_for_each(|(part, files)| maker.make(part, files)))?;
         Ok(Made::All)
     }
@@ -62,33 +62,34 @@ impl PartedStage for Ingest {
     }
 }
 
-/// Returns the files to look at, of which there is one at least.
+/// Returns the files to examine, at least one.
 fn sources(context: &Context, params: &IngestParams) -> Result<Sources, StageError> {
     let mut sources = context.files("folder", "root")?;
     if context.optional_input("folder").is_some() {
-        // The engine has filtered `root`; an input folder comes whole.
+        // The engine filters the files of `root`, but not those of an input folder.
         keep_fitting(&mut sources.files, params)?;
     }
     if sources.root.is_file() {
         return Err(StageError::from(IngestError::NotAFolder { root: sources.root })
-            .with_help("name the folder, and the file under `include:`"));
+            .with_help("set `root` to the folder, and `include` to the file"));
     }
     if sources.files.is_empty() {
         let (include, exclude) = (params.include.clone(), params.exclude.clone());
         return Err(StageError::from(IngestError::NoFiles { root: sources.root, include, exclude })
-            .with_help("name other globs with `include:`, or another folder"));
+            .with_help("set `include` to other globs, or `root` to another folder"));
     }
     Ok(sources)
 }
 
-/// What makes all parts alike.
+/// What all parts have in common.
 struct Maker<'a> {
     context: &'a Context,
     examiner: Examiner<'a>,
     root: &'a Path,
     on_error: OnError,
-    /// Files in all, and done so far.
+    /// Number of files.
     total: u64,
+    /// Number of finished files.
     done: AtomicU64,
 }
 
@@ -100,7 +101,7 @@ impl Maker<'_> {
         };
         let same = |path: &String| part.old.as_ref().is_some_and(|old| old.same_items.contains(path));
         known.retain(|path, found| same(path) && !found.may_pass());
-        let look_at = |file: &&SourceFile| {
+        let examine = |file: &&SourceFile| {
             self.context.check_cancelled()?;
             let found = match known.get(&file.path) {
                 Some(found) => found.clone(),
@@ -110,9 +111,9 @@ impl Maker<'_> {
             self.context.progress(self.done.fetch_add(1, Ordering::Relaxed) + 1, self.total, "videos");
             Ok((file.path.clone(), found))
         };
-        let found = files.par_iter().map(look_at).collect::<Result<Notes, StageError>>()?;
+        let found = files.par_iter().map(examine).collect::<Result<Notes, StageError>>()?;
         if self.on_error == OnError::Fail && found.values().any(Found::may_pass) {
-            // The part is not kept: the next run tries again.
+            // The part is not cached, so the next run tries again.
             return Err(unusable(&found));
         }
         parts::write(&found, part)?;
@@ -121,13 +122,13 @@ impl Maker<'_> {
     }
 }
 
-/// Says which files may be usable another time.
+/// Returns an error that names the files that may be usable next time.
 fn unusable(found: &Notes) -> StageError {
     let such: Vec<_> = found.iter().filter(|(_, found)| found.may_pass()).collect();
     let list: Vec<String> = such.iter().map(|(path, found)| format!("{path} ({})", found.reason())).collect();
     let (num_unusable, num_files) = (such.len(), found.len());
     StageError::from(IngestError::Unusable { num_unusable, num_files, list: list.join(", ") })
-        .with_help("raise `limits:`, leave them out with `exclude:`, or write `on_error: skip`")
+        .with_help("raise `limits`, add the files to `exclude`, or set `on_error: skip`")
 }
 
 /// Returns the rows of all files, sorted by `video_id`.
@@ -139,7 +140,7 @@ fn rows(sources: &Sources, parts: &[MadePart]) -> Result<Vec<VideoRow>, StageErr
     let paths: Vec<_> = sources.files.iter().map(|file| file.path.as_str()).collect();
     let named = sources.files.iter().zip(video_ids(&paths));
     let row = |(file, video_id): (&SourceFile, String)| {
-        let missing = || StageError::message(format!("no part tells of {}", file.path));
+        let missing = || StageError::message(format!("no part has a result for {}", file.path));
         Ok(found.remove(&file.path).ok_or_else(missing)?.into_row(video_id, file))
     };
     let mut rows = named.map(row).collect::<Result<Vec<_>, StageError>>()?;
@@ -161,7 +162,7 @@ fn globs(patterns: &[String]) -> Result<GlobSet, globset::Error> {
     set.build()
 }
 
-/// Finds files with the content of one before them.
+/// Marks files with the same content as an earlier file.
 fn mark_duplicates(rows: &mut [VideoRow]) {
     let mut first_paths = BTreeMap::new();
     for row in rows.iter_mut().filter(|row| row.verdict == Verdict::Ok) {
@@ -173,7 +174,7 @@ fn mark_duplicates(rows: &mut [VideoRow]) {
     }
 }
 
-/// Decides what files mean that are not as they should be.
+/// Reports files with a verdict other than `ok`, as `on_error` asks, and returns the summary.
 fn judge(
     context: &Context,
     params: &IngestParams,
@@ -186,14 +187,15 @@ fn judge(
         let list = list(&unusable);
         if params.on_error == OnError::Fail {
             return Err(StageError::from(IngestError::Unusable { num_unusable, num_files, list })
-                .with_help("leave them out with `exclude:`, or write `on_error: skip`"));
+                .with_help("add the files to `exclude`, or set `on_error: skip`"));
         }
         if usable.is_empty() {
             return Err(IngestError::NoneUsable { root: sources.root.clone(), num_files, list }.into());
         }
-        context.warn(format!("{num_unusable} of {num_files} files are no readable videos: {list}"));
+        context.warn(format!("{}: {list}", not_readable(num_unusable, num_files)));
     }
-    for (verdict, what) in [(Verdict::Duplicate, "have the content of another"), (Verdict::Damaged, "are damaged")] {
+    let duplicate = (Verdict::Duplicate, "with the same content as another file");
+    for (verdict, what) in [duplicate, (Verdict::Damaged, "with damaged frames")] {
         let such: Vec<_> = usable.iter().copied().filter(|row| row.verdict == verdict).collect();
         if !such.is_empty() {
             context.warn(format!("{} of {num_files} files {what}: {}", such.len(), list(&such)));
@@ -202,7 +204,7 @@ fn judge(
     Ok(Summary::line(summary(usable.len(), rows)))
 }
 
-/// Returns the number of usable videos, and of those of each verdict but `ok`.
+/// Returns the number of usable videos, and the number of files per verdict other than `ok`.
 fn summary(num_usable: usize, rows: &[VideoRow]) -> String {
     let mut counts: BTreeMap<Verdict, usize> = BTreeMap::new();
     for row in rows {
@@ -299,12 +301,12 @@ mod tests {
     }
 
     #[test]
-    fn each_fitting_file_is_a_row() {
+    fn each_matching_file_is_a_row() {
         let (folder, output) = (folder(), tempfile::tempdir().expect("a folder"));
         let (summary, warnings) = run(folder.path(), output.path(), &IngestParams::default());
         assert_eq!(summary.expect("made").lines, ["2 videos, 1 unreadable"]);
-        let reason = "no readable video container: Invalid data found when processing input";
-        assert_eq!(warnings, [format!("1 of 3 files are no readable videos: b/text.avi ({reason})")]);
+        let reason = "not a readable video container: Invalid data found when processing input";
+        assert_eq!(warnings, [format!("1 of 3 files is not a readable video: b/text.avi ({reason})")]);
         let rows: Vec<VideoRow> = pipe_tables::read_rows(&output.path().join("videos.parquet")).expect("read");
         let ids: Vec<_> = rows.iter().map(|row| row.video_id.as_str()).collect();
         assert_eq!(ids, ["b/text", "b/x", "y"]);
@@ -314,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn every_frame_may_be_looked_at_and_copies_are_named() {
+    fn verify_decode_counts_frames_and_finds_copies() {
         let (folder, output) = (folder(), tempfile::tempdir().expect("a folder"));
         let names = ["b/x.avi", "b/z #;( 動.avi", "cut.avi", "y.avi"];
         let encoded = fs_err::read(folder.path().join("y.avi")).expect("read");
@@ -331,8 +333,8 @@ mod tests {
         let (summary, warnings) = run_on(&files, folder.path(), output.path(), &params);
         assert_eq!(summary.expect("made").lines, ["3 videos, 2 duplicate, 1 truncated"]);
         let twins = "b/z #;( 動.avi (the same content as b/x.avi), y.avi (the same content as b/x.avi)";
-        assert!(warnings[0].contains("1 of 4 files are no readable videos: cut.avi ("), "{warnings:?}");
-        assert_eq!(warnings[1..], [format!("2 of 4 files have the content of another: {twins}")]);
+        assert!(warnings[0].contains("1 of 4 files is not a readable video: cut.avi ("), "{warnings:?}");
+        assert_eq!(warnings[1..], [format!("2 of 4 files with the same content as another file: {twins}")]);
         let rows: Vec<VideoRow> = pipe_tables::read_rows(&output.path().join("videos.parquet")).expect("read");
         let found: Vec<_> = rows.iter().map(|row| (row.verdict, row.frames_decoded)).collect();
         assert_eq!(found[..2], [(Verdict::Ok, Some(3)), (Verdict::Duplicate, Some(3))]);
@@ -340,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn only_new_files_are_looked_at() {
+    fn only_new_files_are_examined() {
         let (media, space) = (folder(), tempfile::tempdir().expect("a folder"));
         let file = |path: &str, digest: &str| SourceFile { path: path.into(), digest: digest.into(), size_bytes: 1 };
         let bench = |files: &[SourceFile], name: &str| {
@@ -386,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_of_the_machine_is_not_taken_over() {
+    fn a_verdict_that_depends_on_the_machine_is_not_reused() {
         let (media, space) = (folder(), tempfile::tempdir().expect("a folder"));
         let files = ["b/x.avi", "y.avi"].map(|path| SourceFile {
             path: path.into(),
@@ -429,19 +431,19 @@ mod tests {
         let (folder, output) = (folder(), tempfile::tempdir().expect("a folder"));
         let params = IngestParams { on_error: OnError::Fail, ..IngestParams::default() };
         let error = run(folder.path(), output.path(), &params).0.expect_err("refused");
-        assert!(error.starts_with("1 of 3 files are no readable videos: b/text.avi ("), "{error}");
+        assert!(error.starts_with("1 of 3 files is not a readable video: b/text.avi ("), "{error}");
         let params = IngestParams { exclude: vec!["**/text.*".into()], ..params };
         assert_eq!(run(folder.path(), output.path(), &params).0.expect("made").lines, ["2 videos"]);
     }
 
     #[test]
-    fn a_folder_without_videos_says_where_it_looked() {
+    fn a_folder_without_videos_is_named() {
         let (folder, output) = (folder(), tempfile::tempdir().expect("a folder"));
         let params = IngestParams { include: vec!["**/*.mp4".into(), "*.mov".into()], ..IngestParams::default() };
         let error = run(folder.path(), output.path(), &params).0.expect_err("none");
-        assert_eq!(error, format!("no video lies in {} that fits **/*.mp4, *.mov", folder.path().display()));
+        assert_eq!(error, format!("no file in {} matches **/*.mp4, *.mov", folder.path().display()));
         let params = IngestParams { include: vec!["b/t*.avi".into()], ..IngestParams::default() };
         let error = run(folder.path(), output.path(), &params).0.expect_err("none usable");
-        assert!(error.starts_with("none of 1 files in "), "{error}");
+        assert!(error.starts_with("no file in "), "{error}");
     }
 }

@@ -140,7 +140,7 @@ fn a_file_that_changed_stops_the_stage() {
     encode(&media.path().join("c.avi"), 9);
     let skip = FramesParams { on_error: OnError::Skip, ..FramesParams::default() };
     let error = run(media.path(), output.path(), &rows, &skip, 2).0.expect_err("changed");
-    assert_eq!(error, "`c.avi` has changed since `ingest` saw it");
+    assert_eq!(error, "`c.avi` has changed since `ingest` read it");
     fs_err::remove_file(media.path().join("c.avi")).expect("removed");
     let error = run(media.path(), output.path(), &rows, &skip, 2).0.expect_err("gone");
     assert!(error.starts_with("`c.avi` can't be read: "), "{error}");
@@ -347,7 +347,7 @@ fn parts_that_are_done_are_told_when_another_fails() {
     }
     let unknown = MakeParts::independent(vec![part_in(folder.path(), "99999")]);
     let error = bench.make(unknown).result.expect_err("unknown").chain().join(": ");
-    assert_eq!(error, "no usable video lies in bucket 99999");
+    assert_eq!(error, "bucket 99999 has no usable video");
 }
 
 /// Writes an uncompressed video of two frames, so that its bytes depend on no encoder.
@@ -385,5 +385,5 @@ fn bytes_stay_the_same_while_the_version_does() {
         "shard": digest("shard-00000.parquet"),
         "index": digest("index.parquet"),
     });
-    assert_eq!(found, json!({ "version": 4, "shard": "36bbc5a68721dca5", "index": "293a63f43c739386" }));
+    assert_eq!(found, json!({ "version": 5, "shard": "36bbc5a68721dca5", "index": "293a63f43c739386" }));
 }
