@@ -79,6 +79,7 @@ impl Columns {
                 let groups: Option<Vec<_>> = firsts.map(|column| PairGroup::new(axis, column)).collect();
                 groups.map_or(Groups::None, Groups::Pairs)
             }
+            (1, 2) => Groups::None,
             (1, _) => Groups::Sums((0..columns / HALF).map(|group| SumGroup::new(axis, HALF * group)).collect()),
             (3, 2) => Groups::Rgb((0..columns / PIXELS).map(|group| RgbGroup::new(axis, PIXELS * group)).collect()),
             _ => Groups::None,

@@ -141,3 +141,49 @@ fn add(sum: __m512i, base: Option<__m512i>, levels: &mut [i16; WIDTH]) {
         _mm512_storeu_si512(levels.as_mut_ptr().cast(), _mm512_add_epi16(sum, base));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::axis::{Filter, Span};
+    use crate::resize::{along, scaled as scaled_level};
+
+    /// Does what [`Columns::along`] does, from the same tables, on any processor.
+    fn emulate(columns: &Columns, row: &[i16], out: &mut [u8]) {
+        for group in &columns.groups {
+            assert!(group.start + columns.step + 2 * WIDTH <= columns.levels, "a load beyond the row");
+            for number in 0..WIDTH {
+                let at = group.start + usize::from(group.indices[number]);
+                let left = scaled_level(row[at], group.weights[0][number]);
+                let right = scaled_level(row[at + columns.step], group.weights[1][number]);
+                let sum = i32::from(left + right) + (1 << (PAIR_BITS - 1));
+                out[group.at + number] = (sum >> PAIR_BITS).clamp(0, 255) as u8;
+            }
+        }
+    }
+
+    fn check<const C: usize>(source: usize, start: f64, length: f64, target: usize, mirrored: bool, grouped: bool) {
+        let axis = Axis::new(Span { source, start, length, target, mirrored }, Filter::Linear, 1.0);
+        let columns = Columns::new::<C>(&axis);
+        assert_eq!(columns.is_some(), grouped, "{source} {length} {target}");
+        let Some(columns) = columns else { return };
+        let row: Vec<i16> = (0..columns.levels).map(|at| (at * 7919 % 16_320) as i16).collect();
+        let (mut found, mut expect) = (vec![0; C * target], vec![0; C * target]);
+        emulate(&columns, &row, &mut found);
+        along::<C>(&row, &axis, 0, &mut expect);
+        assert_eq!(found, expect, "{source} {length} {target}");
+    }
+
+    #[test]
+    fn the_tables_give_the_bytes_of_portable_code() {
+        for mirrored in [false, true] {
+            check::<1>(320, 0.0, 320.0, 341, mirrored, true);
+            check::<1>(341, 17.3, 256.0, 224, mirrored, true);
+            check::<3>(341, 17.3, 256.0, 224, mirrored, true);
+            check::<3>(64, 3.25, 50.5, 100, mirrored, true);
+            check::<3>(8, 0.0, 8.0, 11, mirrored, true);
+            check::<1>(31, 0.0, 31.0, 31, mirrored, false);
+            check::<1>(640, 0.0, 640.0, 200, mirrored, false);
+        }
+    }
+}

@@ -44,7 +44,7 @@ fn check<const C: usize>(resize: &Resize) {
     let columns = exact(resize.source.0, left, width, resize.target.0, resize.filter);
     let rows = exact(resize.source.1, top, height, resize.target.1, resize.filter);
     for (y, line) in found.chunks(target_stride).enumerate() {
-        for (x, pixel) in line.as_chunks::<C>().0.iter().enumerate() {
+        for (x, pixel) in line[..C * resize.target.0].as_chunks::<C>().0.iter().enumerate() {
             let column = if resize.mirrored { resize.target.0 - 1 - x } else { x };
             for (channel, &found) in pixel.iter().enumerate() {
                 let level = |row: usize, column: usize| f64::from(source[row * stride + C * column + channel]);
