@@ -60,8 +60,8 @@ pub struct VideoRow {
     pub frames_decoded: Option<u64>,
     /// Rotation for display, in degrees clockwise: 0, 90, 180 or 270.
     pub rotation: u32,
-    /// Perceptual hashes of the first intact frame of each second, up to [`MAX_HASHES_PER_VIDEO`], A frame of a single color has no hash. Empty with
-    /// `verify: probe`.
+    /// Perceptual hashes of the first intact frame of each second, up to [`MAX_HASHES_PER_VIDEO`]. A frame of a
+    /// single color has no hash. Empty with `verify: probe`.
     pub hashes: Vec<u64>,
     /// Whether the file can be used, and why not.
     pub verdict: Verdict,
