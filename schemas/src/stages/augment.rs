@@ -12,13 +12,8 @@ use serde::{Deserialize, Serialize};
 mod samplers;
 mod transforms;
 
-pub use samplers::{
-    DenseSampleFrames, OutOfBound, SampleFrames, Sampler, UniformSample, UniformSampleFrames, UntrimmedSampleFrames,
-};
-pub use transforms::{
-    AugMix, CenterCrop, ColorJitter, EraseMode, Flip, MultiScaleCrop, RandAugment, RandomCrop, RandomErasing,
-    RandomRescale, RandomResizedCrop, Resize, Scale, TenCrop, ThreeCrop, Transform,
-};
+pub use samplers::*;
+pub use transforms::*;
 
 /// Contract of `augment`.
 pub const CONTRACT: Contract = Contract {

@@ -6,12 +6,6 @@ mod uniform_sample;
 mod uniform_sample_frames;
 mod untrimmed_sample_frames;
 
-pub use dense_sample_frames::DenseSampleFrames;
-pub use sample_frames::SampleFrames;
-pub use uniform_sample::UniformSample;
-pub use uniform_sample_frames::UniformSampleFrames;
-pub use untrimmed_sample_frames::UntrimmedSampleFrames;
-
 use super::InvalidField;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,7 +19,9 @@ trait SamplerParams {
 }
 
 macro_rules! samplers {
-    ($($name:ident),+ $(,)?) => {
+    ($($module:ident::$name:ident),+ $(,)?) => {
+        $(pub use $module::$name;)+
+
         /// Which frames of a video make a clip. Names, parameters and frames are those of MMAction2.
         ///
         /// With `clip_len: 1`, `SampleFrames` and `DenseSampleFrames` take their `num_clips` frames as the segments of one
@@ -54,11 +50,11 @@ macro_rules! samplers {
 }
 
 samplers! {
-    SampleFrames,
-    DenseSampleFrames,
-    UniformSample,
-    UniformSampleFrames,
-    UntrimmedSampleFrames,
+    sample_frames::SampleFrames,
+    dense_sample_frames::DenseSampleFrames,
+    uniform_sample::UniformSample,
+    uniform_sample_frames::UniformSampleFrames,
+    untrimmed_sample_frames::UntrimmedSampleFrames,
 }
 
 impl Sampler {

@@ -14,19 +14,8 @@ mod resize;
 mod ten_crop;
 mod three_crop;
 
-pub use aug_mix::AugMix;
-pub use center_crop::CenterCrop;
-pub use color_jitter::ColorJitter;
-pub use flip::Flip;
-pub use multi_scale_crop::MultiScaleCrop;
-pub use rand_augment::RandAugment;
-pub use random_crop::RandomCrop;
-pub use random_erasing::{EraseMode, RandomErasing};
-pub use random_rescale::RandomRescale;
-pub use random_resized_crop::RandomResizedCrop;
-pub use resize::{Resize, Scale};
-pub use ten_crop::TenCrop;
-pub use three_crop::ThreeCrop;
+pub use random_erasing::EraseMode;
+pub use resize::Scale;
 
 use super::InvalidField;
 use schemars::JsonSchema;
@@ -54,7 +43,9 @@ trait TransformParams {
 }
 
 macro_rules! transforms {
-    ($($name:ident),+ $(,)?) => {
+    ($($module:ident::$name:ident),+ $(,)?) => {
+        $(pub use $module::$name;)+
+
         /// A step from stored frames to what the network sees. Names and parameters are those of MMAction2; `RandAugment`
         /// and `AugMix` follow pytorchvideo.
         ///
@@ -84,19 +75,19 @@ macro_rules! transforms {
 }
 
 transforms! {
-    Resize,
-    RandomRescale,
-    RandomCrop,
-    CenterCrop,
-    RandomResizedCrop,
-    MultiScaleCrop,
-    Flip,
-    ThreeCrop,
-    TenCrop,
-    ColorJitter,
-    RandAugment,
-    AugMix,
-    RandomErasing,
+    resize::Resize,
+    random_rescale::RandomRescale,
+    random_crop::RandomCrop,
+    center_crop::CenterCrop,
+    random_resized_crop::RandomResizedCrop,
+    multi_scale_crop::MultiScaleCrop,
+    flip::Flip,
+    three_crop::ThreeCrop,
+    ten_crop::TenCrop,
+    color_jitter::ColorJitter,
+    rand_augment::RandAugment,
+    aug_mix::AugMix,
+    random_erasing::RandomErasing,
 }
 
 impl Transform {
