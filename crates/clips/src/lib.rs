@@ -5,6 +5,8 @@
 //! do both steps for a video, and their results are rows of the `samples` tables. [`Loader`] turns rows into pixels and draws
 //! nothing.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod decode;
 mod error;
 mod frame;

@@ -14,6 +14,8 @@
 //! Each epoch is a part, and so are the test views. The module `parts` says what determines a part; the version of
 //! libjpeg-turbo is in every key for the sake of stored clips. `draw` is where rows are drawn.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod clips;
 mod draw;
 mod error;

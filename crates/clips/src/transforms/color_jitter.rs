@@ -30,14 +30,23 @@ mod tests {
         let mut orders = BTreeSet::new();
         for seed in 0..500 {
             let ops = jitter.draw(112, 96, &mut Draws::new(seed, &["ops"]));
-            let order = ops.iter().map(|op| match op {
-                PixelOp::Brightness(factor) if (factor - 1.0).abs() <= 0.4 => 'b',
-                PixelOp::Contrast(factor) if (factor - 1.0).abs() <= 0.3 => 'c',
-                PixelOp::Saturation(factor) if (factor - 1.0).abs() <= 0.2 => 's',
-                PixelOp::Hue(share) if share.abs() <= 0.1 => 'h',
-                other => panic!("{other:?}"),
-            });
-            orders.insert(order.collect::<String>());
+            let mut kinds = ["", "", "", ""];
+            for (kind, op) in kinds.iter_mut().zip(&ops) {
+                if let PixelOp::Brightness(factor) = op {
+                    assert!((factor - 1.0).abs() <= 0.4, "{op:?}");
+                    *kind = "brightness";
+                } else if let PixelOp::Contrast(factor) = op {
+                    assert!((factor - 1.0).abs() <= 0.3, "{op:?}");
+                    *kind = "contrast";
+                } else if let PixelOp::Saturation(factor) = op {
+                    assert!((factor - 1.0).abs() <= 0.2, "{op:?}");
+                    *kind = "saturation";
+                } else if let PixelOp::Hue(share) = op {
+                    assert!(share.abs() <= 0.1, "{op:?}");
+                    *kind = "hue";
+                }
+            }
+            orders.insert(kinds);
         }
         assert_eq!(orders.len(), 24);
     }
