@@ -12,6 +12,9 @@ use pipe_stage::protocol::{MakePart, MakeParts, OldPart, PlannedPart, Task};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
+/// Maximum number of parts that are made at a time. Each holds a lock, which is an open file.
+const MAX_PENDING: usize = 512;
+
 /// The parts of the stage's newest result that the store still has, by name, with the fields of their keys.
 type OldParts = BTreeMap<String, (Fields, CachedPart)>;
 
@@ -37,7 +40,8 @@ pub(super) fn make(
     counts.hits = cached.len() as u64;
     let old = old_parts(job);
     loop {
-        let missing: Vec<usize> = (0..planned.len()).filter(|index| !cached.contains_key(index)).collect();
+        let missing = (0..planned.len()).filter(|index| !cached.contains_key(index));
+        let missing: Vec<usize> = missing.take(MAX_PENDING).collect();
         if missing.is_empty() {
             return Ok((cached.into_values().collect(), counts));
         }
