@@ -1,13 +1,13 @@
-"""What it costs to load clips, against MMAction2 and PyTorch's DataLoader on videos and on JPEG: ratios in one run.
+"""Measures clip loading against MMAction2 and PyTorch's DataLoader on videos and on JPEG, as ratios within one run.
 
     cargo xtask bench data --clips CLIPS [--rounds N]
 
-Every program makes the same kind of batches: eight clips of random segments, a `RandomResizedCrop` of each scaled to the
-network's size, mirrored half of the time, normalised to `[N, C, T, H, W]`. Each figure is clips per processor second, user
-plus system time on one thread; the median of several rounds in which the programs take turns. Of a peer, neither imports nor
-opening files is counted; of `pipe`, neither opening the index nor drawing the clips. The frames that are read are the same: `pipe`
-writes the shards (short side 256, JPEG at 90), and the peers on JPEG are given their bytes in memory, or a file each. The
-peers on videos read the clips themselves. Peers that can't be installed are left out, and the report says so.
+Every program makes the same kind of batches: eight clips of random segments, a `RandomResizedCrop` of each, scaled to the
+network's size, mirrored with probability 0.5 and normalised to `[N, C, T, H, W]`. Each figure is the number of clips per
+processor second (user plus system time on one thread), the median of several rounds in which the programs take turns. For a
+peer, imports and opening files are not counted; for `pipe`, opening the index and drawing the clips are not counted. All read
+the same frames: `pipe` writes the shards (short side 256, JPEG quality 90), and the peers on JPEG get their bytes in memory or
+as one file per frame. The peers on videos read the original clips. The report names peers that can't be installed.
 """
 
 import argparse, json, pathlib, subprocess, sys, tempfile
@@ -94,7 +94,7 @@ def frames_of(at):
     return [cv2.imdecode(bytes_of(index), cv2.IMREAD_COLOR_RGB) for index in segments(len(jpegs))]
 run()
 """,
-    # A folder a video and a file a frame, as MMAction2's rawframes; writing them is not counted.
+    # One folder per video and one file per frame, like MMAction2's rawframes; writing them is not counted.
     "DataLoader on JPEG files + OpenCV": JPEGS + """
 import pathlib, tempfile
 with tempfile.TemporaryDirectory() as root:
@@ -111,15 +111,15 @@ with tempfile.TemporaryDirectory() as root:
         return [cv2.imread(f"{folder}/{index}.jpg", cv2.IMREAD_COLOR_RGB) for index in segments(count)]
     run()
 """,
-    # Its own transforms, in the order of its TSN configurations, with decord, the quickest of its decoders here.
+    # Its own transforms, in the order of its TSN configurations, with decord, its fastest decoder on this machine.
     MMACTION2: """
 import sys
 sys.path.append(sources.pop())
-# The published wheel lacks a module that it imports.
+# The published wheel imports a module that it does not contain.
 import types
-lacking = types.ModuleType("mmaction.models.localizers.drn.drn")
-lacking.DRN = None
-sys.modules["mmaction.models.localizers.drn"], sys.modules[lacking.__name__] = types.ModuleType("drn"), lacking
+missing = types.ModuleType("mmaction.models.localizers.drn.drn")
+missing.DRN = None
+sys.modules["mmaction.models.localizers.drn"], sys.modules[missing.__name__] = types.ModuleType("drn"), missing
 import warnings
 warnings.simplefilter("ignore")
 import mmaction.datasets.transforms
@@ -147,7 +147,7 @@ print(count, time.process_time() - start)
 }
 
 def frames(pipe, clips, folder):
-    """Writes frame shards of the clips; returns their folder."""
+    """Writes frame shards of the clips and returns their folder."""
     (folder / ".pipe").mkdir()
     text = f"""
 pipeline: bench
@@ -164,7 +164,7 @@ stages:
 
 
 def peer_rate(python, env, source, given):
-    # MMAction2 prints what it has to say to the same place, first.
+    # The result is the last line; MMAction2 prints messages before it.
     clips, seconds = output([python, "-c", COMMON + source], json.dumps(given), env).splitlines()[-1].split()
     return int(clips) / float(seconds)
 
@@ -174,10 +174,10 @@ def pipe_rate(program, shards, frames, side, clips):
 
 
 def loader(program, shards, clips, rounds, num_clips):
-    """Prints what each program makes of a processor second."""
+    """Prints the clips per processor second of each program."""
     found = video_peers()
     if found is None:
-        print("the peers can't be installed here: left out")
+        print("left out the peers: they can't be installed on this machine")
     videos = sorted(str(path.resolve()) for path in clips.rglob("*.avi"))
     jpegs = sorted(str(path) for path in shards.glob("shard-*.parquet"))
     sources = {
@@ -196,7 +196,7 @@ def loader(program, shards, clips, rounds, num_clips):
         medians = in_turns(runs, rounds, PEERS)
         print(f"\n{title}, clips per processor second")
         for name, rate in medians.items():
-            ratio = "" if name == "pipe" else f"   pipe / it {medians['pipe'] / rate:5.2f}"
+            ratio = "" if name == "pipe" else f"   pipe / peer {medians['pipe'] / rate:5.2f}"
             print(f"  {name:40} {rate:8.1f}{ratio}")
         sys.stdout.flush()
 
@@ -209,7 +209,7 @@ def main():
     parser.add_argument("--num-clips", type=int, default=512)
     args = parser.parse_args()
     program = args.pipe.parent / "examples" / "throughput"
-    # Also where they are there already: what is measured is the code as it stands.
+    # Existing programs are rebuilt, so that the current code is measured.
     for package in (["pipe-data-worker"], ["pipe-clips", "--example", "throughput"]):
         build = ["cargo", "build", "--release", "--package", *package]
         subprocess.run(build, cwd=pathlib.Path(__file__).parent, check=True)
