@@ -78,9 +78,10 @@ impl Shard {
 }
 
 /// Maps a file into memory.
-#[expect(unsafe_code, reason = "a mapped file may change under us; shards lie in the store, where no file ever does")]
+#[expect(unsafe_code, reason = "mapping a file is unsafe because it may change; files in the store do not")]
 fn map(path: &Path) -> Result<Bytes, TableError> {
     let file = File::open(path)?;
+    // SAFETY: shards are read from the store, whose files are read-only and never change; a file that is deleted stays mapped.
     let mapped = unsafe { memmap2::Mmap::map(file.file()) }?;
     Ok(Bytes::from_owner(mapped))
 }
