@@ -8,6 +8,7 @@ mod affine;
 mod apply;
 mod histogram;
 mod hue;
+mod levels;
 pub(crate) mod random;
 
 use crate::ClipError;

@@ -3,6 +3,7 @@
 use super::affine::Affine;
 use super::histogram::{auto_contrast, equalize};
 use super::hue::shift_hue;
+use super::levels::{by_level, by_pixel, rounded};
 use super::{Chain, Fill, PixelOp};
 use crate::Draws;
 
@@ -54,23 +55,6 @@ fn aug_mix(frame: &mut [u8], own: f32, chains: &[Chain], width: usize, number: u
         sum.iter_mut().zip(mixed).for_each(|(sum, level)| *sum += share * f32::from(level));
     }
     frame.iter_mut().zip(sum).for_each(|(level, sum)| *level = rounded(sum));
-}
-
-pub(super) fn rounded(level: f32) -> u8 {
-    level.round().clamp(0.0, 255.0) as u8
-}
-
-/// Replaces every level by a function of its channel and value, which is called once for each pair.
-pub(super) fn by_level(frame: &mut [u8], change: impl Fn(usize, f32) -> u8) {
-    let table: [[u8; 256]; 3] =
-        std::array::from_fn(|channel| std::array::from_fn(|level| change(channel, level as f32)));
-    by_pixel(frame, |pixel| std::array::from_fn(|channel| table[channel][usize::from(pixel[channel])]));
-}
-
-fn by_pixel(frame: &mut [u8], change: impl Fn([u8; 3]) -> [u8; 3]) {
-    for pixel in frame.as_chunks_mut::<3>().0 {
-        *pixel = change(*pixel);
-    }
 }
 
 /// ITU-R BT.601, as PIL and torchvision.

@@ -1,6 +1,6 @@
 //! Operations that depend on how often each level occurs in a frame.
 
-use super::apply::{by_level, rounded};
+use super::levels::{by_level, rounded};
 
 /// Returns the number of pixels of each level, by channel.
 fn histograms(frame: &[u8]) -> [[u32; 256]; 3] {

@@ -1,6 +1,6 @@
 //! [`shift_hue`]: turns the color of a pixel on the color circle.
 
-use super::apply::rounded;
+use super::levels::rounded;
 
 /// Returns the pixel with its hue shifted by `share` of the circle.
 pub(super) fn shift_hue(pixel: [u8; 3], share: f32) -> [u8; 3] {
