@@ -1,23 +1,23 @@
-"""What it costs to make frames of videos, against OpenCV, PyAV and torchcodec: ratios in one run.
+"""Measures the cost of storing the frames of videos, against OpenCV, PyAV and torchcodec, as ratios of one run.
 
     cargo xtask bench data_frames CLIPS [--rounds N] [--files]
     cargo xtask bench data_frames CLIPS --memory
 
-Every frame of the clips is decoded, resized to 341 x 256 (UCF101's short side as 256), coded as JPEG at 90 and written
-into one Parquet file. Each figure is frames per processor second, user plus system time, of the process and all that it
-started; the median of several rounds in which the programs take turns. Each works on one thread. Of a peer, importing its
-libraries is not counted; of `pipe`, all is. Peers that can't be installed are left out, and the report says so.
+Every frame of the clips is decoded, resized to 341 x 256 (UCF101 with a short side of 256), encoded as JPEG of quality 90 and
+written to one Parquet file. Each figure is frames per CPU second, user plus system time, of the process and its children: the
+median of several rounds in which the programs take turns. Each program uses one thread. The time that a peer needs to import its
+libraries is not counted; for `pipe`, everything is counted. Peers that can't be installed are left out, and the report names them.
 
-The floor is what decoding and coding alone cost: frames are decoded and thrown away, and planes that are there already are
-coded. "A file a frame" is what MMAction2's rawframes take: the same work, but each frame goes to a file of its own.
+The floor is the cost of decoding and encoding alone: decoded frames are discarded, and existing planes are encoded. "One file per
+frame" is the layout of MMAction2's rawframes: the same work, but each frame is written to its own file.
 
-With --memory: what is in memory at most, with a video of 10 seconds and with one of an hour, the same clip again and again.
+With --memory: the peak memory for a video of 10 seconds and for one of an hour, which repeats the same clip.
 """
 
 import argparse, json, os, pathlib, subprocess, sys, tempfile
 from peers import in_turns, output, video_peers
 
-# A peer reads a JSON list of files from stdin, and prints frames and processor seconds.
+# A peer reads a JSON list of files from stdin, and prints the number of frames and the CPU seconds.
 COMMON = """
 import json, sys, time
 files, out = json.load(sys.stdin)
@@ -89,7 +89,7 @@ run(frames_of)
 
 
 def build(target):
-    """Builds the program that makes frames as the stage does."""
+    """Builds the program that stores frames as the stage does."""
     command = ["cargo", "build", "--release", "--quiet", "--package", "pipe-stage-frames", "--example", "frames_of"]
     folder = pathlib.Path(__file__).resolve().parent.parent
     subprocess.run(command, check=True, cwd=folder, env={**os.environ, "CARGO_TARGET_DIR": str(target)})
@@ -97,7 +97,7 @@ def build(target):
 
 
 class Rate:
-    """Frames per processor second, of programs that must all make the same number of frames, but for one a clip."""
+    """Frames per CPU second. All programs must make the same number of frames; one frame per clip may differ."""
 
     def __init__(self, num_files):
         self.num_files, self.frames = num_files, None
@@ -106,11 +106,11 @@ class Rate:
         frames, seconds = printed.split()[:2]
         self.frames = self.frames or int(frames)
         if abs(int(frames) - self.frames) > self.num_files:
-            raise RuntimeError(f"{frames} frames, not {self.frames}")
+            raise RuntimeError(f"{frames} frames instead of {self.frames}")
         return int(frames) / float(seconds)
 
 
-# Reads a JSON list of a clip, seconds and a new file from stdin. Packets are copied, so nothing is coded anew.
+# Reads a JSON list of a clip, seconds and a new file from stdin. Packets are copied without encoding them again.
 REPEAT = """
 import av, json, sys
 clip, seconds, out = json.load(sys.stdin)
@@ -137,7 +137,7 @@ def memory(program, clip, python, env):
             video = f"{folder}/{seconds}.avi"
             output([python, "-c", REPEAT], json.dumps([clip, seconds, video]), env)
             frames, cpu_secs, peak_mib = output([program, f"{folder}/{seconds}", video]).split()
-            print(f"{title:5} {int(frames):8} frames {float(cpu_secs):8.1f} s of CPU   at most {peak_mib} MiB in memory")
+            print(f"{title:5} {int(frames):8} frames {float(cpu_secs):8.1f} s of CPU   peak memory {peak_mib} MiB")
 
 
 def main():
@@ -145,23 +145,23 @@ def main():
     parser.add_argument("pipe", type=pathlib.Path)
     parser.add_argument("clips", type=pathlib.Path)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--files", action="store_true", help="also what a file a frame costs")
-    parser.add_argument("--memory", action="store_true", help="only how much memory long videos take")
+    parser.add_argument("--files", action="store_true", help="also measure one file per frame")
+    parser.add_argument("--memory", action="store_true", help="only measure the memory for long videos")
     arguments = parser.parse_args()
     files = sorted(str(path.resolve()) for path in arguments.clips.rglob("*.avi"))
     if not files:
-        sys.exit(f"no .avi file lies below {arguments.clips}")
+        sys.exit(f"there is no .avi file in {arguments.clips}")
     program = build(arguments.pipe.resolve().parent.parent)
     found = video_peers()
     if found is None:
-        print("the peers can't be installed here: left out")
+        print("left out: peers that can't be installed")
     python, env = found or (None, None)
     if arguments.memory:
         if found is None:
-            sys.exit("videos are made long by PyAV")
+            sys.exit("--memory needs PyAV, which can't be installed")
         return memory(program, files[0], python, env)
     with tempfile.TemporaryDirectory() as folder:
-        # A new folder each time: what lies in one already would not be made again.
+        # A new folder each time, because existing files would not be made again.
         fresh = lambda: tempfile.mkdtemp(dir=folder)
         rate = Rate(len(files))
         runs = {"pipe": lambda: rate(output([program, fresh(), *files]))}
@@ -172,16 +172,16 @@ def main():
         runs["(decode)"] = lambda: rate(output([program, "--decode", *files]))
         runs["(code)"] = lambda: rate(output([program, "--code", *files]))
         if arguments.files:
-            runs["(a file a frame)"] = lambda: rate(output([program, "--files", fresh(), *files]))
+            runs["(one file per frame)"] = lambda: rate(output([program, "--files", fresh(), *files]))
         report(in_turns(runs, arguments.rounds, PEERS), len(files))
 
 
 def report(rates, num_files):
-    print(f"{num_files} clips; frames per processor second")
+    print(f"{num_files} clips; frames per CPU second")
     for name, rate in rates.items():
-        print(f"  {name:18} {rate:9.0f}")
+        print(f"  {name:20} {rate:9.0f}")
     floor = 1 / (1 / rates["(decode)"] + 1 / rates["(code)"])
-    print(f"  decode and code, the floor: {floor:.0f}; pipe / floor {rates['pipe'] / floor:.2f}")
+    print(f"  floor (decode and encode): {floor:.0f}; pipe / floor {rates['pipe'] / floor:.2f}")
     for name in PEERS:
         if name in rates:
             print(f"  pipe / {name:11} {rates['pipe'] / rates[name]:5.2f}")

@@ -1,14 +1,15 @@
-"""What the benchmarks share: private environments for peers, and programs that take turns."""
+"""Shared by the benchmarks: private environments for peers, and programs that take turns."""
 
 import os, pathlib, statistics, subprocess, sys
 
-# What the video benchmarks compare with, in one environment.
+# The peers of the video benchmarks, in one environment.
 VIDEO_PACKAGES = ["numpy", "opencv-python-headless", "pyarrow", "datasets", "torch", "torchvision", "torchcodec", "av", "simplejpeg"]
 
 
-# MMAction2 asks for a compiled mmcv and a second OpenCV. Neither is needed to load videos, so these come alone,
+# MMAction2 requires a compiled mmcv and a second OpenCV. Neither is needed to load videos, so these packages are installed without
+# their dependencies,
 MMACTION2 = ["mmaction2==1.2.0", "mmengine==0.10.7", "mmcv-lite==2.1.0", "decord==0.6.0"]
-# and what they import with what it needs.
+# and the packages that they import are installed with theirs.
 MMACTION2_NEEDS = ["addict", "yapf", "termcolor", "rich", "matplotlib", "einops", "scipy", "importlib_metadata"]
 
 
@@ -27,7 +28,7 @@ def python_with(name, packages):
 
 
 def installed(done, python, *lists):
-    """Installs lists of packages, unless the file `done` says that they were; returns whether they are there."""
+    """Installs lists of packages, unless the file `done` records them; returns whether all are installed."""
     wanted = "\n".join(str(word) for words in lists for word in words)
     if done.exists() and done.read_text() == wanted:
         return True
@@ -40,23 +41,23 @@ def installed(done, python, *lists):
 
 
 def mmaction2(python):
-    """Returns the folder of MMAction2's packages, for the Python of the video peers, or None if they can't be installed."""
+    """Returns the folder of MMAction2's packages for the Python of the video peers, or None if they can't be installed."""
     folder = cache_folder() / "mmaction2"
     alone = ["--no-deps", "--upgrade", "--target", folder, *MMACTION2]
     if installed(cache_folder() / "mmaction2.installed", python, MMACTION2_NEEDS, alone):
         return folder
-    print("MMAction2 can't be installed here: left out")
+    print("left out: MMAction2, which can't be installed")
     return None
 
 
 def video_peers():
-    """Returns the Python of the video peers and the variables it needs, or None."""
+    """Returns the Python of the video peers and its environment variables, or None."""
     python = python_with("video", VIDEO_PACKAGES)
     return python and (python, {**os.environ, "LD_LIBRARY_PATH": lent_ffmpeg(python.parent.parent)})
 
 
 def lent_ffmpeg(folder):
-    """torchcodec brings no FFmpeg. PyAV does, under names of its own; links give them back the usual ones."""
+    """Returns the library path of PyAV's FFmpeg for torchcodec, which has none; adds links with the usual names."""
     names = []
     for libraries in folder.glob("lib/python*/site-packages/av.libs"):
         names.append(str(libraries))
@@ -69,7 +70,7 @@ def lent_ffmpeg(folder):
 
 
 def output(command, given="", env=None):
-    """Returns what a command that must succeed prints."""
+    """Returns the output of a command; raises RuntimeError if it fails."""
     ran = subprocess.run([str(word) for word in command], input=given, capture_output=True, text=True, env=env)
     if ran.returncode != 0:
         raise RuntimeError((ran.stderr.strip().splitlines() or [f"exit code {ran.returncode}"])[-1])
@@ -77,7 +78,7 @@ def output(command, given="", env=None):
 
 
 def in_turns(runs, rounds, peers):
-    """Runs functions in turns that return numbers; returns the medians. A peer that fails is left out, and that is said."""
+    """Runs functions in turns and returns the medians of their numbers. A peer that fails is left out with a message."""
     rates = {name: [] for name in runs}
     for _ in range(rounds):
         for name in list(rates):
@@ -86,6 +87,6 @@ def in_turns(runs, rounds, peers):
             except RuntimeError as error:
                 if name not in peers:
                     raise
-                print(f"{name} does not run here: left out ({error})")
+                print(f"left out: {name}, which fails ({error})")
                 del rates[name]
     return {name: statistics.median(found) for name, found in rates.items()}

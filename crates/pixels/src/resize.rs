@@ -38,7 +38,7 @@ const SUM_BITS: u32 = WEIGHT_BITS + ROW_BITS;
 /// How many levels beyond the last one may be read.
 const PADDING: usize = 64;
 
-/// What a resize makes of which part of an image.
+/// Which part of an image is scaled to which size, and how.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Resize {
     /// Width and height of the source, in pixels.
@@ -124,8 +124,8 @@ impl<const C: usize> Resizer<C> {
     /// Resizes an image. Strides are the bytes from one row to the next.
     ///
     /// # Shapes
-    /// - `source`: `[H, W, C]` as `resize.source` says, with rows `source_stride` bytes apart
-    /// - `target`: `[H, W, C]` as `resize.target` says, with rows `target_stride` bytes apart
+    /// - `source`: `[H, W, C]` of size `resize.source`, with rows `source_stride` bytes apart
+    /// - `target`: `[H, W, C]` of size `resize.target`, with rows `target_stride` bytes apart
     pub fn resize(
         &mut self,
         (source, source_stride): (&[u8], usize),

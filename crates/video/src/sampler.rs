@@ -23,7 +23,7 @@ pub struct FrameSampler {
 }
 
 impl FrameSampler {
-    /// Returns a sampler. `num_frames` matters only where [`FrameSampler::needs_num_frames`] says so.
+    /// Returns a sampler. `num_frames` is used only if [`FrameSampler::needs_num_frames`] returns true.
     pub fn new(sampling: FrameSampling, num_frames: u64) -> Self {
         Self { sampling, first_pts_nanos: None, num_frames, parts_done: 0 }
     }

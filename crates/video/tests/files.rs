@@ -1,4 +1,4 @@
-//! Files made here, real clips and hostile files: what `probe` and `Decoder` say of them.
+//! `probe`, `Decoder` and `Encoder` on generated videos, real clips and hostile files.
 
 use pipe_testkit::{shared, skip};
 use pipe_video::{
@@ -9,11 +9,11 @@ use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// No file here takes a second; a file that hangs is to be named.
+/// A file that hangs fails its test with its name. No file needs a second.
 const LIMIT: Duration = Duration::from_mins(1);
 
-#[expect(clippy::print_stderr, reason = "figures are to be read")]
-fn say(text: &str) {
+#[expect(clippy::print_stderr, reason = "people read the figures")]
+fn print(text: &str) {
     eprintln!("{text}");
 }
 
@@ -27,7 +27,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Encodes a grey that grows by 4 a frame, up to 58 frames.
+/// Encodes grey frames, each lighter by 4 levels than the one before. `frames` is at most 58.
 fn encode(path: &Path, frames: usize) {
     let params = EncoderParams { width_px: 64, height_px: 48, fps: 25, quantizer: 2 };
     let mut encoder = Encoder::create(path, params).expect("created");
@@ -37,7 +37,7 @@ fn encode(path: &Path, frames: usize) {
     encoder.finish().expect("finished");
 }
 
-/// Decodes a whole file; also scales and codes each frame. Returns the times, and how it ended.
+/// Decodes a whole file, scales and encodes each frame. Returns the times and the result.
 fn decode(path: &Path) -> (Vec<i64>, Result<(), VideoError>) {
     let mut times = Vec::new();
     let result = (|| {
@@ -60,7 +60,7 @@ fn decode(path: &Path) -> (Vec<i64>, Result<(), VideoError>) {
 }
 
 #[test]
-fn what_is_encoded_is_decoded() {
+fn an_encoded_video_can_be_probed_and_decoded() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("concat:ü b.avi");
     encode(&path, 30);
@@ -81,7 +81,7 @@ fn what_is_encoded_is_decoded() {
 }
 
 #[test]
-fn grey_levels_survive() {
+fn grey_levels_are_kept() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a.avi");
     encode(&path, 58);
@@ -90,25 +90,25 @@ fn grey_levels_survive() {
         let image = scaler.scale(&frame.expect("decoded")).expect("scaled");
         let expect = 20 + 4 * index as u8;
         for (plane, expect) in [expect, 128, 128].into_iter().enumerate() {
-            let far = image.planes[plane].iter().filter(|value| value.abs_diff(expect) > 3).count();
-            assert_eq!(far, 0, "frame {index}, plane {plane}: {} for {expect}", image.planes[plane][0]);
+            let wrong = image.planes[plane].iter().filter(|value| value.abs_diff(expect) > 3).count();
+            assert_eq!(wrong, 0, "frame {index}, plane {plane}: {} for {expect}", image.planes[plane][0]);
         }
     }
 }
 
 #[test]
-fn equal_frames_are_equal_bytes() {
+fn equal_frames_give_equal_bytes() {
     let folder = tempfile::tempdir().expect("a folder");
     let (one, two) = (folder.path().join("one.avi"), folder.path().join("two.avi"));
     encode(&one, 10);
     encode(&two, 10);
     let bytes = fs_err::read(one).expect("read");
     assert_eq!(bytes, fs_err::read(two).expect("read"));
-    assert!(!bytes.windows(4).any(|window| window == b"Lavf"), "the library's version stands in the file");
+    assert!(!bytes.windows(4).any(|window| window == b"Lavf"), "the file contains the version of the library");
 }
 
 #[test]
-fn a_truncated_file_is_no_shorter_video() {
+fn a_truncated_file_is_an_error() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a.avi");
     encode(&path, 58);
@@ -120,17 +120,17 @@ fn a_truncated_file_is_no_shorter_video() {
 }
 
 #[test]
-fn what_is_no_video_is_named() {
+fn a_file_that_is_not_a_video_is_an_error() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a.avi");
-    fs_err::write(&path, b"no video at all, just text\n").expect("written");
+    fs_err::write(&path, b"plain text\n").expect("written");
     match probe(&path) {
         Err(VideoError::Open { source }) => assert!(source.to_string().starts_with("Invalid data"), "{source}"),
         other => panic!("{other:?}"),
     }
     assert!(matches!(probe(folder.path()), Err(VideoError::Path)));
     assert!(matches!(probe(&folder.path().join("none")), Err(VideoError::Io(_))));
-    // A playlist names another file; it must not be followed.
+    // A playlist names another file, which must not be opened.
     let other = folder.path().join("b.avi");
     encode(&other, 3);
     fs_err::write(&path, "ffconcat version 1.0\nfile b.avi\n").expect("written");
@@ -139,7 +139,7 @@ fn what_is_no_video_is_named() {
     assert!(matches!(probe(&path), Err(VideoError::Open { .. })));
 }
 
-/// Runs `work` on a thread of its own and gives it [`LIMIT`].
+/// Runs `work` on another thread, and panics after [`LIMIT`].
 fn within_limit<T: Send + 'static>(path: &Path, work: impl FnOnce(&Path) -> T + Send + 'static) -> T {
     let (send, receive) = mpsc::channel();
     let owned = path.to_owned();
@@ -156,12 +156,10 @@ fn hostile_files_neither_hang_nor_crash() {
         let probed = within_limit(&path, probe);
         let (times, decoded) = within_limit(&path, decode);
         verdicts.push(format!("{name}: probe {probed:?}; {} frames, {decoded:?}", times.len()));
-        let sound = decoded.is_ok();
-        assert!(!sound || probed.is_ok(), "{name} decodes, but probing says {probed:?}");
+        assert!(decoded.is_err() || probed.is_ok(), "{name} can be decoded, but `probe` returns {probed:?}");
     }
-    let verdict = |name: &str| {
-        verdicts.iter().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name} is not there"))
-    };
+    let verdict =
+        |name: &str| verdicts.iter().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name} is missing"));
     let check = |name: &str, expect: &str| assert!(verdict(name).contains(expect), "{}", verdict(name));
     check("derived_zero_bytes.mp4", "probe Err(Open");
     check("derived_text_named.mp4", "probe Err(Open");
@@ -180,7 +178,7 @@ fn hostile_files_neither_hang_nor_crash() {
     check("decord_video_180.mov", "rotation: 180");
     check("mp4parse_video_rotation_90.mp4", "rotation: 90");
     if std::env::var_os("PIPE_SHOW_VERDICTS").is_some() {
-        say(&format!("the verdicts are\n{}", verdicts.join("\n")));
+        print(&format!("the verdicts are\n{}", verdicts.join("\n")));
     }
 }
 
@@ -195,9 +193,9 @@ fn real_clips_have_the_frames_that_they_declare() {
         assert_eq!((info.codec.as_str(), info.width_px, info.height_px), ("mpeg4", 320, 240));
         let (times, result) = decode(path);
         result.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        // One clip holds a frame that is coded as `as before`, which the decoder does not repeat.
+        // One clip has a frame that repeats the one before without any data, which the decoder leaves out.
         let missing = info.frames_declared - times.len() as u64;
-        assert!(missing <= 1, "{} lacks {missing} frames", path.display());
+        assert!(missing <= 1, "{missing} frames of {} are missing", path.display());
     }
 }
 
@@ -212,25 +210,25 @@ fn mean_colour(path: &Path) -> [f64; 3] {
 #[test]
 fn colours_are_those_of_ffmpeg() {
     let Some(folder) = shared("data/hostile") else { return };
-    // Expected by FFmpeg's program: `-vf scale=in_range=…:out_range=full:in_color_matrix=…:out_color_matrix=bt601`.
+    // The expected values are from `ffmpeg -vf scale=in_range=…:out_range=full:in_color_matrix=…:out_color_matrix=bt601`.
     let check = |name: &str, expect: [f64; 3]| {
         let found = mean_colour(&folder.join(name));
         let close = found.iter().zip(expect).all(|(found, expect)| (found - expect).abs() < 0.6);
         assert!(close, "{name}: {found:?}, not {expect:?}");
     };
-    // This one by the matrices alone. FFmpeg goes by way of RGB, which cuts off the colours that RGB does not have; whoever
-    // decodes the JPEG does that as well, and should be the first to.
+    // For this one they are computed from the matrices. FFmpeg converts by way of RGB, which clips colours that RGB does not have;
+    // only the decoder of the JPEG file should do that.
     check("torchcodec_bt709_full_range.mp4", [125.38, 127.05, 125.70]);
     check("torchcodec_h264_10bits.mp4", [117.91, 132.12, 126.30]);
     check("exo_sample_av1.mp4", [148.65, 127.61, 130.81]);
     check("imageio_newtonscradle.gif", [194.46, 127.99, 128.00]);
 }
 
-/// Returns the bytes of a tensor that `torch.save` wrote: `length` of them, uncompressed, in the entry `…/data/0`.
+/// Returns the `length` bytes of a tensor that `torch.save` wrote, uncompressed, in the entry `…/data/0`.
 fn tensor(path: &Path, length: usize) -> Vec<u8> {
     let bytes = fs_err::read(path).expect("a tensor");
     let name = bytes.windows(7).position(|window| window == b"/data/0").expect("an entry");
-    // Before a name lies its header of 30 bytes, which ends in the lengths of the name and of what follows it.
+    // A header of 30 bytes precedes the name. It ends with the lengths of the name and of the extra field after it.
     let header = bytes[..name].windows(4).rposition(|window| window == b"PK\x03\x04").expect("its header");
     let number = |at: usize| usize::from(u16::from_le_bytes([bytes[header + at], bytes[header + at + 1]]));
     let start = header + 30 + number(26) + number(28);
@@ -248,13 +246,13 @@ fn frames_are_those_of_torchcodec() {
         let mut scaler = FrameScaler::new(frame.width_px(), frame.height_px(), 0).expect("a scaler");
         let image = scaler.scale_rgb(&frame).expect("converted");
         let expect = tensor(reference, image.pixels.len());
-        let far = || image.pixels.iter().zip(&expect).map(|(found, expect)| found.abs_diff(*expect));
-        let (largest, differing) = (far().max(), far().filter(|far| *far != 0).count());
+        let distances = || image.pixels.iter().zip(&expect).map(|(found, expect)| found.abs_diff(*expect));
+        let (largest, differing) = (distances().max(), distances().filter(|distance| *distance != 0).count());
         let name = video.display();
         assert_eq!(
             (largest, differing),
             (Some(0), 0),
-            "frame {frame_index} of {name}: the largest, and how many differ"
+            "frame {frame_index} of {name}: largest difference, and number of different bytes"
         );
     };
     let nasa = clips.join("nasa_13013.mp4");
@@ -307,20 +305,20 @@ fn times_are_those_of_torchcodec() {
         let (mut largest, mut largest_duration) = (0.0_f64, 0.0_f64);
         for (frame, nanos) in times.iter().enumerate() {
             largest = largest.max((*nanos as f64 / 1e9 - secs(frame, "pts_time")).abs());
-            // A decoder gives no durations: a frame lasts until the next one.
+            // A decoder returns no durations: a frame lasts until the next one.
             let Some(next) = times.get(frame + 1) else { continue };
             let duration_secs = (next - nanos) as f64 / 1e9;
             largest_duration = largest_duration.max((duration_secs - secs(frame, "duration_time")).abs());
         }
-        // Not closer, as the reference is rounded to six digits, and a time here is cut off at the nanosecond.
+        // The reference is rounded to six digits, and our times are truncated to nanoseconds.
         assert!(largest.max(largest_duration) < 0.51e-6, "{stream}: {largest} and {largest_duration}");
-        say(&format!(
+        print(&format!(
             "{stream}, {num_frames} frames, times differ by {largest:.1e} s at most, durations by \
              {largest_duration:.1e} s"
         ));
     };
     check(&nasa, "stream3", 390);
-    // Of several streams the best is decoded, so the smaller one is given alone.
+    // The decoder selects the best of several streams, so the smaller one is copied to a file.
     let scratch = tempfile::tempdir().expect("a folder");
     let alone = scratch.path().join("stream0.mp4");
     copy_stream(&nasa, 0, &alone).expect("copied");
@@ -329,14 +327,14 @@ fn times_are_those_of_torchcodec() {
     check(&alone, "stream0", 325);
 }
 
-/// Returns the times of a stream's frames by FFmpeg's own program, in seconds.
+/// Returns the times of a stream's frames according to `ffprobe`, in seconds.
 fn ffprobe(path: &Path, stream: &str) -> Option<Vec<Option<f64>>> {
     let mut command = Command::new("ffprobe");
     command.args(["-v", "quiet", "-threads", "1", "-select_streams", stream]);
     command.args(["-show_entries", "frame=best_effort_timestamp_time", "-of", "csv=p=0"]);
     let output = command.arg(format!("file:{}", path.display())).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    // Side data is told after a comma.
+    // Side data follows after a comma.
     let times = text.lines().filter_map(|line| line.split(',').next()).filter(|time| !time.is_empty());
     Some(times.map(|time| time.parse().ok()).collect())
 }
@@ -354,7 +352,7 @@ fn counts_and_times_are_those_of_ffprobe() {
     let (mut num_frames, mut largest) = (0, 0.0_f64);
     for path in &files {
         let name = path.display();
-        // Its first stream is a smaller version of the one that FFmpeg takes for the best.
+        // The first stream of this file is a smaller version of the one that FFmpeg selects as the best.
         let stream = if path.ends_with("nasa_13013.mp4") { "3" } else { "v:0" };
         let expect = ffprobe(path, stream).expect("ffprobe runs");
         let frames = Decoder::open(path).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -364,11 +362,11 @@ fn counts_and_times_are_those_of_ffprobe() {
         assert_eq!(times.len(), expect.len(), "{name}");
         for (nanos, expect) in times.iter().zip(&expect) {
             let Some(expect) = expect else { continue };
-            let far = (*nanos as f64 / 1e9 - expect).abs();
-            assert!(far < 1e-6, "{name}: {nanos} for {expect}");
-            largest = largest.max(far);
+            let error = (*nanos as f64 / 1e9 - expect).abs();
+            assert!(error < 1e-6, "{name}: {nanos} instead of {expect}");
+            largest = largest.max(error);
         }
         num_frames += times.len();
     }
-    say(&format!("{} clips, {num_frames} frames, times differ by {largest} s at most", files.len()));
+    print(&format!("{} clips, {num_frames} frames, times differ by {largest} s at most", files.len()));
 }

@@ -1,11 +1,11 @@
-//! What the stage costs, for `benches/data_frames.py`. Prints the number of frames, the processor seconds, and the MiB that
-//! the process and its largest helper had in memory at most.
+//! Measures the stage for `benches/data_frames.py`. Prints the number of frames, the CPU seconds, and the peak memory of the process
+//! plus its largest helper in MiB.
 //!
 //! ```text
-//! frames_of OUT FILE...        makes a shard as the stage does, helper and all: 341 x 256, JPEG at 90
-//! frames_of --decode FILE...   decodes only
-//! frames_of --files OUT FILE...  the same frames, each in a file of its own, in this process
-//! frames_of --code FILE...     codes planes of 341 x 256 as JPEG only; decoding and resizing are not counted
+//! frames_of OUT FILE...          makes a shard as the stage does, with a helper: 341 x 256, JPEG of quality 90
+//! frames_of --decode FILE...     only decodes
+//! frames_of --files OUT FILE...  makes the same frames in this process, one file per frame
+//! frames_of --code FILE...       counts only the encoding of planes of 341 x 256 as JPEG, not decoding and resizing
 //! ```
 
 use nix::sys::resource::{UsageWho, getrusage};
@@ -29,7 +29,7 @@ const QUALITY: u8 = 90;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a program")]
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a program prints its result")]
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let files = || args[1..].iter().map(PathBuf::from).collect::<Vec<_>>();
@@ -120,7 +120,7 @@ fn make(out: &Path, files: &[PathBuf]) -> Result<(u64, f64)> {
         buckets: 1,
         ..FramesParams::default()
     };
-    // Paths of the table are absolute.
+    // The paths in the table are absolute, without the first slash.
     let videos = Input { path: table, digest: String::new(), files: None, media_root: Some("/".into()) };
     let request = Request {
         protocol: PROTOCOL_VERSION,

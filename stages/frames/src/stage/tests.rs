@@ -314,7 +314,7 @@ fn parts_are_buckets_with_videos_and_only_what_matters_to_each_decides_it() {
     let mut moved = rows.clone();
     for row in &mut moved {
         row.path = format!("elsewhere/{}", row.path);
-        row.codec = "told in other words".into();
+        row.codec = "another name".into();
     }
     let skip = FramesParams { on_error: OnError::Skip, ..params.clone() };
     assert_eq!(plan(&moved, &skip), parts);
