@@ -1,4 +1,4 @@
-//! `synthesize`: labelled clips whose class can be told only from motion.
+//! `synthesize`: generates labelled clips with classes that differ only in motion.
 
 use crate::contract::{
     Check, Contract, Numerics, OutputPort, ParamError, Params, PortType, Tool, Worker, parse, schema,
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub const CONTRACT: Contract = Contract {
     kind: "synthesize",
     version: 1,
-    summary: "encodes labelled clips that differ in motion only, in the layout of UCF101",
+    summary: "generates labelled clips that differ only in motion, in the layout of UCF101",
     worker: Some(Worker::Data),
     open_ports: false,
     inputs: &[],
@@ -26,11 +26,11 @@ pub const CONTRACT: Contract = Contract {
     parse: parse::<SynthesizeParams>,
 };
 
-/// A class of motion. The first and last frame of a clip say nothing about it.
+/// A class of motion. No single frame of a clip shows its class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Motion {
-    /// Moves to the left, and comes in again on the right.
+    /// Moves to the left, and appears again on the right.
     MoveLeft,
     /// Moves to the right.
     MoveRight,
@@ -38,13 +38,13 @@ pub enum Motion {
     MoveUp,
     /// Moves down.
     MoveDown,
-    /// Turns clockwise.
+    /// Rotates clockwise.
     RotateClockwise,
-    /// Turns counter-clockwise.
+    /// Rotates counter-clockwise.
     RotateCounterclockwise,
-    /// Grows, and starts small again.
+    /// Grows to the largest size, and starts again with the smallest.
     Grow,
-    /// Shrinks, and starts large again.
+    /// Shrinks to the smallest size, and starts again with the largest.
     Shrink,
 }
 
@@ -52,30 +52,30 @@ pub enum Motion {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SynthesizeParams {
-    /// The classes; each name in CamelCase is a class folder, as in UCF101.
+    /// The classes. Each name in CamelCase is the name of a folder, as in UCF101. Default: all eight.
     pub classes: Vec<Motion>,
-    /// Groups a class (`gNN`): one background, shape and colour each. UCF101 has 25.
+    /// Number of groups per class (`gNN`). Each group has its own background, shape and colour. Default: 25, as in UCF101.
     #[schemars(range(min = 2, max = 99))]
     pub groups: u32,
-    /// Of these, the first so many are the test list, as in UCF101's split 1.
+    /// Number of groups in the test list, starting with the first. Default: 7, as in split 1 of UCF101.
     #[schemars(range(min = 1, max = 98))]
     pub test_groups: u32,
-    /// Clips a group (`cNN`).
+    /// Number of clips per group (`cNN`). Default: 2.
     #[schemars(range(min = 1, max = 99))]
     pub clips_per_group: u32,
-    /// Frames a clip.
+    /// Number of frames per clip. Default: 32.
     #[schemars(range(min = 2, max = 10_000))]
     pub frames_per_clip: u32,
-    /// Frames a second.
+    /// Frames per second. Default: 25.
     #[schemars(range(min = 1, max = 240))]
     pub fps: u32,
-    /// Pixels, even.
+    /// Width in pixels; even. Default: 160.
     #[schemars(range(min = 16, max = 4096))]
     pub width_px: u32,
-    /// Pixels, even.
+    /// Height in pixels; even. Default: 120.
     #[schemars(range(min = 16, max = 4096))]
     pub height_px: u32,
-    /// What all draws derive from.
+    /// Seed of all random numbers. Default: 0.
     pub seed: u64,
 }
 

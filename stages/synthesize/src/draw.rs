@@ -1,9 +1,9 @@
-//! Painting: a frame from a look and a pose, with soft edges so that motion below a pixel shows.
+//! [`Canvas`]: paints a frame with soft edges, so that motion of less than a pixel is visible.
 
-use crate::scene::{Look, Pose};
+use crate::scene::{Appearance, Pose};
 use std::f64::consts::TAU;
 
-/// A shape is a union of boxes `[left, top, right, bottom]` within -1 to 1. None looks the same after any turn.
+/// The shapes. Each is a union of boxes `[left, top, right, bottom]` within -1 to 1, without rotational symmetry.
 pub(crate) const SHAPES: [&[[f64; 4]]; 5] = [
     // An L.
     &[[-0.7, -1.0, -0.2, 1.0], [-0.7, 0.5, 0.8, 1.0]],
@@ -17,7 +17,7 @@ pub(crate) const SHAPES: [&[[f64; 4]]; 5] = [
     &[[-0.9, 0.4, 0.9, 1.0], [-0.3, -0.3, 0.9, 1.0], [0.3, -1.0, 0.9, 1.0]],
 ];
 
-/// How far a shape reaches from its centre, as a share of its radius: to a corner of its square.
+/// Distance from the centre of a shape to its farthest point, a corner of its square, as a multiple of its radius.
 const REACH: f64 = std::f64::consts::SQRT_2;
 
 /// The background of a group, painted once.
@@ -31,11 +31,11 @@ pub(crate) struct Canvas {
 }
 
 impl Canvas {
-    pub(crate) fn new(look: &Look, width_px: u32, height_px: u32) -> Self {
+    pub(crate) fn new(appearance: &Appearance, width_px: u32, height_px: u32) -> Self {
         let (width, height) = (width_px as usize, height_px as usize);
         let at = |index: usize| {
             let (x, y) = ((index % width) as f64 + 0.5, (index / width) as f64 + 0.5);
-            look.background_at(x / width as f64, y / height as f64)
+            appearance.background_at(x / width as f64, y / height as f64)
         };
         let background: Vec<_> = (0..width * height).map(at).collect();
         let rgb = background.iter().flatten().map(|&value| byte(value)).collect();
@@ -46,20 +46,20 @@ impl Canvas {
     ///
     /// # Shapes
     /// - returns: `[H, W, 3]`
-    pub(crate) fn paint(&self, look: &Look, pose: &Pose) -> Vec<u8> {
+    pub(crate) fn paint(&self, appearance: &Appearance, pose: &Pose) -> Vec<u8> {
         let (sin, cos) = (TAU * pose.angle).sin_cos();
         let center = [pose.center[0] * self.width as f64, pose.center[1] * self.height as f64];
         let reach = pose.radius_px * REACH + 1.0;
-        let boxes = SHAPES[look.shape];
+        let boxes = SHAPES[appearance.shape];
         let mut rgb = self.rgb.clone();
         for (row, y) in around(center[1], reach, self.height) {
             for (column, x) in around(center[0], reach, self.width) {
-                // Turned back into the shape's own frame; y points down, so this turn is clockwise on the screen.
+                // The point in the coordinates of the shape. The y axis points down, so the shape is rotated clockwise.
                 let (u, v) = (x * cos + y * sin, y * cos - x * sin);
                 let distances = boxes.iter().map(|bounds| distance_px(bounds, pose.radius_px, u, v));
                 let cover = (0.5 - distances.fold(f64::MAX, f64::min)).clamp(0.0, 1.0);
                 let at = row * self.width + column;
-                for (channel, (color, behind)) in look.color.iter().zip(self.background[at]).enumerate() {
+                for (channel, (color, behind)) in appearance.color.iter().zip(self.background[at]).enumerate() {
                     rgb[3 * at + channel] = byte(behind + (color - behind) * cover);
                 }
             }
@@ -105,15 +105,15 @@ mod tests {
     }
 
     #[test]
-    fn a_shape_beyond_the_edge_comes_in_again() {
-        let look = Look {
-            waves: Look::new(0, 1).waves.map(|wave| crate::scene::Wave { strength: [0.0; 3], ..wave }),
-            ..Look::new(0, 1)
+    fn a_shape_beyond_the_edge_appears_on_the_other_side() {
+        let appearance = Appearance {
+            waves: Appearance::new(0, 1).waves.map(|wave| crate::scene::Wave { strength: [0.0; 3], ..wave }),
+            ..Appearance::new(0, 1)
         };
-        let canvas = Canvas::new(&look, 64, 48);
+        let canvas = Canvas::new(&appearance, 64, 48);
         let area = |x: f64, y: f64| {
-            let frame = canvas.paint(&look, &Pose { center: [x, y], angle: 0.0, radius_px: 10.0 });
-            let shape = (look.color[0] * 255.0).round() as u8;
+            let frame = canvas.paint(&appearance, &Pose { center: [x, y], angle: 0.0, radius_px: 10.0 });
+            let shape = (appearance.color[0] * 255.0).round() as u8;
             frame.chunks(3).filter(|pixel| pixel[0] == shape).count()
         };
         assert_eq!(area(0.5, 0.5), area(0.0, 0.0));
@@ -121,11 +121,11 @@ mod tests {
     }
 
     #[test]
-    fn no_shape_is_like_itself_turned() {
+    fn no_shape_has_rotational_symmetry() {
         for shape in 0..SHAPES.len() {
-            let look = Look { shape, ..Look::new(0, 1) };
-            let canvas = Canvas::new(&look, 64, 64);
-            let frame = |angle| canvas.paint(&look, &Pose { center: [0.5, 0.5], angle, radius_px: 15.0 });
+            let appearance = Appearance { shape, ..Appearance::new(0, 1) };
+            let canvas = Canvas::new(&appearance, 64, 64);
+            let frame = |angle| canvas.paint(&appearance, &Pose { center: [0.5, 0.5], angle, radius_px: 15.0 });
             for turns in 1..12 {
                 let (a, b) = (frame(0.0), frame(f64::from(turns) / 12.0));
                 let different = a.iter().zip(&b).filter(|(a, b)| a.abs_diff(**b) > 40).count();

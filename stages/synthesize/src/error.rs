@@ -1,16 +1,16 @@
-//! [`SynthesizeError`].
+//! [`SynthesizeError`]: why the stage failed.
 
 use pipe_video::VideoError;
 
-/// What can go wrong while clips are made.
+/// Why the stage `synthesize` failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SynthesizeError {
     /// A clip can't be encoded.
     #[error("the clip {path} can't be encoded")]
     Encode {
-        /// Below the output folder.
+        /// Path of the clip in the folder `videos`.
         path: String,
-        /// Why.
+        /// The error of the encoder.
         source: VideoError,
     },
 }

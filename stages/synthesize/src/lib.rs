@@ -1,9 +1,9 @@
-//! The stage `synthesize`: labelled clips whose class can be told only from motion.
+//! The stage `synthesize`: generates labelled clips with classes that differ only in motion.
 //!
-//! It reads nothing and writes UCF101's layout: `videos/MoveLeft/v_MoveLeft_g01_c01.avi`, and `lists/` with `classInd.txt`,
-//! `trainlist01.txt` and `testlist01.txt`. The parameters and FFmpeg's version decide every byte.
+//! It has no inputs and writes the layout of UCF101: `videos/MoveLeft/v_MoveLeft_g01_c01.avi`, and `lists/` with `classInd.txt`,
+//! `trainlist01.txt` and `testlist01.txt`. The bytes depend only on the parameters and the version of FFmpeg.
 //!
-//! [`scene`] says what a clip shows, [`draw`] paints it, [`lists`] writes the lists.
+//! Start with [`scene`], which defines the content of a clip. [`draw`] paints it, and [`lists`] writes the lists.
 
 mod draw;
 mod error;

@@ -1,4 +1,4 @@
-//! The annotation lists, as UCF101 has them.
+//! [`lists()`]: the annotation lists in the format of UCF101.
 //!
 //! ```text
 //! classInd.txt       1 ApplyEyeMakeup
@@ -8,7 +8,7 @@
 
 use crate::scene::Clip;
 
-/// Name and content of each list.
+/// Returns the name and the content of each list.
 pub(crate) fn lists(classes: &[&'static str], clips: &[Clip], test_groups: u32) -> [(&'static str, String); 3] {
     let lines = |lines: Vec<String>| lines.join("\n") + "\n";
     let names = classes.iter().enumerate().map(|(index, name)| format!("{} {name}", index + 1));

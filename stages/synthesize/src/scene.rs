@@ -1,67 +1,68 @@
-//! What a clip shows: a shape on a background, moving.
+//! The content of a clip: a shape that moves on a background.
 //!
-//! A group's [`Look`] (background, shape, colours, speed) is drawn from the seed and the group's number, so that each class
-//! has the same looks. Place, size and orientation of the shape in a frame are spread alike in every class: they are drawn
-//! evenly, and a motion runs once around the circle of its quantity. Only the change from frame to frame tells the class.
+//! The [`Appearance`] of a group (background, shape, colours, speed) is drawn from the seed and the number of the group, so all
+//! classes have the same appearances. Position, size and orientation of the shape in a frame have the same uniform distribution in
+//! every class, because a motion that reaches the end of its range continues at the start. Only the change between frames shows
+//! the class.
 
 use pipe_schemas::stages::synthesize::{Motion, SynthesizeParams};
 use std::f64::consts::TAU;
 
-/// How much larger the largest shape is than the smallest.
+/// Ratio of the largest to the smallest size of a shape.
 const SIZE_RANGE: f64 = 2.5;
 
-/// Half of the smallest shape's side, as a share of the frame's short side.
+/// Half of the side of the smallest shape, as a fraction of the short side of the frame.
 const SMALLEST: f64 = 0.12;
 
-/// A clip's name and what decides it.
+/// A clip: its class, and its position in the class.
 #[derive(Debug, Clone)]
 pub(crate) struct Clip {
     pub(crate) motion: Motion,
     pub(crate) class_index: usize,
-    /// From 1.
+    /// Number of the group, from 1.
     pub(crate) group: u32,
-    /// From 1.
+    /// Number of the clip in its group, from 1.
     pub(crate) number: u32,
 }
 
 /// What all clips of a group have in common.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Look {
+pub(crate) struct Appearance {
     /// RGB, 0 to 1.
     pub(crate) background: [f64; 3],
-    /// Of the background's texture.
+    /// The texture of the background.
     pub(crate) waves: [Wave; 3],
     /// RGB, 0 to 1.
     pub(crate) color: [f64; 3],
     /// Index into [`crate::draw::SHAPES`].
     pub(crate) shape: usize,
-    /// 0.75 to 1.25 of the usual speed.
+    /// Factor of the speed, from 0.75 to 1.25.
     pub(crate) speed: f64,
 }
 
-/// A ripple of the background.
+/// A sine wave in the background.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Wave {
-    /// Turns across the frame's width and height.
+    /// Periods across the width and the height of the frame.
     pub(crate) turns: [f64; 2],
-    /// In turns.
+    /// Phase in periods, from 0 to 1.
     pub(crate) phase: f64,
-    /// Of each colour.
+    /// Amplitude per colour.
     pub(crate) strength: [f64; 3],
 }
 
 /// The shape in a frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Pose {
-    /// From 0 to 1 across the frame; beyond the edge it comes in again on the other side.
+    /// Position from 0 to 1 across the frame. Beyond an edge, the shape appears on the other side.
     pub(crate) center: [f64; 2],
-    /// Clockwise, in turns.
+    /// Clockwise rotation, in turns.
     pub(crate) angle: f64,
     /// Half of the shape's side, in pixels.
     pub(crate) radius_px: f64,
 }
 
-/// Draws numbers that depend on the seed and on names alone.
+/// Random numbers that depend only on the seed and on names.
 pub(crate) struct Draws(blake3::OutputReader);
 
 impl Draws {
@@ -127,14 +128,14 @@ impl Clip {
     }
 
     /// Returns the shape's pose in each frame.
-    pub(crate) fn poses(&self, params: &SynthesizeParams, look: &Look) -> Vec<Pose> {
+    pub(crate) fn poses(&self, params: &SynthesizeParams, appearance: &Appearance) -> Vec<Pose> {
         let mut draws = Draws::new(params.seed, &["clip", &self.path()]);
         let start = [draws.unit(), draws.unit(), draws.unit(), draws.unit()];
-        (0..params.frames_per_clip).map(|frame| pose(self.motion, start, look.speed, frame, params)).collect()
+        (0..params.frames_per_clip).map(|frame| pose(self.motion, start, appearance.speed, frame, params)).collect()
     }
 }
 
-/// Returns the pose after so many frames from `start`: x, y, angle and size, each from 0 to 1 and round.
+/// Returns the pose in frame `frame`, from the `start` values of x, y, angle and size, each from 0 to 1 and cyclic.
 fn pose(motion: Motion, start: [f64; 4], speed: f64, frame: u32, params: &SynthesizeParams) -> Pose {
     let (width, height) = (f64::from(params.width_px), f64::from(params.height_px));
     let short = width.min(height);
@@ -155,8 +156,8 @@ fn pose(motion: Motion, start: [f64; 4], speed: f64, frame: u32, params: &Synthe
     Pose { center: [x, y], angle, radius_px: short * SMALLEST * SIZE_RANGE.powf(size) }
 }
 
-impl Look {
-    /// Returns the look of a group (from 1).
+impl Appearance {
+    /// Returns the appearance of a group, counted from 1.
     pub(crate) fn new(seed: u64, group: u32) -> Self {
         let mut draws = Draws::new(seed, &["group", &group.to_string()]);
         let dark_shape = draws.unit() < 0.5;
@@ -176,7 +177,7 @@ impl Look {
         Self { background, waves, color, shape, speed }
     }
 
-    /// Returns the background's colour at a place, each from 0 to 1 across the frame.
+    /// Returns the colour of the background at a position, each coordinate from 0 to 1 across the frame.
     pub(crate) fn background_at(&self, x: f64, y: f64) -> [f64; 3] {
         let mut color = self.background;
         for wave in &self.waves {
@@ -221,28 +222,28 @@ mod tests {
     }
 
     #[test]
-    fn looks_depend_on_the_group_alone() {
-        assert_eq!(Look::new(7, 3), Look::new(7, 3));
-        assert_ne!(Look::new(7, 3), Look::new(7, 4));
-        assert_ne!(Look::new(7, 3), Look::new(8, 3));
+    fn appearances_depend_only_on_seed_and_group() {
+        assert_eq!(Appearance::new(7, 3), Appearance::new(7, 3));
+        assert_ne!(Appearance::new(7, 3), Appearance::new(7, 4));
+        assert_ne!(Appearance::new(7, 3), Appearance::new(8, 3));
     }
 
     #[test]
-    fn quantities_of_any_frame_are_spread_alike_in_each_class() {
+    fn poses_have_the_same_distribution_in_each_class() {
         let params = SynthesizeParams { clips_per_group: 40, ..SynthesizeParams::default() };
         let clips = clips(&params);
         for (class_index, motion) in params.classes.iter().enumerate() {
             let of_class = clips.iter().filter(|clip| clip.class_index == class_index);
             let mut sums = [0.0; 4];
             for clip in of_class.clone() {
-                let pose = clip.poses(&params, &Look::new(params.seed, clip.group))[20];
+                let pose = clip.poses(&params, &Appearance::new(params.seed, clip.group))[20];
                 let size = (pose.radius_px / (120.0 * SMALLEST)).ln() / SIZE_RANGE.ln();
                 for (sum, value) in sums.iter_mut().zip([pose.center[0], pose.center[1], pose.angle, size]) {
                     *sum += value / 1000.0;
                 }
             }
             assert_eq!(of_class.count(), 1000);
-            // The mean of 1,000 even draws lies within 0.04 of a half, but for one time in 100,000.
+            // The mean of 1,000 uniform draws is within 0.04 of a half, except once in 100,000 times.
             assert!(sums.iter().all(|mean| (mean - 0.5).abs() < 0.04), "{motion:?} {sums:?}");
         }
     }

@@ -1,9 +1,9 @@
-//! [`Synthesize`].
+//! [`Synthesize`]: the implementation of the stage.
 
 use crate::SynthesizeError;
 use crate::draw::Canvas;
 use crate::lists::lists;
-use crate::scene::{Clip, Look, class_name, clips};
+use crate::scene::{Appearance, Clip, class_name, clips};
 use pipe_schemas::stages::synthesize::{CONTRACT, SynthesizeParams};
 use pipe_stage::{Context, Stage, StageError, Summary};
 use pipe_video::{Encoder, EncoderParams, VideoError};
@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// MPEG-4's quantiser: the shapes' edges stay clean.
+/// Quantizer of MPEG-4, low enough that the edges of shapes stay sharp.
 const QUANTIZER: u32 = 3;
 
 /// The stage `synthesize`.
@@ -29,12 +29,12 @@ impl Stage for Synthesize {
         for (name, text) in lists(&classes, &clips, params.test_groups) {
             fs_err::write(context.output(&format!("lists/{name}"))?, text)?;
         }
-        let looks: Vec<_> = (1..=params.groups).map(|group| Look::new(params.seed, group)).collect();
+        let appearances: Vec<_> = (1..=params.groups).map(|group| Appearance::new(params.seed, group)).collect();
         let done = AtomicU64::new(0);
         let make = |clip: &Clip| -> Result<(), StageError> {
             context.check_cancelled()?;
             let path = context.output(&format!("videos/{}", clip.path()))?;
-            encode(&path, &params, &looks[clip.group as usize - 1], clip)
+            encode(&path, &params, &appearances[clip.group as usize - 1], clip)
                 .map_err(|source| SynthesizeError::Encode { path: clip.path(), source })?;
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
             context.progress(done, clips.len() as u64, "videos");
@@ -45,13 +45,13 @@ impl Stage for Synthesize {
     }
 }
 
-fn encode(path: &Path, params: &SynthesizeParams, look: &Look, clip: &Clip) -> Result<(), VideoError> {
+fn encode(path: &Path, params: &SynthesizeParams, appearance: &Appearance, clip: &Clip) -> Result<(), VideoError> {
     let (width_px, height_px) = (params.width_px, params.height_px);
-    let canvas = Canvas::new(look, width_px, height_px);
+    let canvas = Canvas::new(appearance, width_px, height_px);
     let mut encoder =
         Encoder::create(path, EncoderParams { width_px, height_px, fps: params.fps, quantizer: QUANTIZER })?;
-    for pose in clip.poses(params, look) {
-        encoder.write_rgb(&canvas.paint(look, &pose))?;
+    for pose in clip.poses(params, appearance) {
+        encoder.write_rgb(&canvas.paint(appearance, &pose))?;
     }
     encoder.finish()
 }
@@ -115,16 +115,16 @@ mod tests {
     }
 
     #[test]
-    fn the_mean_frame_says_nothing_of_the_class() {
+    fn the_mean_frame_does_not_depend_on_the_class() {
         let params = SynthesizeParams { clips_per_group: 20, ..small() };
-        let looks: Vec<_> = (1..=params.groups).map(|group| Look::new(params.seed, group)).collect();
-        let canvases: Vec<_> = looks.iter().map(|look| Canvas::new(look, 64, 48)).collect();
+        let appearances: Vec<_> = (1..=params.groups).map(|group| Appearance::new(params.seed, group)).collect();
+        let canvases: Vec<_> = appearances.iter().map(|appearance| Canvas::new(appearance, 64, 48)).collect();
         let mean = |class_index: usize| {
             let of_class: Vec<_> = clips(&params).into_iter().filter(|clip| clip.class_index == class_index).collect();
             let mut sums = vec![0.0; 64 * 48 * 3];
             for clip in &of_class {
                 let group = clip.group as usize - 1;
-                let frame = canvases[group].paint(&looks[group], &clip.poses(&params, &looks[group])[3]);
+                let frame = canvases[group].paint(&appearances[group], &clip.poses(&params, &appearances[group])[3]);
                 sums.iter_mut().zip(frame).for_each(|(sum, value)| *sum += f64::from(value) / of_class.len() as f64);
             }
             sums
@@ -132,9 +132,9 @@ mod tests {
         let means: Vec<_> = (0..8).map(mean).collect();
         let distance =
             |a: &[f64], b: &[f64]| (a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / a.len() as f64).sqrt();
-        // A shape covers about a sixth of the frame and differs by about 150 of 255: the mean of 60 frames varies by
-        // 150 * sqrt(5 / 36 / 60) = 7 from draw to draw, a difference by 10. A class that kept to one place, or had
-        // larger shapes, would be 20 away or more.
+        // A shape covers about a sixth of the frame and differs from the background by about 150 of 255. The mean of 60 frames
+        // has a standard deviation of 150 * sqrt(5 / 36 / 60) = 7, and a difference of two means one of 10. A class with a
+        // fixed position or larger shapes would be at a distance of 20 or more.
         for (index, pair) in means.windows(2).enumerate() {
             let apart = distance(&pair[0], &pair[1]);
             assert!(apart < 15.0, "classes {index} and {} are {apart} apart", index + 1);
