@@ -1,5 +1,5 @@
-//! What tests of several crates share: [`run_stage`] and [`Bench`] run a stage without an engine and a worker, [`shared`] finds
-//! real data, and [`skip`] says what a machine lacks.
+//! Helpers for the tests of several crates. [`run_stage`] and [`Bench`] run a stage without an engine and a worker, [`shared`]
+//! finds real data, and [`skip`] reports what is missing on a machine.
 
 mod needs;
 mod parted;
@@ -15,17 +15,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-/// How a run of a stage ended.
+/// The outcome of running a stage.
 #[derive(Debug)]
 pub struct Ran {
-    /// What the stage returned.
+    /// The return value of the stage.
     pub result: Result<Summary, StageError>,
-    /// What it warned of, in order.
+    /// Its warnings, in order.
     pub warnings: Vec<String>,
 }
 
 impl Ran {
-    /// Returns the summary's lines.
+    /// Returns the lines of the summary.
     ///
     /// # Panics
     /// If the stage failed.
@@ -48,12 +48,12 @@ impl Ran {
     }
 }
 
-/// Returns an input that is a file, or a folder that is not looked into.
+/// Returns an input that is a file, or a folder without a list of its files.
 pub fn input(path: impl Into<PathBuf>) -> Input {
     Input { path: path.into(), digest: String::new(), files: None, media_root: None }
 }
 
-/// Runs `stage` with its outputs below `output`.
+/// Runs `stage` with its outputs in the folder `output`.
 ///
 /// # Panics
 /// If the stage has no contract, or `params` can't be written as JSON.
@@ -66,15 +66,16 @@ pub fn run_stage<'a>(
 ) -> Ran {
     let params = serde_json::to_value(params).expect("parameters as JSON");
     let inputs = inputs.into_iter().map(|(port, input)| (port.to_owned(), input)).collect();
-    let (context, told) = context(stage.kind(), Task::Whole, params, inputs, BTreeMap::new(), output.into(), threads);
+    let (context, replies) =
+        context(stage.kind(), Task::Whole, params, inputs, BTreeMap::new(), output.into(), threads);
     let result = stage.run(&context);
-    Ran { result, warnings: told.warnings() }
+    Ran { result, warnings: replies.warnings() }
 }
 
-/// What a stage told while it ran, besides progress.
-struct Told(Arc<Mutex<Vec<Reply>>>);
+/// The replies that a stage sent while it ran.
+struct Replies(Arc<Mutex<Vec<Reply>>>);
 
-impl Told {
+impl Replies {
     fn warnings(&self) -> Vec<String> {
         self.select(|reply| if let Reply::Warning { text } = reply { Some(text.clone()) } else { None })
     }
@@ -96,7 +97,7 @@ fn context(
     sources: BTreeMap<String, Input>,
     output: PathBuf,
     threads: usize,
-) -> (Context, Told) {
+) -> (Context, Replies) {
     let contract = pipe_schemas::stages::contract(kind).expect("a stage with a contract");
     let request = Request {
         protocol: PROTOCOL_VERSION,
@@ -112,10 +113,10 @@ fn context(
         output,
         grant: Grant::cpu(threads),
     };
-    let told = Told(Arc::default());
-    let replies = Arc::clone(&told.0);
+    let replies = Replies(Arc::default());
+    let sent = Arc::clone(&replies.0);
     let context = Context::new(request, Arc::default(), move |reply| {
-        replies.lock().expect("no thread panicked").push(reply);
+        sent.lock().expect("no thread panicked").push(reply);
     });
-    (context, told)
+    (context, replies)
 }

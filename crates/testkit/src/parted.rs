@@ -1,6 +1,6 @@
-//! [`Bench`]: runs a stage that is made in parts, as the engine does or step by step.
+//! [`Bench`]: runs a stage in parts, as the engine does or step by step.
 
-use crate::{Ran, Told, context};
+use crate::{Ran, Replies, context};
 use pipe_stage::protocol::{Input, Made, MadePart, MakePart, MakeParts, OldPart, PART_FILES, PlannedPart, Task};
 use pipe_stage::{PartedStage, StageError};
 use serde::Serialize;
@@ -8,26 +8,26 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// A stage that is made in parts, with all that it reads.
+/// A stage in parts, with its inputs.
 pub struct Bench<'a> {
     /// The stage.
     pub stage: &'a dyn PartedStage,
-    /// With defaults filled in.
+    /// Parameters, with defaults filled in.
     pub params: Value,
-    /// By port.
+    /// Inputs by port.
     pub inputs: BTreeMap<String, Input>,
-    /// By parameter.
+    /// Source files by parameter.
     pub sources: BTreeMap<String, Input>,
-    /// How many it may use.
+    /// Number of threads that the stage may use.
     pub threads: usize,
 }
 
-/// How the making of parts ended.
+/// The outcome of making parts.
 #[derive(Debug)]
 pub struct Making {
-    /// What the stage returned.
+    /// The return value of the stage.
     pub result: Result<Made, StageError>,
-    /// Parts that it said are complete, in that order.
+    /// The parts that it reported as complete, in order.
     pub finished: Vec<String>,
 }
 
@@ -57,11 +57,11 @@ impl<'a> Bench<'a> {
         self.stage.plan(&context)
     }
 
-    /// Makes parts. Their folders must be there; see [`part_in`].
+    /// Makes parts. Their folders must exist; see [`part_in`].
     pub fn make(&self, parts: MakeParts) -> Making {
-        let (context, told) = self.context(Task::Make(parts.clone()), Path::new("nothing-is-written-but-parts"));
+        let (context, replies) = self.context(Task::Make(parts.clone()), Path::new("nothing-is-written-but-parts"));
         let result = self.stage.make(&context, &parts);
-        Making { result, finished: told.finished() }
+        Making { result, finished: replies.finished() }
     }
 
     /// Makes all parts, from scratch, in folders of `folder`.
@@ -78,25 +78,25 @@ impl<'a> Bench<'a> {
         finished.sort();
         let mut expect: Vec<&String> = made.iter().map(|part| &part.name).collect();
         expect.sort();
-        assert_eq!(finished.iter().collect::<Vec<_>>(), expect, "parts said to be complete");
+        assert_eq!(finished.iter().collect::<Vec<_>>(), expect, "parts reported as complete");
         Ok(made)
     }
 
     /// Puts the parts together in `output`.
     pub fn assemble(&self, parts: &[MadePart], output: &Path) -> Ran {
-        let (context, told) = self.context(Task::Assemble { parts: parts.into() }, output);
+        let (context, replies) = self.context(Task::Assemble { parts: parts.into() }, output);
         let result = self.stage.assemble(&context, parts);
         let used_parts = result.as_ref().ok().and_then(|summary| summary.used_parts);
         for part in parts.iter().take(used_parts.unwrap_or(parts.len())) {
             copy_files(&part.folder.join(PART_FILES), output);
         }
-        Ran { result, warnings: told.warnings() }
+        Ran { result, warnings: replies.warnings() }
     }
 
     /// Makes all parts and puts them together in `output`.
     ///
     /// # Panics
-    /// If there is no room for the parts.
+    /// If no temporary folder can be created.
     pub fn run(&self, output: &Path) -> Ran {
         let folder = tempfile::tempdir().expect("a folder");
         match self.make_all(folder.path()) {
@@ -105,16 +105,16 @@ impl<'a> Bench<'a> {
         }
     }
 
-    fn context(&self, task: Task, output: &Path) -> (pipe_stage::Context, Told) {
+    fn context(&self, task: Task, output: &Path) -> (pipe_stage::Context, Replies) {
         let (params, inputs) = (self.params.clone(), self.inputs.clone());
         context(self.stage.kind(), task, params, inputs, self.sources.clone(), output.into(), self.threads)
     }
 }
 
-/// Returns the part `name` to be made in a new folder of `folder`.
+/// Returns a part `name`, and creates its folder in `folder`.
 ///
 /// # Panics
-/// If the folder can't be made, as when it is there.
+/// If the folder exists or can't be created.
 pub fn part_in(folder: &Path, name: &str) -> MakePart {
     let folder = folder.join(name);
     fs_err::create_dir_all(folder.parent().unwrap_or(&folder)).expect("a folder");
@@ -122,7 +122,7 @@ pub fn part_in(folder: &Path, name: &str) -> MakePart {
     MakePart { name: name.into(), folder, old: None }
 }
 
-/// Returns `made` as the older version of `now`, if the fields of both are equal; `then` is what it was planned as.
+/// Returns `made`, which was planned as `then`, as the older version of `now`, if the fields of both are equal.
 pub fn older(made: &MadePart, then: &PlannedPart, now: &PlannedPart) -> Option<OldPart> {
     let same = |(name, value): (&String, &String)| (now.items.get(name) == Some(value)).then(|| name.clone());
     let old = || OldPart { made: made.clone(), same_items: then.items.iter().filter_map(same).collect() };
