@@ -172,13 +172,13 @@ impl<const C: usize> Plan<C> {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: this level is only detected on a processor with AVX2.
             SimdLevel::Avx2 => unsafe {
-                avx2::down(image, &self.used, first, weights, self.offset, levels);
+                avx2::down((image, &self.used), (first, weights), self.offset, levels);
                 self.avx2.along::<C>(row, &self.along, out);
             },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: this level is only detected on a processor with AVX2, AVX-512F and AVX-512BW.
             SimdLevel::Avx512 => unsafe {
-                avx512::down(image, &self.used, first, weights, self.offset, levels);
+                avx512::down((image, &self.used), (first, weights), self.offset, levels);
                 match &self.avx512 {
                     Some(groups) => groups.along(row, out),
                     None => self.avx2.along::<C>(row, &self.along, out),
@@ -203,6 +203,33 @@ fn down(image: Image, used: &Range<usize>, first: usize, weights: &[i16], offset
     for (&weight, number) in weights.iter().zip(first..) {
         for (level, &byte) in levels.iter_mut().zip(image.row(number, used)) {
             *level += scaled(i16::from(byte) << BYTE_BITS, weight);
+        }
+    }
+}
+
+/// Calls `blend` with the bytes of two source rows at a time and the levels that they contribute to, `W` columns at once, and
+/// with whether these rows are the first. Levels are written up to a multiple of `W`.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "it is compiled for the instructions of its caller")]
+fn each_pair_of_rows<const W: usize>(
+    (image, used): (Image, &Range<usize>),
+    (first, weights): (usize, &[i16]),
+    levels: &mut [i16],
+    mut blend: impl FnMut([i16; 2], [&[u8; W]; 2], &mut [i16; W], bool),
+) {
+    for (&pair, number) in weights.as_chunks::<2>().0.iter().zip((first..).step_by(2)) {
+        let (upper, upper_rest) = image.row(number, used).as_chunks();
+        let (lower, lower_rest) = image.row(number + 1, used).as_chunks();
+        let mut levels = levels.as_chunks_mut().0.iter_mut();
+        for ((upper, lower), levels) in upper.iter().zip(lower).zip(&mut levels) {
+            blend(pair, [upper, lower], levels, number == first);
+        }
+        if let (false, Some(levels)) = (upper_rest.is_empty(), levels.next()) {
+            let mut rest = [[0; W]; 2];
+            rest[0][..upper_rest.len()].copy_from_slice(upper_rest);
+            rest[1][..lower_rest.len()].copy_from_slice(lower_rest);
+            blend(pair, rest.each_ref(), levels, number == first);
         }
     }
 }

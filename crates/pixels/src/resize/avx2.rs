@@ -1,6 +1,6 @@
 //! The two steps of a resize in AVX2, where the rounded product of [`super::scaled`] is one instruction.
 
-use super::{BYTE_BITS, Image, PADDING, PAIR_BITS, SUM_BITS, along};
+use super::{BYTE_BITS, Image, PADDING, PAIR_BITS, SUM_BITS, along, each_pair_of_rows};
 use crate::axis::Axis;
 use std::arch::x86_64::{
     __m128i, __m256i, _mm_loadl_epi64, _mm_loadu_si128, _mm_packus_epi16, _mm_setr_epi8, _mm_shuffle_epi8,
@@ -264,29 +264,15 @@ fn pair_bytes(left: __m256i, right: __m256i, weights: &[[i16; WIDTH]; 2]) -> __m
     _mm256_castsi256_si128(bytes)
 }
 
-/// As [`super::down`], but `levels` may be written up to a multiple of [`WIDTH`].
+/// As [`super::down`], but levels are written up to a multiple of [`WIDTH`].
 #[target_feature(enable = "avx2")]
-pub(super) fn down(image: Image, used: &Range<usize>, first: usize, weights: &[i16], offset: i16, levels: &mut [i16]) {
+pub(super) fn down(source: (Image, &Range<usize>), rows: (usize, &[i16]), offset: i16, levels: &mut [i16]) {
     let offset = _mm256_set1_epi16(offset);
-    for (&pair, number) in weights.as_chunks::<2>().0.iter().zip((first..).step_by(2)) {
-        let (upper, upper_rest) = image.row(number, used).as_chunks();
-        let (lower, lower_rest) = image.row(number + 1, used).as_chunks();
-        let pair = pair.map(|weight| _mm256_set1_epi16(weight));
-        let blend = |upper: &[u8; WIDTH], lower: &[u8; WIDTH], levels: &mut [i16; WIDTH]| {
-            let sum = _mm256_add_epi16(scaled(upper, pair[0]), scaled(lower, pair[1]));
-            add(sum, if number == first { Some(offset) } else { None }, levels);
-        };
-        let mut levels = levels.as_chunks_mut().0.iter_mut();
-        for ((upper, lower), levels) in upper.iter().zip(lower).zip(&mut levels) {
-            blend(upper, lower, levels);
-        }
-        if let (false, Some(levels)) = (upper_rest.is_empty(), levels.next()) {
-            let mut rest = [[0; WIDTH]; 2];
-            rest[0][..upper_rest.len()].copy_from_slice(upper_rest);
-            rest[1][..lower_rest.len()].copy_from_slice(lower_rest);
-            blend(&rest[0], &rest[1], levels);
-        }
-    }
+    each_pair_of_rows(source, rows, levels, |weights, [upper, lower], levels, first| {
+        let [upper_weight, lower_weight] = weights.map(|weight| _mm256_set1_epi16(weight));
+        let sum = _mm256_add_epi16(scaled(upper, upper_weight), scaled(lower, lower_weight));
+        add(sum, first.then_some(offset), levels);
+    });
 }
 
 /// Returns the weighted levels of bytes.

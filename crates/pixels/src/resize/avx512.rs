@@ -1,7 +1,7 @@
 //! The two steps of a resize in AVX-512: as in AVX2, with registers twice as wide. A permutation that picks any of 64 levels
 //! serves planes and RGB alike.
 
-use super::{BYTE_BITS, Image, PADDING, PAIR_BITS};
+use super::{BYTE_BITS, Image, PADDING, PAIR_BITS, each_pair_of_rows};
 use crate::axis::Axis;
 use std::arch::x86_64::{
     __m512i, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_add_epi16, _mm512_cvtepu8_epi16, _mm512_cvtusepi16_epi8,
@@ -97,29 +97,15 @@ impl Group {
     }
 }
 
-/// As [`super::down`], but `levels` may be written up to a multiple of [`WIDTH`].
+/// As [`super::down`], but levels are written up to a multiple of [`WIDTH`].
 #[target_feature(enable = "avx2,avx512f,avx512bw")]
-pub(super) fn down(image: Image, used: &Range<usize>, first: usize, weights: &[i16], offset: i16, levels: &mut [i16]) {
+pub(super) fn down(source: (Image, &Range<usize>), rows: (usize, &[i16]), offset: i16, levels: &mut [i16]) {
     let offset = _mm512_set1_epi16(offset);
-    for (&pair, number) in weights.as_chunks::<2>().0.iter().zip((first..).step_by(2)) {
-        let (upper, upper_rest) = image.row(number, used).as_chunks();
-        let (lower, lower_rest) = image.row(number + 1, used).as_chunks();
-        let pair = pair.map(|weight| _mm512_set1_epi16(weight));
-        let blend = |upper: &[u8; WIDTH], lower: &[u8; WIDTH], levels: &mut [i16; WIDTH]| {
-            let sum = _mm512_add_epi16(scaled(upper, pair[0]), scaled(lower, pair[1]));
-            add(sum, if number == first { Some(offset) } else { None }, levels);
-        };
-        let mut levels = levels.as_chunks_mut().0.iter_mut();
-        for ((upper, lower), levels) in upper.iter().zip(lower).zip(&mut levels) {
-            blend(upper, lower, levels);
-        }
-        if let (false, Some(levels)) = (upper_rest.is_empty(), levels.next()) {
-            let mut rest = [[0; WIDTH]; 2];
-            rest[0][..upper_rest.len()].copy_from_slice(upper_rest);
-            rest[1][..lower_rest.len()].copy_from_slice(lower_rest);
-            blend(&rest[0], &rest[1], levels);
-        }
-    }
+    each_pair_of_rows(source, rows, levels, |weights, [upper, lower], levels, first| {
+        let [upper_weight, lower_weight] = weights.map(|weight| _mm512_set1_epi16(weight));
+        let sum = _mm512_add_epi16(scaled(upper, upper_weight), scaled(lower, lower_weight));
+        add(sum, first.then_some(offset), levels);
+    });
 }
 
 /// Returns the weighted levels of bytes.
