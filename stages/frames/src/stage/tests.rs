@@ -66,7 +66,7 @@ fn run(media: &Path, output: &Path, rows: &[VideoRow], params: &FramesParams, th
 }
 
 #[test]
-fn frames_lie_where_the_index_says() {
+fn the_index_locates_the_frames() {
     let (media, output) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let rows = videos(media.path());
     let params = FramesParams { resize: FrameResize::ShortSidePx(24), buckets: 4, ..FramesParams::default() };
@@ -134,7 +134,7 @@ fn damaged_videos_fail_or_are_skipped_with_a_warning() {
 }
 
 #[test]
-fn a_file_that_changed_stops_the_stage() {
+fn a_changed_file_fails_the_stage() {
     let (media, output) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let rows = videos(media.path());
     encode(&media.path().join("c.avi"), 9);
@@ -147,7 +147,7 @@ fn a_file_that_changed_stops_the_stage() {
 }
 
 #[test]
-fn quality_decides_bytes() {
+fn quality_changes_the_bytes() {
     let media = tempfile::tempdir().expect("a folder");
     let rows = videos(media.path());
     let size = |quality: u8| {
@@ -160,7 +160,7 @@ fn quality_decides_bytes() {
 }
 
 #[test]
-fn images_are_of_the_kind_and_size_asked_for() {
+fn images_have_the_requested_format_and_size() {
     let media = tempfile::tempdir().expect("a folder");
     let rows = videos(media.path());
     let check = |encode: FrameCoding, resize: FrameResize, starts: &[u8], ends: &[u8]| {
@@ -209,8 +209,8 @@ impl Bucketful {
         (bench.plan().expect("planned").remove(0), made[0].clone())
     }
 
-    /// Makes the bucket of `rows` from an older version, with no file at hand but those of `decoded`, and checks that it
-    /// equals one made from scratch.
+    /// Makes the bucket of `rows` from an older version while only the files of `decoded` exist, and checks that it equals one
+    /// made from scratch.
     fn check(&self, older_rows: &[VideoRow], rows: &[VideoRow], decoded: &[&str]) {
         let name = |kind| format!("{kind}-{}-{}", rows.len(), decoded.concat());
         let (then, old) = self.clean(older_rows, &name("old"));
@@ -238,7 +238,7 @@ impl Bucketful {
 }
 
 #[test]
-fn only_new_videos_of_a_bucket_are_decoded_and_the_bytes_are_those_of_a_clean_run() {
+fn only_new_videos_of_a_bucket_are_decoded_with_the_bytes_of_a_clean_run() {
     let space = Bucketful::new();
     let four: Vec<VideoRow> = space.rows.iter().filter(|row| row.video_id != "c").cloned().collect();
     space.check(&four, &space.rows, &["c"]);
@@ -252,7 +252,7 @@ fn only_new_videos_of_a_bucket_are_decoded_and_the_bytes_are_those_of_a_clean_ru
 }
 
 #[test]
-fn a_skipped_video_is_not_tried_again() {
+fn a_skipped_video_is_not_decoded_again() {
     let mut space = Bucketful::new();
     let damage = |row_index: usize, rows: &mut [VideoRow]| {
         let path = space.media.path().join(&rows[row_index].path);
@@ -263,7 +263,7 @@ fn a_skipped_video_is_not_tried_again() {
     let mut rows = space.rows.clone();
     damage(3, &mut rows);
     space.check(&rows[..4], &rows, &["e"]);
-    // All are damaged: the part has no shard, and one that follows it makes one.
+    // All videos are damaged: the part has no shard, but its next version has one.
     (0..5).filter(|index| *index != 3).for_each(|index| damage(index, &mut rows));
     let (then, old) = space.clean(&rows, "none");
     assert!(!old.file(FRAMES).exists());
@@ -279,14 +279,14 @@ fn a_skipped_video_is_not_tried_again() {
     let made = part.made();
     space.bench(&rows).make(MakeParts::independent(vec![part])).result.expect("made");
     assert_eq!(Notes::read(&made).expect("notes").index.len(), 1);
-    // What was skipped fails where that is asked for.
+    // With `on_error: fail`, the skipped video fails the stage.
     space.params.on_error = OnError::Fail;
     let ran = space.bench(&rows).assemble(&[made], &space.folder.path().join("fails"));
     assert!(ran.error().starts_with("the video `a` can't be used: "), "{}", ran.error());
 }
 
 #[test]
-fn parts_are_buckets_with_videos_and_only_what_matters_to_each_decides_it() {
+fn the_key_of_a_part_contains_only_its_own_videos() {
     let media = tempfile::tempdir().expect("a folder");
     let rows = videos(media.path());
     let table = media.path().join("videos.parquet");
@@ -310,7 +310,7 @@ fn parts_are_buckets_with_videos_and_only_what_matters_to_each_decides_it() {
     assert_eq!(fields[1..], expect);
     assert_eq!(part.items.iter().collect::<Vec<_>>(), [(&"b".to_owned(), &format!("{} avi", rows[1].digest))]);
 
-    // None of this matters.
+    // None of these columns is in the key.
     let mut moved = rows.clone();
     for row in &mut moved {
         row.path = format!("elsewhere/{}", row.path);
@@ -318,18 +318,18 @@ fn parts_are_buckets_with_videos_and_only_what_matters_to_each_decides_it() {
     }
     let skip = FramesParams { on_error: OnError::Skip, ..params.clone() };
     assert_eq!(plan(&moved, &skip), parts);
-    // A video that `ingest` could not open is none; the other parts stay as they are.
+    // A video that `ingest` could not open is left out; the other parts do not change.
     let mut fewer = rows.clone();
     fewer[1].verdict = Verdict::Undecodable;
     let others: Vec<_> = parts.iter().filter(|part| part.name != named("b")).cloned().collect();
     assert_eq!(plan(&fewer, &params), others);
-    // Another parameter is another key for all, and no older version will do.
+    // Another parameter changes the keys of all parts, and no older version can be used.
     let sharper = FramesParams { encode: FrameCoding::Jpeg { quality: 91 }, ..params };
     assert!(plan(&rows, &sharper).iter().zip(&parts).all(|(new, old)| new.fields != old.fields));
 }
 
 #[test]
-fn parts_that_are_done_are_told_when_another_fails() {
+fn finished_parts_are_reported_when_another_fails() {
     let media = tempfile::tempdir().expect("a folder");
     let rows = videos(media.path());
     fs_err::remove_file(media.path().join("d.avi")).expect("removed");
@@ -350,7 +350,7 @@ fn parts_that_are_done_are_told_when_another_fails() {
     assert_eq!(error, "bucket 99999 has no usable video");
 }
 
-/// Writes an uncompressed video of two frames, so that its bytes depend on no encoder.
+/// Writes an uncompressed video of two frames, with bytes that do not depend on an encoder.
 fn write_y4m(path: &Path) {
     let mut bytes = b"YUV4MPEG2 W16 H16 F25:1 Ip A1:1 C420jpeg\n".to_vec();
     for frame in 0..2u8 {
@@ -361,10 +361,10 @@ fn write_y4m(path: &Path) {
     fs_err::write(path, bytes).expect("written");
 }
 
-/// If this fails, raise the contract's version: what is in stores has other bytes.
+/// If this test fails, raise the version of the contract, because existing stores contain other bytes.
 #[test]
-fn bytes_stay_the_same_while_the_version_does() {
-    // The versions that the digests below were made with; others are in the key, and may give other pixels.
+fn bytes_change_only_with_the_version() {
+    // The versions for which the digests below hold. Other versions change the key, and may change the bytes.
     let versions = format!("{} jpeg {}", pipe_video::ffmpeg_version(), pipe_pixels::libjpeg_turbo_version());
     if versions != "5.1.9-0+deb12u1 avutil 57.28.100 avcodec 59.37.100 avformat 59.27.100 swscale 6.7.100 jpeg 3.1.0" {
         return;

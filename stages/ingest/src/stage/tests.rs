@@ -25,7 +25,7 @@ fn encode_noise(path: &Path, frames: u8) {
     encoder.finish().expect("finished");
 }
 
-/// Makes two videos and two files that are none.
+/// Creates two videos, and two files that are not videos.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     fs_err::create_dir(folder.path().join("b")).expect("made");
@@ -38,7 +38,7 @@ fn folder() -> tempfile::TempDir {
 
 type Outcome = (Result<Summary, String>, Vec<String>);
 
-/// Runs the stage on a folder that comes by the input `folder`.
+/// Runs the stage on the input `folder`.
 fn run(folder: &Path, output: &Path, params: &IngestParams) -> Outcome {
     let files = ["b/text.avi", "b/x.avi", "list.txt", "y.avi"].map(|path| SourceFile {
         path: path.into(),
@@ -113,7 +113,7 @@ fn only_new_files_are_examined() {
     files.iter().skip(3).for_each(|file| drop(fs_err::copy(media.path().join("y.avi"), media.path().join(&file.path))));
     let before = bench(&files, "before.json");
     let (then, old) = (before.plan().expect("planned"), before.make_all(&space.path().join("old")).expect("made"));
-    // One is new, one has other content, one is gone; of the others no file is at hand.
+    // One file is new, one has other content and one is removed. The others are deleted below, so they can't be examined.
     encode(&media.path().join("new.avi"), 7);
     files.push(file("new.avi", "new"));
     files[3].digest = "another".into();
