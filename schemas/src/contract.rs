@@ -61,6 +61,51 @@ impl PortType {
         }
     }
 
+    /// Returns whether a stage that reads it receives a list of the files in it, with their digests.
+    pub fn lists_files(self) -> bool {
+        self.may_hold_media()
+    }
+
+    /// Returns whether it is a folder in which videos can lie.
+    pub fn may_hold_media(self) -> bool {
+        match self {
+            Self::Folder => true,
+            Self::Videos
+            | Self::Annotations
+            | Self::Classes
+            | Self::Frames
+            | Self::Samples
+            | Self::Clips
+            | Self::Model
+            | Self::TrainingLog
+            | Self::Predictions
+            | Self::Metrics
+            | Self::Onnx
+            | Self::Picture
+            | Self::Any => false,
+        }
+    }
+
+    /// Returns whether it contains paths of videos, so that a stage that reads it also needs the folder with the videos.
+    pub fn refers_to_media(self) -> bool {
+        match self {
+            Self::Videos => true,
+            Self::Folder
+            | Self::Annotations
+            | Self::Classes
+            | Self::Frames
+            | Self::Samples
+            | Self::Clips
+            | Self::Model
+            | Self::TrainingLog
+            | Self::Predictions
+            | Self::Metrics
+            | Self::Onnx
+            | Self::Picture
+            | Self::Any => false,
+        }
+    }
+
     /// Returns whether an output of this type may be connected to an input of type `wanted`.
     pub fn fits(self, wanted: Self) -> bool {
         self == wanted || self == Self::Any || wanted == Self::Any

@@ -47,6 +47,12 @@ pub enum RunError {
     /// The action was told to stop before it had begun.
     #[error("stopped")]
     Stopped,
+    /// No executor runs stages of this kind.
+    #[error("no executor runs stages of the kind `{kind}`")]
+    NoExecutor {
+        /// The stage kind.
+        kind: &'static str,
+    },
     /// A worker can't be used.
     #[error("{worker} can't be used ({}): {reason}", program.display())]
     Worker {

@@ -3,10 +3,9 @@
 use crate::ahead::Ahead;
 use crate::error::RunError;
 use crate::events::{Outcome, RunEvent};
+use crate::executor::{self, Executor, Handle, Stop};
 use crate::key_planner::{KeyPlanner, Prepared};
 use crate::latest::Publisher;
-use crate::local::reaper::Reaper;
-use crate::local::{Handle, WorkerProcess};
 use crate::options::{Aim, RunOptions};
 use crate::plan::Plan;
 use crate::record::{Recorder, RunSummary};
@@ -15,9 +14,8 @@ use action::JobEnd;
 use cancel::Cancel;
 use pipe_cache::remote::Pulled;
 use pipe_cache::{ActionKey, ActionRecord, CacheError, Store};
-use pipe_schemas::Worker;
 use pool::Pool;
-use schedule::{Lease, Room, Schedule};
+use schedule::{Lease, Schedule};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,7 +46,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 enum RunMessage {
     Event(RunEvent),
-    Ended { stage: usize, end: JobEnd, worker: Option<WorkerProcess> },
+    Ended { stage: usize, end: JobEnd },
     Fetched { stage: usize, found: Result<Pulled, CacheError> },
     Cancel,
 }
@@ -127,6 +125,17 @@ pub fn run(
     let recorder = Recorder::new(record, summary)?;
     let (sender, receiver) = sync_channel(256);
     cancel.connect(sender.clone());
+    let executors = executor::all(options);
+    let executor_of = |stage: usize| {
+        let contract = plan.stage(stage).contract;
+        executors
+            .iter()
+            .position(|executor| executor.runs(contract))
+            .ok_or(RunError::NoExecutor { kind: contract.kind })
+    };
+    let executor_of = (0..plan.num_stages()).map(executor_of).collect::<Result<Vec<_>, _>>()?;
+    let capacity = |stage: usize| executors[executor_of[stage]].capacity();
+    let schedule = Schedule::new(plan, &wanted, capacity);
     let key_planner = KeyPlanner::new(plan, &options.root, &options.executables);
     let run = Run {
         plan,
@@ -141,14 +150,14 @@ pub fn run(
         ahead,
         latest,
         states: plan.stages().map(|_| State::Waiting).collect(),
-        schedule: Schedule::new(plan, &wanted, Room::of_machine(options.jobs)),
+        schedule,
+        executors,
+        executor_of,
         wanted,
         forced,
         checked,
         running: BTreeSet::new(),
         tries: BTreeMap::new(),
-        idle: BTreeMap::new(),
-        reaper: None,
         pool: Pool::default(),
         threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         failed: false,
@@ -177,8 +186,9 @@ struct Run<'a> {
     running: BTreeSet<usize>,
     /// How often a stage was tried again.
     tries: BTreeMap<usize, u32>,
-    idle: BTreeMap<Worker, Vec<WorkerProcess>>,
-    reaper: Option<Arc<Reaper>>,
+    executors: Vec<Box<dyn Executor>>,
+    /// The executor that runs each stage.
+    executor_of: Vec<usize>,
     pool: Pool,
     /// How many a stage may use if it does not say.
     threads: usize,
@@ -213,17 +223,17 @@ impl Run<'_> {
             match happening {
                 Ok(RunMessage::Event(event)) => self.event(&event)?,
                 Ok(RunMessage::Fetched { stage, found }) => self.fetched(stage, found)?,
-                Ok(RunMessage::Ended { stage, end, worker }) => self.ended(stage, end, worker)?,
+                Ok(RunMessage::Ended { stage, end }) => self.ended(stage, end)?,
                 Ok(RunMessage::Cancel) if self.cancel.level() < 2 => {
                     stop_at = Some(Instant::now() + STOP_WITHIN);
                     self.options.remote.iter().for_each(|remote| remote.stop());
-                    self.running().for_each(|running| running.handle.cancel());
+                    self.stop_all(Stop::Soon);
                 }
                 Err(_) if stop_at.is_none_or(|at| Instant::now() < at) => self.end_those_out_of_time(),
                 Ok(RunMessage::Cancel) | Err(_) => {
                     // Told twice, or too slow: the thread of a killed action reports its end at once.
                     stop_at = None;
-                    self.running().for_each(|running| running.handle.kill());
+                    self.stop_all(Stop::Now);
                 }
             }
         }
@@ -262,6 +272,15 @@ impl Run<'_> {
         })
     }
 
+    /// Stops every action that runs.
+    fn stop_all(&self, stop: Stop) {
+        for &stage in &self.running {
+            if let State::Running(running) = &self.states[stage] {
+                self.executors[self.executor_of[stage]].cancel(&running.handle, stop);
+            }
+        }
+    }
+
     fn end_those_out_of_time(&mut self) {
         let now = Instant::now();
         for &stage in &self.running {
@@ -270,7 +289,7 @@ impl Run<'_> {
                 && !running.timed_out
             {
                 running.timed_out = true;
-                running.handle.kill();
+                self.executors[self.executor_of[stage]].cancel(&running.handle, Stop::Now);
             }
         }
     }

@@ -9,25 +9,16 @@ use super::whole;
 use crate::environment::environment_line;
 use crate::error::RunError;
 use crate::events::{FailedBy, Failure, PartCounts};
-use crate::local::reaper::Reaper;
-use crate::local::{Ended, Handle, WorkerProcess};
+use crate::executor::{Ended, Session};
 use fs_err as fs;
 use pipe_cache::store::Lookup;
 use pipe_cache::{ActionRecord, CacheError, OutputRecord};
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// If less is free, an action may have failed because the disk is full, without being able to report it.
 const NO_SPACE_BYTES: u64 = 1 << 20;
-
-/// The process that runs an action.
-pub(super) enum Runner {
-    Worker(WorkerProcess),
-    Command { handle: Handle, reaper: Arc<Reaper>, environment: Vec<(String, OsString)> },
-}
 
 /// How an action ended.
 #[derive(Debug)]
@@ -52,29 +43,16 @@ pub(super) enum JobEnd {
     Cancelled,
 }
 
-impl Runner {
-    pub(super) fn command(reaper: Arc<Reaper>, environment: Vec<(String, OsString)>) -> Self {
-        Self::Command { handle: Handle::default(), reaper, environment }
-    }
-
-    pub(super) fn handle(&self) -> Handle {
-        match self {
-            Self::Worker(worker) => worker.handle(),
-            Self::Command { handle, .. } => handle.clone(),
-        }
-    }
-}
-
 impl Job {
-    /// Runs to the end, and reports it together with the worker, if that can be used again.
-    pub(super) fn run(self, mut runner: Runner) {
-        let ended = self.act(&mut runner);
+    /// Runs to the end, and reports it.
+    pub(super) fn run(self, mut session: Box<dyn Session>) {
+        let ended = self.act(&mut *session);
         let no_space = ended.is_err() && self.store.free_bytes().is_ok_and(|free| free < NO_SPACE_BYTES);
         // The next run removes what can't be removed now.
         if fs::remove_dir(&self.work).is_err() {
             let _ = fs::remove_dir_all(&self.work);
         }
-        let (end, alive) = match ended {
+        let (end, is_reusable) = match ended {
             Ok(end) => (end, true),
             Err(ActionError::Ended(ended)) => self.without_result(ended),
             Err(ActionError::Error(RunError::Stopped)) => (JobEnd::Cancelled, !self.handle.is_stopped()),
@@ -87,15 +65,17 @@ impl Job {
             JobEnd::Failed(failure) if no_space => JobEnd::Failed(Failure { help: Some(NO_SPACE.into()), ..failure }),
             other => other,
         };
-        let worker = match runner {
-            Runner::Worker(worker) if alive => Some(worker),
-            Runner::Worker(_) | Runner::Command { .. } => None,
-        };
+        // Before its end is known, so that the next action finds its processes.
+        if is_reusable {
+            session.release();
+        } else {
+            drop(session);
+        }
         // Without a receiver the run is over.
-        let _ = self.sender.send(RunMessage::Ended { stage: self.stage, end, worker });
+        let _ = self.sender.send(RunMessage::Ended { stage: self.stage, end });
     }
 
-    /// Returns how a request without a result ends the action, and whether its worker can be used again.
+    /// Returns how a request without a result ends the action, and whether its session can be released.
     fn without_result(&self, ended: Ended) -> (JobEnd, bool) {
         let log = log_if_any(&self.log);
         match ended {
@@ -117,7 +97,7 @@ impl Job {
         }
     }
 
-    fn act(&self, runner: &mut Runner) -> Result<JobEnd, ActionError> {
+    fn act(&self, session: &mut dyn Session) -> Result<JobEnd, ActionError> {
         let _lock = self.lock(self.key)?;
         if self.takes_hits()
             && let Lookup::Hit(record) = self.store.find(self.key)
@@ -125,10 +105,10 @@ impl Job {
             return Ok(JobEnd::Shared(record));
         }
         let since = Instant::now();
-        let output = match runner {
-            Runner::Command { handle, reaper, environment } => whole::command(self, handle, reaper, environment),
-            Runner::Worker(worker) if self.contract.parts.is_some() => PartedJob::new(self, worker).run(),
-            Runner::Worker(worker) => whole::stage(self, worker),
+        let output = match (self.contract.worker, self.contract.parts) {
+            (None, _) => whole::command(self, session),
+            (Some(_), Some(_)) => PartedJob::new(self, session).run(),
+            (Some(_), None) => whole::stage(self, session),
         }?;
         if let Purpose::Check(record) = &self.purpose {
             return Ok(self.compared(record, &output)?);

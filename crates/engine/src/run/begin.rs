@@ -1,22 +1,20 @@
 //! From a stage that is ready to its result in the store, or to an action that runs.
 
-use super::action::Runner;
 use super::end::Told;
 use super::failure::failure_of;
 use super::job::{Job, JobInput, Purpose};
 use super::{DOWNLOADS, Done, Media, Run, RunMessage, Running, State};
 use crate::error::RunError;
 use crate::events::{Outcome, RunEvent};
+use crate::executor::Started;
 use crate::key_planner::Prepared;
-use crate::local::WorkerProcess;
-use crate::local::reaper::Reaper;
 use crate::options::Aim;
 use crate::reasons::{self, Reason};
 use crate::sources::Collected;
 use pipe_cache::remote::Pulled;
 use pipe_cache::store::Lookup;
 use pipe_cache::{CacheError, TreeFile};
-use pipe_schemas::{Check, PortType, Worker};
+use pipe_schemas::{Check, Worker};
 use pipe_stage::SourceFile;
 use pipe_stage::protocol::Grant;
 use std::cell::RefCell;
@@ -74,7 +72,7 @@ impl Run<'_> {
             // Without a receiver the run is over.
             let _ = sender.send(RunMessage::Fetched { stage, found });
         })?;
-        let lease = self.schedule.take(&self.plan.stage(stage).limits);
+        let lease = self.schedule.take(stage, &self.plan.stage(stage).limits);
         self.states[stage] = State::Fetching { prepared: Box::new(prepared), since, lease };
         self.running.insert(stage);
         Ok(())
@@ -152,7 +150,7 @@ impl Run<'_> {
             return Some(Media { root: source.root.clone(), sources: prepared.sources.values().cloned().collect() });
         }
         let inputs = self.plan.inputs(stage);
-        let (needed, folder) = inputs.into_iter().find(|(_, input)| input.wanted == PortType::Folder)?;
+        let (needed, folder) = inputs.into_iter().find(|(_, input)| input.wanted.may_hold_media())?;
         let State::Done(done) = &self.states[needed] else { return None };
         let root = self.store.view(done.record.output.tree).join(&folder.output.path);
         Some(Media { root: std::path::absolute(&root).unwrap_or(root), sources: Vec::new() })
@@ -167,13 +165,13 @@ impl Run<'_> {
     ) -> Result<(), RunError> {
         let spec = self.plan.stage(stage);
         let name = spec.name.to_string();
-        let runner = self.runner(spec.contract.worker)?;
+        let Started { session, handle } = self.executors[self.executor_of[stage]].start(spec.contract)?;
         let (inputs, mut guards) = self.job_inputs(stage)?;
         guards.extend(prepared.sources.values().cloned());
         let media = self.media(stage, &prepared);
-        let (handle, key, work) = (runner.handle(), prepared.key, self.work.folder(stage)?);
+        let (key, work) = (prepared.key, self.work.folder(stage)?);
         let downloads = std::path::absolute(self.options.root.join(DOWNLOADS))?;
-        let lease = self.schedule.take(&spec.limits);
+        let lease = self.schedule.take(stage, &spec.limits);
         let job = Job {
             stage,
             name: name.clone(),
@@ -199,7 +197,7 @@ impl Run<'_> {
             sender: self.sender.clone(),
         };
         let until = spec.limits.timeout.map(|timeout| since + timeout);
-        if let Err(error) = self.pool.run(move || job.run(runner)) {
+        if let Err(error) = self.pool.run(move || job.run(session)) {
             self.schedule.give_back(lease);
             return Err(error.into());
         }
@@ -208,28 +206,15 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Returns who runs an action: an idle worker, a new one, or a program of the user's.
-    fn runner(&mut self, worker: Option<Worker>) -> Result<Runner, RunError> {
-        let reaper = match &self.reaper {
-            Some(reaper) => Arc::clone(reaper),
-            None => Arc::clone(self.reaper.insert(Arc::new(Reaper::start(&self.options.executables.pipe)?))),
-        };
-        let Some(kind) = worker else { return Ok(Runner::command(reaper, self.options.environment.clone())) };
-        if let Some(worker) = self.idle.get_mut(&kind).and_then(Vec::pop) {
-            return Ok(Runner::Worker(worker));
-        }
-        Ok(Runner::Worker(WorkerProcess::start(&self.options.executables.workers.join(kind.program()), reaper)?))
-    }
-
     /// Returns what a job reads, and what must not change while it does.
     fn job_inputs(&self, stage: usize) -> Result<JobInputs, RunError> {
         let (mut inputs, mut guards) = (BTreeMap::new(), Vec::new());
         for (needed, input) in self.plan.inputs(stage) {
             let State::Done(done) = &self.states[needed] else { continue };
             let tree = done.record.output.tree;
-            let files = match input.wanted {
-                PortType::Folder => Some(self.store.tree(tree)?.part(&input.output.path)?.files),
-                _ => None,
+            let files = match input.wanted.lists_files() {
+                true => Some(self.store.tree(tree)?.part(&input.output.path)?.files),
+                false => None,
             };
             let file = |file: TreeFile| SourceFile {
                 path: file.path,
@@ -239,7 +224,7 @@ impl Run<'_> {
             let files = files.map(|files| files.into_iter().map(file).collect());
             let path = std::path::absolute(self.store.view(tree).join(&input.output.path))?;
             let digest = done.record.output.ports.get(&input.output.name).map(ToString::to_string).unwrap_or_default();
-            let media = done.media.as_ref().filter(|_| input.wanted == PortType::Videos);
+            let media = done.media.as_ref().filter(|_| input.wanted.refers_to_media());
             guards.extend(media.iter().flat_map(|media| media.sources.iter().cloned()));
             let media_root = media.map(|media| media.root.clone());
             inputs.insert(input.input.clone(), JobInput { path, digest, files, media_root });

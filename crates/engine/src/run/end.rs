@@ -5,7 +5,6 @@ use super::failure::{failure_of, timed_out};
 use super::{Done, Run, State};
 use crate::error::RunError;
 use crate::events::{Failure, Outcome, PartCounts, RunEvent};
-use crate::local::WorkerProcess;
 use pipe_cache::ActionKey;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,13 +21,10 @@ pub(super) struct Told {
 }
 
 impl Run<'_> {
-    pub(super) fn ended(&mut self, stage: usize, end: JobEnd, worker: Option<WorkerProcess>) -> Result<(), RunError> {
+    pub(super) fn ended(&mut self, stage: usize, end: JobEnd) -> Result<(), RunError> {
         let State::Running(running) = std::mem::replace(&mut self.states[stage], State::Over) else { return Ok(()) };
         let spec = self.plan.stage(stage);
         self.running.remove(&stage);
-        if let (Some(worker), Some(kind)) = (worker, spec.contract.worker) {
-            self.idle.entry(kind).or_default().push(worker);
-        }
         self.schedule.give_back(running.lease);
         let (key, since, media) = (running.key, running.since, running.media);
         match end {

@@ -3,8 +3,8 @@
 use super::RunMessage;
 use crate::error::RunError;
 use crate::events::{PartCounts, RunEvent};
+use crate::executor::{Ended, Handle, WorkerUpdate};
 use crate::keys::Tools;
-use crate::local::{Ended, Handle, WorkerUpdate};
 use crate::sources::Collected;
 use fs_err as fs;
 use pipe_cache::{ActionKey, ActionLock, ActionRecord, Fields, Store, Tree};

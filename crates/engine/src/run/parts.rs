@@ -5,9 +5,8 @@
 
 use super::job::{ActionError, ActionOutput, Job};
 use crate::environment;
-use crate::error::RunError;
 use crate::events::PartCounts;
-use crate::local::{Ended, WorkerProcess};
+use crate::executor::{Ended, Session};
 use chain::Chain;
 use part::CachedPart;
 use pipe_cache::ActionKey;
@@ -22,7 +21,7 @@ mod part;
 /// An action that is made in parts.
 pub(super) struct PartedJob<'a> {
     job: &'a Job,
-    worker: &'a mut WorkerProcess,
+    session: &'a mut dyn Session,
 }
 
 /// What the worker reports of an assembled output.
@@ -33,8 +32,8 @@ struct Assembled {
 }
 
 impl<'a> PartedJob<'a> {
-    pub(super) fn new(job: &'a Job, worker: &'a mut WorkerProcess) -> Self {
-        Self { job, worker }
+    pub(super) fn new(job: &'a Job, session: &'a mut dyn Session) -> Self {
+        Self { job, session }
     }
 
     pub(super) fn run(mut self) -> Result<ActionOutput, ActionError> {
@@ -53,7 +52,7 @@ impl<'a> PartedJob<'a> {
     }
 
     fn run_independent(&mut self, planned: &[PlannedPart]) -> Result<ActionOutput, ActionError> {
-        let (parts, counts) = independent::make(self.job, self.worker, planned)?;
+        let (parts, counts) = independent::make(self.job, self.session, planned)?;
         let pairs = planned.iter().zip(&parts);
         let made = pairs.map(|(planned, part)| part.made(&planned.name, self.job)).collect::<Result<Vec<_>, _>>()?;
         match self.ask(Task::Assemble { parts: made })? {
@@ -67,14 +66,14 @@ impl<'a> PartedJob<'a> {
 
     fn run_chain(&mut self, planned: &[PlannedPart]) -> Result<ActionOutput, ActionError> {
         let mut chain = Chain::new(self.job, planned);
-        chain.make_all(self.worker)?;
+        chain.make_all(self.session)?;
         let assembled = loop {
             let parts: Vec<MadePart> = chain.made()?;
             match self.ask(Task::Assemble { parts })? {
                 Ended::Finished { summary, warnings, peak_memory_bytes } => {
                     break Assembled { summary, warnings, peak_memory_bytes };
                 }
-                Ended::StateNeeded { part } => chain.restore_state(&part, self.worker)?,
+                Ended::StateNeeded { part } => chain.restore_state(&part, self.session)?,
                 other => return Err(ActionError::Ended(other)),
             }
         };
@@ -122,10 +121,10 @@ impl<'a> PartedJob<'a> {
     /// Runs a request that makes no part.
     fn ask(&mut self, task: Task) -> Result<Ended, ActionError> {
         let (job, request) = (self.job, self.job.request(task)?);
-        let report = |update| {
+        let mut report = |update| {
             job.report(update);
-            Ok::<_, RunError>(())
+            Ok(())
         };
-        Ok(self.worker.run(request, &job.log, report)?)
+        Ok(self.session.run(request, &job.log, &mut report)?)
     }
 }

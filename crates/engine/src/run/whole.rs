@@ -1,27 +1,23 @@
 //! Runs an action in one go: a stage without parts in a worker, or a program of the user.
 
 use super::job::{ActionError, ActionOutput, Job};
-use crate::error::RunError;
-use crate::local::command::{self, CommandRun};
-use crate::local::reaper::Reaper;
-use crate::local::{Ended, Handle, WorkerProcess};
+use crate::executor::{Ended, Session};
 use fs_err as fs;
 use pipe_cache::Tree;
 use pipe_schemas::Output;
 use pipe_stage::Summary;
 use pipe_stage::protocol::Task;
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 
 /// Runs a stage without parts.
-pub(super) fn stage(job: &Job, worker: &mut WorkerProcess) -> Result<ActionOutput, ActionError> {
+pub(super) fn stage(job: &Job, session: &mut dyn Session) -> Result<ActionOutput, ActionError> {
     let request = job.request(Task::Whole)?;
     let output = request.output.clone();
-    let report = |update| {
+    let mut report = |update| {
         job.report(update);
-        Ok::<_, RunError>(())
+        Ok(())
     };
-    match worker.run(request, &job.log, report)? {
+    match session.run(request, &job.log, &mut report)? {
         Ended::Finished { summary, warnings, peak_memory_bytes } => {
             Ok(output_of(job, job.store.insert(&output)?, summary, warnings, peak_memory_bytes))
         }
@@ -30,17 +26,10 @@ pub(super) fn stage(job: &Job, worker: &mut WorkerProcess) -> Result<ActionOutpu
 }
 
 /// Runs a program of the user. Only its declared outputs are kept.
-pub(super) fn command(
-    job: &Job,
-    handle: &Handle,
-    reaper: &Reaper,
-    environment: &[(String, OsString)],
-) -> Result<ActionOutput, ActionError> {
-    let params = serde_json::from_value(job.params.clone()).map_err(RunError::from)?;
-    let output = job.work.clone();
-    let inputs = job.inputs.iter().map(|(port, input)| (port.clone(), input.path.clone())).collect();
-    let run = CommandRun { params: &params, inputs: &inputs, output: &output, environment, log: &job.log };
-    let ended = command::run(&run, handle, reaper)?;
+pub(super) fn command(job: &Job, session: &mut dyn Session) -> Result<ActionOutput, ActionError> {
+    let request = job.request(Task::Whole)?;
+    let output = request.output.clone();
+    let ended = session.run(request, &job.log, &mut |_| Ok(()))?;
     let Ended::Finished { summary, warnings, peak_memory_bytes } = ended else {
         return Err(ActionError::Ended(ended));
     };

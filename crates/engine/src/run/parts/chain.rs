@@ -8,8 +8,8 @@
 use super::part::{CachedPart, PendingPart, create_folder, record};
 use crate::error::RunError;
 use crate::events::PartCounts;
+use crate::executor::{Ended, Session, WorkerUpdate};
 use crate::keys::{PreviousLink, part_fields};
-use crate::local::{Ended, WorkerProcess, WorkerUpdate};
 use crate::run::job::{ActionError, Job};
 use pipe_cache::{ActionKey, Fields};
 use pipe_stage::Summary;
@@ -34,11 +34,11 @@ impl<'a> Chain<'a> {
     }
 
     /// Makes the links that the store does not have. Afterwards the chain has all planned links, or ended early.
-    pub(super) fn make_all(&mut self, worker: &mut WorkerProcess) -> Result<(), ActionError> {
+    pub(super) fn make_all(&mut self, session: &mut dyn Session) -> Result<(), ActionError> {
         while let Some(next) = self.extend()? {
             let first = self.first_to_make(self.links.len());
             let pending = if first == self.links.len() { next } else { self.lock(first)? };
-            if self.make(first..self.planned.len(), pending, worker)? {
+            if self.make(first..self.planned.len(), pending, session)? {
                 break;
             }
         }
@@ -46,7 +46,7 @@ impl<'a> Chain<'a> {
     }
 
     /// Makes the link `name`, which has no state any more, again. Links that follow it differently now are made too.
-    pub(super) fn restore_state(&mut self, name: &str, worker: &mut WorkerProcess) -> Result<(), ActionError> {
+    pub(super) fn restore_state(&mut self, name: &str, session: &mut dyn Session) -> Result<(), ActionError> {
         let index = self.planned.iter().take(self.links.len()).position(|part| part.name == name);
         let Some(index) = index.filter(|&index| !self.links[index].can_resume()) else {
             return Err(ActionError::Ended(Ended::StateNeeded { part: name.to_owned() }));
@@ -54,8 +54,8 @@ impl<'a> Chain<'a> {
         let num_links = self.links.len();
         let first = self.first_to_make(index);
         let pending = self.lock(first)?;
-        self.make(first..index + 1, pending, worker)?;
-        if self.links.len() < num_links { self.make_all(worker) } else { Ok(()) }
+        self.make(first..index + 1, pending, session)?;
+        if self.links.len() < num_links { self.make_all(session) } else { Ok(()) }
     }
 
     /// Adds links that the store has. Returns the first link that it does not have, if there is one, with its lock.
@@ -102,7 +102,7 @@ impl<'a> Chain<'a> {
         &mut self,
         range: Range<usize>,
         first: PendingPart,
-        worker: &mut WorkerProcess,
+        session: &mut dyn Session,
     ) -> Result<bool, ActionError> {
         let earlier = self.made()?;
         let mut parts = Vec::new();
@@ -112,10 +112,10 @@ impl<'a> Chain<'a> {
         let request = self.job.request(Task::Make(MakeParts { earlier, parts }))?;
         let (job, since) = (self.job, Instant::now());
         let (mut index, mut pending) = (range.start, Some(first));
-        let ended = worker.run(request, &job.log, |update| {
+        let ended = session.run(request, &job.log, &mut |update| {
             let WorkerUpdate::PartFinished { name } = update else {
                 job.report(update);
-                return Ok::<_, RunError>(());
+                return Ok(());
             };
             let is_next = range.contains(&index) && self.planned[index].name == name;
             let Some(link) = pending.take().filter(|_| is_next) else { return Ok(()) };

@@ -1,10 +1,9 @@
 //! [`make`]: makes parts that do not depend on each other.
 
 use super::part::{CachedPart, PendingPart, create_folder, record};
-use crate::error::RunError;
 use crate::events::PartCounts;
+use crate::executor::{Ended, Session, WorkerUpdate};
 use crate::keys::{ITEMS, part_fields};
-use crate::local::{Ended, WorkerProcess, WorkerUpdate};
 use crate::run::job::{ActionError, Job};
 use pipe_cache::store::Lookup;
 use pipe_cache::{ActionKey, Fields};
@@ -21,7 +20,7 @@ type OldParts = BTreeMap<String, (Fields, CachedPart)>;
 /// Makes the parts that the store does not have. Waits for parts that another process is making after making all others.
 pub(super) fn make(
     job: &Job,
-    worker: &mut WorkerProcess,
+    session: &mut dyn Session,
     planned: &[PlannedPart],
 ) -> Result<(Vec<CachedPart>, PartCounts), ActionError> {
     let mut counts = PartCounts::default();
@@ -69,14 +68,14 @@ pub(super) fn make(
         }
         if !pending.is_empty() {
             counts.ran += pending.len() as u64;
-            cached.extend(make_pending(job, worker, planned, pending, &old)?);
+            cached.extend(make_pending(job, session, planned, pending, &old)?);
         }
     }
 }
 
 fn make_pending(
     job: &Job,
-    worker: &mut WorkerProcess,
+    session: &mut dyn Session,
     planned: &[PlannedPart],
     mut pending: BTreeMap<usize, PendingPart>,
     old: &OldParts,
@@ -94,10 +93,10 @@ fn make_pending(
     let request = job.request(Task::Make(MakeParts::independent(parts)))?;
     let mut made = BTreeMap::new();
     let since = Instant::now();
-    let ended = worker.run(request, &job.log, |update| {
+    let ended = session.run(request, &job.log, &mut |update| {
         let WorkerUpdate::PartFinished { name } = update else {
             job.report(update);
-            return Ok::<_, RunError>(());
+            return Ok(());
         };
         let index = planned.iter().position(|part| part.name == name);
         if let Some((index, part)) = index.and_then(|index| Some((index, pending.remove(&index)?))) {

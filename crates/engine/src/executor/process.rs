@@ -1,54 +1,32 @@
-//! Processes on this machine: workers, which are kept for the whole run and given one request at a time, and
-//! [`command`]s.
+//! [`WorkerProcess`]: a process that speaks `pipe_stage::protocol` over its stdin and stdout.
 
+use super::handle::{Handle, Target};
+use super::reaper::Reaper;
+use super::session::{Ended, Report, WorkerUpdate};
+use crate::error::RunError;
 use fs_err as fs;
-use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use pipe_stage::protocol::{Message, PlannedPart, Reply, Request};
-use pipe_stage::{Environment, Summary};
-use reaper::Reaper;
-use std::collections::{BTreeMap, VecDeque};
+use pipe_stage::protocol::{Message, Reply, Request};
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-pub(crate) mod command;
-pub mod reaper;
-
-/// How many lines of a dead worker's log are shown.
-const LAST_LINES: usize = 10;
+/// Number of lines of a dead worker's log that are shown.
+pub(super) const LAST_LINES: usize = 10;
 /// How long a worker that closed its output may take to end.
 const END_WITHIN: Duration = Duration::from_secs(2);
 
 /// A worker process.
 #[derive(Debug)]
-pub(crate) struct WorkerProcess {
+pub(super) struct WorkerProcess {
     handle: WorkerHandle,
     stdout: BufReader<ChildStdout>,
     log: Arc<Mutex<Log>>,
     reaper: Arc<Reaper>,
-}
-
-/// A way to stop an action from another thread.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Handle {
-    /// Set for good once the action is told to stop, so that what has not begun yet does not begin.
-    stopped: Arc<AtomicBool>,
-    target: Arc<Mutex<Target>>,
-}
-
-/// Who is to be stopped.
-#[derive(Debug, Clone, Default)]
-enum Target {
-    #[default]
-    Nobody,
-    Worker(WorkerHandle),
-    /// The process group of a command.
-    Group(Pid),
 }
 
 #[derive(Debug, Clone)]
@@ -64,53 +42,13 @@ struct Log {
     last_lines: VecDeque<String>,
 }
 
-/// What a worker says before the end.
-#[derive(Debug)]
-pub(crate) enum WorkerUpdate {
-    Progress { done: u64, total: u64, unit: String },
-    Measured { step: u64, values: BTreeMap<String, f64> },
-    Environment { values: Environment },
-    PartFinished { name: String },
-}
-
-/// How a request ended.
-#[derive(Debug)]
-pub(crate) enum Ended {
-    Planned {
-        parts: Vec<PlannedPart>,
-    },
-    Made {
-        chain_ended: bool,
-    },
-    /// The request needs the state of this link, which was dropped.
-    StateNeeded {
-        part: String,
-    },
-    Finished {
-        summary: Summary,
-        warnings: Vec<String>,
-        peak_memory_bytes: Option<u64>,
-    },
-    Failed {
-        error: String,
-        causes: Vec<String>,
-        help: Option<String>,
-        cancelled: bool,
-    },
-    /// The worker is gone; the process must not be used again.
-    Died {
-        how: String,
-        last_lines: Vec<String>,
-    },
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl WorkerProcess {
     /// Starts a worker. It dies with the thread that calls this, so that has to be one that lives as long as the run.
-    pub(crate) fn start(program: &Path, reaper: Arc<Reaper>) -> std::io::Result<Self> {
+    pub(super) fn start(program: &Path, reaper: Arc<Reaper>) -> std::io::Result<Self> {
         let mut child = Command::new(program)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -133,19 +71,12 @@ impl WorkerProcess {
     }
 
     /// Returns a handle for the next action.
-    pub(crate) fn handle(&self) -> Handle {
-        let target = Target::Worker(self.handle.clone());
-        Handle { stopped: Arc::default(), target: Arc::new(Mutex::new(target)) }
+    pub(super) fn handle(&self) -> Handle {
+        Handle::new(self.handle.clone())
     }
 
-    /// Runs a request to its end, telling `meanwhile` what the worker says before. What it says on stderr is added to the
-    /// file at `log`.
-    pub(crate) fn run<E: From<std::io::Error>>(
-        &mut self,
-        request: Request,
-        log: &Path,
-        mut meanwhile: impl FnMut(WorkerUpdate) -> Result<(), E>,
-    ) -> Result<Ended, E> {
+    /// Runs a request to its end, and passes on what the worker reports before. Its stderr is added to the file at `log`.
+    pub(super) fn run(&mut self, request: Request, log: &Path, report: Report) -> Result<Ended, RunError> {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
         *lock(&self.log) = Log { file: Some(file), last_lines: VecDeque::new() };
         self.reset_peak_memory();
@@ -161,10 +92,10 @@ impl WorkerProcess {
             }
             match serde_json::from_str(&line) {
                 Ok(Reply::Warning { text }) => warnings.push(text),
-                Ok(Reply::Progress { done, total, unit }) => meanwhile(WorkerUpdate::Progress { done, total, unit })?,
-                Ok(Reply::Measured { step, values }) => meanwhile(WorkerUpdate::Measured { step, values })?,
-                Ok(Reply::Environment { values }) => meanwhile(WorkerUpdate::Environment { values })?,
-                Ok(Reply::PartFinished { name }) => meanwhile(WorkerUpdate::PartFinished { name })?,
+                Ok(Reply::Progress { done, total, unit }) => report(WorkerUpdate::Progress { done, total, unit })?,
+                Ok(Reply::Measured { step, values }) => report(WorkerUpdate::Measured { step, values })?,
+                Ok(Reply::Environment { values }) => report(WorkerUpdate::Environment { values })?,
+                Ok(Reply::PartFinished { name }) => report(WorkerUpdate::PartFinished { name })?,
                 Ok(Reply::Planned { parts, .. }) => return Ok(Ended::Planned { parts }),
                 Ok(Reply::Made { chain_ended, .. }) => return Ok(Ended::Made { chain_ended }),
                 Ok(Reply::StateNeeded { part, .. }) => return Ok(Ended::StateNeeded { part }),
@@ -176,7 +107,7 @@ impl WorkerProcess {
                 }
                 Err(error) => {
                     self.handle.kill();
-                    let how = format!("it said what is no reply ({error}): {}", line.trim_end());
+                    let how = format!("it sent something that is not a reply ({error}): {}", line.trim_end());
                     return Ok(Ended::Died { how, last_lines: Vec::new() });
                 }
             }
@@ -232,39 +163,18 @@ impl Drop for WorkerProcess {
     }
 }
 
-impl Handle {
-    /// Asks the action to stop soon.
-    pub(crate) fn cancel(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
-        match &*lock(&self.target) {
-            Target::Nobody => {}
-            // A worker that can't be told is dead already, which the thread that reads from it will see.
-            Target::Worker(worker) => drop(worker.send(&Message::Cancel)),
-            Target::Group(group) => drop(killpg(*group, Signal::SIGTERM)),
-        }
+impl Target for WorkerHandle {
+    fn cancel(&self) {
+        // If it fails, the worker is dead already; the thread that reads from it sees that.
+        drop(self.send(&Message::Cancel));
     }
 
-    /// Ends the action now.
-    pub(crate) fn kill(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
-        match &*lock(&self.target) {
-            Target::Nobody => {}
-            Target::Worker(worker) => worker.kill(),
-            Target::Group(group) => drop(killpg(*group, Signal::SIGKILL)),
-        }
-    }
-
-    /// Returns whether the action was told to stop.
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
+    fn kill(&self) {
+        let _ = lock(&self.child).kill();
     }
 }
 
 impl WorkerHandle {
-    fn kill(&self) {
-        let _ = lock(&self.child).kill();
-    }
-
     fn send(&self, message: &Message) -> std::io::Result<()> {
         let mut line = serde_json::to_vec(message)?;
         line.push(b'\n');
@@ -289,7 +199,7 @@ fn copy_log(stderr: ChildStderr, log: &Mutex<Log>) {
     }
 }
 
-fn describe(status: ExitStatus) -> String {
+pub(super) fn describe(status: ExitStatus) -> String {
     match (status.signal().map(nix::sys::signal::Signal::try_from), status.code()) {
         (Some(Ok(signal)), _) => format!("killed by {signal}"),
         (Some(Err(_)), _) => "killed by an unknown signal".into(),

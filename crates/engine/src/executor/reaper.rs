@@ -22,9 +22,9 @@ use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The argument with which `pipe` starts itself as a reaper.
@@ -91,7 +91,7 @@ fn groups_that_write_to(files: &BTreeSet<&str>) -> BTreeSet<i32> {
     processes.flatten().filter_map(group).collect()
 }
 
-/// Returns what is no other open file's.
+/// Returns a text that differs for every open file.
 fn name(file: &Metadata) -> String {
     format!("{}:{}", file.dev(), file.ino())
 }
@@ -112,27 +112,47 @@ impl Reaper {
         Ok(Self { child: command.process_group(0).spawn()?, list: Mutex::new(list) })
     }
 
-    /// Tells of a command that is about to start with `log` as its stdout.
+    /// Notes that a command is about to start with `log` as its stdout.
     pub(crate) fn starting(&self, log: &File) -> io::Result<Starting<'_>> {
         let starting = Starting { reaper: self, stdout: name(&log.metadata()?), has_started: false };
-        self.tell(&format!("?{}\n", starting.stdout));
+        self.write(&format!("?{}\n", starting.stdout));
         Ok(starting)
     }
 
-    /// Tells of a process group that runs.
+    /// Notes that a process group runs.
     pub(crate) fn watch(&self, group: Pid) {
-        self.tell(&format!("+{group}\n"));
+        self.write(&format!("+{group}\n"));
     }
 
-    /// Tells of a process group that has ended.
+    /// Notes that a process group has ended.
     pub(crate) fn forget(&self, group: Pid) {
-        self.tell(&format!("-{group}\n"));
+        self.write(&format!("-{group}\n"));
     }
 
-    fn tell(&self, line: &str) {
+    fn write(&self, line: &str) {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         // Without its line a command may outlive a `pipe` that is killed; that is no reason to stop.
         let _ = list.write_all(line.as_bytes());
+    }
+}
+
+/// Starts a [`Reaper`] when the first action needs it.
+pub(crate) struct ReaperOnDemand {
+    pipe: PathBuf,
+    started: Mutex<Option<Arc<Reaper>>>,
+}
+
+impl ReaperOnDemand {
+    pub(crate) fn new(pipe: &Path) -> Self {
+        Self { pipe: pipe.to_owned(), started: Mutex::default() }
+    }
+
+    pub(crate) fn get(&self) -> io::Result<Arc<Reaper>> {
+        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*started {
+            Some(reaper) => Ok(Arc::clone(reaper)),
+            None => Ok(Arc::clone(started.insert(Arc::new(Reaper::start(&self.pipe)?)))),
+        }
     }
 }
 
@@ -144,17 +164,17 @@ pub(crate) struct Starting<'a> {
 }
 
 impl Starting<'_> {
-    /// Tells that it runs now.
+    /// Notes that it runs now.
     pub(crate) fn started(mut self, group: Pid) {
         self.has_started = true;
-        self.reaper.tell(&format!("+{group} {}\n", self.stdout));
+        self.reaper.write(&format!("+{group} {}\n", self.stdout));
     }
 }
 
 impl Drop for Starting<'_> {
     fn drop(&mut self) {
         if !self.has_started {
-            self.reaper.tell(&format!("!{}\n", self.stdout));
+            self.reaper.write(&format!("!{}\n", self.stdout));
         }
     }
 }
