@@ -3,7 +3,7 @@
 use crate::args::{FileArgs, RemoteArgs, StoreArgs};
 use crate::error::CommandError;
 use pipe_cache::{Remote, RemoteSetting};
-use pipe_engine::{Aim, Cancel, Config, Executables, Plan, RunOptions, Selection, Setting, StageForecast};
+use pipe_engine::{Cancel, Config, Executables, Plan, RunMode, RunOptions, Selection, Setting, StageForecast};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub(crate) fn run_options(root: PathBuf, jobs: Option<u16>) -> Result<RunOptions
         locked: None,
         remote: None,
         check: None,
-        aim: Aim::Results,
+        mode: RunMode::Results,
         // Run ids sort by time.
         run: format!("{}{:03}-{}", now.strftime("%Y%m%dT%H%M%S"), now.millisecond(), std::process::id()),
         started: now.timestamp().to_string(),

@@ -8,7 +8,7 @@ use crate::error::CommandError;
 use crate::exit::Code;
 use crate::render::{self, Output};
 use pipe_engine::events::Outcome;
-use pipe_engine::{Ahead, LockFile, Plan, RunError, RunOptions, RunSummary, Selection};
+use pipe_engine::{LockFile, Plan, Prefetch, RunError, RunOptions, RunSummary, Selection};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ impl Command for Run {
     fn run(self) -> Result<Code, CommandError> {
         let (root, lock_path) = (context::store_root(&self.store)?, LockFile::path(&self.file.file));
         let lock = LockFile::read(&lock_path);
-        let ahead = lock.as_ref().ok().and_then(Option::as_ref).map(|lock| Ahead::start(&root, lock));
+        let ahead = lock.as_ref().ok().and_then(Option::as_ref).map(|lock| Prefetch::start(&root, lock));
         let plan = context::load(&self.file)?;
         let cancel = context::cancel_on_signal()?;
         let lock = lock.map_err(|error| CommandError::BadInput(error.into()))?;

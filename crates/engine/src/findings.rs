@@ -6,9 +6,9 @@
 
 use crate::events::RunEvent;
 use crate::key_planner::KeyPlanner;
-use crate::options::Aim;
+use crate::options::RunMode;
 use crate::run::run;
-use crate::{Ahead, Cancel, Plan, RunError, RunOptions, Selection, StageSummary};
+use crate::{Cancel, Plan, Prefetch, RunError, RunOptions, Selection, StageSummary};
 use pipe_cache::store::Lookup;
 use pipe_cache::{ActionRecord, Store};
 use pipe_schemas::Check;
@@ -49,7 +49,7 @@ enum Availability {
     Missing(usize),
 }
 
-/// Runs the stages that have findings. A failed stage is part of the result, not an error. `selection` and `aim` of `options` are
+/// Runs the stages that have findings. A failed stage is part of the result, not an error. `selection` and `mode` of `options` are
 /// ignored.
 pub fn findings(
     mut plan: Plan,
@@ -88,8 +88,8 @@ pub fn findings(
         return Ok(findings);
     }
     let selection = Selection { stages: checked, ..Selection::default() };
-    let options = RunOptions { selection, aim: Aim::Findings, ..options.clone() };
-    let summary = run(&plan, &options, Ahead::default(), cancel, on_event)?;
+    let options = RunOptions { selection, mode: RunMode::Findings, ..options.clone() };
+    let summary = run(&plan, &options, Prefetch::default(), cancel, on_event)?;
     findings.cancelled = summary.cancelled;
     let is_checked = |stage: &StageSummary| {
         let spec = plan.stages().find(|spec| spec.name.as_str() == stage.stage);

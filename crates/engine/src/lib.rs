@@ -7,7 +7,6 @@
 //! [`load()`] covers the way to the [`Plan`], and reports every mistake of the files before anything runs. [`run()`] executes a
 //! plan. The engine knows stages by their contracts only. It prints nothing: callers receive [`events::RunEvent`]s.
 
-mod ahead;
 mod config;
 pub mod diagnostics;
 mod environment;
@@ -28,6 +27,7 @@ mod nearest;
 mod options;
 pub mod place;
 mod plan;
+mod prefetch;
 mod reasons;
 pub mod record;
 pub mod remote;
@@ -39,7 +39,6 @@ pub mod units;
 mod vars;
 mod yaml;
 
-pub use ahead::Ahead;
 pub use config::Config;
 pub use diagnostics::{Problem, Problems};
 pub use environment::environment_line;
@@ -49,9 +48,10 @@ pub use findings::{Findings, Unchecked, findings};
 pub use forecast::{Forecast, StageForecast, forecast};
 pub use load::{Setting, load};
 pub use lockfile::{LockFile, LockFileError, Locked};
-pub use options::{Aim, Executables, RunOptions, Selection};
+pub use options::{Executables, RunMode, RunOptions, Selection};
 pub use pipe_stage::grouped;
 pub use plan::Plan;
+pub use prefetch::Prefetch;
 pub use reasons::{Change, Reason, lines as reason_lines};
 pub use record::{RunRecord, RunSummary, StageSummary, is_alive, output_folder, runs};
 pub use run::cancel::Cancel;

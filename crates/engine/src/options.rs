@@ -41,12 +41,12 @@ pub struct RunOptions {
     /// Which stages are made again where the store has their results, and compared.
     pub check: Option<Vec<String>>,
     /// What it is for.
-    pub aim: Aim,
+    pub mode: RunMode,
 }
 
 /// What a run is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Aim {
+pub enum RunMode {
     /// Results: it is recorded, and links lead to what it made.
     Results,
     /// What stages say of lists and videos: it leaves results in the store, and nothing else. No stage is started whose

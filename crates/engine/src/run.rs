@@ -1,13 +1,13 @@
 //! [`run`]: carries out a [`Plan`]. One thread owns the run's state; a thread an action waits for its worker.
 
-use crate::ahead::Ahead;
 use crate::error::RunError;
 use crate::events::{Outcome, RunEvent};
 use crate::executor::{self, Executor, Handle, Stop};
 use crate::key_planner::{KeyPlanner, Prepared};
 use crate::latest::Publisher;
-use crate::options::{Aim, RunOptions};
+use crate::options::{RunMode, RunOptions};
 use crate::plan::Plan;
+use crate::prefetch::Prefetch;
 use crate::record::{Recorder, RunSummary};
 use crate::sources::Collected;
 use action::JobEnd;
@@ -53,7 +53,7 @@ enum RunMessage {
 
 /// Where a stage stands.
 #[derive(Debug)]
-enum State {
+enum StageState {
     /// Not looked at yet.
     Waiting,
     /// The remote is asked for its result.
@@ -96,7 +96,7 @@ struct Media {
 pub fn run(
     plan: &Plan,
     options: &RunOptions,
-    ahead: Ahead,
+    prefetch: Prefetch,
     cancel: &Cancel,
     tell: &mut dyn FnMut(&RunEvent),
 ) -> Result<RunSummary, RunError> {
@@ -116,11 +116,11 @@ pub fn run(
         stages: Vec::new(),
         cancelled: false,
     };
-    let (record, latest) = match options.aim {
-        Aim::Results => {
+    let (record, latest) = match options.mode {
+        RunMode::Results => {
             (options.root.join("runs").join(&options.run), Some(Publisher::open(&options.root, plan.name())?))
         }
-        Aim::Findings => (work.record(), None),
+        RunMode::Findings => (work.record(), None),
     };
     let recorder = Recorder::new(record, summary)?;
     let (sender, receiver) = sync_channel(256);
@@ -147,9 +147,9 @@ pub fn run(
         recorder,
         sender,
         key_planner,
-        ahead,
+        prefetch,
         latest,
-        states: plan.stages().map(|_| State::Waiting).collect(),
+        states: plan.stages().map(|_| StageState::Waiting).collect(),
         schedule,
         executors,
         executor_of,
@@ -176,9 +176,9 @@ struct Run<'a> {
     recorder: Recorder,
     sender: SyncSender<RunMessage>,
     key_planner: KeyPlanner<'a>,
-    ahead: Ahead,
+    prefetch: Prefetch,
     latest: Option<Publisher>,
-    states: Vec<State>,
+    states: Vec<StageState>,
     schedule: Schedule,
     wanted: BTreeSet<usize>,
     forced: BTreeSet<usize>,
@@ -213,7 +213,7 @@ impl Run<'_> {
             if self.running.is_empty() {
                 break;
             }
-            self.ahead.stop();
+            self.prefetch.stop();
             self.recorder.flush()?; // it may take hours until something happens
             let deadlines = self.running().filter(|running| !running.timed_out).filter_map(|running| running.until);
             let happening = match deadlines.chain(stop_at).min() {
@@ -267,7 +267,7 @@ impl Run<'_> {
 
     fn running(&self) -> impl Iterator<Item = &Running> {
         self.running.iter().filter_map(|&stage| match &self.states[stage] {
-            State::Running(running) => Some(running),
+            StageState::Running(running) => Some(running),
             _ => None,
         })
     }
@@ -275,7 +275,7 @@ impl Run<'_> {
     /// Stops every action that runs.
     fn stop_all(&self, stop: Stop) {
         for &stage in &self.running {
-            if let State::Running(running) = &self.states[stage] {
+            if let StageState::Running(running) = &self.states[stage] {
                 self.executors[self.executor_of[stage]].cancel(&running.handle, stop);
             }
         }
@@ -284,7 +284,7 @@ impl Run<'_> {
     fn end_those_out_of_time(&mut self) {
         let now = Instant::now();
         for &stage in &self.running {
-            if let State::Running(running) = &mut self.states[stage]
+            if let StageState::Running(running) = &mut self.states[stage]
                 && running.until.is_some_and(|until| until <= now)
                 && !running.timed_out
             {

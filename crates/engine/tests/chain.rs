@@ -7,7 +7,7 @@
 
 use pipe_cache::gc;
 use pipe_cache::{ActionKey, Lookup, Store};
-use pipe_engine::{Ahead, Aim, Cancel, Executables, Plan, RunOptions, RunSummary, Selection, Setting};
+use pipe_engine::{Cancel, Executables, Plan, Prefetch, RunMode, RunOptions, RunSummary, Selection, Setting};
 use pipe_stage::protocol::{Made, MadePart, MakeParts, PlannedPart};
 use pipe_stage::{AnyStage, Context, Environment, PartedStage, StageError, Summary, WorkerInfo, serve};
 use std::collections::BTreeSet;
@@ -159,9 +159,9 @@ impl Space {
             locked: None,
             remote: None,
             check: None,
-            aim: Aim::Results,
+            mode: RunMode::Results,
         };
-        pipe_engine::run(&plan, &options, Ahead::default(), &Cancel::default(), &mut |_| ()).expect("a run")
+        pipe_engine::run(&plan, &options, Prefetch::default(), &Cancel::default(), &mut |_| ()).expect("a run")
     }
 
     /// Runs the pipeline, and returns the links that were made, the model and the number of links that were reused.

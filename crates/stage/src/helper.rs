@@ -1,7 +1,7 @@
 //! [`Helpers`]: children of a worker, for files that may crash or hang what reads them.
 //!
 //! A helper is the worker's own executable, started as `WORKER --helper NAME MEMORY CPU PIECES`. It does one [`Job`] after the
-//! other, until its stdin closes. Limits hold for each job; one that breaks them, or crashes, ends its helper, and the next
+//! other, until its stdin closes. JobLimits hold for each job; one that breaks them, or crashes, ends its helper, and the next
 //! job starts another. So a bad file costs that file only.
 //!
 //! What is said goes over pipes, see [`message`]; pieces of results, which may be large, lie in memory that both see, see
@@ -53,7 +53,7 @@ pub struct Job {
 
 /// What a job may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct JobLimits {
     /// Address space, in MiB.
     pub memory_mb: u64,
     /// Processor time.
@@ -62,10 +62,10 @@ pub struct Limits {
 
 /// How a job ended without a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loss {
+pub enum HelperFailure {
     /// It used up its time.
     OutOfTime {
-        /// [`Limits::cpu_secs`].
+        /// [`JobLimits::cpu_secs`].
         cpu_secs: u64,
     },
     /// Nothing was heard of it, and it used no processor time.
@@ -89,7 +89,7 @@ pub enum Loss {
 pub struct Helpers<'a> {
     context: &'a Context,
     job: Job,
-    limits: Limits,
+    limits: JobLimits,
     idle: Mutex<Vec<Helper>>,
 }
 
@@ -102,7 +102,7 @@ struct Helper {
 
 impl<'a> Helpers<'a> {
     /// Returns helpers for a job. None is started before there is something to do.
-    pub fn new(context: &'a Context, job: Job, limits: Limits) -> Self {
+    pub fn new(context: &'a Context, job: Job, limits: JobLimits) -> Self {
         Self { context, job, limits, idle: Mutex::default() }
     }
 
@@ -113,7 +113,7 @@ impl<'a> Helpers<'a> {
         &self,
         job: &[u8],
         take: &mut dyn FnMut(&[u8]) -> Result<(), StageError>,
-    ) -> Result<Result<Vec<u8>, Loss>, StageError> {
+    ) -> Result<Result<Vec<u8>, HelperFailure>, StageError> {
         let Some(program) = self.context.helper_program() else {
             let mut refused = None;
             let send: SendPiece = &mut |piece| {
@@ -139,7 +139,7 @@ impl<'a> Helpers<'a> {
                 self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(helper);
                 Ok(Ok(result))
             }
-            None => Ok(Err(self.loss(helper.end()?))),
+            None => Ok(Err(self.failure(helper.end()?))),
         }
     }
 
@@ -196,19 +196,21 @@ impl<'a> Helpers<'a> {
         WALL_FACTOR * self.limits.cpu_secs.min(PIECE_CPU_SECS)
     }
 
-    fn loss(&self, end: End) -> Loss {
+    fn failure(&self, end: End) -> HelperFailure {
         match end {
-            End::Killed => Loss::Hung { wall_secs: self.wall_secs() },
+            End::Killed => HelperFailure::Hung { wall_secs: self.wall_secs() },
             End::Itself(status) => match status.signal() {
-                Some(signal) if signal == Signal::SIGXCPU as i32 => Loss::OutOfTime { cpu_secs: self.limits.cpu_secs },
-                Some(signal) => Loss::Crashed { signal },
-                None => Loss::Ended { code: status.code().unwrap_or_default() },
+                Some(signal) if signal == Signal::SIGXCPU as i32 => {
+                    HelperFailure::OutOfTime { cpu_secs: self.limits.cpu_secs }
+                }
+                Some(signal) => HelperFailure::Crashed { signal },
+                None => HelperFailure::Ended { code: status.code().unwrap_or_default() },
             },
         }
     }
 }
 
-impl fmt::Display for Loss {
+impl fmt::Display for HelperFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OutOfTime { cpu_secs } => {
@@ -231,7 +233,7 @@ enum End {
 }
 
 impl Helper {
-    fn start(program: &Path, job: Job, limits: Limits) -> Result<Self, StageError> {
+    fn start(program: &Path, job: Job, limits: JobLimits) -> Result<Self, StageError> {
         let pieces = PieceReader::new()?;
         let numbers = [limits.memory_mb.to_string(), limits.cpu_secs.to_string(), pieces.descriptor().to_string()];
         let mut command = Command::new(program);

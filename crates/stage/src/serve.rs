@@ -1,6 +1,6 @@
 //! [`serve`]: the main function of a worker.
 
-use crate::helper::{HELPER_FLAG, Job, Limits, help};
+use crate::helper::{HELPER_FLAG, Job, JobLimits, help};
 use crate::protocol::{Grant, Info, Made, Message, PROTOCOL_VERSION, Reply, Request, Task};
 use crate::{AnyStage, Context, Environment, StageError, Summary};
 use pipe_schemas::Numerics;
@@ -57,7 +57,7 @@ pub fn serve(info: impl FnOnce() -> WorkerInfo) -> ExitCode {
         else {
             return ExitCode::FAILURE;
         };
-        let helped = help(*job, Limits { memory_mb, cpu_secs }, pieces, &replies);
+        let helped = help(*job, JobLimits { memory_mb, cpu_secs }, pieces, &replies);
         return if helped.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let replies = Arc::new(Mutex::new(replies));

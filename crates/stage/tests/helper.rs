@@ -3,7 +3,7 @@
 //! Helpers are this program itself, so it has its own `main`, and speaks as much of libtest's language as runners need.
 
 use pipe_stage::protocol::{Grant, PROTOCOL_VERSION, Request, Task};
-use pipe_stage::{Context, Environment, Helpers, Job, Limits, Loss, SendPiece, WorkerInfo, serve};
+use pipe_stage::{Context, Environment, HelperFailure, Helpers, Job, JobLimits, SendPiece, WorkerInfo, serve};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const JOB: Job = Job { name: "misbehave", run: misbehave };
-const LIMITS: Limits = Limits { memory_mb: 512, cpu_secs: 1 };
+const LIMITS: JobLimits = JobLimits { memory_mb: 512, cpu_secs: 1 };
 const TESTS: [(&str, fn()); 4] = [
     ("a_bad_job_costs_itself_only", a_bad_job_costs_itself_only),
     ("a_helper_does_many_jobs", a_helper_does_many_jobs),
@@ -96,7 +96,7 @@ fn context(cancelled: Arc<AtomicBool>) -> Context {
 }
 
 /// Runs a job; returns the number of pieces, and how it ended.
-fn run(helpers: &Helpers, job: &str) -> (usize, Result<Vec<u8>, Loss>) {
+fn run(helpers: &Helpers, job: &str) -> (usize, Result<Vec<u8>, HelperFailure>) {
     let mut pieces = 0;
     let result = helpers.run(job.as_bytes(), &mut |_| {
         pieces += 1;
@@ -108,7 +108,7 @@ fn run(helpers: &Helpers, job: &str) -> (usize, Result<Vec<u8>, Loss>) {
 fn a_bad_job_costs_itself_only() {
     let context = context(Arc::default());
     let helpers = Helpers::new(&context, JOB, LIMITS);
-    let check = |job: &str, expect: Loss, words: &str| {
+    let check = |job: &str, expect: HelperFailure, words: &str| {
         let start = Instant::now();
         let loss = run(&helpers, job).1.expect_err("lost");
         assert_eq!(loss, expect, "{job}");
@@ -117,13 +117,13 @@ fn a_bad_job_costs_itself_only() {
         let (pieces, result) = run(&helpers, "good");
         assert_eq!((pieces, result), (6, Ok(b"good\0\0\0\0\0\0\0\0".into())), "after {job}");
     };
-    check("crash", Loss::Crashed { signal: 4 }, "the decoder crashed (SIGILL)");
-    check("exit", Loss::Ended { code: 7 }, "the decoder gave up (exit code 7)");
-    check("hog", Loss::Crashed { signal: 6 }, "the decoder crashed (SIGABRT)");
+    check("crash", HelperFailure::Crashed { signal: 4 }, "the decoder crashed (SIGILL)");
+    check("exit", HelperFailure::Ended { code: 7 }, "the decoder gave up (exit code 7)");
+    check("hog", HelperFailure::Crashed { signal: 6 }, "the decoder crashed (SIGABRT)");
     let words = "it took more than 1 s of processor time, or 60 s for one frame";
-    check("spin", Loss::OutOfTime { cpu_secs: 1 }, words);
-    check("sleep", Loss::Hung { wall_secs: 10 }, "nothing happened for 10 s");
-    check("deaf", Loss::Crashed { signal: 9 }, "the decoder crashed (SIGKILL)");
+    check("spin", HelperFailure::OutOfTime { cpu_secs: 1 }, words);
+    check("sleep", HelperFailure::Hung { wall_secs: 10 }, "nothing happened for 10 s");
+    check("deaf", HelperFailure::Crashed { signal: 9 }, "the decoder crashed (SIGKILL)");
 }
 
 fn a_helper_does_many_jobs() {
@@ -139,7 +139,7 @@ fn a_helper_does_many_jobs() {
 
 fn pieces_of_all_sizes_arrive_as_they_were_sent() {
     let context = context(Arc::default());
-    let helpers = Helpers::new(&context, JOB, Limits { cpu_secs: 60, ..LIMITS });
+    let helpers = Helpers::new(&context, JOB, JobLimits { cpu_secs: 60, ..LIMITS });
     for round in 0..3 {
         let mut number = 0;
         let result = helpers.run(b"large", &mut |found| {
@@ -151,7 +151,7 @@ fn pieces_of_all_sizes_arrive_as_they_were_sent() {
         assert_eq!(number, 201);
         // The next round has another helper.
         if round == 1 {
-            assert_eq!(run(&helpers, "crash").1, Err(Loss::Crashed { signal: 4 }));
+            assert_eq!(run(&helpers, "crash").1, Err(HelperFailure::Crashed { signal: 4 }));
         }
     }
 }
@@ -159,7 +159,7 @@ fn pieces_of_all_sizes_arrive_as_they_were_sent() {
 fn a_cancelled_run_does_not_wait() {
     let cancelled = Arc::<AtomicBool>::default();
     let context = context(Arc::clone(&cancelled));
-    let helpers = Helpers::new(&context, JOB, Limits { cpu_secs: 60, ..LIMITS });
+    let helpers = Helpers::new(&context, JOB, JobLimits { cpu_secs: 60, ..LIMITS });
     let start = Instant::now();
     std::thread::spawn(move || {
         std::thread::sleep(Duration::from_secs(1));

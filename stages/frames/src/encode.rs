@@ -1,7 +1,7 @@
 //! Encodes the kept frames of a video as image files. [`Coders`] runs this in helper processes, which return frames one by one.
 
 use pipe_schemas::stages::frames::{FrameCoding, FrameResize, FrameSampling, FramesParams};
-use pipe_stage::{Context, Helpers, Job, Limits, SendPiece, StageError};
+use pipe_stage::{Context, Helpers, Job, JobLimits, SendPiece, StageError};
 use pipe_tables::frames::FrameBuffer;
 use pipe_video::{FrameCoder, ImageFormat, RecipeFrame, RecipeFrames, VideoError, VideoInfo, stored_size};
 use serde::{Deserialize, Serialize};
@@ -56,7 +56,7 @@ enum Outcome {
 
 impl<'a> Coders<'a> {
     pub(crate) fn new(context: &'a Context, params: &'a FramesParams, folder: &'a Path) -> Self {
-        let limits = Limits { memory_mb: params.limits.memory_mb, cpu_secs: params.limits.cpu_secs };
+        let limits = JobLimits { memory_mb: params.limits.memory_mb, cpu_secs: params.limits.cpu_secs };
         Self { helpers: Helpers::new(context, JOB, limits), params, folder }
     }
 

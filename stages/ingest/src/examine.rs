@@ -3,7 +3,7 @@
 use crate::IngestError;
 use pipe_schemas::stages::ingest::{DecodeLimits, Verify};
 use pipe_schemas::tables::{Verdict, VideoRow};
-use pipe_stage::{Context, Helpers, Job, Limits, Loss, SendPiece, SourceFile, StageError};
+use pipe_stage::{Context, HelperFailure, Helpers, Job, JobLimits, SendPiece, SourceFile, StageError};
 use pipe_video::{Decoder, FrameHashes, VideoError, VideoInfo};
 use serde::{Deserialize, Serialize};
 use std::error::Error;
@@ -51,7 +51,7 @@ pub(crate) struct Found {
 impl<'a> Examiner<'a> {
     pub(crate) fn new(context: &'a Context, verify: Verify, limits: DecodeLimits) -> Self {
         let DecodeLimits { cpu_secs, memory_mb } = limits;
-        Self { helpers: Helpers::new(context, JOB, Limits { memory_mb, cpu_secs }), verify }
+        Self { helpers: Helpers::new(context, JOB, JobLimits { memory_mb, cpu_secs }), verify }
     }
 
     /// Examines the file at `path`.
@@ -75,8 +75,8 @@ impl<'a> Examiner<'a> {
             Err(loss) => loss,
         };
         let verdict = match loss {
-            Loss::OutOfTime { .. } | Loss::Hung { .. } => Verdict::TimedOut,
-            Loss::Crashed { .. } | Loss::Ended { .. } => Verdict::Crashed,
+            HelperFailure::OutOfTime { .. } | HelperFailure::Hung { .. } => Verdict::TimedOut,
+            HelperFailure::Crashed { .. } | HelperFailure::Ended { .. } => Verdict::Crashed,
         };
         let decoded = if frames == 0 { String::new() } else { format!("; at least {frames} frames can be decoded") };
         let frames_decoded = (self.verify == Verify::Decode).then_some(frames);

@@ -1,14 +1,14 @@
 //! From a stage that is ready to its result in the store, or to an action that runs.
 
-use super::end::Told;
+use super::end::Details;
 use super::failure::failure_of;
 use super::job::{Job, JobInput, Purpose};
-use super::{DOWNLOADS, Done, Media, Run, RunMessage, Running, State};
+use super::{DOWNLOADS, Done, Media, Run, RunMessage, Running, StageState};
 use crate::error::RunError;
 use crate::events::{Outcome, RunEvent};
 use crate::executor::Started;
 use crate::key_planner::Prepared;
-use crate::options::Aim;
+use crate::options::RunMode;
 use crate::reasons::{self, Reason};
 use crate::sources::Collected;
 use pipe_cache::remote::Pulled;
@@ -41,7 +41,7 @@ impl Run<'_> {
             Err(error) => return self.failed_to_start(stage, &error, since),
         };
         let mut purpose = Purpose::Result;
-        let reasons = match self.ahead.find(&self.store, prepared.key) {
+        let reasons = match self.prefetch.find(&self.store, prepared.key) {
             _ if self.forced.contains(&stage) => {
                 purpose = Purpose::NewResult;
                 vec![Reason::Forced]
@@ -52,7 +52,7 @@ impl Run<'_> {
             }
             Lookup::Hit(record) => {
                 let done = Done { record: *record, media: self.media(stage, &prepared) };
-                return self.done(stage, Some(prepared.key), done, Outcome::Hit, since, Told::default());
+                return self.done(stage, Some(prepared.key), done, Outcome::Hit, since, Details::default());
             }
             Lookup::Absent | Lookup::Damaged(_) if self.options.remote.is_some() => {
                 return self.fetch(stage, prepared, since);
@@ -73,21 +73,21 @@ impl Run<'_> {
             let _ = sender.send(RunMessage::Fetched { stage, found });
         })?;
         let lease = self.schedule.take(stage, &self.plan.stage(stage).limits);
-        self.states[stage] = State::Fetching { prepared: Box::new(prepared), since, lease };
+        self.states[stage] = StageState::Fetching { prepared: Box::new(prepared), since, lease };
         self.running.insert(stage);
         Ok(())
     }
 
     pub(super) fn fetched(&mut self, stage: usize, found: Result<Pulled, CacheError>) -> Result<(), RunError> {
-        let state = std::mem::replace(&mut self.states[stage], State::Waiting);
-        let State::Fetching { prepared, since, lease } = state else { return Ok(()) };
+        let state = std::mem::replace(&mut self.states[stage], StageState::Waiting);
+        let StageState::Fetching { prepared, since, lease } = state else { return Ok(()) };
         self.running.remove(&stage);
         self.schedule.give_back(lease);
         match found {
             Ok(Pulled::Got { record, bytes }) => {
                 self.event(&RunEvent::StageFetched { stage: self.name(stage), bytes })?;
                 let done = Done { record: *record, media: self.media(stage, &prepared) };
-                return self.done(stage, Some(prepared.key), done, Outcome::Hit, since, Told::default());
+                return self.done(stage, Some(prepared.key), done, Outcome::Hit, since, Details::default());
             }
             Ok(Pulled::Absent) => {}
             Ok(Pulled::Damaged(error) | Pulled::Unreachable(error)) => {
@@ -113,7 +113,7 @@ impl Run<'_> {
         reasons: &[Reason],
         since: Instant,
     ) -> Result<(), RunError> {
-        if self.options.aim == Aim::Findings && matches!(self.plan.stage(stage).contract.check, Check::Never) {
+        if self.options.mode == RunMode::Findings && matches!(self.plan.stage(stage).contract.check, Check::Never) {
             return self.over(stage, Some(prepared.key), Outcome::Skipped, None, since); // it was there a moment ago
         }
         let mut lines = reasons::lines(reasons);
@@ -133,7 +133,7 @@ impl Run<'_> {
     fn prepare(&mut self, stage: usize) -> Result<Prepared, RunError> {
         let states = &self.states;
         let record = |stage: usize| match &states[stage] {
-            State::Done(done) => Some(&done.record),
+            StageState::Done(done) => Some(&done.record),
             _ => None,
         };
         let prepared = self.key_planner.prepare(stage, record)?;
@@ -151,7 +151,7 @@ impl Run<'_> {
         }
         let inputs = self.plan.inputs(stage);
         let (needed, folder) = inputs.into_iter().find(|(_, input)| input.wanted.may_hold_media())?;
-        let State::Done(done) = &self.states[needed] else { return None };
+        let StageState::Done(done) = &self.states[needed] else { return None };
         let root = self.store.view(done.record.output.tree).join(&folder.output.path);
         Some(Media { root: std::path::absolute(&root).unwrap_or(root), sources: Vec::new() })
     }
@@ -201,7 +201,7 @@ impl Run<'_> {
             self.schedule.give_back(lease);
             return Err(error.into());
         }
-        self.states[stage] = State::Running(Running { handle, key, since, until, timed_out: false, media, lease });
+        self.states[stage] = StageState::Running(Running { handle, key, since, until, timed_out: false, media, lease });
         self.running.insert(stage);
         Ok(())
     }
@@ -210,7 +210,7 @@ impl Run<'_> {
     fn job_inputs(&self, stage: usize) -> Result<JobInputs, RunError> {
         let (mut inputs, mut guards) = (BTreeMap::new(), Vec::new());
         for (needed, input) in self.plan.inputs(stage) {
-            let State::Done(done) = &self.states[needed] else { continue };
+            let StageState::Done(done) = &self.states[needed] else { continue };
             let tree = done.record.output.tree;
             let files = match input.wanted.lists_files() {
                 true => Some(self.store.tree(tree)?.part(&input.output.path)?.files),

@@ -1,8 +1,8 @@
-//! From the end of an action, or a hit, to what is told and what can start next.
+//! From the end of an action, or a hit, to what is details and what can start next.
 
 use super::action::JobEnd;
 use super::failure::{failure_of, timed_out};
-use super::{Done, Run, State};
+use super::{Done, Run, StageState};
 use crate::error::RunError;
 use crate::events::{Failure, Outcome, PartCounts, RunEvent};
 use pipe_cache::ActionKey;
@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// What is told of an action besides its record.
+/// What is details of an action besides its record.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct Details {
     pub(super) parts: Option<PartCounts>,
     /// A source that changed while it ran.
     pub(super) changed: Option<PathBuf>,
@@ -22,23 +22,25 @@ pub(super) struct Told {
 
 impl Run<'_> {
     pub(super) fn ended(&mut self, stage: usize, end: JobEnd) -> Result<(), RunError> {
-        let State::Running(running) = std::mem::replace(&mut self.states[stage], State::Over) else { return Ok(()) };
+        let StageState::Running(running) = std::mem::replace(&mut self.states[stage], StageState::Over) else {
+            return Ok(());
+        };
         let spec = self.plan.stage(stage);
         self.running.remove(&stage);
         self.schedule.give_back(running.lease);
         let (key, since, media) = (running.key, running.since, running.media);
         match end {
             JobEnd::Shared(record) => {
-                self.done(stage, Some(key), Done { record: *record, media }, Outcome::Hit, since, Told::default())
+                self.done(stage, Some(key), Done { record: *record, media }, Outcome::Hit, since, Details::default())
             }
             JobEnd::Ran { record, parts, changed } => {
                 let done = Done { record: *record, media };
                 let key = changed.is_none().then_some(key);
-                self.done(stage, key, done, Outcome::Ran, since, Told { parts, changed, compared: None })
+                self.done(stage, key, done, Outcome::Ran, since, Details { parts, changed, compared: None })
             }
             JobEnd::Same { record, compared } => {
-                let told = Told { compared: Some(compared), ..Told::default() };
-                self.done(stage, Some(key), Done { record: *record, media }, Outcome::Ran, since, told)
+                let details = Details { compared: Some(compared), ..Details::default() };
+                self.done(stage, Some(key), Done { record: *record, media }, Outcome::Ran, since, details)
             }
             JobEnd::Cancelled | JobEnd::Failed(_) | JobEnd::Died(_) if running.timed_out => {
                 let failure =
@@ -65,7 +67,7 @@ impl Run<'_> {
         let tries = self.tries.entry(stage).or_default();
         *tries += 1;
         let (tries, of) = (*tries, self.plan.stage(stage).limits.retries);
-        self.states[stage] = State::Waiting;
+        self.states[stage] = StageState::Waiting;
         self.schedule.again(stage);
         self.event(&RunEvent::StageRetried { stage: self.name(stage), tries, of, failure })
     }
@@ -77,7 +79,7 @@ impl Run<'_> {
         done: Done,
         outcome: Outcome,
         since: Instant,
-        told: Told,
+        details: Details,
     ) -> Result<(), RunError> {
         let name = self.name(stage);
         let locked = match self.compare_with_locked(stage, &done.record) {
@@ -88,7 +90,7 @@ impl Run<'_> {
             latest.publish(&name, &self.store.view(done.record.output.tree), key)?;
         }
         let mut warnings = done.record.warnings.clone();
-        warnings.extend(told.changed.map(|path| {
+        warnings.extend(details.changed.map(|path| {
             format!("{} changed while the stage ran: its result is not kept for the next run", path.display())
         }));
         let event = RunEvent::StageFinished {
@@ -97,14 +99,14 @@ impl Run<'_> {
             key: key.map(|key| key.to_string()),
             output: Some(done.record.output.tree.to_string()),
             duration_millis: since.elapsed().as_millis() as u64,
-            parts: told.parts,
-            summary: done.record.summary.iter().cloned().chain(told.compared).chain(locked).collect(),
+            parts: details.parts,
+            summary: done.record.summary.iter().cloned().chain(details.compared).chain(locked).collect(),
             figures: done.record.figures.clone(),
             environment: done.record.environment.clone(),
             warnings,
             failure: None,
         };
-        self.states[stage] = State::Done(done);
+        self.states[stage] = StageState::Done(done);
         self.schedule.done(stage);
         self.event(&event)
     }
@@ -123,7 +125,7 @@ impl Run<'_> {
         since: Instant,
     ) -> Result<(), RunError> {
         self.failed |= outcome == Outcome::Failed;
-        self.states[stage] = State::Over;
+        self.states[stage] = StageState::Over;
         self.event(&RunEvent::StageFinished {
             stage: self.name(stage),
             outcome,
@@ -141,7 +143,7 @@ impl Run<'_> {
 
     pub(super) fn skip_the_rest(&mut self) -> Result<(), RunError> {
         for &stage in self.plan.order() {
-            if self.wanted.contains(&stage) && matches!(self.states[stage], State::Waiting) {
+            if self.wanted.contains(&stage) && matches!(self.states[stage], StageState::Waiting) {
                 self.over(stage, None, Outcome::Skipped, None, Instant::now())?;
             }
         }

@@ -2,7 +2,7 @@
 
 use super::message::{Inbox, JOB, PIECE, PLACED, RESULT, WAS_READ, write_message};
 use super::pieces::PieceWriter;
-use super::{Job, Limits, PIECE_CPU_SECS};
+use super::{Job, JobLimits, PIECE_CPU_SECS};
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::fd::RawFd;
@@ -11,7 +11,7 @@ use std::os::fd::RawFd;
 const SMALL_BYTES: usize = 256;
 
 /// Does jobs from stdin until it closes: the main function of a helper. `pieces` is the memory for pieces, as inherited.
-pub(crate) fn help(job: Job, limits: Limits, pieces: RawFd, replies: impl Write) -> io::Result<()> {
+pub(crate) fn help(job: Job, limits: JobLimits, pieces: RawFd, replies: impl Write) -> io::Result<()> {
     limit(Resource::RLIMIT_AS, limits.memory_mb << 20)?;
     // A crash leaves no file behind, least of all in a folder of the user's.
     limit(Resource::RLIMIT_CORE, 0)?;

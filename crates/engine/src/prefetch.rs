@@ -1,4 +1,4 @@
-//! [`Ahead`]: looks up the results that a run will probably ask for, on a thread of its own.
+//! [`Prefetch`]: looks up the results that a run will probably ask for, on a thread of its own.
 //!
 //! Where nothing has changed, keys are those of the lock file. Reading their records takes as long as reading the pipeline
 //! file does, and waits for nothing else.
@@ -19,7 +19,7 @@ const TOGETHER: usize = 64;
 
 /// Results that are looked up ahead of their time; by default, none are.
 #[derive(Debug, Default)]
-pub struct Ahead {
+pub struct Prefetch {
     /// Held from before the first is looked up, so that what was found stays.
     _held: Option<Store>,
     /// What is looked up and was not asked for yet.
@@ -29,7 +29,7 @@ pub struct Ahead {
     arrived: HashMap<ActionKey, Lookup>,
 }
 
-impl Ahead {
+impl Prefetch {
     /// Begins to look up what `lock` names in the store below `root`, if that is there and nobody removes anything from it.
     pub fn start(root: &Path, lock: &LockFile) -> Self {
         let keys: Vec<ActionKey> = lock.0.values().map(|locked| locked.key).collect();
@@ -126,8 +126,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path()).expect("opened");
         record(&store, folder.path(), 0..100);
-        let ahead = || Ahead::look_up(store.clone(), (0..200).map(key).collect());
-        let check = |ahead: &mut Ahead, number: usize| match ahead.find(&store, key(number)) {
+        let ahead = || Prefetch::look_up(store.clone(), (0..200).map(key).collect());
+        let check = |ahead: &mut Prefetch, number: usize| match ahead.find(&store, key(number)) {
             Lookup::Hit(record) => assert_eq!(record.summary, [number.to_string()]),
             other => assert!(number >= 100 && matches!(other, Lookup::Absent), "{number}: {other:?}"),
         };
@@ -152,15 +152,15 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let locked = |number| Locked::exact(key(number), Digest::of(b"any"));
         let lock = LockFile((0..50).map(|number| (number.to_string(), locked(number))).collect());
-        assert!(Ahead::start(folder.path(), &lock).arriving.is_none(), "there is no store");
+        assert!(Prefetch::start(folder.path(), &lock).arriving.is_none(), "there is no store");
         let store = Store::open(folder.path()).expect("opened");
         record(&store, folder.path(), 0..50);
         drop(store.clone().hold(|| ()).expect("held, as by the run that made them"));
-        let mut ahead = Ahead::start(folder.path(), &lock);
+        let mut ahead = Prefetch::start(folder.path(), &lock);
         assert!(store.is_held());
         assert!(matches!(ahead.find(&store, key(7)), Lookup::Hit(_)));
         drop(ahead);
         let _alone = store.lock_alone(|| ()).expect("locked, once its thread has ended");
-        assert!(Ahead::start(folder.path(), &lock).arriving.is_none(), "garbage is being collected");
+        assert!(Prefetch::start(folder.path(), &lock).arriving.is_none(), "garbage is being collected");
     }
 }
