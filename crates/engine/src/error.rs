@@ -1,12 +1,12 @@
-//! [`RunError`]: what can go wrong around stages.
+//! [`RunError`]: an error around stages.
 
 use pipe_cache::CacheError;
 use std::path::PathBuf;
 
-/// What can go wrong around stages; what goes wrong inside one is its [`Failure`](crate::events::Failure).
+/// An error around stages. An error inside a stage is its [`Failure`](crate::events::Failure).
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// A file can't be read or written; the message names it.
+    /// A file can't be read or written; the message contains its path.
     #[error(transparent)]
     Io(#[from] std::io::Error),
     /// The store failed.
@@ -24,7 +24,7 @@ pub enum RunError {
         /// The file.
         path: PathBuf,
     },
-    /// A source file keeps changing.
+    /// A source file changes while it is read.
     #[error("{} changes while it is read", path.display())]
     Restless {
         /// The file.
@@ -36,15 +36,15 @@ pub enum RunError {
         /// The glob, relative to the folder `pipe` runs in.
         glob: String,
     },
-    /// There is no such stage.
+    /// A stage name on the command line is unknown.
     #[error("the pipeline has no stage `{name}`; it has {known}")]
     NoStage {
-        /// As asked for.
+        /// The unknown name.
         name: String,
-        /// What there is.
+        /// The most similar name, or all names.
         known: String,
     },
-    /// The action was told to stop before it had begun.
+    /// The action was cancelled before it started.
     #[error("stopped")]
     Stopped,
     /// No executor runs stages of this kind.
@@ -53,22 +53,22 @@ pub enum RunError {
         /// The stage kind.
         kind: &'static str,
     },
-    /// A worker can't be used.
+    /// A worker can't be started, or is of another version.
     #[error("{worker} can't be used ({}): {reason}", program.display())]
     Worker {
-        /// Where it was looked for.
+        /// Path of the executable.
         program: PathBuf,
-        /// Which one.
+        /// Name of the worker.
         worker: &'static str,
-        /// Why not.
+        /// What is wrong with it.
         reason: String,
     },
-    /// A worker does not say the version of a library.
-    #[error("{worker} does not say its version of {tool}; install `pipe` and its workers from the same build")]
+    /// A worker does not report the version of a library.
+    #[error("{worker} does not report its version of {tool}; install `pipe` and its workers from the same build")]
     Tool {
-        /// Which worker.
+        /// Name of the worker.
         worker: &'static str,
-        /// Which library.
+        /// Name of the library.
         tool: &'static str,
     },
 }

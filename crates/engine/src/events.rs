@@ -1,89 +1,89 @@
-//! [`RunEvent`]: what happens in a run, told as data. Renderers in `src/render` turn it into lines, bars or JSON.
+//! [`RunEvent`]: an event of a run, as data. Renderers in `src/render` print events as lines, bars or JSON.
 
 use pipe_stage::Environment;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Something that happened.
+/// An event of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum RunEvent {
-    /// Another process collects garbage in the store; the run begins when it is done.
+    /// Another process is collecting garbage in the store; the run starts afterwards.
     StoreWaiting,
-    /// The run begins.
+    /// The run starts.
     RunStarted {
-        /// The pipeline's name.
+        /// Name of the pipeline.
         pipeline: String,
-        /// The run's name, under `.pipe/runs/`.
+        /// ID of the run, the name of its folder below `.pipe/runs/`.
         run: String,
-        /// When, RFC 3339.
+        /// Start time, RFC 3339.
         #[serde(default)]
         started: String,
-        /// Stages in order.
+        /// Names of the stages, in order.
         stages: Vec<String>,
     },
-    /// Source files are read because they look changed.
+    /// Source files were hashed because their size or time changed.
     SourcesHashed {
-        /// The stage that declares them.
+        /// Name of the stage that declares the files.
         stage: String,
-        /// Files declared.
+        /// Number of declared files.
         num_files: u64,
-        /// Files read.
+        /// Number of files that were read.
         num_read: u64,
-        /// Bytes read.
+        /// Number of bytes that were read.
         bytes_read: u64,
     },
-    /// A stage starts, because its key is not in the store.
+    /// A stage starts because the store does not have its result.
     StageStarted {
-        /// Its name.
+        /// Name of the stage.
         stage: String,
         /// Its action key.
         key: String,
-        /// Why it is no hit, one line each.
+        /// Why it is not a hit, one line per reason.
         reasons: Vec<String>,
     },
-    /// The result of a stage came from the remote.
+    /// The result of a stage was fetched from the remote.
     StageFetched {
-        /// Its name.
+        /// Name of the stage.
         stage: String,
-        /// Content that was fetched.
+        /// Number of fetched bytes.
         bytes: u64,
     },
-    /// The remote can't be used, or something in it can't; the run goes on without.
+    /// The remote, or an object in it, can't be used; the run continues without it.
     RemoteTrouble {
-        /// In words.
+        /// Description of the problem, in one line.
         text: String,
     },
-    /// Another process runs the same action; this one waits for its result.
+    /// Another process is running the same action; this one waits for its result.
     StageWaiting {
-        /// Its name.
+        /// Name of the stage.
         stage: String,
     },
-    /// A stage's worker crashed or was killed; the stage is tried again.
+    /// The worker of a stage crashed or was killed; the stage is run again.
     StageRetried {
-        /// Its name.
+        /// Name of the stage.
         stage: String,
-        /// Which try begins.
+        /// Number of the retry, from 1.
         tries: u32,
-        /// How many there may be.
+        /// Maximum number of retries.
         of: u32,
-        /// What went wrong.
+        /// Why the worker ended.
         failure: Failure,
     },
-    /// How far a stage is.
+    /// Progress of a stage.
     StageProgress {
-        /// Its name.
+        /// Name of the stage.
         stage: String,
-        /// Items done.
+        /// Number of items done.
         done: u64,
-        /// Items in all.
+        /// Total number of items.
         total: u64,
-        /// What an item is.
+        /// What an item is, such as `videos`.
         unit: String,
     },
     /// Numbers that a stage measured; see [`pipe_stage::protocol::Reply::Measured`].
     StageMeasured {
-        /// Its name.
+        /// Name of the stage.
         stage: String,
         /// The step that the numbers belong to.
         step: u64,
@@ -91,21 +91,21 @@ pub enum RunEvent {
         #[serde(with = "pipe_stage::protocol::values")]
         values: BTreeMap<String, f64>,
     },
-    /// A stage is through.
+    /// A stage ended.
     StageFinished {
-        /// Its name.
+        /// Name of the stage.
         stage: String,
-        /// How it went.
+        /// Whether it was a hit, ran, failed or was skipped.
         outcome: Outcome,
-        /// Its action key, if it got as far.
+        /// Its action key; `None` if it failed before the key was known.
         key: Option<String>,
-        /// The digest of its whole output, if there is one.
+        /// Digest of its whole output; `None` if it has none.
         output: Option<String>,
-        /// How long it took in this run.
+        /// Duration in this run.
         duration_millis: u64,
-        /// How many of its parts were made, where it is made in parts and ran.
+        /// Number of reused and made parts, if it has parts and ran.
         parts: Option<PartCounts>,
-        /// What it says of its result.
+        /// Lines that the stage reported.
         summary: Vec<String>,
         /// Numbers that describe the result, such as `loss` and `top1`.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "pipe_stage::protocol::values")]
@@ -113,70 +113,70 @@ pub enum RunEvent {
         /// What the bits of a floating-point result depend on besides its key; see [`pipe_stage::environment()`].
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         environment: Environment,
-        /// What the user should know; kept with the result, so that a hit repeats it.
+        /// Warnings of the stage; kept with the result, so that a hit repeats them.
         warnings: Vec<String>,
-        /// What went wrong.
+        /// Why it failed.
         failure: Option<Failure>,
     },
-    /// The run ends.
+    /// The run ended.
     RunFinished {
-        /// The pipeline's name.
+        /// Name of the pipeline.
         pipeline: String,
-        /// The run's name.
+        /// ID of the run.
         run: String,
-        /// Stages taken from the store.
+        /// Number of stages whose results were in the store.
         hits: u64,
-        /// Stages run.
+        /// Number of stages that ran.
         ran: u64,
-        /// Stages that failed.
+        /// Number of stages that failed.
         failed: u64,
-        /// Stages not run, because what they read failed or the run was cancelled.
+        /// Number of stages that were skipped because an input failed or the run was cancelled.
         skipped: u64,
-        /// Whether the user stopped it.
+        /// Whether the user cancelled the run.
         cancelled: bool,
-        /// How long it took.
+        /// Duration of the run.
         duration_millis: u64,
     },
 }
 
-/// Where the parts of a stage came from.
+/// Number of parts by origin.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartCounts {
-    /// From the store.
+    /// Parts from the store.
     pub hits: u64,
-    /// Made.
+    /// Parts that were made.
     pub ran: u64,
 }
 
-/// How a stage went.
+/// The outcome of a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Its result was in the store.
+    /// The store had its result.
     Hit,
     /// It ran.
     Ran,
     /// It failed.
     Failed,
-    /// It was not run.
+    /// It did not run.
     Skipped,
 }
 
-/// Who says that a stage failed.
+/// The origin of a failure.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailedBy {
-    /// The stage, of what it reads or of its parameters.
+    /// The stage reported it: its inputs or parameters are wrong.
     #[default]
     Stage,
-    /// The run: something around the stage is wrong, or it did not end as stages do.
+    /// The run reported it: something around the stage failed, or its worker died.
     Run,
 }
 
-/// What went wrong with a stage.
+/// Why a stage failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Who says so.
+    /// The origin of the failure.
     #[serde(default)]
     pub by: FailedBy,
     /// What happened.
@@ -185,6 +185,6 @@ pub struct Failure {
     pub causes: Vec<String>,
     /// What to do.
     pub help: Option<String>,
-    /// The file with all that the stage's worker said.
+    /// Path of the stage's log.
     pub log: Option<String>,
 }

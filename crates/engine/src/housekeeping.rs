@@ -1,4 +1,4 @@
-//! What of a `.pipe` folder is still wanted, and what was left behind: what `pipe cache` asks before it removes anything.
+//! The results that `pipe cache gc` keeps, and the leftovers that it removes beside the store.
 
 use crate::error::RunError;
 use crate::latest;
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// The results of so many runs are kept, those that ended last, besides the newest result of every stage.
+/// Number of runs whose results are kept: those that ended last. The newest result of every stage is kept too.
 pub const KEPT_RUNS: usize = 10;
 
 /// Returns the stages, as `pipeline/stage`, by the keys of their newest results.
@@ -25,15 +25,15 @@ pub fn stages_by_key(root: &Path) -> Result<BTreeMap<ActionKey, Vec<String>>, Ru
     Ok(stages)
 }
 
-/// Returns the keys of the results that are wanted: the newest one of every stage, those of the last [`KEPT_RUNS`] runs,
-/// and those that lock files name.
+/// Returns the keys of the results to keep: the newest one of every stage, those of the last [`KEPT_RUNS`] runs, and those in
+/// lock files.
 pub fn wanted_keys(root: &Path) -> Result<BTreeSet<ActionKey>, RunError> {
     let mut keys: BTreeSet<ActionKey> = stages_by_key(root)?.into_keys().collect();
     keys.extend(LockFile::all_keys(root)?);
     let mut ended: Vec<(SystemTime, PathBuf)> = Vec::new();
     for (_, run) in list_folder(&root.join("runs"))? {
         let summary = run.join("summary.json");
-        // A run that goes on, or was killed, has none.
+        // A run that is still running or was killed has no summary.
         if let Ok(metadata) = fs::metadata(&summary) {
             ended.push((metadata.modified()?, summary));
         }
@@ -47,27 +47,27 @@ pub fn wanted_keys(root: &Path) -> Result<BTreeSet<ActionKey>, RunError> {
     Ok(keys)
 }
 
-/// How long an unfinished download is kept, where nothing else is said.
+/// How long an unfinished download is kept, if no `max_age` is given.
 const DOWNLOADS_KEPT: Duration = Duration::from_hours(30 * 24);
 
-/// What lies beside the store, and no run needs.
+/// Files beside the store that no run needs.
 pub struct Leftovers {
-    /// Scratch of runs that are gone, and downloads that nobody went on with.
+    /// Temporary files of runs that have died, and old unfinished downloads.
     pub scratch: Counted,
-    /// Indexes of source folders that nobody looked at for long, and files that were never finished.
+    /// Indexes of source folders that were not used for long, and incomplete files.
     pub indexes: Counted,
     dead: Vec<work::Dead>,
     paths: Vec<PathBuf>,
 }
 
 impl Leftovers {
-    /// Finds them. An index is old if no run used it for `max_age`; without that, none is.
+    /// Finds them. An index is old if no run used it for `max_age`; without `max_age`, no index is old.
     pub fn find(root: &Path, max_age: Option<Duration>, now: SystemTime) -> Result<Self, RunError> {
         let dead = work::dead(root)?;
         let mut found = Self { scratch: Counted::default(), indexes: Counted::default(), dead, paths: Vec::new() };
         for (_, path) in list_folder(&root.join("work"))? {
             let of_dead = found.dead.iter().any(|dead| dead.folder == path);
-            // A folder without a lock file is what a run left that ended but could not clear it.
+            // A folder without a lock file is left from a run that ended but could not remove it.
             let alone = path.is_dir() && !path.with_extension("lock").exists();
             if of_dead || alone {
                 found.scratch.count += 1;
@@ -100,7 +100,7 @@ impl Leftovers {
         Ok(found)
     }
 
-    /// Removes them. What a dying worker still writes to stays for the next time.
+    /// Removes them. A folder that a worker still writes to stays until the next call.
     pub fn remove(self) -> Result<(), RunError> {
         self.dead.into_iter().for_each(work::Dead::clear);
         for path in self.paths {
@@ -144,7 +144,7 @@ mod tests {
             };
             let stages = format!("{},{}", stage(&format!("\"{}\"", key(&run.to_string()))), stage("null"));
             let summary = format!(r#"{{"pipeline":"p","run":"r","started":"","stages":[{stages}],"cancelled":false}}"#);
-            // Names do not tell which was last.
+            // The order of the names is not that of the times.
             let path = root.join(format!("runs/{}/summary.json", 99 - run));
             write(&path, &summary);
             let at = SystemTime::UNIX_EPOCH + Duration::from_secs(run as u64);

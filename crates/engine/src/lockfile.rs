@@ -59,18 +59,18 @@ impl Locked {
     }
 }
 
-/// What can be wrong with a lock file.
+/// An error of a lock file.
 #[derive(Debug, thiserror::Error)]
 pub enum LockFileError {
-    /// It can't be read or written; the message names it.
+    /// It can't be read or written; the message contains its path.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// A line is not one of ours.
+    /// A line can't be parsed.
     #[error("{}:{line}: expected a stage, a key and a digest; restore the file, or remove it and run again", path.display())]
     Line {
-        /// The file.
+        /// Path of the lock file.
         path: PathBuf,
-        /// From 1.
+        /// Line number, from 1.
         line: usize,
     },
 }
@@ -109,7 +109,7 @@ impl LockFile {
         Ok(Some(Self(stages)))
     }
 
-    /// Takes over the results of a run; stages that are not among `stages` any more are left out.
+    /// Adds the results of a run, and removes stages that are not in `stages`.
     pub fn update(&mut self, run: &RunSummary, stages: &BTreeSet<&str>) {
         for stage in &run.stages {
             let result = stage.key.as_ref().zip(stage.output.as_ref());
@@ -124,7 +124,7 @@ impl LockFile {
         self.0.retain(|stage, _| stages.contains(stage.as_str()));
     }
 
-    /// Writes the file, and lets the store at `root` know of it, so that what it names is kept.
+    /// Writes the file, and registers it in the store at `root`, so that garbage collection keeps its results.
     pub fn write(&self, path: &Path, root: &Path) -> Result<(), LockFileError> {
         let width = self.0.keys().map(String::len).max().unwrap_or(0);
         let mut text = HEADER.to_owned();
@@ -147,7 +147,7 @@ impl LockFile {
         Ok(())
     }
 
-    /// Returns the keys that are named by lock files which runs with the store at `root` wrote, as far as they are there.
+    /// Returns the keys in all lock files that were written with the store at `root` and still exist.
     pub fn all_keys(root: &Path) -> std::io::Result<BTreeSet<ActionKey>> {
         let entries = match fs::read_dir(root.join("lockfiles")) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
@@ -168,7 +168,7 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(text.as_bytes())?;
-    // As `fs::write` would make it: others in the team read it too.
+    // As with `fs::write`: other users may read it.
     let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     fs::set_permissions(file.path(), readable)?;
     file.persist(path).map_err(|error| error.error)?;

@@ -1,4 +1,4 @@
-//! [`RunOptions`]: how to run a plan, which of its stages, and what for.
+//! [`RunOptions`]: how to run a plan and which of its stages.
 
 use crate::LockFile;
 use pipe_cache::Remote;
@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Where programs of ours are.
+/// Paths of the executables of `pipe`.
 #[derive(Debug, Clone)]
 pub struct Executables {
     /// The folder that holds the workers.
@@ -15,52 +15,52 @@ pub struct Executables {
     pub pipe: PathBuf,
 }
 
-/// How to run.
+/// How to run a plan.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
     /// The `.pipe` folder.
     pub root: PathBuf,
-    /// Where programs of ours are.
+    /// Paths of the executables of `pipe`.
     pub executables: Executables,
-    /// What commands see of the environment.
+    /// Environment variables of commands.
     pub environment: Vec<(String, OsString)>,
-    /// Stages at once.
+    /// Maximum number of stages that run at the same time.
     pub jobs: usize,
-    /// The run's name, unique in `root`.
+    /// ID of the run, unique in `root`.
     pub run: String,
-    /// When it began, RFC 3339.
+    /// Start time, RFC 3339.
     pub started: String,
-    /// What to run.
+    /// The stages to run.
     pub selection: Selection,
-    /// Whether stages that do not depend on a failed one are still started.
+    /// Whether to start stages that do not depend on a failed one.
     pub keep_going: bool,
-    /// What results must be; another one is a failure.
+    /// The results to compare with; a different result is a failure.
     pub locked: Option<LockFile>,
-    /// Where results of others are, which are taken over.
+    /// A remote store from which results are fetched.
     pub remote: Option<Arc<Remote>>,
-    /// Which stages are made again where the store has their results, and compared.
+    /// Stages that run again even if the store has their results, and whose results are compared; empty means all.
     pub check: Option<Vec<String>>,
-    /// What it is for.
+    /// The purpose of the run.
     pub mode: RunMode,
 }
 
-/// What a run is for.
+/// The purpose of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunMode {
-    /// Results: it is recorded, and links lead to what it made.
+    /// The run makes results. It is recorded, and links in `out/` lead to its results.
     Results,
-    /// What stages say of lists and videos: it leaves results in the store, and nothing else. No stage is started whose
-    /// contract says [`Check::Never`](pipe_schemas::Check::Never).
+    /// The run checks lists and videos. It leaves results in the store and nothing else. Stages with
+    /// [`Check::Never`](pipe_schemas::Check::Never) are not started.
     Findings,
 }
 
 /// Which stages to run.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
-    /// These with all that they need; empty means every stage.
+    /// Run these and everything that they depend on; empty means all stages.
     pub stages: Vec<String>,
-    /// Nothing that depends on these.
+    /// Do not run stages that depend on these.
     pub until: Vec<String>,
-    /// These are run even if the store has their results.
+    /// Run these even if the store has their results.
     pub force: Vec<String>,
 }

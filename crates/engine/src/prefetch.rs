@@ -1,7 +1,7 @@
-//! [`Prefetch`]: looks up the results that a run will probably ask for, on a thread of its own.
+//! [`Prefetch`]: looks up the results that a run will probably need, on a separate thread.
 //!
-//! Where nothing has changed, keys are those of the lock file. Reading their records takes as long as reading the pipeline
-//! file does, and waits for nothing else.
+//! If nothing has changed, the keys are those in the lock file. Reading their records takes about as long as reading the pipeline
+//! file, and can run at the same time.
 
 use crate::LockFile;
 use pipe_cache::store::Lookup;
@@ -11,26 +11,26 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-/// Fewer are not worth a thread.
+/// For fewer keys, a thread does not pay off.
 const FEW: usize = 16;
 
-/// Results that arrive together: to wake another thread takes longer than to look up one.
+/// Number of results that are sent together: waking a thread takes longer than one lookup.
 const TOGETHER: usize = 64;
 
-/// Results that are looked up ahead of their time; by default, none are.
+/// Results that are looked up in advance; by default, none.
 #[derive(Debug, Default)]
 pub struct Prefetch {
-    /// Held from before the first is looked up, so that what was found stays.
+    /// Held from before the first lookup, so that no found result is removed.
     _held: Option<Store>,
-    /// What is looked up and was not asked for yet.
+    /// Keys that are being looked up and were not requested yet.
     expected: HashSet<ActionKey>,
     arriving: Option<Receiver<Vec<(ActionKey, Lookup)>>>,
-    /// What arrived before it was asked for.
+    /// Results that arrived before they were requested.
     arrived: HashMap<ActionKey, Lookup>,
 }
 
 impl Prefetch {
-    /// Begins to look up what `lock` names in the store below `root`, if that is there and nobody removes anything from it.
+    /// Starts to look up the keys of `lock` in the store below `root`, unless there is no store or its garbage is being collected.
     pub fn start(root: &Path, lock: &LockFile) -> Self {
         let keys: Vec<ActionKey> = lock.0.values().map(|locked| locked.key).collect();
         if keys.len() < FEW {
@@ -44,18 +44,18 @@ impl Prefetch {
         let (expected, store) = (keys.iter().copied().collect(), held.clone());
         let (sender, receiver) = channel();
         let look_up = move || {
-            // Without a receiver nobody wants to know any more.
+            // Without a receiver, the results are not needed any more.
             let look_up = |keys: &[ActionKey]| keys.iter().map(|key| (*key, store.find(*key))).collect();
             let _ = keys.chunks(TOGETHER).try_for_each(|keys| sender.send(look_up(keys)));
         };
-        match thread::Builder::new().name("ahead".into()).spawn(look_up) {
+        match thread::Builder::new().name("prefetch".into()).spawn(look_up) {
             Ok(_) => Self { _held: Some(held), expected, arriving: Some(receiver), arrived: HashMap::new() },
-            // No thread can be started: results are looked up when they are asked for.
+            // No thread can be started: results are looked up when they are requested.
             Err(_) => Self::default(),
         }
     }
 
-    /// Returns what the store has. What was not there is looked for again: another run may have made it meanwhile.
+    /// Returns what the store has. A result that was missing is looked up again: another run may have made it.
     pub(crate) fn find(&mut self, store: &Store, key: ActionKey) -> Lookup {
         match self.take(key) {
             Some(hit @ Lookup::Hit(_)) => hit,
@@ -63,7 +63,7 @@ impl Prefetch {
         }
     }
 
-    /// Forgets what was looked up: time has passed, and it may be no longer true.
+    /// Drops all looked-up results, because they may be outdated after time has passed.
     pub(crate) fn stop(&mut self) {
         *self = Self::default();
     }
@@ -140,7 +140,7 @@ mod tests {
         let mut stopped = ahead();
         stopped.stop();
         check(&mut stopped, 3);
-        // What another run makes meanwhile is there, too.
+        // A result that another run made in between is found, too.
         let mut ahead = ahead();
         check(&mut ahead, 199);
         record(&store, folder.path(), 150..151);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_lock_file_names_is_held_while_it_is_looked_up() {
+    fn the_store_is_held_while_results_are_looked_up() {
         let folder = tempfile::tempdir().expect("a folder");
         let locked = |number| Locked::exact(key(number), Digest::of(b"any"));
         let lock = LockFile((0..50).map(|number| (number.to_string(), locked(number))).collect());

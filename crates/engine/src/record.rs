@@ -1,4 +1,4 @@
-//! Run records: `.pipe/runs/<run>/events.jsonl`, `summary.json` and a log a stage.
+//! Run records: `.pipe/runs/<run>/events.jsonl`, `summary.json` and one log per stage.
 
 use crate::error::RunError;
 use crate::events::{Failure, Outcome, PartCounts, RunEvent};
@@ -10,38 +10,38 @@ use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// What a run came to; kept as `summary.json`.
+/// The result of a run; kept as `summary.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunSummary {
-    /// The pipeline's name.
+    /// Name of the pipeline.
     pub pipeline: String,
-    /// The run's name.
+    /// ID of the run, the name of its folder below `.pipe/runs/`.
     pub run: String,
-    /// When it began, RFC 3339.
+    /// Start time, RFC 3339.
     pub started: String,
     /// Stages in the order in which they ended.
     pub stages: Vec<StageSummary>,
-    /// Whether the user stopped it.
+    /// Whether the user cancelled the run.
     pub cancelled: bool,
 }
 
-/// What a stage came to.
+/// The result of a stage in a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StageSummary {
-    /// Its name.
+    /// Name of the stage.
     pub stage: String,
-    /// How it went.
+    /// Whether it was a hit, ran, failed or was skipped.
     pub outcome: Outcome,
-    /// Its action key.
+    /// Its action key; `None` if it failed before the key was known.
     pub key: Option<String>,
-    /// The digest of its whole output.
+    /// Digest of its whole output; `None` if it has none.
     pub output: Option<String>,
-    /// How long it took in this run.
+    /// Duration in this run.
     pub duration_millis: u64,
-    /// How many of its parts were made, where it is made in parts and ran.
+    /// Number of reused and made parts, if it has parts and ran.
     #[serde(default)]
     pub parts: Option<PartCounts>,
-    /// What it said of its result.
+    /// Lines that the stage reported.
     pub summary: Vec<String>,
     /// Numbers that describe the result, such as `loss` and `top1`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "pipe_stage::protocol::values")]
@@ -49,14 +49,14 @@ pub struct StageSummary {
     /// What the bits of a floating-point result depend on besides its key; see [`pipe_stage::environment()`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: Environment,
-    /// What it warned of.
+    /// Warnings of the stage.
     pub warnings: Vec<String>,
-    /// What went wrong.
+    /// Why it failed.
     pub failure: Option<Failure>,
 }
 
 impl RunSummary {
-    /// Counts the stages that ended so.
+    /// Returns the number of stages with this outcome.
     pub fn count(&self, outcome: Outcome) -> u64 {
         self.stages.iter().filter(|stage| stage.outcome == outcome).count() as u64
     }
@@ -66,11 +66,11 @@ impl RunSummary {
 #[derive(Debug, Clone)]
 pub struct RunRecord {
     folder: PathBuf,
-    /// What it came to; of a run that still goes on, or was killed, what it came to so far.
+    /// The results; those so far if the run is still running or was killed.
     pub summary: RunSummary,
-    /// Whether it wrote its summary.
+    /// Whether the run ended and wrote its summary.
     pub ended: bool,
-    /// Stages that had begun and not ended.
+    /// Stages that were started and have not ended.
     pub running: Vec<String>,
 }
 
@@ -82,26 +82,26 @@ impl RunRecord {
     }
 }
 
-/// Returns whether the `pipe` of a run is still there.
+/// Returns whether the process of a run is still running.
 pub fn is_alive(store_root: &Path, run: &str) -> bool {
     let lock = store_root.join("work").join(format!("{run}.lock"));
     fs::File::open(lock).is_ok_and(|lock| matches!(lock.file().try_lock(), Err(std::fs::TryLockError::WouldBlock)))
 }
 
-/// Returns the folder of files of an output that a record names.
+/// Returns the folder with the files of an output.
 pub fn output_folder(store_root: &Path, output: &str) -> Option<PathBuf> {
     let store = Store::open(store_root).ok()?;
     Some(store.view(output.parse().ok()?))
 }
 
-/// Returns the recorded runs, newest first. Nothing is locked: a run that goes on is shown as it is now.
+/// Returns the recorded runs, newest first. Nothing is locked; a run that is still running is returned as it is now.
 pub fn runs(store_root: &Path) -> std::io::Result<Vec<RunRecord>> {
     let entries = match fs::read_dir(store_root.join("runs")) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
     let mut folders = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
-    // Names begin with the time, so they sort by it.
+    // Names start with the time, so they sort by it.
     folders.sort_by(|one, two| two.file_name().cmp(&one.file_name()));
     Ok(folders.iter().filter_map(|folder| read(folder)).collect())
 }
@@ -120,7 +120,7 @@ fn read(folder: &Path) -> Option<RunRecord> {
     };
     let mut running = Vec::new();
     for line in fs::read_to_string(folder.join("events.jsonl")).ok()?.lines() {
-        // The last line may be cut short.
+        // The last line may be incomplete.
         match serde_json::from_str(line) {
             Ok(RunEvent::RunStarted { pipeline, started, .. }) => {
                 (summary.pipeline, summary.started) = (pipeline, started);
@@ -142,7 +142,7 @@ fn log(folder: &Path, stage: &str) -> PathBuf {
 }
 
 impl StageSummary {
-    /// Returns what `event` says of a stage that is through.
+    /// Returns the result of a stage from the event of its end; `None` for other events.
     pub fn of(event: &RunEvent) -> Option<Self> {
         let RunEvent::StageFinished {
             stage,
@@ -176,7 +176,7 @@ impl StageSummary {
     }
 }
 
-/// Writes the record of a run while it happens.
+/// Writes the record of a run while it runs.
 pub(crate) struct Recorder {
     folder: PathBuf,
     events: BufWriter<fs::File>,
@@ -190,7 +190,7 @@ impl Recorder {
         Ok(Self { folder, events, summary })
     }
 
-    /// Returns where the log of `stage` goes.
+    /// Returns the path of the log of `stage`.
     pub(crate) fn log(&self, stage: &str) -> PathBuf {
         log(&self.folder, stage)
     }
@@ -205,7 +205,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// Writes what was told so far, for those who look at the run meanwhile.
+    /// Writes all events so far to the file, for other processes that read it.
     pub(crate) fn flush(&mut self) -> Result<(), RunError> {
         Ok(self.events.flush()?)
     }

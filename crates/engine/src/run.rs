@@ -1,4 +1,4 @@
-//! [`run`]: carries out a [`Plan`]. One thread owns the run's state; a thread an action waits for its worker.
+//! [`run`]: runs a [`Plan`]. One thread owns the state of the run; each action has a thread that waits for its worker.
 
 use crate::error::RunError;
 use crate::events::{Outcome, RunEvent};
@@ -36,13 +36,13 @@ mod schedule;
 mod whole;
 pub(crate) mod work;
 
-/// The folder of unfinished downloads in `.pipe`, which outlive their run.
+/// The folder of unfinished downloads in `.pipe`. Later runs resume them.
 pub(crate) const DOWNLOADS: &str = "downloads";
 
-/// How long workers may take to stop once told to.
+/// How long cancelled actions may take to stop before they are killed.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 
-/// What the owner of the run's state is told.
+/// A message to the thread that owns the state of the run.
 #[derive(Debug)]
 enum RunMessage {
     Event(RunEvent),
@@ -51,18 +51,18 @@ enum RunMessage {
     Cancel,
 }
 
-/// Where a stage stands.
+/// The state of a stage in a run.
 #[derive(Debug)]
 enum StageState {
-    /// Not looked at yet.
+    /// Its inputs are not complete, or it has not been started.
     Waiting,
-    /// The remote is asked for its result.
+    /// Its result is being fetched from the remote.
     Fetching { prepared: Box<Prepared>, since: Instant, lease: Lease },
-    /// Its action runs.
+    /// Its action is running.
     Running(Running),
-    /// Its output is in the store.
+    /// Its result is in the store.
     Done(Done),
-    /// It failed, or was not run.
+    /// It failed or was skipped.
     Over,
 }
 
@@ -71,7 +71,7 @@ struct Running {
     handle: Handle,
     key: ActionKey,
     since: Instant,
-    /// When its time is up.
+    /// When its `timeout` ends.
     until: Option<Instant>,
     timed_out: bool,
     media: Option<Media>,
@@ -84,21 +84,21 @@ struct Done {
     media: Option<Media>,
 }
 
-/// Where the videos of a `videos` table lie.
+/// The folder of the videos of a `videos` table.
 #[derive(Debug, Clone)]
 struct Media {
     root: PathBuf,
-    /// What was hashed of them, where they come from outside the pipeline.
+    /// The hashed files, if they come from outside the pipeline.
     sources: Vec<Arc<Collected>>,
 }
 
-/// Carries out `plan`, telling `tell` what happens. Failed stages are in the summary, not in the error.
+/// Runs `plan`, and passes each event to `on_event`. Failed stages are in the summary, not in the error.
 pub fn run(
     plan: &Plan,
     options: &RunOptions,
     prefetch: Prefetch,
     cancel: &Cancel,
-    tell: &mut dyn FnMut(&RunEvent),
+    on_event: &mut dyn FnMut(&RunEvent),
 ) -> Result<RunSummary, RunError> {
     let wanted = plan.select(&options.selection.stages, &options.selection.until)?;
     let forced = plan.named(&options.selection.force)?;
@@ -107,7 +107,7 @@ pub fn run(
         Some(stages) => plan.named(stages)?,
         None => BTreeSet::new(),
     };
-    let store = Store::open(&options.root)?.hold(|| tell(&RunEvent::StoreWaiting))?;
+    let store = Store::open(&options.root)?.hold(|| on_event(&RunEvent::StoreWaiting))?;
     let work = work::Work::new(&options.root, &options.run)?;
     let summary = RunSummary {
         pipeline: plan.name().to_owned(),
@@ -141,7 +141,7 @@ pub fn run(
         plan,
         options,
         cancel,
-        tell,
+        on_event,
         store,
         work,
         recorder,
@@ -170,7 +170,7 @@ struct Run<'a> {
     plan: &'a Plan,
     options: &'a RunOptions,
     cancel: &'a Cancel,
-    tell: &'a mut dyn FnMut(&RunEvent),
+    on_event: &'a mut dyn FnMut(&RunEvent),
     store: Store,
     work: work::Work,
     recorder: Recorder,
@@ -184,13 +184,13 @@ struct Run<'a> {
     forced: BTreeSet<usize>,
     checked: BTreeSet<usize>,
     running: BTreeSet<usize>,
-    /// How often a stage was tried again.
+    /// Number of retries so far, by stage.
     tries: BTreeMap<usize, u32>,
     executors: Vec<Box<dyn Executor>>,
     /// The executor that runs each stage.
     executor_of: Vec<usize>,
     pool: Pool,
-    /// How many a stage may use if it does not say.
+    /// Threads of a stage without `resources: { cpus: … }`.
     threads: usize,
     failed: bool,
     /// With `--locked`: stages that equal the locked result in their numbers, not in their bits, and those that read them.
@@ -214,7 +214,7 @@ impl Run<'_> {
                 break;
             }
             self.prefetch.stop();
-            self.recorder.flush()?; // it may take hours until something happens
+            self.recorder.flush()?; // the next message may take hours
             let deadlines = self.running().filter(|running| !running.timed_out).filter_map(|running| running.until);
             let happening = match deadlines.chain(stop_at).min() {
                 None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -229,9 +229,9 @@ impl Run<'_> {
                     self.options.remote.iter().for_each(|remote| remote.stop());
                     self.stop_all(Stop::Soon);
                 }
-                Err(_) if stop_at.is_none_or(|at| Instant::now() < at) => self.end_those_out_of_time(),
+                Err(_) if stop_at.is_none_or(|at| Instant::now() < at) => self.kill_timed_out(),
                 Ok(RunMessage::Cancel) | Err(_) => {
-                    // Told twice, or too slow: the thread of a killed action reports its end at once.
+                    // Cancelled twice, or too slow. The thread of a killed action reports its end at once.
                     stop_at = None;
                     self.stop_all(Stop::Now);
                 }
@@ -257,7 +257,7 @@ impl Run<'_> {
 
     fn event(&mut self, event: &RunEvent) -> Result<(), RunError> {
         self.recorder.event(event)?;
-        (self.tell)(event);
+        (self.on_event)(event);
         Ok(())
     }
 
@@ -281,7 +281,7 @@ impl Run<'_> {
         }
     }
 
-    fn end_those_out_of_time(&mut self) {
+    fn kill_timed_out(&mut self) {
         let now = Instant::now();
         for &stage in &self.running {
             if let StageState::Running(running) = &mut self.states[stage]

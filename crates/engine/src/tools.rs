@@ -1,6 +1,5 @@
-//! Versions of the libraries that decide bytes: asked of each worker once, and again when a file of it changed.
-//!
-//! Asking costs a start of the worker, which a run with nothing to do must not pay for.
+//! Versions of the libraries that determine bytes. They are cached: to query a worker, `pipe` has to start it, and a run in which
+//! nothing changed must not do that. A worker is queried again when one of its files has changed.
 
 use crate::error::RunError;
 use fs_err as fs;
@@ -12,51 +11,51 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What was learnt of a worker, and of which files it was true.
+/// The cached information about a worker, with the state of its files.
 #[derive(Serialize, Deserialize)]
-struct Learnt {
+struct CachedInfo {
     info: Info,
     files: Vec<(PathBuf, String)>,
 }
 
-/// Returns what `program` says of itself.
+/// Returns the information that `program` prints about itself.
 pub(crate) fn info(store_root: &Path, worker: Worker, program: &Path) -> Result<Info, RunError> {
     let kept = store_root.join("tools").join(Digest::of(program.as_os_str().as_encoded_bytes()).to_string());
-    let learnt = fs::read(&kept).ok().and_then(|bytes| serde_json::from_slice::<Learnt>(&bytes).ok());
-    if let Some(learnt) = learnt
-        && learnt.files.iter().all(|(path, look)| looks(path).as_ref() == Some(look))
+    let cached = fs::read(&kept).ok().and_then(|bytes| serde_json::from_slice::<CachedInfo>(&bytes).ok());
+    if let Some(cached) = cached
+        && cached.files.iter().all(|(path, state)| file_state(path).as_ref() == Some(state))
     {
-        return Ok(learnt.info);
+        return Ok(cached.info);
     }
-    let info = ask(worker, program)?;
+    let info = query(worker, program)?;
     let files = std::iter::once(program.to_owned()).chain(info.libraries.iter().cloned());
-    let files = files.filter_map(|path| looks(&path).map(|look| (path, look))).collect();
-    let learnt = Learnt { info, files };
+    let files = files.filter_map(|path| file_state(&path).map(|state| (path, state))).collect();
+    let cached = CachedInfo { info, files };
     let folder = store_root.join("tools");
     fs::create_dir_all(&folder)?;
     let mut file = tempfile::NamedTempFile::new_in(&folder)?;
-    serde_json::to_writer(&mut file, &learnt)?;
+    serde_json::to_writer(&mut file, &cached)?;
     file.flush()?;
     file.persist(&kept).map_err(|error| error.error)?;
-    Ok(learnt.info)
+    Ok(cached.info)
 }
 
-/// Returns what a file looks like from outside, or `None` where there is none.
-fn looks(path: &Path) -> Option<String> {
+/// Returns size, time and inode of a file as text; `None` if it does not exist.
+fn file_state(path: &Path) -> Option<String> {
     fs::metadata(path).ok().map(|metadata| format!("{:?}", Fingerprint::of(&metadata)))
 }
 
-fn ask(worker: Worker, program: &Path) -> Result<Info, RunError> {
+fn query(worker: Worker, program: &Path) -> Result<Info, RunError> {
     let broken = |reason: String| RunError::Worker { program: program.into(), worker: worker.program(), reason };
     let output = Command::new(program).arg("--info").stdin(Stdio::null()).output();
     let output = output.map_err(|error| broken(error.to_string()))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(broken(format!("{}: {said}", output.status)));
+        let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(broken(format!("{}: {stderr}", output.status)));
     }
     let info: Info = serde_json::from_slice(&output.stdout).map_err(|error| broken(error.to_string()))?;
     if info.protocol != PROTOCOL_VERSION {
-        return Err(broken(format!("it speaks protocol {}, `pipe` {PROTOCOL_VERSION}", info.protocol)));
+        return Err(broken(format!("it uses protocol {}, `pipe` uses protocol {PROTOCOL_VERSION}", info.protocol)));
     }
     Ok(info)
 }

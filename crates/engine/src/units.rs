@@ -1,4 +1,4 @@
-//! Sizes and times in pipeline files and arguments: a whole number and a unit, with nothing left to guess.
+//! Sizes and times in pipeline files and arguments: a whole number and an unambiguous unit.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ const SIZES: &[(&str, u64)] = &[
 
 const AGES: &[(&str, u64)] = &[("s", 1), ("min", 60), ("h", 3600), ("d", 24 * 3600), ("w", 7 * 24 * 3600)];
 
-/// Reads a size in bytes, such as `20GB` or `500MiB`.
+/// Parses a size in bytes, such as `20GB` or `500MiB`.
 pub fn size(text: &str) -> Result<u64, String> {
     parse(text, SIZES, "20GB or 500MiB")
 }
 
-/// Reads a time, such as `30d` or `12h`.
+/// Parses a duration, such as `30d` or `12h`.
 pub fn age(text: &str) -> Result<Duration, String> {
     parse(text, AGES, "30d or 12h").map(Duration::from_secs)
 }
@@ -34,7 +34,7 @@ fn parse(text: &str, units: &[(&str, u64)], examples: &str) -> Result<u64, Strin
         return Err(format!("expected a whole number and a unit, such as {examples}"));
     }
     if unit.is_empty() {
-        return Err(format!("it has no unit; expected one of {}, such as in {examples}", names()));
+        return Err(format!("the unit is missing; expected one of {}, such as in {examples}", names()));
     }
     let Some((_, factor)) = units.iter().find(|(name, _)| *name == unit) else {
         let close = units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit.trim()));
@@ -42,13 +42,13 @@ fn parse(text: &str, units: &[(&str, u64)], examples: &str) -> Result<u64, Strin
             || format!("expected one of {}", names()),
             |(name, _)| format!("did you mean `{number}{name}`?"),
         );
-        return Err(format!("`{unit}` is no unit; {hint}"));
+        return Err(format!("`{unit}` is not a valid unit; {hint}"));
     };
     number
         .parse::<u64>()
         .ok()
         .and_then(|number| number.checked_mul(*factor))
-        .ok_or_else(|| "it is too large".to_owned())
+        .ok_or_else(|| "the number is too large".to_owned())
 }
 
 #[cfg(test)]
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_ages_are_read() {
+    fn sizes_and_durations_are_parsed() {
         assert_eq!(size("20GB"), Ok(20_000_000_000));
         assert_eq!(size("500MiB"), Ok(500 << 20));
         assert_eq!(size("0B"), Ok(0));
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_mean_two_things_is_refused_with_what_would_be_right() {
+    fn ambiguous_units_are_refused_with_a_suggestion() {
         let check = |text: &str, expect: &str| {
             let error = size(text).expect_err(text);
             assert!(error.contains(expect), "{text:?}: {error}");
@@ -74,7 +74,7 @@ mod tests {
         check("", "whole number and a unit");
         check("GB", "whole number and a unit");
         check("-1GB", "whole number and a unit");
-        check("20", "no unit");
+        check("20", "the unit is missing");
         check("20gb", "did you mean `20GB`?");
         check("20 GB", "did you mean `20GB`?");
         check("20G", "expected one of B, kB");
@@ -82,6 +82,6 @@ mod tests {
         check("99999999999TB", "too large");
         check("99999999999999999999B", "too large");
         assert!(age("30").expect_err("no unit").contains("s, min, h, d, w"));
-        assert!(age("3m").expect_err("months or minutes").contains("`m` is no unit"));
+        assert!(age("3m").expect_err("months or minutes").contains("`m` is not a valid unit"));
     }
 }

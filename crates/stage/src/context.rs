@@ -1,4 +1,4 @@
-//! [`Context`]: what a running stage sees of the world.
+//! [`Context`]: the request of a running stage, and the channel for its reports.
 
 use crate::StageError;
 use crate::protocol::{Grant, Input, Reply, Request};
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// Minimum time between two progress reports.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What a running stage sees of the world: its request, and a way to tell how it goes. It may be shared by threads.
+/// The request of a running stage, and the channel for its reports. Threads can share it.
 pub struct Context {
     request: Request,
     reply: Box<dyn Fn(Reply) + Send + Sync>,
@@ -28,45 +28,44 @@ pub struct Context {
 pub struct Sources {
     /// The folder, or the file.
     pub root: PathBuf,
-    /// The files in it that count, sorted by path.
+    /// The files below `root` that the parameters include, sorted by path.
     pub files: Vec<SourceFile>,
 }
 
 /// A file of [`Sources`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceFile {
-    /// Below the root, `/` between folders; empty where the root is the file. See [`Self::has_odd_name`], too.
+    /// Path below the root with `/` between folders; empty if the root is the file. See also [`Self::has_odd_name`].
     pub path: String,
     /// BLAKE3 of its content, in hex.
     pub digest: String,
-    /// Its size.
+    /// Size of the content.
     pub size_bytes: u64,
 }
 
-/// What stands before a path that is not UTF-8: no path that is listed begins so.
+/// Prefix of the text for a path that is not UTF-8. No listed path starts with it.
 const ODD: &str = "./";
 
 impl SourceFile {
-    /// Returns what stands for `path` where that is not UTF-8: `./caf\xE9.avi`. Other paths have other such names.
+    /// Returns a text for `path`, which is not UTF-8: `./caf\xE9.avi`. Different paths have different texts.
     pub fn odd_name(path: &Path) -> String {
         let mut name = ODD.to_owned();
         for chunk in path.as_os_str().as_bytes().utf8_chunks() {
-            // Else a name that holds the escape would have the name of one that is escaped.
+            // Otherwise a name that contains an escape would equal a name that was escaped.
             name.push_str(&chunk.valid().replace('\\', r"\\"));
             name.extend(chunk.invalid().iter().map(|byte| format!(r"\x{byte:02X}")));
         }
         name
     }
 
-    /// Returns whether the file's path is not UTF-8. What `path` holds can be shown, and is nobody else's, but no file is found
-    /// by it.
+    /// Returns whether the file's path is not UTF-8. Then `path` is a unique text to show, but no file can be opened with it.
     pub fn has_odd_name(&self) -> bool {
         self.path.starts_with(ODD)
     }
 }
 
 impl Context {
-    /// Returns a context for `request` whose replies go to `reply`; tests of stages make their own.
+    /// Returns a context for `request` that sends its replies to `reply`. Tests of stages create their own.
     pub fn new(request: Request, cancelled: Arc<AtomicBool>, reply: impl Fn(Reply) + Send + Sync + 'static) -> Self {
         Self { request, reply: Box::new(reply), cancelled, last_progress: Mutex::new(None), helper_program: None }
     }
@@ -99,14 +98,14 @@ impl Context {
     /// Returns the folder that the paths of a `videos` table are relative to.
     pub fn media_root(&self, port: &str) -> Result<&Path, StageError> {
         let root = self.request.inputs.get(port).and_then(|input| input.media_root.as_deref());
-        root.ok_or_else(|| StageError::message(format!("the request does not say where the videos of `{port}` lie")))
+        root.ok_or_else(|| StageError::message(format!("the request has no folder for the videos of `{port}`")))
     }
 
-    /// Returns the files of a folder input, or of the source that a parameter names, whichever the request has.
+    /// Returns the files of the folder input `port` or of the source that the parameter `param` names, whichever the request has.
     pub fn files(&self, port: &str, param: &str) -> Result<Sources, StageError> {
         let input = self.request.inputs.get(port).or_else(|| self.request.sources.get(param));
         let input = input.ok_or_else(|| {
-            StageError::message(format!("neither the input `{port}` nor the parameter `{param}` is given"))
+            StageError::message(format!("the input `{port}` and the parameter `{param}` are both missing"))
                 .with_help(format!("connect `{port}` under `inputs:`, or write `{param}:` under `with:`"))
         })?;
         read_sources(input)
@@ -117,7 +116,7 @@ impl Context {
         self.request.sources.get(param).map(read_sources).transpose()
     }
 
-    /// Returns where to write the output file or folder `path`, with the folders above it made.
+    /// Returns where to write the output file or folder `path`, and creates the folders above it.
     pub fn output(&self, path: &str) -> Result<PathBuf, StageError> {
         let output = self.request.output.join(path);
         if let Some(parent) = output.parent() {
@@ -126,13 +125,13 @@ impl Context {
         Ok(output)
     }
 
-    /// Returns an empty folder for what is not kept.
+    /// Returns an empty folder for temporary files.
     pub fn scratch(&self) -> &Path {
         &self.request.scratch
     }
 
-    /// Returns a folder for downloads that a later request may go on with, made if it was not there. Others use it at the same
-    /// time.
+    /// Returns a folder for downloads that a later request can resume, and creates it if it is missing. Other requests use it at
+    /// the same time.
     pub fn downloads(&self) -> Result<&Path, StageError> {
         fs::create_dir_all(&self.request.downloads)?;
         Ok(&self.request.downloads)
@@ -178,17 +177,17 @@ impl Context {
         eprintln!("{text}");
     }
 
-    /// Tells the user something that does not stop the stage. It is kept with the result.
+    /// Reports a warning to the user. It is kept with the result.
     pub fn warn(&self, text: impl Into<String>) {
         (self.reply)(Reply::Warning { text: text.into() });
     }
 
-    /// Tells that a part is complete; it must not be written to any more.
+    /// Reports that a part is complete. It must not be written to any more.
     pub fn part_finished(&self, name: &str) {
         (self.reply)(Reply::PartFinished { name: name.to_owned() });
     }
 
-    /// Returns an error once the request is told to stop; to be called between items.
+    /// Returns an error after the request was cancelled. Call it between items.
     pub fn check_cancelled(&self) -> Result<(), StageError> {
         if self.cancelled.load(Ordering::Relaxed) { Err(StageError::cancelled()) } else { Ok(()) }
     }

@@ -1,8 +1,8 @@
-//! [`StageError`]: any error of a stage, with what to do about it.
+//! [`StageError`]: any error of a stage, with help for the user.
 
 use std::error::Error;
 
-/// An error of a stage on its way to the user.
+/// An error of a stage, as the user reads it.
 #[derive(Debug)]
 pub struct StageError {
     error: Box<dyn Error + Send + Sync>,
@@ -40,7 +40,7 @@ impl StageError {
         Self { error, help: None, cause: Cause::StateNeeded(name.to_owned()) }
     }
 
-    /// Returns an error of one line; for what no error type of a library holds.
+    /// Returns an error with a text of one line, for errors that have no type of their own.
     pub fn message(text: impl Into<String>) -> Self {
         Self { error: text.into().into(), help: None, cause: Cause::Failed }
     }
@@ -55,7 +55,7 @@ impl StageError {
         if let Cause::StateNeeded(name) = &self.cause { Some(name) } else { None }
     }
 
-    /// Returns what the user can do.
+    /// Returns the advice that [`Self::with_help`] added.
     pub fn help(&self) -> Option<&str> {
         self.help.as_deref()
     }

@@ -1,11 +1,11 @@
-//! [`Helpers`]: children of a worker, for files that may crash or hang what reads them.
+//! [`Helpers`]: child processes of a worker, for files that may crash or hang the code that reads them.
 //!
-//! A helper is the worker's own executable, started as `WORKER --helper NAME MEMORY CPU PIECES`. It does one [`Job`] after the
-//! other, until its stdin closes. JobLimits hold for each job; one that breaks them, or crashes, ends its helper, and the next
-//! job starts another. So a bad file costs that file only.
+//! A helper is the worker's own executable, started as `WORKER --helper NAME MEMORY CPU PIECES`. It does [`Job`]s one after
+//! the other until its stdin closes. [`JobLimits`] apply to each job. A job that exceeds them, or crashes, ends its helper; the
+//! next job starts a new one. So a bad file affects no other file.
 //!
-//! What is said goes over pipes, see [`message`]; pieces of results, which may be large, lie in memory that both see, see
-//! [`pieces`]. [`help`] is the other side.
+//! Messages go over pipes, see [`message`]; pieces of results, which may be large, through shared memory, see [`pieces`].
+//! [`help`] is the helper's side.
 
 use crate::{Context, PARENT_VARIABLE, StageError};
 use message::{Inbox, JOB, PIECE, PLACED, RESULT, TooLong, write_message};
@@ -30,57 +30,57 @@ pub(crate) use help::help;
 /// The argument that makes a worker a helper.
 pub(crate) const HELPER_FLAG: &str = "--helper";
 
-/// Processor time that may pass between two pieces.
+/// Maximum processor time between two pieces.
 const PIECE_CPU_SECS: u64 = 60;
 
-/// Wall time that a second of processor time may take, on a machine that has much else to do.
+/// Maximum wall time per second of processor time, on a busy machine.
 const WALL_FACTOR: u64 = 10;
 
-/// How often a run that is to stop is looked for.
+/// Time between two checks whether the request was cancelled.
 const CANCEL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Takes a piece of a job's result.
 pub type SendPiece<'a> = &'a mut dyn FnMut(&[u8]) -> io::Result<()>;
 
-/// Work that is done in a helper. What goes in and comes out is for its stage to know.
+/// Work that a helper does. Its stage defines the format of its input and its result.
 #[derive(Clone, Copy)]
 pub struct Job {
-    /// Told on the command line.
+    /// The argument after `--helper`.
     pub name: &'static str,
-    /// Does the work. An error means that a piece could not be sent.
+    /// Does the job. An error means that a piece could not be sent.
     pub run: fn(job: &[u8], send: SendPiece) -> io::Result<Vec<u8>>,
 }
 
-/// What a job may take.
+/// The limits of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JobLimits {
     /// Address space, in MiB.
     pub memory_mb: u64,
-    /// Processor time.
+    /// Processor time per job.
     pub cpu_secs: u64,
 }
 
-/// How a job ended without a result.
+/// Why a job has no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HelperFailure {
-    /// It used up its time.
+    /// It exceeded its processor time.
     OutOfTime {
         /// [`JobLimits::cpu_secs`].
         cpu_secs: u64,
     },
-    /// Nothing was heard of it, and it used no processor time.
+    /// It sent nothing and used no processor time.
     Hung {
-        /// For so long.
+        /// Time without a message.
         wall_secs: u64,
     },
     /// It was ended by a signal.
     Crashed {
-        /// Its number.
+        /// Number of the signal.
         signal: i32,
     },
-    /// It ended by itself.
+    /// It exited.
     Ended {
-        /// With this code.
+        /// The exit code.
         code: i32,
     },
 }
@@ -101,14 +101,14 @@ struct Helper {
 }
 
 impl<'a> Helpers<'a> {
-    /// Returns helpers for a job. None is started before there is something to do.
+    /// Returns helpers for a job. They are started on demand.
     pub fn new(context: &'a Context, job: Job, limits: JobLimits) -> Self {
         Self { context, job, limits, idle: Mutex::default() }
     }
 
     /// Does a job, and returns its result.
     ///
-    /// Where the stage does not run in a worker, which is so in tests, it is done in this process and without limits.
+    /// If the stage does not run in a worker, as in tests, the job runs in this process and without limits.
     pub fn run(
         &self,
         job: &[u8],
@@ -128,12 +128,12 @@ impl<'a> Helpers<'a> {
         let mut helper = loop {
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let Some(mut helper) = idle else { break Helper::start(program, self.job, self.limits)? };
-            // One that was ended from outside while it had nothing to do is no fault of this job.
+            // A helper that was killed while it was idle says nothing about this job.
             if !helper.hung_up()? {
                 break helper;
             }
         };
-        // On any error the helper is dropped, and with that killed.
+        // On any error the helper is dropped, which kills it.
         match self.follow(&mut helper, job, take)? {
             Some(result) => {
                 self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(helper);
@@ -143,7 +143,7 @@ impl<'a> Helpers<'a> {
         }
     }
 
-    /// Returns a job's result; `None` if its helper ended, or has to be.
+    /// Returns a job's result; `None` if its helper ended or must be ended.
     fn follow(
         &self,
         helper: &mut Helper,
@@ -167,7 +167,7 @@ impl<'a> Helpers<'a> {
         Ok(None)
     }
 
-    /// Returns whether a message came.
+    /// Returns whether a message has arrived.
     fn wait_for_message(&self, helper: &mut Helper) -> Result<bool, StageError> {
         let deadline = Instant::now() + Duration::from_secs(self.wall_secs());
         loop {
@@ -216,17 +216,17 @@ impl fmt::Display for HelperFailure {
             Self::OutOfTime { cpu_secs } => {
                 write!(f, "it took more than {cpu_secs} s of processor time, or {PIECE_CPU_SECS} s for one frame")
             }
-            Self::Hung { wall_secs } => write!(f, "nothing happened for {wall_secs} s"),
+            Self::Hung { wall_secs } => write!(f, "no response for {wall_secs} s"),
             Self::Crashed { signal } => {
                 let name = Signal::try_from(*signal).map_or("an unknown signal", Signal::as_str);
                 write!(f, "the decoder crashed ({name})")
             }
-            Self::Ended { code } => write!(f, "the decoder gave up (exit code {code})"),
+            Self::Ended { code } => write!(f, "the decoder exited with code {code}"),
         }
     }
 }
 
-/// How a helper came to its end.
+/// How a helper ended.
 enum End {
     Itself(ExitStatus),
     Killed,
@@ -246,7 +246,7 @@ impl Helper {
         }
     }
 
-    /// Kills it, and returns how it ended. Where the end had begun before, that is not changed by the kill.
+    /// Kills it, and returns how it ended. If it had already ended, killing does not change that.
     fn end(&mut self) -> io::Result<End> {
         let hung_up = self.hung_up()?;
         self.child.kill()?;
@@ -254,7 +254,7 @@ impl Helper {
         Ok(if hung_up { End::Itself(status) } else { End::Killed })
     }
 
-    /// Returns whether its end has begun.
+    /// Returns whether it has closed its output.
     fn hung_up(&mut self) -> io::Result<bool> {
         let mut closed = [PollFd::new(self.replies.pipe().as_fd(), PollFlags::empty())];
         poll(&mut closed, PollTimeout::ZERO)?;
@@ -264,7 +264,7 @@ impl Helper {
 
 impl Drop for Helper {
     fn drop(&mut self) {
-        // It may be gone already, which is as good.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,8 +1,8 @@
-//! What a stage is, and how `pipe` talks to the workers that run stages.
+//! The traits of stages, and the protocol between `pipe` and the workers that run stages.
 //!
 //! A stage implements [`Stage`], or [`PartedStage`], and does its work through a [`Context`]. A worker executable is
-//! [`serve()`] with a list of stages. The messages between `pipe` and a worker are in [`protocol`]. A worker has [`Helpers`]
-//! for what may crash it.
+//! [`serve()`] with a list of stages. The messages between `pipe` and a worker are in [`protocol`]. Work that may crash runs in
+//! [`Helpers`], child processes of a worker.
 
 mod bucket;
 mod context;
@@ -28,26 +28,26 @@ use protocol::{Made, MadePart, MakeParts, PlannedPart};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The work behind a stage kind.
+/// A stage that is made in one go.
 ///
-/// The same parameters, inputs and sources must give the same bytes, whatever the number of threads.
+/// Equal parameters, inputs and sources must give equal bytes; for exact stages, with any number of threads.
 pub trait Stage: Sync {
     /// Returns the kind, as in its contract.
     fn kind(&self) -> &'static str;
 
-    /// Does the work: reads inputs and sources, writes below [`Context::output`].
+    /// Runs the stage: reads inputs and sources, writes below [`Context::output`].
     fn run(&self, context: &Context) -> Result<Summary, StageError>;
 }
 
-/// The work behind a stage kind that is made in parts; its contract says whether they are a chain.
+/// A stage that is made in parts. Its contract says whether they are independent or a chain.
 ///
-/// Whatever is made twice must give the same bytes, from scratch, from an older version of a part, or from the middle of
-/// a chain.
+/// A part that is made again must give the same bytes, whether from scratch, from an older version of the part, or from the
+/// middle of a chain.
 pub trait PartedStage: Sync {
     /// Returns the kind, as in its contract.
     fn kind(&self) -> &'static str;
 
-    /// Says which parts there are and what decides each. Writes nothing.
+    /// Returns the parts and everything that determines each. Writes nothing.
     fn plan(&self, context: &Context) -> Result<Vec<PlannedPart>, StageError>;
 
     /// Makes parts in their folders, and calls [`Context::part_finished`] as each is complete.
@@ -62,7 +62,7 @@ pub trait PartedStage: Sync {
     fn assemble(&self, context: &Context, parts: &[MadePart]) -> Result<Summary, StageError>;
 }
 
-/// A stage of either sort, as a worker lists it.
+/// A stage in a worker's list.
 #[derive(Clone, Copy)]
 pub enum AnyStage {
     /// Made in one go.

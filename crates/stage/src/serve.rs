@@ -13,10 +13,10 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
-/// The environment variable in which `pipe` tells a worker its own process id.
+/// The environment variable in which `pipe` passes its own process id to a worker.
 pub const PARENT_VARIABLE: &str = "PIPE_PARENT";
 
-/// What a worker executable consists of.
+/// The stages, libraries and jobs of a worker executable.
 pub struct WorkerInfo {
     /// The stages it runs.
     pub stages: Vec<AnyStage>,
@@ -28,16 +28,15 @@ pub struct WorkerInfo {
     pub environment: fn(&Grant) -> Environment,
 }
 
-/// Runs requests from stdin until it closes. With `--info`, prints [`Info`] and ends; with `--helper`, does jobs for another
-/// worker.
+/// Runs requests from stdin until it closes. With `--info`, prints [`Info`]; with `--helper`, does jobs for another worker.
 ///
-/// `info` is called after the process is set up, so that libraries which print do not disturb the protocol.
+/// `info` is called after stdout was redirected, so that output of libraries does not disturb the protocol.
 pub fn serve(info: impl FnOnce() -> WorkerInfo) -> ExitCode {
-    // A worker must not outlive `pipe`, however that dies.
+    // A worker must not outlive `pipe`, even if that is killed.
     if let Err(error) = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL) {
         return startup_failure("can't be tied to its parent", &error);
     }
-    // It may have died before that took effect.
+    // `pipe` may have died before that took effect.
     let parent = std::env::var(PARENT_VARIABLE).ok().and_then(|parent| parent.parse().ok());
     if parent.is_some_and(|parent: i32| parent != nix::unistd::getppid().as_raw()) {
         return ExitCode::FAILURE;
@@ -81,27 +80,27 @@ pub fn serve(info: impl FnOnce() -> WorkerInfo) -> ExitCode {
         let last = run(&worker, request, Arc::clone(&cancelled), Arc::clone(&replies));
         let last = last.unwrap_or_else(|error| failed(id, &error));
         if write_line(&replies, &last).is_err() {
-            return ExitCode::FAILURE; // `pipe` is gone
+            return ExitCode::FAILURE; // `pipe` has ended
         }
     }
     ExitCode::SUCCESS
 }
 
-/// Gives stdout to replies alone; whatever else prints goes to stderr, which is the stage's log.
+/// Reserves stdout for replies. All other output goes to stderr, which is the stage's log.
 fn take_stdout() -> Result<File, std::io::Error> {
-    // Closed in programs that this process starts: the pipe is to end with it.
+    // Programs that this process starts do not inherit it, so that the pipe closes when this process ends.
     let replies = std::io::stdout().as_fd().try_clone_to_owned()?;
     nix::unistd::dup2_stdout(std::io::stderr())?;
     Ok(File::from(replies))
 }
 
-#[expect(clippy::print_stderr, reason = "there is no one to reply to yet")]
+#[expect(clippy::print_stderr, reason = "no request has been read that a reply could answer")]
 fn startup_failure(what: &str, error: &dyn std::error::Error) -> ExitCode {
     eprintln!("error: the worker {what}: {error}");
     ExitCode::FAILURE
 }
 
-/// Reads messages on a thread of its own, so that a running request can be cancelled.
+/// Reads messages on a separate thread, so that a running request can be cancelled.
 fn read_messages(cancelled: Arc<AtomicBool>) -> mpsc::Receiver<Request> {
     let (send, receive) = mpsc::sync_channel(1);
     let reader = move || {
@@ -115,7 +114,7 @@ fn read_messages(cancelled: Arc<AtomicBool>) -> mpsc::Receiver<Request> {
                 }
                 Ok(Message::Cancel) => cancelled.store(true, Ordering::Relaxed),
                 Err(error) => {
-                    startup_failure("got a message it does not understand", &error);
+                    startup_failure("can't parse a message", &error);
                     return;
                 }
             }
@@ -127,7 +126,7 @@ fn read_messages(cancelled: Arc<AtomicBool>) -> mpsc::Receiver<Request> {
     receive
 }
 
-/// Does what `request` asks for, and returns its last reply.
+/// Runs `request`, and returns its last reply.
 fn run(
     worker: &WorkerInfo,
     request: Request,
@@ -135,14 +134,14 @@ fn run(
     replies: Arc<Mutex<File>>,
 ) -> Result<Reply, StageError> {
     if request.protocol != PROTOCOL_VERSION {
-        let text = format!("`pipe` speaks protocol {}, this worker {PROTOCOL_VERSION}", request.protocol);
+        let text = format!("`pipe` uses protocol {}, this worker uses protocol {PROTOCOL_VERSION}", request.protocol);
         return Err(StageError::message(text).with_help("install `pipe` and its workers from the same build"));
     }
     let Some(stage) = worker.stages.iter().find(|stage| stage.kind() == request.kind) else {
         return Err(StageError::message(format!("this worker has no stage `{}`", request.kind)));
     };
     let context = Context::new(request, cancelled, move |reply| {
-        // A reply that can't be written means that `pipe` is gone; the end of stdin ends the worker.
+        // If a reply can't be written, `pipe` has ended; then stdin closes, and that ends the worker.
         let _ = write_line(&replies, &reply);
     });
     let context = match std::env::current_exe() {
@@ -151,8 +150,8 @@ fn run(
     };
     let known = pipe_schemas::stages::contract(stage.kind()).map(|contract| contract.version);
     if known != Some(context.request().version) {
-        let text = format!("`pipe` knows version {} of `{}`", context.request().version, stage.kind());
-        return Err(StageError::message(format!("{text}, this worker {}", known.unwrap_or_default()))
+        let text = format!("`pipe` uses version {} of `{}`", context.request().version, stage.kind());
+        return Err(StageError::message(format!("{text}, this worker has version {}", known.unwrap_or_default()))
             .with_help("install `pipe` and its workers from the same build"));
     }
     report_environment(worker, &context);
@@ -190,8 +189,10 @@ fn act(stage: AnyStage, context: &Context) -> Result<Reply, StageError> {
             Ok(Reply::Made { id, chain_ended })
         }
         (AnyStage::Parted(stage), Task::Assemble { parts }) => stage.assemble(context, parts).map(finished),
-        (AnyStage::Whole(_), _) => Err(StageError::message(format!("`{}` is not made in parts", stage.kind()))),
-        (AnyStage::Parted(_), Task::Whole) => Err(StageError::message(format!("`{}` is made in parts", stage.kind()))),
+        (AnyStage::Whole(_), _) => Err(StageError::message(format!("`{}` has no parts", stage.kind()))),
+        (AnyStage::Parted(_), Task::Whole) => {
+            Err(StageError::message(format!("`{}` can only be made in parts", stage.kind())))
+        }
     }
 }
 
@@ -212,7 +213,7 @@ fn write_line(replies: &Mutex<File>, value: &impl serde::Serialize) -> std::io::
     file.write_all(&line)
 }
 
-/// Returns the shared libraries mapped into this process that were not there by virtue of the C runtime alone.
+/// Returns the shared libraries in this process whose versions determine bytes.
 fn loaded_libraries() -> Vec<PathBuf> {
     let maps = fs_err::read_to_string("/proc/self/maps").unwrap_or_default();
     let paths = maps.lines().filter_map(|line| line.split_ascii_whitespace().nth(5));

@@ -1,4 +1,4 @@
-//! [`grouped`]: how counts are written for people.
+//! [`grouped`]: counts with thousands separators.
 
 /// Returns `count` with a comma before each three digits: `13,320`.
 pub fn grouped(count: u64) -> String {
@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threes_are_parted() {
+    fn thousands_are_separated() {
         let texts = [0, 12, 999, 1000, 13_320, 1_234_567].map(grouped);
         assert_eq!(texts, ["0", "12", "999", "1,000", "13,320", "1,234,567"]);
     }

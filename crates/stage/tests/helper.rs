@@ -1,6 +1,6 @@
-//! Helpers that crash, hang, or use too much: each costs its own job, and no other.
+//! Helpers that crash, hang, or exceed their limits: only their own job fails.
 //!
-//! Helpers are this program itself, so it has its own `main`, and speaks as much of libtest's language as runners need.
+//! Helpers are this program itself, so it has its own `main` with the arguments of libtest that runners use.
 
 use pipe_stage::protocol::{Grant, PROTOCOL_VERSION, Request, Task};
 use pipe_stage::{Context, Environment, HelperFailure, Helpers, Job, JobLimits, SendPiece, WorkerInfo, serve};
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-#[expect(clippy::exit, reason = "what must not cost more than itself")]
+#[expect(clippy::exit, reason = "one of the failures to survive")]
 fn misbehave(job: &[u8], send: SendPiece) -> std::io::Result<Vec<u8>> {
     send(b"begun")?;
     let mut count = 0_u64;
@@ -110,19 +110,19 @@ fn a_bad_job_costs_itself_only() {
     let helpers = Helpers::new(&context, JOB, LIMITS);
     let check = |job: &str, expect: HelperFailure, words: &str| {
         let start = Instant::now();
-        let loss = run(&helpers, job).1.expect_err("lost");
-        assert_eq!(loss, expect, "{job}");
-        assert_eq!(loss.to_string(), words);
+        let failure = run(&helpers, job).1.expect_err("a failure");
+        assert_eq!(failure, expect, "{job}");
+        assert_eq!(failure.to_string(), words);
         assert!(start.elapsed() < Duration::from_mins(1), "{job} took {:?}", start.elapsed());
         let (pieces, result) = run(&helpers, "good");
         assert_eq!((pieces, result), (6, Ok(b"good\0\0\0\0\0\0\0\0".into())), "after {job}");
     };
     check("crash", HelperFailure::Crashed { signal: 4 }, "the decoder crashed (SIGILL)");
-    check("exit", HelperFailure::Ended { code: 7 }, "the decoder gave up (exit code 7)");
+    check("exit", HelperFailure::Ended { code: 7 }, "the decoder exited with code 7");
     check("hog", HelperFailure::Crashed { signal: 6 }, "the decoder crashed (SIGABRT)");
     let words = "it took more than 1 s of processor time, or 60 s for one frame";
     check("spin", HelperFailure::OutOfTime { cpu_secs: 1 }, words);
-    check("sleep", HelperFailure::Hung { wall_secs: 10 }, "nothing happened for 10 s");
+    check("sleep", HelperFailure::Hung { wall_secs: 10 }, "no response for 10 s");
     check("deaf", HelperFailure::Crashed { signal: 9 }, "the decoder crashed (SIGKILL)");
 }
 

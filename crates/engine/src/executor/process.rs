@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 /// Number of lines of a dead worker's log that are shown.
 pub(super) const LAST_LINES: usize = 10;
-/// How long a worker that closed its output may take to end.
+/// How long a worker may take to end after it has closed its output.
 const END_WITHIN: Duration = Duration::from_secs(2);
 
 /// A worker process.
@@ -35,7 +35,7 @@ struct WorkerHandle {
     stdin: Arc<Mutex<ChildStdin>>,
 }
 
-/// Where a worker's stderr goes: the log of the stage it runs.
+/// The log of the stage that a worker runs; receives its stderr.
 #[derive(Debug, Default)]
 struct Log {
     file: Option<std::fs::File>,
@@ -47,7 +47,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl WorkerProcess {
-    /// Starts a worker. It dies with the thread that calls this, so that has to be one that lives as long as the run.
+    /// Starts a worker. It dies with the thread that calls this, which therefore must live as long as the run.
     pub(super) fn start(program: &Path, reaper: Arc<Reaper>) -> std::io::Result<Self> {
         let mut child = Command::new(program)
             .stdin(Stdio::piped())
@@ -65,7 +65,7 @@ impl WorkerProcess {
         std::thread::Builder::new().name("worker-log".into()).spawn(move || copy_log(stderr, &sink))?;
         let handle = WorkerHandle { child: Arc::new(Mutex::new(child)), stdin: Arc::new(Mutex::new(stdin)) };
         let worker = Self { handle, stdout, log, reaper };
-        // It ties itself to `pipe`, but only once its libraries are loaded.
+        // The worker ties itself to `pipe`, but only after its libraries are loaded.
         worker.reaper.watch(worker.group());
         Ok(worker)
     }
@@ -114,7 +114,7 @@ impl WorkerProcess {
         }
     }
 
-    /// Waits for a worker whose output has closed, and says how it ended.
+    /// Waits for a worker that has closed its output, and returns how it ended.
     fn died(&mut self) -> Ended {
         let until = Instant::now() + END_WITHIN;
         let status = loop {
@@ -123,7 +123,7 @@ impl WorkerProcess {
                 Ok(None) if Instant::now() < until => {}
                 Ok(None) => {
                     self.handle.kill();
-                    break "it closed its output and did not end".to_owned();
+                    break "it closed its output but did not end".to_owned();
                 }
                 Err(error) => break error.to_string(),
             }
@@ -132,7 +132,7 @@ impl WorkerProcess {
         Ended::Died { how: status, last_lines: lock(&self.log).last_lines.iter().cloned().collect() }
     }
 
-    /// Its process group, which has its process id.
+    /// Returns the process group, which has the same number as the process.
     fn group(&self) -> Pid {
         Pid::from_raw(self.pid() as i32)
     }
@@ -142,7 +142,7 @@ impl WorkerProcess {
     }
 
     fn reset_peak_memory(&self) {
-        // Best effort: where the kernel has no such file, the peak is that of the worker's whole life.
+        // Without this file, the kernel reports the peak of the worker's whole life.
         let _ = fs::write(format!("/proc/{}/clear_refs", self.pid()), "5");
     }
 
@@ -153,11 +153,11 @@ impl WorkerProcess {
     }
 }
 
-/// A worker ends when its stdin closes; one that does not is killed.
+/// Kills the worker. It would also end when its stdin closes, but not while it runs a request.
 impl Drop for WorkerProcess {
     fn drop(&mut self) {
         self.handle.kill();
-        // The process is gone or about to be: this only takes its entry out of the system's table.
+        // The process has ended or is about to; this only removes its entry from the process table.
         let _ = lock(&self.handle.child).wait();
         self.reaper.forget(self.group());
     }
@@ -189,7 +189,7 @@ fn copy_log(stderr: ChildStderr, log: &Mutex<Log>) {
         let Ok(line) = line else { return };
         let mut log = lock(log);
         if let Some(file) = &mut log.file {
-            // A full disk must not stop the stage for the sake of its log.
+            // If the disk is full, the stage continues without its log.
             let _ = file.write_all(&line).and_then(|()| file.write_all(b"\n"));
         }
         if log.last_lines.len() == LAST_LINES {

@@ -1,8 +1,8 @@
-//! [`run`]: a process that ends workers and commands whose `pipe` is gone.
+//! [`run`]: a process that kills workers and commands after their `pipe` has died.
 //!
-//! A worker ends by itself when its `pipe` dies, but only once its libraries are loaded; a command can't be asked to.
-//! `pipe` therefore keeps a list of the process groups that run in memory that it shares with a small process of its
-//! own, which ends them once its stdin closes, however `pipe` died. Until then that process sleeps.
+//! A worker ends when its `pipe` dies, but only after its libraries are loaded; a command does not. Therefore `pipe` keeps a list
+//! of the running process groups in memory that it shares with a small process, the reaper. When `pipe` dies, the reaper's stdin
+//! closes, and it kills these groups. Until then it sleeps.
 //!
 //! ```text
 //! ?STDOUT          a command is about to start; STDOUT is the device and the inode of its log
@@ -11,7 +11,7 @@
 //! -GROUP           it has ended
 //! ```
 //!
-//! If `pipe` dies before it knows the group of a command, that is found by what its stdout is.
+//! If `pipe` dies before it knows the group of a command, the reaper finds the command by its stdout.
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, killpg};
@@ -30,7 +30,7 @@ use std::time::Duration;
 /// The argument with which `pipe` starts itself as a reaper.
 pub const ARGUMENT: &str = "--reap-commands";
 
-/// Waits until stdin closes, then ends the groups that are left of the list behind stdout.
+/// Waits until stdin closes, then kills the groups that are left of the list behind stdout.
 pub fn run() -> io::Result<()> {
     io::copy(&mut io::stdin().lock(), &mut io::sink())?;
     let mut list = File::from(io::stdout().as_fd().try_clone_to_owned()?);
@@ -41,11 +41,11 @@ pub fn run() -> io::Result<()> {
     Ok(())
 }
 
-/// How often a command is looked for that was about to start: it may not yet have its stdout.
-const LOOKS: usize = 10;
+/// Number of searches for a command that was about to start: it may not have its stdout yet.
+const SEARCHES: usize = 10;
 
-/// How long is waited between two looks.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+/// Time between two searches.
+const BETWEEN_SEARCHES: Duration = Duration::from_millis(20);
 
 /// Ends the groups of a list that have not ended.
 fn end(list: &str) {
@@ -61,13 +61,13 @@ fn end(list: &str) {
                 groups.insert(group);
             }
             ("-", Ok(group)) => drop(groups.remove(&group)),
-            _ => return, // not ours to guess
+            _ => return, // an unknown line: do nothing rather than kill a wrong process
         }
     }
     groups.into_iter().for_each(kill);
-    for _ in 0..if starting.is_empty() { 0 } else { LOOKS } {
+    for _ in 0..if starting.is_empty() { 0 } else { SEARCHES } {
         groups_that_write_to(&starting).into_iter().for_each(kill);
-        std::thread::sleep(BETWEEN_LOOKS);
+        std::thread::sleep(BETWEEN_SEARCHES);
     }
 }
 
@@ -78,8 +78,8 @@ fn kill(group: i32) {
     }
 }
 
-/// Returns the groups whose first process has one of `files` as its stdout. A process that is not yet first of a group of its own
-/// is still in that of `pipe`, which may be others' too.
+/// Returns the groups whose leader has one of `files` as its stdout. A process that does not lead a group yet is still in the
+/// group of `pipe`, which may contain other processes.
 fn groups_that_write_to(files: &BTreeSet<&str>) -> BTreeSet<i32> {
     let Ok(processes) = std::fs::read_dir("/proc") else { return BTreeSet::new() };
     let group = |process: std::fs::DirEntry| {
@@ -96,7 +96,7 @@ fn name(file: &Metadata) -> String {
     format!("{}:{}", file.dev(), file.ino())
 }
 
-/// The other end: started with the first worker or command.
+/// The side of `pipe`: starts the reaper, and keeps its list.
 #[derive(Debug)]
 pub(crate) struct Reaper {
     child: Child,
@@ -108,7 +108,7 @@ impl Reaper {
         let list = File::from(memfd_create(c"process groups", MFdFlags::MFD_CLOEXEC)?);
         let mut command = Command::new(pipe);
         command.arg(ARGUMENT).stdin(Stdio::piped()).stdout(list.try_clone()?).stderr(Stdio::null());
-        // Ctrl-C on the terminal must not end it before its time.
+        // Ctrl-C on the terminal must not end it before `pipe`.
         Ok(Self { child: command.process_group(0).spawn()?, list: Mutex::new(list) })
     }
 
@@ -131,7 +131,7 @@ impl Reaper {
 
     fn write(&self, line: &str) {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
-        // Without its line a command may outlive a `pipe` that is killed; that is no reason to stop.
+        // Without its line, a command may outlive a `pipe` that is killed. That is no reason to stop the run.
         let _ = list.write_all(line.as_bytes());
     }
 }
@@ -156,7 +156,7 @@ impl ReaperOnDemand {
     }
 }
 
-/// A command that is about to start; dropped before it has, it does not.
+/// A command that is about to start. If this is dropped first, the command was not started.
 pub(crate) struct Starting<'a> {
     reaper: &'a Reaper,
     stdout: String,

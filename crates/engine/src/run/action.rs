@@ -80,9 +80,10 @@ impl Job {
         let log = log_if_any(&self.log);
         match ended {
             Ended::Died { how, last_lines } => {
-                let error = format!("the worker is gone: {how}");
-                let help = (how.contains("SIGKILL"))
-                    .then(|| "if nobody killed it, the machine was out of memory: try a smaller batch".to_owned());
+                let error = format!("the worker has ended: {how}");
+                let help = (how.contains("SIGKILL")).then(|| {
+                    "if it was not killed by hand, the machine ran out of memory: try a smaller batch".to_owned()
+                });
                 (JobEnd::Died(Failure { by: FailedBy::Run, error, causes: last_lines, help, log }), false)
             }
             Ended::Failed { cancelled: true, .. } => (JobEnd::Cancelled, true),

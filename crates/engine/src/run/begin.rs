@@ -1,4 +1,4 @@
-//! From a stage that is ready to its result in the store, or to an action that runs.
+//! Starts stages: takes the result from the store or the remote, or starts an action.
 
 use super::end::Details;
 use super::failure::failure_of;
@@ -22,10 +22,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// How many changes are told when a stage starts; `pipe why` tells all.
+/// Maximum number of reasons that are shown when a stage starts; `pipe why` shows all.
 const MAX_REASONS: usize = 5;
 
-/// What a job reads by port, and the sources that must not change meanwhile.
+/// The inputs of a job by port, and the sources that must not change while it runs.
 type JobInputs = (BTreeMap<String, JobInput>, Vec<Arc<Collected>>);
 
 impl Run<'_> {
@@ -34,7 +34,7 @@ impl Run<'_> {
         let since = Instant::now();
         let prepared = match self.prepare(stage) {
             Ok(prepared) => prepared,
-            // It may have been killed while it was asked for its versions.
+            // The worker may have been killed while it printed its versions.
             Err(error @ RunError::Worker { .. }) if self.has_a_try_left(stage) => {
                 return self.again(stage, failure_of(&error));
             }
@@ -63,13 +63,13 @@ impl Run<'_> {
         self.start_because(stage, prepared, purpose, &reasons, since)
     }
 
-    /// Asks the remote for the result of a stage. It takes the room of one, since it may be large.
+    /// Fetches the result of a stage from the remote. This takes the resources of the stage, because results may be large.
     fn fetch(&mut self, stage: usize, prepared: Prepared, since: Instant) -> Result<(), RunError> {
         let Some(remote) = self.options.remote.clone() else { return Ok(()) };
         let (key, store, sender) = (prepared.key, self.store.clone(), self.sender.clone());
         self.pool.run(move || {
             let found = remote.pull(&store, key, &crate::remote::ports_fit);
-            // Without a receiver the run is over.
+            // Without a receiver, the run has ended.
             let _ = sender.send(RunMessage::Fetched { stage, found });
         })?;
         let lease = self.schedule.take(stage, &self.plan.stage(stage).limits);
@@ -91,12 +91,12 @@ impl Run<'_> {
             }
             Ok(Pulled::Absent) => {}
             Ok(Pulled::Damaged(error) | Pulled::Unreachable(error)) => {
-                self.event(&RunEvent::RemoteTrouble { text: told(&error) })?;
+                self.event(&RunEvent::RemoteTrouble { text: in_one_line(&error) })?;
             }
             Err(error) => return self.failed_to_start(stage, &error.into(), since),
         }
         if self.cancel.level() > 0 {
-            return Ok(()); // it waits, and is skipped with the rest
+            return Ok(()); // it is skipped with all other waiting stages
         }
         let reasons = match self.store.find(prepared.key) {
             Lookup::Damaged(error) => vec![Reason::Damaged { what: error.to_string() }],
@@ -114,7 +114,7 @@ impl Run<'_> {
         since: Instant,
     ) -> Result<(), RunError> {
         if self.options.mode == RunMode::Findings && matches!(self.plan.stage(stage).contract.check, Check::Never) {
-            return self.over(stage, Some(prepared.key), Outcome::Skipped, None, since); // it was there a moment ago
+            return self.over(stage, Some(prepared.key), Outcome::Skipped, None, since); // its result was in the store a moment ago
         }
         let mut lines = reasons::lines(reasons);
         let more = lines.len().saturating_sub(MAX_REASONS);
@@ -144,7 +144,7 @@ impl Run<'_> {
         Ok(prepared)
     }
 
-    /// Videos lie in the stage's source folder, or in the folder that it reads.
+    /// Returns the folder of the videos that the stage lists: its source folder, or the folder that it reads.
     fn media(&self, stage: usize, prepared: &Prepared) -> Option<Media> {
         if let Some(source) = prepared.sources.values().next() {
             return Some(Media { root: source.root.clone(), sources: prepared.sources.values().cloned().collect() });
@@ -206,7 +206,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Returns what a job reads, and what must not change while it does.
+    /// Returns the inputs of a job, and the sources that must not change while it runs.
     fn job_inputs(&self, stage: usize) -> Result<JobInputs, RunError> {
         let (mut inputs, mut guards) = (BTreeMap::new(), Vec::new());
         for (needed, input) in self.plan.inputs(stage) {
@@ -234,7 +234,7 @@ impl Run<'_> {
 }
 
 /// Returns an error with its causes in one line.
-fn told(error: &dyn std::error::Error) -> String {
+fn in_one_line(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

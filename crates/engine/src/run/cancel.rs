@@ -1,22 +1,22 @@
-//! [`Cancel`]: how Ctrl-C reaches a run.
+//! [`Cancel`]: stops a run on Ctrl-C.
 
 use super::RunMessage;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Mutex, PoisonError};
 
-/// Stops a run from another thread: the first time gently, the second time at once.
+/// Stops a run from another thread. The first call lets actions stop, the second kills them.
 #[derive(Debug, Default)]
 pub struct Cancel {
     state: Mutex<(u32, Option<SyncSender<RunMessage>>)>,
 }
 
 impl Cancel {
-    /// Asks the run to stop; asked twice, it stops now.
+    /// Cancels the run. The second call kills what is running.
     pub fn trigger(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.0 += 1;
         if let Some(sender) = &state.1 {
-            // The channel is only full while the run has more urgent news than a third Ctrl-C.
+            // If the channel is full, the run has messages to process before it can react.
             let _ = sender.try_send(RunMessage::Cancel);
         }
     }

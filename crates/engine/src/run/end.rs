@@ -1,4 +1,4 @@
-//! From the end of an action, or a hit, to what is details and what can start next.
+//! Ends stages: reports the result, and makes the stages that read it ready.
 
 use super::action::JobEnd;
 use super::failure::{failure_of, timed_out};
@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// What is details of an action besides its record.
+/// What is reported of a stage besides its record.
 #[derive(Debug, Default)]
 pub(super) struct Details {
     pub(super) parts: Option<PartCounts>,
-    /// A source that changed while it ran.
+    /// A source that changed while the stage ran.
     pub(super) changed: Option<PathBuf>,
     /// How the result was compared with one that it equals.
     pub(super) compared: Option<String>,
@@ -62,7 +62,7 @@ impl Run<'_> {
         self.tries.get(&stage).copied().unwrap_or(0) < self.plan.stage(stage).limits.retries
     }
 
-    /// Puts a stage back whose worker crashed or was killed.
+    /// Schedules a stage again after its worker crashed or was killed.
     pub(super) fn again(&mut self, stage: usize, failure: Failure) -> Result<(), RunError> {
         let tries = self.tries.entry(stage).or_default();
         *tries += 1;
@@ -91,7 +91,7 @@ impl Run<'_> {
         }
         let mut warnings = done.record.warnings.clone();
         warnings.extend(details.changed.map(|path| {
-            format!("{} changed while the stage ran: its result is not kept for the next run", path.display())
+            format!("{} changed while the stage ran; its result is not kept for the next run", path.display())
         }));
         let event = RunEvent::StageFinished {
             stage: name,

@@ -101,7 +101,7 @@ impl Job {
         matches!(self.purpose, Purpose::Result)
     }
 
-    /// Waits until no other process runs the action `key`.
+    /// Waits until no other process runs the action `key`, and locks it.
     pub(super) fn lock(&self, key: ActionKey) -> Result<ActionLock, RunError> {
         let mut is_reported = false;
         let lock = self.store.lock(key, || {
@@ -114,7 +114,7 @@ impl Job {
         lock.ok_or(RunError::Stopped)
     }
 
-    /// Returns a source that is not what the key says any more.
+    /// Returns a source that has changed since the key was made.
     pub(super) fn changed(&self) -> Result<Option<PathBuf>, RunError> {
         for guard in &self.guards {
             if let Some(path) = guard.changed()? {

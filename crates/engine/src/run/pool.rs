@@ -1,4 +1,4 @@
-//! [`Pool`]: threads for actions and downloads, used again: thousands of short actions would else pay for a thread each.
+//! [`Pool`]: threads for actions and downloads. They are reused: a run can have thousands of short actions.
 
 use std::io;
 use std::sync::mpsc::{Sender, channel};
@@ -6,21 +6,21 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 type Task = Box<dyn FnOnce() + Send>;
 
-/// Threads that grow as needed. Idle ones end with the pool, busy ones after their task.
+/// Threads, as many as there are tasks at the same time. Idle threads end with the pool, busy ones after their task.
 #[derive(Default)]
 pub(super) struct Pool {
-    /// Who waits for the next task.
+    /// One sender per idle thread.
     idle: Arc<Mutex<Vec<Sender<Task>>>>,
 }
 
 impl Pool {
-    /// Runs `task` on a thread of its own.
+    /// Runs `task` on an idle or a new thread.
     pub(super) fn run(&self, task: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let task: Task = Box::new(task);
         let thread = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         match thread {
             None => self.start(task),
-            // One that ended of its last task's panic gives this one back.
+            // The thread may have ended with a panic of its last task; then this task comes back.
             Some(thread) => thread.send(task).or_else(|lost| self.start(lost.0)),
         }
     }
@@ -31,7 +31,7 @@ impl Pool {
     }
 }
 
-/// Runs one task after the other for as long as there is a pool.
+/// Runs tasks one after the other until the pool is dropped.
 fn serve(mut task: Task, idle: &Weak<Mutex<Vec<Sender<Task>>>>) {
     loop {
         task();
@@ -50,23 +50,23 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn threads_are_used_again_and_a_panic_costs_one() {
+    fn threads_are_reused_unless_their_task_panics() {
         let (pool, (sender, receiver)) = (Pool::default(), channel());
-        let told = || receiver.recv_timeout(Duration::from_secs(10)).expect("told");
-        let tell = |sender: &Sender<_>| {
+        let received = || receiver.recv_timeout(Duration::from_secs(10)).expect("a thread");
+        let send_id = |sender: &Sender<_>| {
             let sender = sender.clone();
             move || assert!(sender.send(std::thread::current().id()).is_ok())
         };
         let settle = || std::thread::sleep(Duration::from_millis(20));
-        pool.run(tell(&sender)).expect("run");
-        let first = told();
+        pool.run(send_id(&sender)).expect("run");
+        let first = received();
         settle();
-        pool.run(tell(&sender)).expect("run");
-        assert_eq!(told(), first);
+        pool.run(send_id(&sender)).expect("run");
+        assert_eq!(received(), first);
         settle();
         pool.run(|| panic!("as tests do")).expect("run");
         settle();
-        pool.run(tell(&sender)).expect("run");
-        assert_ne!(told(), first);
+        pool.run(send_id(&sender)).expect("run");
+        assert_ne!(received(), first);
     }
 }

@@ -1,22 +1,22 @@
-//! [`Work`]: scratch of one run, which goes away with it.
+//! [`Work`]: temporary files of one run, which are removed with it.
 
 use crate::error::RunError;
 use fs_err as fs;
 use std::path::{Path, PathBuf};
 
-/// Scratch of one run. It is locked while the run lives, so that later runs know what they may clear.
+/// Temporary files of one run. The folder is locked while the run lives, so that other runs do not remove it.
 pub(crate) struct Work {
     folder: PathBuf,
     _lock: std::fs::File,
 }
 
 impl Work {
-    /// Makes the scratch folder of `run`, and clears those of runs that are dead.
+    /// Creates the folder of `run`, and removes the folders of runs that have died.
     pub(crate) fn new(root: &Path, run: &str) -> Result<Self, RunError> {
         let all = root.join("work");
         fs::create_dir_all(&all)?;
         dead(root)?.into_iter().for_each(Dead::clear);
-        // The lock comes before the folder, so that nobody takes a folder that is being made for a dead one.
+        // The lock is created before the folder, so that no other run takes the folder for that of a dead run.
         let folder = all.join(run);
         let lock = fs::File::create(folder.with_extension("lock"))?.into_parts().0;
         lock.lock()?;
@@ -24,12 +24,12 @@ impl Work {
         Ok(Self { folder, _lock: lock })
     }
 
-    /// Returns where a run is recorded that leaves no record.
+    /// Returns the record folder of a run that leaves no record.
     pub(super) fn record(&self) -> PathBuf {
         self.folder.join("record")
     }
 
-    /// Returns an empty folder for a stage, as an absolute path.
+    /// Creates an empty folder for a stage, and returns its absolute path.
     pub(super) fn folder(&self, stage: usize) -> Result<PathBuf, RunError> {
         let folder = self.folder.join(stage.to_string());
         fs::create_dir_all(&folder)?;
@@ -39,19 +39,19 @@ impl Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
-        // The next run clears what can't be removed now.
+        // The next run removes what can't be removed now.
         let _ = fs::remove_dir_all(&self.folder);
         let _ = fs::remove_file(self.folder.with_extension("lock"));
     }
 }
 
-/// Scratch of a run that is gone. Nobody else clears it meanwhile.
+/// Temporary files of a run that has died. They are locked, so that no other process removes them at the same time.
 pub(crate) struct Dead {
     pub(crate) folder: PathBuf,
     _lock: fs::File,
 }
 
-/// Returns the scratch of all runs that are gone.
+/// Returns the temporary files of all runs that have died.
 pub(crate) fn dead(root: &Path) -> Result<Vec<Dead>, RunError> {
     let mut dead = Vec::new();
     for (_, path) in pipe_cache::list_folder(&root.join("work"))? {
@@ -67,8 +67,8 @@ pub(crate) fn dead(root: &Path) -> Result<Vec<Dead>, RunError> {
 
 impl Dead {
     pub(crate) fn clear(self) {
-        // Its owner is gone, but a worker of its may just be dying: what can't be removed now keeps its lock file, and is
-        // tried again by the next run.
+        // A worker of that run may still be ending. A folder that can't be removed now keeps its lock file, and the next run
+        // tries again.
         if !self.folder.exists() || fs::remove_dir_all(&self.folder).is_ok() {
             let _ = fs::remove_file(self.folder.with_extension("lock"));
         }

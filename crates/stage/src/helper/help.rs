@@ -1,4 +1,4 @@
-//! [`help`]: what a helper does.
+//! [`help`]: the helper's side.
 
 use super::message::{Inbox, JOB, PIECE, PLACED, RESULT, WAS_READ, write_message};
 use super::pieces::PieceWriter;
@@ -7,13 +7,13 @@ use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::fd::RawFd;
 
-/// Pieces of fewer bytes are news: they do not wait for others.
+/// Smaller pieces are sent at once, without waiting for others.
 const SMALL_BYTES: usize = 256;
 
 /// Does jobs from stdin until it closes: the main function of a helper. `pieces` is the memory for pieces, as inherited.
 pub(crate) fn help(job: Job, limits: JobLimits, pieces: RawFd, replies: impl Write) -> io::Result<()> {
     limit(Resource::RLIMIT_AS, limits.memory_mb << 20)?;
-    // A crash leaves no file behind, least of all in a folder of the user's.
+    // A crash must not leave a core file, least of all in a folder of the user.
     limit(Resource::RLIMIT_CORE, 0)?;
     let mut jobs = Jobs { inbox: Inbox::new(io::stdin().lock()), num_read: 0 };
     let mut outbox = Outbox { replies: BufWriter::new(replies), pieces: PieceWriter::open(pieces)? };
@@ -21,9 +21,9 @@ pub(crate) fn help(job: Job, limits: JobLimits, pieces: RawFd, replies: impl Wri
         let mut clock = Clock::start(limits.cpu_secs)?;
         let result = (job.run)(&message, &mut |piece| {
             outbox.send(piece, &mut jobs)?;
-            // Whoever waits is told of it once a second at least.
-            let is_news = (1..SMALL_BYTES).contains(&piece.len());
-            if clock.renew()? || is_news { outbox.replies.flush() } else { Ok(()) }
+            // The worker hears from this job at least once a second.
+            let is_small = (1..SMALL_BYTES).contains(&piece.len());
+            if clock.renew()? || is_small { outbox.replies.flush() } else { Ok(()) }
         })?;
         write_message(&mut outbox.replies, RESULT, &result)?;
         outbox.replies.flush()?;
@@ -31,15 +31,15 @@ pub(crate) fn help(job: Job, limits: JobLimits, pieces: RawFd, replies: impl Wri
     Ok(())
 }
 
-/// What comes from the worker.
+/// Messages from the worker.
 struct Jobs<P> {
     inbox: Inbox<P>,
-    /// How often the worker has read half of the memory for pieces.
+    /// Number of halves of the memory for pieces that the worker has read.
     num_read: u64,
 }
 
 impl<P: Read> Jobs<P> {
-    /// Waits for a job; `None` if there are no more.
+    /// Waits for a job; `None` after the last one.
     fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             match self.inbox.wait()? {
@@ -51,7 +51,7 @@ impl<P: Read> Jobs<P> {
         }
     }
 
-    /// Waits until so many halves were read.
+    /// Waits until `count` halves were read.
     fn wait_until_read(&mut self, count: u64) -> io::Result<()> {
         while self.num_read < count {
             match self.inbox.wait()? {
@@ -64,7 +64,7 @@ impl<P: Read> Jobs<P> {
     }
 }
 
-/// What goes to the worker.
+/// Messages to the worker.
 struct Outbox<R: Write> {
     replies: BufWriter<R>,
     pieces: PieceWriter,
@@ -76,7 +76,7 @@ impl<R: Write> Outbox<R> {
             return write_message(&mut self.replies, PIECE, piece);
         }
         if let Some(count) = self.pieces.make_room(piece) {
-            // What lies in the half that is full can be read from now on.
+            // From now on the worker can read the half that is full.
             self.replies.flush()?;
             jobs.wait_until_read(count)?;
         }
@@ -97,12 +97,12 @@ impl Clock {
         Ok(clock)
     }
 
-    /// Gives more time once a second, and returns whether it did.
+    /// Extends the limit once a second, and returns whether it did.
     fn renew(&mut self) -> io::Result<bool> {
         let now = cpu_secs()?;
         let is_due = now != self.renewed_secs;
         if is_due {
-            // The kernel counts whole seconds, and this one has begun.
+            // The kernel counts whole seconds, and this one has started.
             limit(Resource::RLIMIT_CPU, self.end_secs.min(now + PIECE_CPU_SECS) + 1)?;
             self.renewed_secs = now;
         }
@@ -110,10 +110,10 @@ impl Clock {
     }
 }
 
-/// Sets what this process may use, and no more than it was allowed.
+/// Sets a limit of this process, at most to the hard limit.
 fn limit(resource: Resource, value: u64) -> io::Result<()> {
-    let (_, most) = getrlimit(resource)?;
-    Ok(setrlimit(resource, value.min(most), most)?)
+    let (_, hard) = getrlimit(resource)?;
+    Ok(setrlimit(resource, value.min(hard), hard)?)
 }
 
 /// Returns the processor time that this process has used.

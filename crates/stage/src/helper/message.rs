@@ -1,9 +1,9 @@
-//! What goes over the pipes of a helper.
+//! Messages over the pipes of a helper.
 //!
 //! ```text
-//! each message: kind u8, length u32 (little-endian), that many bytes
-//! to a helper:   0 a job; during a job 3, that half of the memory for pieces was read
-//! from a helper: 1 a piece of the result, or 4 where it lies, any number of them; then 2 the result
+//! each message: kind u8, length u32 (little-endian), `length` bytes
+//! to a helper:   0 a job; during a job: 3 half of the memory for pieces was read
+//! from a helper: any number of pieces of the result, each as 1 its content or 4 its position in memory; then 2 the result
 //! ```
 
 use std::io::{self, Read, Write};
@@ -14,10 +14,10 @@ pub(super) const RESULT: u8 = 2;
 pub(super) const WAS_READ: u8 = 3;
 pub(super) const PLACED: u8 = 4;
 
-/// The longest message; who says more is not to be believed.
+/// Maximum length of a message. A longer one is an error.
 const MAX_MESSAGE_BYTES: u32 = 1 << 30;
 
-/// As much is read at once, if it is there.
+/// Maximum number of bytes per read.
 const READ_BYTES: usize = 64 << 10;
 
 const HEADER: usize = 5;
@@ -34,16 +34,16 @@ pub(super) fn write_message(to: &mut impl Write, kind: u8, bytes: &[u8]) -> io::
     to.write_all(bytes)
 }
 
-/// A message is longer than any can be.
+/// A message is longer than the maximum.
 pub(super) struct TooLong;
 
 /// Messages that come from a pipe.
 pub(super) struct Inbox<P> {
     pipe: P,
     bytes: Vec<u8>,
-    /// What comes before is done with.
+    /// The bytes before this have been processed.
     start: usize,
-    /// What comes after is room.
+    /// The bytes after this are unused.
     end: usize,
 }
 
@@ -56,7 +56,7 @@ impl<P: Read> Inbox<P> {
         &self.pipe
     }
 
-    /// Returns how many bytes the first message lacks.
+    /// Returns the number of missing bytes of the first message.
     pub(super) fn missing(&self) -> Result<usize, TooLong> {
         let unread = &self.bytes[self.start..self.end];
         let Some(header) = unread.first_chunk() else { return Ok(HEADER - unread.len()) };
@@ -67,7 +67,7 @@ impl<P: Read> Inbox<P> {
         Ok((HEADER + length as usize).saturating_sub(unread.len()))
     }
 
-    /// Takes the first message, which is there as a whole.
+    /// Takes the first message; `None` if it is incomplete.
     pub(super) fn take_message(&mut self) -> Option<(u8, &[u8])> {
         let (header, rest) = self.bytes[self.start..self.end].split_first_chunk()?;
         let (kind, length) = parse_header(*header);
@@ -76,7 +76,7 @@ impl<P: Read> Inbox<P> {
         Some((kind, content))
     }
 
-    /// Reads what there is. Only what is left of a message moves.
+    /// Reads what is available, after moving the incomplete message to the front.
     pub(super) fn read(&mut self) -> io::Result<usize> {
         self.bytes.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);

@@ -1,9 +1,9 @@
-//! Pieces of results, in memory that a helper and its worker share: through a pipe, frames would cost a good part of what it
-//! takes to make them (decision 11).
+//! Pieces of results in memory that a helper and its worker share. Sending frames through a pipe would take a large share of
+//! the time for decoding them (decision 11).
 //!
-//! The memory has two halves. The helper fills one after the other, and tells where each piece lies. A half is filled again
-//! once the worker has said that it has read all in it, which it does when it sees the first piece of the next. What a helper
-//! says of places is not believed unless it makes sense, and what lies there is copied before it is looked at.
+//! The memory has two halves. The helper fills them in turn and sends the position of each piece. It fills a half again after
+//! the worker has reported that it has read all pieces in it; the worker does so at the first piece of the other half. The worker
+//! checks each position, and copies a piece before it reads it.
 
 use super::message::{WAS_READ, write_message};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -12,30 +12,31 @@ use std::io::{self, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::FileExt;
 
-/// Room for some tens of frames, and no more than processors keep near.
+/// Room for tens of frames, and small enough for the processor's cache.
 const HALF_BYTES: usize = 1 << 20;
 
 /// The worker's side.
 pub(super) struct PieceReader {
     memory: File,
-    /// The half in which the last piece lay.
+    /// The half of the last piece.
     half: usize,
     piece: Vec<u8>,
 }
 
 impl PieceReader {
-    /// Makes the memory. Children inherit it.
+    /// Creates the memory. Child processes inherit it.
     pub(super) fn new() -> io::Result<Self> {
         let memory = memfd_create("pieces", MFdFlags::empty())?.into();
         Ok(Self { memory, half: 0, piece: Vec::new() })
     }
 
-    /// Returns the number by which a child finds the memory.
+    /// Returns the file descriptor under which a child inherits the memory.
     pub(super) fn descriptor(&self) -> RawFd {
         self.memory.as_raw_fd()
     }
 
-    /// Returns the piece at a place that the helper told; `None` if none can be there. Tells the helper of a half that was read.
+    /// Returns the piece at a position that the helper sent; `None` if the position is invalid. Reports to the helper when a half
+    /// has been read.
     pub(super) fn read(&mut self, place: &[u8], jobs: &mut impl Write) -> Option<&[u8]> {
         let (start, length) = place.split_first_chunk()?;
         let start = u32::from_le_bytes(*start) as usize;
@@ -57,9 +58,9 @@ impl PieceReader {
 /// The helper's side.
 pub(super) struct PieceWriter {
     memory: File,
-    /// Halves that were begun after the first.
+    /// Number of halves that were started after the first.
     begun: u64,
-    /// Bytes of the half that are taken.
+    /// Number of used bytes of the current half.
     filled: usize,
 }
 
@@ -70,13 +71,13 @@ impl PieceWriter {
         Ok(Self { memory, begun: 0, filled: 0 })
     }
 
-    /// Returns whether a piece can go into the memory at all.
+    /// Returns whether a piece fits into the memory.
     pub(super) fn takes(piece: &[u8]) -> bool {
         piece.len() <= HALF_BYTES
     }
 
-    /// Begins the other half if a piece does not fit into this one. Returns how many halves must have been read before it is
-    /// written to.
+    /// Starts the other half if a piece does not fit into this one. Returns how many halves must have been read before it can be
+    /// written.
     pub(super) fn make_room(&mut self, piece: &[u8]) -> Option<u64> {
         if self.filled + piece.len() <= HALF_BYTES {
             return None;
@@ -85,7 +86,7 @@ impl PieceWriter {
         Some(self.begun - 1)
     }
 
-    /// Writes a piece for which there is room, and returns what tells its place.
+    /// Writes a piece that fits, and returns its position and length.
     pub(super) fn write(&mut self, piece: &[u8]) -> io::Result<[u8; 8]> {
         let start = (self.begun % 2) as usize * HALF_BYTES + self.filled;
         self.memory.write_all_at(piece, start as u64)?;
@@ -102,15 +103,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_places_that_make_sense_are_believed() {
+    fn invalid_positions_are_refused() {
         let mut reader = PieceReader::new().expect("memory");
         let mut writer = PieceWriter::open(reader.descriptor()).expect("the same memory");
         let place = writer.write(b"a piece").expect("written");
         let mut jobs = Vec::new();
         assert_eq!(reader.read(&place, &mut jobs), Some(&b"a piece"[..]));
-        let told = |start: u32, length: u32| [start.to_le_bytes(), length.to_le_bytes()].concat();
-        for wrong in [told(0, 8), told(u32::MAX, 1), told(0, u32::MAX), told(2 << 20, 1), told(1 << 20, 1), vec![0; 7]]
-        {
+        let position = |start: u32, length: u32| [start.to_le_bytes(), length.to_le_bytes()].concat();
+        for wrong in [
+            position(0, 8),
+            position(u32::MAX, 1),
+            position(0, u32::MAX),
+            position(2 << 20, 1),
+            position(1 << 20, 1),
+            vec![0; 7],
+        ] {
             assert_eq!(reader.read(&wrong, &mut jobs), None, "{wrong:?}");
         }
     }
