@@ -277,9 +277,9 @@ fn wrong_arguments_and_a_store_that_is_not_there_are_told() {
     check(
         &["gc", "--max-size", "20gb"],
         2,
-        "invalid value '20gb' for '--max-size <SIZE>': `gb` is no unit; did you mean `20GB`?",
+        "invalid value '20gb' for '--max-size <SIZE>': `gb` is not a valid unit; did you mean `20GB`?",
     );
-    check(&["gc", "--max-age", "30"], 2, "it has no unit");
+    check(&["gc", "--max-age", "30"], 2, "the unit is missing");
     for command in ["verify", "gc", "stats"] {
         check(&[command], 1, "error: there is no store at ");
     }

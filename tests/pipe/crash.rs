@@ -1,4 +1,4 @@
-//! `kill -9` in the middle: the next run completes, with the results of a run that nobody disturbed.
+//! `kill -9` in the middle: the next run completes, with the results of an undisturbed run.
 
 use crate::space::Space;
 use std::time::{Duration, Instant};
@@ -18,9 +18,9 @@ fn a_killed_run_is_completed_by_the_next_with_the_same_results() {
         assert!(records >= already, "what was recorded stays recorded");
         already = records;
     }
-    let told = space.run_tiny(&[]).ok();
-    assert_eq!(told.digests(), expect);
-    assert!(told.run_finished()["hits"].as_u64().unwrap() > 0, "work already committed is not done again");
+    let run = space.run_tiny(&[]).ok();
+    assert_eq!(run.digests(), expect);
+    assert!(run.run_finished()["hits"].as_u64().unwrap() > 0, "work already committed is not done again");
     assert_eq!(walk(&space.path(".pipe/work")), 0, "scratch of killed runs is cleared");
 }
 

@@ -1,7 +1,7 @@
 //! What is left when the disk is full, can't be written, or the store goes away under a run: a clear error, and nothing
 //! that a later run could take for whole.
 //!
-//! Disks of their own are mounted in a namespace; where that is not allowed, the tests say so and pass.
+//! The tests mount disks in a namespace. If that is not allowed, they are skipped.
 
 use crate::space::Space;
 use pipe_testkit::skip;
@@ -21,14 +21,14 @@ stages:
     with: { shell: 'wc -c < "${inputs.large}" > "${outputs.r}"', outputs: { r: r } }
 "#;
 
-/// What a script said: its stdout in lines, and all of its stderr.
-struct Said {
+/// The output of a script: its stdout in lines, and its stderr.
+struct ScriptOutput {
     lines: Vec<String>,
     stderr: String,
 }
 
 /// Runs a shell script in `space` with mounts of its own; `None` where that is not allowed.
-fn with_mounts(space: &Space, script: &str) -> Option<Said> {
+fn with_mounts(space: &Space, script: &str) -> Option<ScriptOutput> {
     let script = format!("pipe={:?}\nexport NO_COLOR=1\n{script}", env!("CARGO_BIN_EXE_pipe"));
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]).current_dir(space.path(""));
@@ -39,14 +39,14 @@ fn with_mounts(space: &Space, script: &str) -> Option<Said> {
         return None;
     }
     let stdout = String::from_utf8(output.stdout).unwrap();
-    Some(Said { lines: stdout.lines().map(str::to_owned).collect(), stderr })
+    Some(ScriptOutput { lines: stdout.lines().map(str::to_owned).collect(), stderr })
 }
 
 #[test]
-fn a_full_disk_is_told_and_what_was_done_before_stays() {
+fn a_full_disk_is_reported_and_finished_stages_are_kept() {
     let space = Space::new();
     space.write("p.yaml", PIPELINE);
-    let said = with_mounts(
+    let output = with_mounts(
         &space,
         r#"
         mount -t tmpfs -o size=1m none .pipe || exit 77
@@ -58,17 +58,17 @@ fn a_full_disk_is_told_and_what_was_done_before_stays() {
         ls -A .pipe/work .pipe/store/v1/tmp | grep -v : | wc -w
         "#,
     );
-    let Some(said) = said else { return };
-    assert_eq!(said.lines, ["full 1", "p: 1 hits, 2 ran", "2000000", "verified 0", "0"], "{}", said.stderr);
-    let first = std::fs::read_to_string(space.path("first.log")).unwrap() + &said.stderr;
+    let Some(output) = output else { return };
+    assert_eq!(output.lines, ["full 1", "p: 1 hits, 2 ran", "2000000", "verified 0", "0"], "{}", output.stderr);
+    let first = std::fs::read_to_string(space.path("first.log")).unwrap() + &output.stderr;
     assert!(first.contains("no space is left on the disk"), "{first}");
 }
 
 #[test]
-fn a_disk_that_can_not_be_written_is_told_and_can_still_be_looked_at() {
+fn a_read_only_disk_is_reported_and_can_be_inspected() {
     let space = Space::new();
     space.write("p.yaml", PIPELINE);
-    let said = with_mounts(
+    let output = with_mounts(
         &space,
         r#"
         "$pipe" run p.yaml --no-lock >first.log; echo "writable $?"
@@ -80,10 +80,10 @@ fn a_disk_that_can_not_be_written_is_told_and_can_still_be_looked_at() {
         done
         "#,
     );
-    let Some(said) = said else { return };
-    assert_eq!(&said.lines[..2], ["writable 0", "read-only 1"], "{}", said.stderr);
-    assert_eq!(said.lines.len(), 3, "{:?} {}", said.lines, said.stderr);
-    assert!(said.stderr.contains("Read-only file system"), "{}", said.stderr);
+    let Some(output) = output else { return };
+    assert_eq!(&output.lines[..2], ["writable 0", "read-only 1"], "{}", output.stderr);
+    assert_eq!(output.lines.len(), 3, "{:?} {}", output.lines, output.stderr);
+    assert!(output.stderr.contains("Read-only file system"), "{}", output.stderr);
 }
 
 #[test]
@@ -93,9 +93,9 @@ fn a_store_that_goes_away_under_a_run_fails_it_and_the_next_run_makes_it_again()
     space.write("p.yaml", &gone);
     space.write("gone", "");
     let failed = space.output(&["run", "p.yaml", "--no-lock"]);
-    let told = String::from_utf8(failed.stdout).unwrap() + &String::from_utf8(failed.stderr).unwrap();
-    assert_eq!(failed.status.code(), Some(1), "{told}");
-    assert!(told.contains("store/v1"), "it says what is missing: {told}");
+    let text = String::from_utf8(failed.stdout).unwrap() + &String::from_utf8(failed.stderr).unwrap();
+    assert_eq!(failed.status.code(), Some(1), "{text}");
+    assert!(text.contains("store/v1"), "it says what is missing: {text}");
     std::fs::remove_file(space.path("gone")).unwrap();
     let again = space.run("p.yaml", &[]).ok();
     assert_eq!(again.stages("ran"), ["large", "last", "small"]);

@@ -119,10 +119,10 @@ fn updated(mut now: BTreeMap<String, GoldenStage>, before: Golden) -> BTreeMap<S
 #[test]
 fn stages_write_the_bytes_that_their_version_stands_for() {
     let (space, path) = (Space::new(), repository().join("tests/pipe/golden.json"));
-    let told = space.run_tiny(&[]).ok();
+    let run = space.run_tiny(&[]).ok();
     let store = Store::open_existing(&space.path(".pipe")).unwrap();
     let now: BTreeMap<String, GoldenStage> =
-        told.stages("ran").into_iter().map(|name| (name.clone(), GoldenStage::of(&store, told.stage(&name)))).collect();
+        run.stages("ran").into_iter().map(|name| (name.clone(), GoldenStage::of(&store, run.stage(&name)))).collect();
     let numbers = Numbers::of(&space);
     let golden: Golden = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap_or_default();
     if std::env::var_os("UPDATE_GOLDEN").is_some() {

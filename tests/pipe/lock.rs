@@ -1,4 +1,4 @@
-//! Lock files, and results that are made again to be compared.
+//! Lock files, and reruns whose results are compared.
 
 use crate::space::Space;
 
@@ -8,7 +8,7 @@ stages:
   moody: { uses: command, inputs: { s: steady }, with: { shell: 'echo one > "${outputs.r}"; date +%s%N >> "${outputs.r}"', outputs: { r: r.txt } } }
 "#;
 
-fn say(output: &std::process::Output) -> String {
+fn stderr(output: &std::process::Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -18,7 +18,7 @@ fn a_lock_file_holds_results_and_locked_insists_on_them() {
     space.write("p.yaml", PIPELINE);
     let output = space.output(&["run", "p.yaml", "--locked"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(say(&output).contains("p.lock does not exist"), "{}", say(&output));
+    assert!(stderr(&output).contains("p.lock does not exist"), "{}", stderr(&output));
 
     let first = space.run("p.yaml", &[]).ok();
     let lock = std::fs::read_to_string(space.path("p.lock")).unwrap();
@@ -34,29 +34,29 @@ fn a_lock_file_holds_results_and_locked_insists_on_them() {
 
     let output = space.output(&["run", "p.yaml", "--locked", "--force", "moody", "--force", "steady"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(say(&output).contains("its result differs from the locked one"), "{}", say(&output));
+    assert!(stderr(&output).contains("its result differs from the locked one"), "{}", stderr(&output));
     assert_eq!(std::fs::read_to_string(space.path("p.lock")).unwrap(), lock, "`--locked` changes nothing");
 
     space.write("p.lock", "moody nonsense\n");
     let output = space.output(&["run", "p.yaml"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(say(&output).contains("p.lock:1: expected a stage, a key and a digest"), "{}", say(&output));
+    assert!(stderr(&output).contains("p.lock:1: expected a stage, a key and a digest"), "{}", stderr(&output));
 }
 
 #[test]
-fn what_is_made_again_is_the_same_or_told_where_it_differs() {
+fn a_rerun_is_identical_or_its_first_difference_is_shown() {
     let space = Space::new();
     space.write("p.yaml", PIPELINE);
     space.run("p.yaml", &[]).ok();
     let before = std::fs::read(space.path(".pipe/out/p/moody/r.txt")).unwrap();
 
     let output = space.output(&["run", "p.yaml", "--check", "steady"]);
-    assert_eq!(output.status.code(), Some(0), "{}", say(&output));
-    assert!(say(&output).contains("the same, bit for bit"), "{}", say(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("rerun is bit-identical"), "{}", stderr(&output));
     let output = space.output(&["run", "p.yaml", "--check"]);
     assert_eq!(output.status.code(), Some(1));
-    let text = say(&output);
-    assert!(text.contains("made again, its result differs"), "{text}");
+    let text = stderr(&output);
+    assert!(text.contains("the result of the rerun differs"), "{text}");
     assert!(text.contains("r.txt: differs from byte"), "{text}");
     assert_eq!(std::fs::read(space.path(".pipe/out/p/moody/r.txt")).unwrap(), before, "what was there stays");
     assert_eq!(space.run("p.yaml", &[]).ok().stages("hit"), ["moody", "steady"]);
@@ -76,7 +76,7 @@ fn table(seed: u32) -> Vec<u8> {
     let mut args = crate::space::run_args("smoke", &crate::space::tiny(&[&seed]));
     args.push("videos".into());
     let output = space.output(&args.iter().map(String::as_str).collect::<Vec<_>>());
-    assert!(output.status.success(), "{}", say(&output));
+    assert!(output.status.success(), "{}", stderr(&output));
     std::fs::read(space.path(".pipe/out/smoke/videos/videos.parquet")).unwrap()
 }
 
@@ -96,7 +96,7 @@ fn a_difference_is_named_by_its_cell_or_tensor() {
         std::fs::write(space.path(file), is).unwrap();
         let output = space.output(&["run", "p.yaml", "--check"]);
         assert_eq!(output.status.code(), Some(1));
-        assert!(say(&output).contains(expect), "{}", say(&output));
+        assert!(stderr(&output).contains(expect), "{}", stderr(&output));
     };
     let (one, two) = (tensor([1.0, 2.0]), tensor([1.0, 2.5]));
     check("w.safetensors", &one, &two, "w.safetensors: tensor `w`: ");

@@ -1,4 +1,4 @@
-//! Random edits of random pipelines: what runs again is exactly what a naive model says.
+//! Random edits of random pipelines: exactly the stages that a naive model predicts run again.
 
 use crate::space::Space;
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,12 +91,12 @@ fn random_edits_run_exactly_what_they_must() {
             order.rotate_left(dice.below(NUM_STAGES));
             space.write("p.yaml", &yaml(&stages, &order));
             let (outputs, keys) = naive(&stages);
-            let told = space.run("p.yaml", &[]).ok();
+            let run = space.run("p.yaml", &[]).ok();
             let expect: Vec<String> = (0..NUM_STAGES)
                 .filter(|&stage| known.insert(keys[stage].clone()))
                 .map(|stage| format!("s{stage}"))
                 .collect();
-            assert_eq!(told.stages("ran"), expect, "seed {seed}, round {round}");
+            assert_eq!(run.stages("ran"), expect, "seed {seed}, round {round}");
             let found: BTreeMap<usize, String> = (0..NUM_STAGES)
                 .map(|stage| (stage, std::fs::read_to_string(space.path(&format!(".pipe/out/p/s{stage}/r"))).unwrap()))
                 .collect();

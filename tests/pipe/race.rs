@@ -1,9 +1,9 @@
 //! Several `pipe`s at once, and several stages at once.
 
-use crate::space::{Space, told};
+use crate::space::{Space, told as parse};
 use std::process::Stdio;
 
-/// Writes a pipeline of a chain and a fan, each stage of which leaves a mark whenever it runs.
+/// Writes a pipeline of a chain and a fan. Each stage leaves a mark whenever it runs.
 fn pipeline(space: &Space) -> Vec<String> {
     let mut text = "pipeline: p\nstages:\n".to_owned();
     let mut names = Vec::new();
@@ -29,12 +29,12 @@ fn at_once(processes: usize) {
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     };
     let children: Vec<_> = (0..processes).map(start).collect();
-    let all: Vec<_> = children.into_iter().map(|child| told(&child.wait_with_output().unwrap()).ok()).collect();
+    let all: Vec<_> = children.into_iter().map(|child| parse(&child.wait_with_output().unwrap()).ok()).collect();
     let mut marks: Vec<String> =
         std::fs::read_to_string(space.path("marks")).unwrap().lines().map(str::to_owned).collect();
     marks.sort();
     assert_eq!(marks, names, "every action ran once in total");
-    let ran: usize = all.iter().map(|told| told.stages("ran").len()).sum();
+    let ran: usize = all.iter().map(|run| run.stages("ran").len()).sum();
     assert_eq!(ran, names.len());
     assert!(all.windows(2).all(|pair| pair[0].digests() == pair[1].digests()));
 }

@@ -3,7 +3,7 @@
 
 #![expect(clippy::print_stdout, reason = "who waits for minutes wants to know what for")]
 
-use crate::space::{Space, run_args, tiny, told};
+use crate::space::{Space, run_args, tiny, told as parse};
 use pipe_testkit::shared;
 use std::collections::BTreeSet;
 use std::process::{Child, Stdio};
@@ -22,7 +22,7 @@ fn start(space: &Space, settings: &[&str]) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// Stages and parts that a run, killed or not, has told to be done.
+/// Stages and parts that a run reported as finished, even if it was killed later.
 fn done(child: Child) -> (bool, BTreeSet<String>, Vec<serde_json::Value>) {
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
@@ -100,7 +100,7 @@ fn workers_are_killed_again_and_again() {
             std::thread::sleep(Duration::from_millis(100 + random_below(whole.as_millis() / 3) as u64));
             let workers = children(child.id());
             if let Some(worker) = workers.get(random_below(workers.len() as u128) as usize) {
-                // It may have ended meanwhile; its number is not given away before `pipe` has taken notice.
+                // It may have ended; its process id is not reused before `pipe` has reaped it.
                 let _ =
                     std::process::Command::new("kill").args(["-9", &worker.to_string()]).stderr(Stdio::null()).status();
                 kills += 1;
@@ -148,7 +148,7 @@ fn commands_are_killed_again_and_again() {
         kills += 1;
         assert!(kills < 2000, "no way forward");
     }
-    let last = told(&space.output(&["run", "p.yaml", "--output", "json"])).ok();
+    let last = parse(&space.output(&["run", "p.yaml", "--output", "json"])).ok();
     assert_eq!(last.stages("hit").len(), 200);
     println!("{kills} kills of a chain of 200 commands: it came to its end");
 }
