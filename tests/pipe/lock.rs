@@ -1,6 +1,7 @@
 //! Lock files, and reruns whose results are compared.
 
-use crate::space::Space;
+use crate::space::{Space, tiny};
+use pipe_testkit::repository;
 
 const PIPELINE: &str = r#"pipeline: p
 stages:
@@ -60,6 +61,46 @@ fn a_rerun_is_identical_or_its_first_difference_is_shown() {
     assert!(text.contains("r.txt: differs from byte"), "{text}");
     assert_eq!(std::fs::read(space.path(".pipe/out/p/moody/r.txt")).unwrap(), before, "what was there stays");
     assert_eq!(space.run("p.yaml", &[]).ok().stages("hit"), ["moody", "steady"]);
+}
+
+/// Changes to the lock file stand for a run on another processor: there, the bits of a trained network are others.
+#[test]
+fn a_locked_result_of_another_processor_is_compared_by_its_figures() {
+    let space = Space::new();
+    space.write("smoke.yaml", &std::fs::read_to_string(repository().join("pipelines/smoke.yaml")).unwrap());
+    let first = space.run("smoke.yaml", &tiny(&[])).ok();
+    let lock = std::fs::read_to_string(space.path("smoke.lock")).unwrap();
+    let processor = lock.split("\"processor\":\"").nth(1).unwrap().split('"').next().unwrap();
+    let digest = first.stage("model")["output"].as_str().unwrap();
+    let loss = first.stage("model")["figures"]["loss"].to_string();
+    let locked = |edit: &dyn Fn(&str) -> String| {
+        space.write("smoke.lock", &edit(&lock));
+        let args = crate::space::run_args("smoke.yaml", &tiny(&[]));
+        let args: Vec<&str> =
+            args.iter().map(String::as_str).filter(|arg| !["--output", "json"].contains(arg)).collect();
+        let output = space.output(&[&args, &["--locked"][..]].concat());
+        (output.status.code(), stderr(&output))
+    };
+    let (other_bits, other_processor) = ("0".repeat(64), "GenuineIntel family 6 model 143 stepping 8");
+
+    let (code, text) = locked(&str::to_owned);
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = locked(&|lock| lock.replace(digest, &other_bits));
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("its result differs from the locked one"), "{text}");
+    let (code, text) = locked(&|lock| lock.replace(digest, &other_bits).replace(processor, other_processor));
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("equal the locked figures within 0.05 relative + 0.02 absolute"), "{text}");
+    assert!(text.contains(other_processor), "{text}");
+    let (code, text) = locked(&|lock| {
+        let lock = lock.replace(digest, &other_bits).replace(processor, other_processor);
+        lock.replace(&format!("\"loss\":{loss}"), "\"loss\":0.1")
+    });
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("its `loss` is ") && text.contains("locked is 0.1"), "{text}");
+    let shown = space.output(&["show", "latest"]);
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains("environment: ") && shown.contains(processor), "{shown}");
 }
 
 /// Returns a file of one tensor `w` of two floats.

@@ -2,6 +2,7 @@
 
 use super::action::JobEnd;
 use super::failure::{failure_of, timed_out};
+use super::locked::LockedComparison;
 use super::{Done, Run, StageState};
 use crate::error::RunError;
 use crate::events::{Failure, Outcome, PartCounts, RunEvent};
@@ -82,14 +83,18 @@ impl Run<'_> {
         details: Details,
     ) -> Result<(), RunError> {
         let name = self.name(stage);
-        let locked = match self.compare_with_locked(stage, &done.record) {
-            Ok(compared) => compared,
+        let (mut locked_lines, mut locked_warning) = (None, None);
+        match self.compare_with_locked(stage, &done.record) {
+            Ok(LockedComparison::Evident) => {}
+            Ok(LockedComparison::Identical) => locked_lines = Some("bit-identical to the locked result".to_owned()),
+            Ok(LockedComparison::Approximate(text)) => locked_warning = Some(text),
             Err(failure) => return self.over(stage, key, Outcome::Failed, Some(failure), since),
-        };
+        }
         if let Some(latest) = &mut self.latest {
             latest.publish(&name, &self.store.view(done.record.output.tree), key)?;
         }
         let mut warnings = done.record.warnings.clone();
+        warnings.extend(locked_warning);
         warnings.extend(details.changed.map(|path| {
             format!("{} changed while the stage ran; its result is not kept for the next run", path.display())
         }));
@@ -100,7 +105,7 @@ impl Run<'_> {
             output: Some(done.record.output.tree.to_string()),
             duration_millis: since.elapsed().as_millis() as u64,
             parts: details.parts,
-            summary: done.record.summary.iter().cloned().chain(details.compared).chain(locked).collect(),
+            summary: done.record.summary.iter().cloned().chain(details.compared).chain(locked_lines).collect(),
             figures: done.record.figures.clone(),
             environment: done.record.environment.clone(),
             warnings,

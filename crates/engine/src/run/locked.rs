@@ -7,6 +7,16 @@ use crate::lockfile::Locked;
 use pipe_cache::ActionRecord;
 use pipe_schemas::{Numerics, Tolerance};
 
+/// How a result was compared with the locked one that it equals.
+pub(super) enum LockedComparison {
+    /// The run is not locked, or an exact result has the same digest.
+    Evident,
+    /// All bits of a floating-point result are equal.
+    Identical,
+    /// Not in its bits; the text reports how.
+    Approximate(String),
+}
+
 impl Run<'_> {
     /// Compares a result with that of the lock file, if the run is locked. Returns how they were compared, where that is not
     /// evident, or why the stage fails.
@@ -14,8 +24,8 @@ impl Run<'_> {
         &mut self,
         stage: usize,
         record: &ActionRecord,
-    ) -> Result<Option<String>, Failure> {
-        let Some(lock) = &self.options.locked else { return Ok(None) };
+    ) -> Result<LockedComparison, Failure> {
+        let Some(lock) = &self.options.locked else { return Ok(LockedComparison::Evident) };
         let spec = self.plan.stage(stage);
         let Some(locked) = lock.0.get(spec.name.as_str()) else {
             return Err(failure("the lock file has no result of this stage".to_owned()));
@@ -23,18 +33,20 @@ impl Run<'_> {
         let (was, is) = (locked.output, record.output.tree);
         let reads_approximate = self.plan.dependencies(stage).any(|needed| self.approximate.contains(&needed));
         match spec.contract.numerics {
-            Numerics::FloatingPoint(_) if was == is => Ok(Some("bit-identical to the locked result".to_owned())),
+            Numerics::FloatingPoint(_) if was == is => Ok(LockedComparison::Identical),
             Numerics::FloatingPoint(tolerance)
                 if reads_approximate || !gives_equal_bits(&locked.environment, &record.environment) =>
             {
                 let compared = compare_figures(locked, record, tolerance)?;
                 self.approximate.insert(stage);
-                Ok(Some(compared))
+                Ok(LockedComparison::Approximate(compared))
             }
-            Numerics::Exact if was == is => Ok(None),
+            Numerics::Exact if was == is => Ok(LockedComparison::Evident),
             Numerics::Exact if reads_approximate => {
                 self.approximate.insert(stage);
-                Ok(Some("not compared with the locked result: an input differs from it in its bits".to_owned()))
+                let text =
+                    "not compared with the locked result, because an input differs from the locked one in its bits";
+                Ok(LockedComparison::Approximate(text.to_owned()))
             }
             Numerics::FloatingPoint(_) | Numerics::Exact => {
                 let (was, is) = (was.short(), is.short());
