@@ -1,6 +1,6 @@
 //! Writes a [`Graph`] as an ONNX model. Start at [`write()`]; each op writes its own nodes, see [`crate::ops`].
 //!
-//! The file has IR version 8 and opset 17, which ONNX Runtime, OpenVINO and TensorRT have supported since 2022. Equal graphs, values
+//! The file has IR version 8 and opset 17, which ONNX Runtime, OpenVINO and TensorRT support. Equal graphs, values
 //! and metadata give equal bytes. Tensors keep their names. The result of a node has the node's name, and helper nodes append
 //! `/…` to it. Ops that return their input unchanged at inference, such as dropout, have no node.
 
@@ -74,7 +74,7 @@ pub fn write(
 fn write_node(file: &mut Nodes, graph: &Graph, id: NodeId) -> Result<(), GraphError> {
     let node = &graph.nodes[id.0];
     let operation = node.op.operation();
-    // A network whose output is its input needs a node that copies it.
+    // If the output of the network is its input, a node must copy it.
     let copies_input = id == graph.output && source(graph, id) == NodeId(0);
     if operation.is_identity_at_inference() && !copies_input {
         return Ok(());

@@ -17,7 +17,7 @@ pub(crate) trait Operation {
 
     /// Returns the tensors to create when the op is built on inputs of these shapes.
     ///
-    /// Ops whose tensors depend on more than attributes and inputs, such as the number of filters, implement [`Layer`] for a
+    /// If the tensors depend on more than attributes and inputs, for example on the number of filters, implement [`Layer`] for a
     /// struct of parameters and leave this method out.
     fn tensors(&self, _inputs: &[&Shape]) -> Result<Vec<TensorSpec>, ShapeError> {
         Ok(Vec::new())
@@ -41,7 +41,7 @@ pub(crate) trait Operation {
 
 /// What a [`Builder`](crate::Builder) appends as one node: an op together with the tensors to create for it.
 ///
-/// Ops without tensors, and ops whose tensors follow from their inputs, are layers themselves.
+/// Every op is a layer. For some ops, a struct of parameters is a layer as well, such as `ConvParams` for `Conv`.
 pub trait Layer {
     /// The op of the node.
     type Op;

@@ -6,7 +6,7 @@ use serde::Serialize;
 /// The maximum number of values of a tensor, or of a node's result for one sample: 8 GiB of f32.
 const MAX_VALUES: usize = 1 << 31;
 
-/// A shape whose first axis is a multiple of the batch: `[N * per_sample, dims…]`.
+/// A shape with a multiple of the batch as its first axis: `[N * per_sample, dims…]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Shape {
     /// Rows per sample of the batch: 1, or `T` after frames were folded into the batch.

@@ -21,7 +21,7 @@ pub(crate) struct Head {
 pub(crate) struct Logits {
     /// The logits, `[N, K]`.
     pub(crate) output: NodeId,
-    /// The layer whose tensors depend on the number of classes.
+    /// The layer with a row per class; its tensors are the head of the graph.
     pub(crate) classifier: NodeId,
 }
 

@@ -6,7 +6,7 @@ pub trait Family {
     const SUMMARY: &'static str;
     /// The paper: authors and year.
     const PAPER: &'static str;
-    /// The published weights whose tensor names the network has.
+    /// The published weights with the same tensor names.
     const WEIGHTS: &'static str;
 }
 

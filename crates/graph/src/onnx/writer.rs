@@ -56,7 +56,7 @@ impl NodeWriter<'_> {
         self.operands.optional(slot).map_or(&[], |param| &param.shape)
     }
 
-    /// Writes the last node, whose value is the op's result.
+    /// Writes the last node. Its value is the result of the op.
     pub(crate) fn result(&mut self, op_type: &str, inputs: Vec<String>, attributes: Vec<AttributeProto>) {
         self.file.push(self.name, op_type, inputs, self.output.clone(), attributes);
     }
