@@ -1,13 +1,10 @@
 //! The networks of the zoo: the parameters under `model:` of `train`. Start at [`ModelParams`].
 //!
-//! A family has one file here with its parameters, and one in `pipe-models` with its graph. To add one, write `networks/NAME.rs`,
-//! declare the module, and add a line to the list at the end of this file.
+//! A family has one file here with its parameters, and one in `pipe-models` with its graph. To add one, write `networks/NAME.rs`
+//! and add a line to the list at the end of this file.
 
 mod defaults;
 mod family;
-pub mod mobilenet_v2;
-pub mod r3d;
-pub mod resnet;
 
 pub use family::{Family, FamilyInfo};
 
@@ -82,37 +79,37 @@ impl Default for DataPreprocessor {
     }
 }
 
-/// Defines [`Backbone`] as the enum over the listed parameter structs, and [`FAMILIES`].
-macro_rules! define_backbone {
-    ($($module:ident::$name:ident,)*) => {
+/// Declares the module of each family, [`Backbone`] as the enum over their parameters, and [`FAMILIES`].
+macro_rules! define_families {
+    ($($module:ident: $($name:ident),+;)*) => {
+        $(pub mod $module;)*
+
         /// The part of the network that turns pixels into features.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(tag = "type")]
         #[expect(missing_docs, reason = "each variant is documented by its struct, and the JSON schema takes that text")]
         pub enum Backbone {
-            $($name($module::$name),)*
+            $($($name($module::$name),)+)*
         }
 
         /// All network families, for lists and documentation.
-        pub const FAMILIES: &[FamilyInfo] = &[$(FamilyInfo {
+        pub const FAMILIES: &[FamilyInfo] = &[$($(FamilyInfo {
             type_name: stringify!($name),
             summary: <$module::$name as Family>::SUMMARY,
             paper: <$module::$name as Family>::PAPER,
             weights: <$module::$name as Family>::WEIGHTS,
-        },)*];
+        },)+)*];
 
-        $(impl From<$module::$name> for Backbone {
+        $($(impl From<$module::$name> for Backbone {
             fn from(params: $module::$name) -> Self {
                 Self::$name(params)
             }
-        })*
+        })+)*
     };
 }
 
-define_backbone! {
-    resnet::ResNet,
-    resnet::ResNetTSM,
-    mobilenet_v2::MobileNetV2,
-    mobilenet_v2::MobileNetV2TSM,
-    r3d::R3D,
+define_families! {
+    resnet: ResNet, ResNetTSM;
+    mobilenet_v2: MobileNetV2, MobileNetV2TSM;
+    r3d: R3D;
 }

@@ -1,29 +1,17 @@
 //! The ops, one file each: attributes, tensors, shape inference, cost and ONNX nodes.
 //!
 //! An op is a struct that implements `Operation`, and a variant of [`Op`]. To add one, write `ops/NAME.rs` (`relu.rs` is the shortest
-//! example, `conv.rs` has tensors), declare the module, and add a line to the list at the end of this file. The compiler then
-//! asks for the methods of `Operation` and for the kernel in `pipe-learn`.
-
-pub mod add;
-pub mod batch_norm;
-pub mod conv;
-pub mod dropout;
-pub mod frames_to_batch;
-pub mod global_avg_pool;
-pub mod input;
-pub mod linear;
-pub mod max_pool;
-pub mod relu;
-pub mod relu6;
-pub mod segment_mean;
-pub mod temporal_shift;
+//! example, `conv.rs` has tensors) and add a line to the list at the end of this file. The compiler then asks for the methods of
+//! `Operation` and for the kernel in `pipe-learn`.
 
 use crate::operation::Operation;
 use serde_json::{Value, json};
 
-/// Defines [`Op`] as the enum over the listed structs.
-macro_rules! define_op {
+/// Declares the module of each op, and [`Op`] as the enum over their structs.
+macro_rules! define_ops {
     ($($module:ident::$name:ident,)*) => {
+        $(pub mod $module;)*
+
         /// What a node computes.
         #[derive(Debug, Clone, PartialEq)]
         pub enum Op {
@@ -61,7 +49,7 @@ impl Op {
     }
 }
 
-define_op! {
+define_ops! {
     input::Input,
     frames_to_batch::FramesToBatch,
     conv::Conv,

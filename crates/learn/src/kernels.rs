@@ -1,19 +1,6 @@
-//! The kernels: one function per op, each in the file of its op. Start at [`run`].
+//! The kernels: one function `forward` per op, each in the file of its op. Start at [`run`].
 
-mod add;
-mod batch_norm;
 mod call;
-mod conv;
-mod dropout;
-mod frames_to_batch;
-mod global_avg_pool;
-mod input;
-mod linear;
-mod max_pool;
-mod relu;
-mod relu6;
-mod segment_mean;
-mod temporal_shift;
 
 pub(crate) use call::Call;
 pub use call::TrainingStep;
@@ -21,21 +8,32 @@ pub use call::TrainingStep;
 use pipe_graph::Op;
 use tch::{TchError, Tensor};
 
-/// Computes the result of a node.
-pub(crate) fn run(call: &Call<'_>) -> Result<Tensor, TchError> {
-    match &call.node.op {
-        Op::Input(_) => input::forward(call),
-        Op::FramesToBatch(_) => frames_to_batch::forward(call),
-        Op::Conv(op) => conv::forward(op, call),
-        Op::BatchNorm(op) => batch_norm::forward(op, call),
-        Op::Relu(_) => relu::forward(call),
-        Op::Relu6(_) => relu6::forward(call),
-        Op::MaxPool(op) => max_pool::forward(op, call),
-        Op::GlobalAvgPool(_) => global_avg_pool::forward(call),
-        Op::SegmentMean(_) => segment_mean::forward(call),
-        Op::Linear(_) => linear::forward(call),
-        Op::Add(_) => add::forward(call),
-        Op::Dropout(op) => dropout::forward(op, call),
-        Op::TemporalShift(op) => temporal_shift::forward(op, call),
-    }
+/// Declares the module of each kernel, and [`run`].
+macro_rules! define_kernels {
+    ($($module:ident::$name:ident,)*) => {
+        $(mod $module;)*
+
+        /// Computes the result of a node.
+        pub(crate) fn run(call: &Call<'_>) -> Result<Tensor, TchError> {
+            match &call.node.op {
+                $(Op::$name(op) => $module::forward(op, call),)*
+            }
+        }
+    };
+}
+
+define_kernels! {
+    input::Input,
+    frames_to_batch::FramesToBatch,
+    conv::Conv,
+    batch_norm::BatchNorm,
+    relu::Relu,
+    relu6::Relu6,
+    max_pool::MaxPool,
+    global_avg_pool::GlobalAvgPool,
+    segment_mean::SegmentMean,
+    linear::Linear,
+    add::Add,
+    dropout::Dropout,
+    temporal_shift::TemporalShift,
 }

@@ -2,8 +2,8 @@
 //!
 //! The parameters of a family, its paper and its published weights are in `pipe_schemas::networks`, which also has the list of all
 //! families ([`FAMILIES`](pipe_schemas::networks::FAMILIES)). [`zoo`] returns example configurations of each family, which tests
-//! of this and other crates iterate. To add a family, copy `r3d.rs` (or `resnet.rs` for a 2-D network), declare the module
-//! here, and add a line to the list in `zoo.rs`.
+//! of this and other crates iterate. To add a family, write `zoo/NAME.rs` (copy `r3d.rs`, or `resnet.rs` for a 2-D
+//! network) and add a line to the list in `zoo.rs`.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -12,9 +12,6 @@ mod error;
 mod frames;
 mod head;
 mod layers;
-mod mobilenet_v2;
-mod r3d;
-mod resnet;
 #[cfg(test)]
 mod testing;
 mod zoo;

@@ -59,28 +59,28 @@ impl Entry {
     }
 }
 
-/// Connects the families to the variants of [`Backbone`].
+/// Declares the module of each family, and connects the families to the variants of [`Backbone`].
 macro_rules! define_zoo {
-    ($($module:ident::$name:ident,)*) => {
+    ($($module:ident: $($name:ident),+;)*) => {
+        $(mod $module;)*
+
         fn name(backbone: &Backbone) -> String {
-            match backbone { $(Backbone::$name(family) => family.name(),)* }
+            match backbone { $($(Backbone::$name(family) => family.name(),)+)* }
         }
 
         fn append(backbone: &Backbone, g: &mut Builder, head: &Head) -> Result<Logits, GraphError> {
-            match backbone { $(Backbone::$name(family) => family.build(g, head),)* }
+            match backbone { $($(Backbone::$name(family) => family.build(g, head),)+)* }
         }
 
         /// Returns all families, in the order of [`FAMILIES`](pipe_schemas::networks::FAMILIES).
         pub fn zoo() -> Vec<Entry> {
-            vec![$(Entry::of::<pipe_schemas::networks::$module::$name>(stringify!($name)),)*]
+            vec![$($(Entry::of::<pipe_schemas::networks::$module::$name>(stringify!($name)),)+)*]
         }
     };
 }
 
 define_zoo! {
-    resnet::ResNet,
-    resnet::ResNetTSM,
-    mobilenet_v2::MobileNetV2,
-    mobilenet_v2::MobileNetV2TSM,
-    r3d::R3D,
+    resnet: ResNet, ResNetTSM;
+    mobilenet_v2: MobileNetV2, MobileNetV2TSM;
+    r3d: R3D;
 }

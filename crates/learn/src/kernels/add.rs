@@ -1,9 +1,10 @@
-//! The kernel of [`Add`](pipe_graph::ops::add::Add).
+//! The kernel of [`Add`].
 
 use super::call::Call;
+use pipe_graph::ops::add::Add;
 use tch::{TchError, Tensor};
 
-pub(super) fn forward(call: &Call<'_>) -> Result<Tensor, TchError> {
+pub(super) fn forward(_op: &Add, call: &Call<'_>) -> Result<Tensor, TchError> {
     let [left, right] = call.inputs()?;
     left.f_add(right)
 }

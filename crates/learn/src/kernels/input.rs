@@ -1,9 +1,10 @@
-//! The kernel of [`Input`](pipe_graph::ops::input::Input).
+//! The kernel of [`Input`].
 
 use super::call::Call;
+use pipe_graph::ops::input::Input;
 use tch::{TchError, Tensor};
 
-pub(super) fn forward(call: &Call<'_>) -> Result<Tensor, TchError> {
+pub(super) fn forward(_op: &Input, call: &Call<'_>) -> Result<Tensor, TchError> {
     let [batch] = call.inputs()?;
     Ok(batch.shallow_clone())
 }

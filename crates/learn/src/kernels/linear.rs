@@ -1,9 +1,10 @@
-//! The kernel of [`Linear`](pipe_graph::ops::linear::Linear).
+//! The kernel of [`Linear`].
 
 use super::call::Call;
+use pipe_graph::ops::linear::Linear;
 use tch::{TchError, Tensor};
 
-pub(super) fn forward(call: &Call<'_>) -> Result<Tensor, TchError> {
+pub(super) fn forward(_op: &Linear, call: &Call<'_>) -> Result<Tensor, TchError> {
     let [x] = call.inputs()?;
     x.f_linear(call.param("weight")?, call.optional("bias"))
 }

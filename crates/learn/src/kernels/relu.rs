@@ -1,9 +1,10 @@
-//! The kernel of [`Relu`](pipe_graph::ops::relu::Relu).
+//! The kernel of [`Relu`].
 
 use super::call::Call;
+use pipe_graph::ops::relu::Relu;
 use tch::{TchError, Tensor};
 
-pub(super) fn forward(call: &Call<'_>) -> Result<Tensor, TchError> {
+pub(super) fn forward(_op: &Relu, call: &Call<'_>) -> Result<Tensor, TchError> {
     let [x] = call.inputs()?;
     x.f_relu()
 }
