@@ -3,7 +3,7 @@
 //! The two take turns; each time is the smallest of many, which other load on the machine disturbs least.
 
 use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{CpuExtensions, FilterType, PixelType, ResizeAlg, ResizeOptions};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions};
 use pipe_pixels::{Filter, LevelMap, Resize, Resizer};
 use std::hint::black_box;
 use std::time::Instant;
@@ -60,10 +60,10 @@ fn compare<const C: usize>(
     let options = ResizeOptions::new().resize_alg(algorithm).crop(left, top, width, height);
     let mut their_resizer = fast_image_resize::Resizer::new();
     let mut sse_resizer = fast_image_resize::Resizer::new();
-    // SAFETY: every x86-64 processor of this century has SSE4.1.
     #[cfg(target_arch = "x86_64")]
-    unsafe {
-        sse_resizer.set_cpu_extensions(CpuExtensions::Sse4_1);
+    if fast_image_resize::CpuExtensions::Sse4_1.is_supported() {
+        // SAFETY: the processor has SSE4.1.
+        unsafe { sse_resizer.set_cpu_extensions(fast_image_resize::CpuExtensions::Sse4_1) };
     }
 
     let mut best = [f64::MAX; 3];

@@ -113,13 +113,12 @@ fn encode_video(task: &Task, keep: &mut dyn FnMut(&[u8]) -> bool) -> Result<Outc
     let (mut coder, mut piece) = (None, Vec::new());
     for frame in frames {
         let RecipeFrame { frame, kept } = frame?;
-        let (coder, ..) = match &mut coder {
-            Some(coder) => coder,
-            None => {
-                let (width_px, height_px) = stored_size(&frame, rotation, task.resize);
-                let new = FrameCoder::new(format(task.encode), width_px, height_px, rotation)?;
-                coder.insert((new, width_px, height_px))
-            }
+        let (coder, ..) = if let Some(coder) = &mut coder {
+            coder
+        } else {
+            let (width_px, height_px) = stored_size(&frame, rotation, task.resize);
+            let new = FrameCoder::new(format(task.encode), width_px, height_px, rotation)?;
+            coder.insert((new, width_px, height_px))
         };
         piece.clear();
         if kept {

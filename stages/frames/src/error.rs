@@ -4,7 +4,7 @@
 #[derive(Debug, thiserror::Error)]
 pub enum FramesError {
     /// The table has no usable video.
-    #[error("none of {num_videos} videos is readable")]
+    #[error("none of the {num_videos} videos is readable")]
     NoVideos {
         /// Number of rows of the table.
         num_videos: usize,
@@ -40,7 +40,7 @@ pub enum FramesError {
         reason: String,
     },
     /// No video could be decoded.
-    #[error("none of {num_videos} videos could be decoded")]
+    #[error("none of the {num_videos} videos could be decoded")]
     NoneDecoded {
         /// Number of usable videos in the table.
         num_videos: usize,

@@ -268,7 +268,7 @@ fn a_skipped_video_is_not_decoded_again() {
     let (then, old) = space.clean(&rows, "none");
     assert!(!old.file(FRAMES).exists());
     let ran = space.bench(&rows).assemble(std::slice::from_ref(&old), &space.folder.path().join("output"));
-    assert_eq!(ran.error(), "none of 5 videos could be decoded");
+    assert_eq!(ran.error(), "none of the 5 videos could be decoded");
     assert_eq!(ran.warnings.len(), 5);
     encode(&space.media.path().join("e.avi"), 9);
     rows[4] = row(space.media.path(), "e.avi");
