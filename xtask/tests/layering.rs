@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Know clips, networks and numbers, and nothing of pipelines.
@@ -97,6 +98,33 @@ fn a_heavy_dependency_has_one_home() {
             assert!(at_home, "{name} must not name {known}");
         }
     }
+}
+
+#[test]
+fn simd_has_one_home() {
+    let xtask = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs the tests"));
+    let root = xtask.parent().expect("a folder of the repository");
+    let uses_simd = |folder: &str| {
+        let sources = rust_files(&root.join(folder).join("src"));
+        sources.iter().any(|text| text.contains("std::arch") || text.contains("target_feature"))
+    };
+    let homes: Vec<String> =
+        manifests().into_values().map(|manifest| manifest.folder).filter(|folder| uses_simd(folder)).collect();
+    assert_eq!(homes, ["crates/pixels"]);
+}
+
+/// Returns the contents of all Rust files in a folder.
+fn rust_files(folder: &Path) -> Vec<String> {
+    let mut files = Vec::new();
+    for entry in fs_err::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(fs_err::read_to_string(&path).expect("a source file"));
+        }
+    }
+    files
 }
 
 #[test]
