@@ -5,6 +5,7 @@
 //! nothing heavy, because `pipe` itself depends on it.
 
 pub mod contract;
+mod export_metadata;
 pub mod networks;
 pub mod pipeline;
 pub mod stages;
@@ -14,4 +15,5 @@ pub use contract::{
     Check, Contract, InputPort, Numerics, OddNames, Output, OutputPort, ParamError, Parts, PortType, SourceSet,
     Tolerance, Tool, Worker,
 };
+pub use export_metadata::{ClipFormat, Colours, ExportMetadata, Layout, MetadataError};
 pub use pipeline::pipeline_schema;

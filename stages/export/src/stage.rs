@@ -1,17 +1,18 @@
 //! [`Export`]: the stage itself.
 
+use crate::ExportError;
 use crate::parity::{Comparison, spread};
-use crate::{ExportError, metadata};
 use pipe_clips::{Batch, Loader};
 use pipe_graph::onnx;
 use pipe_infer::{Runtime, Session};
 use pipe_learn::{COMPUTE_THREADS, LearnError, TrainedModel, evaluate_views, pin_threads};
+use pipe_schemas::ExportMetadata;
 use pipe_schemas::stages::export::ExportParams;
 use pipe_stage::{Context, Stage, StageError, Summary};
 use pipe_tables::{SamplesFolder, write_json};
 use std::path::{Path, PathBuf};
 
-/// Views a forward pass; the last pass has the rest, so that the batch axis is seen to be free.
+/// Number of views per forward pass. The last pass may have fewer, which also checks that the batch axis is dynamic.
 const BATCH_SIZE: usize = 4;
 
 /// The stage `export`.
@@ -29,7 +30,8 @@ impl Stage for Export {
         pin_threads();
         let params: ExportParams = context.params()?;
         let runtime = Runtime::load(&self.onnx_runtime).map_err(|error| {
-            StageError::from(error).with_help("run `cargo xtask setup`, or let ORT_DYLIB_PATH name libonnxruntime.so")
+            StageError::from(error)
+                .with_help("run `cargo xtask setup`, or set ORT_DYLIB_PATH to the path of libonnxruntime.so")
         })?;
         let model = TrainedModel::open(context.input("model")?)?;
         let path = context.output("model.onnx")?;
@@ -54,12 +56,13 @@ fn write_onnx(model: &TrainedModel, path: &Path) -> Result<usize, StageError> {
     let graph = model.network.graph();
     let tensors = model.network.tensors();
     let values = |param: &pipe_graph::Param| tensors.get(&param.name).map(pipe_weights::Tensor::to_f32);
-    let bytes = onnx::write(graph, values, &metadata(&model.card, &graph.name)?)?;
+    let metadata = ExportMetadata::new(&model.card, &graph.name).entries()?;
+    let bytes = onnx::write(graph, values, &metadata)?;
     fs_err::write(path, &bytes)?;
     Ok(bytes.len())
 }
 
-/// Asks both runtimes about test views.
+/// Runs both runtimes on test views.
 fn compare(
     context: &Context,
     params: &ExportParams,
@@ -68,9 +71,7 @@ fn compare(
 ) -> Result<Comparison, StageError> {
     let all = SamplesFolder::open(context.input("samples")?).test()?;
     if all.is_empty() {
-        return Err(
-            StageError::from(ExportError::NoSamples).with_help("see what `ingest` and `frames` say of the videos")
-        );
+        return Err(StageError::from(ExportError::NoSamples).with_help("see the warnings of `ingest` and `frames`"));
     }
     let rows = spread(&all, params.parity_views as usize);
     let total = rows.len() as u64;
@@ -79,7 +80,7 @@ fn compare(
     for batch in loader.clips(rows, model.clip_size(), BATCH_SIZE, context.threads())? {
         let batch = batch?;
         let done = batch.rows.end as u64;
-        let exported = ask_onnx(model, session, &batch)?;
+        let exported = run_onnx(model, session, &batch)?;
         let reference = evaluate_views::<LearnError>(
             &model.network,
             &model.normalisation(),
@@ -96,8 +97,8 @@ fn compare(
     Ok(comparison)
 }
 
-/// Returns the logits of each clip.
-fn ask_onnx(model: &TrainedModel, session: &mut Session, batch: &Batch) -> Result<Vec<Vec<f32>>, StageError> {
+/// Returns the logits of each clip from ONNX Runtime.
+fn run_onnx(model: &TrainedModel, session: &mut Session, batch: &Batch) -> Result<Vec<Vec<f32>>, StageError> {
     let (size, num_clips, num_classes) = (model.clip_size(), batch.num_clips, model.card.classes.len());
     let shape = [num_clips, 3, size.frames, size.height, size.width];
     let values = model.normalisation().values(batch, size);
