@@ -1,11 +1,11 @@
-//! [`Normalisation`]: pixels to what a network sees.
+//! [`Normalisation`]: from the pixels of clips to the input of a network.
 
 use crate::error::{At, LearnError};
 use pipe_clips::{Batch, ClipSize};
 use pipe_schemas::networks::DataPreprocessor;
 use tch::{Kind, Tensor};
 
-/// Turns pixels into numbers: `(x - mean) / std` by channel.
+/// Normalises pixels: `(x - mean) / std` per channel.
 #[derive(Debug)]
 pub struct Normalisation {
     mean: [f32; 3],
@@ -13,7 +13,7 @@ pub struct Normalisation {
 }
 
 impl Normalisation {
-    /// Makes it from a model's parameters.
+    /// Returns the normalisation of a model.
     pub fn new(params: &DataPreprocessor) -> Self {
         Self { mean: params.mean.map(|value| value as f32), std: params.std.map(|value| value as f32) }
     }
@@ -22,7 +22,7 @@ impl Normalisation {
     ///
     /// # Shapes
     /// - `batch.pixels`: `[N, T, H, W, 3]`
-    /// - returns: `[N, 3, T, H, W]`, channels last in memory, as the pixels are and as convolutions like it
+    /// - returns: `[N, 3, T, H, W]`, with channels last in memory, as the pixels are and as convolutions are fastest
     pub fn clips(&self, batch: &Batch, size: ClipSize) -> Result<Tensor, LearnError> {
         let shape = [batch.num_clips, size.frames, size.height, size.width, 3].map(|dim| dim as i64);
         let normalise = || {
@@ -33,7 +33,7 @@ impl Normalisation {
         normalise().at("the normalisation of pixels")
     }
 
-    /// Returns what [`Self::clips`] returns as plain values, row-major; for other runtimes.
+    /// Returns the values of [`Self::clips`] in row-major order, for other runtimes.
     pub fn values(&self, batch: &Batch, size: ClipSize) -> Vec<f32> {
         let mut values = Vec::new();
         pipe_clips::normalise(batch, size, self.mean, self.std, &mut values);

@@ -12,27 +12,27 @@ use std::path::Path;
 /// A trained network for test clips.
 #[derive(Debug)]
 pub struct TrainedModel {
-    /// What it is.
+    /// The network, its classes and the format of its clips.
     pub card: ModelCard,
-    /// For clips of `card.preprocessing.test_frames` frames.
+    /// The network for clips of `card.preprocessing.test_frames` frames.
     pub network: Network,
 }
 
-/// Where the first weights came from.
+/// The origin of the first weights.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(untagged)]
 pub enum WeightsReport {
-    /// From a checkpoint.
+    /// They were loaded from a checkpoint.
     Loaded(LoadReport),
-    /// From random draws.
+    /// They are random.
     Initialised {
-        /// Tensors of the network.
+        /// Number of tensors.
         initialised: usize,
     },
 }
 
 impl TrainedModel {
-    /// Builds the graph of `model` for clips of so many frames.
+    /// Builds the graph of `model` for clips of `frames` frames.
     pub fn graph(
         model: &ModelParams,
         frames: u32,
@@ -53,7 +53,7 @@ impl TrainedModel {
     /// Reads the folder.
     ///
     /// # Errors
-    /// [`LearnError::OtherGraph`] if the network's definition changed since it was trained.
+    /// [`LearnError::OtherGraph`] if the definition of the network has changed since it was trained.
     pub fn open(dir: &Path) -> Result<Self, LearnError> {
         let folder = ModelFolder::open(dir);
         let card = folder.card()?;
@@ -68,13 +68,13 @@ impl TrainedModel {
         if missing.is_empty() { Ok(Self { card, network }) } else { Err(LearnError::Incomplete { path, missing }) }
     }
 
-    /// Returns what a test clip looks like.
+    /// Returns the size of a test clip.
     pub fn clip_size(&self) -> ClipSize {
         let Preprocessing { test_frames, height_px, width_px, .. } = self.card.preprocessing;
         ClipSize { frames: test_frames as usize, height: height_px as usize, width: width_px as usize }
     }
 
-    /// Returns how its pixels are normalised.
+    /// Returns the normalisation of pixels.
     pub fn normalisation(&self) -> Normalisation {
         Normalisation::new(&self.card.model.data_preprocessor)
     }

@@ -1,17 +1,16 @@
-//! [`pin_threads`]: the number of threads is part of the result.
+//! [`pin_threads`]: fixes the number of threads, on which results depend.
 
 use std::sync::Once;
 
-/// Threads that libtorch computes with.
+/// Number of threads that libtorch computes with.
 ///
-/// Sums are cut into a piece a thread, so that another number gives other last bits, and after a few steps other digits
-/// of the loss (measured: 2.034 and 2.036 after 12 steps with one and with two threads, each the same in every run).
-/// This is a constant, not the number of threads that a stage may use, so that a result does not depend on the machine's
-/// load or size.
+/// Sums are divided into one piece per thread, so that the number of threads affects the last bits, and after a few steps the
+/// leading digits of the loss (measured: 2.034 and 2.036 after 12 steps with one and with two threads, the same in every run).
+/// It is a constant and not the number of granted threads, so that results do not depend on the load or size of the machine.
 pub const COMPUTE_THREADS: i32 = 2;
 
-/// Sets the number of threads that libtorch computes with to [`COMPUTE_THREADS`]; to be called on each thread that computes,
-/// because OpenMP keeps the number by thread.
+/// Sets the number of threads that libtorch computes with to [`COMPUTE_THREADS`]. Call it on each thread that computes: OpenMP
+/// keeps the number per thread.
 pub fn pin_threads() {
     static INTEROP: Once = Once::new();
     tch::set_num_threads(COMPUTE_THREADS);

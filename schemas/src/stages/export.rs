@@ -1,4 +1,4 @@
-//! `export`: a trained network becomes an ONNX file, compared before it counts.
+//! `export`: a trained network becomes an ONNX file, which is compared with libtorch before it is accepted.
 
 use crate::contract::{
     Check, Contract, InputPort, Numerics, OutputPort, Params, PortType, Tolerance, Tool, Worker, parse, schema,
@@ -34,10 +34,10 @@ pub const CONTRACT: Contract = Contract {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExportParams {
-    /// Test views to compare on.
+    /// Number of test views to compare on. Default: 16.
     #[schemars(range(min = 1, max = 10_000))]
     pub parity_views: u32,
-    /// The largest difference of a logit that passes, as a share of the largest logit (at least of 1).
+    /// The largest allowed difference of a logit, as a share of the largest logit (but at least of 1). Default: 0.001.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub tolerance: f64,
 }
@@ -53,14 +53,14 @@ impl Params for ExportParams {}
 /// The content of `parity.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Parity {
-    /// Views compared.
+    /// Number of views compared.
     pub num_views: u64,
     /// The largest absolute difference of a logit.
     pub max_abs_diff: f64,
-    /// The largest absolute logit of libtorch's.
+    /// The largest absolute logit of libtorch.
     pub max_abs_logit: f64,
-    /// Share of views with the same highest class.
+    /// Share of views for which both predict the same class.
     pub top1_agreement: f64,
-    /// The runtime compared with, such as `onnxruntime 1.31.1`.
+    /// Name and version of the other runtime, such as `onnxruntime 1.31.1`.
     pub runtime: String,
 }

@@ -1,31 +1,31 @@
-//! [`EvaluateError`]: why there is nothing to measure.
+//! [`EvaluateError`]: why the network cannot be evaluated.
 
-/// Why there is nothing to measure.
+/// Why the network cannot be evaluated.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
-    /// The list is empty, or none of its videos could be decoded.
-    #[error("there are no test samples: the test list has {num_missing} videos, all absent or undecodable")]
+    /// The test list is empty, or none of its videos could be decoded.
+    #[error("there are no test samples: the test list has {num_missing} videos, all missing or undecodable")]
     NoSamples {
-        /// Videos of the test list without samples.
+        /// Number of videos in the test list that have no samples.
         num_missing: u64,
     },
-    /// The samples were drawn for other clips than the model takes.
+    /// The clips of the samples do not have the shape that the model takes.
     #[error("the samples are clips of {found}, the model takes {expected}")]
     OtherClips {
-        /// Of the model, as `8 frames of 112x112 px`.
+        /// Clips of the model, as `8 frames of 112x112 px`.
         expected: String,
-        /// Of the samples.
+        /// Clips of the samples.
         found: String,
     },
-    /// The samples have other classes than the model.
+    /// The classes of the samples are not those of the model.
     #[error("the samples have classes {found:?}, the model has {expected:?}")]
     OtherClasses {
-        /// Of the model.
+        /// Class names of the model.
         expected: Vec<String>,
-        /// Of the samples.
+        /// Class names of the samples.
         found: Vec<String>,
     },
-    /// The samples have several labels, and the model tells only one.
-    #[error("the samples have several labels, but the model was trained with one a video")]
+    /// The samples have several labels per video, and the model was trained with one.
+    #[error("the samples have several labels per video, but the model was trained with one")]
     SeveralLabels,
 }

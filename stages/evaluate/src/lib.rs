@@ -8,10 +8,10 @@
 //!
 //! | writes | |
 //! |---|---|
-//! | `metrics.json` | figures, with their denominator |
-//! | `predictions.parquet` | a row a video |
+//! | `metrics.json` | the metrics of `pipe-metrics`, and the number of videos they stand for |
+//! | `predictions.parquet` | one row per video |
 //!
-//! The key holds the batch size (it decides rounding), all inputs and the versions of libtorch and libjpeg-turbo.
+//! The key has the batch size (it affects rounding), all inputs and the versions of libtorch and libjpeg-turbo.
 
 mod error;
 mod stage;

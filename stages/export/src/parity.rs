@@ -1,10 +1,10 @@
-//! How far two runtimes are apart on the same clips.
+//! [`Comparison`]: the differences of two runtimes on the same clips.
 
 use crate::ExportError;
 use pipe_schemas::stages::export::Parity;
 use pipe_schemas::tables::SampleRow;
 
-/// Gathers the answers of both runtimes.
+/// The differences of two runtimes so far.
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
     num_views: u64,
@@ -14,10 +14,10 @@ pub(crate) struct Comparison {
 }
 
 impl Comparison {
-    /// Adds the logits of one view. A difference that is no number counts as infinite.
+    /// Adds the logits of one view. A difference of NaN counts as infinite.
     pub(crate) fn add(&mut self, reference: &[f32], exported: &[f32]) {
         self.num_views += 1;
-        self.num_agreeing += u64::from(highest(reference) == highest(exported));
+        self.num_agreeing += u64::from(argmax(reference) == argmax(exported));
         for (a, b) in reference.iter().zip(exported) {
             let diff = f64::from((a - b).abs());
             self.max_abs_diff = self.max_abs_diff.max(if diff.is_nan() { f64::INFINITY } else { diff });
@@ -37,13 +37,13 @@ impl Comparison {
     }
 }
 
-/// Returns so many rows, evenly spread over all: rows are sorted by video, and so often by class.
+/// Returns `count` rows, evenly spread over all. Rows are sorted by video, and so often by class.
 pub(crate) fn spread(rows: &[SampleRow], count: usize) -> Vec<SampleRow> {
     let count = count.min(rows.len());
     (0..count).map(|at| rows[at * rows.len() / count].clone()).collect()
 }
 
-fn highest(logits: &[f32]) -> Option<usize> {
+fn argmax(logits: &[f32]) -> Option<usize> {
     (0..logits.len()).reduce(|best, at| if logits[at] > logits[best] { at } else { best })
 }
 
@@ -59,20 +59,20 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_difference_counts_relative_to_the_largest_logit() {
+    fn the_limit_is_relative_to_the_largest_logit() {
         let parity = check([4.0, -8.5], 0.1).expect("passes");
         assert_eq!((parity.num_views, parity.max_abs_diff, parity.max_abs_logit), (2, 0.5, 8.0));
         assert!((parity.top1_agreement - 1.0).abs() < 1e-12);
         let error = check([4.0, -8.5], 0.01).expect_err("differs");
         assert_eq!(
             error,
-            "the exported network differs from libtorch's: a logit by 5.000e-1, with logits up to 8.000e0, on 2 views; \
-             8.000e-2 are allowed"
+            "the exported network differs from libtorch: a logit by 5.000e-1 (limit 8.000e-2), with logits up to 8.000e0, \
+             on 2 views"
         );
     }
 
     #[test]
-    fn what_is_no_number_never_passes() {
+    fn nan_never_passes() {
         assert!(check([f32::NAN, 0.0], 1.0).is_err());
     }
 }

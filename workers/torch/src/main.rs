@@ -12,7 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// Of the libtorch linked, as its `build-version` says; libtorch does not tell it at run time.
+/// Version of the linked libtorch, from its file `build-version`. libtorch does not report it at run time.
 const LIBTORCH_VERSION: &str = match option_env!("LIBTORCH_VERSION") {
     Some(version) => version,
     None => "unknown",
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     }
     serve(|| {
         let onnx_runtime = onnx_runtime();
-        // Only `export` needs it, and says what is wrong if it is missing.
+        // Only `export` needs it, and reports an error if it is missing.
         let onnx_version =
             Runtime::load(&onnx_runtime).map_or("missing".to_owned(), |runtime| runtime.version().to_owned());
         let export: &'static Export = Box::leak(Box::new(Export { onnx_runtime }));
@@ -56,17 +56,18 @@ fn environment(_grant: &Grant) -> Environment {
     environment
 }
 
-/// Starts this program anew with OpenMP's threads told to sleep while they wait for each other, unless its caller chose.
+/// Restarts this program with `OMP_WAIT_POLICY=passive`, unless the variable is set: threads of OpenMP then sleep while they wait
+/// for each other.
 ///
-/// They spin by default, which is several times slower as soon as anything else runs on the machine. OpenMP reads the
-/// variable when libtorch is loaded, that is before `main`.
+/// By default they spin, which is several times slower as soon as anything else runs on the machine. OpenMP reads the
+/// variable when libtorch is loaded, before `main`.
 fn wait_without_spinning() {
     const POLICY: &str = "OMP_WAIT_POLICY";
     if std::env::var_os(POLICY).is_some() {
         return;
     }
     if let Ok(program) = std::env::current_exe() {
-        // This returns only if it fails, and then the work can be done all the same.
+        // `exec` returns only if it fails. The work can be done without it.
         let _ = Command::new(program).env(POLICY, "passive").exec();
     }
 }

@@ -309,7 +309,7 @@ fn train_evaluate_export() {
     assert_eq!(read_json(&space.path("onnx/parity.json"))["num_views"], 3);
     let error = space.run("export", json!({ "parity_views": 3, "tolerance": 0.0 }), Some("one"), "onnx");
     if let Err((error, _)) = error {
-        assert!(error.starts_with("the exported network differs from libtorch's: a logit by "), "{error}");
+        assert!(error.starts_with("the exported network differs from libtorch: a logit by "), "{error}");
     }
 }
 
@@ -366,7 +366,7 @@ fn several_labels_are_trained_and_measured() {
     space.run("train", json_of(&train_params()), None, "two").expect("trained");
     labels(Labelling::MultiLabel);
     let (error, _) = space.run("evaluate", json!({}), Some("two"), "eval two").expect_err("one label");
-    assert_eq!(error, "the samples have several labels, but the model was trained with one a video");
+    assert_eq!(error, "the samples have several labels per video, but the model was trained with one");
 }
 
 /// The two views of each test video become views of two segments.
