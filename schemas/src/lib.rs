@@ -6,8 +6,10 @@
 
 pub mod contract;
 mod export_metadata;
+pub mod losses;
 pub mod networks;
 pub mod pipeline;
+mod rule;
 pub mod stages;
 pub mod tables;
 
@@ -17,3 +19,4 @@ pub use contract::{
 };
 pub use export_metadata::{ClipFormat, Colours, ExportMetadata, Layout, MetadataError};
 pub use pipeline::pipeline_schema;
+pub use rule::{Monitor, Rule};

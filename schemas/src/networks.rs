@@ -8,6 +8,7 @@ mod family;
 
 pub use family::{Family, FamilyInfo};
 
+use crate::losses::Loss;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,9 @@ pub struct ClsHead {
     pub init_std: f64,
     /// How the predictions for the views of a video are averaged.
     pub average_clips: AverageClips,
+    /// What training minimises. Default: `CrossEntropyLoss` for one label per video, `BCELossWithLogits` for several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss_cls: Option<Loss>,
 }
 
 /// How the predictions for the views of a video are averaged.
@@ -68,7 +72,13 @@ impl Default for ModelParams {
 
 impl Default for ClsHead {
     fn default() -> Self {
-        Self { num_classes: None, dropout_ratio: 0.4, init_std: 0.01, average_clips: AverageClips::Prob }
+        Self {
+            num_classes: None,
+            dropout_ratio: 0.4,
+            init_std: 0.01,
+            average_clips: AverageClips::Prob,
+            loss_cls: None,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Column order is field order. `pipe-tables` writes and reads them as Parquet.
 
+use crate::stages::evaluate::Figures;
 use serde::{Deserialize, Serialize};
 
 /// Name and version of a table, which are written to the Parquet metadata.
@@ -26,7 +27,7 @@ table!(AnnotationRow, "annotations", 2);
 table!(ClassRow, "classes", 1);
 table!(FrameIndexRow, "frame_index", 1);
 table!(SampleRow, "samples", 3);
-table!(TrainingLogRow, "training_log", 1);
+table!(TrainingLogRow, "training_log", 2);
 table!(PredictionRow, "predictions", 2);
 
 /// Maximum number of [`VideoRow::hashes`].
@@ -224,22 +225,20 @@ impl SampleRow {
 }
 
 /// The results of one epoch of training.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TrainingLogRow {
     /// Epoch, from 0.
     pub epoch: u32,
-    /// Learning rate at the start of the epoch.
+    /// Learning rate of the first step.
     pub lr: f64,
-    /// Mean cross-entropy of the clips of the epoch, in nats.
+    /// Mean loss of the clips of the epoch, each as it was when its step came.
     pub loss: f64,
-    /// Share of training clips whose highest logit is that of their class.
+    /// Share of these clips whose highest logit is that of their class.
     pub top1: f64,
-    /// Mean 2-norm of the gradient before clipping.
+    /// Mean over the steps of the 2-norm of all gradients together, before clipping.
     pub grad_norm: f64,
-    /// Top-1 accuracy on the test samples, if they are evaluated after this epoch.
-    pub val_top1: Option<f64>,
-    /// Mean loss on the test samples, if they are evaluated after this epoch.
-    pub val_loss: Option<f64>,
+    /// Metrics of the test samples, if they were evaluated after this epoch: columns `val_top1`, `val_loss`, ….
+    pub validation: Option<Figures>,
 }
 
 /// The prediction for a video or a segment. Sorted by `video_id` and times.

@@ -13,6 +13,7 @@ const DOMAIN: &[&str] = &[
     "pipe-graph",
     "pipe-models",
     "pipe-weights",
+    "pipe-metrics",
     "pipe-learn",
     "pipe-infer",
 ];

@@ -1,21 +1,21 @@
-//! [`LearnError`]: what can go wrong with a network.
+//! [`LearnError`]: why a network cannot be run or trained.
 
 use pipe_clips::ClipError;
 use pipe_weights::{MatchError, WeightsError};
 use std::path::PathBuf;
 
-/// What can go wrong with a network.
+/// Why a network cannot be run or trained.
 #[derive(Debug, thiserror::Error)]
 pub enum LearnError {
-    /// libtorch refuses, most often for want of memory.
+    /// libtorch reported an error, most often that there is not enough memory.
     #[error("libtorch failed at {at}: {message}")]
     Torch {
-        /// At which node or step.
+        /// Name of the node or of the operation.
         at: String,
-        /// What it says.
+        /// The first line of its message.
         message: String,
     },
-    /// A batch has another shape than the network's input.
+    /// A batch does not have the shape of the network's input.
     #[error("the network takes clips of shape {expected:?}, not {found:?}")]
     InputShape {
         /// `[C, T, H, W]` of the network.
@@ -23,78 +23,72 @@ pub enum LearnError {
         /// `[C, T, H, W]` of the batch.
         found: Vec<i64>,
     },
-    /// A label is no class of the network.
-    #[error("label {class_index} is no class of a network of {num_classes}")]
+    /// A label is not a class of the network.
+    #[error("label {class_index} is out of range: the network has {num_classes} classes")]
     Label {
-        /// The label.
+        /// The label, counted from 0.
         class_index: i64,
-        /// Classes of the network.
+        /// Number of classes of the network.
         num_classes: usize,
     },
-    /// Training left the finite numbers.
+    /// The loss or a gradient became NaN or infinite.
     #[error("the {what} is not finite in epoch {}, step {}", epoch + 1, step + 1)]
     Diverged {
-        /// Loss or gradient.
+        /// `loss` or `gradient`.
         what: &'static str,
-        /// From 0.
+        /// Counted from 0.
         epoch: u32,
-        /// From 0.
+        /// Counted from 0.
         step: usize,
     },
-    /// A tensor of the network is not finite.
-    #[error("tensor `{name}` holds numbers that are not finite")]
+    /// A tensor of the network contains NaN or infinity.
+    #[error("tensor `{name}` contains NaN or infinity")]
     NotFinite {
-        /// Its name.
+        /// Name of the tensor.
         name: String,
     },
-    /// The network answered with numbers that are not finite.
-    #[error("the logits of `{video_id}` are not finite")]
-    Logits {
-        /// Which video.
-        video_id: String,
-    },
-    /// Clips can't be loaded.
+    /// Clips cannot be loaded.
     #[error(transparent)]
     Clips(#[from] ClipError),
-    /// A checkpoint can't be read or written.
+    /// A checkpoint cannot be read or written.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// A checkpoint does not fit.
+    /// The tensors of a checkpoint do not match those of the network.
     #[error(transparent)]
     Match(#[from] MatchError),
-    /// A checkpoint of this program's own lacks tensors.
-    #[error("{} is not of this network: it lacks {}", path.display(), missing.join(", "))]
+    /// A checkpoint that `pipe` wrote is incomplete.
+    #[error("{} does not belong to this network: tensors {} are missing", path.display(), missing.join(", "))]
     Incomplete {
         /// The checkpoint.
         path: PathBuf,
-        /// Names of tensors.
+        /// Names of the missing tensors.
         missing: Vec<String>,
     },
-    /// Two graphs that should share their tensors don't have the same.
-    #[error("{network} has other tensors for test clips than for training clips")]
+    /// Two graphs that share their tensors do not have the same ones.
+    #[error("the tensors of {network} for test clips are not those for training clips")]
     OtherTensors {
-        /// Its name.
+        /// Name of the network.
         network: String,
     },
-    /// The network can't be built.
+    /// The network cannot be built.
     #[error(transparent)]
     Model(#[from] pipe_models::ModelError),
-    /// The model was trained with another definition of the network.
+    /// The definition of the network has changed since the model was trained.
     #[error("the model in {} was trained with another definition of the network ({found}, now {expected})", path.display())]
     OtherGraph {
         /// The model's folder.
         path: PathBuf,
-        /// Digest now.
+        /// Digest of the definition now.
         expected: String,
-        /// Digest in its card.
+        /// Digest in the model.
         found: String,
     },
-    /// The description of a model can't be read or written.
+    /// A file of a model cannot be read or written.
     #[error(transparent)]
     Table(#[from] pipe_tables::TableError),
 }
 
-/// Adds where it was to an error of libtorch.
+/// Adds the name of the operation to an error of libtorch.
 pub(crate) trait At<T> {
     fn at(self, at: &str) -> Result<T, LearnError>;
 }
@@ -106,7 +100,7 @@ impl<T> At<T> for Result<T, tch::TchError> {
                 tch::TchError::Torch(text) => text,
                 other => other.to_string(),
             };
-            // What follows the first line is the stack of its C++ code.
+            // The lines after the first are the C++ stack.
             let message = text.lines().next().unwrap_or_default().to_owned();
             LearnError::Torch { at: at.to_owned(), message }
         })

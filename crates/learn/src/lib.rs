@@ -1,33 +1,33 @@
 //! Runs and trains networks: the only home of libtorch.
 //!
-//! A [`Network`] is a `pipe_graph::Graph` with its tensors; a [`Learner`] moves them; [`evaluate_views`] asks them. A
-//! trained network is a folder, see [`TrainedModel`]. Call [`pin_threads`] before anything else: results depend on how
-//! many threads libtorch computes with, so that is a constant here and no setting.
+//! A [`Network`] is a `pipe_graph::Graph` with its tensors. A [`Learner`] trains it, and [`predict_clips`] runs it on clips. A
+//! trained network is a folder, see [`TrainedModel`]. Call [`pin_threads`] before anything else: results depend on the number
+//! of threads that libtorch computes with, so it is a constant here and not a setting.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod batch;
+mod clip_grad;
 mod convert;
 mod error;
-mod evaluate;
 mod init;
 mod kernels;
 mod learner;
-mod metrics;
+mod losses;
 mod model;
 mod network;
-mod optimizer;
-mod schedule;
+mod optimizers;
+mod predict;
 mod threads;
+mod totals;
 
 pub use batch::Normalisation;
 pub use error::LearnError;
-pub use evaluate::{average_views, evaluate_views};
 pub use kernels::TrainingStep;
-pub use learner::{EpochResult, Learner, Step};
-pub use metrics::{metrics, top1};
+pub use learner::{Epoch, Learner};
 pub use model::{TrainedModel, WeightsReport};
 pub use network::Network;
-pub use optimizer::Optimizer;
-pub use schedule::learning_rate;
+pub use optimizers::Optimizer;
+pub use predict::predict_clips;
 pub use threads::{COMPUTE_THREADS, pin_threads};
+pub use totals::{EpochResult, StepResult};

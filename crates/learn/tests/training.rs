@@ -7,8 +7,9 @@ use pipe_graph::ops::{
     temporal_shift::TemporalShiftParams,
 };
 use pipe_graph::{Builder, ClipShape, Graph, GraphError, Init};
-use pipe_learn::{EpochResult, LearnError, Learner, Network, pin_threads};
-use pipe_schemas::stages::train::{ClipGrad, OptimWrapper, Optimizer, Scheduler, TrainParams};
+use pipe_learn::{Epoch, EpochResult, LearnError, Learner, Network, pin_threads};
+use pipe_schemas::stages::train::{AdamW, ClipGrad, LinearLr, OptimWrapper, Optimizer, Scheduler, Sgd, TrainParams};
+use pipe_schemas::tables::Labelling;
 use std::collections::BTreeMap;
 
 const SIZE: ClipSize = ClipSize { frames: 4, height: 16, width: 16 };
@@ -64,27 +65,39 @@ fn batches() -> impl Iterator<Item = Result<Batch, ClipError>> {
 fn params(optimizer: Optimizer) -> TrainParams {
     TrainParams {
         optim_wrapper: OptimWrapper { optimizer, clip_grad: Some(ClipGrad { max_norm: 40.0 }) },
-        param_scheduler: vec![Scheduler::LinearLR { begin: 0, end: 3, start_factor: 0.1 }],
+        param_scheduler: vec![Scheduler::LinearLR(LinearLr { begin: 0, end: 3, start_factor: 0.1, by_epoch: true })],
         ..TrainParams::default()
     }
 }
 
 fn sgd() -> Optimizer {
-    Optimizer::SGD { lr: 0.05, momentum: 0.9, weight_decay: 1e-4, nesterov: false }
+    Optimizer::SGD(Sgd { lr: 0.05, momentum: 0.9, weight_decay: 1e-4, nesterov: false })
 }
 
 fn adamw() -> Optimizer {
-    Optimizer::AdamW { lr: 0.01, betas: [0.9, 0.999], weight_decay: 0.01 }
+    Optimizer::AdamW(AdamW { lr: 0.01, betas: [0.9, 0.999], weight_decay: 0.01 })
 }
 
 fn learner(params: &TrainParams) -> Learner {
     pin_threads();
-    Learner::new(Network::new(graph().expect("a graph"), params.seed), params)
+    Learner::new(Network::new(graph().expect("a graph"), params.seed), params, Labelling::SingleLabel)
 }
 
-fn train(learner: &mut Learner, epochs: std::ops::Range<u32>) -> Vec<EpochResult> {
-    let epoch = |epoch| learner.train_epoch::<LearnError>(epoch, SIZE, batches(), |_| Ok(())).expect("an epoch");
-    epochs.map(epoch).collect()
+/// An epoch with the learning rate 0.01.
+fn epoch(index: u32, clip_size: ClipSize) -> Epoch<'static> {
+    Epoch { index, learning_rates: &[0.01], clip_size }
+}
+
+/// Trains the epochs with the learning rates of `params`.
+fn train(learner: &mut Learner, params: &TrainParams, epochs: std::ops::Range<u32>) -> Vec<EpochResult> {
+    let mut chain = params.lr_chain();
+    let num_steps = NUM_CLIPS.div_ceil(BATCH_SIZE);
+    let rates: Vec<Vec<f64>> = (0..epochs.end).map(|_| chain.next_epoch(num_steps)).collect();
+    let mut train = |index: u32| {
+        let epoch = Epoch { index, learning_rates: &rates[index as usize], clip_size: SIZE };
+        learner.train_epoch::<LearnError>(epoch, batches(), |_| Ok(())).expect("an epoch")
+    };
+    epochs.map(&mut train).collect()
 }
 
 fn tensors(learner: &Learner) -> BTreeMap<String, pipe_weights::Tensor> {
@@ -94,7 +107,8 @@ fn tensors(learner: &Learner) -> BTreeMap<String, pipe_weights::Tensor> {
 #[test]
 fn loss_falls_on_ten_clips() {
     for optimizer in [sgd(), adamw()] {
-        let results = train(&mut learner(&params(optimizer.clone())), 0..40);
+        let params = params(optimizer.clone());
+        let results = train(&mut learner(&params), &params, 0..40);
         let (first, last) = (results[0].loss, results[39].loss);
         assert!(last < first / 2.0, "from {first} to {last} with {optimizer:?}");
     }
@@ -103,8 +117,9 @@ fn loss_falls_on_ten_clips() {
 #[test]
 fn equal_seeds_give_equal_bits() {
     let trained = |seed| {
-        let mut learner = learner(&TrainParams { seed, ..params(sgd()) });
-        let results = train(&mut learner, 0..3);
+        let params = TrainParams { seed, ..params(sgd()) };
+        let mut learner = learner(&params);
+        let results = train(&mut learner, &params, 0..3);
         (results, tensors(&learner))
     };
     assert_eq!(trained(1), trained(1));
@@ -112,31 +127,29 @@ fn equal_seeds_give_equal_bits() {
 }
 
 #[test]
-fn going_on_equals_never_having_stopped() {
+fn a_restored_learner_gives_the_results_of_an_uninterrupted_one() {
     for optimizer in [sgd(), adamw()] {
         let params = params(optimizer);
         let mut whole = learner(&params);
-        let expect = train(&mut whole, 0..4);
+        let expect = train(&mut whole, &params, 0..4);
 
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("state.safetensors");
         let mut first = learner(&params);
-        train(&mut first, 0..2);
+        train(&mut first, &params, 0..2);
         first.save(&path).expect("saved");
         let mut second = learner(&TrainParams { seed: params.seed, ..params.clone() });
         second.restore(&path).expect("restored");
-        assert_eq!(train(&mut second, 2..4), expect[2..]);
+        assert_eq!(train(&mut second, &params, 2..4), expect[2..]);
         assert_eq!(tensors(&second), tensors(&whole));
     }
 }
 
 #[test]
 fn a_loss_that_is_not_finite_stops_training() {
-    let mut learner = learner(&TrainParams {
-        param_scheduler: vec![],
-        ..params(Optimizer::SGD { lr: 1e30, momentum: 0.0, weight_decay: 0.0, nesterov: false })
-    });
-    let error = learner.train_epoch::<LearnError>(4, SIZE, batches(), |_| Ok(())).expect_err("diverges").to_string();
+    let mut learner = learner(&params(sgd()));
+    let epoch = Epoch { index: 4, learning_rates: &[1e30], clip_size: SIZE };
+    let error = learner.train_epoch::<LearnError>(epoch, batches(), |_| Ok(())).expect_err("diverges").to_string();
     assert!(error.contains("is not finite in epoch 5, step "), "{error}");
 }
 
@@ -144,10 +157,10 @@ fn a_loss_that_is_not_finite_stops_training() {
 fn labels_and_shapes_are_checked() {
     let mut learner = learner(&params(sgd()));
     let bad_label = batches().map(|batch| batch.map(|batch| Batch { class_indices: vec![0, 1, 2, 0], ..batch }));
-    let error = learner.train_epoch::<LearnError>(0, SIZE, bad_label, |_| Ok(())).expect_err("a bad label");
-    assert_eq!(error.to_string(), "label 2 is no class of a network of 2");
+    let error = learner.train_epoch::<LearnError>(epoch(0, SIZE), bad_label, |_| Ok(())).expect_err("a bad label");
+    assert_eq!(error.to_string(), "label 2 is out of range: the network has 2 classes");
     let flat = ClipSize { frames: 2, height: 32, width: 16 };
-    let error = learner.train_epoch::<LearnError>(0, flat, batches(), |_| Ok(())).expect_err("a bad shape");
+    let error = learner.train_epoch::<LearnError>(epoch(0, flat), batches(), |_| Ok(())).expect_err("a bad shape");
     assert_eq!(error.to_string(), "the network takes clips of shape [3, 4, 16, 16], not [3, 2, 32, 16]");
 }
 
@@ -158,6 +171,19 @@ fn a_caller_can_stop_an_epoch() {
         steps += 1;
         if steps == 2 { Err(LearnError::NotFinite { name: "stopped".into() }) } else { Ok(()) }
     };
-    learner(&params(sgd())).train_epoch(0, SIZE, batches(), stop).expect_err("stopped");
+    learner(&params(sgd())).train_epoch(epoch(0, SIZE), batches(), stop).expect_err("stopped");
     assert_eq!(steps, 2);
+}
+
+#[test]
+fn each_step_has_its_own_learning_rate_and_is_timed() {
+    let mut found = Vec::new();
+    let epoch = Epoch { index: 0, learning_rates: &[0.01, 0.02], clip_size: SIZE };
+    let result = learner(&params(sgd())).train_epoch::<LearnError>(epoch, batches(), |step| {
+        assert!(step.compute_secs > 0.0 && step.data_secs >= 0.0, "{step:?}");
+        found.push((step.step, step.num_clips, step.lr));
+        Ok(())
+    });
+    assert_eq!(found, [(0, 4, 0.01), (1, 4, 0.02), (2, 2, 0.02)]);
+    assert_eq!(result.expect("an epoch").lr, 0.01);
 }

@@ -3,6 +3,7 @@
 //! | artifact | type |
 //! |---|---|
 //! | a table whose rows are plain structs of `pipe-schemas` | [`read_rows`], [`write_rows`] |
+//! | the log of a training run | [`read_training_log`], [`write_training_log`] |
 //! | labels, samples, a model | [`LabelsFolder`], [`SamplesFolder`], [`ModelFolder`] |
 //! | frame shards, whose rows are images | [`frames`] |
 //! | clip shards, whose rows are clips | [`clips`] |
@@ -22,6 +23,7 @@ mod model;
 mod rows;
 mod samples;
 mod settings;
+mod training_log;
 
 pub use diff::{difference, difference_beyond};
 pub use error::TableError;
@@ -30,3 +32,4 @@ pub use labels::LabelsFolder;
 pub use model::ModelFolder;
 pub use rows::{num_rows, read_rows, write_rows};
 pub use samples::SamplesFolder;
+pub use training_log::{read_training_log, write_training_log};

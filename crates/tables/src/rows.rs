@@ -13,7 +13,7 @@ use serde_arrow::schema::{SchemaLike, TracingOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-fn fields<R: DeserializeOwned>() -> Result<Vec<FieldRef>, serde_arrow::Error> {
+pub(crate) fn fields<R: DeserializeOwned>() -> Result<Vec<FieldRef>, serde_arrow::Error> {
     let options = TracingOptions::default()
         .enums_without_data_as_strings(true)
         .strings_as_large_utf8(false)
@@ -49,13 +49,18 @@ pub fn num_rows<R: Table>(path: &Path) -> Result<usize, TableError> {
 
 // The rest does not depend on the row type. So the generic code of `parquet` is compiled once, not in every crate that reads a table.
 
-struct Writer {
+pub(crate) struct Writer {
     path: PathBuf,
     writer: ArrowWriter<std::fs::File>,
 }
 
 impl Writer {
-    fn create(path: &Path, fields: &[FieldRef], table: &'static str, version: u32) -> Result<Self, TableError> {
+    pub(crate) fn create(
+        path: &Path,
+        fields: &[FieldRef],
+        table: &'static str,
+        version: u32,
+    ) -> Result<Self, TableError> {
         let schema = Arc::new(arrow::datatypes::Schema::new(fields.to_vec()));
         let properties = properties(table, version).build();
         let file = File::create(path)?.into_parts().0;
@@ -64,11 +69,11 @@ impl Writer {
         Ok(Self { path: path.into(), writer })
     }
 
-    fn write(&mut self, batch: &RecordBatch) -> Result<(), TableError> {
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), TableError> {
         self.writer.write(batch).map_err(|source| TableError::Parquet { path: self.path.clone(), source })
     }
 
-    fn close(self) -> Result<(), TableError> {
+    pub(crate) fn close(self) -> Result<(), TableError> {
         let closed = self.writer.close().map(drop);
         closed.map_err(|source| TableError::Parquet { path: self.path, source })
     }

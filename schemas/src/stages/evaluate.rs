@@ -4,7 +4,8 @@ use crate::contract::{
     Check, Contract, InputPort, Numerics, OutputPort, Params, PortType, Tolerance, Tool, Worker, parse, schema,
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Contract of `evaluate`.
 pub const CONTRACT: Contract = Contract {
@@ -34,7 +35,7 @@ pub const CONTRACT: Contract = Contract {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvaluateParams {
-    /// Views a forward pass; it changes speed and memory, not results beyond rounding.
+    /// Number of views per forward pass. It affects speed and memory, and the rounding of results. Default: 32.
     #[schemars(range(min = 1, max = 4096))]
     pub batch_size: u32,
 }
@@ -47,30 +48,57 @@ impl Default for EvaluateParams {
 
 impl Params for EvaluateParams {}
 
-/// The content of `metrics.json`. Rates are shares of `num_videos`, from 0 to 1. What does not apply is left out: videos with
-/// several labels have a mean average precision, others the first three.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The content of `metrics.json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Metrics {
-    /// Share of videos whose highest class is theirs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub top1: Option<f64>,
-    /// Share of videos whose class is among the five highest.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub top5: Option<f64>,
-    /// Mean over the classes that occur, as target or as prediction, of the share found (MMAction2's definition).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mean_class_accuracy: Option<f64>,
-    /// Mean over the classes that occur as a label of the average precision (MMAction2's definition).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mean_average_precision: Option<f64>,
-    /// Mean cross-entropy of the averaged probabilities, in nats; of several labels the binary one, a class.
-    pub loss: f64,
-    /// Videos, or segments, evaluated: the denominator.
-    pub num_videos: u64,
-    /// Videos of the test list that could not be evaluated: absent or undecodable.
+    /// The value of each metric that is defined for the labels, and the number of videos.
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// Number of videos of the test list that could not be evaluated because they are missing or undecodable.
     pub num_missing: u64,
-    /// Views evaluated.
+    /// Number of views evaluated.
     pub num_views: u64,
-    /// Classes of the network.
+    /// Number of classes of the network.
     pub num_classes: u64,
+}
+
+/// The values of metrics, and the number of videos that each of them stands for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Figures {
+    /// Values by name. `pipe-metrics` defines the metrics and their order.
+    pub values: Vec<(String, f64)>,
+    /// Number of videos that were evaluated; segments count as videos.
+    pub num_videos: u64,
+}
+
+impl Figures {
+    /// Returns the value of a metric; `None` if it is not defined for the labels.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.values.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+    }
+}
+
+/// One flat object: the values, then `num_videos`.
+impl Serialize for Figures {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in &self.values {
+            map.serialize_entry(name, value)?;
+        }
+        map.serialize_entry("num_videos", &self.num_videos)?;
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_one_flat_object() {
+        let figures = Figures { values: vec![("top1".into(), 0.5), ("loss".into(), 1.25)], num_videos: 4 };
+        let metrics = Metrics { figures, num_missing: 1, num_views: 12, num_classes: 2 };
+        let text = serde_json::to_string(&metrics).expect("JSON");
+        assert_eq!(text, r#"{"top1":0.5,"loss":1.25,"num_videos":4,"num_missing":1,"num_views":12,"num_classes":2}"#);
+    }
 }

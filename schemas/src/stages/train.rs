@@ -1,12 +1,38 @@
 //! `train`: fits a network to the training samples.
+//!
+//! Each topic of the parameters has a file below, which also states what of it determines the result of an epoch; see
+//! [`EpochFields`].
+
+mod checkpoint;
+mod dataloader;
+mod early_stopping;
+mod epoch_fields;
+mod load_from;
+mod model;
+mod optimizer;
+mod schedules;
+mod train_cfg;
+
+pub use checkpoint::{CheckpointParams, KeepStates};
+pub use dataloader::DataloaderParams;
+pub use early_stopping::EarlyStopping;
+pub use epoch_fields::{EpochContext, EpochFields};
+pub use load_from::LoadFrom;
+pub use optimizer::{AdamW, ClipGrad, OptimWrapper, Optimizer, Sgd};
+pub use schedules::{CosineAnnealingLr, LinearLr, LrChain, MultiStepLr, ReduceOnPlateauLr, Scheduler};
+pub use train_cfg::TrainCfg;
 
 use crate::contract::{
-    Check, Contract, InputPort, Numerics, OddNames, OutputPort, ParamError, Params, Parts, PortType, SourceSet,
-    Tolerance, Tool, Worker, parse, schema,
+    Check, Contract, InputPort, Numerics, OutputPort, ParamError, Params, Parts, PortType, SourceSet, Tolerance, Tool,
+    Worker, parse, schema,
 };
+use crate::losses::Loss;
 use crate::networks::ModelParams;
+use crate::tables::Labelling;
+use epoch_fields::{json, object};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// Contract of `train`.
 pub const CONTRACT: Contract = Contract {
@@ -38,183 +64,67 @@ pub const CONTRACT: Contract = Contract {
 pub struct TrainParams {
     /// The network.
     pub model: ModelParams,
-    /// Clips a step.
+    /// How training clips are grouped into batches.
     pub train_dataloader: DataloaderParams,
-    /// How weights are moved.
+    /// The optimiser and what is done to gradients before its step.
     pub optim_wrapper: OptimWrapper,
-    /// How the learning rate changes; the factors of all entries multiply.
+    /// How the learning rate changes. Each schedule changes the rate that those before it have left. Default: it is constant.
     pub param_scheduler: Vec<Scheduler>,
-    /// How long.
+    /// The number of epochs, and when the network is validated.
     pub train_cfg: TrainCfg,
-    /// Weights to start from; leave it out when the input `weights` is connected to a stage that fetches the file.
+    /// Ends training when a metric stops improving. Default: all epochs are trained.
+    pub early_stopping: Option<EarlyStopping>,
+    /// Which states of training are kept.
+    pub checkpoint: CheckpointParams,
+    /// Published weights to start from. Leave it out when the input `weights` is connected to a stage that fetches the file.
+    /// Default: random weights.
     pub load_from: Option<LoadFrom>,
-    /// What initial weights and dropout derive from.
+    /// Seed of the initial weights and of dropout. Default: 0.
     pub seed: u64,
 }
 
-/// Clips a step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct DataloaderParams {
-    /// Clips a step.
-    #[schemars(range(min = 1, max = 4096))]
-    pub batch_size: u32,
-}
+impl TrainParams {
+    /// Returns the learning rates, before the first epoch.
+    pub fn lr_chain(&self) -> LrChain<'_> {
+        LrChain::new(self.optim_wrapper.optimizer.lr(), &self.param_scheduler)
+    }
 
-/// How weights are moved.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct OptimWrapper {
-    /// The rule.
-    pub optimizer: Optimizer,
-    /// Where gradients are cut.
-    pub clip_grad: Option<ClipGrad>,
-}
+    /// Returns whether a schedule reads metrics, so that the learning rates are not known before training.
+    pub fn lr_depends_on_metrics(&self) -> bool {
+        self.param_scheduler.iter().any(|scheduler| scheduler.monitor().is_some())
+    }
 
-/// The rule by which weights are moved.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", deny_unknown_fields)]
-pub enum Optimizer {
-    /// Stochastic gradient descent, PyTorch's semantics.
-    SGD {
-        /// Learning rate.
-        #[schemars(range(min = 0.0))]
-        lr: f64,
-        /// Share of the last step kept.
-        #[serde(default)]
-        #[schemars(range(min = 0.0, max = 1.0))]
-        momentum: f64,
-        /// Times the weight, added to the gradient.
-        #[serde(default)]
-        #[schemars(range(min = 0.0))]
-        weight_decay: f64,
-        /// Nesterov's form.
-        #[serde(default)]
-        nesterov: bool,
-    },
-    /// AdamW, PyTorch's semantics.
-    AdamW {
-        /// Learning rate.
-        #[schemars(range(min = 0.0))]
-        lr: f64,
-        /// Decay of both moments.
-        #[serde(default = "betas")]
-        betas: [f64; 2],
-        /// Decoupled weight decay.
-        #[serde(default = "adamw_decay")]
-        #[schemars(range(min = 0.0))]
-        weight_decay: f64,
-    },
-}
-
-impl Optimizer {
-    /// Returns the learning rate before schedules.
-    pub fn lr(&self) -> f64 {
-        match self {
-            Self::SGD { lr, .. } | Self::AdamW { lr, .. } => *lr,
-        }
+    /// Returns the loss, which depends on the labels unless `loss_cls` chooses one.
+    pub fn loss(&self, labelling: Labelling) -> Loss {
+        self.model.cls_head.loss_cls.clone().unwrap_or_else(|| Loss::default_for(labelling))
     }
 }
 
-/// Where gradients are cut.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ClipGrad {
-    /// The largest 2-norm of all gradients together.
-    #[schemars(range(min = 0.0))]
-    pub max_norm: f64,
-}
-
-/// How the learning rate changes with the epoch, from 0.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", deny_unknown_fields)]
-pub enum Scheduler {
-    /// Times `gamma` from each milestone on.
-    MultiStepLR {
-        /// Epochs.
-        milestones: Vec<u32>,
-        /// The factor.
-        #[serde(default = "tenth")]
-        gamma: f64,
-    },
-    /// From `start_factor` at `begin` to 1 at `end - 1`, linearly (MMEngine's).
-    LinearLR {
-        /// First epoch.
-        #[serde(default)]
-        begin: u32,
-        /// The epoch after the last.
-        end: u32,
-        /// The first factor.
-        #[serde(default = "third")]
-        start_factor: f64,
-    },
-    /// Half a cosine from 1 to `eta_min_ratio` over the epochs from `begin` to `end`.
-    CosineAnnealingLR {
-        /// First epoch.
-        #[serde(default)]
-        begin: u32,
-        /// The epoch after the last.
-        end: u32,
-        /// The last factor.
-        #[serde(default)]
-        eta_min_ratio: f64,
-    },
-}
-
-/// How long to train.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct TrainCfg {
-    /// Epochs; at most those drawn by `augment`.
-    #[schemars(range(min = 1, max = 100_000))]
-    pub max_epochs: u32,
-    /// The test samples are evaluated after every so many epochs and after the last; 0 means never.
-    pub val_interval: u32,
-}
-
-/// Weights to start from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LoadFrom {
-    /// A `.pth`, `.pt` or `.safetensors` file. It is read without running anything in it.
-    // Where it lies is no part of what it is: the key holds its content.
-    #[serde(skip_serializing)]
-    #[serde(default)]
-    pub checkpoint: String,
-}
-
-fn betas() -> [f64; 2] {
-    [0.9, 0.999]
-}
-
-fn adamw_decay() -> f64 {
-    0.01
-}
-
-fn tenth() -> f64 {
-    0.1
-}
-
-fn third() -> f64 {
-    1.0 / 3.0
-}
-
-impl Default for DataloaderParams {
-    fn default() -> Self {
-        Self { batch_size: 32 }
-    }
-}
-
-impl Default for OptimWrapper {
-    fn default() -> Self {
-        let optimizer = Optimizer::SGD { lr: 0.005, momentum: 0.9, weight_decay: 1e-4, nesterov: false };
-        Self { optimizer, clip_grad: None }
-    }
-}
-
-impl Default for TrainCfg {
-    fn default() -> Self {
-        Self { max_epochs: 50, val_interval: 0 }
+impl EpochFields for TrainParams {
+    fn epoch_fields(&self, context: EpochContext) -> Map<String, Value> {
+        // The digest of the file of `load_from` is a field of the first epoch, which the stage adds.
+        let Self {
+            model,
+            train_dataloader,
+            optim_wrapper,
+            param_scheduler,
+            train_cfg,
+            early_stopping,
+            checkpoint,
+            load_from: _,
+            seed,
+        } = self;
+        let early_stopping = early_stopping.as_ref().map(|params| params.epoch_fields(context)).unwrap_or_default();
+        object([
+            ("model", model.epoch_fields(context).into()),
+            ("train_dataloader", train_dataloader.epoch_fields(context).into()),
+            ("optim_wrapper", optim_wrapper.epoch_fields(context).into()),
+            ("param_scheduler", param_scheduler.epoch_fields(context).into()),
+            ("train_cfg", train_cfg.epoch_fields(context).into()),
+            ("early_stopping", early_stopping.into()),
+            ("checkpoint", checkpoint.epoch_fields(context).into()),
+            ("seed", json(seed)),
+        ])
     }
 }
 
@@ -225,42 +135,19 @@ impl Params for TrainParams {
             if *std <= 0.0 {
                 errors.push(ParamError {
                     path: ["model", "data_preprocessor", "std", &channel.to_string()].map(String::from).into(),
-                    message: format!("{std} can't divide pixels"),
+                    message: format!("pixels cannot be divided by {std}"),
                     help: "a number above 0".into(),
                 });
             }
         }
-        for (position, scheduler) in self.param_scheduler.iter().enumerate() {
-            let (Scheduler::LinearLR { begin, end, .. } | Scheduler::CosineAnnealingLR { begin, end, .. }) = scheduler
-            else {
-                continue;
-            };
-            if begin >= end {
-                errors.push(ParamError {
-                    path: vec!["param_scheduler".into(), position.to_string(), "end".into()],
-                    message: format!("ends at epoch {end}, before it begins at {begin}"),
-                    help: format!("an epoch after {begin}"),
-                });
-            }
-        }
-        if self.load_from.as_ref().is_some_and(|load| load.checkpoint.is_empty()) {
-            errors.push(ParamError {
-                path: vec!["load_from".into(), "checkpoint".into()],
-                message: "no file named".into(),
-                help: "the path of a .pth, .pt or .safetensors file".into(),
-            });
-        }
+        let schedulers = self.param_scheduler.iter().enumerate();
+        errors.extend(schedulers.filter_map(|(position, scheduler)| scheduler.check(position)));
+        errors.extend(self.early_stopping.as_ref().and_then(|stopping| stopping.check(self.train_cfg.val_interval)));
+        errors.extend(self.load_from.as_ref().and_then(LoadFrom::check));
         errors
     }
 
     fn sources(&self) -> Vec<SourceSet> {
-        let set = |load: &LoadFrom| SourceSet {
-            param: "load_from",
-            root: load.checkpoint.clone().into(),
-            include: Vec::new(),
-            exclude: Vec::new(),
-            odd_names: OddNames::Refused,
-        };
-        self.load_from.iter().map(set).collect()
+        self.load_from.iter().map(LoadFrom::source).collect()
     }
 }

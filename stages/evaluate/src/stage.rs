@@ -2,8 +2,9 @@
 
 use crate::EvaluateError;
 use pipe_clips::Loader;
-use pipe_learn::{TrainedModel, average_views, evaluate_views, metrics, pin_threads};
-use pipe_schemas::stages::evaluate::{EvaluateParams, Metrics};
+use pipe_learn::{TrainedModel, pin_threads, predict_clips};
+use pipe_metrics::{average_views, measure};
+use pipe_schemas::stages::evaluate::{EvaluateParams, Figures, Metrics};
 use pipe_schemas::tables::{Labelling, ModelCard, PredictionRow, Preprocessing, SampleRow};
 use pipe_stage::{Context, Stage, StageError, Summary};
 use pipe_tables::{SamplesFolder, write_json, write_rows};
@@ -30,10 +31,15 @@ impl Stage for Evaluate {
             context.progress(done as u64, total, "views");
             context.check_cancelled()
         };
-        let logits = evaluate_views(&model.network, &model.normalisation(), size, batches, after_batch)?;
+        let logits = predict_clips(&model.network, &model.normalisation(), size, batches, after_batch)?;
         let labelling = model.card.preprocessing.labelling;
         let predictions = average_views(&rows, &logits, model.card.model.cls_head.average_clips, labelling)?;
-        let metrics = metrics(&predictions, num_missing, labelling);
+        let metrics = Metrics {
+            figures: measure(&predictions, labelling),
+            num_missing,
+            num_views: rows.len() as u64,
+            num_classes: model.card.classes.len() as u64,
+        };
 
         write_json(&context.output("metrics.json")?, &metrics)?;
         write_rows(&context.output("predictions.parquet")?, &predictions)?;
@@ -41,22 +47,20 @@ impl Stage for Evaluate {
     }
 }
 
+/// Returns the first two metrics, such as `top1 0.85, top5 0.97 on 80 videos (2 missing)`.
 fn summary(metrics: &Metrics, predictions: &[PredictionRow]) -> Summary {
-    let Metrics { num_videos, num_missing, .. } = metrics;
-    let figures = [("top1", metrics.top1), ("top5", metrics.top5), ("mAP", metrics.mean_average_precision)];
-    let told = figures.iter().filter_map(|(name, value)| Some(format!("{name} {:.2}", (*value)?)));
-    let told = told.collect::<Vec<_>>().join(", ");
+    let Figures { values, num_videos } = &metrics.figures;
+    let texts: Vec<String> = values.iter().take(2).map(|(name, value)| format!("{name} {value:.2}")).collect();
     let unit = if predictions.iter().any(|row| row.start_secs.is_some()) { "segments" } else { "videos" };
-    let known = figures.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
-    Summary::line(format!("{told} on {num_videos} {unit} ({num_missing} missing)"))
-        .with_figures(known.chain([("loss", metrics.loss)]))
+    let text = format!("{} on {num_videos} {unit} ({} missing)", texts.join(", "), metrics.num_missing);
+    Summary::line(text).with_figures(values.iter().map(|(name, value)| (name.as_str(), *value)))
 }
 
-/// Returns the test rows, and how many videos of the test list have none.
+/// Returns the test views, and the number of videos of the test list that have none.
 fn read_samples(folder: &Path, card: &ModelCard) -> Result<(Arc<[SampleRow]>, u64), StageError> {
     let samples = SamplesFolder::open(folder);
     let preprocessing = samples.preprocessing()?;
-    let (expected, found) = (clips(&card.preprocessing), clips(&preprocessing));
+    let (expected, found) = (clip_format(&card.preprocessing), clip_format(&preprocessing));
     if expected != found {
         return Err(EvaluateError::OtherClips { expected, found }.into());
     }
@@ -72,13 +76,13 @@ fn read_samples(folder: &Path, card: &ModelCard) -> Result<(Arc<[SampleRow]>, u6
     let num_missing = preprocessing.num_missing_test;
     if rows.is_empty() {
         return Err(StageError::from(EvaluateError::NoSamples { num_missing })
-            .with_help("see what `ingest` and `frames` say of the videos"));
+            .with_help("see the warnings of `ingest` and `frames`"));
     }
     Ok((rows.into(), num_missing))
 }
 
-/// Says what a test clip looks like.
-fn clips(preprocessing: &Preprocessing) -> String {
+/// Returns what a test clip looks like, such as `8 frames of 112x112 px`.
+fn clip_format(preprocessing: &Preprocessing) -> String {
     let Preprocessing { test_frames, height_px, width_px, .. } = preprocessing;
     format!("{test_frames} frames of {width_px}x{height_px} px")
 }

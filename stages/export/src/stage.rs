@@ -5,7 +5,7 @@ use crate::parity::{Comparison, spread};
 use pipe_clips::{Batch, Loader};
 use pipe_graph::onnx;
 use pipe_infer::{Runtime, Session};
-use pipe_learn::{COMPUTE_THREADS, LearnError, TrainedModel, evaluate_views, pin_threads};
+use pipe_learn::{COMPUTE_THREADS, LearnError, TrainedModel, pin_threads, predict_clips};
 use pipe_schemas::ExportMetadata;
 use pipe_schemas::stages::export::ExportParams;
 use pipe_stage::{Context, Stage, StageError, Summary};
@@ -81,7 +81,7 @@ fn compare(
         let batch = batch?;
         let done = batch.rows.end as u64;
         let exported = run_onnx(model, session, &batch)?;
-        let reference = evaluate_views::<LearnError>(
+        let reference = predict_clips::<LearnError>(
             &model.network,
             &model.normalisation(),
             model.clip_size(),

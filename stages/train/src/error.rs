@@ -1,64 +1,108 @@
-//! [`TrainError`]: why there is nothing sensible to train.
+//! [`TrainError`]: why training cannot start.
 
 use pipe_learn::LearnError;
+use pipe_schemas::Rule;
+use pipe_schemas::tables::Labelling;
 use pipe_stage::StageError;
 
-/// Why there is nothing sensible to train.
+/// Why training cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
-    /// More epochs than drawn.
+    /// More epochs are asked for than were drawn.
     #[error("`train_cfg.max_epochs` is {max_epochs}, but only {drawn} epochs of samples were drawn")]
     Epochs {
-        /// Asked for.
+        /// The value of `max_epochs`.
         max_epochs: u32,
-        /// In the samples.
+        /// Number of epochs in the samples.
         drawn: u32,
     },
-    /// The list is empty, or none of its videos could be decoded.
-    #[error("there are no training samples: the training list has {num_missing} videos, all absent or undecodable")]
+    /// The training list is empty, or none of its videos could be decoded.
+    #[error("there are no training samples: the training list has {num_missing} videos, all missing or undecodable")]
     NoSamples {
-        /// Videos of the training list without samples.
+        /// Number of videos in the training list that have no samples.
         num_missing: u64,
     },
-    /// An epoch has nothing that can be trained on.
+    /// An epoch has no clips.
     #[error("epoch {} has no samples", epoch + 1)]
     EmptyEpoch {
-        /// From 0.
+        /// Counted from 0.
         epoch: u32,
     },
     /// The classes are not numbered from 0 without gaps.
-    #[error("class {class_index} stands at place {place} of classes.parquet")]
+    #[error("row {place} of classes.parquet has the class index {class_index}")]
     Classes {
-        /// Its number.
+        /// The index in the row.
         class_index: u32,
-        /// Where it stands.
+        /// The number of the row, counted from 0.
         place: usize,
     },
-    /// A network that shifts between frames sees another number of frames in the test.
+    /// A network that shifts between frames gets a different number of frames in the test.
     #[error("{network} shifts between {train_frames} frames in training, but test clips have {test_frames}")]
     ShiftedFrames {
-        /// Its name.
+        /// Name of the network.
         network: String,
         /// `T` of a training clip.
         train_frames: u32,
         /// `T` of a test clip.
         test_frames: u32,
     },
-    /// Parts were asked for that are no epochs in a row.
-    #[error("epoch `{part}` is not the one that follows")]
+    /// The loss is not defined for the labels.
+    #[error("the loss `model.cls_head.loss_cls` is not defined for {}", labels(*labelling))]
+    LossLabelling {
+        /// The labelling of the samples.
+        labelling: Labelling,
+    },
+    /// A monitored metric does not exist.
+    #[error("`{metric}` is not a metric of the validation; expected one of {known}")]
+    UnknownMetric {
+        /// The value of `monitor`.
+        metric: String,
+        /// The metrics for the labelling of the samples.
+        known: String,
+    },
+    /// A monitored metric is better where the parameters take it for worse.
+    #[error("`monitor: {metric}` needs `rule: {}`", rule_name(*rule))]
+    OppositeRule {
+        /// The value of `monitor`.
+        metric: String,
+        /// The rule that fits the metric.
+        rule: Rule,
+    },
+    /// A metric is monitored, but there is no validation.
+    #[error("`monitor: {metric}` needs a validation, but `val_interval` is 0 or there are no test samples")]
+    NoValidation {
+        /// The value of `monitor`.
+        metric: String,
+    },
+    /// The requested parts are not consecutive epochs.
+    #[error("epoch `{part}` does not follow the epoch before it")]
     NotNext {
-        /// The first that is out of place.
+        /// The first part that is out of order.
         part: String,
     },
     /// There are two files to start from.
-    #[error("both `load_from` and the input `weights` say what to start from")]
+    #[error("both `load_from` and the input `weights` name weights to start from")]
     TwoStarts,
-    /// The weights are not one file.
-    #[error("the weights to start from are {num_files} files, not one")]
+    /// The input `weights` is not a single file.
+    #[error("expected one file of weights to start from, found {num_files}")]
     Checkpoint {
-        /// How many.
+        /// Number of files in the input.
         num_files: usize,
     },
+}
+
+fn labels(labelling: Labelling) -> &'static str {
+    match labelling {
+        Labelling::SingleLabel => "videos with one label",
+        Labelling::MultiLabel => "videos with several labels",
+    }
+}
+
+fn rule_name(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Greater => "greater",
+        Rule::Less => "less",
+    }
 }
 
 /// Why an epoch ended before its last step.
@@ -66,7 +110,7 @@ pub enum TrainError {
 pub(crate) enum Stopped {
     /// Training failed.
     Learn(LearnError),
-    /// The request was told to stop.
+    /// The request was cancelled.
     Stage(StageError),
 }
 

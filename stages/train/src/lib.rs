@@ -3,42 +3,50 @@
 //! | reads | |
 //! |---|---|
 //! | `frames` | frame shards |
-//! | `samples` | the clips of each epoch, read epoch by epoch; the test views, for `val_interval`; classes and preprocessing, which go into the model |
+//! | `samples` | the clips of each epoch in order, the test views, the classes, what a clip looks like |
 //! | `load_from`, or the input `weights` | published weights |
 //!
 //! | writes | |
 //! |---|---|
 //! | `model/` | see `pipe_learn::TrainedModel` |
-//! | `training_log.parquet` | a row an epoch |
+//! | `training_log.parquet` | one row per epoch |
 //!
-//! Each epoch is a part, named `0000`, `0001` and so on; together they are a chain, which goes on from where it was cut off:
-//! by a crash, or because `max_epochs` was raised.
+//! Each epoch is a part, named `0000`, `0001` and so on. Together they are a chain: training continues from the last epoch that
+//! exists, after a crash or because `max_epochs` was raised.
 //!
-//! | decides an epoch | left out |
+//! | determines an epoch | does not |
 //! |---|---|
-//! | the epoch before it: network and optimiser state, bit for bit | epochs after it, and with them `max_epochs` |
-//! | the clips shown in it: the digest of their file | clips of other epochs |
-//! | whether videos have several labels: binary cross-entropy is lowered then | |
-//! | the learning rate in it | how that came about: `param_scheduler`, `lr` |
+//! | the epoch before it: its state, bit for bit | epochs after it, and so `max_epochs`, `early_stopping` and `checkpoint` |
+//! | the clips shown in it: all columns of its rows | rows of other epochs |
+//! | its learning rates | how they are computed: `param_scheduler`, `lr` |
+//! | the loss, which depends on whether videos have several labels | |
 //! | the network's graph, `model`, `train_dataloader`, `optim_wrapper`, `seed` | class names, `num_classes` (the labels decide) |
 //! | the frames | |
-//! | whether the test samples are evaluated after it; if so, the digest of their file and `average_clips` | `val_interval` itself |
+//! | whether the test samples are evaluated after it; if so, their rows and `average_clips` | `val_interval` itself |
 //! | in the first: the content of `load_from` or `weights` | which of the two it was |
 //! | versions of libtorch and libjpeg-turbo | the number of threads: that of libtorch is a constant of `pipe-learn` |
 //!
-//! So an epoch is evaluated as part of its link if `val_interval` divides its number. The evaluation after the last epoch,
-//! where that is another one, belongs to no link, or the last would not be the same once more epochs follow it.
+//! Each part of the parameters states which of its fields these are, in `EpochFields` of `pipe_schemas::stages::train`. With a
+//! schedule that reads metrics (`ReduceOnPlateauLR`) the rates are not known before training; then the schedules and `lr`
+//! determine each epoch in their place.
 //!
-//! A link has a state, `state.safetensors`: the tensors of the network and what the optimiser keeps; and a note, `log.parquet`:
-//! its row of the log. On disk it costs four bytes a parameter for the network and as many for each moment of the
-//! optimiser: for a ResNet-50 with SGD and momentum about 190 MB an epoch, with `AdamW` about 280 MB.
+//! An epoch is evaluated as part of its link if `val_interval` divides its number. The evaluation after the last epoch, where the
+//! interval does not ask for it, belongs to no link: otherwise the last link would change when more epochs follow it.
 //!
-//! As in `MMEngine` the last batch of an epoch may be smaller, with one exception: a last batch of a single clip is left
-//! out (unless `batch_size` is 1), because batch normalisation would take one clip's statistics for all clips'. Order is
-//! drawn anew in each epoch, so it is another clip each time.
+//! A link has a note, `log.parquet`, its row of the log, and a state, `state.safetensors`: the tensors of the network and of the
+//! optimiser. The state has four bytes per parameter of the network and per value that the optimiser keeps: about 190 MB for a
+//! ResNet-50 with SGD and momentum, 280 MB with `AdamW`. `checkpoint` chooses which states are kept.
+//!
+//! `early_stopping` is computed from the logs of the links. A link is made only if the links before it do not end training, and
+//! the model is that of the last link that is used. So a changed `patience` trains only epochs that do not exist yet.
+//!
+//! As in `MMEngine` the last batch of an epoch may be smaller, with one exception: a last batch of a single clip is left out
+//! (unless `batch_size` is 1), because batch normalisation would use the statistics of that clip alone. The order is drawn again
+//! for each epoch, so it is another clip each time.
 
+mod epochs;
 mod error;
-mod links;
+mod monitor;
 mod plan;
 mod samples;
 mod stage;

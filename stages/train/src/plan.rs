@@ -1,14 +1,14 @@
-//! What decides each epoch.
+//! The epochs as parts, and what determines each of them.
 
+use crate::TrainError;
+use crate::monitor::check_monitors;
 use crate::samples::Samples;
 use crate::start::{graph, load_from};
 use crate::validate::validates;
-use pipe_learn::learning_rate;
-use pipe_schemas::networks::{ClsHead, ModelParams};
-use pipe_schemas::stages::train::{OptimWrapper, TrainParams};
+use pipe_schemas::stages::train::{EpochContext, EpochFields, TrainParams};
 use pipe_stage::protocol::PlannedPart;
 use pipe_stage::{Context, StageError, json_fields};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
 
 type Fields = Vec<(Vec<String>, String)>;
@@ -24,62 +24,69 @@ pub(crate) fn parts(
     params: &TrainParams,
     samples: &Samples,
 ) -> Result<Vec<PlannedPart>, StageError> {
-    let every = of_every_epoch(context, params, samples)?;
-    let first = load_from(context)?.map(|(_, digest)| field(&["sources", "load_from", ""], digest));
-    let validated = of_validated_epochs(params, samples)?;
-    let part = |epoch| {
-        let lr = learning_rate(&params.optim_wrapper.optimizer, &params.param_scheduler, epoch);
-        let mut fields = every.clone();
+    check_monitors(params, samples)?;
+    let of_data = fields_of_data(context, params, samples)?;
+    let of_start = load_from(context)?.map(|(_, digest)| field(&["sources", "load_from", ""], digest));
+    let of_test = fields_of_test(samples)?;
+    let rates = fields_of_rates(params, samples);
+    let part = |(epoch, rates): (u32, Fields)| {
+        let validated = validates(params, samples, epoch + 1);
+        let mut fields = of_data.clone();
+        fields.extend(json_fields(&["with"], &params.epoch_fields(EpochContext { validated }).into()));
+        fields.extend(rates);
         fields.push(field(&["epoch"], epoch.to_string()));
-        fields.push(field(&["lr"], lr.to_string()));
         fields.push(field(&["rows"], samples.epoch_digest(epoch)?));
         if epoch == 0 {
-            fields.extend(first.clone());
+            fields.extend(of_start.clone());
         }
-        if validates(params, samples, epoch + 1) {
-            fields.extend(validated.iter().cloned());
+        if validated {
+            fields.extend(of_test.iter().cloned());
         }
         Ok(PlannedPart { name: name(epoch), fields, items: BTreeMap::new() })
     };
-    (0..samples.num_epochs()).map(part).collect()
+    (0..).zip(rates).map(part).collect()
 }
 
-fn of_every_epoch(context: &Context, params: &TrainParams, samples: &Samples) -> Result<Fields, StageError> {
-    let TrainParams { model, train_dataloader, optim_wrapper, param_scheduler: _, train_cfg: _, load_from: _, seed } =
-        params;
-    let ModelParams { backbone, cls_head, data_preprocessor } = model;
-    let ClsHead { num_classes: _, dropout_ratio, init_std, average_clips: _ } = cls_head;
-    let OptimWrapper { optimizer, clip_grad } = optim_wrapper;
-    let mut optimizer = serde_json::to_value(optimizer)?;
-    if let Value::Object(optimizer) = &mut optimizer {
-        optimizer.remove("lr");
+/// Returns what the data and the network contribute to every epoch.
+fn fields_of_data(context: &Context, params: &TrainParams, samples: &Samples) -> Result<Fields, StageError> {
+    let labelling = samples.preprocessing.labelling;
+    let loss = params.loss(labelling);
+    if loss.labelling() != labelling {
+        return Err(TrainError::LossLabelling { labelling }.into());
     }
-    let with = json!({
-        "model": {
-            "backbone": backbone,
-            "cls_head": { "dropout_ratio": dropout_ratio, "init_std": init_std },
-            "data_preprocessor": data_preprocessor,
-        },
-        "train_dataloader": train_dataloader,
-        "optim_wrapper": { "optimizer": optimizer, "clip_grad": clip_grad },
-        "seed": seed,
-    });
-    let mut fields = json_fields(&["with"], &with);
-    // It decides what is lowered, whatever labels the rows of an epoch have.
-    fields.extend(json_fields(&["labelling"], &json!(samples.preprocessing.labelling)));
-    // It holds the number of classes and the size of clips.
+    let mut fields = json_fields(&["labelling"], &json!(labelling));
+    fields.extend(json_fields(&["loss"], &json!(loss)));
+    // It contains the number of classes and the size of clips.
     fields.push(field(&["graph"], graph(params, samples)?.digest().to_hex().to_string()));
     context.input("frames")?;
     fields.push(field(&["inputs", "frames"], context.input_digest("frames").unwrap_or_default()));
     Ok(fields)
 }
 
-fn of_validated_epochs(params: &TrainParams, samples: &Samples) -> Result<Fields, StageError> {
-    let mut fields =
-        json_fields(&["with", "model", "cls_head", "average_clips"], &json!(params.model.cls_head.average_clips));
-    fields.push(field(&["test", "rows"], samples.test_digest()?));
-    fields.push(field(&["test", "frames"], samples.preprocessing.test_frames.to_string()));
-    Ok(fields)
+/// Returns what the test samples contribute to an epoch that is validated.
+fn fields_of_test(samples: &Samples) -> Result<Fields, StageError> {
+    let frames = samples.preprocessing.test_frames.to_string();
+    Ok(vec![field(&["test", "rows"], samples.test_digest()?), field(&["test", "frames"], frames)])
+}
+
+/// Returns what the learning rates contribute to each epoch: one rate, and a digest of all where they change within the epoch.
+/// Where a schedule reads a metric they are not known yet. They follow from the rate before schedules, from the schedules, which
+/// are among the parameters of an epoch then, and from the epochs before.
+fn fields_of_rates(params: &TrainParams, samples: &Samples) -> Vec<Fields> {
+    let mut chain = params.lr_chain();
+    let of_epoch = |epoch| {
+        if params.lr_depends_on_metrics() {
+            return vec![field(&["lr"], params.optim_wrapper.optimizer.lr().to_string())];
+        }
+        let rates = chain.next_epoch(samples.num_steps(epoch));
+        let mut fields = vec![field(&["lr"], rates.first().copied().unwrap_or_default().to_string())];
+        if rates.iter().any(|rate| *rate != rates[0]) {
+            let bytes: Vec<u8> = rates.iter().flat_map(|rate| rate.to_bits().to_le_bytes()).collect();
+            fields.push(field(&["lr_of_steps"], blake3::hash(&bytes).to_hex().to_string()));
+        }
+        fields
+    };
+    (0..samples.num_epochs()).map(of_epoch).collect()
 }
 
 fn field(path: &[&str], value: impl Into<String>) -> (Vec<String>, String) {

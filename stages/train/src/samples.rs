@@ -35,7 +35,7 @@ impl Samples {
         let (max_epochs, drawn) = (params.train_cfg.max_epochs, preprocessing.epochs);
         if max_epochs > drawn {
             return Err(StageError::from(TrainError::Epochs { max_epochs, drawn })
-                .with_help(format!("draw more (`epochs: {max_epochs}` of the `augment` stage), or train fewer")));
+                .with_help(format!("set `epochs: {max_epochs}` in the `augment` stage, or lower `max_epochs`")));
         }
         let num_clips = (0..max_epochs).map(|epoch| folder.num_clips(epoch)).collect::<Result<Vec<_>, _>>()?;
         if num_clips.iter().all(|num_clips| *num_clips == 0) {
@@ -59,6 +59,13 @@ impl Samples {
     /// Returns the number of epochs that are trained.
     pub(crate) fn num_epochs(&self) -> u32 {
         self.num_clips.len() as u32
+    }
+
+    /// Returns the number of steps of an epoch.
+    pub(crate) fn num_steps(&self, epoch: u32) -> usize {
+        let num_clips = self.num_clips.get(epoch as usize).copied().unwrap_or(0);
+        let left_out = usize::from(leaves_one_out(num_clips, self.batch_size));
+        (num_clips - left_out).div_ceil(self.batch_size)
     }
 
     /// Reads the clips of an epoch. A last clip that would be a batch of its own is left out.

@@ -1,17 +1,18 @@
 //! [`Train`]: the stage itself.
 
-use crate::links::{self, read_log, restore};
+use crate::epochs::{self, read_log, restore};
+use crate::monitor::num_used;
 use crate::plan;
 use crate::samples::Samples;
 use crate::start::first_network;
 use crate::validate::{validate, validates_at_the_end};
 use pipe_clips::Loader;
 use pipe_learn::{Learner, TrainedModel, WeightsReport, pin_threads};
-use pipe_schemas::stages::train::TrainParams;
+use pipe_schemas::stages::train::{KeepStates, TrainParams};
 use pipe_schemas::tables::{ModelCard, TrainingLogRow};
 use pipe_stage::protocol::{Made, MadePart, MakeParts, PlannedPart};
 use pipe_stage::{Context, PartedStage, StageError, Summary};
-use pipe_tables::write_rows;
+use pipe_tables::write_training_log;
 
 /// The stage `train`.
 pub struct Train;
@@ -28,30 +29,29 @@ impl PartedStage for Train {
     }
 
     fn make(&self, context: &Context, parts: &MakeParts) -> Result<Made, StageError> {
-        links::make(context, parts)
+        epochs::make(context, parts)
     }
 
     fn assemble(&self, context: &Context, parts: &[MadePart]) -> Result<Summary, StageError> {
         pin_threads();
         let params: TrainParams = context.params()?;
         let samples = Samples::read(context.input("samples")?, &params)?;
-        if samples.leaves_one_out() {
-            context.warn("the last clip of each epoch is left out: it would be a batch of its own");
-        }
-        if samples.num_test_views == 0 && params.train_cfg.val_interval > 0 {
-            context.warn("`val_interval` has no effect: there are no test samples");
-        }
-        // What it started from is told by starting once more, which is cheap.
+        warn(context, &params, &samples);
+        let mut log = read_log(parts)?;
+        let num_epochs = num_used(&params, &samples, &log);
+        log.truncate(num_epochs);
+        let parts = &parts[..num_epochs];
+        let last = parts.last().ok_or_else(|| StageError::message("there is no epoch to put together"))?;
+
+        // Loading the first weights again is cheap, and gives the report of how they matched.
         let (network, report) = first_network(context, &params, &samples)?;
         let graph_digest = network.graph().digest().to_hex().to_string();
-        let mut learner = Learner::new(network, &params);
-        let last = parts.last().ok_or_else(|| StageError::message("there is no epoch to put together"))?;
+        let mut learner = Learner::new(network, &params, samples.preprocessing.labelling);
         restore(&mut learner, last)?;
-        let mut log = read_log(parts)?;
-        if let Some(row) = log.last_mut().filter(|_| validates_at_the_end(&params, &samples)) {
+        let validates = validates_at_the_end(&params, &samples, num_epochs as u32);
+        if let Some(row) = log.last_mut().filter(|_| validates) {
             let loader = Loader::open(context.input("frames")?)?;
-            let (top1, loss) = validate(context, &params, &samples, &loader, learner.network())?;
-            (row.val_top1, row.val_loss) = (Some(top1), Some(loss));
+            row.validation = Some(validate(context, &params, &samples, &loader, learner.network())?);
         }
 
         let card = ModelCard {
@@ -59,21 +59,56 @@ impl PartedStage for Train {
             classes: samples.classes,
             preprocessing: samples.preprocessing,
             graph_digest,
-            epochs: params.train_cfg.max_epochs,
+            epochs: num_epochs as u32,
         };
         TrainedModel::write(&context.output("model")?, &card, learner.network(), &report)?;
-        write_rows(&context.output("training_log.parquet")?, &log)?;
-        // Each epoch can be resumed from, so that a learning rate that changes later keeps the epochs before.
-        let kept_states = parts.iter().map(|part| part.name.clone()).collect();
-        Ok(Summary { kept_states: Some(kept_states), ..summary(&log, &report) })
+        write_training_log(&context.output("training_log.parquet")?, &log)?;
+        let summary = Summary::lines(lines(&params, &log, &report));
+        Ok(Summary {
+            used_parts: Some(num_epochs),
+            kept_states: kept_states(params.checkpoint.keep, parts),
+            ..summary.with_figures(figures(&log).iter().map(|(name, value)| (name.as_str(), *value)))
+        })
     }
 }
 
-fn summary(log: &[TrainingLogRow], report: &WeightsReport) -> Summary {
+fn warn(context: &Context, params: &TrainParams, samples: &Samples) {
+    if samples.leaves_one_out() {
+        context.warn("the last clip of each epoch is left out: it would be a batch of its own");
+    }
+    if samples.num_test_views == 0 && params.train_cfg.val_interval > 0 {
+        context.warn("`val_interval` has no effect: there are no test samples");
+    }
+}
+
+/// Returns the epochs whose states are kept; `None` for the last one only.
+fn kept_states(keep: KeepStates, parts: &[MadePart]) -> Option<Vec<String>> {
+    match keep {
+        KeepStates::All => Some(parts.iter().map(|part| part.name.clone()).collect()),
+        KeepStates::Last => None,
+    }
+}
+
+/// Returns the numbers of the last epoch.
+fn figures(log: &[TrainingLogRow]) -> Vec<(String, f64)> {
+    let Some(last) = log.last() else { return Vec::new() };
+    let validation = last.validation.iter().flat_map(|figures| &figures.values);
+    let validation = validation.map(|(name, value)| (format!("val_{name}"), *value));
+    [("loss".to_owned(), last.loss), ("top1".to_owned(), last.top1)].into_iter().chain(validation).collect()
+}
+
+fn lines(params: &TrainParams, log: &[TrainingLogRow], report: &WeightsReport) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(last) = log.last() {
-        let val = last.val_top1.map(|top1| format!(", test top1 {top1:.2}")).unwrap_or_default();
-        lines.push(format!("{} epochs, loss {:.2}, top1 {:.2}{val}", log.len(), last.loss, last.top1));
+        let first_figure = last.validation.as_ref().and_then(|figures| figures.values.first().zip(Some(figures)));
+        let test = first_figure
+            .map(|((name, value), figures)| format!(", test {name} {value:.2} on {} videos", figures.num_videos));
+        let (loss, top1) = (last.loss, last.top1);
+        lines.push(format!("{} epochs, loss {loss:.2}, top1 {top1:.2}{}", log.len(), test.unwrap_or_default()));
+    }
+    if let Some(stopping) = params.early_stopping.as_ref().filter(|_| log.len() < params.train_cfg.max_epochs as usize)
+    {
+        lines.push(format!("stopped early: {} did not improve in {} validations", stopping.monitor, stopping.patience));
     }
     if let WeightsReport::Loaded(report) = report {
         let names = if report.reinitialised.is_empty() {
@@ -84,10 +119,5 @@ fn summary(log: &[TrainingLogRow], report: &WeightsReport) -> Summary {
         let (matched, reinitialised, unused) = (report.num_matched, report.num_reinitialised, report.num_unused);
         lines.push(format!("{matched} tensors matched, {reinitialised} reinitialised{names}, {unused} unused"));
     }
-    let figures = log.last().map(|last| {
-        let validated = [("val_loss", last.val_loss), ("val_top1", last.val_top1)];
-        let validated = validated.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        [("loss", last.loss), ("top1", last.top1)].into_iter().chain(validated)
-    });
-    Summary::lines(lines).with_figures(figures.into_iter().flatten())
+    lines
 }

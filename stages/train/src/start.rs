@@ -1,4 +1,4 @@
-//! How a network starts.
+//! The network before the first epoch.
 
 use crate::TrainError;
 use crate::samples::Samples;
@@ -23,7 +23,7 @@ pub(crate) fn graph(params: &TrainParams, samples: &Samples) -> Result<Graph, St
     Ok(graph)
 }
 
-/// Builds the network and gives it its first weights.
+/// Builds the network with its first weights: published ones, or random ones.
 pub(crate) fn first_network(
     context: &Context,
     params: &TrainParams,
@@ -35,16 +35,16 @@ pub(crate) fn first_network(
         return Ok((network, WeightsReport::Initialised { initialised }));
     };
     let report = network.load(&Checkpoint::open(&path)?).map_err(|error| {
-        StageError::from(error).with_help("check that `model.backbone` is the network that these weights were made for")
+        StageError::from(error).with_help("check that `model.backbone` is the network of these weights")
     })?;
     Ok((network, WeightsReport::Loaded(report)))
 }
 
-/// Returns the file to start from, with its digest, if there is one.
+/// Returns the file of published weights with its digest, if there is one.
 pub(crate) fn load_from(context: &Context) -> Result<Option<(PathBuf, String)>, StageError> {
     let named = context.source("load_from")?;
     if named.is_some() && context.optional_input("weights").is_some() {
-        return Err(StageError::from(TrainError::TwoStarts).with_help("leave one of the two out"));
+        return Err(StageError::from(TrainError::TwoStarts).with_help("remove one of the two"));
     }
     let fetched = context.optional_input("weights").map(|_| context.files("weights", "load_from")).transpose()?;
     let Some(Sources { root, files }) = fetched.or(named) else { return Ok(None) };

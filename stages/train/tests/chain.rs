@@ -1,14 +1,19 @@
 //! Epochs as parts: what decides each, and that a chain may be cut anywhere.
 
+use pipe_schemas::Rule;
+use pipe_schemas::losses::Loss;
 use pipe_schemas::networks::resnet::{ResNetDepth, ResNetTSM};
 use pipe_schemas::networks::{AverageClips, ClsHead, ModelParams};
-use pipe_schemas::stages::train::{CONTRACT, DataloaderParams, LoadFrom, Optimizer, Scheduler, TrainCfg, TrainParams};
+use pipe_schemas::stages::train::{
+    AdamW, CONTRACT, CheckpointParams, ClipGrad, DataloaderParams, EarlyStopping, KeepStates, LinearLr, LoadFrom,
+    MultiStepLr, Optimizer, ReduceOnPlateauLr, Scheduler, TrainCfg, TrainParams,
+};
 use pipe_schemas::tables::{ClassRow, FrameIndexRow, Labelling, Preprocessing, SampleRow, TrainingLogRow};
 use pipe_stage::SourceFile;
-use pipe_stage::protocol::{Input, MadePart, MakePart, MakeParts, PlannedPart};
+use pipe_stage::protocol::{Input, Made, MadePart, MakePart, MakeParts, PlannedPart};
 use pipe_stage_train::Train;
 use pipe_tables::frames::{EncodedFrame, ShardWriter};
-use pipe_tables::{ModelFolder, SamplesFolder, read_rows, write_rows};
+use pipe_tables::{ModelFolder, SamplesFolder, read_training_log, write_rows};
 use pipe_testkit::{Bench, Making, Ran, input, part_in};
 use std::path::{Path, PathBuf};
 
@@ -61,7 +66,7 @@ impl Space {
     }
 
     fn log(&self, output: &str) -> Vec<TrainingLogRow> {
-        read_rows(&self.path(output).join("training_log.parquet")).expect("a log")
+        read_training_log(&self.path(output).join("training_log.parquet")).expect("a log")
     }
 }
 
@@ -136,6 +141,10 @@ fn write_samples(folder: &Path, change: impl Fn(&mut SampleRow)) {
     samples.write_preprocessing(&preprocessing).expect("written");
 }
 
+fn multi_step(milestone: u32) -> Scheduler {
+    Scheduler::MultiStepLR(MultiStepLr { milestones: vec![milestone], gamma: 0.1, by_epoch: true })
+}
+
 fn params(max_epochs: u32, val_interval: u32) -> TrainParams {
     TrainParams {
         model: ModelParams {
@@ -146,8 +155,8 @@ fn params(max_epochs: u32, val_interval: u32) -> TrainParams {
         },
         train_dataloader: DataloaderParams { batch_size: 2 },
         param_scheduler: vec![
-            Scheduler::LinearLR { begin: 0, end: 2, start_factor: 0.1 },
-            Scheduler::MultiStepLR { milestones: vec![4], gamma: 0.1 },
+            Scheduler::LinearLR(LinearLr { begin: 0, end: 2, start_factor: 0.1, by_epoch: true }),
+            multi_step(4),
         ],
         train_cfg: TrainCfg { max_epochs, val_interval },
         ..TrainParams::default()
@@ -168,8 +177,8 @@ const OUTPUTS: [&str; 4] =
     ["model/model.json", "model/checkpoint.safetensors", "model/weights.json", "training_log.parquet"];
 
 #[test]
-fn a_chain_that_was_cut_gives_the_bits_of_one_that_was_not() {
-    let adamw = Optimizer::AdamW { lr: 0.01, betas: [0.9, 0.999], weight_decay: 0.01 };
+fn an_interrupted_chain_gives_the_bits_of_an_uninterrupted_one() {
+    let adamw = Optimizer::AdamW(AdamW { lr: 0.01, betas: [0.9, 0.999], weight_decay: 0.01 });
     for (name, optimizer) in [("sgd", params(3, 1).optim_wrapper.optimizer), ("adamw", adamw)] {
         let space = Space::new();
         let mut params = params(3, 1);
@@ -192,7 +201,7 @@ fn a_chain_that_was_cut_gives_the_bits_of_one_that_was_not() {
         }
         let log = space.log("one");
         assert_eq!(log.iter().map(|row| row.epoch).collect::<Vec<_>>(), [0, 1, 2]);
-        assert!(log.iter().all(|row| row.val_top1.is_some()));
+        assert!(log.iter().all(|row| row.validation.is_some()));
     }
 }
 
@@ -205,14 +214,14 @@ fn the_last_epoch_is_evaluated_whatever_its_number() {
     space.assemble(&params(3, 2), &made, "second-out");
     let (every, second) = (space.log("every-out"), space.log("second-out"));
     assert_eq!(every[1..], second[1..], "in a link or after the last");
-    assert_eq!(second[0].val_top1, None);
+    assert_eq!(second[0].validation, None);
     let ran = space.assemble(&params(3, 0), &space.train(&params(3, 0), &[], 3, "never"), "never-out");
-    assert!(space.log("never-out").iter().all(|row| row.val_loss.is_none()));
+    assert!(space.log("never-out").iter().all(|row| row.validation.is_none()));
     assert!(ran.lines()[0].starts_with("3 epochs, loss "), "{ran:?}");
 }
 
 #[test]
-fn more_epochs_go_on_from_where_fewer_ended() {
+fn more_epochs_continue_from_fewer() {
     let space = Space::new();
     for val_interval in [0, 1, 3] {
         let (fewer, more) = (params(5, val_interval), params(8, val_interval));
@@ -226,10 +235,7 @@ fn a_later_milestone_keeps_the_epochs_before_the_earlier_one() {
     let space = Space::new();
     let old = params(8, 0);
     let moved = |milestone| TrainParams {
-        param_scheduler: vec![
-            old.param_scheduler[0].clone(),
-            Scheduler::MultiStepLR { milestones: vec![milestone], gamma: 0.1 },
-        ],
+        param_scheduler: vec![old.param_scheduler[0].clone(), multi_step(milestone)],
         ..old.clone()
     };
     // From the epoch of the earlier milestone on, the chain is another one, whatever the fields of its last links.
@@ -238,7 +244,7 @@ fn a_later_milestone_keeps_the_epochs_before_the_earlier_one() {
 }
 
 #[test]
-fn what_does_not_matter_to_an_epoch_is_not_in_its_fields() {
+fn parameters_that_do_not_affect_an_epoch_are_not_in_its_fields() {
     let space = Space::new();
     let old = params(4, 2);
     let plan = space.plan(&old);
@@ -253,10 +259,7 @@ fn what_does_not_matter_to_an_epoch_is_not_in_its_fields() {
     check(&|params| params.seed = 1, &[]);
     check(&|params| params.model.data_preprocessor.mean[0] = 0.0, &[]);
     check(&|params| params.train_dataloader.batch_size = 4, &[]);
-    check(
-        &|params| params.optim_wrapper.clip_grad = Some(pipe_schemas::stages::train::ClipGrad { max_norm: 1.0 }),
-        &[],
-    );
+    check(&|params| params.optim_wrapper.clip_grad = Some(ClipGrad { max_norm: 1.0 }), &[]);
     write_samples(&space.path("samples"), |row| row.flip ^= row.epoch == 2);
     check(&|_| (), &[0, 1, 3]);
     // Names of classes go into the model alone.
@@ -264,6 +267,115 @@ fn what_does_not_matter_to_an_epoch_is_not_in_its_fields() {
     let class = |class_index: u32| ClassRow { class_index, class_name: format!("renamed {class_index}") };
     SamplesFolder::open(space.path("samples")).write_classes(&[0, 1].map(class)).expect("written");
     check(&|_| (), &[0, 1, 2, 3]);
+}
+
+#[test]
+fn learning_rates_of_steps_are_in_the_fields_where_they_change_within_an_epoch() {
+    let space = Space::new();
+    // An epoch has two steps.
+    let warmup = |end| TrainParams {
+        param_scheduler: vec![Scheduler::LinearLR(LinearLr { begin: 0, end, start_factor: 0.1, by_epoch: false })],
+        ..params(3, 0)
+    };
+    let plan = space.plan(&warmup(3));
+    let names = |part: &PlannedPart| part.fields.iter().filter(|(path, _)| path[0] == "lr_of_steps").count();
+    assert_eq!(plan.iter().map(names).collect::<Vec<_>>(), [1, 0, 0]);
+    assert_eq!(same(&plan, &space.plan(&warmup(4))), [2]);
+}
+
+#[test]
+fn schedules_that_read_a_metric_are_in_the_fields() {
+    let space = Space::new();
+    let plateau = |patience| TrainParams {
+        param_scheduler: vec![Scheduler::ReduceOnPlateauLR(ReduceOnPlateauLr {
+            patience,
+            threshold: 100.0,
+            ..ReduceOnPlateauLr::default()
+        })],
+        ..params(3, 1)
+    };
+    assert_eq!(same(&space.plan(&plateau(0)), &space.plan(&plateau(1))), [0; 0]);
+    let made = space.train(&plateau(0), &[], 3, "plateau");
+    space.assemble(&plateau(0), &made, "plateau-out");
+    let rates: Vec<f64> = space.log("plateau-out").iter().map(|row| row.lr).collect();
+    assert_eq!(rates[0], rates[1], "the first validation is the best so far");
+    assert!(rates[2] < 0.2 * rates[1], "{rates:?}");
+    // The rates follow from the logs of the epochs before.
+    let continued = space.train(&plateau(0), &made[..2], 3, "continued");
+    assert!(state(&continued[0]) == state(&made[2]));
+}
+
+fn stopping(patience: u32) -> TrainParams {
+    // No improvement is large enough.
+    let early_stopping = EarlyStopping { monitor: "loss".into(), patience, min_delta: 1e9, rule: None };
+    TrainParams { early_stopping: Some(early_stopping), ..params(5, 1) }
+}
+
+/// Trains the epochs after `earlier`. Returns all epochs that exist then, and how many of them are new.
+fn train_until_it_stops(space: &Space, params: &TrainParams, earlier: &[MadePart]) -> (Vec<MadePart>, usize) {
+    let parts: Vec<_> = (earlier.len()..5).map(|epoch| part_in(&space.path("parts"), &format!("{epoch:04}"))).collect();
+    let folders: Vec<PathBuf> = parts.iter().map(|part| part.folder.clone()).collect();
+    let mut made: Vec<MadePart> = earlier.iter().cloned().chain(parts.iter().map(MakePart::made)).collect();
+    let Making { result, finished } = space.bench(params).make(MakeParts { earlier: earlier.to_vec(), parts });
+    assert_eq!(result.expect("trained"), Made::ChainEnded);
+    made.truncate(earlier.len() + finished.len());
+    // The engine makes the folders again when it asks again.
+    folders.iter().skip(finished.len()).for_each(|folder| fs_err::remove_dir(folder).expect("removed"));
+    (made, finished.len())
+}
+
+#[test]
+fn a_changed_patience_trains_only_epochs_that_do_not_exist() {
+    let space = Space::new();
+    let all: Vec<usize> = (0..5).collect();
+    assert_eq!(same(&space.plan(&stopping(1)), &space.plan(&stopping(2))), all);
+    assert_eq!(same(&space.plan(&stopping(1)), &space.plan(&params(5, 1))), all);
+    let (made, num_new) = train_until_it_stops(&space, &stopping(2), &[]);
+    assert_eq!((made.len(), num_new), (3, 3));
+    let (made, num_new) = train_until_it_stops(&space, &stopping(3), &made);
+    assert_eq!((made.len(), num_new), (4, 1));
+    let (made, num_new) = train_until_it_stops(&space, &stopping(1), &made);
+    assert_eq!((made.len(), num_new), (4, 0));
+
+    let ran = space.assemble(&stopping(1), &made, "out");
+    assert_eq!(space.log("out").len(), 2, "as if training had ended there");
+    assert_eq!(ran.lines()[1], "stopped early: loss did not improve in 1 validations");
+    let summary = ran.result.expect("assembled");
+    assert_eq!((summary.used_parts, summary.kept_states), (Some(2), Some(vec!["0000".into(), "0001".into()])));
+    let card = ModelFolder::open(space.path("out/model")).card().expect("a card");
+    assert_eq!(card.epochs, 2);
+
+    let last = TrainParams { checkpoint: CheckpointParams { keep: KeepStates::Last }, ..stopping(2) };
+    let summary = space.assemble(&last, &made, "last-out").result.expect("assembled");
+    assert_eq!((summary.used_parts, summary.kept_states), (Some(3), None));
+}
+
+#[test]
+fn monitors_are_checked() {
+    let space = Space::new();
+    let check = |change: &dyn Fn(&mut TrainParams), expect: &str| {
+        let mut params = stopping(1);
+        change(&mut params);
+        assert_eq!(space.bench(&params).plan().expect_err("an error").chain(), [expect]);
+    };
+    let stopping =
+        |monitor: &str, rule| Some(EarlyStopping { monitor: monitor.into(), patience: 1, min_delta: 0.0, rule });
+    check(
+        &|params| params.early_stopping = stopping("mean_average_precision", None),
+        "`mean_average_precision` is not a metric of the validation; expected one of top1, top5, mean_class_accuracy, loss",
+    );
+    check(
+        &|params| params.early_stopping = stopping("top1", Some(Rule::Less)),
+        "`monitor: top1` needs `rule: greater`",
+    );
+    check(
+        &|params| params.train_cfg.val_interval = 0,
+        "`monitor: loss` needs a validation, but `val_interval` is 0 or there are no test samples",
+    );
+    check(
+        &|params| params.model.cls_head.loss_cls = Some(Loss::default_for(Labelling::MultiLabel)),
+        "the loss `model.cls_head.loss_cls` is not defined for videos with one label",
+    );
 }
 
 #[test]
@@ -298,7 +410,7 @@ fn weights_to_start_from_decide_the_first_epoch() {
 }
 
 #[test]
-fn what_is_left_out_is_told_when_epochs_are_put_together() {
+fn clips_that_are_left_out_are_warned_about() {
     let space = Space::new();
     let odd = TrainParams { train_dataloader: DataloaderParams { batch_size: 3 }, ..params(1, 1) };
     SamplesFolder::open(space.path("samples")).write_test(&[]).expect("written");
@@ -324,7 +436,7 @@ fn epochs_out_of_order_are_refused() {
             .make(MakeParts { earlier: earlier.into_iter().collect(), parts })
             .result
             .expect_err("out of order");
-        assert_eq!(error.chain(), [format!("epoch `{expect}` is not the one that follows")]);
+        assert_eq!(error.chain(), [format!("epoch `{expect}` does not follow the epoch before it")]);
     };
     check(None, &["0001"], "0001");
     check(None, &["0000", "0002"], "0002");
@@ -345,6 +457,7 @@ fn fields_of_an_epoch() {
         "graph: e455a7b6a2e04e51b191aee08c86cf9b1b4071a10d40ad9032a0b874aa9e48d3",
         "inputs.frames: f00d",
         "labelling: \"single_label\"",
+        "loss.type: \"CrossEntropyLoss\"",
         "lr: 0.005",
         "rows: 70bf93acad74079779a0a76adf6a0c306149cfed4cea77cf7cd12ac00fc90f33",
         "test.frames: 2",
@@ -370,6 +483,6 @@ fn fields_of_an_epoch() {
         "with.seed: 0",
         "with.train_dataloader.batch_size: 2",
     ];
-    assert_eq!((CONTRACT.version, part.name.as_str(), part.items.len()), (4, "0001", 0));
+    assert_eq!((CONTRACT.version, part.name.as_str(), part.items.len()), (5, "0001", 0));
     assert_eq!(found, expect);
 }

@@ -10,7 +10,7 @@ use pipe_stage::protocol::{
     Grant, Info, Input, MadePart, MakePart, MakeParts, Message, PROTOCOL_VERSION, PlannedPart, Reply, Request, Task,
 };
 use pipe_tables::frames::{EncodedFrame, ShardWriter};
-use pipe_tables::{ModelFolder, SamplesFolder, read_rows, write_rows};
+use pipe_tables::{ModelFolder, SamplesFolder, read_rows, read_training_log, write_rows};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Lines, Write};
@@ -124,7 +124,7 @@ impl Worker {
         Self { process, stdin, replies }
     }
 
-    /// Asks, and returns the last reply with the names of the parts that were said to be complete before.
+    /// Sends a request, and returns the last reply with the names of the parts that were reported as complete before.
     fn ask(&mut self, request: Request) -> (Reply, Vec<String>) {
         let mut line = serde_json::to_vec(&Message::Run(Box::new(request))).expect("JSON");
         line.push(b'\n');
@@ -267,6 +267,10 @@ fn train_params() -> TrainParams {
     }
 }
 
+fn top1(row: &TrainingLogRow) -> Option<f64> {
+    row.validation.as_ref()?.get("top1")
+}
+
 fn json_of(params: &TrainParams) -> Value {
     serde_json::to_value(params).expect("JSON")
 }
@@ -280,9 +284,9 @@ fn train_evaluate_export() {
     let space = Space::new();
     let summary = space.run("train", json_of(&train_params()), None, "one").expect("trained");
     assert!(summary[0].starts_with("2 epochs, loss "), "{summary:?}");
-    let log: Vec<TrainingLogRow> = read_rows(&space.path("one/training_log.parquet")).expect("a log");
+    let log = read_training_log(&space.path("one/training_log.parquet")).expect("a log");
     assert_eq!(log.iter().map(|row| row.epoch).collect::<Vec<_>>(), [0, 1]);
-    assert!(log.iter().all(|row| row.loss.is_finite() && row.grad_norm > 0.0 && row.val_top1.is_some()));
+    assert!(log.iter().all(|row| row.loss.is_finite() && row.grad_norm > 0.0 && top1(row).is_some()));
     let tensors = read_json(&space.path("one/model/weights.json"))["initialised"].as_u64();
     assert!(tensors.is_some_and(|tensors| tensors > 100), "{tensors:?}");
 
@@ -339,7 +343,7 @@ fn change_preprocessing(samples: &SamplesFolder, change: impl FnOnce(&mut Prepro
 fn several_labels_are_trained_and_measured() {
     let space = Space::new();
     let samples = SamplesFolder::open(space.path("samples"));
-    // What moves right is of both classes.
+    // Videos that move right have both classes.
     let both = |row: &mut SampleRow| {
         if row.class_index == 1 {
             (row.class_index, row.more_class_indices) = (0, vec![1]);
@@ -351,17 +355,20 @@ fn several_labels_are_trained_and_measured() {
     labels(Labelling::MultiLabel);
     let summary = space.run("train", json_of(&train_params()), None, "one").expect("trained");
     assert!(summary[0].starts_with("2 epochs, loss "), "{summary:?}");
-    let log: Vec<TrainingLogRow> = read_rows(&space.path("one/training_log.parquet")).expect("a log");
-    assert!(log.iter().all(|row| row.loss.is_finite() && row.val_top1.is_some()), "{log:?}");
+    let log = read_training_log(&space.path("one/training_log.parquet")).expect("a log");
+    assert!(log.iter().all(|row| row.loss.is_finite() && row.validation.is_some()), "{log:?}");
     let summary = space.run("evaluate", json!({ "batch_size": 3 }), Some("one"), "eval").expect("evaluated");
-    assert!(summary[0].starts_with("mAP ") && summary[0].ends_with(" on 2 videos (3 missing)"), "{summary:?}");
+    assert!(
+        summary[0].starts_with("mean_average_precision ") && summary[0].ends_with(" on 2 videos (3 missing)"),
+        "{summary:?}"
+    );
     let metrics = read_json(&space.path("eval/metrics.json"));
     assert!(metrics["mean_average_precision"].as_f64().is_some_and(|value| value >= 0.75), "{metrics}");
     assert_eq!((&metrics["top1"], &metrics["top5"]), (&Value::Null, &Value::Null));
     let predictions: Vec<PredictionRow> = read_rows(&space.path("eval/predictions.parquet")).expect("predictions");
     assert_eq!(predictions.iter().map(|row| row.class_indices().count()).collect::<Vec<_>>(), [1, 2]);
 
-    // Trained with one label, a network does not tell several.
+    // A network that was trained with one label does not predict several.
     labels(Labelling::SingleLabel);
     space.run("train", json_of(&train_params()), None, "two").expect("trained");
     labels(Labelling::MultiLabel);
@@ -371,7 +378,7 @@ fn several_labels_are_trained_and_measured() {
 
 /// The two views of each test video become views of two segments.
 #[test]
-fn segments_are_measured_apart() {
+fn segments_are_evaluated_separately() {
     let space = Space::new();
     change_test(&SamplesFolder::open(space.path("samples")), |row| {
         (row.start_secs, row.end_secs) = (Some(f64::from(row.view)), Some(2.0));
@@ -386,14 +393,13 @@ fn segments_are_measured_apart() {
 }
 
 #[test]
-fn weights_of_an_earlier_training_are_taken() {
+fn training_starts_from_weights_of_an_earlier_one() {
     let space = Space::new();
     space.run("train", json_of(&train_params()), None, "one").expect("trained");
     let checkpoint = ModelFolder::open(space.path("one/model")).checkpoint_path();
     let load_from = Some(LoadFrom { checkpoint: String::new() });
     let params = TrainParams { load_from: load_from.clone(), ..train_params() };
-    let summary =
-        space.run_with("train", json_of(&params), None, "two", 1, Some(&checkpoint)).expect("trained on from there");
+    let summary = space.run_with("train", json_of(&params), None, "two", 1, Some(&checkpoint)).expect("trained");
     assert!(summary[1].ends_with(" tensors matched, 0 reinitialised, 0 unused"), "{summary:?}");
     assert_eq!(read_json(&space.path("two/model/weights.json"))["num_unused"], 0);
 
@@ -415,7 +421,7 @@ fn check_error(params: &TrainParams, change: impl FnOnce(&Path), error: &str, he
 }
 
 #[test]
-fn what_does_not_fit_is_said() {
+fn parameters_that_do_not_fit_are_reported() {
     let params = train_params();
     let more = TrainParams { train_cfg: TrainCfg { max_epochs: 3, val_interval: 0 }, ..params.clone() };
     check_error(&more, |_| (), "`train_cfg.max_epochs` is 3, but only 2 epochs of samples were drawn", "`epochs: 3`");

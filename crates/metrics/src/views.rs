@@ -1,77 +1,56 @@
-//! Asks a network about views, and averages the views of a video or segment.
+//! [`average_views`]: from the logits of clips to one prediction per video or segment.
 
-use crate::{LearnError, Network, Normalisation};
-use pipe_clips::{Batch, ClipError, ClipSize};
+use crate::MetricsError;
 use pipe_schemas::networks::AverageClips;
 use pipe_schemas::tables::{Labelling, PredictionRow, SampleRow};
 use std::collections::BTreeMap;
 
-/// Returns the logits of each clip, `K` of them, in the order of the batches. `after_batch` is told how many clips are
-/// done, and may stop it with an error of its own.
-pub fn evaluate_views<E: From<LearnError>>(
-    network: &Network,
-    normalisation: &Normalisation,
-    size: ClipSize,
-    batches: impl Iterator<Item = Result<Batch, ClipError>>,
-    mut after_batch: impl FnMut(usize) -> Result<(), E>,
-) -> Result<Vec<Vec<f32>>, E> {
-    let _no_grad = tch::no_grad_guard();
-    let mut all = Vec::new();
-    for batch in batches {
-        let batch = batch.map_err(LearnError::from)?;
-        let logits = network.forward(&normalisation.clips(&batch, size)?, None)?;
-        let mut values = vec![0f32; logits.numel()];
-        logits.contiguous().copy_data(&mut values, logits.numel());
-        all.extend(values.chunks_exact(network.num_classes()).map(<[f32]>::to_vec));
-        after_batch(all.len())?;
-    }
-    Ok(all)
-}
-
-/// Averages the views of each video, or of each segment; `logits` are those of `rows`, one for one. The result is sorted
-/// by video and times.
+/// Averages the views of each video, or of each segment. The result is sorted by video and times.
 ///
-/// Probabilities are what softmax makes of logits or, of several labels, the logistic function. (MMAction2's `prob` takes
-/// softmax for those as well, which makes one label lower the others.)
+/// Probabilities are the softmax of the logits or, with several labels per video, their logistic function. (MMAction2's `prob`
+/// uses softmax there as well, so that one label lowers the probability of the others.)
+///
+/// # Shapes
+/// - `logits`: one row of `K` values for each row of `rows`
 ///
 /// # Errors
-/// [`LearnError::Logits`] if the network answered with numbers that are not finite.
+/// [`MetricsError::NotFinite`] if a logit is NaN or infinite.
 pub fn average_views(
     rows: &[SampleRow],
     logits: &[Vec<f32>],
     average: AverageClips,
     labelling: Labelling,
-) -> Result<Vec<PredictionRow>, LearnError> {
+) -> Result<Vec<PredictionRow>, MetricsError> {
     let mut samples: BTreeMap<_, (&SampleRow, Vec<&[f32]>)> = BTreeMap::new();
     for (row, logits) in rows.iter().zip(logits) {
         if !logits.iter().all(|value| value.is_finite()) {
-            return Err(LearnError::Logits { video_id: row.video_id.clone() });
+            return Err(MetricsError::NotFinite { video_id: row.video_id.clone() });
         }
         samples.entry(row.sample()).or_insert((row, Vec::new())).1.push(logits);
     }
-    let squash = |logits: &[f64]| match labelling {
+    let to_probabilities = |logits: &[f64]| match labelling {
         Labelling::SingleLabel => softmax(logits),
         Labelling::MultiLabel => logits.iter().map(|logit| 1.0 / (1.0 + (-logit).exp())).collect(),
     };
     let prediction = |(row, views): (&SampleRow, Vec<&[f32]>)| {
-        let wide: Vec<Vec<f64>> =
+        let views_f64: Vec<Vec<f64>> =
             views.iter().map(|view| view.iter().map(|value| f64::from(*value)).collect()).collect();
-        let logits = mean(&wide);
+        let logits = mean(&views_f64);
         let probabilities = match average {
-            AverageClips::Prob => mean(&wide.iter().map(|view| squash(view)).collect::<Vec<_>>()),
-            AverageClips::Score => squash(&logits),
+            AverageClips::Prob => mean(&views_f64.iter().map(|view| to_probabilities(view)).collect::<Vec<_>>()),
+            AverageClips::Score => to_probabilities(&logits),
         };
-        let narrow = |values: &[f64]| values.iter().map(|value| *value as f32).collect::<Vec<f32>>();
-        let probabilities = narrow(&probabilities);
+        let to_f32 = |values: &[f64]| values.iter().map(|value| *value as f32).collect::<Vec<f32>>();
+        let probabilities = to_f32(&probabilities);
         PredictionRow {
             video_id: row.video_id.clone(),
             start_secs: row.start_secs,
             end_secs: row.end_secs,
             class_index: row.class_index,
             more_class_indices: row.more_class_indices.clone(),
-            predicted_index: highest(&probabilities),
+            predicted_index: argmax(&probabilities),
             num_views: views.len() as u32,
-            logits: narrow(&logits),
+            logits: to_f32(&logits),
             probabilities,
         }
     };
@@ -90,8 +69,8 @@ fn softmax(logits: &[f64]) -> Vec<f64> {
     powers.into_iter().map(|power| power / sum).collect()
 }
 
-/// Returns the position of the highest value; of equal ones the first.
-fn highest(values: &[f32]) -> u32 {
+/// Returns the position of the highest value; the first of equal ones.
+fn argmax(values: &[f32]) -> u32 {
     let better = |best: usize, at: usize| if values[at] > values[best] { at } else { best };
     (0..values.len()).reduce(better).unwrap_or(0) as u32
 }
@@ -134,7 +113,7 @@ mod tests {
         check(&views, AverageClips::Prob, [0.575, 0.425], 0);
         let (a, b) = (3.0, 3f32.sqrt());
         check(&views, AverageClips::Score, [a / (a + b), b / (a + b)], 0);
-        // Where the two disagree: one view is sure of 0, two lean to 1.
+        // Where the two disagree: one view is certain of class 0, two favour class 1.
         let views = [[4.0, 0.0], [0.0, 1.5], [0.0, 1.5]];
         check(
             &views,
@@ -142,13 +121,13 @@ mod tests {
             [1.0 / (1.0 + (-1.0f32 / 3.0).exp()), 1.0 / (1.0 + (1.0f32 / 3.0).exp())],
             0,
         );
-        let sure = |x: f32| 1.0 / (1.0 + (-x).exp());
-        let second = (2.0 * sure(1.5) + sure(-4.0)) / 3.0;
+        let logistic = |x: f32| 1.0 / (1.0 + (-x).exp());
+        let second = (2.0 * logistic(1.5) + logistic(-4.0)) / 3.0;
         check(&views, AverageClips::Prob, [1.0 - second, second], 1);
     }
 
     #[test]
-    fn several_labels_have_probabilities_of_their_own() {
+    fn several_labels_have_independent_probabilities() {
         let rows = [0, 1].map(|view| SampleRow { more_class_indices: vec![2], ..row("a", view) });
         let logits = [vec![9f32.ln(), 0.0, -(3f32.ln())], vec![-(9f32.ln()), 0.0, 3f32.ln()]];
         let check = |average, expect: [f32; 3]| {
@@ -169,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_of_a_video_are_kept_apart() {
+    fn segments_of_a_video_are_averaged_separately() {
         let segment = |start_secs, view| SampleRow {
             start_secs: Some(start_secs),
             end_secs: Some(20.0),
@@ -179,20 +158,20 @@ mod tests {
         let rows = [segment(10.0, 0), row("a", 0), segment(2.5, 0), segment(2.5, 1), segment(10.0, 1)];
         let logits = [[0.0, 2.0], [3.0, 0.0], [1.0, 0.0], [3.0, 0.0], [0.0, 4.0]].map(|view| view.to_vec());
         let found = average_views(&rows, &logits, AverageClips::Score, Labelling::SingleLabel).expect("averaged");
-        let told: Vec<_> =
+        let found: Vec<_> =
             found.iter().map(|row| (row.start_secs, row.class_index, row.num_views, row.logits.clone())).collect();
         let expect =
             [(None, 1, 1, vec![3.0, 0.0]), (Some(2.5), 0, 2, vec![2.0, 0.0]), (Some(10.0), 1, 2, vec![0.0, 3.0])];
-        assert_eq!(told, expect);
+        assert_eq!(found, expect);
     }
 
     #[test]
-    fn of_equal_classes_the_first_wins() {
+    fn the_first_of_equal_classes_is_predicted() {
         check(&[[1.0, 1.0]], AverageClips::Prob, [0.5, 0.5], 0);
     }
 
     #[test]
-    fn videos_are_sorted_and_bad_numbers_refused() {
+    fn videos_are_sorted_and_nan_is_an_error() {
         let rows = [row("b", 0), row("a", 0), row("b", 1)];
         let logits = vec![vec![0.0, 1.0]; 3];
         let predictions = average_views(&rows, &logits, AverageClips::Prob, Labelling::SingleLabel).expect("averaged");

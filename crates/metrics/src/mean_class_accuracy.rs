@@ -1,0 +1,46 @@
+//! Mean class accuracy: the mean over classes of the share of a class's videos that are predicted as it.
+//!
+//! As in MMAction2, the classes are those that occur as a label or as a prediction. A class that is only predicted counts as 0.
+
+use crate::metric::{Metric, mean};
+use pipe_schemas::Rule;
+use pipe_schemas::tables::{Labelling, PredictionRow};
+use std::collections::BTreeMap;
+
+pub(crate) const METRIC: Metric = Metric {
+    name: "mean_class_accuracy",
+    labelling: Labelling::SingleLabel,
+    rule: Rule::Greater,
+    compute: mean_class_accuracy,
+};
+
+fn mean_class_accuracy(predictions: &[PredictionRow]) -> f64 {
+    let mut classes: BTreeMap<u32, (usize, usize)> = BTreeMap::new();
+    for row in predictions {
+        classes.entry(row.predicted_index).or_default();
+        let (num_correct, num_videos) = classes.entry(row.class_index).or_default();
+        *num_correct += usize::from(row.predicted_index == row.class_index);
+        *num_videos += 1;
+    }
+    let accuracy = |(num_correct, num_videos): &(usize, usize)| *num_correct as f64 / (*num_videos).max(1) as f64;
+    mean(classes.values().map(accuracy), classes.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metric::tests::row;
+
+    #[test]
+    fn a_class_that_is_only_predicted_lowers_the_mean() {
+        // Class 0: 1 of 2. Class 1: predicted once, never a label.
+        assert_eq!(mean_class_accuracy(&[row(0, &[0.9, 0.1]), row(0, &[0.1, 0.9])]), 0.25);
+    }
+
+    #[test]
+    fn rare_classes_weigh_as_much_as_frequent_ones() {
+        // Class 0: 2 of 3. Class 1: 1 of 1.
+        let rows = [row(0, &[0.9, 0.1]), row(0, &[0.8, 0.2]), row(0, &[0.1, 0.9]), row(1, &[0.1, 0.9])];
+        assert!((mean_class_accuracy(&rows) - (2.0 / 3.0 + 1.0) / 2.0).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,186 @@
+//! Trains epochs, one after the other. Each leaves a state from which the next one starts.
+
+use crate::TrainError;
+use crate::error::Stopped;
+use crate::monitor::ends_early;
+use crate::plan::name;
+use crate::samples::Samples;
+use crate::start::{first_network, graph};
+use crate::validate::{validate, validates};
+use pipe_clips::Loader;
+use pipe_learn::{Epoch, EpochResult, Learner, Network, StepResult, pin_threads};
+use pipe_schemas::stages::evaluate::Figures;
+use pipe_schemas::stages::train::{LrChain, TrainParams};
+use pipe_schemas::tables::{Labelling, TrainingLogRow};
+use pipe_stage::protocol::{Made, MadePart, MakePart, MakeParts};
+use pipe_stage::{Context, StageError};
+use pipe_tables::{read_training_log, write_training_log};
+
+const STATE: &str = "state.safetensors";
+const LOG: &str = "log.parquet";
+
+/// An epoch to train.
+struct Link<'a> {
+    epoch: u32,
+    part: &'a MakePart,
+    /// Whether the epoch has been trained before: only its state is missing.
+    only_state: bool,
+}
+
+/// What all epochs need.
+struct Run<'a> {
+    context: &'a Context,
+    params: &'a TrainParams,
+    samples: &'a Samples,
+    loader: Loader,
+    /// Number of steps that this request makes.
+    total_steps: u64,
+}
+
+/// Trains the epochs of `parts`, which follow each other.
+pub(crate) fn make(context: &Context, parts: &MakeParts) -> Result<Made, StageError> {
+    pin_threads();
+    let params: TrainParams = context.params()?;
+    let samples = Samples::read(context.input("samples")?, &params)?;
+    let links = links(parts, &samples)?;
+    let mut learner = start(context, &params, &samples, parts.resume_from())?;
+    let first_epoch = links.first().map_or(0, |link| link.epoch);
+    let num_before = parts.earlier.len().min(first_epoch as usize);
+    let mut log = read_log(&parts.earlier[..num_before])?;
+    let mut chain = params.lr_chain();
+    let mut steps_before = 0;
+    for row in &log {
+        steps_before += replay(&mut chain, &samples, row);
+    }
+    let total_steps = links.iter().map(|link| samples.num_steps(link.epoch) as u64).sum();
+    let loader = Loader::open(context.input("frames")?)?;
+    let run = Run { context, params: &params, samples: &samples, loader, total_steps };
+    let mut steps_done = 0;
+    for link in links {
+        if !link.only_state && ends_early(&params, &samples, &log) {
+            return Ok(Made::ChainEnded);
+        }
+        let learning_rates = chain.next_epoch(samples.num_steps(link.epoch));
+        let row = run.epoch(&mut learner, &link, &learning_rates, steps_before, &mut steps_done)?;
+        if let Some(figures) = &row.validation {
+            chain.validated(figures);
+        }
+        write_training_log(&link.part.note(LOG)?, std::slice::from_ref(&row))?;
+        learner.save(&link.part.state(STATE)?)?;
+        context.part_finished(&link.part.name);
+        log.push(row);
+    }
+    Ok(Made::All)
+}
+
+impl Run<'_> {
+    /// Trains an epoch, and validates the network if this belongs to it.
+    fn epoch(
+        &self,
+        learner: &mut Learner,
+        link: &Link,
+        learning_rates: &[f64],
+        steps_before: u64,
+        steps_done: &mut u64,
+    ) -> Result<TrainingLogRow, StageError> {
+        let Self { context, params, samples, loader, total_steps } = self;
+        let clip_size = samples.clip_size(samples.preprocessing.train_frames);
+        let batch_size = params.train_dataloader.batch_size as usize;
+        let mut batches = loader.clips(samples.epoch(link.epoch)?, clip_size, batch_size, context.threads())?;
+        if samples.preprocessing.labelling == Labelling::MultiLabel {
+            batches = batches.with_targets(samples.classes.len())?;
+        }
+        let after_step = |result: StepResult| {
+            *steps_done += 1;
+            context.measured(steps_before + *steps_done, figures_of_step(link.epoch, result));
+            context.progress(*steps_done, *total_steps, "steps");
+            context.check_cancelled().map_err(Stopped::Stage)
+        };
+        let epoch = Epoch { index: link.epoch, learning_rates, clip_size };
+        let result = learner.train_epoch(epoch, batches, after_step).map_err(Stopped::into_stage_error)?;
+        learner.network().check_finite()?;
+        let validated = validates(params, samples, link.epoch + 1);
+        let validation =
+            validated.then(|| validate(context, params, samples, loader, learner.network())).transpose()?;
+        if let Some(Figures { values, .. }) = &validation {
+            let names: Vec<_> = values.iter().map(|(name, value)| (format!("val_{name}"), *value)).collect();
+            context.measured(steps_before + *steps_done, names.iter().map(|(name, value)| (name.as_str(), *value)));
+        }
+        Ok(log_row(link.epoch, result, validation))
+    }
+}
+
+/// Returns the numbers that are reported after a step. They are not part of any result, so that they may depend on the clock.
+fn figures_of_step(epoch: u32, result: StepResult) -> [(&'static str, f64); 8] {
+    let StepResult { step: _, num_clips, lr, loss, top1, grad_norm, data_secs, compute_secs } = result;
+    [
+        ("epoch", f64::from(epoch + 1)),
+        ("loss", loss),
+        ("top1", top1),
+        ("lr", lr),
+        ("grad_norm", grad_norm),
+        ("data_secs", data_secs),
+        ("compute_secs", compute_secs),
+        ("clips_per_sec", num_clips as f64 / (data_secs + compute_secs).max(f64::MIN_POSITIVE)),
+    ]
+}
+
+/// Returns a learner in the state that `resume_from` left, or before its first step.
+fn start(
+    context: &Context,
+    params: &TrainParams,
+    samples: &Samples,
+    resume_from: Option<&MadePart>,
+) -> Result<Learner, StageError> {
+    let labelling = samples.preprocessing.labelling;
+    let Some(part) = resume_from else {
+        return Ok(Learner::new(first_network(context, params, samples)?.0, params, labelling));
+    };
+    let mut learner = Learner::new(Network::new(graph(params, samples)?, params.seed), params, labelling);
+    restore(&mut learner, part)?;
+    Ok(learner)
+}
+
+/// Restores the state that an epoch left.
+pub(crate) fn restore(learner: &mut Learner, part: &MadePart) -> Result<(), StageError> {
+    Ok(learner.restore(&part.state(STATE)?)?)
+}
+
+/// Reads the log of epochs.
+pub(crate) fn read_log(parts: &[MadePart]) -> Result<Vec<TrainingLogRow>, StageError> {
+    let mut log = Vec::with_capacity(parts.len());
+    for part in parts {
+        log.extend(read_training_log(&part.note(LOG))?);
+    }
+    Ok(log)
+}
+
+/// Moves the learning rates past an epoch that was trained before; returns the number of its steps.
+fn replay(chain: &mut LrChain, samples: &Samples, row: &TrainingLogRow) -> u64 {
+    let num_steps = samples.num_steps(row.epoch);
+    chain.next_epoch(num_steps);
+    if let Some(figures) = &row.validation {
+        chain.validated(figures);
+    }
+    num_steps as u64
+}
+
+fn links<'a>(parts: &'a MakeParts, samples: &Samples) -> Result<Vec<Link<'a>>, TrainError> {
+    let known = 0..samples.num_epochs();
+    let mut rest = match parts.resume_from() {
+        Some(before) => known.clone().find(|epoch| name(*epoch) == before.name).map_or(0..0, |at| at + 1..known.end),
+        None => known,
+    };
+    let link = |part: &'a MakePart| match rest.next() {
+        Some(epoch) if name(epoch) == part.name => {
+            Ok(Link { epoch, part, only_state: parts.earlier.iter().any(|link| link.name == part.name) })
+        }
+        _ => Err(TrainError::NotNext { part: part.name.clone() }),
+    };
+    parts.parts.iter().map(link).collect()
+}
+
+fn log_row(epoch: u32, result: EpochResult, validation: Option<Figures>) -> TrainingLogRow {
+    let EpochResult { lr, loss, top1, grad_norm } = result;
+    TrainingLogRow { epoch, lr, loss, top1, grad_norm, validation }
+}
