@@ -195,7 +195,7 @@ impl Listing {
         }
         let (path, odd) = match path.into_os_string().into_string() {
             Ok(path) => (path, None),
-            Err(path) if self.odd_names == OddNames::Told => (SourceFile::odd_name(path.as_ref()), Some(path.into())),
+            Err(path) if self.odd_names == OddNames::Listed => (SourceFile::odd_name(path.as_ref()), Some(path.into())),
             Err(path) => return Err(RunError::OddName { path: path.into() }),
         };
         Ok(Some(Found::File(Listed { path, fingerprint: Fingerprint::of(metadata), odd })))
@@ -346,7 +346,7 @@ mod tests {
         let store = folder.path().join("store");
         let error = collect(&store, &set).expect_err("refused").to_string();
         assert!(error.ends_with("has a name that is not UTF-8; rename or exclude it"), "{error}");
-        set.odd_names = OddNames::Told;
+        set.odd_names = OddNames::Listed;
         let expect = [r"./\xFF/a.avi", r"./caf\xE9.avi", "a.avi", r"caf\xE9.avi"];
         assert_eq!(paths(&set, &store), expect);
         let collected = collect(&store, &set).expect("collected");

@@ -123,7 +123,7 @@ impl Params for IngestParams {
             root: root.into(),
             include: self.include.clone(),
             exclude: self.exclude.clone(),
-            odd_names: OddNames::Told,
+            odd_names: OddNames::Listed,
         };
         self.root.iter().map(set).collect()
     }

@@ -212,9 +212,10 @@ impl Run<'_> {
         for (needed, input) in self.plan.inputs(stage) {
             let StageState::Done(done) = &self.states[needed] else { continue };
             let tree = done.record.output.tree;
-            let files = match input.wanted.lists_files() {
-                true => Some(self.store.tree(tree)?.part(&input.output.path)?.files),
-                false => None,
+            let files = if input.wanted.lists_files() {
+                Some(self.store.tree(tree)?.part(&input.output.path)?.files)
+            } else {
+                None
             };
             let file = |file: TreeFile| SourceFile {
                 path: file.path,

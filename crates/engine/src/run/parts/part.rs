@@ -74,9 +74,10 @@ pub(super) fn create_folder(job: &Job, name: &str) -> Result<PathBuf, RunError> 
 pub(super) fn record(job: &Job, pending: &PendingPart, name: &str, since: Instant) -> Result<CachedPart, RunError> {
     let folder = folder(job, name);
     let state_folder = folder.join(PART_STATE);
-    let state = match state_folder.is_dir() {
-        true => Some(StateRecord { tree: job.store.insert(&state_folder)?.digest(), kept: true }),
-        false => None,
+    let state = if state_folder.is_dir() {
+        Some(StateRecord { tree: job.store.insert(&state_folder)?.digest(), kept: true })
+    } else {
+        None
     };
     let wanted = |path: &str| [PART_FILES, PART_NOTES].iter().any(|kind| path.starts_with(&format!("{kind}/")));
     let tree = job.store.assemble(job.store.insert_files(&folder, wanted)?)?.digest();
