@@ -97,7 +97,7 @@ impl Store {
         Ok(self.read_kept(key)?.map(|kept| kept.record))
     }
 
-    /// Returns the record of `key` with what else its file tells.
+    /// Returns the record of `key` with the other content of its file.
     pub(crate) fn read_kept(&self, key: ActionKey) -> Result<Option<Kept>, CacheError> {
         let path = self.action_path(key, "json");
         let mut file = match fs::File::open(&path) {
@@ -171,7 +171,7 @@ fn decode(path: &Path, key: ActionKey, bytes: &[u8]) -> Result<(ActionRecord, Op
         _ => (bytes, None), // of the time before seals
     };
     if last.is_some_and(|last| last != format!("\"{}\"\n", seal(key, before)).as_bytes()) {
-        // What can't be read says more of itself than that it was altered.
+        // A parse error is more specific than "altered".
         serde_json::from_slice::<ActionRecord>(lines[0]).map_err(failed)?;
         return Err(CacheError::Altered { path: path.into() });
     }
@@ -231,7 +231,7 @@ mod tests {
             || fs::metadata(space.store.action_path(key, "json")).and_then(|file| file.modified()).expect("a time");
         space.used(key, days(3));
         space.store.find(key);
-        assert!(used() < days(2), "looking is no use");
+        assert!(used() < days(2), "a lookup does not count as a use");
         let held = space.store.clone().hold(|| ()).expect("held");
         held.find(key);
         assert!(used() > days(1));

@@ -59,7 +59,7 @@ mod tests {
         let mixed = merged([&one, &two, &one]);
         assert_eq!(mixed["processor"], "Zen 3 + Zen 5");
         assert_eq!(mixed["threads"], "2");
-        assert!(!gives_equal_bits(&mixed, &mixed.clone()), "nobody knows which part was made where");
+        assert!(!gives_equal_bits(&mixed, &mixed.clone()), "it is unknown which part was made where");
         assert_eq!(merged([&mixed, &two]), mixed);
         assert!(!gives_equal_bits(&Environment::new(), &Environment::new()), "results from before environments");
     }

@@ -85,7 +85,7 @@ impl PartedStage for Links {
         };
         for part in &parts.parts {
             if setting("fail_at").as_ref() == Some(&part.name) {
-                return Err(StageError::message("told to fail"));
+                return Err(StageError::message("as requested"));
             }
             text += &format!(" {}{}", part.name, setting("word").unwrap_or_default());
             fs_err::write(part.state("text")?, &text)?;
@@ -212,7 +212,7 @@ fn an_interrupted_chain_resumes_after_its_last_link() {
     space.control("fail_at", "3");
     let failed = space.run(6, 0);
     let failure = failed.stages.iter().find_map(|stage| stage.failure.clone()).expect("a failure");
-    assert_eq!(failure.error, "told to fail");
+    assert_eq!(failure.error, "as requested");
     std::fs::remove_file(space.path("fail_at")).expect("removed");
     assert_eq!(space.made(6, 0), ("3 4 5".into(), model(&["0", "1", "2", "3", "4", "5"]), 3));
 }

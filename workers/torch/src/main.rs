@@ -72,7 +72,7 @@ fn wait_without_spinning() {
     }
 }
 
-/// Returns where ONNX Runtime should be: `ORT_DYLIB_PATH`, else where `cargo xtask setup` puts it.
+/// Returns the path of ONNX Runtime: `ORT_DYLIB_PATH`, else where `cargo xtask setup` puts it.
 fn onnx_runtime() -> PathBuf {
     if let Some(path) = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()) {
         return path.into();
