@@ -1,4 +1,4 @@
-//! Writes the JSON schema of pipeline files to stdout; `cargo xtask schema` redirects it to `schemas/json/`.
+//! Writes the JSON schema of pipeline files to stdout; `cargo xtask docs` writes it to `schemas/json/`.
 
 use std::io::Write;
 

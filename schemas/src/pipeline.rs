@@ -5,7 +5,7 @@
 use crate::{Contract, stages};
 use serde_json::{Map, Value, json};
 
-/// Returns the schema that `cargo xtask schema` writes to `schemas/json/pipeline.schema.json`.
+/// Returns the schema that `cargo xtask docs` writes to `schemas/json/pipeline.schema.json`.
 pub fn pipeline_schema() -> Value {
     let mut defs = Map::new();
     defs.insert("variable".into(), json!({ "type": "string", "pattern": r"^\$\{" }));
@@ -188,7 +188,7 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/json/pipeline.schema.json");
         let committed = std::fs::read_to_string(path).unwrap_or_default();
         let committed: Value = serde_json::from_str(&committed).unwrap_or_default();
-        assert!(committed == pipeline_schema(), "run `cargo xtask schema` and commit {path}");
+        assert!(committed == pipeline_schema(), "run `cargo xtask docs` and commit {path}");
     }
 
     #[test]

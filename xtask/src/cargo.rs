@@ -1,7 +1,7 @@
-//! The tasks that call cargo again, now that all it needs is there.
+//! The tasks that call cargo, after set-up.
 
 use crate::failure::Failure;
-use crate::say;
+use crate::print;
 use fs_err as fs;
 use std::env;
 use std::ffi::OsString;
@@ -9,14 +9,22 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Where `pipe` and its workers come from.
+/// The packages of `pipe` and its workers.
 const PROGRAMS: &[&str] = &[".", "workers/data", "workers/torch"];
 
-/// Names the file in which tests say what they lack; see `pipe_testkit::skip`.
+/// The environment variable with the path of a file, to which tests append why they were skipped; see `pipe_testkit::skip`.
 const SKIPS: &str = "PIPE_TEST_SKIPS";
 
-/// What [`fuzz`] runs with; MIT or Apache-2.0.
+/// The package that [`fuzz`] installs; MIT or Apache-2.0.
 const FUZZER: &str = "cargo-fuzz@0.13.1";
+
+/// Fuzz targets with folders of the repository that hold good examples.
+const SEEDS: &[(&str, &str)] = &[
+    ("pipeline", "pipelines"),
+    ("pipeline", "pipelines/base/datasets"),
+    ("pipeline", "pipelines/base/models"),
+    ("pipeline", "tests/pipe"),
+];
 
 /// Builds `pipe` and its workers, then becomes `pipe run`; returns only if that fails.
 pub(crate) fn run(root: &Path, args: &[OsString]) -> Result<(), Failure> {
@@ -28,7 +36,7 @@ pub(crate) fn run(root: &Path, args: &[OsString]) -> Result<(), Failure> {
 
 /// Runs all tests, or those of the packages that `args` names.
 pub(crate) fn test(root: &Path, args: &[OsString]) -> Result<(), Failure> {
-    // The black-box tests start the workers, which cargo does not build for a test of another package.
+    // The black-box tests start the workers, which cargo does not build for tests of another package.
     build(root)?;
     let has_nextest = cargo(root, &["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
     let chosen = args.iter().any(|arg| arg == "-p" || arg.to_string_lossy().starts_with("--package"));
@@ -36,49 +44,81 @@ pub(crate) fn test(root: &Path, args: &[OsString]) -> Result<(), Failure> {
     let skips = env::temp_dir().join(format!("pipe-test-skips-{}", std::process::id()));
     let mut tests = cargo(root, runner);
     let passed = succeed(tests.args((!chosen).then_some("--workspace")).args(args).env(SKIPS, &skips));
-    tell_skips(&skips)?;
+    print_skips(&skips)?;
     passed
 }
 
-/// Tells what tests lacked, each thing once, and takes the file away.
-fn tell_skips(file: &Path) -> Result<(), Failure> {
+/// Prints each reason for skipped tests once, and deletes the file.
+fn print_skips(file: &Path) -> Result<(), Failure> {
     if !file.exists() {
         return Ok(());
     }
     let text = fs::read_to_string(file)?;
     fs::remove_file(file)?;
-    let mut lacks: Vec<&str> = text.lines().collect();
-    lacks.sort_unstable();
-    for same in lacks.chunk_by(|a, b| a == b) {
-        say(&format!("skipped in {} of the tests: {}", same.len(), same[0]));
+    let mut reasons: Vec<&str> = text.lines().collect();
+    reasons.sort_unstable();
+    for same in reasons.chunk_by(|a, b| a == b) {
+        print(&format!("skipped in {} tests: {}", same.len(), same[0]));
     }
     Ok(())
 }
 
-/// Runs the tests that take many minutes, one after the other.
+/// Runs the tests that take many minutes, one at a time.
 pub(crate) fn soak(root: &Path, args: &[OsString]) -> Result<(), Failure> {
     build(root)?;
-    // Of the whole workspace: one package alone would have its libraries compiled with other features.
+    // The whole workspace: for one package alone, cargo would compile its dependencies again with other features.
     let ignored = ["test", "--workspace", "--test", "pipe", "--", "--ignored", "--nocapture", "--test-threads", "1"];
     succeed(cargo(root, &ignored).args(args))
 }
 
-/// Feeds pipeline files to the front end that nobody would write, starting from real ones.
+/// Fuzzes each target of `fuzz/fuzz_targets`, or those that `args` names after a number of seconds.
 pub(crate) fn fuzz(root: &Path, args: &[OsString]) -> Result<(), Failure> {
-    let secs = args.first().map_or("60", |secs| secs.to_str().unwrap_or_default());
-    if secs.parse::<u32>().is_err() {
-        return Err(Failure::new(format!("`{secs}` is no number of seconds")).help("cargo xtask fuzz 300"));
+    let mut args: Vec<&str> = args.iter().map(|arg| arg.to_str().unwrap_or_default()).collect();
+    let secs = match args.first().map(|secs| secs.parse::<u32>()) {
+        Some(Ok(secs)) => {
+            args.remove(0);
+            secs
+        }
+        Some(Err(_)) | None => 60,
+    };
+    let targets = fuzz_targets(root)?;
+    if let Some(unknown) = args.iter().find(|name| !targets.iter().any(|target| target == *name)) {
+        let message = format!("`{unknown}` is neither a number of seconds nor a fuzz target");
+        return Err(Failure::new(message).help(format!("cargo xtask fuzz 300 {}", targets.join(" "))));
     }
     let has_fuzz = cargo(root, &["fuzz", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
     if !has_fuzz.success() {
         succeed(&mut cargo(root, &["install", "--locked", FUZZER]))?;
     }
-    // What is found interesting goes to the first folder; the others only give examples.
-    let corpus = root.join("fuzz/corpus/pipeline");
+    for target in targets.iter().filter(|target| args.is_empty() || args.contains(&target.as_str())) {
+        print(&format!("fuzzing {target} for {secs} s"));
+        fuzz_target(root, target, secs)?;
+    }
+    Ok(())
+}
+
+/// Returns the names of the fuzz targets, sorted.
+fn fuzz_targets(root: &Path) -> Result<Vec<String>, Failure> {
+    let mut targets = Vec::new();
+    for entry in fs::read_dir(root.join("fuzz/fuzz_targets"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            targets.extend(path.file_stem().map(|name| name.to_string_lossy().into_owned()));
+        }
+    }
+    targets.sort();
+    Ok(targets)
+}
+
+/// Fuzzes one target. New inputs go to `fuzz/corpus/TARGET`; `fuzz/seeds/TARGET` and the folders of [`SEEDS`] are examples.
+fn fuzz_target(root: &Path, target: &str, secs: u32) -> Result<(), Failure> {
+    let corpus = root.join("fuzz/corpus").join(target);
     fs::create_dir_all(&corpus)?;
     let mut command = Command::new("cargo"); // rustup's, which knows `+nightly`
-    command.current_dir(root).args(["+nightly", "fuzz", "run", "pipeline"]).arg(corpus);
-    command.args(["pipelines", "pipelines/base/datasets", "pipelines/base/models", "tests/pipe", "--"]);
+    command.current_dir(root).args(["+nightly", "fuzz", "run", target]).arg(corpus);
+    let own = Path::new("fuzz/seeds").join(target);
+    command.args(root.join(&own).is_dir().then_some(own));
+    command.args(SEEDS.iter().filter(|(name, _)| *name == target).map(|(_, folder)| folder)).arg("--");
     // One input may take 5 s and 512 MB; none is longer than 64 KiB.
     command.args(["-timeout=5", "-rss_limit_mb=512", "-max_len=65536", "-print_final_stats=1"]);
     succeed(command.arg(format!("-max_total_time={secs}")).stdin(Stdio::null()))
@@ -87,13 +127,11 @@ pub(crate) fn fuzz(root: &Path, args: &[OsString]) -> Result<(), Failure> {
 /// Runs a benchmark of `benches/` on an optimised build.
 pub(crate) fn bench(root: &Path, args: &[OsString]) -> Result<(), Failure> {
     let Some((name, rest)) = args.split_first() else {
-        return Err(Failure::new("which benchmark?").help("cargo xtask bench engine"));
+        return Err(Failure::new("no benchmark is given").help("cargo xtask bench engine"));
     };
     let script = root.join("benches").join(name).with_extension("py");
     if !script.is_file() {
-        return Err(
-            Failure::new(format!("there is no benchmark `{}`", name.display())).help("cargo xtask bench engine")
-        );
+        return Err(Failure::new(format!("`{}` is not a benchmark", name.display())).help("cargo xtask bench engine"));
     }
     succeed(&mut cargo(root, &["build", "--release", "--package", "pipe"]))?;
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
@@ -101,7 +139,7 @@ pub(crate) fn bench(root: &Path, args: &[OsString]) -> Result<(), Failure> {
     succeed(python.arg(script).arg(target.join("release/pipe")).args(rest))
 }
 
-/// Installs `pipe` and its workers beside each other, in cargo's folder of programs.
+/// Installs `pipe` and its workers into cargo's folder of programs.
 pub(crate) fn install(root: &Path, args: &[OsString]) -> Result<(), Failure> {
     for path in PROGRAMS {
         succeed(cargo(root, &["install", "--locked", "--path", path]).args(args))?;
@@ -109,30 +147,17 @@ pub(crate) fn install(root: &Path, args: &[OsString]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes the schema of pipeline files.
-pub(crate) fn schema(root: &Path) -> Result<(), Failure> {
-    let mut command = cargo(root, &["run", "--quiet", "--package", "pipe-schemas", "--example", "pipeline_schema"]);
-    let output = command.stderr(Stdio::inherit()).output()?;
-    if !output.status.success() {
-        return Err(Failure::Program(output.status));
-    }
-    let path = root.join("schemas/json/pipeline.schema.json");
-    fs::write(&path, output.stdout)?;
-    say(&format!("wrote {}", path.display()));
-    Ok(())
-}
-
 fn build(root: &Path) -> Result<(), Failure> {
     succeed(&mut cargo(root, &["build"]))
 }
 
-fn cargo(root: &Path, args: &[&str]) -> Command {
+pub(crate) fn cargo(root: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root).args(args);
     command
 }
 
-fn succeed(command: &mut Command) -> Result<(), Failure> {
+pub(crate) fn succeed(command: &mut Command) -> Result<(), Failure> {
     match command.status()? {
         status if status.success() => Ok(()),
         status => Err(Failure::Program(status)),

@@ -1,41 +1,41 @@
-//! [`Failure`]: what a task ends with when it can't go on.
+//! [`Failure`]: why a task failed.
 
 use std::process::{ExitCode, ExitStatus};
 
-/// What went wrong, for people.
+/// An error for people.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Something of our own, with what to do about it.
-    Told { message: String, help: Option<String> },
-    /// A program failed that has already said why.
+    /// An error of a task, with advice.
+    Message { message: String, help: Option<String> },
+    /// A program failed, and has printed why.
     Program(ExitStatus),
 }
 
 impl Failure {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self::Told { message: message.into(), help: None }
+        Self::Message { message: message.into(), help: None }
     }
 
     pub(crate) fn help(self, text: impl Into<String>) -> Self {
         match self {
-            Self::Told { message, .. } => Self::Told { message, help: Some(text.into()) },
+            Self::Message { message, .. } => Self::Message { message, help: Some(text.into()) },
             program @ Self::Program(_) => program,
         }
     }
 
-    /// Returns what is to be shown, if anything is left to say.
+    /// Returns the text to print; none if the failed program has printed its own.
     pub(crate) fn message(&self) -> Option<String> {
         match self {
-            Self::Told { message, help: Some(help) } => Some(format!("error: {message}\n\n{help}")),
-            Self::Told { message, help: None } => Some(format!("error: {message}")),
+            Self::Message { message, help: Some(help) } => Some(format!("error: {message}\n\n{help}")),
+            Self::Message { message, help: None } => Some(format!("error: {message}")),
             Self::Program(_) => None,
         }
     }
 
-    /// Returns the failed program's own code where there is one.
+    /// Returns the exit code of the failed program, or 1.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Told { .. } => ExitCode::FAILURE,
+            Self::Message { .. } => ExitCode::FAILURE,
             Self::Program(status) => {
                 status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)
             }

