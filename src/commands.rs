@@ -106,12 +106,13 @@ pub(crate) fn pipe() -> clap::Command {
         .long("verbose")
         .action(ArgAction::Count)
         .global(true)
+        .display_order(100)
         .help("Log what `pipe` does to stderr, with times; -vv logs more. RUST_LOG overrides it");
     clap::Command::new("pipe")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Train, evaluate and export video classifiers from one YAML file, without repeating work")
         .after_help(
-            "A pipeline file lists stages, such as `ingest`, `frames`, `train` and `evaluate`. `pipe run FILE` runs those whose\n\
+            "A pipeline file lists stages, such as `ingest`, `frames`, `train` and `evaluate`. `pipe run FILE` runs those whose \
              inputs or parameters changed, and takes the results of the others from the store, the folder `.pipe`.\n\n\
              Exit codes: 0 success, 1 a stage failed, 2 wrong arguments or pipeline file, 130 stopped by Ctrl-C.",
         )
