@@ -63,6 +63,7 @@ impl<'a> KeyPlanner<'a> {
     ) -> Result<Prepared, RunError> {
         let plan = self.plan;
         let spec = plan.stage(stage);
+        let _span = tracing::debug_span!("key", stage = spec.name.as_str()).entered();
         let mut collected = BTreeMap::new();
         for set in &spec.sources {
             let source = sources::collect(self.root, set)?;
