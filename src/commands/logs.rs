@@ -5,6 +5,7 @@ use crate::args::StoreArgs;
 use crate::error::CommandError;
 use crate::exit::Code;
 use crate::{context, records, render};
+use fs_err as fs;
 
 /// Print the newest log of a stage: what its worker or program wrote to stdout and stderr
 #[derive(Debug, clap::Args)]
@@ -33,7 +34,7 @@ impl Command for Logs {
                 format!("no log of the stage `{}` in {place}; a stage that prints nothing writes no log", self.stage);
             return Err(CommandError::failed(message));
         };
-        render::print_bytes(&std::fs::read(log)?);
+        render::print_bytes(&fs::read(log)?);
         Ok(Code::Ok)
     }
 }

@@ -7,6 +7,7 @@ use crate::args::StoreArgs;
 use crate::context;
 use crate::error::CommandError;
 use crate::exit::Code;
+use fs_err as fs;
 use std::path::Path;
 
 /// List the newest results of each pipeline and stage, and their files
@@ -38,11 +39,11 @@ impl Command for Ls {
 
 /// Lists `folder`, with paths relative to `out`, and `depth` levels of folders.
 fn list(out: &Path, folder: &Path, depth: usize) -> Result<(), CommandError> {
-    let mut entries = std::fs::read_dir(folder)?.collect::<std::io::Result<Vec<_>>>()?;
-    entries.sort_by_key(std::fs::DirEntry::file_name);
+    let mut entries = fs::read_dir(folder)?.collect::<std::io::Result<Vec<_>>>()?;
+    entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries.iter().filter(|entry| !entry.file_name().to_string_lossy().starts_with('.')) {
         let path = entry.path();
-        let metadata = std::fs::metadata(&path);
+        let metadata = fs::metadata(&path);
         if depth > 1 && metadata.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
             list(out, &path, depth - 1)?;
         } else {

@@ -7,6 +7,7 @@ use crate::args::ReportArgs;
 use crate::error::CommandError;
 use crate::exit::Code;
 use crate::{context, records};
+use fs_err as fs;
 use pipe_engine::RunRecord;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -57,7 +58,7 @@ fn metrics_of(root: &Path, run: &RunRecord) -> MetricsByName {
         let Some(folder) = stage.output.as_ref().and_then(|output| pipe_engine::output_folder(root, output)) else {
             continue;
         };
-        let json = std::fs::read(folder.join("metrics.json")).ok();
+        let json = fs::read(folder.join("metrics.json")).ok();
         let json: Option<serde_json::Value> = json.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         for (name, value) in json.as_ref().and_then(serde_json::Value::as_object).into_iter().flatten() {
             if let Some(value) = value.as_f64() {

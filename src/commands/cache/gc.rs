@@ -41,6 +41,7 @@ impl Command for Gc {
         let waiting = || render::waiting("the store is in use by a run or by another `pipe cache`");
         // A dry run needs no lock. The keys to keep are read under the lock, so that a run that has just ended counts.
         let lock = if self.dry_run { None } else { Some(store.lock_alone(waiting)?) };
+        #[expect(clippy::disallowed_methods, reason = "the age of results counts from now; no key depends on it")]
         let now = SystemTime::now();
         let plan = gc::plan(&store, &limits, &housekeeping::wanted_keys(&root)?, now)?;
         let leftovers = Leftovers::find(&root, self.max_age, now)?;
