@@ -23,8 +23,9 @@ pub(crate) fn json(run: &RunRecord) -> serde_json::Value {
 /// Returns the number of stages by outcome, such as `3 hits, 2 ran`.
 pub(crate) fn counts(run: &RunRecord) -> String {
     let count = |outcome| run.summary.count(outcome);
+    let hits = if count(Outcome::Hit) == 1 { "hit" } else { "hits" };
     let all = [
-        (count(Outcome::Hit), "hits"),
+        (count(Outcome::Hit), hits),
         (count(Outcome::Ran), "ran"),
         (count(Outcome::Failed), "failed"),
         (count(Outcome::Skipped), "skipped"),

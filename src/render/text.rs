@@ -117,9 +117,9 @@ pub(crate) fn run_finished(event: &RunEvent) -> Option<String> {
     let RunEvent::RunFinished { pipeline, hits, ran, failed, skipped, cancelled, duration_millis, .. } = event else {
         return None;
     };
-    let counts = [(*hits, "hits"), (*ran, "ran"), (*failed, "failed"), (*skipped, "skipped")];
-    let counts = counts.iter().filter(|(count, word)| *count > 0 || ["hits", "ran"].contains(word));
-    let counts: Vec<String> = counts.map(|(count, word)| format!("{count} {word}")).collect();
+    let mut counts = vec![count(*hits, "hit"), format!("{} ran", grouped(*ran))];
+    let others = [(*failed, "failed"), (*skipped, "skipped")].into_iter().filter(|(count, _)| *count > 0);
+    counts.extend(others.map(|(count, word)| format!("{} {word}", grouped(count))));
     let stopped = if *cancelled { ", stopped" } else { "" };
     Some(format!("{pipeline}: {} in {}{stopped}", counts.join(", "), duration(*duration_millis)))
 }

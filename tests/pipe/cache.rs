@@ -111,7 +111,7 @@ fn damage_is_told_in_words() {
     assert!(told.contains("is damaged: it is not what was written"), "{told}");
     assert!(told.contains("store/v1/damaged/blobs/"), "{told}");
     assert!(told.contains("runs again when next needed: p/clips"), "{told}");
-    assert!(told.ends_with("read 1 results, 1 trees, 3 blobs (27 B): 1 damaged\n"), "{told}");
+    assert!(told.ends_with("read 1 result, 1 tree, 3 blobs (27 B): 1 damaged\n"), "{told}");
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn a_full_disk_is_reported_and_finished_stages_are_kept() {
         "#,
     );
     let Some(output) = output else { return };
-    assert_eq!(output.lines, ["full 1", "p: 1 hits, 2 ran", "2000000", "verified 0", "0"], "{}", output.stderr);
+    assert_eq!(output.lines, ["full 1", "p: 1 hit, 2 ran", "2000000", "verified 0", "0"], "{}", output.stderr);
     let first = std::fs::read_to_string(space.path("first.log")).unwrap() + &output.stderr;
     assert!(first.contains("no space is left on the disk"), "{first}");
 }

@@ -1,6 +1,6 @@
 //! What `pipe plan` prints: a line per stage, and a line of counts.
 
-use crate::render::{self, forecasts};
+use crate::render::{self, forecasts, text};
 use pipe_engine::{Forecast, StageForecast};
 
 /// Prints the plan.
@@ -13,5 +13,6 @@ pub(super) fn plan(forecasts: &[StageForecast]) {
         0 => String::new(),
         count => format!(", {count} undecided until these have run"),
     };
-    render::print(&format!("{hits} hits, {misses} to run{undecided}"));
+    let hits = text::count(hits as u64, "hit");
+    render::print(&format!("{hits}, {misses} to run{undecided}"));
 }

@@ -62,7 +62,9 @@ pub(super) fn text(verified: &Verified, stages: &Stages) {
         count => format!("{count} damaged"),
     };
     let bytes = text::bytes(*blob_bytes);
-    render::print(&format!("read {num_actions} results, {num_trees} trees, {num_blobs} blobs ({bytes}): {found}"));
+    let (results, trees) = (text::count(*num_actions, "result"), text::count(*num_trees, "tree"));
+    let blobs = text::count(*num_blobs, "blob");
+    render::print(&format!("read {results}, {trees}, {blobs} ({bytes}): {found}"));
 }
 
 fn damaged(damage: &Damage, stages: &Stages) -> String {
