@@ -158,6 +158,7 @@ mod tests {
     }
 
     fn three() -> Three {
+        #[expect(clippy::disallowed_methods, reason = "a test; no key depends on the time")]
         let (space, now) = (Space::new(), SystemTime::now());
         let keys = [("a", 30), ("b", 20), ("c", 10)].map(|(name, days)| {
             let key = space.action(name, &[("file", &name.repeat(1000))]);

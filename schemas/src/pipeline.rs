@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn the_committed_file_is_up_to_date() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/json/pipeline.schema.json");
-        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        let committed = fs_err::read_to_string(path).unwrap_or_default();
         let committed: Value = serde_json::from_str(&committed).unwrap_or_default();
         assert!(committed == pipeline_schema(), "run `cargo xtask docs` and commit {path}");
     }

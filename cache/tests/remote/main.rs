@@ -2,6 +2,8 @@
 //!
 //! `cache/tests/install-servers.sh` installs the two servers; without them, their tests say that they skip.
 
+#![expect(clippy::disallowed_methods, reason = "tests may panic; their files, threads and times are their own")]
+
 mod fake;
 mod hostile;
 mod place;

@@ -161,6 +161,7 @@ mod tests {
     #[test]
     fn scratch_of_the_dead_and_old_indexes_go() {
         let folder = tempfile::tempdir().expect("a folder");
+        #[expect(clippy::disallowed_methods, reason = "a test; no key depends on the time")]
         let (root, now) = (folder.path(), SystemTime::now());
         let living = work::Work::new(root, "living").expect("made");
         for path in ["work/dead/0/file", "work/dead.lock", "work/left/0/file", "index/old", "index/new", "tools/.tmpAb"]
@@ -172,6 +173,7 @@ mod tests {
             write(&root.join(path), "12345");
         }
         for old in ["index/old", "downloads/old"] {
+            #[expect(clippy::disallowed_methods, reason = "a test; no key depends on the time")]
             let old = std::fs::File::open(root.join(old)).expect("open");
             old.set_modified(now - 3 * day).expect("touched");
         }

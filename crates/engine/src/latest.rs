@@ -139,7 +139,7 @@ impl Publisher {
         let below_root = view.strip_prefix(&self.root).unwrap_or(view);
         let below_root: PathBuf = below_root.components().filter(|part| *part != Component::CurDir).collect();
         let (target, link) = (Path::new("../..").join(below_root), self.folder.join(stage));
-        if !there || !std::fs::read_link(&link).is_ok_and(|current| current == target) {
+        if !there || !fs_err::read_link(&link).is_ok_and(|current| current == target) {
             replace(&target, &link)?;
             self.links.insert(stage.to_owned());
         }
@@ -203,7 +203,7 @@ mod tests {
 
     /// Returns the target of the link of stage `s`.
     fn link(root: &Path) -> String {
-        std::fs::read_link(root.join("out/p/s")).expect("a link").display().to_string()
+        fs_err::read_link(root.join("out/p/s")).expect("a link").display().to_string()
     }
 
     #[test]
@@ -219,15 +219,15 @@ mod tests {
         publish(&mut two, "b");
         publish(&mut one, "a");
         publish(&mut two, "a");
-        let log = std::fs::read_to_string(log(root, "p")).expect("read");
+        let log = fs_err::read_to_string(log(root, "p")).expect("read");
         publish(&mut two, "a");
         publish(&mut Publisher::open(root, "p").expect("open"), "a");
         assert_eq!(
-            std::fs::read_to_string(super::log(root, "p")).expect("read"),
+            fs_err::read_to_string(super::log(root, "p")).expect("read"),
             log,
             "without a new result nothing is written"
         );
-        std::fs::remove_dir_all(root.join("out")).expect("removed");
+        fs_err::remove_dir_all(root.join("out")).expect("removed");
         publish(&mut Publisher::open(root, "p").expect("open"), "a");
         compact(root).expect("written");
         assert_eq!(keys(root, "p").expect("read"), Keys::from([("s".to_owned(), key("a"))]));

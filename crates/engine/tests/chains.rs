@@ -5,6 +5,8 @@
 //! that many links, `fail_at` makes a link fail, `keep` names the links whose states are kept, `best` is the link that the
 //! result is made from. Each link that is made adds a line to `made`.
 
+#![expect(clippy::disallowed_methods, reason = "tests may panic; their files, threads and times are their own")]
+
 use pipe_cache::gc;
 use pipe_cache::{ActionKey, Lookup, Store};
 use pipe_engine::{Cancel, Executables, Plan, Prefetch, RunMode, RunOptions, RunSummary, Selection, Setting};

@@ -1,5 +1,7 @@
 //! A file that is not a library, loaded first in a process. `ort` would panic; `Runtime` returns an error.
 
+#![expect(clippy::disallowed_methods, reason = "tests may panic; their files, threads and times are their own")]
+
 use pipe_infer::{InferError, Runtime};
 
 #[test]

@@ -1,5 +1,7 @@
 //! Every family of the zoo: published figures, names of the published tensors, and the digests of trained networks.
 
+#![expect(clippy::disallowed_methods, reason = "tests may panic; their files, threads and times are their own")]
+
 use pipe_graph::{ClipShape, Graph, Init, Role};
 use pipe_models::{ModelError, build, zoo};
 use pipe_schemas::networks::{Backbone, ClsHead, FAMILIES, ModelParams};

@@ -79,7 +79,7 @@ fn instruction_set(cpuinfo: &str, variable: impl Fn(&str) -> Option<String>) -> 
 
 /// Returns the kinds of the devices; two GPUs of one model give the same bits.
 fn device(devices: &[Device], gpus: &Path) -> String {
-    let models: Vec<String> = std::fs::read_dir(gpus)
+    let models: Vec<String> = fs_err::read_dir(gpus)
         .map(|entries| {
             let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
             paths.sort();

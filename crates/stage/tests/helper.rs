@@ -2,6 +2,8 @@
 //!
 //! Helpers are this program itself, so it has its own `main` with the arguments of libtest that runners use.
 
+#![expect(clippy::disallowed_methods, reason = "tests may panic; their files, threads and times are their own")]
+
 use pipe_stage::protocol::{Grant, PROTOCOL_VERSION, Request, Task};
 use pipe_stage::{Context, Environment, HelperFailure, Helpers, Job, JobLimits, SendPiece, WorkerInfo, serve};
 use std::collections::BTreeMap;

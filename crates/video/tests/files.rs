@@ -1,5 +1,7 @@
 //! `probe`, `Decoder` and `Encoder` on generated videos, real clips and hostile files.
 
+#![expect(clippy::disallowed_methods, reason = "tests may panic; their files, threads and times are their own")]
+
 use pipe_testkit::{shared, skip};
 use pipe_video::{
     DecodedFrame, Decoder, Encoder, EncoderParams, FrameCoder, FrameScaler, ImageFormat, VideoError, VideoInfo, probe,

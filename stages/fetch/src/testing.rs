@@ -1,5 +1,7 @@
 //! What tests share: [`Server`], a web server on loopback that does what it is told, and [`run`].
 
+#![expect(clippy::disallowed_methods, reason = "tests may panic; their files, threads and times are their own")]
+
 use crate::download::Patience;
 use crate::stage::fetch;
 use pipe_schemas::stages::fetch::{FetchFile, FetchParams};

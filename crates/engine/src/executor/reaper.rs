@@ -81,10 +81,10 @@ fn kill(group: i32) {
 /// Returns the groups whose leader has one of `files` as its stdout. A process that does not lead a group yet is still in the
 /// group of `pipe`, which may contain other processes.
 fn groups_that_write_to(files: &BTreeSet<&str>) -> BTreeSet<i32> {
-    let Ok(processes) = std::fs::read_dir("/proc") else { return BTreeSet::new() };
-    let group = |process: std::fs::DirEntry| {
+    let Ok(processes) = fs_err::read_dir("/proc") else { return BTreeSet::new() };
+    let group = |process: fs_err::DirEntry| {
         let number: i32 = process.file_name().to_str()?.parse().ok()?;
-        let stdout = std::fs::metadata(process.path().join("fd/1")).ok()?;
+        let stdout = fs_err::metadata(process.path().join("fd/1")).ok()?;
         let is_first = getpgid(Some(Pid::from_raw(number))).ok()?.as_raw() == number;
         (is_first && files.contains(name(&stdout).as_str())).then_some(number)
     };

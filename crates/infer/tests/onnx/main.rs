@@ -1,5 +1,7 @@
 //! Files of `pipe_graph::onnx`, run on ONNX Runtime: single ops against values computed by hand, every network of the zoo, and errors.
 
+#![expect(clippy::disallowed_methods, reason = "tests may panic; their files, threads and times are their own")]
+
 mod networks;
 mod ops;
 mod runtime;
