@@ -3,6 +3,8 @@
 //! Link arguments apply only to the package whose build script prints them. So every package with a program or test that links
 //! libtorch names this file in its manifest: `build = "../../crates/learn/build.rs"`.
 
+#![expect(clippy::disallowed_methods, reason = "a build script without dependencies; the path is in its message")]
+
 use std::path::Path;
 
 fn main() {
