@@ -64,7 +64,7 @@ pub enum Verify {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DecodeLimits {
-    /// CPU time per file, in seconds; at most 60 of it for one frame. Default: 3600.
+    /// CPU time per file, in seconds. Decoding also stops after 60 seconds of CPU time without a new frame. Default: 3600.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub cpu_secs: u64,
     /// Memory, in MiB. Default: 4096.
