@@ -94,6 +94,6 @@ mod tests {
             let found = CONTRACT.outputs.iter().find(|port| port.name == name);
             PathBuf::from(found.unwrap_or_else(|| panic!("no output `{name}`")).path)
         };
-        assert_eq!(port("classes"), LabelsFolder::open(port("labels")).classes_path());
+        assert_eq!(port("classes"), LabelsFolder::open(port("annotations")).classes_path());
     }
 }

@@ -258,7 +258,18 @@ mod tests {
 
     #[test]
     fn letters_are_readable() {
-        assert_eq!(drawn("T", 20), ["  ######"]);
+        let expect = [
+            "   #####",
+            "     #",
+            "     #     ###",
+            "     #    #   #",
+            "     #    #   #",
+            "     #    #####",
+            "     #    #",
+            "     #    #",
+            "     #     ####",
+        ];
+        assert_eq!(drawn("Te", 20), expect);
     }
 
     #[test]

@@ -278,8 +278,8 @@ fn the_contact_sheet_shows_what_the_network_sees() {
         (info.width, info.height, pixels)
     };
     let (width, height, plain) = picture(&params);
-    // 8 frames of 112 px; 3 clips of each of 2 classes, with labels of 14 px.
-    assert_eq!((width, height), (2 + 8 * 114, 2 + 6 * 126));
+    // 8 frames of 112 px; 3 clips of each of 2 classes, with labels of 18 px.
+    assert_eq!((width, height), (2 + 8 * 114, 2 + 6 * 130));
     let blue = |pixels: &[u8]| pixels[3 * (20 * width as usize + 20) + 2];
     assert!(blue(&plain).abs_diff(128) < 4, "{}", blue(&plain));
     let erase = json!({"type": "RandomErasing", "erase_prob": 1.0, "min_area_ratio": 1.0, "max_area_ratio": 1.0,
