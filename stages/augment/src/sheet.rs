@@ -86,7 +86,7 @@ pub(crate) fn write(
             row.class_indices().map(|index| format!("{index} {}", name(index))).collect::<Vec<_>>().join(", ")
         };
         let other = row.mix_position.and_then(|position| wanted.get(&position));
-        let blended = other.map(|other| format!(" + {:.0}/100 {}", 100.0 * row.mix_share, class(other)));
+        let blended = other.map(|other| format!(" + {:.0} % of {}", 100.0 * row.mix_share, class(other)));
         let label = format!(
             "{}{} - {}",
             class(row),
