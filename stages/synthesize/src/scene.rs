@@ -62,10 +62,12 @@ pub(crate) struct Pose {
     pub(crate) radius_px: f64,
 }
 
-/// Random numbers that depend only on the seed and on names.
-pub(crate) struct Draws(blake3::OutputReader);
+/// A random generator that depends on the seed and on names only.
+///
+/// It is not `pipe_clips::Draws`, whose numbers are others: with these, generated videos have the same bytes in every version.
+pub(crate) struct SceneDraws(blake3::OutputReader);
 
-impl Draws {
+impl SceneDraws {
     pub(crate) fn new(seed: u64, names: &[&str]) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"pipe synthesize");
@@ -129,7 +131,7 @@ impl Clip {
 
     /// Returns the shape's pose in each frame.
     pub(crate) fn poses(&self, params: &SynthesizeParams, appearance: &Appearance) -> Vec<Pose> {
-        let mut draws = Draws::new(params.seed, &["clip", &self.path()]);
+        let mut draws = SceneDraws::new(params.seed, &["clip", &self.path()]);
         let start = [draws.unit(), draws.unit(), draws.unit(), draws.unit()];
         (0..params.frames_per_clip).map(|frame| pose(self.motion, start, appearance.speed, frame, params)).collect()
     }
@@ -159,7 +161,7 @@ fn pose(motion: Motion, start: [f64; 4], speed: f64, frame: u32, params: &Synthe
 impl Appearance {
     /// Returns the appearance of a group, counted from 1.
     pub(crate) fn new(seed: u64, group: u32) -> Self {
-        let mut draws = Draws::new(seed, &["group", &group.to_string()]);
+        let mut draws = SceneDraws::new(seed, &["group", &group.to_string()]);
         let dark_shape = draws.unit() < 0.5;
         let mut shade = |dark: bool| {
             let (low, high) = if dark { (0.05, 0.3) } else { (0.65, 0.95) };
