@@ -12,9 +12,9 @@
 
 use crate::space::Space;
 use pipe_cache::{ActionRecord, Lookup, Store};
-use pipe_schemas::tables::{PredictionRow, TrainingLogRow};
+use pipe_schemas::tables::PredictionRow;
 use pipe_schemas::{Numerics, Tolerance, stages::contract};
-use pipe_tables::read_rows;
+use pipe_tables::{read_rows, read_training_log};
 use pipe_testkit::{repository, skip};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -76,7 +76,7 @@ impl GoldenStage {
 impl Numbers {
     fn of(space: &Space) -> Self {
         let table = |stage: &str, file: &str| space.path(".pipe/out/smoke").join(stage).join(file);
-        let log: Vec<TrainingLogRow> = read_rows(&table("model", "training_log.parquet")).unwrap();
+        let log = read_training_log(&table("model", "training_log.parquet")).unwrap();
         let predictions: Vec<PredictionRow> = read_rows(&table("eval", "predictions.parquet")).unwrap();
         let logits = |row: PredictionRow| (row.video_id, row.logits.into_iter().map(f64::from).collect());
         Self { loss: log.iter().map(|row| row.loss).collect(), logits: predictions.into_iter().map(logits).collect() }
