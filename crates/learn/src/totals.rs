@@ -72,7 +72,7 @@ impl EpochTotals {
     }
 }
 
-/// Returns the number of clips of which the class with the highest logit is a label. With several labels per clip, blended
+/// Returns the number of clips for which the class with the highest logit is a label. With several labels per clip, blended
 /// ones count by their share.
 pub(crate) fn num_correct(logits: &Tensor, batch: &Batch) -> Result<f64, TchError> {
     let highest = logits.f_argmax(1, true)?;

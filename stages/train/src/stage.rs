@@ -41,7 +41,7 @@ impl PartedStage for Train {
         let num_epochs = num_used(&params, &samples, &log);
         log.truncate(num_epochs);
         let parts = &parts[..num_epochs];
-        let last = parts.last().ok_or_else(|| StageError::message("there is no epoch to put together"))?;
+        let last = parts.last().ok_or_else(|| StageError::message("the request has no epochs"))?;
 
         // Loading the first weights again is cheap, and gives the report of how they matched.
         let (network, report) = first_network(context, &params, &samples)?;

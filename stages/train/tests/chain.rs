@@ -1,4 +1,4 @@
-//! Epochs as parts: what decides each, and that a chain may be cut anywhere.
+//! Epochs as parts: what determines each, and that a chain may be interrupted anywhere.
 
 use pipe_schemas::Rule;
 use pipe_schemas::losses::Loss;
@@ -22,7 +22,7 @@ const NUM_FRAMES: u32 = 2;
 const DRAWN_EPOCHS: u32 = 8;
 const VIDEOS: [&str; 6] = ["l/a", "l/b", "l/c", "r/a", "r/b", "r/c"];
 
-/// Frames and samples, and room for what is made of them.
+/// A folder with frames and samples, and with everything that is made from them.
 struct Space {
     folder: tempfile::TempDir,
 }
@@ -397,7 +397,7 @@ fn weights_to_start_from_decide_the_first_epoch() {
     let (without, with) = (space.plan(&plain), bench("aa").plan().expect("planned"));
     assert_eq!(same(&without, &with), [1]);
     assert_eq!(same(&with, &bench("bb").plan().expect("planned")), [1]);
-    // The report is told by a chain that was cut, too.
+    // An interrupted chain reports how the weights matched, too.
     let bench = bench("aa");
     let part = part_in(&space.path("loaded"), "0000");
     let first = part.made();

@@ -50,7 +50,7 @@ impl EarlyStopping {
     pub(super) fn check(&self, val_interval: u32) -> Option<ParamError> {
         (val_interval == 0).then(|| ParamError {
             path: vec!["early_stopping".into()],
-            message: "there is no validation to stop at".into(),
+            message: "needs a validation, but `train_cfg.val_interval` is 0".into(),
             help: "set `train_cfg.val_interval` to 1 or more".into(),
         })
     }
