@@ -8,10 +8,10 @@
 use crate::error::RunError;
 use crate::nearest::nearest;
 use crate::spec::{Connection, Edge, Spec, StageSpec};
+use petgraph::Incoming;
 use petgraph::algo::toposort;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
-use petgraph::{Incoming, Outgoing};
 use pipe_cache::RemoteSetting;
 use pipe_schemas::Check;
 use pipe_schemas::contract::MakeQuick;
@@ -91,11 +91,6 @@ impl Plan {
     /// Returns the stages whose outputs `stage` reads; one that is read through two ports is returned twice.
     pub fn dependencies(&self, stage: usize) -> impl Iterator<Item = usize> {
         self.graph.neighbors_directed(NodeIndex::new(stage), Incoming).map(NodeIndex::index)
-    }
-
-    /// Returns the stages that read outputs of `stage`; one that reads two of them is returned twice.
-    pub fn dependents(&self, stage: usize) -> impl Iterator<Item = usize> {
-        self.graph.neighbors_directed(NodeIndex::new(stage), Outgoing).map(NodeIndex::index)
     }
 
     /// Returns whether any stage has something for [`crate::findings`] to check.
