@@ -190,7 +190,7 @@ fn set_at(node: &mut Node, steps: &[&str], value: Node, place: &Place) -> Result
             });
             set_at(&mut entries[position].node, rest, value, place)
         }
-        _ => {
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => {
             *node = Node::new(Value::Map(Vec::new()), place.clone());
             set_at(node, steps, value, place)
         }

@@ -22,7 +22,7 @@ pub(crate) fn interpolate(node: &mut Node, vars: &BTreeMap<String, Node>, proble
                 problems.push(if let Some(help) = help { problem.help(help) } else { problem });
             }
         },
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => {}
     }
 }
 

@@ -78,7 +78,7 @@ impl Node {
     pub(crate) fn entries(&self) -> &[Entry] {
         match &self.value {
             Value::Map(entries) => entries,
-            _ => &[],
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::List(_) => &[],
         }
     }
 
@@ -123,7 +123,7 @@ impl Node {
             Value::List(nodes) => nodes.iter().map(Node::weight).sum(),
             Value::Map(entries) => entries.iter().map(|entry| entry.key.len() + entry.node.weight()).sum(),
             Value::Text(text) => text.len(),
-            _ => 0,
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
         };
         NODE_BYTES + below
     }
@@ -142,7 +142,7 @@ impl Node {
                 let node = first.parse().ok().and_then(|position: usize| nodes.get(position));
                 node.map_or(&self.place, |node| node.place_of(rest, key))
             }
-            _ => &self.place,
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => &self.place,
         }
     }
 }

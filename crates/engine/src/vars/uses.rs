@@ -52,7 +52,7 @@ fn named(node: &Node) -> BTreeSet<&str> {
             Value::Map(entries) => open.extend(entries.iter().map(|entry| &entry.node)),
             Value::List(nodes) => open.extend(nodes),
             Value::Text(text) => named.extend(names(text)),
-            _ => {}
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
     named
