@@ -13,10 +13,13 @@
 use crate::TableError;
 use crate::file::{self, ShardFile};
 use crate::settings::properties;
-use arrow::array::{ArrayRef, AsArray, BinaryArray, Float32Array, Float64Array, Int32Array, ListArray, StringArray};
-use arrow::buffer::{Buffer, OffsetBuffer};
-use arrow::datatypes::{DataType, Field, FieldRef, Float32Type, Int32Type, Schema, SchemaRef};
-use arrow::record_batch::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Int32Type};
+use arrow_array::{
+    ArrayRef, BinaryArray, Float32Array, Float64Array, Int32Array, ListArray, RecordBatch, StringArray,
+};
+use arrow_buffer::{Buffer, OffsetBuffer};
+use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
 use parquet::basic::Encoding;
 use parquet::errors::ParquetError;

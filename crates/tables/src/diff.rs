@@ -1,8 +1,10 @@
 //! The first difference between two Parquet files: [`difference`] compares bits, [`difference_beyond`] numbers.
 
 use crate::TableError;
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Float32Type, Float64Type};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type};
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::DataType;
 use fs_err::File;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use std::path::Path;
@@ -89,7 +91,7 @@ impl Rows {
         while self.ready.as_ref().is_none_or(|batch| batch.num_rows() == 0) {
             let Some(next) = self.reader.next() else { return Ok(0) };
             let wrong =
-                |source: arrow::error::ArrowError| TableError::Parquet { path: path.into(), source: source.into() };
+                |source: arrow_schema::ArrowError| TableError::Parquet { path: path.into(), source: source.into() };
             self.ready = Some(next.map_err(wrong)?);
         }
         Ok(self.ready.as_ref().map_or(0, RecordBatch::num_rows))

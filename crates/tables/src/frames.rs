@@ -20,7 +20,7 @@ pub use crate::buffer::{FrameBuffer, SPILL_BYTES};
 pub use shards::FrameShards;
 pub use writer::ShardWriter;
 
-use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use std::sync::Arc;
 
 const TABLE: &str = "frames";

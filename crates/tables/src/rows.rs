@@ -2,8 +2,8 @@
 
 use crate::TableError;
 use crate::settings::properties;
-use arrow::array::RecordBatch;
-use arrow::datatypes::FieldRef;
+use arrow_array::RecordBatch;
+use arrow_schema::FieldRef;
 use fs_err::File;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -61,7 +61,7 @@ impl Writer {
         table: &'static str,
         version: u32,
     ) -> Result<Self, TableError> {
-        let schema = Arc::new(arrow::datatypes::Schema::new(fields.to_vec()));
+        let schema = Arc::new(arrow_schema::Schema::new(fields.to_vec()));
         let properties = properties(table, version).build();
         let file = File::create(path)?.into_parts().0;
         let writer = ArrowWriter::try_new(file, schema, Some(properties));

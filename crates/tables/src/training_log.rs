@@ -2,8 +2,10 @@
 
 use crate::TableError;
 use crate::rows::{Writer, fields, read_batches};
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch, UInt64Array};
-use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Schema, UInt64Type};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, UInt64Type};
+use arrow_array::{Array, ArrayRef, Float64Array, RecordBatch, UInt64Array};
+use arrow_schema::{DataType, Field, FieldRef, Schema};
 use pipe_schemas::stages::evaluate::Figures;
 use pipe_schemas::tables::{Table, TrainingLogRow};
 use serde::{Deserialize, Serialize};

@@ -3,8 +3,8 @@
 use super::{JPEG_COLUMN, TABLE, VERSION, schema};
 use crate::TableError;
 use crate::buffer::FrameBuffer;
-use arrow::array::AsArray;
-use arrow::datatypes::Int64Type;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use bytes::Bytes;
 use fs_err::File;
 use parquet::arrow::ProjectionMask;
