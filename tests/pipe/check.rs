@@ -66,7 +66,7 @@ fn a_checked_stage_is_a_hit_for_the_run_and_the_other_way_round() {
     let before = (names(&space, ".pipe/runs"), names(&space, ".pipe/out/smoke"));
     let first = check_smoke(&space);
     assert!(first.0.contains("\nlabels: 2 classes, 8 of 8 training and 4 of 4 test videos present\n"), "{first:?}");
-    assert!(first.0.contains("near-duplicates not looked for") && first.1.is_empty(), "{first:?}");
+    assert!(first.0.contains("near-duplicate check skipped") && first.1.is_empty(), "{first:?}");
     let after = (names(&space, ".pipe/runs"), names(&space, ".pipe/out/smoke"));
     assert_eq!(before, after, "a check leaves no record of a run, and no links");
     assert!(names(&space, ".pipe/work").is_empty());
@@ -114,7 +114,7 @@ fn a_leak_in_a_real_list_is_found_before_anything_is_decoded() {
         stdout.contains("\nlabels: 101 classes, 42 of 9,537 training and 22 of 3,783 test videos present\n"),
         "{stdout}"
     );
-    assert!(stdout.contains("  warning: 13,256 of 13,320 listed videos are absent"), "{stdout}");
+    assert!(stdout.contains("  warning: 13,256 of 13,320 listed videos are missing"), "{stdout}");
 
     let (train, test) = ("ucf/lists/trainlist01.txt", "ucf/lists/testlist01.txt");
     let text = fs::read_to_string(space.path(train)).unwrap();
@@ -128,7 +128,7 @@ fn a_leak_in_a_real_list_is_found_before_anything_is_decoded() {
     assert_eq!(output.status.code(), Some(2), "{stdout}{stderr}");
     assert!(!stdout.contains("no mistakes") && stdout.contains("videos: 64 videos"), "{stdout}");
     let found =
-        format!("1 video is in the training and the test list; first: {leak} (trainlist01.txt:{number}) and {leak}");
+        format!("1 video is in both the training and the test list: {leak} (trainlist01.txt:{number}) and {leak}");
     assert!(stderr.starts_with("labels:\n  error: ") && stderr.contains(&found), "{stderr}");
     assert!(stderr.contains("(testlist01.txt:3784)") && stderr.contains("\n  help: mend the lists"), "{stderr}");
     assert!(

@@ -8,12 +8,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod check;
+mod format;
+
+pub use format::AnnotationFormat;
+use format::{HMDB51_FILES, Lists, UCF101_FILES};
 
 /// Contract of `annotations`.
 pub const CONTRACT: Contract = Contract {
     kind: "annotations",
-    version: 4,
-    summary: "reads label lists, joins them with the videos, and checks both",
+    version: 5,
+    summary: "reads label lists, joins them with the videos and checks both",
     worker: Some(Worker::Data),
     open_ports: false,
     inputs: &[
@@ -33,175 +37,152 @@ pub const CONTRACT: Contract = Contract {
     parse: parse::<AnnotationsParams>,
 };
 
-/// Leaves out what only decoded videos tell.
+/// Turns off the check that needs decoded videos.
 fn without_near_duplicates(params: &mut serde_json::Value) {
     params["near_duplicates"] = "off".into();
 }
 
 /// Parameters of `annotations`.
 ///
-/// From `label_map` to `with_offset` they say how lists are written, from `off_by_one` on how much each finding matters.
+/// `label_map` to `with_offset` describe how the lists are written; `off_by_one` and the parameters after it set the
+/// severity of each check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AnnotationsParams {
     /// How the lists are written.
     pub format: AnnotationFormat,
-    /// The folder of the lists; leave it out when the input `lists` is connected.
+    /// The folder that contains the lists. Leave it out if the input `lists` is connected.
     #[serde(skip_serializing)]
     pub root: Option<String>,
-    /// Which of the official splits of UCF101 or HMDB51, from 1.
+    /// Number of the official split of UCF101 or HMDB51: 1, 2 or 3.
     #[schemars(range(min = 1, max = 3))]
     pub split: u32,
-    /// The list to learn from, below the folder of the lists.
+    /// The list of training videos, relative to the folder of the lists.
     pub train: Option<String>,
-    /// The list to measure on.
+    /// The list of test videos, relative to the folder of the lists.
     pub test: Option<String>,
-    /// In place of both: one list that says itself which row is which, or that `test_share` splits.
+    /// One list instead of `train` and `test`. Its rows name their subset (see `subsets`), or `test_share` splits them.
     pub file: Option<String>,
-    /// How a list that says it names what is to be learnt from and what to be measured on.
+    /// Which subsets of a list are training and test videos.
     pub subsets: Subsets,
-    /// The share of the videos to measure on, where no list says it. A group is never parted, and a video added later
-    /// moves no other.
+    /// Share of the videos to hold out for testing, between 0 and 1, if the lists define no split. The videos of a group stay
+    /// together, and adding a video later does not move any other.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub test_share: Option<f64>,
-    /// What the draw for `test_share` derives from.
+    /// Seed of the random split that `test_share` makes.
     pub seed: u64,
-    /// The names of the classes: one a line in their order (also numbered, or as CSV), or JSON. Without it, numbers
-    /// are their own names, and names are sorted.
+    /// A file that names the classes: one name per line in class order, `number name` lines, CSV or JSON. Without it,
+    /// class names come from the lists in alphabetical order, and numeric labels are their own names.
     pub label_map: Option<String>,
-    /// How many classes there are, where no label map says it.
+    /// Number of classes, if there is no label map.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub num_classes: Option<u32>,
-    /// The number of the first class in the lists: that of the label map if it has numbers, else 0.
+    /// The number that the lists use for the first class, 0 or 1. Default: the first number of the label map, or 0.
     #[schemars(range(min = 0, max = 1))]
     pub first_label: Option<u32>,
-    /// What stands between the fields of a line. Found out if it is left out.
+    /// The text between the fields of a line. Detected from the first line by default.
     pub delimiter: Option<String>,
-    /// Whether a video may have several labels. The network then learns to tell each class by itself.
+    /// Allow several labels per video. Training then uses one sigmoid per class instead of a softmax over all classes.
     pub multi_class: bool,
-    /// Whether the lines of a rawframe list have an offset before the number of frames.
+    /// Lines of a rawframe list have the number of the first frame before the number of frames.
     pub with_offset: bool,
-    /// Where a table has what.
+    /// The columns of a table.
     pub columns: Columns,
-    /// Which videos are cut from one source, and must not be learnt from and measured on. By default what the format
-    /// says: UCF101 and HMDB51 name it.
+    /// How to find videos that were cut from the same source, which must not be in both training and test. By default, what
+    /// the format defines: UCF101 and HMDB51 name the source.
     pub group: Option<GroupBy>,
-    /// Labels that count from 1 where the classes count from 0, or the other way round.
+    /// Check: labels look shifted by one, such as labels from 1 with classes that count from 0.
     pub off_by_one: Severity,
-    /// A number that is no class. The label is left out.
+    /// Check: a numeric label is not the number of a class. The label is ignored.
     pub out_of_range: Severity,
-    /// A name that is no class. The label is left out.
+    /// Check: a label is not the name of a class. The label is ignored.
     pub unknown_class: Severity,
-    /// A class without a training video.
+    /// Check: a class has no training video.
     pub label_gaps: Severity,
-    /// A class with less than a tenth of the training videos of the largest one.
+    /// Check: a class has less than a tenth of the training videos of the largest class.
     pub class_balance: Severity,
-    /// A video that a list names and the folder lacks.
+    /// Check: a listed video is missing from the folder, or can't be decoded.
     pub missing: Severity,
-    /// A video of the folder that no list names.
+    /// Check: a video in the folder is not in any list.
     pub unlabelled: Severity,
-    /// A video that a list names twice with the same label. It counts once.
+    /// Check: a video is listed more than once with the same label. It counts once.
     pub duplicates: Severity,
-    /// A video, or the same content under two names, with different labels. The first one counts.
+    /// Check: a video, or the same content under two names, is listed with different labels. The first label counts.
     pub conflicting_labels: Severity,
-    /// The same video in the training and the test list.
+    /// Check: a video is in both the training and the test list.
     pub split_overlap: Severity,
-    /// The same group in the training and the test list.
+    /// Check: videos of one group are in both the training and the test list.
     pub group_leakage: Severity,
-    /// The same content under two names in the training and the test list.
+    /// Check: the same content is in both the training and the test list, under two names.
     pub content_leakage: Severity,
-    /// Two files, one in the training and one in the test list, of which half the frames look alike: a video that was coded
-    /// anew, scaled or cut a little. Needs `verify: decode` of `ingest`; with `error`, it must be set.
+    /// Check: a training and a test video share at least half of their frames, such as re-encoded, scaled or trimmed copies.
+    /// Needs `verify: decode` in the stage `ingest`; without it the check is skipped, or fails if set to `error`.
     pub near_duplicates: Severity,
 }
 
-/// A way to write labels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AnnotationFormat {
-    /// Told from the files, if they leave no doubt: never `rawframe_list`, `class_folder` or `table`.
-    Auto,
-    /// `classInd.txt`, `trainlist0K.txt`, `testlist0K.txt`; labels from 1.
-    Ucf101,
-    /// `<class>_test_splitK.txt`: 0 is unused, 1 training, 2 test.
-    Hmdb51,
-    /// `path label` a line: MMAction2's video lists, SlowFast, VideoMAE.
-    VideoList,
-    /// `folder frames label` a line: MMAction2's rawframe lists, matched with the videos they were cut from.
-    RawframeList,
-    /// CSV with `label,youtube_id,time_start,time_end,split`.
-    Kinetics,
-    /// JSON with `id`, `label` and `template`, and a label map.
-    Sthv2,
-    /// JSON with `annotations: [{segment, label}]` a video.
-    Activitynet,
-    /// A folder a class, and perhaps `train` and `test` (or `val`) above; no lists.
-    ClassFolder,
-    /// Any CSV, TSV or JSON, by `columns`.
-    Table,
-}
-
-/// The names of the rows that are used; others are left out, and counted.
+/// The names of the subsets to use. Rows of other subsets are ignored and counted in the report.
 ///
-/// By default rows to learn from are called `train` or `training`, rows to measure on `val`, `valid`, `validate`,
-/// `validation`, `test` or `testing`. A data set with two of the latter kind needs `test`.
+/// By default, training rows are `train` or `training`, and test rows are `val`, `valid`, `validate`, `validation`, `test` or
+/// `testing`. A data set that has both a validation and a test subset must set `test`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Subsets {
-    /// To learn from.
+    /// Subsets of training videos.
     pub train: Vec<String>,
-    /// To measure on.
+    /// Subsets of test videos.
     pub test: Vec<String>,
 }
 
-/// Columns of a table, by name: of the first line in a CSV, of the keys in a JSON file, where `action.0` is the first
-/// item of the list `action`, and `key` the key of a row in a map of rows.
+/// The columns of a table.
+///
+/// In CSV, a column is named as in the first line. In JSON, a column is a key; `action.0` is the first item of the list
+/// `action`, and `key` is the key of a row if the file is a map of rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Columns {
-    /// Its path, or its name without folder or extension.
+    /// Path of the video, or its file name without folder or extension.
     pub video: Option<String>,
-    /// A class, by name or number.
+    /// Class, by name or number.
     pub label: Option<String>,
-    /// What stands between several labels of a cell, with `multi_class`.
+    /// The text between several labels in one cell. Needs `multi_class: true`.
     pub label_delimiter: Option<String>,
-    /// Which row is learnt from and which is measured on; see `subsets`.
+    /// Subset of the row; see `subsets`.
     pub subset: Option<String>,
-    /// Where the segment begins, in seconds.
+    /// Start of the segment, in seconds.
     pub start: Option<String>,
-    /// Where the segment ends, in seconds.
+    /// End of the segment, in seconds.
     pub end: Option<String>,
-    /// What a video is cut from.
+    /// Source that the video was cut from; see `group_leakage`.
     pub group: Option<String>,
-    /// Whether the first line of a CSV names its columns; else they are called 1, 2, 3 and so on.
+    /// The first line of a CSV file names its columns. If false, columns are named 1, 2, 3 and so on.
     pub header: bool,
 }
 
-/// Which videos are cut from one source.
+/// How to find videos that were cut from the same source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum GroupBy {
-    /// Not known.
+    /// No groups.
     None,
-    /// UCF101's `gNN`, within the class.
+    /// UCF101: the class and the `gNN` in the file name.
     Ucf101,
-    /// HMDB51's source, within the class: the official splits keep these apart.
+    /// HMDB51: the source in the file name, per class. The official splits keep these groups together.
     Hmdb51,
-    /// HMDB51's source, in all classes: the official splits do not keep these apart.
+    /// HMDB51: the source in the file name, across classes. The official splits do not keep these groups together.
     Hmdb51Film,
-    /// The first capture group in the listed path, or the whole match.
+    /// A regular expression that is matched with the listed path. The group is its first capture group, or the whole match.
     Regex(String),
 }
 
-/// How much a finding matters.
+/// What happens when a check finds something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// The stage fails.
     Error,
-    /// It is counted and shown.
+    /// A warning is shown, and the findings are counted in the report.
     Warn,
-    /// It is counted.
+    /// The findings are only counted in the report.
     Off,
 }
 
@@ -257,24 +238,6 @@ impl Default for Columns {
     }
 }
 
-impl AnnotationFormat {
-    /// Returns the word in a pipeline file.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Ucf101 => "ucf101",
-            Self::Hmdb51 => "hmdb51",
-            Self::VideoList => "video_list",
-            Self::RawframeList => "rawframe_list",
-            Self::Kinetics => "kinetics",
-            Self::Sthv2 => "sthv2",
-            Self::Activitynet => "activitynet",
-            Self::ClassFolder => "class_folder",
-            Self::Table => "table",
-        }
-    }
-}
-
 impl AnnotationsParams {
     fn named_files(&self) -> impl Iterator<Item = (&'static str, &String)> {
         let files =
@@ -289,18 +252,14 @@ impl Params for AnnotationsParams {
     }
 
     fn sources(&self) -> Vec<SourceSet> {
-        let ucf101 = || {
-            let split = self.split;
-            ["classInd.txt".to_owned(), format!("trainlist0{split}.txt"), format!("testlist0{split}.txt")]
-        };
-        let hmdb51 = || [format!("**/*_test_split{}.txt", self.split)];
+        let fixed =
+            |files: &[&str]| files.iter().map(|file| file.replace("{split}", &self.split.to_string())).collect();
         let named: Vec<String> = self.named_files().map(|(_, file)| literal_glob(file)).collect();
-        let include: Vec<String> = match self.format {
-            AnnotationFormat::Ucf101 => ucf101().into(),
-            AnnotationFormat::Hmdb51 => hmdb51().into(),
-            AnnotationFormat::Auto if named.is_empty() => ucf101().into_iter().chain(hmdb51()).collect(),
-            AnnotationFormat::ClassFolder => return Vec::new(),
-            _ => named,
+        let include: Vec<String> = match self.format.rules().lists {
+            Lists::Fixed(files) => fixed(files),
+            Lists::Detected if named.is_empty() => fixed(&[&UCF101_FILES[..], &HMDB51_FILES].concat()),
+            Lists::Detected | Lists::Named => named,
+            Lists::None => return Vec::new(),
         };
         let set = |root: &String| SourceSet {
             param: "root",
@@ -313,11 +272,11 @@ impl Params for AnnotationsParams {
     }
 
     fn unread_inputs(&self) -> &'static [&'static str] {
-        if self.format == AnnotationFormat::ClassFolder { &["lists"] } else { &[] }
+        if matches!(self.format.rules().lists, Lists::None) { &["lists"] } else { &[] }
     }
 }
 
-/// Returns a glob that matches this path and no other.
+/// Returns a glob that matches only `path`.
 fn literal_glob(path: &str) -> String {
     let path = path.trim_start_matches("./");
     path.chars().map(|c| if "*?[]{}\\".contains(c) { format!("[{c}]") } else { c.to_string() }).collect()

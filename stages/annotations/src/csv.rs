@@ -1,14 +1,97 @@
-//! Lines with quoted fields: [`fields`].
+//! CSV: [`fields`] splits a line, [`CsvTable`] reads a file by the names of its columns.
 //!
-//! A field never goes over a line break: labels and paths have none, and a quote left open must not swallow a list.
+//! A field never contains a line break: labels and paths have none, and an unclosed quote must not swallow the rest of a list.
 
-/// What to do about an error of [`fields`].
-pub(crate) const QUOTES: &str = "a field with quotes is written `\"like \"\"this\"\"\"`, in one line";
+use crate::lists::{ListFile, Location, Sink, shorten};
 
-/// Parts a line, and trims each field that is not in quotes.
+/// Delimiters to try, the most common first.
+const DELIMITERS: [&str; 4] = [",", ";", "\t", "|"];
+
+/// The help for an error of [`fields`].
+pub(crate) const QUOTES_HELP: &str = "write a field that contains quotes as `\"like \"\"this\"\"\"`, on one line";
+
+/// A CSV file with named columns.
+pub(crate) struct CsvTable<'a> {
+    lines: Vec<(u32, &'a str)>,
+    delimiter: String,
+    columns: Vec<String>,
+}
+
+impl<'a> CsvTable<'a> {
+    /// Reads the names of the columns, from the header or as `1`, `2` and so on. If `delimiter` is `None`, takes the first one for
+    /// which all `wanted` columns exist. Missing columns are an error of `sink`.
+    pub(crate) fn open(
+        file: &'a ListFile,
+        wanted: &[&str],
+        header: bool,
+        delimiter: Option<&str>,
+        sink: &mut Sink,
+    ) -> Option<Self> {
+        let mut lines = file.lines(sink);
+        let Some(&(line, first)) = lines.first() else {
+            sink.error(file.location(1), "the list is empty", "write one line per video");
+            return None;
+        };
+        let columns = |delimiter: &str| -> Vec<String> {
+            let fields = fields(first, delimiter).unwrap_or_default();
+            if header { fields } else { (1..=fields.len()).map(|number| number.to_string()).collect() }
+        };
+        let missing = |columns: &[String]| {
+            wanted.iter().copied().filter(|name| !columns.iter().any(|column| column == name)).collect::<Vec<_>>()
+        };
+        let candidates = delimiter.map_or_else(|| DELIMITERS.to_vec(), |delimiter| vec![delimiter]);
+        let Some(delimiter) = candidates.iter().find(|delimiter| missing(&columns(delimiter)).is_empty()) else {
+            // The delimiter that splits the line into the most fields is the likeliest.
+            let columns =
+                candidates.iter().map(|delimiter| columns(delimiter)).rev().max_by_key(Vec::len).unwrap_or_default();
+            let absent = missing(&columns).join("`, `");
+            let known: Vec<String> = columns.iter().map(|name| shorten(name)).collect();
+            let message = format!("column `{absent}` not found");
+            sink.error(file.location(line), message, format!("the columns are `{}`", known.join("`, `")));
+            return None;
+        };
+        let (delimiter, columns) = ((*delimiter).to_owned(), columns(delimiter));
+        if header {
+            lines.remove(0);
+        }
+        Some(Self { lines, delimiter, columns })
+    }
+
+    /// Calls `each` for every line. Lines with another number of fields than columns are errors.
+    pub(crate) fn each(&self, file: &ListFile, sink: &mut Sink, mut each: impl FnMut(Record<'_>, Location, &mut Sink)) {
+        for (line, text) in &self.lines {
+            let location = file.location(*line);
+            match fields(text, &self.delimiter) {
+                Ok(fields) if fields.len() == self.columns.len() => {
+                    each(Record { columns: &self.columns, fields: &fields }, location, sink);
+                }
+                Ok(fields) => {
+                    let message = format!("{} fields, but the first line has {}", fields.len(), self.columns.len());
+                    sink.error(location, message, format!("put fields that contain `{}` in quotes", self.delimiter));
+                }
+                Err(message) => sink.error(location, message, QUOTES_HELP),
+            }
+        }
+    }
+}
+
+/// A line of a [`CsvTable`].
+pub(crate) struct Record<'a> {
+    columns: &'a [String],
+    fields: &'a [String],
+}
+
+impl Record<'_> {
+    pub(crate) fn get(&self, column: &str) -> Option<&str> {
+        let position = self.columns.iter().position(|name| name == column)?;
+        self.fields.get(position).map(String::as_str)
+    }
+}
+
+/// Splits a line into fields, and trims each that is not in quotes.
 ///
 /// # Errors
-/// What is wrong with the quotes.
+/// If quotes are not balanced.
 pub(crate) fn fields(line: &str, delimiter: &str) -> Result<Vec<String>, &'static str> {
     let mut fields = Vec::new();
     let mut rest = line;
@@ -47,7 +130,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn quotes_keep_what_is_between() {
+    fn quoted_fields_may_contain_delimiters() {
         let check = |line: &str, delimiter: &str, expect: Result<&[&str], &str>| {
             let found = fields(line, delimiter);
             let found = found.as_ref().map(|fields| fields.iter().map(String::as_str).collect::<Vec<_>>());
@@ -65,7 +148,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_quoted_comes_back(fields in proptest::collection::vec("[^\n]{0,8}", 1..6)) {
+        fn quoted_fields_round_trip(fields in proptest::collection::vec("[^\n]{0,8}", 1..6)) {
             let quoted: Vec<String> = fields.iter().map(|field| format!("\"{}\"", field.replace('"', "\"\""))).collect();
             prop_assert_eq!(super::fields(&quoted.join(","), ","), Ok(fields));
         }

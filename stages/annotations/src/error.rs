@@ -1,110 +1,72 @@
-//! [`AnnotationsError`]: what is wrong with label lists, all of it at once.
+//! [`AnnotationsError`]: problems of label lists, all reported at once.
 
 use pipe_stage::{StageError, grouped};
 use polars::error::PolarsError;
 use std::fmt;
 use std::path::PathBuf;
 
-/// How many problems are shown; the others are counted.
+/// Maximum number of items that a message lists; further ones are only counted.
 pub(crate) const MAX_SHOWN: usize = 20;
 
-/// What is wrong with label lists.
+/// A problem of label lists.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AnnotationsError {
-    /// A list is not there.
-    #[error("{} has no `{name}`", root.display())]
-    NoFile {
-        /// The folder.
-        root: PathBuf,
-        /// The list's file name.
-        name: String,
-    },
-    /// A list is there twice.
-    #[error("{} has two `{name}`: {first} and {second}", root.display())]
-    TwoFiles {
-        /// The folder.
-        root: PathBuf,
-        /// The list's file name.
-        name: String,
-        /// One path.
-        first: String,
-        /// Another path.
-        second: String,
-    },
+    /// A list is missing.
+    #[error("{} contains no file `{name}`", root.display())]
+    NoFile { root: PathBuf, name: String },
+    /// Two files have the name of a list.
+    #[error("{} contains two files `{name}`: {first} and {second}", root.display())]
+    TwoFiles { root: PathBuf, name: String, first: String, second: String },
     /// A file is too large to be a list.
-    #[error("{path} has {} bytes, which is no label list", grouped(*size_bytes))]
+    #[error("{path} is too large for a label list: {} bytes", grouped(*size_bytes))]
     TooLarge {
         /// Below the root.
         path: String,
-        /// Its size.
         size_bytes: u64,
     },
     /// Lines of the lists are wrong.
-    #[error("the label lists are wrong in {} places:{}", grouped(*count), Shown { items: problems, count: *count })]
-    Lists {
+    #[error("the label lists have {}:{}", errors_in_words(*count), ListOfItems { items: errors, count: *count })]
+    Lines {
         /// The first ones, in the order of files and lines.
-        problems: Vec<Problem>,
-        /// All of them.
+        errors: Vec<LineError>,
+        /// The number of all errors.
         count: u64,
     },
-    /// The files leave doubt, or tell nothing.
-    #[error("the lists in {} are of no format that can be told for sure{}", root.display(), or_these(found))]
+    /// No format fits, or several do.
+    #[error("the format of the lists in {} can't be detected: {}", root.display(), candidates(found))]
     NoFormat {
-        /// The folder.
         root: PathBuf,
-        /// Formats that fit.
+        /// The formats that fit.
         found: Vec<&'static str>,
     },
-    /// There is no label in the lists.
-    #[error("the lists have no class")]
+    /// The lists contain no label.
+    #[error("the lists contain no class")]
     NoClasses,
-    /// A row without a word for its subset.
-    #[error("{place} does not say whether it is learnt from or measured on")]
-    NoSplit {
-        /// The row.
-        place: String,
-    },
-    /// A subset that the parameters name and no row has.
-    #[error("the lists have no subset `{word}`: they have {}", quoted(found))]
-    NoSubset {
-        /// Its name.
-        word: String,
-        /// Those of the rows.
-        found: Vec<String>,
-    },
-    /// A subset in two places.
-    #[error("the subset `{word}` would be learnt from and measured on")]
-    SubsetTwice {
-        /// Its name.
-        word: String,
-    },
-    /// A validation and a test subset.
-    #[error("the lists have more than one subset to measure on: they have {}", quoted(found))]
-    TwoTestSubsets {
-        /// Those of the rows.
-        found: Vec<String>,
-    },
-    /// Subsets with names of their own.
-    #[error("no subset of the lists has a usual name: they have {}", quoted(found))]
-    OddSubsets {
-        /// Those of the rows.
-        found: Vec<String>,
-    },
-    /// `group` is no regex.
-    #[error("`group` has the regex `{regex}`, which is none")]
-    Regex {
-        /// As given.
-        regex: String,
-        /// Why.
-        source: Box<regex::Error>,
-    },
-    /// Videos that look alike can't be told, and must be.
-    #[error("near-duplicates can't be looked for: the videos were probed, not decoded")]
+    /// A row has no split.
+    #[error("{location} is in neither the training nor the test split")]
+    NoSplit { location: String },
+    /// No row has a subset that the parameters name.
+    #[error("the lists have no subset `{word}`, only: {}", quoted(found))]
+    NoSubset { word: String, found: Vec<String> },
+    /// A subset is used twice.
+    #[error("the subset `{word}` is used for both training and test")]
+    SubsetTwice { word: String },
+    /// There are a validation and a test subset.
+    #[error("the lists have both a validation and a test subset: {}", quoted(found))]
+    TwoTestSubsets { found: Vec<String> },
+    /// All subsets have unusual names.
+    #[error("the lists have no known subset, only: {}", quoted(found))]
+    UnknownSubsets { found: Vec<String> },
+    /// `group` is not a valid regular expression.
+    #[error("`{regex}` is not a valid regular expression")]
+    Regex { regex: String, source: Box<regex::Error> },
+    /// The near-duplicate check is required, but the videos were not decoded.
+    #[error("the near-duplicate check needs decoded videos, but `ingest` only probed them")]
     NotDecoded,
-    /// Checks with the severity `error` found something.
+    /// Checks of severity `error` found something.
     #[error("{}", findings.join("\n"))]
     Findings {
-        /// One text a check.
+        /// One message per check.
         findings: Vec<String>,
         /// The names of the checks.
         names: Vec<&'static str>,
@@ -117,42 +79,44 @@ pub(crate) enum AnnotationsError {
     Join(#[from] PolarsError),
 }
 
-fn or_these(found: &[&str]) -> String {
-    if found.is_empty() { String::new() } else { format!(": {} fit", found.join(" and ")) }
+fn errors_in_words(count: u64) -> String {
+    if count == 1 { "1 error".to_owned() } else { format!("{} errors", grouped(count)) }
+}
+
+fn candidates(found: &[&str]) -> String {
+    if found.is_empty() { "no format fits".to_owned() } else { format!("{} fit", found.join(" and ")) }
 }
 
 fn quoted(words: &[String]) -> String {
     if words.is_empty() { "none".to_owned() } else { format!("`{}`", words.join("`, `")) }
 }
 
-/// What is wrong with a line.
+/// A problem of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Problem {
-    /// The list's file name.
+pub(crate) struct LineError {
+    /// The name of the list.
     pub(crate) file: String,
     /// From 1.
     pub(crate) line: u32,
-    /// As a lower-case fragment.
     pub(crate) message: String,
-    /// What would be right.
+    /// How to fix the line.
     pub(crate) help: String,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for LineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: {}; {}", self.file, self.line, self.message, self.help)
     }
 }
 
-/// Writes the first items, each on a line of its own, and how many there are beyond.
-pub(crate) struct Shown<'a, T> {
-    /// What there is to show.
+/// Displays the first items, one per line, and the number of further ones.
+pub(crate) struct ListOfItems<'a, T> {
     pub(crate) items: &'a [T],
-    /// How many there are in all.
+    /// The number of all items; `items` may contain fewer.
     pub(crate) count: u64,
 }
 
-impl<T: fmt::Display> fmt::Display for Shown<'_, T> {
+impl<T: fmt::Display> fmt::Display for ListOfItems<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = &self.items[..self.items.len().min(MAX_SHOWN)];
         shown.iter().try_for_each(|item| write!(f, "\n  {item}"))?;
@@ -164,37 +128,31 @@ impl<T: fmt::Display> fmt::Display for Shown<'_, T> {
 }
 
 impl AnnotationsError {
-    /// Returns what the user can do, where the text does not say it.
+    /// Returns what the user can do.
     fn help(&self) -> Option<String> {
         let text = match self {
             Self::NoFile { .. } | Self::TwoFiles { .. } => {
-                "UCF101's lists are `classInd.txt`, `trainlist0K.txt` and `testlist0K.txt`, HMDB51's `CLASS_test_splitK.txt`; \
-                 those of other formats are named by `train`, `test`, `file` and `label_map`"
+                "UCF101 needs `classInd.txt`, `trainlist0K.txt` and `testlist0K.txt`, HMDB51 needs `CLASS_test_splitK.txt`; \
+                 for other formats, `train`, `test`, `file` and `label_map` name the files"
             }
-            Self::NoFormat { .. } => {
-                "set `format`, and where its lists have no names of their own, `train` and `test` or `file`"
-            }
-            Self::NoClasses => "are the lists empty, or of another format?",
+            Self::NoFormat { .. } => "set `format`; most formats also need `train` and `test`, or `file`",
+            Self::NoClasses => "check that the lists are not empty and that `format` is right",
             Self::NoSplit { .. } => {
-                "name two lists, `train` and `test`, or a column for `subset`, or let `test_share: 0.2` part the videos"
+                "set `train` and `test` to two lists, or name the column of `subset`, or set `test_share: 0.2` to split at random"
             }
             Self::NoSubset { .. }
             | Self::SubsetTwice { .. }
             | Self::TwoTestSubsets { .. }
-            | Self::OddSubsets { .. } => "say which is which: `subsets: { train: [train], test: [val] }`",
-            Self::NotDecoded => {
-                "set `verify: decode` in the stage of the kind `ingest`, or `near_duplicates: warn` here"
-            }
+            | Self::UnknownSubsets { .. } => "choose subsets: `subsets: { train: [train], test: [val] }`",
+            Self::NotDecoded => "set `verify: decode` in the stage `ingest`, or `near_duplicates: warn` here",
             Self::Regex { .. } => {
-                "write it as in `group: { regex: \"_(g[0-9]+)_\" }`; `(?=` and back references are not known"
+                "an example is `group: { regex: \"_(g[0-9]+)_\" }`; look-around and back references are not supported"
             }
             Self::Findings { names, .. } => {
-                let names = names.join("`, `");
-                return Some(format!(
-                    "mend the lists or the folder of videos, or let the check pass: `{names}` may be `warn` or `off`"
-                ));
+                let settings = names.iter().map(|name| format!("`{name}: warn`")).collect::<Vec<_>>().join(" and ");
+                return Some(format!("fix the lists or the folder, or set {settings}"));
             }
-            _ => return None,
+            Self::TooLarge { .. } | Self::Lines { .. } | Self::Io(_) | Self::Join(_) => return None,
         };
         Some(text.to_owned())
     }

@@ -1,17 +1,17 @@
-//! Which videos are cut from one source: [`assign`].
+//! Groups of videos that were cut from the same source: [`assign`].
 
 use crate::error::AnnotationsError;
 use crate::lists::{Label, Row, name_of, without_extension};
 use pipe_schemas::stages::annotations::GroupBy;
 use regex::{Regex, RegexBuilder};
 
-/// A regex of a pipeline file compiles to no more than this.
+/// Maximum compiled size of a regular expression.
 const MAX_REGEX_BYTES: usize = 1 << 20;
 
-/// Gives every row its group, where `by` or the format says it.
+/// Sets the group of every row according to `by`. Without `by`, keeps the groups that the format defines.
 ///
 /// # Errors
-/// If a regex is none.
+/// If a regular expression is not valid.
 pub(crate) fn assign(rows: &mut [Row], by: Option<&GroupBy>) -> Result<(), AnnotationsError> {
     let Some(by) = by else { return Ok(()) };
     let regex = if let GroupBy::Regex(text) = by { Some(compile(text)?) } else { None };
@@ -29,7 +29,7 @@ pub(crate) fn assign(rows: &mut [Row], by: Option<&GroupBy>) -> Result<(), Annot
     Ok(())
 }
 
-/// The folder, or else the label.
+/// Returns the name of the folder, or else of the label.
 fn class_of(row: &Row) -> String {
     match (row.path.rsplit_once('/'), row.labels.first()) {
         (Some((folders, _)), _) => name_of(folders).to_owned(),
@@ -56,9 +56,8 @@ pub(crate) fn ucf101(stem: &str) -> Option<&str> {
     (numbered(clip, "c") && numbered(group, "g")).then_some(group)
 }
 
-/// Returns `TrumanShow_wave` of `TrumanShow_wave_f_nm_np1_fr_med_26`: the source and the class.
-///
-/// After these stand visible body parts, camera motion, number of people, viewpoint, quality and number.
+/// Returns `TrumanShow_wave` of `TrumanShow_wave_f_nm_np1_fr_med_26`: the source and the class. The other fields are visible body
+/// parts, camera motion, number of people, viewpoint, quality and number.
 pub(crate) fn hmdb51(stem: &str) -> Option<&str> {
     let mut fields = stem.rsplitn(7, '_');
     let mut next = || fields.next().unwrap_or_default();
@@ -76,17 +75,17 @@ fn film<'a>(source: &'a str, class: &str) -> Option<&'a str> {
     source.strip_suffix(class)?.strip_suffix('_').filter(|film| !film.is_empty())
 }
 
-fn numbered(part: &str, prefix: &str) -> bool {
-    part.strip_prefix(prefix).is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+fn numbered(text: &str, prefix: &str) -> bool {
+    text.strip_prefix(prefix).is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lists::{Part, Place};
+    use crate::lists::{Location, RowSplit};
 
     #[test]
-    fn groups_are_read_from_the_end() {
+    fn groups_are_parsed_from_the_end_of_the_name() {
         assert_eq!(ucf101("v_Biking_g01_c04"), Some("g01"));
         assert_eq!(ucf101("v_g_g9_g12_c1"), Some("g12"));
         for none in ["v_Biking", "g01_c04", "v_Biking_g01", "v_Biking_g_c01", "v_Biking_gx1_c01"] {
@@ -103,9 +102,9 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_the_source() {
+    fn groups_follow_from_names() {
         let check = |by: GroupBy, path: &str, expect: &str| {
-            let mut rows = [Row::new(path, Part::Unsaid, vec![], Place { file: "l".into(), line: 1 })];
+            let mut rows = [Row::new(path, RowSplit::Unknown, vec![], Location { file: "l".into(), line: 1 })];
             assign(&mut rows, Some(&by)).expect("groups");
             assert_eq!(rows[0].group, expect);
         };
@@ -116,9 +115,9 @@ mod tests {
     }
 
     #[test]
-    fn a_regex_takes_its_first_group() {
+    fn a_regex_yields_its_first_capture_group() {
         let check = |regex: &str, path: &str, expect: &str| {
-            let mut rows = [Row::new(path, Part::Unsaid, vec![], Place { file: "l".into(), line: 1 })];
+            let mut rows = [Row::new(path, RowSplit::Unknown, vec![], Location { file: "l".into(), line: 1 })];
             assign(&mut rows, Some(&GroupBy::Regex(regex.into()))).expect("a regex");
             assert_eq!(rows[0].group, expect, "{regex}");
         };
@@ -126,8 +125,8 @@ mod tests {
         check("p[0-9]+", "a/x_p03_s1.avi", "p03");
         check("q", "a/x_p03_s1.avi", "");
         check("p()?", "a/x_p03", "");
-        let error = assign(&mut [], Some(&GroupBy::Regex("(".into()))).expect_err("no regex");
-        assert_eq!(error.to_string(), "`group` has the regex `(`, which is none");
+        let error = assign(&mut [], Some(&GroupBy::Regex("(".into()))).expect_err("not a regex");
+        assert_eq!(error.to_string(), "`(` is not a valid regular expression");
         assert!(assign(&mut [], Some(&GroupBy::Regex("(?:a{1000}){1000}".into()))).is_err());
     }
 }

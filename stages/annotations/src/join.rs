@@ -1,4 +1,4 @@
-//! The lists joined with the `videos` table: [`join`]. The only home of polars here.
+//! Joins the lists with the `videos` table: [`join`]. The only module of this crate that uses polars.
 
 use crate::labels::Entry;
 use crate::lists::{name_of, without_extension};
@@ -8,32 +8,33 @@ use polars::prelude::{DataFrame, DataFrameJoinOps, PolarsResult};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// What joining the lists with the videos says.
+/// The result of [`join`].
 #[derive(Debug, PartialEq)]
 pub(crate) struct Joined {
-    /// One for each entry, in their order.
+    /// One per entry, in the order of the entries.
     pub(crate) matches: Vec<Match>,
-    /// Positions of videos that no list names, in the order of their paths.
+    /// Positions of videos that are not in any list, sorted by path.
     pub(crate) unlabelled: Vec<usize>,
 }
 
-/// What the `videos` table has for an entry.
+/// The video of an entry.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Match {
-    /// Its position there, if it is there.
+    /// Its position in the `videos` table, if the table contains it.
     pub(crate) video: Option<usize>,
-    /// Whether it is there under another name than the list has.
+    /// Whether the folder has it under another name than the list.
     pub(crate) other_name: bool,
-    /// Whether it is there with the verdict `ok`.
+    /// Whether the table contains it and it is usable.
     pub(crate) present: bool,
 }
 
-/// A way for a listed name to be that of a video. It counts where exactly one name and one video are left for it.
+/// A rule that matches listed names with videos by a key. A match counts only if exactly one remaining name and one remaining
+/// video have the key.
 struct Tier {
     listed: for<'n> fn(&'n Name<'n>) -> Option<Cow<'n, str>>,
     video: fn(&VideoRow) -> Cow<'_, str>,
-    /// Whether it is worth telling: a folder, an extension or a case differs from the list.
-    told: fn(&Name<'_>) -> bool,
+    /// Whether to report a match: folder, extension or case differ from the list.
+    is_reported: fn(&Name<'_>) -> bool,
 }
 
 /// A listed path, and its alias.
@@ -42,32 +43,44 @@ struct Name<'a> {
     alias: Option<&'a str>,
 }
 
-/// From the strictest on. Lists that name no folder mean the video wherever it lies.
+/// From the strictest to the loosest. A listed name without a folder matches a video in any folder.
 const TIERS: [Tier; 8] = [
-    Tier { listed: |name| Some(name.path.into()), video: |video| video.path.as_str().into(), told: |_| false },
-    Tier { listed: |name| Some(name.path.into()), video: |video| video.video_id.as_str().into(), told: |_| false },
+    Tier { listed: |name| Some(name.path.into()), video: |video| video.path.as_str().into(), is_reported: |_| false },
+    Tier {
+        listed: |name| Some(name.path.into()),
+        video: |video| video.video_id.as_str().into(),
+        is_reported: |_| false,
+    },
     Tier {
         listed: |name| Some(without_extension(name.path).into()),
         video: |video| video.video_id.as_str().into(),
-        told: |_| true,
+        is_reported: |_| true,
     },
     Tier {
         listed: |name| Some(name.path.to_lowercase().into()),
         video: |video| video.path.to_lowercase().into(),
-        told: |_| true,
+        is_reported: |_| true,
     },
     Tier {
         listed: |name| Some(name_of(name.path).into()),
         video: |video| name_of(&video.path).into(),
-        told: has_folder,
+        is_reported: has_folder,
     },
     Tier {
         listed: |name| Some(without_extension(name_of(name.path)).into()),
         video: |video| name_of(&video.video_id).into(),
-        told: has_folder,
+        is_reported: has_folder,
     },
-    Tier { listed: |name| name.alias.map(Into::into), video: |video| video.video_id.as_str().into(), told: |_| false },
-    Tier { listed: |name| name.alias.map(Into::into), video: |video| name_of(&video.video_id).into(), told: |_| false },
+    Tier {
+        listed: |name| name.alias.map(Into::into),
+        video: |video| video.video_id.as_str().into(),
+        is_reported: |_| false,
+    },
+    Tier {
+        listed: |name| name.alias.map(Into::into),
+        video: |video| name_of(&video.video_id).into(),
+        is_reported: |_| false,
+    },
 ];
 
 fn has_folder(name: &Name<'_>) -> bool {
@@ -86,7 +99,7 @@ pub(crate) fn join(entries: &[Entry], videos: &[VideoRow]) -> PolarsResult<Joine
             break;
         }
         for (name, video) in pairs(tier, &names, &names_left, videos, &videos_left)? {
-            found[name] = Some((video, (tier.told)(&names[name])));
+            found[name] = Some((video, (tier.is_reported)(&names[name])));
             taken[video] = true;
         }
     }
@@ -101,7 +114,7 @@ pub(crate) fn join(entries: &[Entry], videos: &[VideoRow]) -> PolarsResult<Joine
     Ok(Joined { matches: name_of_entry.into_iter().map(matched).collect(), unlabelled })
 }
 
-/// Returns every path once, and which of them each entry has.
+/// Returns each path once, and the position of its path for each entry.
 fn names(entries: &[Entry]) -> (Vec<Name<'_>>, Vec<usize>) {
     let (mut names, mut positions) = (Vec::new(), HashMap::new());
     let of_entry = entries.iter().map(|entry| {
@@ -114,7 +127,7 @@ fn names(entries: &[Entry]) -> (Vec<Name<'_>>, Vec<usize>) {
     (names, of_entry)
 }
 
-/// Returns the pairs of a name and a video that have a key of `tier` to themselves.
+/// Returns the matches of a tier, as positions of names and videos.
 fn pairs(
     tier: &Tier,
     names: &[Name<'_>],
@@ -130,8 +143,8 @@ fn pairs(
     Ok(names.zip(videos).map(|(name, video)| (name as usize, video as usize)).collect())
 }
 
-/// Returns a frame with the columns `position`, called as given, and `key`. A key that stands twice is left out: it would
-/// decide nothing, and thousands of equal names on both sides would be millions of pairs.
+/// Returns a data frame with a column of positions, named `position`, and the column `key`. Keys that occur more than once are
+/// left out: they identify nothing, and thousands of equal names on both sides would make millions of pairs.
 fn frame(position: &str, rows: Vec<(u32, Cow<'_, str>)>) -> PolarsResult<DataFrame> {
     let mut times: HashMap<&str, u32> = HashMap::with_capacity(rows.len());
     for (_, key) in &rows {
@@ -148,7 +161,7 @@ mod tests {
     use crate::test_data::{entry, video};
     use pipe_schemas::tables::{Split, Verdict};
 
-    /// Joins, and returns for each entry the path of its video (`~` before it where that is told).
+    /// Joins, and returns the path of the video of each entry (with `~` before it if the match is reported).
     fn run(entries: &[Entry], videos: &[VideoRow]) -> (Vec<String>, Vec<String>) {
         let joined = join(entries, videos).expect("joined");
         let path = |found: &Match| match found.video {
@@ -168,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_find_their_videos() {
+    fn entries_match_videos_by_path() {
         let listed = ["A/b.avi", "A/a.avi", "B/gone.avi", "A/a.avi"];
         check(&listed, &["A/x.avi", "A/a.avi", "A/b.avi"], &["A/b.avi", "A/a.avi", "-", "A/a.avi"], &["A/x.avi"]);
         check(&["a"], &[], &["-"], &[]);
@@ -176,15 +189,15 @@ mod tests {
     }
 
     #[test]
-    fn case_counts_only_where_it_must() {
+    fn case_is_ignored_if_that_is_unambiguous() {
         let listed = ["A/One.avi", "A/Two.avi", "A/three.avi"];
         let paths = ["A/THREE.avi", "A/Three.avi", "A/one.avi", "A/Two.avi", "A/two.avi"];
-        // `three` could be either of two files, so it is neither.
+        // `three` could be either of two files, so it matches neither.
         check(&listed, &paths, &["~A/one.avi", "A/Two.avi", "-"], &["A/THREE.avi", "A/Three.avi", "A/two.avi"]);
     }
 
     #[test]
-    fn names_without_folder_are_found_anywhere() {
+    fn names_without_folder_match_in_any_folder() {
         check(
             &["v_g01_c01", "x.avi", "Mr._Bean"],
             &["B/x.avi", "A/v_g01_c01.avi", "C/Mr._Bean.webm"],
@@ -196,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_names_are_no_pairs() {
+    fn ambiguous_names_do_not_match() {
         let paths = |folder: &str| (0..20_000).map(|number| format!("{folder}{number}/v.avi")).collect::<Vec<_>>();
         let entries: Vec<Entry> = paths("a").iter().map(|path| entry(path, Split::Train, 0, "")).collect();
         let videos: Vec<VideoRow> = paths("b").iter().map(|path| video(path, path)).collect();
@@ -205,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_is_the_last_resort() {
+    fn an_alias_matches_last() {
         let with_alias =
             |path: &str, alias: &str| Entry { alias: Some(alias.into()), ..entry(path, Split::Train, 0, "") };
         let entries = [with_alias("id_000001_000011", "id"), with_alias("go_000001_000011", "go")];
@@ -214,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_videos_are_found_but_not_present() {
+    fn broken_videos_match_but_are_not_present() {
         let broken = VideoRow { verdict: Verdict::Undecodable, ..video("a.avi", "1") };
         let joined = join(&[entry("a.avi", Split::Train, 0, "")], &[broken]).expect("joined");
         assert_eq!(joined.matches, [Match { video: Some(0), other_name: false, present: false }]);

@@ -1,6 +1,6 @@
-//! Rows of a JSON file with the lines in which they begin: [`rows`].
+//! Reads the rows of a JSON file with their line numbers: [`rows`].
 //!
-//! The file is read row by row: a list of a million videos is never a tree in memory.
+//! The file is read row by row: the list of a million videos is never in memory as a tree.
 
 use crate::lists::ListFile;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -9,19 +9,20 @@ use std::cell::Cell;
 use std::fmt;
 use std::io::Read;
 
-/// An item of the list, or an entry of the map, that a file is.
+/// An item of a list, or an entry of a map.
 pub(crate) struct JsonRow {
-    /// In a map.
+    /// The key of an entry of a map.
     pub(crate) key: Option<String>,
     pub(crate) value: Value,
-    /// From 1.
+    /// The line in which the row begins, from 1.
     pub(crate) line: u32,
 }
 
-/// Calls `each` for every item of a list or entry of a map; if the map has the key `inside`, of what that holds.
+/// Calls `each` for every item of a list or entry of a map. If the map has the key `inside`, uses the list or map under that key
+/// instead.
 ///
 /// # Errors
-/// Where it is no JSON, and why.
+/// If the file is not valid JSON: the line, and the reason.
 pub(crate) fn rows(file: &ListFile, inside: Option<&str>, mut each: impl FnMut(JsonRow)) -> Result<(), (u32, String)> {
     if inside.is_some() && read(file, inside, &mut each)? {
         return Ok(());
@@ -29,20 +30,34 @@ pub(crate) fn rows(file: &ListFile, inside: Option<&str>, mut each: impl FnMut(J
     read(file, None, &mut each).map(drop)
 }
 
-/// Returns whether there was what `inside` asks for.
+/// Returns whether `check` is true for every row, and there is at least one.
+pub(crate) fn all_rows(file: &ListFile, inside: Option<&str>, check: impl Fn(&Value) -> bool) -> bool {
+    let (mut count, mut all) = (0_u64, true);
+    let read = rows(file, inside, |row| {
+        count += 1;
+        all &= check(&row.value);
+    });
+    read.is_ok() && all && count > 0
+}
+
+/// Returns whether the key `inside` was found.
 fn read(file: &ListFile, inside: Option<&str>, each: &mut impl FnMut(JsonRow)) -> Result<bool, (u32, String)> {
     let line = Cell::new(1);
     let reader = CountingReader { bytes: file.text(), line: &line };
     let mut deserializer = serde_json::Deserializer::from_reader(reader);
     let found = Rows { line: &line, inside, each }.deserialize(&mut deserializer);
-    found.and_then(|found| deserializer.end().map(|()| found)).map_err(|error| {
-        let text = error.to_string();
-        let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message).to_owned();
-        ((error.line() as u32).max(1), message)
-    })
+    found
+        .and_then(|found| deserializer.end().map(|()| found))
+        .map_err(|error| ((error.line() as u32).max(1), message(&error)))
 }
 
-/// Hands out bytes one by one, so that the line is that of the byte the parser has come to.
+/// Returns the message of a JSON error without the position.
+pub(crate) fn message(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message).to_owned()
+}
+
+/// Returns one byte at a time, so that `line` is the line of the byte that the parser reads.
 struct CountingReader<'a> {
     bytes: &'a [u8],
     line: &'a Cell<u32>,
@@ -117,7 +132,7 @@ impl<'de> DeserializeSeed<'de> for Placed<'_> {
     type Value = (Value, u32);
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(Value, u32), D::Error> {
-        // The parser has come to the first byte of the value, and no further.
+        // The parser has read the first byte of the value, and no further.
         let line = self.line.get();
         Ok((serde::Deserialize::deserialize(deserializer)?, line))
     }
@@ -135,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_know_their_lines() {
+    fn rows_have_line_numbers() {
         let check = |text: &str, inside, expect: &[&str]| {
             assert_eq!(read(text, inside).expect("rows"), expect, "{text}");
         };
@@ -148,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_an_error_with_its_line() {
+    fn invalid_json_is_an_error_with_its_line() {
         let check = |text: &str, line: u32, expect: &str| {
             assert_eq!(read(text, Some("db")), Err((line, expect.to_owned())), "{text}");
         };
@@ -156,7 +171,7 @@ mod tests {
         check("[1,\n2", 2, "EOF while parsing a list");
         check("[1]\n[2]", 2, "trailing characters");
         check("3", 1, "invalid type: integer `3`, expected a list or a map");
-        // Deep nesting neither fills the stack nor the memory.
+        // Deep nesting exhausts neither the stack nor the memory.
         let deep = read(&"[".repeat(100_000), None);
         assert!(deep == Err((1, "recursion limit exceeded".to_owned())));
     }

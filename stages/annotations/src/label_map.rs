@@ -1,63 +1,63 @@
-//! Files that name the classes: [`read`].
+//! Label maps, which name the classes: [`read`].
 //!
 //! ```text
-//! label_map_k400.txt     abseiling                                       the line is the number, from 0
+//! label_map_k400.txt     abseiling                                       the line number is the class index, from 0
 //! wlasl_class_list.txt   0<tab>book
 //! classInd.txt           1 ApplyEyeMakeup
 //! k400_labels_to_id.csv  id,name                                         then 0,abseiling
-//! action_name.csv        action                                          then a name a line
+//! action_name.csv        action                                          then one name per line
 //! …-labels.json          {"Approaching something with your camera":"0",
 //! ```
 
 use crate::csv;
 use crate::json;
-use crate::lists::{ClassList, ListFile, Place, Sink, short};
+use crate::lists::{ClassList, ListFile, Location, Sink, shorten};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Reads a label map. What is wrong goes to `sink`.
+/// Reads a label map; the extension of the file decides how. Wrong lines are errors of `sink`.
 pub(crate) fn read(file: &ListFile, sink: &mut Sink) -> ClassList {
-    match file.name.rsplit_once('.').map(|(_, extension)| extension) {
+    match file.extension() {
         Some("json") => from_json(file, sink),
         Some("csv") => from_csv(file, sink),
         _ => from_lines(file, sink),
     }
 }
 
-/// Reads `number name` a line, counted from `first`, or from 0 or 1.
+/// Reads lines of `number name`. Numbers start at `first`; if that is `None`, at 0 or 1.
 pub(crate) fn numbered(file: &ListFile, first: Option<u32>, sink: &mut Sink) -> ClassList {
-    let mut numbers = Numbers::new(first);
+    let mut numbers = NumberedClasses::new(first);
     for (line, text) in file.lines(sink) {
         match split_number(text) {
-            Some((number, name)) => numbers.add(number, name, file.place(line), sink),
-            None => sink.problem(
-                file.place(line),
-                format!("`{}` is no class", short(text)),
-                "write its number and its name, as in `1 ApplyEyeMakeup`",
+            Some((number, name)) => numbers.add(number, name, file.location(line), sink),
+            None => sink.error(
+                file.location(line),
+                format!("`{}` is not a valid line", shorten(text)),
+                "expected a number and a name, such as `1 ApplyEyeMakeup`",
             ),
         }
     }
     numbers.finish(file, sink)
 }
 
-/// A file whose first line begins with 0 or 1 has numbers in all lines; else none has.
+/// If the first line starts with 0 or 1, all lines have numbers; otherwise none has.
 fn from_lines(file: &ListFile, sink: &mut Sink) -> ClassList {
     let lines = file.lines(&mut Sink::default());
     let first = lines.first().and_then(|(_, text)| split_number(text));
     if first.is_some_and(|(number, _)| number == "0" || number == "1") {
         return numbered(file, None, sink);
     }
-    let mut names = Names::default();
+    let mut names = NamedClasses::default();
     for (line, text) in file.lines(sink) {
-        names.add(text, file.place(line), sink);
+        names.add(text, file.location(line), sink);
     }
     names.finish(file, sink)
 }
 
-/// A column `id` (or `label`) holds numbers, another one names; a single column holds names in their order.
+/// A column `id` (or `label`) contains numbers, the other one names. A single column contains names in class order.
 fn from_csv(file: &ListFile, sink: &mut Sink) -> ClassList {
     let lines = file.lines(sink);
-    let Some((_, header)) = lines.first() else { return Names::default().finish(file, sink) };
+    let Some((_, header)) = lines.first() else { return NamedClasses::default().finish(file, sink) };
     let header: Vec<String> =
         csv::fields(header, ",").map(|fields| fields.iter().map(|f| f.to_lowercase()).collect()).unwrap_or_default();
     let numbered = match &header[..] {
@@ -65,21 +65,27 @@ fn from_csv(file: &ListFile, sink: &mut Sink) -> ClassList {
         [id, _] if id == "id" || id == "label" => Some((0, 1)),
         [_, id] if id == "id" || id == "label" => Some((1, 0)),
         _ => {
-            sink.problem(file.place(1), "this is no label map", "the first line names its columns: `id,name`, or one");
+            sink.error(
+                file.location(1),
+                "not a label map",
+                "the first line must be `id,name`, or the name of a single column",
+            );
             return ClassList::default();
         }
     };
-    let (mut numbers, mut names) = (Numbers::new(None), Names::default());
+    let (mut numbers, mut names) = (NumberedClasses::new(None), NamedClasses::default());
     for (line, text) in &lines[1..] {
-        let place = file.place(*line);
+        let location = file.location(*line);
         match (csv::fields(text, ","), numbered) {
-            (Ok(fields), Some((id, name))) if fields.len() == 2 => numbers.add(&fields[id], &fields[name], place, sink),
-            (Ok(fields), None) if fields.len() == 1 => names.add(&fields[0], place, sink),
-            (Ok(fields), _) => {
-                let message = format!("{} fields where the first line has {}", fields.len(), header.len());
-                sink.problem(place, message, "put a name with a comma into quotes");
+            (Ok(fields), Some((id, name))) if fields.len() == 2 => {
+                numbers.add(&fields[id], &fields[name], location, sink)
             }
-            (Err(message), _) => sink.problem(place, message, csv::QUOTES),
+            (Ok(fields), None) if fields.len() == 1 => names.add(&fields[0], location, sink),
+            (Ok(fields), _) => {
+                let message = format!("{} fields, but the first line has {}", fields.len(), header.len());
+                sink.error(location, message, "put names that contain a comma in quotes");
+            }
+            (Err(message), _) => sink.error(location, message, csv::QUOTES_HELP),
         }
     }
     if numbered.is_some() { numbers.finish(file, sink) } else { names.finish(file, sink) }
@@ -87,23 +93,23 @@ fn from_csv(file: &ListFile, sink: &mut Sink) -> ClassList {
 
 /// A map from name to number or from number to name, or a list of names.
 fn from_json(file: &ListFile, sink: &mut Sink) -> ClassList {
-    let (mut numbers, mut names) = (Numbers::new(None), Names::default());
+    let (mut numbers, mut names) = (NumberedClasses::new(None), NamedClasses::default());
     let mut listed = false;
     let read = json::rows(file, None, |row| {
-        let place = file.place(row.line);
+        let location = file.location(row.line);
         match (row.key, &row.value) {
-            (Some(key), Value::String(text)) if is_number(text) => numbers.add(text, &key, place, sink),
-            (Some(key), Value::String(text)) if is_number(&key) => numbers.add(&key, text, place, sink),
-            (Some(key), Value::Number(number)) => numbers.add(&number.to_string(), &key, place, sink),
+            (Some(key), Value::String(text)) if is_number(text) => numbers.add(text, &key, location, sink),
+            (Some(key), Value::String(text)) if is_number(&key) => numbers.add(&key, text, location, sink),
+            (Some(key), Value::Number(number)) => numbers.add(&number.to_string(), &key, location, sink),
             (None, Value::String(text)) => {
                 listed = true;
-                names.add(text, place, sink);
+                names.add(text, location, sink);
             }
-            _ => sink.problem(place, "this is no class", "write `\"name\": number`, or a list of names"),
+            _ => sink.error(location, "not a class", "write `\"name\": number`, or a list of names"),
         }
     });
     if let Err((line, message)) = read {
-        sink.problem(file.place(line), message, "write the label map as JSON");
+        sink.error(file.location(line), message, "the label map must be valid JSON");
         return ClassList::default();
     }
     if listed { names.finish(file, sink) } else { numbers.finish(file, sink) }
@@ -113,83 +119,83 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Parts `1 name`, `1<tab>name`, `1: name` and `1,name`.
+/// Splits `1 name`, `1<tab>name`, `1: name` and `1,name`.
 fn split_number(text: &str) -> Option<(&str, &str)> {
     let end = text.find([' ', '\t', ':', ','])?;
     let (number, name) = (&text[..end], text[end..].trim_start_matches([' ', '\t', ':', ',']));
     (!number.is_empty() && !name.is_empty()).then_some((number, name))
 }
 
-/// Names in their order.
+/// Classes in the order of their names.
 #[derive(Default)]
-struct Names {
+struct NamedClasses {
     list: ClassList,
-    seen: BTreeMap<String, Place>,
+    seen: BTreeMap<String, Location>,
 }
 
-impl Names {
-    fn add(&mut self, name: &str, place: Place, sink: &mut Sink) {
+impl NamedClasses {
+    fn add(&mut self, name: &str, location: Location, sink: &mut Sink) {
         if let Some(first) = self.seen.get(name) {
-            sink.problem(place, format!("`{}` is a class already, at {first}", short(name)), "name each class once");
+            sink.error(location, format!("`{}` is already a class, at {first}", shorten(name)), "name each class once");
             return;
         }
-        self.seen.insert(name.to_owned(), place.clone());
+        self.seen.insert(name.to_owned(), location.clone());
         self.list.names.push(name.to_owned());
-        self.list.places.push(place);
+        self.list.locations.push(location);
     }
 
     fn finish(self, file: &ListFile, sink: &mut Sink) -> ClassList {
         if self.list.names.is_empty() {
-            sink.problem(file.place(1), "there is no class", "write one a line");
+            sink.error(file.location(1), "the file names no classes", "write one per line");
         }
         self.list
     }
 }
 
-/// Names with numbers, in any order.
-struct Numbers {
+/// Classes with numbers, in any order.
+struct NumberedClasses {
     first: Option<u32>,
-    by_number: BTreeMap<u32, (String, Place)>,
+    by_number: BTreeMap<u32, (String, Location)>,
     by_name: BTreeMap<String, u32>,
 }
 
-impl Numbers {
+impl NumberedClasses {
     fn new(first: Option<u32>) -> Self {
         Self { first, by_number: BTreeMap::new(), by_name: BTreeMap::new() }
     }
 
-    fn add(&mut self, number: &str, name: &str, place: Place, sink: &mut Sink) {
+    fn add(&mut self, number: &str, name: &str, location: Location, sink: &mut Sink) {
         let least = self.first.unwrap_or(0);
         let Some(number) = number.parse::<u32>().ok().filter(|number| *number >= least) else {
-            let help = format!("numbers count from {least}");
-            return sink.problem(place, format!("`{}` is no class number", short(number)), help);
+            let help = format!("classes are numbered from {least}");
+            return sink.error(location, format!("`{}` is not a valid class number", shorten(number)), help);
         };
         if let Some((_, first)) = self.by_number.get(&number) {
-            let message = format!("class {number} is in line {} already", first.line);
-            sink.problem(place, message, "give each class a number of its own");
+            let message = format!("class {number} is already in line {}", first.line);
+            sink.error(location, message, "use each number once");
         } else if let Some(first) = self.by_name.get(name) {
-            sink.problem(place, format!("`{}` is class {first} already", short(name)), "name each class once");
+            sink.error(location, format!("`{}` is already class {first}", shorten(name)), "name each class once");
         } else {
             self.by_name.insert(name.to_owned(), number);
-            self.by_number.insert(number, (name.to_owned(), place));
+            self.by_number.insert(number, (name.to_owned(), location));
         }
     }
 
     fn finish(self, file: &ListFile, sink: &mut Sink) -> ClassList {
         let least = self.by_number.keys().next().copied();
         let first = self.first.unwrap_or_else(|| least.unwrap_or(0).min(1));
-        for ((number, (_, place)), expected) in self.by_number.iter().zip(first..) {
+        for ((number, (_, location)), expected) in self.by_number.iter().zip(first..) {
             if *number != expected {
                 let message = format!("class {expected} is missing before class {number}");
-                sink.problem(place.clone(), message, format!("number the classes from {first} without gaps"));
-                break; // all that follow are off by as much
+                sink.error(location.clone(), message, format!("number classes from {first} without gaps"));
+                break; // all further ones are off as well
             }
         }
         if self.by_number.is_empty() {
-            sink.problem(file.place(1), "there is no class", "write one a line, as in `1 ApplyEyeMakeup`");
+            sink.error(file.location(1), "the file names no classes", "write one per line, such as `1 ApplyEyeMakeup`");
         }
-        let (names, places) = self.by_number.into_values().unzip();
-        ClassList { names, places, first_number: Some(first) }
+        let (names, locations) = self.by_number.into_values().unzip();
+        ClassList { names, locations, first_number: Some(first) }
     }
 }
 
@@ -202,7 +208,7 @@ mod tests {
         let file = ListFile { name: name.into(), bytes: text.into() };
         let mut sink = Sink::default();
         let classes = read(&file, &mut sink);
-        test_data::problems(sink, classes)
+        test_data::classes_or_errors(sink, classes)
     }
 
     #[track_caller]
@@ -215,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_write_a_label_map() {
+    fn every_kind_of_label_map_is_read() {
         check("a.txt", "brush_hair\ncart wheel\r\n\n", None, &["brush_hair", "cart wheel"]);
         check("a.txt", "3 point shot\nrun", None, &["3 point shot", "run"]);
         check("a.txt", "0\tbook\n1\tdrink up\n", Some(0), &["book", "drink up"]);
@@ -228,41 +234,37 @@ mod tests {
     }
 
     #[test]
-    fn wrong_label_maps_are_told() {
+    fn wrong_label_maps_are_errors() {
         let check = |name: &str, text: &str, expect: &[&str]| {
-            assert_eq!(parse(name, text).expect_err("problems"), expect, "{text}");
+            assert_eq!(parse(name, text).expect_err("errors"), expect, "{text}");
         };
-        check("a.txt", "a\nb\na", &["a.txt:3: `a` is a class already, at a.txt:1; name each class once"]);
+        check("a.txt", "a\nb\na", &["a.txt:3: `a` is already a class, at a.txt:1; name each class once"]);
         check(
             "a.txt",
             "0 a\nb",
-            &["a.txt:2: `b` is no class; write its number and its name, as in `1 ApplyEyeMakeup`"],
+            &["a.txt:2: `b` is not a valid line; expected a number and a name, such as `1 ApplyEyeMakeup`"],
         );
-        check(
-            "a.txt",
-            "1 a\n3 b",
-            &["a.txt:2: class 2 is missing before class 3; number the classes from 1 without gaps"],
-        );
-        check("a.txt", "", &["a.txt:1: there is no class; write one a line"]);
+        check("a.txt", "1 a\n3 b", &["a.txt:2: class 2 is missing before class 3; number classes from 1 without gaps"]);
+        check("a.txt", "", &["a.txt:1: the file names no classes; write one per line"]);
         check(
             "a.csv",
             "x,y,z\n",
-            &["a.csv:1: this is no label map; the first line names its columns: `id,name`, or one"],
+            &["a.csv:1: not a label map; the first line must be `id,name`, or the name of a single column"],
         );
         check(
             "a.csv",
             "id,name\n0,c\n0,a,b\n1,\"x\n",
             &[
-                "a.csv:3: 3 fields where the first line has 2; put a name with a comma into quotes",
-                "a.csv:4: a quote is not closed; a field with quotes is written `\"like \"\"this\"\"\"`, in one line",
+                "a.csv:3: 3 fields, but the first line has 2; put names that contain a comma in quotes",
+                "a.csv:4: a quote is not closed; write a field that contains quotes as `\"like \"\"this\"\"\"`, on one line",
             ],
         );
         check(
             "a.json",
             "{\"a\": \"0\",\n \"b\": [2]}",
-            &["a.json:2: this is no class; write `\"name\": number`, or a list of names"],
+            &["a.json:2: not a class; write `\"name\": number`, or a list of names"],
         );
-        check("a.json", "{\"a\": 0,\n x}", &["a.json:2: key must be a string; write the label map as JSON"]);
+        check("a.json", "{\"a\": 0,\n x}", &["a.json:2: key must be a string; the label map must be valid JSON"]);
     }
 
     #[test]
@@ -287,7 +289,7 @@ mod tests {
             let Some(file) = test_data::list(path) else { return };
             let mut sink = Sink::default();
             let classes = read(&file, &mut sink);
-            let classes = test_data::problems(sink, classes).expect(path);
+            let classes = test_data::classes_or_errors(sink, classes).expect(path);
             assert_eq!(
                 (classes.names.len(), classes.first_number, classes.names[0].as_str()),
                 (count, first_number, first),

@@ -1,24 +1,24 @@
-//! Listed labels become class indices: [`resolve`]. Nothing unknown ever becomes a class.
+//! Maps listed labels to class indices: [`resolve`]. An unknown label never becomes a class.
 
 use crate::error::AnnotationsError;
-use crate::lists::{ClassList, Label, Listed, Part, Place, Row, Segment, short};
-use crate::report::Found;
+use crate::findings::Occurrences;
+use crate::lists::{ClassList, Label, Location, ParsedLists, Row, RowSplit, Segment, shorten};
 use pipe_schemas::stages::annotations::AnnotationsParams;
 use pipe_schemas::tables::Split;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-/// More classes than any data set has.
+/// Maximum number of classes; more than any data set has.
 const MAX_CLASSES: i64 = 1_000_000;
 
-/// Rows with class indices, and what was wrong with their labels.
-#[derive(Debug)]
+/// Rows with class indices, and the labels that are not classes.
+#[derive(Debug, Clone)]
 pub(crate) struct Resolved {
     pub(crate) classes: ClassList,
     pub(crate) entries: Vec<Entry>,
-    pub(crate) off_by_one: Found,
-    pub(crate) out_of_range: Found,
-    pub(crate) unknown_class: Found,
+    pub(crate) off_by_one: Occurrences,
+    pub(crate) out_of_range: Occurrences,
+    pub(crate) unknown_class: Occurrences,
 }
 
 /// A listed video, or a segment of it.
@@ -26,26 +26,26 @@ pub(crate) struct Resolved {
 pub(crate) struct Entry {
     /// As listed.
     pub(crate) path: String,
-    /// Another name that the video may have.
+    /// Another name under which the video may be in the folder.
     pub(crate) alias: Option<String>,
-    /// `None` if it is not used.
+    /// `None` if the entry is not used.
     pub(crate) split: Option<Split>,
-    /// From 0, sorted; one unless the list has several.
+    /// Class indices from 0, sorted. Several only with `multi_class`.
     pub(crate) classes: Vec<u32>,
-    /// Empty if not known.
+    /// Empty if unknown.
     pub(crate) group: String,
     pub(crate) segment: Option<Segment>,
-    pub(crate) place: Place,
+    pub(crate) location: Location,
 }
 
-/// Gives every row its class indices.
+/// Maps the labels of all rows to class indices.
 ///
 /// # Errors
-/// If there is no class at all.
-pub(crate) fn resolve(listed: Listed, params: &AnnotationsParams) -> Result<Resolved, AnnotationsError> {
-    let Listed { mut rows, classes } = listed;
+/// If there is no class.
+pub(crate) fn resolve(listed: ParsedLists, params: &AnnotationsParams) -> Result<Resolved, AnnotationsError> {
+    let ParsedLists { mut rows, classes } = listed;
     numbers_for_names(&mut rows, classes.as_ref());
-    let range = Range::of(&rows);
+    let range = LabelRange::of(&rows);
     let classes = match classes {
         Some(classes) => classes,
         None => class_list(&rows, range.as_ref(), params),
@@ -55,11 +55,11 @@ pub(crate) fn resolve(listed: Listed, params: &AnnotationsParams) -> Result<Reso
     if count == 0 {
         return Err(AnnotationsError::NoClasses);
     }
-    let mut off_by_one = Found::default();
+    let mut off_by_one = Occurrences::default();
     if let Some((range, message)) =
         range.as_ref().and_then(|range| Some((range, range.off_by_one(first, count, params)?)))
     {
-        off_by_one.add(|| format!("{message}, as at {}", range.odd_place(first)));
+        off_by_one.add(|| format!("{message} ({})", range.example_location(first)));
     }
     let mut resolver = Resolver::new(&classes, first);
     let entries = rows.into_iter().map(|row| resolver.entry(row)).collect();
@@ -67,7 +67,7 @@ pub(crate) fn resolve(listed: Listed, params: &AnnotationsParams) -> Result<Reso
     Ok(Resolved { classes, entries, off_by_one, out_of_range, unknown_class })
 }
 
-/// Reads names as numbers where all of them are, and no class is called so.
+/// Turns names into numbers if all of them are numbers and no class has such a name.
 fn numbers_for_names(rows: &mut [Row], classes: Option<&ClassList>) {
     let names: BTreeSet<&Rc<str>> = rows.iter().flat_map(|row| &row.labels).filter_map(name).collect();
     let named: BTreeSet<&str> = classes.iter().flat_map(|classes| &classes.names).map(String::as_str).collect();
@@ -87,65 +87,69 @@ fn name(label: &Label) -> Option<&Rc<str>> {
     if let Label::Name(name) = label { Some(name) } else { None }
 }
 
-fn used(row: &Row) -> bool {
-    matches!(row.part, Part::Of(_))
+fn is_used(row: &Row) -> bool {
+    matches!(row.split, RowSplit::Known(_))
 }
 
-/// Returns the classes where no file names them: the names in their order, or the numbers.
-fn class_list(rows: &[Row], range: Option<&Range>, params: &AnnotationsParams) -> ClassList {
-    let mut names: BTreeMap<&str, &Place> = BTreeMap::new();
-    for row in rows.iter().filter(|row| used(row)) {
+/// Returns the classes if no file names them: the names of the labels in alphabetical order, or their numbers.
+fn class_list(rows: &[Row], range: Option<&LabelRange>, params: &AnnotationsParams) -> ClassList {
+    let mut names: BTreeMap<&str, &Location> = BTreeMap::new();
+    for row in rows.iter().filter(|row| is_used(row)) {
         for name in row.labels.iter().filter_map(name) {
-            names.entry(name).or_insert(&row.place);
+            names.entry(name).or_insert(&row.location);
         }
     }
     if !names.is_empty() {
-        let (names, places) = names.into_iter().map(|(name, place)| (name.to_owned(), place.clone())).unzip();
-        return ClassList { names, places, first_number: None };
+        let (names, locations) = names.into_iter().map(|(name, location)| (name.to_owned(), location.clone())).unzip();
+        return ClassList { names, locations, first_number: None };
     }
     let first = i64::from(params.first_label.unwrap_or(0));
     let highest = range.map_or(first - 1, |range| range.highest);
     let count =
         params.num_classes.map_or(highest.saturating_sub(first).saturating_add(1), i64::from).clamp(0, MAX_CLASSES);
     let names = (first..first + count).map(|number| number.to_string()).collect();
-    ClassList { names, places: Vec::new(), first_number: None }
+    ClassList { names, locations: Vec::new(), first_number: None }
 }
 
-/// The numbers that are used as labels.
+/// The range of the numeric labels.
 #[derive(Debug)]
-struct Range {
+struct LabelRange {
     lowest: i64,
-    lowest_place: Place,
+    lowest_location: Location,
     highest: i64,
-    highest_place: Place,
+    highest_location: Location,
 }
 
-impl Range {
+impl LabelRange {
     fn of(rows: &[Row]) -> Option<Self> {
         let number = |label: &Label| if let Label::Number(number) = label { Some(*number) } else { None };
         let numbers = rows
             .iter()
-            .filter(|row| used(row))
-            .flat_map(|row| row.labels.iter().filter_map(number).map(move |number| (number, &row.place)));
+            .filter(|row| is_used(row))
+            .flat_map(|row| row.labels.iter().filter_map(number).map(move |number| (number, &row.location)));
         let mut range: Option<Self> = None;
-        for (number, place) in numbers {
+        for (number, location) in numbers {
             match &mut range {
                 None => {
-                    let (lowest_place, highest_place) = (place.clone(), place.clone());
-                    range = Some(Self { lowest: number, lowest_place, highest: number, highest_place });
+                    let (lowest_location, highest_location) = (location.clone(), location.clone());
+                    range = Some(Self { lowest: number, lowest_location, highest: number, highest_location });
                 }
-                Some(range) if number < range.lowest => (range.lowest, range.lowest_place) = (number, place.clone()),
-                Some(range) if number > range.highest => (range.highest, range.highest_place) = (number, place.clone()),
+                Some(range) if number < range.lowest => {
+                    (range.lowest, range.lowest_location) = (number, location.clone())
+                }
+                Some(range) if number > range.highest => {
+                    (range.highest, range.highest_location) = (number, location.clone())
+                }
                 Some(_) => {}
             }
         }
         range
     }
 
-    /// Says that labels are shifted by one, where they look so.
+    /// Returns a message if the labels look shifted by one.
     ///
-    /// They do if they end, or nobody says where they end, one after the classes, and begin one after them; likewise
-    /// downwards.
+    /// Shifted up means: the lowest label is one above the first class, and the highest is one above the last class (or equals it
+    /// if neither a label map nor `num_classes` defines the last class). Shifted down: the lowest label is one below.
     fn off_by_one(&self, first: i64, count: i64, params: &AnnotationsParams) -> Option<String> {
         let (lowest, highest, last) = (self.lowest, self.highest, first + count - 1);
         let open_ended = params.label_map.is_none() && params.num_classes.is_none();
@@ -153,26 +157,25 @@ impl Range {
         let down = lowest == first - 1 && highest < last;
         let right = if up { first + 1 } else { first - 1 };
         (up || down).then(|| {
-            let advice =
-                if (0..=1).contains(&right) { format!("; `first_label: {right}` would fit") } else { String::new() };
+            let advice = if (0..=1).contains(&right) { format!("; set `first_label: {right}`") } else { String::new() };
             format!("labels go from {lowest} to {highest}, classes from {first} to {last}{advice}")
         })
     }
 
-    /// Returns the label that tells it.
-    fn odd_place(&self, first: i64) -> &Place {
-        if self.lowest < first { &self.lowest_place } else { &self.highest_place }
+    /// Returns the line of a label that is not a class.
+    fn example_location(&self, first: i64) -> &Location {
+        if self.lowest < first { &self.lowest_location } else { &self.highest_location }
     }
 }
 
 struct Resolver<'a> {
     indices: BTreeMap<&'a str, u32>,
-    /// Names in which `_` stands for a space, where one class only is called so.
+    /// Indices by name with `_` replaced by a space; `None` if several classes share that name.
     loose: BTreeMap<String, Option<u32>>,
     first: i64,
     count: i64,
-    out_of_range: Found,
-    unknown_class: Found,
+    out_of_range: Occurrences,
+    unknown_class: Occurrences,
 }
 
 impl<'a> Resolver<'a> {
@@ -183,28 +186,35 @@ impl<'a> Resolver<'a> {
             loose.entry(name.replace('_', " ")).and_modify(|index| *index = None).or_insert(Some(*index));
         }
         let count = classes.names.len() as i64;
-        Self { indices, loose, first, count, out_of_range: Found::default(), unknown_class: Found::default() }
+        Self {
+            indices,
+            loose,
+            first,
+            count,
+            out_of_range: Occurrences::default(),
+            unknown_class: Occurrences::default(),
+        }
     }
 
     fn entry(&mut self, row: Row) -> Entry {
-        let split = if let Part::Of(split) = row.part { Some(split) } else { None };
-        // Of rows that are not used, nothing but the video is known.
+        let split = if let RowSplit::Known(split) = row.split { Some(split) } else { None };
+        // Labels of rows that are not used are not checked.
         let labels = if split.is_some() { &row.labels[..] } else { &[] };
-        let mut classes: Vec<u32> = labels.iter().filter_map(|label| self.class(label, &row.place)).collect();
+        let mut classes: Vec<u32> = labels.iter().filter_map(|label| self.class(label, &row.location)).collect();
         classes.sort_unstable();
         classes.dedup();
         let split = split.filter(|_| !classes.is_empty());
-        let Row { path, alias, group, segment, place, .. } = row;
-        Entry { path, alias, split, classes, group, segment, place }
+        let Row { path, alias, group, segment, location, .. } = row;
+        Entry { path, alias, split, classes, group, segment, location }
     }
 
-    fn class(&mut self, label: &Label, place: &Place) -> Option<u32> {
+    fn class(&mut self, label: &Label, location: &Location) -> Option<u32> {
         match label {
             Label::Number(number) => {
                 let index = number.checked_sub(self.first).filter(|index| (0..self.count).contains(index));
                 if index.is_none() {
                     let (first, last) = (self.first, self.first + self.count - 1);
-                    self.out_of_range.add(|| format!("{number} is not between {first} and {last} ({place})"));
+                    self.out_of_range.add(|| format!("{number} is not between {first} and {last} ({location})"));
                 }
                 index.map(|index| index as u32)
             }
@@ -214,7 +224,7 @@ impl<'a> Resolver<'a> {
                 if index.is_none() {
                     let near = self.indices.keys().find(|known| known.eq_ignore_ascii_case(name));
                     let near = near.map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
-                    self.unknown_class.add(|| format!("`{}` ({place}){near}", short(name)));
+                    self.unknown_class.add(|| format!("`{}` ({location}){near}", shorten(name)));
                 }
                 index
             }
@@ -227,19 +237,19 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    /// Resolves one row a label, and returns the classes (`-` for none) and what was found.
+    /// Resolves one row per label, and returns the classes (`-` for none) and the findings.
     fn run(labels: &[&str], classes: Option<(&[&str], Option<u32>)>, params: Value) -> (String, Vec<String>) {
         let params: AnnotationsParams = serde_json::from_value(params).expect("parameters");
         let rows = labels.iter().zip(1..).map(|(label, line)| {
-            let place = Place { file: "l".into(), line };
-            Row::new("a", Part::Of(Split::Train), vec![Label::Name((*label).into())], place)
+            let location = Location { file: "l".into(), line };
+            Row::new("a", RowSplit::Known(Split::Train), vec![Label::Name((*label).into())], location)
         });
         let classes = classes.map(|(names, first_number)| ClassList {
             names: names.iter().map(ToString::to_string).collect(),
-            places: vec![],
+            locations: vec![],
             first_number,
         });
-        let resolved = resolve(Listed { rows: rows.collect(), classes }, &params).expect("resolved");
+        let resolved = resolve(ParsedLists { rows: rows.collect(), classes }, &params).expect("resolved");
         let index = |entry: &Entry| entry.classes.first().map_or("-".to_owned(), ToString::to_string);
         let found = [resolved.off_by_one, resolved.out_of_range, resolved.unknown_class];
         let found = found.into_iter().flat_map(|found| found.examples).collect();
@@ -253,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_numbers_become_indices() {
+    fn names_and_numbers_become_class_indices() {
         check(&["b", "a", "b"], None, json!({}), "1 0 1", &[]);
         check(&["0", "2", "1"], None, json!({}), "0 2 1", &[]);
         check(&["b", "a"], Some((&["b", "a"], None)), json!({}), "0 1", &[]);
@@ -265,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_that_count_from_another_number_are_told() {
+    fn labels_off_by_one_are_reported() {
         let map: Option<(&[&str], Option<u32>)> = Some((&["a", "b", "c"], None));
         check(
             &["1", "2", "3"],
@@ -273,13 +283,13 @@ mod tests {
             json!({"label_map": "m"}),
             "1 2 -",
             &[
-                "labels go from 1 to 3, classes from 0 to 2; `first_label: 1` would fit, as at l:3",
+                "labels go from 1 to 3, classes from 0 to 2; set `first_label: 1` (l:3)",
                 "3 is not between 0 and 2 (l:3)",
             ],
         );
-        let open = "labels go from 1 to 2, classes from 0 to 2; `first_label: 1` would fit, as at l:2";
+        let open = "labels go from 1 to 2, classes from 0 to 2; set `first_label: 1` (l:2)";
         check(&["1", "2"], None, json!({}), "1 2", &[open]);
-        let down = "labels go from 0 to 2, classes from 1 to 3; `first_label: 0` would fit, as at l:1";
+        let down = "labels go from 0 to 2, classes from 1 to 3; set `first_label: 0` (l:1)";
         check(
             &["0", "1", "2"],
             map,
@@ -287,21 +297,21 @@ mod tests {
             "- 0 1",
             &[down, "0 is not between 1 and 3 (l:1)"],
         );
-        // A class without a video is no shift.
+        // A class without a video is not a shift.
         check(&["1", "2"], map, json!({"label_map": "m"}), "1 2", &[]);
-        // 80 classes, and `num_classes: 79` for the highest number.
+        // `num_classes` set to the highest label instead of one more.
         check(&["0", "1", "2"], None, json!({"num_classes": 2}), "0 1 -", &["2 is not between 0 and 1 (l:3)"]);
     }
 
     #[test]
-    fn what_is_unknown_is_no_class() {
+    fn unknown_labels_are_not_classes() {
         let map: Option<(&[&str], Option<u32>)> = Some((&["Archery", "b"], None));
         let expect = ["`archery` (l:1), did you mean `Archery`?", "`` (l:2)", "`-1` (l:3)"];
         check(&["archery", "", "-1", "b"], map, json!({}), "- - - 1", &expect);
         let far = i64::MAX.to_string();
         let (indices, found) = run(&["0", &far, "-1"], None, json!({"num_classes": 3}));
         assert_eq!((indices.as_str(), found.len()), ("0 - -", 2));
-        // Nobody says how many classes there are, and they are no more than there can be.
+        // Without a label map, the number of classes is limited.
         assert_eq!(run(&[&far], None, json!({})).0, "-");
     }
 }

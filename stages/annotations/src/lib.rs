@@ -1,23 +1,40 @@
-//! `annotations`: label lists, checked and joined with the `videos` table.
+//! The stage `annotations`: reads label lists, joins them with the `videos` table and checks both.
 //!
-//! Reads `videos` and the list files that `root` or the input `lists` brings. Writes `labels/annotations.parquet`,
-//! `labels/classes.parquet`, `labels/labelling.json` and `report.json`. Its key holds the contents of the lists, the digest of
-//! `videos` and all parameters; where the lists lie is not in it.
+//! It reads the `videos` table and the list files in `root` or in the input `lists`. It writes:
 //!
-//! Every format is read to the same rows (`lists.rs`), so that what follows is written once: groups, splits, class
-//! indices (`labels.rs`), the join, the checks.
+//! - `labels/annotations.parquet`: one row per label of a video or segment
+//! - `labels/classes.parquet`: class names by class index
+//! - `labels/labelling.json`: whether a video may have several labels
+//! - `report.json`: counts per split and class, and the findings of all checks
+//!
+//! The key contains the contents of the lists, the digest of `videos` and all parameters, but not the path of the lists.
+//!
+//! Start with `stage.rs`. A label passes through these modules:
+//!
+//! | module | step |
+//! |---|---|
+//! | `formats` | parses each format to the same rows (`lists`, `json`, `csv`, `label_map`) |
+//! | `groups` | groups videos that were cut from one source |
+//! | `split` | assigns rows to training and test |
+//! | `labels` | maps labels to class indices |
+//! | `join` | matches listed names with videos |
+//! | `checks` | finds leaks, conflicts and gaps (`findings`, `near_duplicates`) |
+//! | `report` | summarises |
 
-mod alike;
 mod checks;
 mod csv;
 mod error;
+mod findings;
 mod formats;
+#[doc(hidden)]
+pub mod fuzzing;
 mod groups;
 mod join;
 mod json;
 mod label_map;
 mod labels;
 mod lists;
+mod near_duplicates;
 mod report;
 mod split;
 mod stage;

@@ -1,59 +1,57 @@
-//! [`Listed`]: what lists say, in whatever format, and [`Sink`], which every parser writes it to.
+//! [`ParsedLists`]: the rows of label lists in any format, and [`Sink`], which every parser writes to.
 
-use crate::error::{AnnotationsError, Problem};
+use crate::error::{AnnotationsError, LineError};
 use pipe_schemas::tables::Split;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::Rc;
 
-/// More rows than any data set has, and no more than fit into memory.
+/// Maximum number of rows: more than any data set has, and few enough to fit into memory.
 const MAX_ROWS: usize = 5_000_000;
-/// More wrong lines than anybody reads; the others are counted.
-const MAX_PROBLEMS: usize = 1_000;
+/// Maximum number of line errors to keep; further ones are only counted.
+const MAX_ERRORS: usize = 1_000;
 
-/// A list file as read.
+/// The content of a list file.
 #[derive(Debug, Clone)]
 pub(crate) struct ListFile {
-    /// By which messages name it.
+    /// The name that messages use.
     pub(crate) name: Rc<str>,
     pub(crate) bytes: Vec<u8>,
 }
 
-/// What all lists of a data set say.
+/// All lists of a data set.
 #[derive(Debug, Default)]
-pub(crate) struct Listed {
+pub(crate) struct ParsedLists {
     /// In the order of the files, training first.
     pub(crate) rows: Vec<Row>,
-    /// The classes, where a file names them.
+    /// The classes, if a file names them.
     pub(crate) classes: Option<ClassList>,
 }
 
-/// A line of a list.
+/// A row of a list.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Row {
     /// As listed: `Biking/v_Biking_g01_c04.avi`, or a name without folder and extension.
     pub(crate) path: String,
-    /// Another name that the video may have.
+    /// Another name under which the video may be in the folder.
     pub(crate) alias: Option<String>,
-    pub(crate) part: Part,
+    pub(crate) split: RowSplit,
     pub(crate) labels: Vec<Label>,
-    /// Videos of the same source have the same group. Empty if not known.
+    /// Videos that were cut from one source have the same group. Empty if unknown.
     pub(crate) group: String,
     pub(crate) segment: Option<Segment>,
-    pub(crate) place: Place,
+    pub(crate) location: Location,
 }
 
-/// What a row is for.
+/// The split of a row, as far as the list defines it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// To learn from, or to measure on.
-    Of(Split),
-    /// Listed, but not to be used.
+pub(crate) enum RowSplit {
+    Known(Split),
+    /// Listed, but in no split.
     Unused,
-    /// The list has a word for it; see `split.rs`.
+    /// A subset such as `validation`; `split.rs` maps it to a split.
     Subset(Rc<str>),
-    /// The list does not say it.
-    Unsaid,
+    Unknown,
 }
 
 /// A class as listed.
@@ -63,33 +61,33 @@ pub(crate) enum Label {
     Number(i64),
 }
 
-/// A part of a video.
+/// A time range of a video.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Segment {
     pub(crate) start_secs: f64,
     pub(crate) end_secs: f64,
 }
 
-/// Where something is listed.
+/// A line of a list, or a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// The list, by which messages name it.
+pub(crate) struct Location {
+    /// The name of the list that messages use, or the path of the folder.
     pub(crate) file: Rc<str>,
-    /// From 1; 0 where it is a folder.
+    /// From 1; 0 for a folder.
     pub(crate) line: u32,
 }
 
 /// The classes of a data set, by index.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ClassList {
     pub(crate) names: Vec<String>,
-    /// Where each is named.
-    pub(crate) places: Vec<Place>,
-    /// The number of the first, if they are numbered.
+    /// The line that names each class; empty if no file does.
+    pub(crate) locations: Vec<Location>,
+    /// The number of the first class, if the file numbers them.
     pub(crate) first_number: Option<u32>,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
             0 => write!(f, "{}/", self.file),
@@ -99,96 +97,118 @@ impl fmt::Display for Place {
 }
 
 impl Row {
-    /// Returns a row that says no more than this.
-    pub(crate) fn new(path: impl Into<String>, part: Part, labels: Vec<Label>, place: Place) -> Self {
-        Self { path: path.into(), alias: None, part, labels, group: String::new(), segment: None, place }
+    /// Returns a row without alias, group and segment.
+    pub(crate) fn new(path: impl Into<String>, split: RowSplit, labels: Vec<Label>, location: Location) -> Self {
+        Self { path: path.into(), alias: None, split, labels, group: String::new(), segment: None, location }
+    }
+}
+
+impl Segment {
+    /// The help for an error of [`Segment::parse`].
+    pub(crate) const HELP: &str = "write start and end in seconds, with the start before the end";
+
+    /// Parses a start and an end in seconds.
+    ///
+    /// # Errors
+    /// If they are not numbers, negative, or the end is not after the start.
+    pub(crate) fn parse(start: &str, end: &str) -> Result<Self, String> {
+        let secs = |text: &str| text.trim().parse::<f64>().ok().filter(|secs| secs.is_finite() && *secs >= 0.0);
+        match (secs(start), secs(end)) {
+            (Some(start_secs), Some(end_secs)) if start_secs < end_secs => Ok(Self { start_secs, end_secs }),
+            _ => Err(format!("`{}` to `{}` is not a valid segment", shorten(start), shorten(end))),
+        }
     }
 }
 
 impl ListFile {
-    pub(crate) fn place(&self, line: u32) -> Place {
-        Place { file: Rc::clone(&self.name), line }
+    pub(crate) fn location(&self, line: u32) -> Location {
+        Location { file: Rc::clone(&self.name), line }
     }
 
-    /// Returns the bytes without a byte order mark.
+    /// Returns the part of the file name after its last dot.
+    pub(crate) fn extension(&self) -> Option<&str> {
+        self.name.rsplit_once('.').map(|(_, extension)| extension)
+    }
+
+    /// Returns the content without a byte order mark.
     pub(crate) fn text(&self) -> &[u8] {
         self.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.bytes)
     }
 
-    /// Returns the lines that are not blank, with their numbers, without white space around them.
+    /// Returns the lines that are not blank, trimmed, with their numbers.
     pub(crate) fn lines<'a>(&'a self, sink: &mut Sink) -> Vec<(u32, &'a str)> {
         let mut lines = Vec::new();
         for (line, text) in (1..).zip(self.text().split(|byte| *byte == b'\n')) {
             match str::from_utf8(text) {
                 Ok(text) if text.trim().is_empty() => {}
                 Ok(text) => lines.push((line, text.trim())),
-                Err(_) => sink.problem(self.place(line), "the line is no text", "write the list in UTF-8"),
+                Err(_) => sink.error(self.location(line), "the line is not valid UTF-8", "save the list as UTF-8"),
             }
         }
         lines
     }
 }
 
-/// What parsers write to: rows, and what is wrong.
+/// Collects rows and line errors from parsers.
 #[derive(Debug, Default)]
 pub(crate) struct Sink {
     rows: Vec<Row>,
-    problems: Vec<Problem>,
-    num_problems: u64,
-    /// Each word once: a list has few labels and many lines.
-    words: BTreeSet<Rc<str>>,
+    errors: Vec<LineError>,
+    num_errors: u64,
+    /// Each label once: a list has few labels and many lines.
+    interned: BTreeSet<Rc<str>>,
 }
 
 impl Sink {
-    pub(crate) fn row(&mut self, row: Row) {
+    pub(crate) fn push(&mut self, row: Row) {
         if self.rows.len() < MAX_ROWS {
             self.rows.push(row);
-        } else if self.num_problems == 0 {
-            self.problem(row.place, format!("this is row {}", MAX_ROWS + 1), "split the data set");
+        } else if self.num_errors == 0 {
+            self.error(row.location, format!("more than {MAX_ROWS} rows"), "split the data set");
         }
     }
 
-    /// Returns `word`, with equal words in one place.
-    pub(crate) fn word(&mut self, word: &str) -> Rc<str> {
-        if let Some(known) = self.words.get(word) {
+    /// Returns a shared copy of `text`.
+    pub(crate) fn intern(&mut self, text: &str) -> Rc<str> {
+        if let Some(known) = self.interned.get(text) {
             return Rc::clone(known);
         }
-        let word: Rc<str> = word.into();
-        self.words.insert(Rc::clone(&word));
-        word
+        let text: Rc<str> = text.into();
+        self.interned.insert(Rc::clone(&text));
+        text
     }
 
-    /// Tells what is wrong and what would be right.
-    pub(crate) fn problem(&mut self, place: Place, message: impl Into<String>, help: impl Into<String>) {
-        self.num_problems += 1;
-        if self.problems.len() < MAX_PROBLEMS {
-            let (file, line) = (place.file.to_string(), place.line);
-            self.problems.push(Problem { file, line, message: message.into(), help: help.into() });
+    /// Adds a line error: the problem, and how to fix it.
+    pub(crate) fn error(&mut self, location: Location, message: impl Into<String>, help: impl Into<String>) {
+        self.num_errors += 1;
+        if self.errors.len() < MAX_ERRORS {
+            let (file, line) = (location.file.to_string(), location.line);
+            self.errors.push(LineError { file, line, message: message.into(), help: help.into() });
         }
     }
 
-    /// Returns what was found.
+    /// Returns all rows.
     ///
     /// # Errors
-    /// Every wrong line, file by file.
-    pub(crate) fn finish(self, classes: Option<ClassList>) -> Result<Listed, AnnotationsError> {
-        if self.num_problems == 0 {
-            return Ok(Listed { rows: self.rows, classes });
+    /// All line errors, file by file.
+    pub(crate) fn finish(self, classes: Option<ClassList>) -> Result<ParsedLists, AnnotationsError> {
+        if self.num_errors == 0 {
+            return Ok(ParsedLists { rows: self.rows, classes });
         }
         let mut files: Vec<String> = Vec::new();
-        for problem in &self.problems {
-            if !files.contains(&problem.file) {
-                files.push(problem.file.clone());
+        for error in &self.errors {
+            if !files.contains(&error.file) {
+                files.push(error.file.clone());
             }
         }
-        let mut problems = self.problems;
-        problems.sort_by_key(|problem| (files.iter().position(|name| *name == problem.file), problem.line));
-        Err(AnnotationsError::Lists { problems, count: self.num_problems })
+        let mut errors = self.errors;
+        errors.sort_by_key(|error| (files.iter().position(|name| *name == error.file), error.line));
+        Err(AnnotationsError::Lines { errors, count: self.num_errors })
     }
 }
 
-/// Returns the start of a text that may be anything.
-pub(crate) fn short(text: &str) -> String {
+/// Returns the beginning of untrusted text, with control characters replaced, for a message.
+pub(crate) fn shorten(text: &str) -> String {
     const MAX_CHARS: usize = 80;
     let mut start: String = text.chars().take(MAX_CHARS).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if text.chars().nth(MAX_CHARS).is_some() {
@@ -197,7 +217,7 @@ pub(crate) fn short(text: &str) -> String {
     start
 }
 
-/// Returns the path without its extension, if it has what looks like one.
+/// Returns the path without its extension. Only up to 5 letters or digits after the last dot count as an extension.
 pub(crate) fn without_extension(path: &str) -> &str {
     const MAX_EXTENSION: usize = 5;
     match path.rsplit_once('.') {
@@ -213,7 +233,7 @@ pub(crate) fn without_extension(path: &str) -> &str {
     }
 }
 
-/// Returns what stands after the last `/`.
+/// Returns the part of the path after the last `/`.
 pub(crate) fn name_of(path: &str) -> &str {
     path.rsplit_once('/').map_or(path, |(_, name)| name)
 }
@@ -223,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn extensions_look_like_extensions() {
+    fn short_alphanumeric_endings_are_extensions() {
         let cases = [
             ("A/v.avi", "A/v"),
             ("A/v", "A/v"),
@@ -239,11 +259,11 @@ mod tests {
     }
 
     #[test]
-    fn wrong_lines_are_kept_up_to_a_limit_and_counted() {
+    fn line_errors_are_kept_up_to_a_limit_and_counted() {
         let mut sink = Sink::default();
-        let place = Place { file: "a.txt".into(), line: 1 };
-        (0..MAX_PROBLEMS + 5).for_each(|_| sink.problem(place.clone(), "wrong", "right"));
-        let Err(AnnotationsError::Lists { problems, count }) = sink.finish(None) else { panic!("no problems") };
-        assert_eq!((problems.len(), count), (MAX_PROBLEMS, MAX_PROBLEMS as u64 + 5));
+        let location = Location { file: "a.txt".into(), line: 1 };
+        (0..MAX_ERRORS + 5).for_each(|_| sink.error(location.clone(), "wrong", "right"));
+        let Err(AnnotationsError::Lines { errors, count }) = sink.finish(None) else { panic!("no errors") };
+        assert_eq!((errors.len(), count), (MAX_ERRORS, MAX_ERRORS as u64 + 5));
     }
 }

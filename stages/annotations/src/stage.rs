@@ -1,6 +1,6 @@
-//! [`Annotations`]: reads lists and videos, checks, and writes the labels.
+//! [`Annotations`]: reads lists and videos, checks them and writes the labels.
 
-use crate::checks::{Checked, are_decoded, check};
+use crate::checks::{CheckOutcome, are_decoded, check};
 use crate::error::AnnotationsError;
 use crate::formats;
 use crate::groups;
@@ -9,10 +9,11 @@ use crate::labels::{Resolved, resolve};
 use crate::lists::without_extension;
 use crate::report::{Report, report};
 use crate::split;
-use pipe_schemas::stages::annotations::{AnnotationFormat, AnnotationsParams, CONTRACT, Severity};
+use pipe_schemas::stages::annotations::{AnnotationsParams, CONTRACT, Severity};
 use pipe_schemas::tables::{AnnotationRow, ClassRow, Labelling, VideoRow};
 use pipe_stage::{Context, Sources, Stage, StageError, Summary};
 use pipe_tables::{LabelsFolder, read_rows, write_json};
+use std::path::PathBuf;
 
 /// The stage `annotations`.
 pub struct Annotations;
@@ -24,11 +25,11 @@ impl Stage for Annotations {
 
     fn run(&self, context: &Context) -> Result<Summary, StageError> {
         let params: AnnotationsParams = context.params()?;
-        let folders = params.format == AnnotationFormat::ClassFolder;
-        let sources = if folders { None } else { Some(context.files("lists", "root")?) };
+        let no_lists = || Sources { root: PathBuf::new(), files: Vec::new() };
+        let sources = if formats::reads_lists(params.format) { context.files("lists", "root")? } else { no_lists() };
         let videos: Vec<VideoRow> = read_rows(context.input("videos")?)?;
         context.check_cancelled()?;
-        let labels = label(&params, sources.as_ref(), &videos).map_err(AnnotationsError::into_stage_error)?;
+        let labels = label(&params, &sources, &videos).map_err(AnnotationsError::into_stage_error)?;
         let report = &labels.report;
         let findings = report.messages(Severity::Error);
         if !findings.is_empty() {
@@ -42,7 +43,7 @@ impl Stage for Annotations {
     }
 }
 
-/// What is written.
+/// The output of the stage.
 struct Labels {
     rows: Vec<AnnotationRow>,
     classes: Vec<ClassRow>,
@@ -50,35 +51,31 @@ struct Labels {
     report: Report,
 }
 
-/// Reads the lists, joins them with the videos, and checks both.
-fn label(
-    params: &AnnotationsParams,
-    sources: Option<&Sources>,
-    videos: &[VideoRow],
-) -> Result<Labels, AnnotationsError> {
+/// Reads the lists, joins them with the videos and checks both.
+fn label(params: &AnnotationsParams, sources: &Sources, videos: &[VideoRow]) -> Result<Labels, AnnotationsError> {
     if params.near_duplicates == Severity::Error && !are_decoded(videos) {
         return Err(AnnotationsError::NotDecoded);
     }
-    let (format, mut listed) = formats::read(params, sources, videos)?;
-    groups::assign(&mut listed.rows, params.group.as_ref())?;
-    let left_out = split::assign(&mut listed.rows, params)?;
-    let resolved = resolve(listed, params)?;
+    let (format, mut lists) = formats::read(params.format, params, sources, videos)?;
+    groups::assign(&mut lists.rows, params.group.as_ref())?;
+    let left_out = split::assign(&mut lists.rows, params)?;
+    let resolved = resolve(lists, params)?;
     let joined = join(&resolved.entries, videos)?;
-    let checked = check(params, &resolved, &joined, videos);
-    let rows = rows(&resolved, &joined, &checked, videos);
+    let outcome = check(params, &resolved, &joined, videos);
+    let rows = rows(&resolved, &joined, &outcome, videos);
     let classes = (0..).zip(&resolved.classes.names);
     let classes = classes.map(|(class_index, name)| ClassRow { class_index, class_name: name.clone() }).collect();
-    // As the user says, not as these rows happen to be: another split must not be trained with another loss.
+    // From the parameters, not from the rows: the loss must not depend on the split.
     let labelling = if params.multi_class { Labelling::MultiLabel } else { Labelling::SingleLabel };
-    let report = report(params, format, &resolved, left_out, videos.len(), checked);
+    let report = report(params, format, &resolved, left_out, videos.len(), outcome);
     Ok(Labels { rows, classes, labelling, report })
 }
 
-/// Returns a row for each label of each entry that counts.
-fn rows(resolved: &Resolved, joined: &Joined, checked: &Checked, videos: &[VideoRow]) -> Vec<AnnotationRow> {
+/// Returns one row per label of each entry that counts.
+fn rows(resolved: &Resolved, joined: &Joined, outcome: &CheckOutcome, videos: &[VideoRow]) -> Vec<AnnotationRow> {
     let mut rows = Vec::new();
     for ((entry, found), _) in
-        resolved.entries.iter().zip(&joined.matches).zip(&checked.kept).filter(|(_, kept)| **kept)
+        resolved.entries.iter().zip(&joined.matches).zip(&outcome.kept).filter(|(_, kept)| **kept)
     {
         let Some(split) = entry.split else { continue };
         let video_id = found.video.map_or_else(|| without_extension(&entry.path), |video| &videos[video].video_id);
@@ -90,16 +87,16 @@ fn rows(resolved: &Resolved, joined: &Joined, checked: &Checked, videos: &[Video
             start_secs: entry.segment.map(|segment| segment.start_secs),
             end_secs: entry.segment.map(|segment| segment.end_secs),
             present: found.present,
-            source_file: entry.place.file.to_string(),
-            source_line: entry.place.line,
+            source_file: entry.location.file.to_string(),
+            source_line: entry.location.line,
         }));
     }
-    // Segments start at 0 or later, where the bits of numbers are in their order.
+    // Times are not negative, so their bits are in the same order as their values.
     let times = |row: &AnnotationRow| (row.start_secs.map(f64::to_bits), row.end_secs.map(f64::to_bits));
     rows.sort_by(|a, b| {
         (a.split, &a.video_id, times(a), a.class_index).cmp(&(b.split, &b.video_id, times(b), b.class_index))
     });
-    // With several lines for a video, each label of it stands once.
+    // If several lines list a video, each of its labels is kept once.
     rows.dedup_by(|a, b| {
         (a.split, &a.video_id, times(a), a.class_index) == (b.split, &b.video_id, times(b), b.class_index)
     });

@@ -1,12 +1,12 @@
-//! What the tests of this crate share: made-up rows, and the real lists beside a developer's checkout.
+//! Shared test data: made-up rows, and the real lists beside a developer's checkout.
 
 use crate::error::AnnotationsError;
 use crate::labels::Entry;
-use crate::lists::{ClassList, ListFile, Listed, Place, Sink};
+use crate::lists::{ClassList, ListFile, Location, ParsedLists, Sink};
 use pipe_schemas::tables::{Split, Verdict, VideoRow};
 use std::path::Path;
 
-/// Returns a real list.
+/// Returns a real list, or `None` if the machine does not have it.
 pub(crate) fn list(path: &str) -> Option<ListFile> {
     let full = pipe_testkit::shared(Path::new("data/annotations").join(path))?;
     let name = path.rsplit('/').next().expect("a name").into();
@@ -17,17 +17,17 @@ pub(crate) fn file(name: &str, text: &str) -> ListFile {
     ListFile { name: name.into(), bytes: text.into() }
 }
 
-/// Returns what was parsed, or the problems as text.
-pub(crate) fn texts(listed: Result<Listed, AnnotationsError>) -> Result<Listed, Vec<String>> {
-    listed.map_err(|error| match error {
-        AnnotationsError::Lists { problems, .. } => problems.iter().map(ToString::to_string).collect(),
+/// Returns the lists, or the line errors as text.
+pub(crate) fn texts(lists: Result<ParsedLists, AnnotationsError>) -> Result<ParsedLists, Vec<String>> {
+    lists.map_err(|error| match error {
+        AnnotationsError::Lines { errors, .. } => errors.iter().map(ToString::to_string).collect(),
         other => vec![other.to_string()],
     })
 }
 
-/// Returns the classes, or the problems as text.
-pub(crate) fn problems(sink: Sink, classes: ClassList) -> Result<ClassList, Vec<String>> {
-    texts(sink.finish(Some(classes))).map(|listed| listed.classes.expect("classes"))
+/// Returns the classes, or the line errors as text.
+pub(crate) fn classes_or_errors(sink: Sink, classes: ClassList) -> Result<ClassList, Vec<String>> {
+    texts(sink.finish(Some(classes))).map(|lists| lists.classes.expect("classes"))
 }
 
 pub(crate) fn entry(path: &str, split: Split, class_index: u32, group: &str) -> Entry {
@@ -38,7 +38,7 @@ pub(crate) fn entry(path: &str, split: Split, class_index: u32, group: &str) -> 
         classes: vec![class_index],
         group: group.into(),
         segment: None,
-        place: Place { file: "l".into(), line: 1 },
+        location: Location { file: "l".into(), line: 1 },
     }
 }
 

@@ -1,4 +1,4 @@
-//! A real clip that was coded anew and put into the other list: `ingest` with `verify: decode`, then `annotations`.
+//! Finds a real clip that was re-encoded and listed in the other split: `ingest` with `verify: decode`, then `annotations`.
 
 use pipe_schemas::tables::VideoRow;
 use pipe_stage::SourceFile;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-/// Real clips as UCF101 has them, `Class/v_Class_gNN_cMM.avi`, in a folder that more may be put into.
+/// Links to real clips, laid out as in UCF101: `Class/v_Class_gNN_cMM.avi`. Tests add more.
 struct Clips {
     folder: tempfile::TempDir,
     names: Vec<String>,
@@ -38,7 +38,7 @@ impl Clips {
         self.folder.path().join(below)
     }
 
-    /// Adds a clip coded anew, in another size, without its first and last frames.
+    /// Adds a re-encoded copy of a clip, in another size, without `cut` frames at the start and the end.
     fn add_copy(&mut self, of: &str, name: &str, (width_px, height_px): (u32, u32), quantizer: u32, cut: usize) {
         let media = self.path("media");
         let params = EncoderParams { width_px, height_px, fps: 25, quantizer };
@@ -68,7 +68,7 @@ impl Clips {
         pipe_tables::read_rows(&self.path("ingest/videos.parquet")).expect("read")
     }
 
-    /// Runs `annotations`, with those clips on the test list that `is_test` says.
+    /// Runs `annotations`, with the clips for which `is_test` is true in the test list.
     fn annotations(&self, is_test: impl Fn(&str) -> bool, params: Value) -> Ran {
         let lists = ["classInd.txt", "trainlist01.txt", "testlist01.txt"];
         let mut classes: Vec<&str> = self.names.iter().filter_map(|name| Some(name.split_once('/')?.0)).collect();
@@ -95,14 +95,14 @@ impl Clips {
     }
 }
 
-/// Returns the number behind `_g`.
+/// Returns the group number, after `_g`.
 fn group(name: &str) -> u32 {
     let (_, rest) = name.rsplit_once("_g").expect("a group");
     rest[..2].parse().expect("a number")
 }
 
 #[test]
-fn copies_that_were_coded_anew_are_found_and_other_clips_are_not() {
+fn re_encoded_copies_are_found_and_other_clips_are_not() {
     let Some(mut clips) = Clips::new() else { return };
     let originals = clips.names.clone();
     let odd: Vec<&String> = originals.iter().filter(|name| group(name) % 2 == 1).collect();
@@ -118,11 +118,11 @@ fn copies_that_were_coded_anew_are_found_and_other_clips_are_not() {
     let rows = clips.ingest("decode");
     assert!(rows.iter().all(|row| !row.hashes.is_empty() && row.hashes.len() <= 64), "a clip has no hashes");
     let is_test = |name: &str| group(name).is_multiple_of(2);
-    let told = clips.annotations(is_test, json!({}));
-    assert_eq!(told.lines().len(), 1, "{:?}", told.lines());
+    let ran = clips.annotations(is_test, json!({}));
+    assert_eq!(ran.lines().len(), 1, "{:?}", ran.lines());
     let first =
-        format!("4 pairs of videos look alike across the two lists; first: {} (trainlist01.txt:1) and", expect[0].0);
-    assert!(told.warnings.iter().any(|text| text.starts_with(&first)), "{:?}", told.warnings);
+        format!("4 pairs of a training and a test video look alike; first: {} (trainlist01.txt:1) and", expect[0].0);
+    assert!(ran.warnings.iter().any(|text| text.starts_with(&first)), "{:?}", ran.warnings);
     let report: Value =
         serde_json::from_slice(&fs_err::read(clips.path("labels/report.json")).expect("read")).expect("JSON");
     let examples = report["checks"]["near_duplicates"]["examples"].as_array().expect("a list");
@@ -137,18 +137,18 @@ fn copies_that_were_coded_anew_are_found_and_other_clips_are_not() {
         assert!(text.ends_with(" frames match"), "{text}");
     }
     let error = clips.annotations(is_test, json!({"near_duplicates": "error"})).error();
-    assert!(error.contains("4 pairs of videos look alike across the two lists; first:\n  "), "{error}");
+    assert!(error.contains("4 pairs of a training and a test video look alike; first:\n  "), "{error}");
 }
 
 #[test]
-fn probed_videos_can_not_be_compared_and_that_is_told() {
+fn the_check_of_probed_videos_is_skipped_and_reported() {
     let Some(mut clips) = Clips::new() else { return };
     clips.names.truncate(8);
     assert!(clips.ingest("probe").iter().all(|row| row.hashes.is_empty()));
     let is_test = |name: &str| group(name).is_multiple_of(2);
-    let note = "near-duplicates not looked for: ingest with `verify: decode`";
+    let note = "near-duplicate check skipped (needs `verify: decode` on ingest)";
     assert_eq!(clips.annotations(is_test, json!({})).lines()[1..], [note]);
     assert_eq!(clips.annotations(is_test, json!({"near_duplicates": "off"})).lines().len(), 1);
     let failed = clips.annotations(is_test, json!({"near_duplicates": "error"}));
-    assert_eq!(failed.error(), "near-duplicates can't be looked for: the videos were probed, not decoded");
+    assert_eq!(failed.error(), "the near-duplicate check needs decoded videos, but `ingest` only probed them");
 }

@@ -1,51 +1,31 @@
-//! What parameters of `annotations` can't mean together: [`check`].
+//! Checks the parameters of `annotations` that depend on each other: [`check`].
 
+use super::format::Lists;
 use super::{AnnotationFormat, AnnotationsParams, Columns, Subsets};
 use crate::contract::ParamError;
 use std::path::{Component, Path};
 
-/// Returns everything that is wrong with `params`.
+/// Returns all problems of `params`.
 pub(super) fn check(params: &AnnotationsParams) -> Vec<ParamError> {
     let mut errors = Vec::new();
     let mut wrong = |path: &[&str], message: String, help: &str| {
         errors.push(ParamError { path: path.iter().map(ToString::to_string).collect(), message, help: help.into() });
     };
     let format = params.format;
-    for param in params.given().into_iter().filter(|param| !format.has_param(param)) {
-        wrong(&[param], format!("`{}` has no `{param}`", format.name()), "take it away, or choose another `format`");
+    for param in params.given().into_iter().filter(|param| !format.reads(param)) {
+        let message = format!("not used by format `{}`", format.name());
+        wrong(&[param], message, "remove it, or choose another `format`");
     }
-    if format == AnnotationFormat::ClassFolder && params.root.is_some() {
-        wrong(&["root"], "`class_folder` reads no lists".into(), "take it away");
+    if matches!(format.rules().lists, Lists::None) && params.root.is_some() {
+        wrong(&["root"], format!("format `{}` does not read lists", format.name()), "remove `root`");
     }
     params.check_lists(&mut wrong);
     params.check_fields(&mut wrong);
     errors
 }
 
-impl AnnotationFormat {
-    /// Whether its lists are those that `train`, `test` or `file` name.
-    fn reads_named_lists(self) -> bool {
-        !matches!(self, Self::Auto | Self::Ucf101 | Self::Hmdb51 | Self::ClassFolder)
-    }
-
-    /// Whether a parameter that not all formats have says something in this one.
-    fn has_param(self, param: &str) -> bool {
-        let by_name = self == Self::Auto || self.reads_named_lists();
-        match param {
-            "test_share" => by_name || self == Self::ClassFolder,
-            "subsets" => {
-                matches!(self, Self::Auto | Self::Kinetics | Self::Activitynet | Self::ClassFolder | Self::Table)
-            }
-            "delimiter" | "multi_class" => matches!(self, Self::VideoList | Self::RawframeList | Self::Table),
-            "with_offset" => self == Self::RawframeList,
-            "columns" => self == Self::Table,
-            _ => by_name,
-        }
-    }
-}
-
 impl AnnotationsParams {
-    /// Returns the parameters that not all formats have and that are not as by default.
+    /// Returns the parameters that only some formats read and that are not at their default.
     fn given(&self) -> Vec<&'static str> {
         let given = [
             ("train", self.train.is_some()),
@@ -64,49 +44,44 @@ impl AnnotationsParams {
         given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
     }
 
-    /// Checks which lists are named.
+    /// Checks the parameters that name lists.
     fn check_lists(&self, wrong: &mut impl FnMut(&[&str], String, &str)) {
         let format = self.format.name();
         if self.file.is_some() && (self.train.is_some() || self.test.is_some()) {
-            wrong(&["file"], "`file` stands in place of `train` and `test`".into(), "take `file` away, or the others");
-        } else if self.format.reads_named_lists() && self.file.is_none() && self.train.is_none() {
-            let help = "train: a file below `root`, and test: another; or file: one that holds both";
-            wrong(&["format"], format!("`{format}` does not know its lists by name"), help);
+            let help = "set `file`, or `train` and `test`";
+            wrong(&["file"], "can't be combined with `train` or `test`".into(), help);
+        } else if matches!(self.format.rules().lists, Lists::Named) && self.file.is_none() && self.train.is_none() {
+            let help = "set `train` and `test` to files below `root`, or `file` to one that contains both";
+            wrong(&["format"], format!("`{format}` needs `train` or `file`"), help);
         }
         for (param, file) in self.named_files() {
             let below =
                 Path::new(file).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
             if !below || file.is_empty() {
-                wrong(&[param], format!("`{file}` is no file below `root`"), "a path without `..`, relative to `root`");
+                let message = format!("`{file}` is not a path below `root`");
+                wrong(&[param], message, "a path relative to `root`, without `..`");
             }
         }
         if self.format == AnnotationFormat::Sthv2 && self.label_map.is_none() {
             let help = "label_map: something-something-v2-labels.json";
-            wrong(&["format"], "`sthv2` needs the order of its classes".into(), help);
+            wrong(&["format"], "`sthv2` needs `label_map`, which defines the order of the classes".into(), help);
         }
     }
 
-    /// Checks what says how the lists are written.
+    /// Checks the parameters that describe lines and columns.
     fn check_fields(&self, wrong: &mut impl FnMut(&[&str], String, &str)) {
         for (name, column) in [("video", &self.columns.video), ("label", &self.columns.label)] {
             if self.format == AnnotationFormat::Table && column.is_none() {
-                wrong(
-                    &["columns"],
-                    format!("`columns` does not say where `{name}` is"),
-                    "columns: { video: path, label: class }",
-                );
+                let help = "columns: { video: path, label: class }";
+                wrong(&["columns"], format!("`{name}` is missing"), help);
             }
         }
         if self.columns.start.is_some() != self.columns.end.is_some() {
-            wrong(&["columns"], "a segment has a start and an end".into(), "give `start` and `end`, or neither");
+            wrong(&["columns"], "`start` and `end` must be set together".into(), "set both, or neither");
         }
         if self.columns.label_delimiter.is_some() && !self.multi_class {
-            let help = "multi_class: true, or no `label_delimiter`";
-            wrong(
-                &["columns", "label_delimiter"],
-                "a video has one label unless `multi_class` says otherwise".into(),
-                help,
-            );
+            let help = "set `multi_class: true`, or remove `label_delimiter`";
+            wrong(&["columns", "label_delimiter"], "needs `multi_class: true`".into(), help);
         }
         let delimiters = [
             (&["delimiter"] as &[&str], &self.delimiter),
@@ -114,21 +89,20 @@ impl AnnotationsParams {
         ];
         for (path, delimiter) in delimiters {
             if delimiter.as_ref().is_some_and(|text| text.is_empty() || text.contains(['\n', '\r', '"'])) {
-                wrong(path, "it does not part the fields of a line".into(), "one or more characters, as in \", \"");
+                let message = "must not be empty, or contain a quote or a line break".into();
+                wrong(path, message, "one or more characters, such as \", \"");
             }
         }
         if self.test_share.is_some_and(|share| !(share > 0.0 && share < 1.0)) {
-            wrong(
-                &["test_share"],
-                "it leaves one of the two lists empty".into(),
-                "a number between 0 and 1, such as 0.2",
-            );
+            let message = "must be greater than 0 and less than 1".into();
+            wrong(&["test_share"], message, "such as 0.2, to hold out 20 % of the videos");
         } else if self.test_share.is_some() && (self.train.is_some() || self.test.is_some()) {
-            let help = "file: the list to be parted, in place of `train` and `test`";
-            wrong(&["test_share"], "`train` and `test` part the videos already".into(), help);
+            let help = "remove `test_share`, or replace `train` and `test` with `file`";
+            wrong(&["test_share"], "`train` and `test` already define the split".into(), help);
         }
         if self.label_map.is_some() && self.num_classes.is_some() {
-            wrong(&["num_classes"], "the label map says how many classes there are".into(), "take one of the two away");
+            let message = "the label map already defines the number of classes".into();
+            wrong(&["num_classes"], message, "remove `num_classes` or `label_map`");
         }
     }
 }
@@ -147,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn formats_have_parameters_of_their_own() {
+    fn each_format_uses_only_its_own_parameters() {
         check(json!({}), &[]);
         check(json!({"format": "ucf101", "split": 2, "missing": "warn"}), &[]);
         check(json!({"format": "class_folder", "test_share": 0.2, "group": {"regex": "^[^_]*"}}), &[]);
@@ -157,35 +131,38 @@ mod tests {
         check(
             json!({"format": "hmdb51", "train": "a.txt", "label_map": "../m.txt"}),
             &[
-                "train: `hmdb51` has no `train`",
-                "label_map: `hmdb51` has no `label_map`",
-                "label_map: `../m.txt` is no file below `root`",
+                "train: not used by format `hmdb51`",
+                "label_map: not used by format `hmdb51`",
+                "label_map: `../m.txt` is not a path below `root`",
             ],
         );
-        check(json!({"format": "class_folder", "root": "x"}), &["root: `class_folder` reads no lists"]);
+        check(json!({"format": "class_folder", "root": "x"}), &["root: format `class_folder` does not read lists"]);
     }
 
     #[test]
-    fn lists_and_columns_must_be_told() {
-        check(json!({"format": "kinetics", "test": "a.csv"}), &["format: `kinetics` does not know its lists by name"]);
+    fn lists_and_columns_are_required() {
+        check(json!({"format": "kinetics", "test": "a.csv"}), &["format: `kinetics` needs `train` or `file`"]);
         check(
             json!({"format": "kinetics", "file": "a.csv", "test": "b.csv"}),
-            &["file: `file` stands in place of `train` and `test`"],
+            &["file: can't be combined with `train` or `test`"],
         );
-        check(json!({"format": "sthv2", "train": "a.json"}), &["format: `sthv2` needs the order of its classes"]);
+        check(
+            json!({"format": "sthv2", "train": "a.json"}),
+            &["format: `sthv2` needs `label_map`, which defines the order of the classes"],
+        );
         check(
             json!({"format": "table", "file": "a.csv", "columns": {"label": "b", "start": "c"}, "test_share": 1}),
             &[
-                "columns: `columns` does not say where `video` is",
-                "columns: a segment has a start and an end",
-                "test_share: it leaves one of the two lists empty",
+                "columns: `video` is missing",
+                "columns: `start` and `end` must be set together",
+                "test_share: must be greater than 0 and less than 1",
             ],
         );
         check(
             json!({"format": "video_list", "train": "a", "delimiter": "", "num_classes": 2, "label_map": "b"}),
             &[
-                "delimiter: it does not part the fields of a line",
-                "num_classes: the label map says how many classes there are",
+                "delimiter: must not be empty, or contain a quote or a line break",
+                "num_classes: the label map already defines the number of classes",
             ],
         );
     }

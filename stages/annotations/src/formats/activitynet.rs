@@ -1,55 +1,74 @@
-//! ActivityNet's lists: [`parse`].
+//! Lists of ActivityNet: [`parse`].
 //!
 //! ```text
 //! {"database": {"o1WPnnvs00I": {"duration": 23.86, "subset": "training", "annotations":
 //!                               [{"segment": [0.01, 23.86], "label": "Drinking beer"}]},
 //! ```
 //!
-//! MMAction2 leaves `database` and `subset` out and writes `v_` before the ids. A row is a segment; its place is that of
-//! its video.
+//! Lists of MMAction2 have no `database` and `subset`, and write `v_` before the ids. Each segment becomes a row, with the location
+//! of its video.
 
 use super::Role;
-use super::table::{SECONDS, segment};
 use crate::json;
-use crate::lists::{Label, ListFile, Part, Row, Sink};
+use crate::lists::{Label, ListFile, Row, RowSplit, Segment, Sink};
+use pipe_schemas::stages::annotations::AnnotationsParams;
 use serde_json::Value;
 
-/// Where the official lists have their rows.
-pub(super) const ROWS: &str = "database";
+/// The key that contains the videos in the official lists.
+const ROWS: &str = "database";
 
-/// Reads the segments of a list.
-pub(super) fn parse(file: &ListFile, role: Role, sink: &mut Sink) {
+/// Returns whether each video has `annotations` with `segment` and `label`.
+pub(super) fn is_list(file: &ListFile, _params: &AnnotationsParams) -> bool {
+    json::all_rows(file, Some(ROWS), |row| {
+        let annotations = row.get("annotations").and_then(Value::as_array);
+        annotations
+            .is_some_and(|list| list.iter().all(|one| one.get("segment").is_some() && one.get("label").is_some()))
+    })
+}
+
+/// Parses a list.
+pub(super) fn parse(file: &ListFile, role: Role, _params: &AnnotationsParams, sink: &mut Sink) {
     let read = json::rows(file, Some(ROWS), |row| {
-        let place = file.place(row.line);
+        let location = file.location(row.line);
         let Some(id) = row.key else {
-            return sink.problem(place, "the row has no id", "the list is a map from id to video");
+            return sink.error(location, "the row has no id", "the list must be a map from video id to video");
         };
         let Some(annotations) = row.value.get("annotations").and_then(Value::as_array) else {
-            return sink.problem(place, "the video has no `annotations`", "each video has a list of them");
+            return sink.error(
+                location,
+                "the video has no `annotations`",
+                "each video must have a list of annotations",
+            );
         };
-        let part = role.part(row.value.get("subset").and_then(Value::as_str), &place, sink);
-        // The files are called `v_` and the id.
+        let split = role.split(row.value.get("subset").and_then(Value::as_str), &location, sink);
+        // Video files are named `v_` and the id.
         let alias = id.strip_prefix("v_").map_or_else(|| format!("v_{id}"), str::to_owned);
         let new =
-            |part, labels| Row { alias: Some(alias.clone()), ..Row::new(id.clone(), part, labels, place.clone()) };
+            |split, labels| Row { alias: Some(alias.clone()), ..Row::new(id.clone(), split, labels, location.clone()) };
         if annotations.is_empty() {
-            sink.row(new(Part::Unused, vec![]));
+            sink.push(new(RowSplit::Unused, vec![]));
         }
         for annotation in annotations {
             let times = |position| annotation.get("segment")?.get(position).map(Value::to_string);
-            let times = segment(&times(0).unwrap_or_default(), &times(1).unwrap_or_default());
+            let times = Segment::parse(&times(0).unwrap_or_default(), &times(1).unwrap_or_default());
             match (annotation.get("label").and_then(Value::as_str), times) {
-                (None, _) => sink.problem(place.clone(), "an annotation has no `label`", "each has a label"),
-                (_, Err(message)) => sink.problem(place.clone(), message, SECONDS),
+                (None, _) => {
+                    sink.error(location.clone(), "an annotation has no `label`", "each annotation must have one")
+                }
+                (_, Err(message)) => sink.error(location.clone(), message, Segment::HELP),
                 (Some(label), Ok(segment)) => {
-                    let label = Label::Name(sink.word(label));
-                    sink.row(Row { segment: Some(segment), ..new(part.clone(), vec![label]) });
+                    let label = Label::Name(sink.intern(label));
+                    sink.push(Row { segment: Some(segment), ..new(split.clone(), vec![label]) });
                 }
             }
         }
     });
     if let Err((line, message)) = read {
-        sink.problem(file.place(line), message, "the list is a map from id to video, or has one as `database`");
+        sink.error(
+            file.location(line),
+            message,
+            "the list must be a map from video id to video, or contain one as `database`",
+        );
     }
 }
 
@@ -60,16 +79,16 @@ mod tests {
 
     fn run(file: &ListFile) -> Result<Vec<String>, Vec<String>> {
         let mut sink = Sink::default();
-        parse(file, Role(None), &mut sink);
+        parse(file, Role(None), &AnnotationsParams::default(), &mut sink);
         let line = |row: &Row| {
             let times = row.segment.map(|segment| (segment.start_secs, segment.end_secs));
-            format!("{} {:?} {:?} {:?} {}", row.path, row.alias, times, row.labels, row.place.line)
+            format!("{} {:?} {:?} {:?} {}", row.path, row.alias, times, row.labels, row.location.line)
         };
         texts(sink.finish(None)).map(|listed| listed.rows.iter().map(line).collect())
     }
 
     #[test]
-    fn segments_are_rows() {
+    fn each_segment_is_a_row() {
         let text = r#"{"version": "1.3", "database": {
 "a": {"subset": "training", "annotations": [{"segment": [0.01, 2], "label": "x"}, {"segment": [3, 4.5], "label": "y"}]},
 "b": {"subset": "testing", "annotations": []}}}"#;
@@ -83,17 +102,17 @@ mod tests {
 "b": {}, "c": 3}"#;
         let problems = run(&file("a.json", bad)).expect_err("problems");
         let expect = [
-            "a.json:1: `2` to `1` is no segment; write its start and its end in seconds, the start first",
-            "a.json:1: `1` to `` is no segment; write its start and its end in seconds, the start first",
-            "a.json:1: an annotation has no `label`; each has a label",
-            "a.json:2: the video has no `annotations`; each video has a list of them",
-            "a.json:2: the video has no `annotations`; each video has a list of them",
+            "a.json:1: `2` to `1` is not a valid segment; write start and end in seconds, with the start before the end",
+            "a.json:1: `1` to `` is not a valid segment; write start and end in seconds, with the start before the end",
+            "a.json:1: an annotation has no `label`; each annotation must have one",
+            "a.json:2: the video has no `annotations`; each video must have a list of annotations",
+            "a.json:2: the video has no `annotations`; each video must have a list of annotations",
         ];
         assert_eq!(problems, expect);
     }
 
     #[test]
-    fn the_real_list_is_read() {
+    fn a_real_list_is_read() {
         let Some(file) = list("mmaction2/tests/action_test_anno.json") else { return };
         let expect = [
             "v_test1 Some(\"test1\") Some((0.3, 0.6)) [Name(\"Rock climbing\")] 2",

@@ -1,110 +1,136 @@
-//! Lists with a path and numbers a line: [`parse`].
+//! Lists with one path and its labels per line: [`parse_videos`] and [`parse_rawframes`].
 //!
 //! ```text
 //! MMAction2, video list                some/path/000.mp4 1
-//! MMAction2, several labels            some/path/000.mp4 0 3
+//! MMAction2, multi-label               some/path/000.mp4 0 3
 //! SlowFast, with another separator     some/path/000.mp4,1
 //! MMAction2, rawframe list             some/path/v_ApplyEyeMakeup_g08_c01 119 0
-//! the same with an offset              some/path/v_ApplyEyeMakeup_g08_c01 0 119 0
+//! MMAction2, rawframes with offset     some/path/v_ApplyEyeMakeup_g08_c01 0 119 0
 //! ```
 //!
-//! Fields are taken from the end, so that a path may hold what parts them. A line without a label is an error; elsewhere
-//! it is the label -1.
+//! Fields are read from the end of the line, so a path may contain the delimiter. A line without a label is an error; SlowFast
+//! and MMAction2 read it as the label -1.
 
 use super::Role;
-use crate::lists::{Label, ListFile, Row, Sink, name_of, short};
+use crate::lists::{Label, ListFile, Row, Sink, name_of, shorten};
 use pipe_schemas::stages::annotations::AnnotationsParams;
 
-/// What may part fields, if the parameters don't say it.
+/// Delimiters to detect.
 const DELIMITERS: [char; 5] = [' ', '\t', ',', ';', '|'];
 
-/// How the lines of a list are made.
+const VIDEO_EXTENSIONS: [&str; 11] = ["avi", "mp4", "mkv", "mov", "webm", "mpg", "mpeg", "m4v", "wmv", "flv", "3gp"];
+
+/// The fields of a line.
 #[derive(Debug, Clone)]
-pub(super) struct Shape {
-    /// Numbers between the path and the labels.
-    skipped: usize,
+struct LineFormat {
+    /// Number of numeric fields between the path and the labels.
+    num_skipped: usize,
     multi_class: bool,
     delimiter: Option<String>,
     example: &'static str,
 }
 
-impl Shape {
-    /// Returns the shape of video lists.
-    pub(super) fn videos(params: &AnnotationsParams) -> Self {
+impl LineFormat {
+    fn videos(params: &AnnotationsParams) -> Self {
         let AnnotationsParams { multi_class, delimiter, .. } = params.clone();
         let example = if multi_class { "some/path/000.mp4 0 3" } else { "some/path/000.mp4 1" };
-        Self { skipped: 0, multi_class, delimiter, example }
+        Self { num_skipped: 0, multi_class, delimiter, example }
     }
 
-    /// Returns the shape of rawframe lists.
-    pub(super) fn rawframes(params: &AnnotationsParams) -> Self {
+    fn rawframes(params: &AnnotationsParams) -> Self {
         let AnnotationsParams { multi_class, with_offset, delimiter, .. } = params.clone();
-        let (skipped, example) = if with_offset { (2, "some/folder 0 119 1") } else { (1, "some/folder 119 1") };
-        Self { skipped, multi_class, delimiter, example }
+        let (num_skipped, example) = if with_offset { (2, "some/folder 0 119 1") } else { (1, "some/folder 119 1") };
+        Self { num_skipped, multi_class, delimiter, example }
     }
 }
 
-/// Reads the rows of a list.
-pub(super) fn parse(file: &ListFile, role: Role, shape: &Shape, sink: &mut Sink) {
+/// Parses a video list.
+pub(super) fn parse_videos(file: &ListFile, role: Role, params: &AnnotationsParams, sink: &mut Sink) {
+    parse(file, role, &LineFormat::videos(params), sink);
+}
+
+/// Parses a rawframe list.
+pub(super) fn parse_rawframes(file: &ListFile, role: Role, params: &AnnotationsParams, sink: &mut Sink) {
+    parse(file, role, &LineFormat::rawframes(params), sink);
+}
+
+/// Returns whether every line is the path of a video and one number.
+pub(super) fn is_video_list(file: &ListFile, _params: &AnnotationsParams) -> bool {
+    let mut sink = Sink::default();
+    parse_videos(file, Role(None), &AnnotationsParams::default(), &mut sink);
+    let Ok(lists) = sink.finish(None) else { return false };
+    let is_video = |path: &str| {
+        let extension = path.rsplit_once('.').map(|(_, extension)| extension.to_lowercase());
+        extension.is_some_and(|extension| VIDEO_EXTENSIONS.contains(&extension.as_str()))
+    };
+    let is_label = |labels: &[Label]| matches!(labels, [Label::Number(number)] if *number >= 0);
+    !lists.rows.is_empty() && lists.rows.iter().all(|row| is_video(&row.path) && is_label(&row.labels))
+}
+
+fn parse(file: &ListFile, role: Role, format: &LineFormat, sink: &mut Sink) {
     let lines = file.lines(sink);
-    let Some(delimiter) = shape.delimiter.clone().or_else(|| lines.first().map(|(_, line)| guess(line))) else {
+    let Some(delimiter) = format.delimiter.clone().or_else(|| lines.first().map(|(_, line)| detect_delimiter(line)))
+    else {
         return;
     };
     for (line, text) in lines {
-        let place = file.place(line);
-        match fields(text, &delimiter, shape) {
+        let location = file.location(line);
+        match fields(text, &delimiter, format) {
             Ok((path, labels)) => {
-                let part = role.part(None, &place, sink);
-                sink.row(Row::new(path, part, labels.into_iter().map(Label::Number).collect(), place));
+                let split = role.split(None, &location, sink);
+                sink.push(Row::new(path, split, labels.into_iter().map(Label::Number).collect(), location));
             }
             Err(message) => {
-                let mut help = format!("write it as in `{}`", shape.example.replace(' ', &delimiter));
-                if shape.delimiter.is_none() && guess(text) != delimiter {
-                    help = format!("{help}, like the first line, or give `delimiter`");
+                let mut help = format!("expected a line such as `{}`", format.example.replace(' ', &delimiter));
+                if format.delimiter.is_none() && detect_delimiter(text) != delimiter {
+                    help = format!("{help}, with the delimiter of the first line; otherwise set `delimiter`");
                 }
-                sink.problem(place, message, help);
+                sink.error(location, message, help);
             }
         }
     }
 }
 
-/// Returns the last character of a line that may part fields.
-fn guess(line: &str) -> String {
+/// Returns the last character of a line that may be a delimiter.
+fn detect_delimiter(line: &str) -> String {
     line.chars().rfind(|c| DELIMITERS.contains(c)).unwrap_or(' ').to_string()
 }
 
-/// Parts a line into its path and its labels.
-fn fields<'a>(text: &'a str, delimiter: &str, shape: &Shape) -> Result<(&'a str, Vec<i64>), String> {
+/// Splits a line into its path and its labels.
+fn fields<'a>(text: &'a str, delimiter: &str, format: &LineFormat) -> Result<(&'a str, Vec<i64>), String> {
     let (mut rest, mut numbers) = (text, Vec::new());
-    let wanted = shape.skipped + 1;
-    while shape.multi_class || numbers.len() < wanted {
+    let wanted = format.num_skipped + 1;
+    while format.multi_class || numbers.len() < wanted {
         let Some((before, last)) = rest.rsplit_once(delimiter) else { break };
         let Ok(number) = last.trim().parse::<i64>() else { break };
         numbers.push(number);
         rest = before.trim_end();
     }
     if numbers.len() < wanted || rest.is_empty() {
-        return Err(missing(text, delimiter, shape, numbers.len()));
+        return Err(missing_field(text, delimiter, format, numbers.len()));
     }
-    if let Some((path, last)) = rest.rsplit_once(delimiter).filter(|_| !shape.multi_class)
+    if let Some((path, last)) = rest.rsplit_once(delimiter).filter(|_| !format.multi_class)
         && last.trim().parse::<i64>().is_ok()
         && name_of(path).contains('.')
     {
-        let what = if shape.skipped == 0 { "more than one label" } else { "more numbers than this format has" };
-        return Err(format!("`{}` has {what}", short(text)));
+        let what = if format.num_skipped == 0 { "more than one label" } else { "too many numbers" };
+        return Err(format!("`{}` has {what}", shorten(text)));
     }
     numbers.reverse();
-    if numbers[..shape.skipped].iter().any(|number| *number < 0) {
-        return Err(format!("`{}` has a negative number of frames", short(text)));
+    if numbers[..format.num_skipped].iter().any(|number| *number < 0) {
+        return Err(format!("`{}` has a negative number of frames", shorten(text)));
     }
-    Ok((rest.trim_matches('"'), numbers.split_off(shape.skipped)))
+    Ok((rest.trim_matches('"'), numbers.split_off(format.num_skipped)))
 }
 
-fn missing(text: &str, delimiter: &str, shape: &Shape, found: usize) -> String {
+/// Returns the message for a line with too few numeric fields.
+fn missing_field(text: &str, delimiter: &str, format: &LineFormat, found: usize) -> String {
     match text.rsplit_once(delimiter) {
-        Some((_, last)) if found == 0 && !last.contains('.') => format!("`{}` is no label number", short(last.trim())),
-        _ if found > 0 && shape.skipped > 0 => format!("`{}` lacks a number", short(text)),
-        _ => format!("`{}` has no label", short(text)),
+        Some((_, last)) if found == 0 && !last.contains('.') => {
+            format!("`{}` is not a numeric label", shorten(last.trim()))
+        }
+        _ if found > 0 && format.num_skipped > 0 => format!("`{}` has too few numbers", shorten(text)),
+        _ => format!("`{}` has no label", shorten(text)),
     }
 }
 
@@ -116,9 +142,9 @@ mod tests {
 
     fn run(file: &ListFile, rawframes: bool, params: Value) -> Result<Vec<(String, Vec<i64>)>, Vec<String>> {
         let params: AnnotationsParams = serde_json::from_value(params).expect("parameters");
-        let shape = if rawframes { Shape::rawframes(&params) } else { Shape::videos(&params) };
+        let parse = if rawframes { parse_rawframes } else { parse_videos };
         let mut sink = Sink::default();
-        parse(file, Role(None), &shape, &mut sink);
+        parse(file, Role(None), &params, &mut sink);
         let number = |label: Label| if let Label::Number(number) = label { number } else { panic!("a name") };
         let row = |row: Row| (row.path, row.labels.into_iter().map(number).collect());
         texts(sink.finish(None)).map(|listed| listed.rows.into_iter().map(row).collect())
@@ -136,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_may_hold_what_parts_the_fields() {
+    fn paths_may_contain_the_delimiter() {
         check(
             "drinking (31).mp4 1\na  b.mp4  0 \r\n",
             false,
@@ -154,7 +180,7 @@ mod tests {
 
     #[test]
     fn lines_without_a_label_are_errors() {
-        let right = "write it as in `some/path/000.mp4 1`";
+        let right = "expected a line such as `some/path/000.mp4 1`";
         check_problems(
             "a.mp4 1\nb.mp4\nmy c.mp4\nd.mp4 run",
             false,
@@ -162,7 +188,7 @@ mod tests {
             &[
                 &format!("l.txt:2: `b.mp4` has no label; {right}"),
                 &format!("l.txt:3: `my c.mp4` has no label; {right}"),
-                &format!("l.txt:4: `run` is no label number; {right}"),
+                &format!("l.txt:4: `run` is not a numeric label; {right}"),
             ],
         );
         check_problems(
@@ -171,20 +197,20 @@ mod tests {
             json!({}),
             &[&format!("l.txt:1: `a.mp4 1 2` has more than one label; {right}")],
         );
-        let alike = ", like the first line, or give `delimiter`";
+        let delimiter = ", with the delimiter of the first line; otherwise set `delimiter`";
         check_problems(
             "a.mp4,1\nb.mp4 1",
             false,
             json!({}),
-            &[&format!("l.txt:2: `b.mp4 1` has no label; write it as in `some/path/000.mp4,1`{alike}")],
+            &[&format!("l.txt:2: `b.mp4 1` has no label; expected a line such as `some/path/000.mp4,1`{delimiter}")],
         );
         check_problems(
             "a 5\nb -5 1",
             true,
             json!({}),
             &[
-                "l.txt:1: `a 5` lacks a number; write it as in `some/folder 119 1`",
-                "l.txt:2: `b -5 1` has a negative number of frames; write it as in `some/folder 119 1`",
+                "l.txt:1: `a 5` has too few numbers; expected a line such as `some/folder 119 1`",
+                "l.txt:2: `b -5 1` has a negative number of frames; expected a line such as `some/folder 119 1`",
             ],
         );
     }
@@ -196,11 +222,11 @@ mod tests {
             let rows = run(&file, rawframes, params).expect(path);
             assert_eq!((rows.len(), &rows[0]), (count, &(first.0.to_owned(), first.1.to_vec())), "{path}");
         };
-        let (one, several) = (json!({}), json!({"multi_class": true}));
+        let (one, multi_class) = (json!({}), json!({"multi_class": true}));
         check("mmaction2/tests/video_test_list.txt", false, one.clone(), 2, ("test.mp4", &[0]));
-        check("mmaction2/tests/video_test_list_multi_label.txt", false, several.clone(), 2, ("test.mp4", &[0, 3]));
+        check("mmaction2/tests/video_test_list_multi_label.txt", false, multi_class.clone(), 2, ("test.mp4", &[0, 3]));
         check("mmaction2/tests/rawframe_test_list.txt", true, one.clone(), 2, ("imgs", &[127]));
-        check("mmaction2/tests/rawframe_test_list_multi_label.txt", true, several, 2, ("imgs", &[1]));
+        check("mmaction2/tests/rawframe_test_list_multi_label.txt", true, multi_class, 2, ("imgs", &[1]));
         let train = "ucf101/rawframe_style/train_rgb_split1.txt";
         check(train, true, one.clone(), 9_537, ("v_ApplyEyeMakeup_g08_c01", &[0]));
         check("ucf101/rawframe_style/val_rgb_split1.txt", true, one, 3_783, ("v_ApplyEyeMakeup_g01_c01", &[0]));

@@ -1,4 +1,4 @@
-//! UCF101's lists: [`read`].
+//! Lists of UCF101: [`read`].
 //!
 //! ```text
 //! classInd.txt       1 ApplyEyeMakeup
@@ -6,41 +6,47 @@
 //! testlist01.txt     ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi
 //! ```
 //!
-//! Numbers count from 1. The label is the folder's name and never the file's: the real lists have
+//! Labels count from 1. The class is the name of the folder, not part of the file name: the real lists contain
 //! `HandstandPushups/v_HandStandPushups_g01_c01.avi`.
 
 use super::read_list;
 use crate::error::AnnotationsError;
 use crate::groups;
 use crate::label_map;
-use crate::lists::{Label, ListFile, Listed, Part, Place, Row, Sink, short};
+use crate::lists::{Label, ListFile, Location, ParsedLists, Row, RowSplit, Sink, name_of, shorten};
 use pipe_schemas::tables::Split;
 use pipe_stage::Sources;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// Reads the class list, the training and the test list of a split.
-pub(super) fn read(sources: &Sources, split: u32) -> Result<Listed, AnnotationsError> {
+/// Returns whether the folder contains the three lists of this split.
+pub(super) fn has_lists(sources: &Sources, split: u32) -> bool {
+    let has = |name: &str| sources.files.iter().any(|file| name_of(&file.path) == name);
+    has("classInd.txt") && has(&format!("trainlist0{split}.txt")) && has(&format!("testlist0{split}.txt"))
+}
+
+/// Reads the class list, the training list and the test list of a split.
+pub(super) fn read(sources: &Sources, split: u32) -> Result<ParsedLists, AnnotationsError> {
     let classes = read_list(sources, "classInd.txt")?;
     let train = read_list(sources, &format!("trainlist0{split}.txt"))?;
     let test = read_list(sources, &format!("testlist0{split}.txt"))?;
     parse(&classes, &train, &test)
 }
 
-/// Reads the three files.
+/// Parses the three lists.
 ///
 /// # Errors
-/// Every wrong line, in the order of files and lines.
-fn parse(classes: &ListFile, train: &ListFile, test: &ListFile) -> Result<Listed, AnnotationsError> {
+/// All wrong lines, in the order of files and lines.
+fn parse(classes: &ListFile, train: &ListFile, test: &ListFile) -> Result<ParsedLists, AnnotationsError> {
     let mut sink = Sink::default();
     let list = label_map::numbered(classes, Some(1), &mut sink);
-    let numbers = list.names.iter().map(|name| sink.word(name)).zip(1..).collect();
+    let numbers = list.names.iter().map(|name| sink.intern(name)).zip(1..).collect();
     let parser = Parser { class_file: &classes.name, numbers };
     for (file, split) in [(train, Split::Train), (test, Split::Test)] {
         for (line, text) in file.lines(&mut sink) {
-            match parser.row(text, split, file.place(line), &mut sink) {
-                Ok(row) => sink.row(row),
-                Err((message, help)) => sink.problem(file.place(line), message, help),
+            match parser.row(text, split, file.location(line), &mut sink) {
+                Ok(row) => sink.push(row),
+                Err((message, help)) => sink.error(file.location(line), message, help),
             }
         }
     }
@@ -54,13 +60,17 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    /// Reads a line; what is wrong comes with what would be right.
-    fn row(&self, text: &str, split: Split, place: Place, sink: &mut Sink) -> Result<Row, (String, String)> {
+    /// Parses a line.
+    ///
+    /// # Errors
+    /// The problem, and how to fix it.
+    fn row(&self, text: &str, split: Split, location: Location, sink: &mut Sink) -> Result<Row, (String, String)> {
         let example = match split {
             Split::Train => "ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1",
             Split::Test => "ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi",
         };
-        let malformed = || (format!("`{}` is no video of a list", short(text)), format!("write it as in `{example}`"));
+        let malformed =
+            || (format!("`{}` is not a valid line", shorten(text)), format!("expected a line such as `{example}`"));
         let mut fields = text.split_whitespace();
         let (path, number) = match (fields.next(), fields.next(), fields.next(), split) {
             (Some(path), number @ Some(_), None, _) => (path, number),
@@ -75,12 +85,12 @@ impl Parser<'_> {
         if let (Some(number), Some(expected)) = (number, self.numbers.get(class))
             && number.parse().ok() != Some(*expected)
         {
-            let message = format!("`{class}` has the number {}", short(number));
-            return Err((message, format!("{} says {expected}", self.class_file)));
+            let message = format!("class `{class}` has number {} here", shorten(number));
+            return Err((message, format!("it is {expected} in {}", self.class_file)));
         }
         let group = groups::ucf101(stem).map(|group| format!("{class}_{group}")).unwrap_or_default();
-        let label = Label::Name(sink.word(class));
-        Ok(Row { group, ..Row::new(path, Part::Of(split), vec![label], place) })
+        let label = Label::Name(sink.intern(class));
+        Ok(Row { group, ..Row::new(path, RowSplit::Known(split), vec![label], location) })
     }
 }
 
@@ -91,7 +101,7 @@ mod tests {
 
     const CLASSES: &str = "1 Archery\r\n2 HandstandPushups\r\n";
 
-    fn parse_texts(classes: &str, train: &str, test: &str) -> Result<Listed, Vec<String>> {
+    fn parse_texts(classes: &str, train: &str, test: &str) -> Result<ParsedLists, Vec<String>> {
         let (classes, train) = (file("classInd.txt", classes), file("trainlist01.txt", train));
         texts(parse(&classes, &train, &file("testlist01.txt", test)))
     }
@@ -102,14 +112,19 @@ mod tests {
     }
 
     #[test]
-    fn the_label_is_the_folder() {
+    fn the_class_is_the_folder() {
         let train = "\r\nHandstandPushups/v_HandStandPushups_g01_c01.avi 2\r\n\r\n";
         let test = "Archery/v_Archery_g02_c03.avi\r\nArchery/odd_name.mp4 1";
         let lists = parse_texts(CLASSES, train, test).expect("parsed");
         assert_eq!(lists.classes.expect("classes").names, ["Archery", "HandstandPushups"]);
         let row = |path: &str, split, class: &str, group: &str, file: &str, line| Row {
             group: group.into(),
-            ..Row::new(path, Part::Of(split), vec![Label::Name(class.into())], Place { file: file.into(), line })
+            ..Row::new(
+                path,
+                RowSplit::Known(split),
+                vec![Label::Name(class.into())],
+                Location { file: file.into(), line },
+            )
         };
         let path = "HandstandPushups/v_HandStandPushups_g01_c01.avi";
         let expect = [
@@ -121,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_of_unix_and_windows_are_equal() {
+    fn line_endings_do_not_matter() {
         let (train, test) = ("Archery/v_Archery_g01_c01.avi 1\r\n", "Archery/v_Archery_g02_c01.avi\r\n");
         let windows = parse_texts(&format!("\u{feff}{CLASSES}"), train, test).expect("parsed");
         let unix = parse_texts(&CLASSES.replace('\r', ""), &train.replace('\r', ""), &test.replace('\r', ""));
@@ -129,50 +144,50 @@ mod tests {
     }
 
     #[test]
-    fn every_wrong_line_is_named() {
+    fn all_wrong_lines_are_reported() {
         let train = "Archery/v_Archery_g01_c01.avi 2\nArchery/v_Archery_g01_c02.avi\nArchery 1\n\
                      Archery/v a.avi 1\nArchery/../v_a.avi 1\nArchery/ok.avi 1\nArchery/b.avi x";
         let test = "Archery/ok.mp4\nArchery/fine.avi 2";
-        let right = "write it as in `ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1`";
+        let right = "expected a line such as `ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1`";
         let expect = [
-            "trainlist01.txt:1: `Archery` has the number 2; classInd.txt says 1",
-            &format!("trainlist01.txt:2: `Archery/v_Archery_g01_c02.avi` is no video of a list; {right}"),
-            &format!("trainlist01.txt:3: `Archery 1` is no video of a list; {right}"),
-            &format!("trainlist01.txt:4: `Archery/v a.avi 1` is no video of a list; {right}"),
-            &format!("trainlist01.txt:5: `Archery/../v_a.avi 1` is no video of a list; {right}"),
-            "trainlist01.txt:7: `Archery` has the number x; classInd.txt says 1",
-            "testlist01.txt:2: `Archery` has the number 2; classInd.txt says 1",
+            "trainlist01.txt:1: class `Archery` has number 2 here; it is 1 in classInd.txt",
+            &format!("trainlist01.txt:2: `Archery/v_Archery_g01_c02.avi` is not a valid line; {right}"),
+            &format!("trainlist01.txt:3: `Archery 1` is not a valid line; {right}"),
+            &format!("trainlist01.txt:4: `Archery/v a.avi 1` is not a valid line; {right}"),
+            &format!("trainlist01.txt:5: `Archery/../v_a.avi 1` is not a valid line; {right}"),
+            "trainlist01.txt:7: class `Archery` has number x here; it is 1 in classInd.txt",
+            "testlist01.txt:2: class `Archery` has number 2 here; it is 1 in classInd.txt",
         ];
         check_problems(CLASSES, train, test, &expect);
     }
 
     #[test]
-    fn class_numbers_are_whole() {
-        let gap = "classInd.txt:2: class 2 is missing before class 3; number the classes from 1 without gaps";
+    fn class_numbers_have_no_gaps() {
+        let gap = "classInd.txt:2: class 2 is missing before class 3; number classes from 1 without gaps";
         check_problems("1 A\n3 B\n4 C", "", "", &[gap]);
-        let zero = "classInd.txt:1: `0` is no class number; numbers count from 1";
+        let zero = "classInd.txt:1: `0` is not a valid class number; classes are numbered from 1";
         check_problems("0 A\n1 B", "", "", &[zero]);
         let twice = [
-            "classInd.txt:2: class 1 is in line 1 already; give each class a number of its own",
-            "classInd.txt:3: `A` is class 1 already; name each class once",
-            "classInd.txt:4: `B` is no class; write its number and its name, as in `1 ApplyEyeMakeup`",
+            "classInd.txt:2: class 1 is already in line 1; use each number once",
+            "classInd.txt:3: `A` is already class 1; name each class once",
+            "classInd.txt:4: `B` is not a valid line; expected a number and a name, such as `1 ApplyEyeMakeup`",
         ];
         check_problems("1 A\n1 B\n2 A\nB", "", "", &twice);
-        let none = "classInd.txt:1: there is no class; write one a line, as in `1 ApplyEyeMakeup`";
+        let none = "classInd.txt:1: the file names no classes; write one per line, such as `1 ApplyEyeMakeup`";
         check_problems("\n\n", "", "", &[none]);
         check_problems(
             "4294967295 A",
             "",
             "",
-            &["classInd.txt:1: class 1 is missing before class 4294967295; number the classes from 1 without gaps"],
+            &["classInd.txt:1: class 1 is missing before class 4294967295; number classes from 1 without gaps"],
         );
     }
 
     #[test]
-    fn what_is_no_text_is_an_error_of_its_line() {
+    fn a_line_that_is_not_utf8_is_an_error() {
         let bad = ListFile { name: "trainlist01.txt".into(), bytes: b"Archery/a.avi 1\nArchery/\xff.avi 1\n".into() };
         let problems = texts(parse(&file("classInd.txt", CLASSES), &bad, &file("testlist01.txt", "")));
-        let expect = ["trainlist01.txt:2: the line is no text; write the list in UTF-8"];
+        let expect = ["trainlist01.txt:2: the line is not valid UTF-8; save the list as UTF-8"];
         assert_eq!(problems.expect_err("problems"), expect);
     }
 }

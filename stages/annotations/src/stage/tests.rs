@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// What a run says and writes.
+/// The result of a run, with its output folder.
 struct Outcome {
     ran: Ran,
     output: PathBuf,
@@ -106,7 +106,7 @@ fn all_videos() -> Vec<VideoRow> {
 fn labels_are_written_in_order() {
     let outcome = run([CLASSES, TRAIN, TEST], &all_videos(), &json!({}));
     assert_eq!(outcome.summary(), "3 classes, 2 of 2 training and 1 of 1 test videos present");
-    assert_eq!(outcome.ran.warnings, ["1 of 3 classes have no training video; first: YoYo (classInd.txt:3)"]);
+    assert_eq!(outcome.ran.warnings, ["class YoYo has no training video (classInd.txt:3)"]);
     let rows: Vec<_> = outcome
         .annotations()
         .into_iter()
@@ -137,22 +137,22 @@ fn labels_are_written_in_order() {
 }
 
 #[test]
-fn missing_videos_have_three_severities() {
+fn missing_videos_can_be_errors_or_warnings() {
     let mut videos = all_videos();
     videos[0].verdict = Verdict::Undecodable;
     videos.remove(2);
     videos.push(video("Extra/a.avi", "e"));
-    let text = "2 of 3 listed videos are absent or unreadable (train 1 of 2, test 1 of 1); first:";
+    let text = "2 of 3 listed videos are missing or unreadable (train 1 of 2, test 1 of 1); first:";
     let (train, test) = (
         "HandstandPushups/v_HandStandPushups_g02_c01.avi (trainlist01.txt:1)",
         "Archery/v_Archery_g01_c01.avi (testlist01.txt:1)",
     );
     let failed = run([CLASSES, TRAIN, TEST], &videos, &json!({}));
     assert_eq!(failed.error(), format!("{text}\n  {train}\n  {test}"));
-    assert!(failed.ran.result.expect_err("it fails").help().is_some_and(|help| help.contains("`warn`")));
+    assert!(failed.ran.result.expect_err("it fails").help().is_some_and(|help| help.contains("`missing: warn`")));
 
     let warned = run([CLASSES, TRAIN, TEST], &videos, &json!({"missing": "warn", "label_gaps": "off"}));
-    let extra = "1 of 3 videos are in no list; first: Extra/a.avi";
+    let extra = "1 of 3 videos is not in any list: Extra/a.avi";
     assert_eq!(warned.ran.warnings, [format!("{text} {train}"), extra.to_owned()]);
     assert_eq!(warned.summary(), "3 classes, 1 of 2 training and 0 of 1 test videos present");
     assert_eq!(warned.annotations().iter().map(|row| row.present).collect::<Vec<_>>(), [true, false, false]);
@@ -173,12 +173,12 @@ fn leaks_are_errors_by_default() {
     videos[2].digest = "same".into();
     videos[0].digest = "same".into();
     let failed = run([CLASSES, &train, TEST], &videos, &json!({}));
-    let expect = "1 video is listed with different labels; first: \
+    let expect = "1 video is listed with different labels: \
                   HandstandPushups/v_HandStandPushups_g02_c01.avi (trainlist01.txt:1) is HandstandPushups, \
-                  Archery/v_Archery_g01_c01.avi (testlist01.txt:1) is Archery, in files with the same content\n\
-                  1 group is in the training and the test list; first: Archery_g01: \
+                  Archery/v_Archery_g01_c01.avi (testlist01.txt:1) is Archery; the files have the same content\n\
+                  1 group is in both the training and the test list: Archery_g01: \
                   Archery/v_Archery_g01_c02.avi (trainlist01.txt:3) and Archery/v_Archery_g01_c01.avi (testlist01.txt:1)\n\
-                  1 file is in the training and the test list under two names; first: \
+                  1 file is in both the training and the test list under two names: \
                   HandstandPushups/v_HandStandPushups_g02_c01.avi (trainlist01.txt:1) and \
                   Archery/v_Archery_g01_c01.avi (testlist01.txt:1)";
     assert_eq!(failed.error(), expect);
@@ -190,11 +190,11 @@ fn leaks_are_errors_by_default() {
 }
 
 #[test]
-fn another_case_is_found_and_told() {
+fn a_name_in_another_case_is_found_and_reported() {
     let mut videos = all_videos();
     videos[2] = video("HandStandPushups/v_HandStandPushups_g02_c01.avi", "h");
     let outcome = run([CLASSES, TRAIN, TEST], &videos, &json!({"label_gaps": "off"}));
-    let expect = "1 listed video has another name in the folder; first: \
+    let expect = "1 listed video has another name in the folder: \
                   HandstandPushups/v_HandStandPushups_g02_c01.avi (trainlist01.txt:1) is \
                   HandStandPushups/v_HandStandPushups_g02_c01.avi";
     assert_eq!(outcome.ran.warnings, [expect]);
@@ -202,13 +202,13 @@ fn another_case_is_found_and_told() {
 }
 
 #[test]
-fn wrong_lines_are_shown_up_to_twenty() {
+fn up_to_twenty_wrong_lines_are_shown() {
     let train = "Archery/v_1.avi 2\n".repeat(30);
     let error = run([CLASSES, &train, TEST], &[], &json!({})).error();
     let lines: Vec<&str> = error.lines().collect();
     assert_eq!(lines.len(), 22);
-    assert_eq!(lines[0], "the label lists are wrong in 30 places:");
-    assert_eq!(lines[1], "  trainlist01.txt:1: `Archery` has the number 2; classInd.txt says 1");
+    assert_eq!(lines[0], "the label lists have 30 errors:");
+    assert_eq!(lines[1], "  trainlist01.txt:1: class `Archery` has number 2 here; it is 1 in classInd.txt");
     assert_eq!(lines[21], "  and 10 more");
 }
 
@@ -219,37 +219,41 @@ fn lists_are_found_by_name() {
     fs::write(root.join("classInd.txt.bak"), "").expect("written");
     assert!(run_in(&root, &all_videos(), &json!({})).ran.result.is_ok());
     let error = run_in(&root, &all_videos(), &json!({"split": 2})).error();
-    assert!(error.ends_with("has no `trainlist02.txt`"), "{error}");
+    assert!(error.ends_with("contains no file `trainlist02.txt`"), "{error}");
     fs::write(root.join("testlist01.txt"), "").expect("written");
     let error = run_in(&root, &all_videos(), &json!({})).error();
-    assert!(error.ends_with("two `testlist01.txt`: testlist01.txt and ucfTrainTestlist/testlist01.txt"), "{error}");
+    assert!(
+        error.ends_with("two files `testlist01.txt`: testlist01.txt and ucfTrainTestlist/testlist01.txt"),
+        "{error}"
+    );
 }
 
 #[test]
-fn a_format_is_told_from_the_files_or_asked_for() {
+fn the_format_is_detected_or_an_error_asks_for_it() {
     let Some(real) = shared("data/annotations") else { return };
     let off = |params: Value| {
         let mut all = json!({"format": "auto", "missing": "off", "unlabelled": "off", "group_leakage": "off"});
         all.as_object_mut().expect("a map").extend(params.as_object().expect("a map").clone());
         all
     };
-    let told = |folder: &str, params: Value| run_in(&real.join(folder), &[], &off(params)).report()["format"].clone();
-    assert_eq!(told("ucf101", json!({})), "ucf101");
-    assert_eq!(told("hmdb51", json!({"split": 2})), "hmdb51");
+    let detected =
+        |folder: &str, params: Value| run_in(&real.join(folder), &[], &off(params)).report()["format"].clone();
+    assert_eq!(detected("ucf101", json!({})), "ucf101");
+    assert_eq!(detected("hmdb51", json!({"split": 2})), "hmdb51");
     assert_eq!(
-        told("kinetics", json!({"train": "otx_train.csv", "test": "otx_val.csv", "split_overlap": "off"})),
+        detected("kinetics", json!({"train": "otx_train.csv", "test": "otx_val.csv", "split_overlap": "off"})),
         "kinetics"
     );
     let segments = json!({"file": "action_test_anno.json", "test_share": 0.5});
-    assert_eq!(told("mmaction2/tests", segments), "activitynet");
-    assert_eq!(told("mmaction2/tests", json!({"train": "video_test_list.txt"})), "video_list");
-    let doubt = run_in(&real.join("ucf101"), &[], &off(json!({"train": "rawframe_style/train_rgb_split1.txt"})));
-    assert!(doubt.error().ends_with("are of no format that can be told for sure"), "{}", doubt.error());
+    assert_eq!(detected("mmaction2/tests", segments), "activitynet");
+    assert_eq!(detected("mmaction2/tests", json!({"train": "video_test_list.txt"})), "video_list");
+    let ambiguous = run_in(&real.join("ucf101"), &[], &off(json!({"train": "rawframe_style/train_rgb_split1.txt"})));
+    assert!(ambiguous.error().ends_with("can't be detected: no format fits"), "{}", ambiguous.error());
     let both = tempfile::tempdir().expect("a folder");
     write_lists(both.path(), [CLASSES, TRAIN, TEST]);
     fs::write(both.path().join("lists/wave_test_split1.txt"), "a.avi 1").expect("written");
-    let doubt = run_in(both.path(), &[], &json!({"format": "auto"})).error();
-    assert!(doubt.ends_with("for sure: ucf101 and hmdb51 fit"), "{doubt}");
+    let ambiguous = run_in(both.path(), &[], &json!({"format": "auto"})).error();
+    assert!(ambiguous.ends_with("can't be detected: ucf101 and hmdb51 fit"), "{ambiguous}");
 }
 
 #[test]
@@ -262,11 +266,11 @@ fn folders_are_classes() {
     let split = ["train/run/a.avi", "train/walk/b.avi", "val/run/c.avi", "readme.avi"];
     let outcome = run(&split, json!({"format": "class_folder"}));
     assert_eq!(outcome.summary(), "2 classes, 2 of 2 training and 1 of 1 test videos present");
-    assert_eq!(outcome.ran.warnings, ["1 of 4 videos are in no list; first: readme.avi"]);
+    assert_eq!(outcome.ran.warnings, ["1 of 4 videos is not in any list: readme.avi"]);
     let rows = outcome.annotations();
     assert_eq!((rows[1].class_index, rows[1].source_file.as_str(), rows[1].source_line), (1, "train/walk", 0));
-    let unsaid = run(&["run/a.avi"], json!({"format": "class_folder"}));
-    assert_eq!(unsaid.error(), "run/ does not say whether it is learnt from or measured on");
+    let unknown = run(&["run/a.avi"], json!({"format": "class_folder"}));
+    assert_eq!(unknown.error(), "run/ is in neither the training nor the test split");
     let many: Vec<String> = (0..40).flat_map(|n| [format!("run/s{n}_a.avi"), format!("walk/s{n}_b.avi")]).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let params = json!({"format": "class_folder", "test_share": 0.25, "group": {"regex": "s[0-9]+"}});
@@ -278,7 +282,7 @@ fn folders_are_classes() {
 }
 
 #[test]
-fn several_labels_are_several_rows() {
+fn each_label_of_a_video_is_a_row() {
     let Some(real) = shared("data/annotations") else { return };
     let columns = json!({"video": "FILE", "label": "ACTION CLASSES", "label_delimiter": ","});
     let params = json!({
@@ -297,7 +301,7 @@ fn several_labels_are_several_rows() {
 }
 
 #[test]
-fn lists_that_may_have_several_labels_are_such_with_one_each() {
+fn multi_class_lists_stay_multi_label_with_one_label_each() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("train.txt"), "a.mp4 0\nb.mp4 1\n").expect("written");
     let params = json!({"format": "video_list", "train": "train.txt", "multi_class": true});
@@ -322,7 +326,7 @@ fn real_clips_of_other_sets_are_joined() {
     };
     let hmdb51 = run_in(&lists.join("hmdb51"), &videos("hmdb51"), &json!({"format": "hmdb51", "missing": "warn"}));
     let classes: Vec<u32> = found(&hmdb51).into_iter().map(|(_, class)| class).collect();
-    // The fifth clip is listed as unused: it is neither labelled nor called unlabelled.
+    // The fifth clip is listed as unused: it is neither labelled nor reported as unlabelled.
     assert_eq!(classes, [1, 15, 35, 50]);
     assert_eq!(hmdb51.ran.warnings.len(), 1, "{:?}", hmdb51.ran.warnings);
     let rawframes = json!({
@@ -334,17 +338,17 @@ fn real_clips_of_other_sets_are_joined() {
     assert_eq!(found(&rawframes), found(&official), "{:?}", rawframes.ran.warnings);
     assert_eq!(found(&official).len(), videos("ucf101").len());
     assert_eq!(official.ran.warnings.len(), 1);
-    assert!(official.ran.warnings[0].contains(" of 13,320 listed videos are absent or unreadable (train "));
+    assert!(official.ran.warnings[0].contains(" of 13,320 listed videos are missing or unreadable (train "));
 }
 
-/// The lists of UCF101 and HMDB51, all splits; see `whole_sets_are_checked_in_a_second`.
+/// The lists of UCF101 or HMDB51, with the expected counts of all splits.
 struct WholeSet {
     root: PathBuf,
     format: &'static str,
     counts: [(u64, u64); 3],
 }
 
-/// Returns a table with every video that the lists name, filled up to 13,320 rows.
+/// Returns a `videos` table with all listed videos, padded to 13,320 rows.
 fn made_up_videos(set: &WholeSet) -> Vec<VideoRow> {
     let mut paths = BTreeSet::new();
     for split in 1..=3 {
@@ -352,8 +356,8 @@ fn made_up_videos(set: &WholeSet) -> Vec<VideoRow> {
         let mut params: AnnotationsParams = serde_json::from_value(params).expect("parameters");
         params.missing = Severity::Off;
         let sources = Sources { root: set.root.clone(), files: files_below(&set.root, "") };
-        let (_, listed) = formats::read(&params, Some(&sources), &[]).expect("lists");
-        paths.extend(listed.rows.into_iter().map(|row| row.path));
+        let (_, lists) = formats::read(params.format, &params, &sources, &[]).expect("lists");
+        paths.extend(lists.rows.into_iter().map(|row| row.path));
     }
     let more = (0..13_320 - paths.len()).map(|number| format!("more/{number}.avi"));
     paths.into_iter().chain(more).map(|path| video(&path, &path)).collect()
@@ -369,7 +373,7 @@ fn whole_sets() -> Option<[WholeSet; 2]> {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "it tells what it measured")]
+#[expect(clippy::print_stderr, reason = "prints a measurement")]
 fn whole_sets_are_checked_in_a_second() {
     let Some(sets) = whole_sets() else { return };
     let mut work: Vec<_> = Vec::new();
@@ -385,12 +389,12 @@ fn whole_sets_are_checked_in_a_second() {
             for split in 1..=3 {
                 let params = json!({"format": set.format, "split": split, "unlabelled": "off"});
                 let params: AnnotationsParams = serde_json::from_value(params).expect("parameters");
-                found.push(label(&params, Some(sources), videos).expect("labels").report);
+                found.push(label(&params, sources, videos).expect("labels").report);
             }
         }
         (cpu_secs() - before, found)
     };
-    // The least of three: other tests may run in the same process.
+    // The minimum of three: other tests may run in the same process.
     let mut runs: Vec<_> = (0..3).map(|_| check_all()).collect();
     runs.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (secs, found) = runs.swap_remove(0);
@@ -413,7 +417,7 @@ fn cpu_secs() -> f64 {
 }
 
 #[test]
-fn films_of_hmdb51_are_in_both_lists() {
+fn films_of_hmdb51_are_in_both_splits() {
     let Some([_, hmdb51]) = whole_sets() else { return };
     for (split, films) in [(1, 133), (2, 149), (3, 144)] {
         let params = json!({"format": "hmdb51", "split": split, "group": "hmdb51_film", "missing": "off", "group_leakage": "warn"});
@@ -423,7 +427,7 @@ fn films_of_hmdb51_are_in_both_lists() {
 }
 
 #[test]
-fn what_is_planted_in_the_real_lists_is_found_and_named() {
+fn errors_planted_in_real_lists_are_found() {
     let Some([ucf101, _]) = whole_sets() else { return };
     let read = |name: &str| fs::read_to_string(ucf101.root.join(name)).expect("read");
     let (train, test) = (read("trainlist01.txt"), read("testlist01.txt"));
@@ -441,8 +445,8 @@ fn what_is_planted_in_the_real_lists_is_found_and_named() {
     assert_eq!(
         error,
         format!(
-            "1 video is in the training and the test list; first: {expect}\n\
-         1 group is in the training and the test list; first: Biking_g01: {expect}"
+            "1 video is in both the training and the test list: {expect}\n\
+         1 group is in both the training and the test list: Biking_g01: {expect}"
         )
     );
     // Another clip of a test group.
@@ -450,7 +454,7 @@ fn what_is_planted_in_the_real_lists_is_found_and_named() {
     assert_eq!(
         error,
         format!(
-            "1 group is in the training and the test list; first: Biking_g01: Biking/v_Biking_g01_c99.avi \
+            "1 group is in both the training and the test list: Biking_g01: Biking/v_Biking_g01_c99.avi \
          (trainlist01.txt:9538) and {leaked} (testlist01.txt:{at})"
         )
     );
@@ -460,10 +464,10 @@ fn what_is_planted_in_the_real_lists_is_found_and_named() {
     assert_eq!(
         error,
         format!(
-            "1 file is in the training and the test list under two names; first: {one} (trainlist01.txt:1) and {two} (testlist01.txt:1)"
+            "1 file is in both the training and the test list under two names: {one} (trainlist01.txt:1) and {two} (testlist01.txt:1)"
         )
     );
     // An unknown class.
     let error = run(&with(&train, "biking/v_Biking_g09_c99.avi 11"), &test, &[]);
-    assert_eq!(error, "1 label is no class; first: `biking` (trainlist01.txt:9538), did you mean `Biking`?");
+    assert_eq!(error, "1 label is not a known class: `biking` (trainlist01.txt:9538), did you mean `Biking`?");
 }

@@ -1,16 +1,16 @@
-//! Videos that look alike, by the hashes of their frames: [`each_alike`].
+//! Finds pairs of similar videos by the hashes of their frames: [`for_each_similar_pair`].
 //!
-//! Two frames look alike if their hashes differ in at most 6 of 64 bits. Two videos do if half of the hashes of the one that has
-//! fewer have a partner in the other, and two of them at least: one frame alone may be an intro or a title that many videos
-//! share. A video that has but one hash, being hardly longer than a second, is known by that one.
+//! Two frames are similar if their 64-bit hashes differ in at most 6 bits. Two videos are similar if at least half of the frames
+//! of the shorter one, and at least two, have a similar frame in the other: a single frame may be an intro or a title that many
+//! videos share. A video with only one hash, which is hardly longer than a second, is compared by that hash.
 //!
-//! Not every pair is compared. A hash is four bands of 16 bits; where 6 bits differ, one of the bands differs in one bit or in
-//! none. So the hashes of one list are sorted by each of their bands, and those of the other are looked up by each of theirs,
-//! as it is and with each of its bits turned over. Where all videos show one picture that is every pair, all the same.
+//! Not every pair of frames is compared. A hash consists of four bands of 16 bits; if at most 6 bits differ, at least one band
+//! differs in at most one bit. So the hashes of one list are sorted by each band, and the hashes of the other list are looked up
+//! by each band: unchanged, and with each of its bits flipped. If all videos show the same picture, this still compares every pair.
 
-/// Hashes of frames that look alike differ in no more bits.
+/// Maximum number of bits in which the hashes of similar frames differ.
 const MAX_BITS: u32 = 6;
-/// So many that [`MAX_BITS`] are less than two in each.
+/// Number of bands, so that [`MAX_BITS`] differing bits leave at least one band with fewer than two.
 const BANDS: u32 = MAX_BITS / 2 + 1;
 const BAND_BITS: u32 = u64::BITS / BANDS;
 const BAND_MASK: usize = (1 << BAND_BITS) - 1;
@@ -18,24 +18,24 @@ const BAND_MASK: usize = (1 << BAND_BITS) - 1;
 const MAX_HASHES: usize = pipe_schemas::tables::MAX_HASHES_PER_VIDEO;
 const _: () = assert!(MAX_HASHES <= u64::BITS as usize);
 
-/// Two videos that look alike.
+/// Two similar videos.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Alike {
-    /// Position in the one list.
-    pub(crate) one: usize,
-    /// Position in the other list.
-    pub(crate) other: usize,
-    /// Frames with a partner.
+pub(crate) struct SimilarPair {
+    /// Position in the first list.
+    pub(crate) first: usize,
+    /// Position in the second list.
+    pub(crate) second: usize,
+    /// Number of frames with a similar frame in the other video, in the video with fewer frames.
     pub(crate) num_matching: u32,
-    /// Of so many, in the video that has fewer.
+    /// Number of frames in the video with fewer frames.
     pub(crate) num_frames: u32,
 }
 
-/// Gives the videos of `ones` and `others` that look alike, by their hashes, in order to `found`. Pairs may be many, and are
-/// not kept.
-pub(crate) fn each_alike(ones: &[&[u64]], others: &[&[u64]], mut found: impl FnMut(Alike)) {
+/// Calls `found` for each pair of similar videos, in order. Videos are given as lists of hashes. There may be many pairs, so they
+/// are not collected.
+pub(crate) fn for_each_similar_pair(ones: &[&[u64]], others: &[&[u64]], mut found: impl FnMut(SimilarPair)) {
     let index = Index::of(others);
-    // Which frames of each of the `others`, and of the one video, have a partner: a bit each.
+    // One bit per frame with a similar frame: in each of the `others`, and in the current one.
     let mut partners = vec![(0_u64, 0_u64); others.len()];
     let mut touched = Vec::new();
     for (one, hashes) in ones.iter().enumerate() {
@@ -56,19 +56,19 @@ pub(crate) fn each_alike(ones: &[&[u64]], others: &[&[u64]], mut found: impl FnM
             let counts = counts.map(|(hashes, bits)| (hashes.len().min(MAX_HASHES) as u32, bits.count_ones()));
             let (num_frames, num_matching) = if counts[0].0 <= counts[1].0 { counts[0] } else { counts[1] };
             if num_matching >= num_frames.div_ceil(2).max(num_frames.min(2)) {
-                found(Alike { one, other, num_matching, num_frames });
+                found(SimilarPair { first: one, second: other, num_matching, num_frames });
             }
         }
     }
 }
 
-/// The frames of many videos, to be found by a hash that is near theirs.
+/// The frames of many videos, searchable by similar hashes.
 struct Index(Vec<Band>);
 
 /// All frames, sorted by one band of their hashes.
 struct Band {
     frames: Vec<Frame>,
-    /// Where the frames with each value of the band begin, and the end.
+    /// Start of the frames with each value of the band, and the end.
     starts: Vec<u32>,
 }
 
@@ -92,11 +92,11 @@ impl Index {
         Self((0..BANDS).map(|band| Band::of(band, frames.clone())).collect())
     }
 
-    /// Calls `found` with the frames that look alike, with some of them more than once.
+    /// Calls `found` for each similar frame, for some more than once.
     fn each_near(&self, hash: u64, mut found: impl FnMut(&Frame)) {
         for (band, sorted) in (0..).zip(&self.0) {
             let exact = value(hash, band);
-            // One bit after the other; the last one is beyond the band.
+            // Flips one bit at a time; the last one is outside the band and flips none.
             for bit in 0..=BAND_BITS {
                 let near = exact ^ (1 << bit & BAND_MASK);
                 for frame in &sorted.frames[sorted.starts[near] as usize..sorted.starts[near + 1] as usize] {
@@ -123,7 +123,7 @@ impl Band {
     }
 }
 
-/// Returns a band of a hash.
+/// Returns the value of a band.
 fn value(hash: u64, band: u32) -> usize {
     (hash >> (band * BAND_BITS)) as usize & BAND_MASK
 }
@@ -133,19 +133,19 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn alike(ones: &[&[u64]], others: &[&[u64]]) -> Vec<Alike> {
+    fn similar(ones: &[&[u64]], others: &[&[u64]]) -> Vec<SimilarPair> {
         let mut found = Vec::new();
-        each_alike(ones, others, |pair| found.push(pair));
+        for_each_similar_pair(ones, others, |pair| found.push(pair));
         found
     }
 
-    /// Returns what is found, with the frames that match and those there are.
+    /// Returns the pairs: positions, matching frames, frames.
     fn found(ones: &[&[u64]], others: &[&[u64]]) -> Vec<(usize, usize, u32, u32)> {
-        let found = alike(ones, others).into_iter();
-        found.map(|alike| (alike.one, alike.other, alike.num_matching, alike.num_frames)).collect()
+        let found = similar(ones, others).into_iter();
+        found.map(|pair| (pair.first, pair.second, pair.num_matching, pair.num_frames)).collect()
     }
 
-    /// Returns a hash that is far from those with other numbers.
+    /// Returns a hash that is not similar to those of other numbers.
     fn far(number: u64) -> u64 {
         number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
@@ -154,15 +154,15 @@ mod tests {
     fn half_of_the_frames_and_two_of_them_must_match() {
         let [a, b, c, d, e] = [0, 1, 2, 3, 4].map(far);
         assert_eq!(found(&[&[a, b]], &[&[a, b, c, d]]), [(0, 0, 2, 2)]);
-        assert_eq!(found(&[&[a, b]], &[&[a, c]]), [], "one frame, such as a title");
-        assert_eq!(found(&[&[a]], &[&[c, d, a]]), [(0, 0, 1, 1)], "there is no other");
+        assert_eq!(found(&[&[a, b]], &[&[a, c]]), [], "only one frame, such as a title");
+        assert_eq!(found(&[&[a]], &[&[c, d, a]]), [(0, 0, 1, 1)], "the only frame");
         assert_eq!(found(&[&[c, d, e, a]], &[&[b, a, a, c]]), [(0, 0, 2, 4)]);
         assert_eq!(found(&[&[c, d, e, a, b]], &[&[a, c, far(5), far(6), far(7)]]), [], "2 of 5");
-        assert_eq!(found(&[&[], &[a]], &[&[], &[b]]), [], "nothing is to be seen");
+        assert_eq!(found(&[&[], &[a]], &[&[], &[b]]), [], "no frames");
     }
 
     #[test]
-    fn six_bits_may_differ_wherever_they_are() {
+    fn any_six_bits_may_differ() {
         let check =
             |bits: u64, expect: usize| assert_eq!(found(&[&[far(9)]], &[&[far(9) ^ bits]]).len(), expect, "{bits:x}");
         check(0x3f, 1);
@@ -180,26 +180,26 @@ mod tests {
     }
 
     #[test]
-    fn as_many_videos_as_ucf101_has_are_compared_at_once() {
-        // A thousand pictures, each with up to 12 bits turned over: real hashes are not spread evenly, either.
+    fn ucf101_is_compared_quickly() {
+        // A thousand pictures with up to 12 flipped bits each: real hashes are not uniform either.
         let noisy = |number: u64| {
-            let turned = (0..12).fold(0, |bits, round| bits | 1 << (far(number * 12 + round) >> 58));
-            far(number * 7919 % 1000) ^ turned
+            let flipped = (0..12).fold(0, |bits, round| bits | 1 << (far(number * 12 + round) >> 58));
+            far(number * 7919 % 1000) ^ flipped
         };
         let videos: Vec<Vec<u64>> =
             (0..13_320).map(|video| (0..10).map(|at| noisy(video * 10 + at)).collect()).collect();
         let videos: Vec<&[u64]> = videos.iter().map(Vec::as_slice).collect();
-        let found = alike(&videos[..9537], &videos[9537..]);
+        let found = similar(&videos[..9537], &videos[9537..]);
         assert!(found.len() > 10_000, "{} pairs", found.len());
     }
 
     proptest! {
         #[test]
-        fn nothing_is_missed(
+        fn no_similar_pair_is_missed(
             ones in prop::collection::vec(prop::collection::vec(0_u64..6, 0..5), 0..6),
             others in prop::collection::vec(prop::collection::vec((0_u64..6, any::<u64>(), any::<u64>()), 0..5), 0..6),
         ) {
-            // Of the bits of two numbers, 16 are set in both on average, and of three 8.
+            // On average, 16 of 64 bits are set in two random numbers, and 4 in four.
             let noisy = |(number, one, other): (u64, u64, u64)| far(number) ^ (one & other & one.rotate_left(7) & other.rotate_left(29));
             let ones: Vec<Vec<u64>> = ones.into_iter().map(|video| video.into_iter().map(far).collect()).collect();
             let others: Vec<Vec<u64>> = others.into_iter().map(|video| video.into_iter().map(noisy).collect()).collect();
