@@ -1,14 +1,14 @@
-//! [`Digest`] and [`ActionKey`]: two newtypes over 32 bytes of BLAKE3 that can't be mixed up.
+//! [`Digest`] of content and [`ActionKey`] of an action: two distinct types over 32 bytes of BLAKE3.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::fmt;
 use std::str::FromStr;
 
-/// BLAKE3 of bytes: of a file's content, or of a [`crate::Tree`].
+/// The BLAKE3 digest of content: of a file, or of a [`crate::Tree`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
 
-/// BLAKE3 of all that decides the output of an action.
+/// The BLAKE3 hash of everything that determines the output of an action; see [`crate::Fields::key`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ActionKey([u8; 32]);
 
@@ -30,12 +30,12 @@ impl Digest {
 macro_rules! hex_newtype {
     ($name:ident) => {
         impl $name {
-            /// Returns all 64 hex digits. Thousands of paths are made of them in a run.
+            /// Returns all 64 hexadecimal digits.
             pub fn hex(&self) -> String {
                 blake3::Hash::from_bytes(self.0).to_hex().as_str().to_owned()
             }
 
-            /// Returns the first 12 hex digits, enough for people.
+            /// Returns the first 12 hexadecimal digits, for messages.
             pub fn short(&self) -> String {
                 let mut text = self.hex();
                 text.truncate(12);
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hex_comes_back() {
+    fn hexadecimal_round_trips() {
         let digest = Digest::of(b"abc");
         assert_eq!(digest.to_string().parse::<Digest>().expect("hex"), digest);
         // The published BLAKE3 test vector of the empty input.

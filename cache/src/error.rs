@@ -1,84 +1,84 @@
-//! [`CacheError`].
+//! [`CacheError`]: what can go wrong with the store.
 
 use crate::Digest;
 use crate::remote::RemoteError;
 use std::path::PathBuf;
 
-/// What can go wrong with the store.
+/// An error of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
-    /// A file can't be read or written; the message names it.
+    /// A file can't be read or written. The message contains its path.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// A record of the store is not what was written there.
+    /// A file of the store has an invalid format.
     #[error("{} is not a record of this version of the store", path.display())]
     Record {
-        /// The record.
+        /// The file.
         path: PathBuf,
-        /// What the parser says.
+        /// The error of the parser.
         source: serde_json::Error,
     },
-    /// A record of the store is not what was written there, though it reads like one.
-    #[error("{} has changed since it was written", path.display())]
+    /// A record was changed after it was written.
+    #[error("{} was changed after it was written", path.display())]
     Altered {
         /// The record.
         path: PathBuf,
     },
-    /// What the store holds can't be told, because something in it is damaged.
-    #[error("{} can't be read, and what it needs can't be told; verify the store first", path.display())]
+    /// A damaged file hides which objects are still needed.
+    #[error("{} is damaged, so it is unknown which objects it needs; run `pipe cache verify` first", path.display())]
     Unreadable {
-        /// The record, or the list of files.
+        /// The record or list of files.
         path: PathBuf,
     },
     /// There is no store.
     #[error("there is no store at {}", path.display())]
     NoStore {
-        /// Where it was looked for.
+        /// The expected folder.
         path: PathBuf,
     },
     /// A stage wrote something that is neither a file nor a folder.
     #[error("the output {} is neither a file nor a folder", path.display())]
-    OddFile {
-        /// What it wrote.
+    NotAFile {
+        /// Path of the output.
         path: PathBuf,
     },
     /// A stage wrote a file whose name is not UTF-8.
     #[error("the output {} has a name that is not UTF-8", path.display())]
-    OddName {
-        /// What it wrote.
+    NonUtf8Name {
+        /// Path of the output.
         path: PathBuf,
     },
-    /// A stage did not write what its contract promises.
+    /// A stage did not write an output of its contract.
     #[error("the output `{path}` was not written")]
     MissingOutput {
-        /// Inside the stage's output folder.
+        /// Relative to the stage's output folder.
         path: String,
     },
-    /// Two parts of a stage wrote one file.
+    /// Two parts of a stage wrote the same file.
     #[error("the output `{path}` was written by two parts")]
     TwoFiles {
-        /// Inside the stage's output folder.
+        /// Relative to the stage's output folder.
         path: String,
     },
-    /// A tree names a file where none may be.
-    #[error("{path:?} is no path inside an output")]
-    OddPath {
-        /// As the tree has it.
+    /// A tree contains a path that is not valid inside an output.
+    #[error("{path:?} is not a valid path inside an output")]
+    InvalidPath {
+        /// The path in the tree.
         path: String,
     },
-    /// The content of a blob is not that of its name.
-    #[error("the store's object {} is not what its name says", digest.short())]
+    /// The content of a blob does not have the digest of its name.
+    #[error("object {} of the store is damaged", digest.short())]
     Damaged {
-        /// Its name.
+        /// The name of the blob.
         digest: Digest,
     },
     /// A remote failed.
     #[error(transparent)]
     Remote(#[from] RemoteError),
-    /// An object of the store is gone.
-    #[error("the store lacks the object {}", digest.short())]
+    /// An object is missing in the store.
+    #[error("object {} is missing in the store", digest.short())]
     Lost {
-        /// Which.
+        /// The name of the object.
         digest: Digest,
     },
 }

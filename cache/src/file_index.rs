@@ -1,7 +1,7 @@
-//! [`FileIndex`]: knows the digest of a source file without reading it, as long as the file looks untouched.
+//! [`FileIndex`]: remembers the digests of source files, so that files with unchanged metadata are not read again.
 //!
-//! One small file a source folder, read whole and replaced whole. Several `pipe` processes may write it at once: each
-//! replaces it by a complete one, and what is lost is only work saved. Layout, little endian:
+//! There is one index file per source folder, which is read and replaced as a whole. Several `pipe` processes may replace it at
+//! once: the last one wins, and the entries of the others are computed again. Layout, little-endian:
 //!
 //! ```text
 //! "pipe-file-index-1\n"
@@ -17,20 +17,20 @@ use std::path::{Path, PathBuf};
 
 const MAGIC: &[u8] = b"pipe-file-index-1\n";
 
-/// A file that changed less than this before it was hashed may change again without looking so: clocks of file systems
-/// tick coarsely. It is hashed again next time.
+/// If a file changed less than this before it was hashed, a later change might not change its metadata, because the clocks of file
+/// systems are coarse. It is hashed again next time.
 const TOO_FRESH_NANOS: i128 = 50_000_000;
 
-/// What a file looks like from outside.
+/// The metadata that changes with the content of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fingerprint {
-    /// Its size.
+    /// Size of the file.
     pub size_bytes: u64,
-    /// Content changed.
+    /// Time of the last change of the content, since 1970.
     pub mtime_nanos: i128,
-    /// Content or metadata changed; can't be set by users.
+    /// Time of the last change of content or metadata, since 1970. Users can't set it.
     pub ctime_nanos: i128,
-    /// Its number in the file system.
+    /// Inode number.
     pub inode: u64,
 }
 
@@ -46,24 +46,24 @@ impl Fingerprint {
         }
     }
 
-    /// Returns whether a change right after `now_nanos` would be sure to change the fingerprint.
+    /// Returns whether any change after `now_nanos` is certain to change the fingerprint.
     pub fn is_settled(&self, now_nanos: i128) -> bool {
         self.mtime_nanos.max(self.ctime_nanos) + TOO_FRESH_NANOS < now_nanos
     }
 }
 
-/// A file that was hashed.
+/// A hashed file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownFile {
-    /// Below the folder.
+    /// Relative to the source folder.
     pub path: String,
-    /// What it looked like.
+    /// The metadata at the time of hashing.
     pub fingerprint: Fingerprint,
-    /// Of its content.
+    /// The digest of the content.
     pub digest: Digest,
 }
 
-/// Digests of the files of one folder.
+/// The digests of the files in one folder.
 #[derive(Debug)]
 pub struct FileIndex {
     path: PathBuf,
@@ -73,19 +73,19 @@ pub struct FileIndex {
 }
 
 impl FileIndex {
-    /// Reads the index kept at `path`; one that is absent or damaged is empty.
+    /// Reads the index at `path`. A missing or damaged index is empty.
     pub fn open(path: PathBuf) -> Self {
         let known = fs::read(&path).ok().and_then(|bytes| decode(&bytes)).unwrap_or_default();
         Self { path, known, changed: false }
     }
 
-    /// Returns the digest of the file at `path`, if it looks as it did when it was hashed.
+    /// Returns the digest of the file at `path`, if its fingerprint has not changed.
     pub fn find(&self, path: &str, fingerprint: &Fingerprint) -> Option<Digest> {
         let known = &self.known[self.known.binary_search_by(|known| known.path.as_str().cmp(path)).ok()?];
         (known.fingerprint == *fingerprint).then_some(known.digest)
     }
 
-    /// Replaces what is known by `files`, which are all there are now.
+    /// Replaces all entries by `files`.
     pub fn replace(&mut self, mut files: Vec<KnownFile>) {
         files.sort_by(|one, two| one.path.cmp(&two.path));
         if self.known != files {
@@ -94,10 +94,10 @@ impl FileIndex {
         }
     }
 
-    /// Writes the index, if it changed. The file's time says when it was last of use.
+    /// Writes the index if it changed. Otherwise sets its modification time, which is the time of the last use.
     pub fn save(&self) -> Result<(), CacheError> {
         if !self.changed {
-            crate::record::touch(&self.path);
+            crate::store::touch(&self.path);
             return Ok(());
         }
         let folder = self.path.parent().unwrap_or(Path::new("."));
@@ -125,7 +125,7 @@ fn encode(known: &[KnownFile]) -> Vec<u8> {
     bytes
 }
 
-/// Returns `None` for anything that [`encode`] did not write.
+/// Returns `None` if `bytes` are not the output of [`encode`].
 fn decode(bytes: &[u8]) -> Option<Vec<KnownFile>> {
     let (content, checksum) = bytes.split_last_chunk::<32>()?;
     if Digest::of(content).as_bytes() != checksum {
@@ -160,29 +160,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_saved_is_found_until_the_file_looks_different() {
+    fn a_digest_is_found_until_the_fingerprint_changes() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("index");
-        let look = Fingerprint { size_bytes: 3, mtime_nanos: -5, ctime_nanos: 7, inode: 9 };
+        let fingerprint = Fingerprint { size_bytes: 3, mtime_nanos: -5, ctime_nanos: 7, inode: 9 };
         let mut index = FileIndex::open(path.clone());
-        let file = |path: &str| KnownFile { path: path.into(), fingerprint: look, digest: Digest::of(b"abc") };
+        let file = |path: &str| KnownFile { path: path.into(), fingerprint, digest: Digest::of(b"abc") };
         index.replace(vec![file("a/ü"), file("a")]);
         index.save().expect("saved");
         let index = FileIndex::open(path.clone());
-        assert_eq!(index.find("a/ü", &look), Some(Digest::of(b"abc")));
-        assert_eq!(index.find("a/ü", &Fingerprint { ctime_nanos: 8, ..look }), None);
-        assert_eq!(index.find("b", &look), None);
+        assert_eq!(index.find("a/ü", &fingerprint), Some(Digest::of(b"abc")));
+        assert_eq!(index.find("a/ü", &Fingerprint { ctime_nanos: 8, ..fingerprint }), None);
+        assert_eq!(index.find("b", &fingerprint), None);
 
         let mut bytes = fs::read(&path).expect("read");
         bytes[30] ^= 1;
         fs::write(&path, bytes).expect("written");
-        assert_eq!(FileIndex::open(path).find("a/ü", &look), None, "a damaged index knows nothing");
+        assert_eq!(FileIndex::open(path).find("a/ü", &fingerprint), None, "a damaged index is empty");
     }
 
     #[test]
-    fn a_fresh_file_is_not_settled() {
-        let look = Fingerprint { size_bytes: 0, mtime_nanos: 1_000_000_000, ctime_nanos: 1_000_000_000, inode: 1 };
-        assert!(!look.is_settled(1_000_000_000));
-        assert!(look.is_settled(1_100_000_000));
+    fn a_recently_changed_file_is_not_settled() {
+        let fingerprint =
+            Fingerprint { size_bytes: 0, mtime_nanos: 1_000_000_000, ctime_nanos: 1_000_000_000, inode: 1 };
+        assert!(!fingerprint.is_settled(1_000_000_000));
+        assert!(fingerprint.is_settled(1_100_000_000));
     }
 }

@@ -1,9 +1,8 @@
-//! The lock of the whole store: runs share it, garbage collection has it alone.
+//! The lock of the whole store: shared by runs, exclusive for garbage collection.
 //!
-//! A run holds it from before its first look into the store until its end, so nothing that it found or wrote goes away
-//! under it. It is taken before any action's lock, and who has it alone takes no other by waiting: nobody can wait in a
-//! circle. What only looks (`status`, `why`, `stats`) takes no lock and waits for nobody; what it looks at may be gone a
-//! moment later.
+//! A run holds the lock from before its first lookup until its end, so that nothing it found or wrote is deleted. It takes this
+//! lock before the lock of any action, and the holder of the exclusive lock waits for no other lock, so there is no deadlock.
+//! Commands that only look (`status`, `why`, `stats`) take no lock and never wait; objects may be deleted right after they looked.
 
 use crate::CacheError;
 use crate::store::Store;
@@ -12,16 +11,16 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Held by who has the store alone: no run uses it meanwhile.
+/// The exclusive lock of a store: no run uses the store while it is held.
 #[derive(Debug)]
 pub struct StoreLock(#[expect(dead_code, reason = "closing the file releases the lock")] std::fs::File);
 
 impl Store {
-    /// Returns the store with a share of its lock: until the last clone is gone, nothing is removed from it. `waiting` is
-    /// called if garbage is being collected.
+    /// Takes the shared lock: until the last clone is dropped, nothing is deleted from the store. Calls `waiting` before it waits
+    /// for a garbage collection.
     pub fn hold(mut self, waiting: impl FnOnce()) -> Result<Self, CacheError> {
         let file = match self.lock_file() {
-            // What can't be written can still be read, and then the lock can be shared if there is one.
+            // A read-only store needs no lock file; an existing one can be locked.
             Err(error) if matches!(error.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) => {
                 match fs::File::open(self.lock_path()) {
                     Err(error) if error.kind() == ErrorKind::NotFound => return Ok(self),
@@ -38,7 +37,7 @@ impl Store {
         Ok(self)
     }
 
-    /// Returns what [`Self::hold`] does, or nothing where that would have to wait, or to make a file.
+    /// Like [`Self::hold`], but returns `None` if that would wait or create the lock file.
     pub fn hold_if_free(mut self) -> Result<Option<Self>, CacheError> {
         let file = match fs::File::open(self.lock_path()) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -49,7 +48,7 @@ impl Store {
         Ok(free.then_some(self))
     }
 
-    /// Waits until nobody holds the store, and keeps others from holding it. `waiting` is called if somebody does.
+    /// Takes the exclusive lock. Calls `waiting` before it waits for the holders of shared locks.
     pub fn lock_alone(&self, waiting: impl FnOnce()) -> Result<StoreLock, CacheError> {
         let file = self.lock_file()?;
         if file.try_lock().is_err() {
@@ -59,9 +58,9 @@ impl Store {
         Ok(StoreLock(file))
     }
 
-    /// Returns whether somebody holds the store just now.
+    /// Returns whether any process holds the lock.
     pub fn is_held(&self) -> bool {
-        // A store without the file was never held.
+        // A store without a lock file was never locked.
         fs::File::open(self.lock_path()).is_ok_and(|file| file.file().try_lock().is_err())
     }
 
@@ -78,44 +77,44 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::Space;
+    use crate::testing::TestStore;
     use std::sync::mpsc::sync_channel;
     use std::time::Duration;
 
     #[test]
-    fn runs_share_the_store_and_who_wants_it_alone_waits_for_the_last() {
-        let space = Space::new();
-        assert!(!space.store.is_held());
-        let first = space.store.clone().hold(|| panic!("nobody is here")).expect("held");
-        let second = space.store.clone().hold(|| panic!("runs share")).expect("held");
+    fn the_exclusive_lock_waits_for_all_shared_locks() {
+        let test = TestStore::new();
+        assert!(!test.store.is_held());
+        let first = test.store.clone().hold(|| panic!("not locked")).expect("held");
+        let second = test.store.clone().hold(|| panic!("shared")).expect("held");
         let clone = second.clone();
-        assert!(space.store.is_held());
+        assert!(test.store.is_held());
         let (sender, receiver) = sync_channel(2);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let lock = space.store.lock_alone(|| sender.send("waiting").expect("heard")).expect("locked");
-                sender.send("alone").expect("heard");
+                let lock = test.store.lock_alone(|| sender.send("waiting").expect("received")).expect("locked");
+                sender.send("exclusive").expect("received");
                 drop(lock);
             });
             assert_eq!(receiver.recv(), Ok("waiting"));
             drop((first, second));
-            assert!(receiver.recv_timeout(Duration::from_millis(100)).is_err(), "a clone is left");
+            assert!(receiver.recv_timeout(Duration::from_millis(100)).is_err(), "a clone still holds it");
             drop(clone);
-            assert_eq!(receiver.recv(), Ok("alone"));
+            assert_eq!(receiver.recv(), Ok("exclusive"));
         });
     }
 
     #[test]
-    fn a_run_waits_for_who_has_the_store_alone_and_looking_does_not() {
-        let space = Space::new();
-        let key = space.action("x", &[("a.txt", "one")]);
-        let lock = space.store.lock_alone(|| panic!("nobody is here")).expect("locked");
-        assert!(matches!(space.store.find(key), crate::Lookup::Hit(_)));
+    fn a_run_waits_for_the_exclusive_lock_but_a_lookup_does_not() {
+        let test = TestStore::new();
+        let key = test.action("x", &[("a.txt", "one")]);
+        let lock = test.store.lock_alone(|| panic!("not locked")).expect("locked");
+        assert!(matches!(test.store.find(key), crate::Lookup::Hit(_)));
         let (sender, receiver) = sync_channel(2);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                space.store.clone().hold(|| sender.send("waiting").expect("heard")).expect("held");
-                sender.send("held").expect("heard");
+                test.store.clone().hold(|| sender.send("waiting").expect("received")).expect("held");
+                sender.send("held").expect("received");
             });
             assert_eq!(receiver.recv(), Ok("waiting"));
             drop(lock);

@@ -1,4 +1,4 @@
-//! [`Inventory`]: all that the store holds, read from its folders; what [`crate::gc`] and [`crate::stats`] count with.
+//! [`Inventory`]: everything in the store, read from its folders. [`crate::gc`] and [`crate::stats`] use it.
 
 use crate::record::ActionRecord;
 use crate::store::{Store, Tree, TreeFile};
@@ -11,40 +11,40 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// So many things of so many bytes.
+/// A number of items with their total size.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counted {
-    /// How many.
+    /// Number of items.
     pub count: u64,
-    /// Their bytes, as long as the files are; folders and links count nothing.
+    /// Sum of the file sizes. Folders and links have size 0.
     pub size_bytes: u64,
 }
 
-/// What lies in the store. What goes away while it is read is not in it.
+/// Everything in the store. Objects that are deleted in the meantime are left out.
 #[derive(Debug, Default)]
 pub(crate) struct Inventory {
     pub(crate) actions: BTreeMap<ActionKey, KnownAction>,
-    /// Fields whose record was never written, or is gone.
+    /// Sizes of fields without a record.
     pub(crate) stray_fields: BTreeMap<ActionKey, u64>,
     pub(crate) trees: BTreeMap<Digest, KnownTree>,
     pub(crate) blobs: BTreeMap<Digest, u64>,
-    /// Records that can't be read; what they need can't be told.
+    /// Records that can't be read, so that the objects they need are unknown.
     pub(crate) unreadable: Vec<PathBuf>,
 }
 
-/// An action with a record that can be read.
+/// An action with a readable record.
 #[derive(Debug)]
 pub(crate) struct KnownAction {
     pub(crate) record: ActionRecord,
     pub(crate) last_use: SystemTime,
-    /// Of record and fields.
+    /// Size of record and fields.
     pub(crate) size_bytes: u64,
 }
 
-/// The list of one output.
+/// The list of files of an output.
 #[derive(Debug)]
 pub(crate) struct KnownTree {
-    /// `None` if it can't be read.
+    /// `None` if the list can't be read.
     pub(crate) tree: Option<Tree>,
     pub(crate) size_bytes: u64,
 }
@@ -57,7 +57,7 @@ impl Counted {
 }
 
 impl KnownTree {
-    /// Returns each blob once, with its size.
+    /// Returns the blobs of the output with their sizes.
     pub(crate) fn blobs(&self) -> BTreeMap<Digest, u64> {
         let files = self.tree.iter().flat_map(|tree| &tree.files);
         files.map(|TreeFile { digest, size_bytes, .. }| (*digest, *size_bytes)).collect()
@@ -65,7 +65,7 @@ impl KnownTree {
 }
 
 impl Inventory {
-    /// Reads every record and every list, and looks at every blob.
+    /// Reads all records and lists of files, and the sizes of all blobs.
     pub(crate) fn read(store: &Store) -> Result<Self, CacheError> {
         let mut inventory = Self::default();
         let mut fields = BTreeMap::new();
@@ -88,7 +88,7 @@ impl Inventory {
         }
         let tree = |(name, path): &(String, PathBuf)| {
             let Ok(digest) = name.parse() else { return Ok(None) };
-            let Some(metadata) = there(fs::metadata(path.join("tree.json")))? else {
+            let Some(metadata) = if_exists(fs::metadata(path.join("tree.json")))? else {
                 return Ok(Some((digest, KnownTree { tree: None, size_bytes: 0 })));
             };
             let tree = store.tree(digest).ok().filter(|tree| tree.digest() == digest);
@@ -97,20 +97,20 @@ impl Inventory {
         inventory.trees = collect(list_objects(&store.root.join("trees"))?, tree)?;
         let blob = |(name, path): &(String, PathBuf)| {
             let Ok(digest) = name.parse() else { return Ok(None) };
-            Ok(there(fs::symlink_metadata(path))?.map(|metadata| (digest, metadata.len())))
+            Ok(if_exists(fs::symlink_metadata(path))?.map(|metadata| (digest, metadata.len())))
         };
         inventory.blobs = collect(list_objects(&store.root.join("blobs"))?, blob)?;
         inventory.unreadable.sort();
         Ok(inventory)
     }
 
-    /// Returns whether all that an action wrote is there.
-    pub(crate) fn is_whole(&self, action: &KnownAction) -> bool {
+    /// Returns whether all objects of a result are in the store.
+    pub(crate) fn is_complete(&self, action: &KnownAction) -> bool {
         let tree = self.trees.get(&action.record.output.tree).filter(|tree| tree.tree.is_some());
         tree.is_some_and(|tree| tree.blobs().iter().all(|(blob, size)| self.blobs.get(blob) == Some(size)))
     }
 
-    /// Returns `keys` and the parts that they were put together from.
+    /// Returns `keys` and the keys of the parts they were assembled from.
     pub(crate) fn with_parts(&self, keys: &BTreeSet<ActionKey>) -> BTreeSet<ActionKey> {
         let mut all = BTreeSet::new();
         let mut open: Vec<ActionKey> = keys.iter().copied().collect();
@@ -127,7 +127,7 @@ enum ActionFile {
     Record(ActionKey, Box<KnownAction>),
     Fields(ActionKey, u64),
     Unreadable(PathBuf),
-    /// Gone meanwhile, or nothing of ours.
+    /// Deleted in the meantime, or not a file of the store.
     None,
 }
 
@@ -135,7 +135,7 @@ fn read_action(store: &Store, name: &str, path: &Path) -> Result<ActionFile, Cac
     let Some((Ok(key), extension)) = name.split_once('.').map(|(key, extension)| (key.parse(), extension)) else {
         return Ok(ActionFile::None);
     };
-    let Some(metadata) = there(fs::metadata(path))? else { return Ok(ActionFile::None) };
+    let Some(metadata) = if_exists(fs::metadata(path))? else { return Ok(ActionFile::None) };
     match extension {
         "fields" => Ok(ActionFile::Fields(key, metadata.len())),
         "json" => match store.read_record(key) {
@@ -160,15 +160,15 @@ fn collect<V: Send>(
     objects.par_iter().filter_map(|object| read(object).transpose()).collect()
 }
 
-/// Returns `None` for what is not there (any more).
-pub(crate) fn there<T>(result: std::io::Result<T>) -> std::io::Result<Option<T>> {
+/// Turns "not found" into `None`.
+pub(crate) fn if_exists<T>(result: std::io::Result<T>) -> std::io::Result<Option<T>> {
     match result {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         other => other.map(Some),
     }
 }
 
-/// Lists what lies two levels below `folder`: names put together again, as in `ab/cdef…`, and paths.
+/// Lists the objects in `folder`, which are two levels below: names such as `abcdef…` for `ab/cdef…`, and paths.
 pub(crate) fn list_objects(folder: &Path) -> Result<Vec<(String, PathBuf)>, CacheError> {
     let shards = list_folder(folder)?;
     let lists = shards.par_iter().filter(|(_, path)| path.is_dir()).map(|(first, path)| {
@@ -178,9 +178,9 @@ pub(crate) fn list_objects(folder: &Path) -> Result<Vec<(String, PathBuf)>, Cach
     Ok(lists.collect::<Result<Vec<Vec<_>>, CacheError>>()?.concat())
 }
 
-/// Lists a folder, which may be absent, sorted by name. Names that are not UTF-8 are none of ours.
+/// Lists a folder, sorted by name. Skips names that are not UTF-8. A missing folder is empty.
 pub fn list_folder(folder: &Path) -> Result<Vec<(String, PathBuf)>, CacheError> {
-    let Some(entries) = there(fs::read_dir(folder))? else { return Ok(Vec::new()) };
+    let Some(entries) = if_exists(fs::read_dir(folder))? else { return Ok(Vec::new()) };
     let mut all = Vec::new();
     for entry in entries {
         let entry = entry?;
@@ -192,10 +192,10 @@ pub fn list_folder(folder: &Path) -> Result<Vec<(String, PathBuf)>, CacheError> 
     Ok(all)
 }
 
-/// Counts the files at or below `path`; links are not followed.
+/// Counts the files at or below `path`. Does not follow links.
 pub fn measure_files(path: &Path) -> Result<Counted, CacheError> {
     let mut counted = Counted::default();
-    let Some(metadata) = there(fs::symlink_metadata(path))? else { return Ok(counted) };
+    let Some(metadata) = if_exists(fs::symlink_metadata(path))? else { return Ok(counted) };
     if metadata.is_dir() {
         for (_, path) in list_folder(path)? {
             let below = measure_files(&path)?;

@@ -1,42 +1,42 @@
-//! [`Fields`]: what decides an action's output, as named values; its hash is the action key.
+//! [`Fields`]: everything that determines the output of an action, as named values. Their hash is the action key.
 //!
 //! | in the key | not in the key |
 //! |---|---|
 //! | stage kind and its `VERSION` | stage and pipeline name, comments, key order, formatting |
-//! | parameters, defaults filled in, a field a leaf | resources, timeouts, log settings, thread counts |
+//! | parameters with defaults filled in, one field per leaf | resources, timeouts, log settings, thread counts |
 //! | digest of each input, by port | paths of folders, file times, the clock, host, user |
-//! | path below its root and digest of each source file | files that the stage did not declare |
-//! | versions of the libraries that decide bytes | the version of `pipe` |
+//! | relative path and digest of each source file | files that the stage did not declare |
+//! | versions of the libraries that determine bytes | the version of `pipe` |
 //!
-//! The fields themselves are kept beside the result, so that what an explanation shows is what was hashed.
+//! The fields are stored beside the result, so that an explanation shows exactly what was hashed.
 
 use crate::{ActionKey, Digest};
 use serde::{Deserialize, Serialize};
 
-/// Bumped when the way fields are hashed changes.
+/// Changed whenever fields are hashed in another way.
 const KEY_FORMAT: &[u8] = b"pipe action key v1";
 
-/// One thing that decides the output.
+/// A named value that determines the output.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Field {
-    /// Its name, in steps: `["with", "optim_wrapper", "optimizer", "lr"]`.
+    /// The name, in steps: `["with", "optim_wrapper", "optimizer", "lr"]`.
     pub path: Vec<String>,
-    /// Its value; parameters as JSON text, so that `1` and `"1"` differ.
+    /// The value. Parameters are JSON text, so that `1` and `"1"` differ.
     pub value: String,
 }
 
-/// All that decides the output of an action.
+/// Everything that determines the output of an action.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fields(Vec<Field>);
 
 impl Fields {
-    /// Adds a field.
+    /// Adds a field with this name and value.
     pub fn add<'a>(&mut self, path: impl IntoIterator<Item = &'a str>, value: impl Into<String>) {
         self.0.push(Field { path: path.into_iter().map(str::to_owned).collect(), value: value.into() });
     }
 
-    /// Adds the digest of an input.
+    /// Adds the digest of the input `port`.
     pub fn add_input(&mut self, port: &str, digest: Digest) {
         self.add(["inputs", port], digest.to_string());
     }
@@ -53,7 +53,7 @@ impl Fields {
         self
     }
 
-    /// Returns the fields.
+    /// Returns the fields in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = &Field> {
         self.0.iter()
     }
@@ -67,7 +67,7 @@ impl Fields {
 
     /// Hashes the fields in canonical order; every part is preceded by its length.
     pub fn key(&self) -> ActionKey {
-        // Ten thousand source files are hashed at once much faster than part by part.
+        // One call of the hash function is much faster than one per field, with ten thousand source files.
         let mut all = KEY_FORMAT.to_vec();
         let mut part = |bytes: &[u8]| {
             all.extend((bytes.len() as u64).to_le_bytes());
@@ -91,7 +91,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_byte_that_moves_between_parts_changes_the_key(one in "[a-c]{0,4}", two in "[a-c]{0,4}", at in 0usize..8) {
+        fn moving_a_byte_between_name_and_value_changes_the_key(one in "[a-c]{0,4}", two in "[a-c]{0,4}", at in 0usize..8) {
             let joined = format!("{one}{two}");
             let at = at.min(joined.len());
             let (left, right) = joined.split_at(at);

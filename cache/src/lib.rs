@@ -1,8 +1,16 @@
-//! Digests, action keys and the store: what makes a second run do nothing.
+//! Digests, action keys and the store: a second run finds its results here and does nothing.
 //!
-//! Read [`key`] for what decides an output, [`store`] for how outputs are kept, [`remote`] for how they are shared, and
-//! [`file_index`] for how an unchanged source is known without reading it. [`verify`] finds what is damaged, [`gc`] removes
-//! what nobody needs, and [`stats`] counts; each says what it found, and prints nothing.
+//! | module | purpose |
+//! |---|---|
+//! | [`key`] | which fields determine an output, and their hash, the action key |
+//! | [`store`] | keeps outputs by content and results by key |
+//! | [`remote`] | shares results through an object store or a folder |
+//! | [`file_index`] | recognises unchanged source files without reading them |
+//! | [`verify`] | finds damaged objects |
+//! | [`gc`] | deletes unreferenced objects and old results |
+//! | [`stats`] | counts what the store contains |
+//!
+//! This crate prints nothing and reads no environment variables; callers render what it returns.
 
 mod digest;
 mod error;

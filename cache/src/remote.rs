@@ -3,16 +3,16 @@
 //! ```text
 //! v1/blobs/ab/cdef…        content of one file by its BLAKE3
 //! v1/trees/ab/cdef….json   the files of one output
-//! v1/actions/ab/cdef…      action key → fields of the key and record, behind their BLAKE3
+//! v1/actions/ab/cdef…      action key → fields of the key, and record, after their BLAKE3
 //! ```
 //!
-//! An action is written after all that it names, and only if none is there: of two that push the same key, one wins and
-//! the other does not mind. Blobs and trees are named by what they hold, so writing one twice does no harm.
+//! An action is written after the objects it needs, and only if it does not exist: if two processes push the same key, one wins, and
+//! the other continues. Blobs and trees are named by their content, so writing one twice does no harm.
 //!
-//! Nothing of a remote is believed before it is hashed. What can't be checked is that an action gave this output: who may
+//! Nothing is used until its digest is verified. Whether an action really produced this output can't be verified: everyone who may
 //! write to a remote is trusted with that.
 //!
-//! Inside, transfers are asynchronous; outside, every call blocks. The runtime is made when the remote is first asked.
+//! Transfers are asynchronous internally, but every public method blocks. The async runtime is created for the first request.
 
 mod error;
 mod link;
@@ -21,7 +21,7 @@ mod push;
 mod url;
 mod wire;
 
-pub use error::{Damage, RemoteError, Trouble};
+pub use error::{ObjectError, RemoteError, RemoteFailure};
 pub use link::Environment;
 pub use pull::{Pulled, PulledAll, Trust};
 pub use push::{Pushed, Replace};
@@ -29,7 +29,7 @@ pub use url::{RemoteSetting, RemoteUrl, Scheme};
 
 use crate::{ActionKey, CacheError, Fields, Store};
 use futures_util::future::{Either, select};
-use link::{Fault, Link};
+use link::{Link, TransferError};
 use std::fmt;
 use std::io::ErrorKind;
 use std::pin::pin;
@@ -37,48 +37,47 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
 
-/// Results that others have made, and a place for one's own. Several threads may use it at once.
+/// A remote: downloads the results of others, and uploads results for them. Several threads may use it at once.
 pub struct Remote {
     url: RemoteUrl,
     environment: Environment,
-    link: OnceLock<Result<Link, Trouble>>,
-    /// Could not be used once, and is not asked again.
+    link: OnceLock<Result<Link, RemoteFailure>>,
+    /// Set after the first failure: no further requests are made.
     given_up: AtomicBool,
     stop: watch::Sender<bool>,
 }
 
-/// How far a transfer of several actions is.
+/// The progress of a transfer of several actions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Actions that are through.
+    /// Number of actions that are complete.
     pub done: u64,
-    /// Actions in all.
+    /// Number of all actions.
     pub total: u64,
-    /// Content transferred so far.
+    /// Bytes of content transferred so far.
     pub bytes: u64,
 }
 
 impl Remote {
-    /// Returns the remote at `url`. It is reached when it is first asked, with the credentials in `environment`.
+    /// Returns the remote at `url`, with the credentials in `environment`. Connects for the first request.
     pub fn new(url: RemoteUrl, environment: Environment) -> Self {
         let (stop, _) = watch::channel(false);
         Self { url, environment, link: OnceLock::new(), given_up: AtomicBool::new(false), stop }
     }
 
-    /// Returns the remote at a URL that is still text.
+    /// Parses `url` and returns the remote.
     pub fn open(url: &str, environment: Environment) -> Result<Self, CacheError> {
         Ok(Self::new(url.parse()?, environment))
     }
 
-    /// Returns where it is.
+    /// Returns the URL.
     pub fn url(&self) -> &RemoteUrl {
         &self.url
     }
 
-    /// Fetches an action with all that it names into `store`, where its key is a hit from then on.
+    /// Fetches an action and its objects into `store`, where the key is a hit from then on. Does not fetch the actions of its parts.
     ///
-    /// Trouble with the remote is told by [`Pulled::Unreachable`] once; from then on it has nothing. The actions of an
-    /// action's parts are not fetched.
+    /// The first failure of the remote returns [`Pulled::Unreachable`]; all later calls return [`Pulled::Absent`].
     ///
     /// # Errors
     /// If `store` can't be written.
@@ -89,21 +88,21 @@ impl Remote {
         let pulled = self.link().and_then(|link| self.wait(link, pull::action(link, store, key, trust)));
         match pulled {
             Ok(Some(got)) => Ok(got),
-            Err(Fault::Cache(error)) => Err(error),
-            Err(fault @ Fault::Damage { .. }) => Ok(Pulled::Damaged(self.error(fault)?)),
-            Err(fault @ Fault::Trouble(_)) if !self.given_up.swap(true, Ordering::Relaxed) => {
-                Ok(Pulled::Unreachable(self.error(fault)?))
+            Err(TransferError::Cache(error)) => Err(error),
+            Err(error @ TransferError::Object { .. }) => Ok(Pulled::Damaged(self.remote_error(error)?)),
+            Err(error @ TransferError::Remote(_)) if !self.given_up.swap(true, Ordering::Relaxed) => {
+                Ok(Pulled::Unreachable(self.remote_error(error)?))
             }
-            Ok(None) | Err(Fault::Stopped | Fault::Trouble(_)) => Ok(Pulled::Absent),
+            Ok(None) | Err(TransferError::Stopped | TransferError::Remote(_)) => Ok(Pulled::Absent),
         }
     }
 
-    /// Returns whether the first push will make the folder: then there is nothing in it yet.
+    /// Returns whether the remote is a folder that does not exist yet, and that the first push will create.
     fn is_new_folder(&self) -> bool {
         self.url.folder().is_some_and(|folder| !folder.exists() && folder.parent().is_some_and(std::path::Path::is_dir))
     }
 
-    /// Fetches every action that `store` lacks and whose fields are `wanted`. Damaged ones are counted and left out.
+    /// Fetches all actions that are missing in `store` and whose fields are `wanted`. Skips and reports damaged ones.
     ///
     /// # Errors
     /// If the remote can't be used, or `store` can't be written.
@@ -114,17 +113,17 @@ impl Remote {
         trust: Trust<'_>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<PulledAll, CacheError> {
-        let link = self.link().map_err(|fault| self.failed(fault))?;
+        let link = self.link().map_err(|error| self.failed(error))?;
         let pulled = self.wait(link, pull::all(link, store, wanted, trust, progress));
-        let (pulled, damaged) = pulled.map_err(|fault| self.failed(fault))?;
-        let damaged = damaged.into_iter().map(|fault| self.error(fault)).collect::<Result<_, _>>()?;
+        let (pulled, damaged) = pulled.map_err(|error| self.failed(error))?;
+        let damaged = damaged.into_iter().map(|error| self.remote_error(error)).collect::<Result<_, _>>()?;
         Ok(PulledAll { damaged, ..pulled })
     }
 
-    /// Sends actions with all that they name, and those of their parts. What is there is not sent again.
+    /// Uploads actions with their objects, and the actions of their parts. Does not upload what already exists.
     ///
     /// # Errors
-    /// If the remote can't be used, or something in `store` can't be read or is not what its name says.
+    /// If the remote can't be used, or an object in `store` is damaged or can't be read.
     pub fn push(
         &self,
         store: &Store,
@@ -133,57 +132,57 @@ impl Remote {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Pushed, CacheError> {
         if let Some(folder) = self.url.folder() {
-            // Only the last step: above it may be the place of a file system that is not mounted.
+            // Only the last folder is created: its parent may be the mount point of a file system that is not mounted.
             match fs_err::create_dir(folder) {
                 Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                     let kind = error.kind();
                     let absent = kind == ErrorKind::NotFound;
-                    let trouble = if absent { Trouble::NoBucket } else { Trouble::File(kind.to_string()) };
-                    return Err(self.failed(Fault::Trouble(trouble)));
+                    let failure = if absent { RemoteFailure::NoBucket } else { RemoteFailure::File(kind.to_string()) };
+                    return Err(self.failed(TransferError::Remote(failure)));
                 }
                 _ => {}
             }
         }
-        let link = self.link().map_err(|fault| self.failed(fault))?;
-        self.wait(link, push::all(link, store, keys, replace, progress)).map_err(|fault| self.failed(fault))
+        let link = self.link().map_err(|error| self.failed(error))?;
+        self.wait(link, push::all(link, store, keys, replace, progress)).map_err(|error| self.failed(error))
     }
 
-    /// Ends what is under way, and lets the remote have nothing from now on. For another thread, when the user stops.
+    /// Cancels running transfers, and makes no further requests. Called by another thread when the user stops.
     pub fn stop(&self) {
         self.given_up.store(true, Ordering::Relaxed);
         self.stop.send_replace(true);
     }
 
-    fn link(&self) -> Result<&Link, Fault> {
+    fn link(&self) -> Result<&Link, TransferError> {
         let link = self.link.get_or_init(|| Link::new(&self.url, &self.environment));
-        link.as_ref().map_err(|trouble| Fault::Trouble(trouble.clone()))
+        link.as_ref().map_err(|failure| TransferError::Remote(failure.clone()))
     }
 
-    /// Waits for `work`, or until someone calls [`Remote::stop`].
-    fn wait<T>(&self, link: &Link, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    /// Waits for `work`, or until [`Remote::stop`] is called.
+    fn wait<T>(&self, link: &Link, work: impl Future<Output = Result<T, TransferError>>) -> Result<T, TransferError> {
         let mut stop = self.stop.subscribe();
         link.runtime.block_on(async {
             let stopped = pin!(stop.wait_for(|stopped| *stopped));
             match select(pin!(work), stopped).await {
                 Either::Left((done, _)) => done,
-                Either::Right(_) => Err(Fault::Stopped),
+                Either::Right(_) => Err(TransferError::Stopped),
             }
         })
     }
 
-    /// Says what went wrong with the remote; what went wrong with the store is passed on.
-    fn error(&self, fault: Fault) -> Result<RemoteError, CacheError> {
+    /// Returns the error of the remote; an error of the store is returned as `Err`.
+    fn remote_error(&self, error: TransferError) -> Result<RemoteError, CacheError> {
         let url = self.url.clone();
-        match fault {
-            Fault::Trouble(trouble) => Ok(RemoteError::Unreachable { url, trouble }),
-            Fault::Damage { object, damage } => Ok(RemoteError::Damaged { url, object, damage }),
-            Fault::Stopped => Ok(RemoteError::Stopped { url }),
-            Fault::Cache(error) => Err(error),
+        match error {
+            TransferError::Remote(failure) => Ok(RemoteError::Unreachable { url, failure }),
+            TransferError::Object { object, error } => Ok(RemoteError::Damaged { url, object, error }),
+            TransferError::Stopped => Ok(RemoteError::Stopped { url }),
+            TransferError::Cache(error) => Err(error),
         }
     }
 
-    fn failed(&self, fault: Fault) -> CacheError {
-        self.error(fault).map_or_else(|error| error, CacheError::Remote)
+    fn failed(&self, error: TransferError) -> CacheError {
+        self.remote_error(error).map_or_else(|error| error, CacheError::Remote)
     }
 }
 

@@ -1,4 +1,4 @@
-//! [`Stats`]: what the store holds, what it cost to make, and what of it nobody needs.
+//! [`Stats`]: the contents of the store, the time it took to make them, and the space that could be freed.
 
 use crate::gc::{self, unix_secs};
 use crate::inventory::{Counted, Inventory, measure_files};
@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-/// What the store holds.
+/// The contents of the store.
 #[derive(Debug, Serialize)]
 pub struct Stats {
     /// File contents.
@@ -17,47 +17,47 @@ pub struct Stats {
     pub trees: Counted,
     /// Results by stage kind.
     pub kinds: BTreeMap<String, KindStats>,
-    /// All results.
+    /// The results of all kinds together.
     pub total: KindStats,
-    /// Bytes of all outputs, over the bytes of the blobs that hold them.
+    /// Total size of all outputs, divided by the size of the blobs that contain them.
     pub dedup_ratio: f64,
-    /// The result whose last use is longest ago.
+    /// The least recently used result.
     pub oldest: Option<Oldest>,
-    /// Files of what was found damaged and set aside. Nothing removes them; they may be deleted by hand.
+    /// Files of damaged objects that `verify` set aside. They are never deleted automatically.
     pub damaged: Counted,
-    /// Records that can't be read.
+    /// Number of records that can't be read.
     pub num_unreadable: u64,
-    /// What garbage collection without limits would free; `None` where something unreadable is in its way.
+    /// Bytes that garbage collection without limits would free. `None` if a damaged record prevents it.
     pub reclaimable_bytes: Option<u64>,
 }
 
-/// Results of one kind.
+/// The results of one stage kind.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
 pub struct KindStats {
-    /// How many.
+    /// Number of results.
     pub count: u64,
-    /// Bytes of their outputs and kept states, each counted in full.
+    /// Total size of their outputs and kept states, with shared content counted each time.
     pub output_bytes: u64,
-    /// How long they took to make.
+    /// Total time it took to make them.
     pub duration_millis: u64,
 }
 
-/// The result whose last use is longest ago.
+/// The least recently used result.
 #[derive(Debug, Serialize)]
 pub struct Oldest {
-    /// Its key.
+    /// The action key.
     pub key: ActionKey,
-    /// Its stage kind.
+    /// The stage kind.
     pub kind: String,
-    /// In seconds since 1970.
+    /// Time of the last use, in seconds since 1970.
     pub last_use_unix_secs: u64,
 }
 
-/// Counts what `store` holds. Results with a key in `keep` are not taken for reclaimable.
+/// Counts the contents of `store`. Results whose keys are in `keep` do not count as reclaimable.
 pub fn stats(store: &Store, keep: &BTreeSet<ActionKey>) -> Result<Stats, CacheError> {
     let inventory = Inventory::read(store)?;
     #[expect(clippy::disallowed_methods, reason = "ages are counted from now; no key depends on it")]
-    let reclaimable = match gc::plan_from(store, &inventory, &gc::Limits::default(), keep, SystemTime::now()) {
+    let reclaimable = match gc::plan_from(store, &inventory, &gc::GcLimits::default(), keep, SystemTime::now()) {
         Ok(plan) => Some(plan.freed_bytes),
         Err(CacheError::Unreadable { .. }) => None,
         Err(error) => return Err(error),
@@ -105,18 +105,18 @@ fn sum(sizes: impl Iterator<Item = u64>) -> Counted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Space;
+    use crate::testing::TestStore;
     use std::time::Duration;
 
     #[test]
-    fn what_is_shared_is_counted_once_as_blob_and_in_full_as_output() {
-        let space = Space::new();
-        let first = space.action("a", &[("one", "1234"), ("two", "12")]);
-        space.action("b", &[("one", "1234"), ("other", "12")]);
-        space.insert(&[("file", "never recorded")]);
+    fn shared_content_is_one_blob_but_counts_in_each_output() {
+        let test = TestStore::new();
+        let first = test.action("a", &[("one", "1234"), ("two", "12")]);
+        test.action("b", &[("one", "1234"), ("other", "12")]);
+        test.insert(&[("file", "never recorded")]);
         let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
-        space.used(first, long_ago);
-        let stats = stats(&space.store, &BTreeSet::new()).expect("counted");
+        test.set_last_use(first, long_ago);
+        let stats = stats(&test.store, &BTreeSet::new()).expect("counted");
         assert_eq!(stats.blobs, Counted { count: 3, size_bytes: 6 + 14 });
         assert_eq!(stats.trees.count, 3);
         assert_eq!(stats.total, KindStats { count: 2, output_bytes: 12, duration_millis: 2000 });
@@ -124,13 +124,13 @@ mod tests {
         assert!((stats.dedup_ratio - 2.0).abs() < 1e-9);
         let oldest = stats.oldest.expect("one");
         assert_eq!((oldest.key, oldest.last_use_unix_secs), (first, 1000));
-        assert!(stats.reclaimable_bytes.is_some_and(|bytes| bytes > 14), "an output that nobody recorded");
+        assert!(stats.reclaimable_bytes.is_some_and(|bytes| bytes > 14), "an output without a record");
     }
 
     #[test]
     fn an_empty_store_has_stats() {
-        let space = Space::new();
-        let stats = stats(&space.store, &BTreeSet::new()).expect("counted");
+        let test = TestStore::new();
+        let stats = stats(&test.store, &BTreeSet::new()).expect("counted");
         assert_eq!((stats.total.count, stats.reclaimable_bytes, stats.oldest.is_none()), (0, Some(0), true));
     }
 }

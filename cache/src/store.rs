@@ -1,20 +1,20 @@
-//! [`Store`]: outputs by content, actions by key. Half of anything is never visible.
+//! [`Store`]: keeps outputs by content and results of actions by key. Readers never see incomplete objects.
 //!
 //! ```text
 //! store/v1/blobs/ab/cdef…            content of one file by its BLAKE3; read-only
 //! store/v1/trees/ab/cdef…/tree.json  the files of one output: path, digest, size
-//! store/v1/trees/ab/cdef…/files/…    the same as a folder of links, which stages and people read
-//! store/v1/actions/ab/cdef….json     action key → output, summary, warnings, times; sealed, see `record.rs`
-//! store/v1/actions/ab/cdef….fields   what the key was made of
-//! store/v1/locks/…                   one lock an action that runs
-//! store/v1/lock                      shared by runs, held alone by garbage collection; see `hold.rs`
-//! store/v1/tmp/…                     what is being written
-//! store/v1/damaged/<kind>/ab/cdef…   what was found damaged, see [`crate::verify`]
+//! store/v1/trees/ab/cdef…/files/…    the same files as links to blobs, for stages and people
+//! store/v1/actions/ab/cdef….json     action key → output, summary, warnings, times; see `store/records.rs`
+//! store/v1/actions/ab/cdef….fields   the fields of the key
+//! store/v1/locks/…                   one lock file per running action
+//! store/v1/lock                      locked shared by runs, exclusively by garbage collection; see `hold.rs`
+//! store/v1/tmp/…                     files that are being written
+//! store/v1/damaged/<kind>/ab/cdef…   damaged objects; see [`crate::verify`]
 //! ```
 //!
-//! Bytes come in through a temporary file and a rename; the action record is written last. What took long to make is
-//! synced before its record; what is lost of the rest when the power fails is seen by its size or its digest, and made
-//! again.
+//! Every object is written to a temporary file and renamed; the action record is written last. Results that took long to make are
+//! synced before their record. If the power fails, other objects may be lost: their size or digest reveals that, and the action
+//! runs again.
 
 use crate::record::ActionRecord;
 use crate::{ActionKey, CacheError, Digest, Fields};
@@ -29,45 +29,47 @@ use std::time::Duration;
 
 mod incoming;
 mod insert;
+mod records;
 mod tree;
 
 pub use incoming::Incoming;
+pub(crate) use records::touch;
 pub use tree::{Tree, TreeFile};
 
-/// Up to so many files are synced one by one; more are synced together with the file system.
+/// Maximum number of files to sync one by one; if there are more, the whole file system is synced.
 pub(crate) const SYNC_EACH_UP_TO: usize = 64;
 
-/// What took longer to make than this is synced to the disk before it is recorded.
+/// Results that took longer than this to make are synced to the disk before they are recorded.
 const SYNC_FROM_MILLIS: u64 = 500;
 
-/// How often a lock that another process holds is tried. A system call that waits could not be cancelled.
+/// Interval between attempts to take a lock that another process holds. A blocking system call could not be cancelled.
 const LOCK_POLL: Duration = Duration::from_millis(20);
 
-/// A folder that keeps outputs and the actions that made them. Several processes may use it at once.
+/// A folder that contains outputs and the results of actions. Several processes may use it at once.
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(crate) root: PathBuf,
-    /// The shared lock of a store that is held, until the last clone is gone.
+    /// The shared lock of the store, if it is held; released when the last clone is dropped.
     pub(crate) held: Option<Arc<std::fs::File>>,
 }
 
-/// What the store has for a key.
+/// The result of looking up a key.
 #[derive(Debug)]
 pub enum Lookup {
-    /// The record, and every object that it names is there.
+    /// A record whose objects are all in the store.
     Hit(Box<ActionRecord>),
-    /// Nothing.
+    /// No record.
     Absent,
-    /// Something that can't be used, and why; the action must run again.
+    /// A result that can't be used, and the reason. The action must run again.
     Damaged(CacheError),
 }
 
-/// Held while an action runs; no other process runs it meanwhile.
+/// The lock of an action, held while it runs.
 #[derive(Debug)]
 pub struct ActionLock(#[expect(dead_code, reason = "closing the file releases the lock")] std::fs::File);
 
 impl Store {
-    /// Opens the store below `root` (a `.pipe` folder), making what is missing.
+    /// Opens the store below `root` (a `.pipe` folder), and creates missing folders.
     pub fn open(root: &Path) -> Result<Self, CacheError> {
         let store = Self { root: root.join("store/v1"), held: None };
         for folder in ["blobs", "trees", "actions", "locks", "tmp"] {
@@ -76,53 +78,57 @@ impl Store {
         Ok(store)
     }
 
-    /// Opens the store below `root` as it is, making nothing.
+    /// Opens an existing store below `root`.
     pub fn open_existing(root: &Path) -> Result<Self, CacheError> {
         let store = Self { root: root.join("store/v1"), held: None };
         if store.root.is_dir() { Ok(store) } else { Err(CacheError::NoStore { path: store.root }) }
     }
 
-    /// Returns what the store has for `key`, having checked that all of it is there.
+    /// Looks up `key`, and checks that all objects of the result are in the store.
     pub fn find(&self, key: ActionKey) -> Lookup {
-        let kept = match self.read_kept(key) {
-            Ok(Some(kept)) => kept,
+        let stored = match self.read_stored_record(key) {
+            Ok(Some(stored)) => stored,
             Ok(None) => return Lookup::Absent,
             Err(error) => return Lookup::Damaged(error),
         };
-        let digest = kept.record.output.tree;
-        let checked = match &kept.tree {
+        let digest = stored.record.output.tree;
+        let checked = match &stored.tree {
             Some(tree) if self.tree_folder(digest).join("tree.json").exists() => self.check_blobs(tree, digest),
             _ => self.check_tree(digest),
         };
         match checked {
             Ok(()) => {
-                self.touch(key, &kept);
-                Lookup::Hit(Box::new(kept.record))
+                self.touch_record(key, &stored);
+                Lookup::Hit(Box::new(stored.record))
             }
             Err(error) => Lookup::Damaged(error),
         }
     }
 
-    /// Returns the fields that `key` was made of, if the action was recorded.
+    /// Returns the fields of `key`, if the action was recorded.
     pub fn fields(&self, key: ActionKey) -> Result<Option<Fields>, CacheError> {
         read_json(&self.action_path(key, "fields"))
     }
 
-    /// Waits until no other process runs the action. `go_on` is called from time to time while one does, and says whether
-    /// to wait further; `None` means that it did not.
-    pub fn lock(&self, key: ActionKey, mut go_on: impl FnMut() -> bool) -> Result<Option<ActionLock>, CacheError> {
+    /// Waits until no other process runs the action, and locks it. Calls `keep_waiting` repeatedly in the meantime, and returns
+    /// `None` once that returns false.
+    pub fn lock(
+        &self,
+        key: ActionKey,
+        mut keep_waiting: impl FnMut() -> bool,
+    ) -> Result<Option<ActionLock>, CacheError> {
         loop {
             if let Some(lock) = self.try_lock(key)? {
                 return Ok(Some(lock));
             }
-            if !go_on() {
+            if !keep_waiting() {
                 return Ok(None);
             }
             std::thread::sleep(LOCK_POLL);
         }
     }
 
-    /// Returns `None` if another process, or another action of this one, runs the action.
+    /// Locks an action. Returns `None` if another process, or another thread of this one, holds the lock.
     pub fn try_lock(&self, key: ActionKey) -> Result<Option<ActionLock>, CacheError> {
         let path = self.root.join("locks").join(key.to_string());
         let file = fs::File::create(path)?.into_parts().0;
@@ -133,16 +139,16 @@ impl Store {
         }
     }
 
-    /// Records what an action gave; from now on its key is a hit.
+    /// Records the result of an action, whose key is a hit from now on.
     pub fn record(&self, key: ActionKey, fields: &Fields, record: &ActionRecord) -> Result<(), CacheError> {
         let path = self.action_path(key, "fields");
         let bytes = serde_json::to_vec(fields).map_err(|source| CacheError::Record { path: path.clone(), source })?;
-        self.write_file(&path, &bytes, Durable::Later)?;
+        self.write_file(&path, &bytes, Durability::Later)?;
         if record.duration_millis < SYNC_FROM_MILLIS {
-            return self.write_record(key, record, Durable::Later);
+            return self.write_record(key, record, Durability::Later);
         }
         self.sync()?;
-        self.write_record(key, record, Durable::Now)
+        self.write_record(key, record, Durability::Now)
     }
 
     /// Returns the files of an output.
@@ -152,7 +158,7 @@ impl Store {
         Ok(tree)
     }
 
-    /// Returns the folder of links through which an output is read.
+    /// Returns the folder of links through which stages and people read an output.
     pub fn view(&self, tree: Digest) -> PathBuf {
         self.tree_folder(tree).join("files")
     }
@@ -174,20 +180,20 @@ impl Store {
         Ok(())
     }
 
-    pub(crate) fn write_file(&self, path: &Path, bytes: &[u8], durable: Durable) -> Result<(), CacheError> {
+    pub(crate) fn write_file(&self, path: &Path, bytes: &[u8], durability: Durability) -> Result<(), CacheError> {
         let mut file = self.temporary_file()?;
         file.write_all(bytes)?;
-        if durable == Durable::Now {
+        if durability == Durability::Now {
             file.as_file().sync_all()?;
         }
         let temporary = file.into_temp_path();
         rename_into(&temporary, path)?;
-        // It is where it belongs; there is nothing left to remove.
+        // The file was renamed, so there is no temporary file to delete.
         let _ = temporary.keep();
         Ok(())
     }
 
-    /// Makes a file that others may read, as far as the user's umask lets them: a store may be shared.
+    /// Creates a temporary file with the permissions of the user's umask: several users may share a store.
     pub(crate) fn temporary_file(&self) -> std::io::Result<tempfile::NamedTempFile> {
         tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(self.root.join("tmp"))
     }
@@ -209,16 +215,16 @@ impl Store {
     }
 }
 
-/// When a file must have reached the disk.
+/// When a file must be on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Durable {
-    /// Before it is seen.
+pub(crate) enum Durability {
+    /// Before the function returns.
     Now,
-    /// When the system gets to it.
+    /// When the operating system writes it.
     Later,
 }
 
-/// Renames a file, and makes the folder above its new place only if that is missing.
+/// Renames a file, and creates the folder of its new path only if it is missing.
 fn rename_into(from: &Path, to: &Path) -> std::io::Result<()> {
     match fs::rename(from, to) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -238,7 +244,7 @@ pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("."))
 }
 
-/// Returns `None` where there is no such file.
+/// Returns `None` if the file does not exist.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, CacheError> {
     let bytes = match fs::read(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -249,100 +255,4 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, C
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::OutputRecord;
-    use crate::testing::Space;
-    use std::collections::BTreeMap;
-
-    #[test]
-    fn what_is_recorded_is_found_and_read_through_links() {
-        let space = Space::new();
-        let tree = space.insert(&[("a/b.txt", "one"), ("c.txt", "two")]);
-        let mut fields = Fields::default();
-        fields.add(["name"], "x");
-        let key = fields.key();
-        assert!(matches!(space.store.find(key), Lookup::Absent));
-        let record = ActionRecord {
-            kind: "k".into(),
-            output: OutputRecord { tree: tree.digest(), ports: [("all".to_owned(), tree.digest())].into() },
-            parts: BTreeMap::new(),
-            state: None,
-            environment: BTreeMap::new(),
-            figures: BTreeMap::new(),
-            summary: vec![],
-            warnings: vec![],
-            duration_millis: 1,
-            peak_memory_bytes: None,
-            ended_unix_secs: 2,
-        };
-        space.store.record(key, &fields, &record).expect("recorded");
-        let Lookup::Hit(found) = space.store.find(key) else { panic!("a hit") };
-        assert_eq!(*found, record);
-        assert_eq!(space.store.fields(key).expect("read"), Some(fields));
-        let view = space.store.view(tree.digest());
-        assert_eq!(fs::read_to_string(view.join("a/b.txt")).expect("read"), "one");
-        assert_eq!(fs::read_to_string(view.join("c.txt")).expect("read"), "two");
-    }
-
-    #[test]
-    fn equal_content_is_one_tree_and_a_part_has_its_own_digest() {
-        let space = Space::new();
-        let one = space.insert(&[("a/b.txt", "one"), ("c.txt", "two")]);
-        let two = space.insert(&[("a/b.txt", "one"), ("c.txt", "three")]);
-        assert_ne!(one.digest(), two.digest());
-        let part = |tree: &Tree| tree.part("a").expect("a part").digest();
-        assert_eq!(part(&one), part(&two));
-        assert!(matches!(one.part("absent"), Err(CacheError::MissingOutput { .. })));
-        assert_eq!(space.insert(&[("a/b.txt", "one"), ("c.txt", "two")]), one);
-    }
-
-    #[test]
-    fn a_lost_object_is_no_hit_and_comes_back_with_the_next_run() {
-        let space = Space::new();
-        let key = space.action("x", &[("a.txt", "one")]);
-        fs::remove_file(space.store.blob(Digest::of(b"one"))).expect("removed");
-        assert!(matches!(space.store.find(key), Lookup::Damaged(CacheError::Lost { .. })));
-        space.insert(&[("a.txt", "one")]);
-        assert!(matches!(space.store.find(key), Lookup::Hit(_)));
-    }
-
-    #[test]
-    fn a_record_cut_short_is_damaged() {
-        let space = Space::new();
-        let key = space.action("x", &[("a.txt", "one")]);
-        fs::write(space.store.action_path(key, "json"), "{").expect("written");
-        assert!(matches!(space.store.find(key), Lookup::Damaged(CacheError::Record { .. })));
-    }
-
-    #[test]
-    fn others_may_read_what_is_kept() {
-        let space = Space::new();
-        let key = space.action("x", &[("a.txt", "one")]);
-        let mask = fs::metadata(space.folder.path().join("output")).expect("a folder").permissions().mode();
-        let check = |path: PathBuf, mode: u32| {
-            let found = fs::metadata(&path).expect("there").permissions().mode() & 0o777;
-            assert_eq!(found, mode & mask, "{}", path.display());
-        };
-        check(space.store.action_path(key, "json"), 0o666);
-        let Lookup::Hit(record) = space.store.find(key) else { panic!("a hit") };
-        check(space.store.tree_folder(record.output.tree), 0o777);
-        check(space.store.blob(Digest::of(b"one")), 0o444);
-    }
-
-    #[test]
-    fn a_link_is_no_output() {
-        let space = Space::new();
-        let output = space.folder.path().join("output");
-        fs::create_dir_all(&output).expect("a folder");
-        fs::os::unix::fs::symlink("/etc/hostname", output.join("a")).expect("a link");
-        assert!(matches!(space.store.insert(&output), Err(CacheError::OddFile { .. })));
-    }
-
-    #[test]
-    fn an_empty_output_is_an_output() {
-        let space = Space::new();
-        let tree = space.insert(&[]);
-        assert!(space.store.view(tree.digest()).is_dir());
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
-//! `pipe cache`: damage is found, named and healed; what goes is told; a kill at any time leaves whole results.
+//! `pipe cache`: `verify` finds damage that the next run repairs, `gc` reports what it deletes, and a kill leaves only complete results.
 //!
-//! Runs are those of a command, so that no worker has to be built for these tests.
+//! The pipelines run a command, so these tests need no worker.
 
 use crate::space::Space;
 use pipe_cache::{ActionKey, ActionRecord, Fields, Lookup, OutputRecord, Store};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::{Duration, SystemTime};
 
-/// One stage that writes three small files, and waits while there is a file `wait`.
+/// A stage that writes three small files, and waits while the file `wait` exists.
 const PIPELINE: &str = r#"pipeline: p
 vars: { seed: 1 }
 stages:
@@ -37,7 +37,7 @@ fn with_pipeline() -> Space {
     space
 }
 
-/// Runs the pipeline, and returns how many stages were hits and how many ran.
+/// Runs the pipeline. Returns the numbers of hits and of stages that ran.
 fn run(space: &Space, seed: u32) -> (u64, u64) {
     let seed = format!("vars.seed={seed}");
     let output = space.command(&["run", "p.yaml", "--no-lock", "--output", "json", "--set", &seed]).output().unwrap();
@@ -76,7 +76,7 @@ fn flip(path: &Path) {
 }
 
 #[test]
-fn a_flipped_bit_anywhere_is_found_named_and_made_again() {
+fn any_flipped_bit_is_found_and_repaired_by_a_run() {
     let space = with_pipeline();
     assert_eq!(run(&space, 1), (0, 1));
     assert_eq!(cache(&space, &["verify"]).0, Some(0));
@@ -90,16 +90,16 @@ fn a_flipped_bit_anywhere_is_found_named_and_made_again() {
         assert_eq!(code, Some(1), "{}: {found}", object.display());
         let damage = found["damage"].as_array().unwrap();
         assert_eq!(damage.len(), 1, "{found}");
-        assert_eq!(damage[0]["hits"][0]["stages"][0], "p/clips", "{found}");
+        assert_eq!(damage[0]["affected"][0]["stages"][0], "p/clips", "{found}");
         assert!(damage[0]["remedy"]["set_aside"].as_str().is_some_and(|path| space.path(path).exists()), "{found}");
-        assert_eq!(run(&space, 1), (0, 1), "{} is made again", object.display());
+        assert_eq!(run(&space, 1), (0, 1), "{} is repaired", object.display());
         assert_eq!(run(&space, 1), (1, 0));
         assert_eq!(cache(&space, &["verify"]).0, Some(0));
     }
 }
 
 #[test]
-fn damage_is_told_in_words() {
+fn damage_is_reported_as_text() {
     let space = with_pipeline();
     run(&space, 1);
     let blobs = walk(&space.path(".pipe/store/v1/blobs"));
@@ -107,39 +107,39 @@ fn damage_is_told_in_words() {
     flip(video);
     let output = space.output(&["cache", "verify"]);
     assert_eq!(output.status.code(), Some(1));
-    let told = text(&output);
-    assert!(told.contains("is damaged: it is not what was written"), "{told}");
-    assert!(told.contains("store/v1/damaged/blobs/"), "{told}");
-    assert!(told.contains("runs again when next needed: p/clips"), "{told}");
-    assert!(told.ends_with("read 1 result, 1 tree, 3 blobs (27 B): 1 damaged\n"), "{told}");
+    let report = text(&output);
+    assert!(report.contains("is damaged: its content was changed"), "{report}");
+    assert!(report.contains("store/v1/damaged/blobs/"), "{report}");
+    assert!(report.contains("runs again when next needed: p/clips"), "{report}");
+    assert!(report.ends_with("read 1 result, 1 tree, 3 blobs (27 B): 1 damaged\n"), "{report}");
 }
 
 #[test]
-fn garbage_collection_waits_for_a_run_and_looking_does_not() {
+fn gc_waits_for_a_run_and_a_dry_run_does_not() {
     let space = with_pipeline();
     space.write("wait", "");
     let mut run = space.command(&["run", "p.yaml", "--output", "json"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut events = BufReader::new(run.stdout.take().unwrap()).lines();
     while !events.next().unwrap().unwrap().contains("stage_started") {}
     assert_eq!(cache(&space, &["stats"]).0, Some(0));
-    let (code, told) = cache(&space, &["gc", "--dry-run"]);
-    assert_eq!((code, &told["in_use"], &told["scratch"]["count"]), (Some(0), &Value::from(true), &Value::from(0)));
+    let (code, report) = cache(&space, &["gc", "--dry-run"]);
+    assert_eq!((code, &report["in_use"], &report["scratch"]["count"]), (Some(0), &Value::from(true), &Value::from(0)));
     let mut gc = space
         .command(&["cache", "gc", "--max-age", "0s"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut said = BufReader::new(gc.stderr.take().unwrap()).lines();
-    assert_eq!(said.next().unwrap().unwrap(), "waiting: the store is in use by a run or by another `pipe cache`");
+    let mut messages = BufReader::new(gc.stderr.take().unwrap()).lines();
+    assert_eq!(messages.next().unwrap().unwrap(), "waiting: the store is in use by a run or by another `pipe cache`");
     assert!(gc.try_wait().unwrap().is_none());
     fs::remove_file(space.path("wait")).unwrap();
     assert!(run.wait().unwrap().success() && gc.wait().unwrap().success());
-    assert_eq!(self::run(&space, 1), (1, 0), "the run that ended meanwhile is a recent one");
+    assert_eq!(self::run(&space, 1), (1, 0), "the run that just ended is recent");
 }
 
 #[test]
-fn a_run_waits_for_garbage_collection_and_says_so() {
+fn a_run_waits_for_gc_and_reports_it() {
     let space = with_pipeline();
     let store = Store::open(&space.path(".pipe")).unwrap();
     let lock = store.lock_alone(|| ()).unwrap();
@@ -152,54 +152,60 @@ fn a_run_waits_for_garbage_collection_and_says_so() {
 }
 
 #[test]
-fn old_results_go_and_those_of_recent_runs_stay() {
+fn old_results_are_deleted_and_those_of_recent_runs_kept() {
     let space = with_pipeline();
     run(&space, 1);
     let first: BTreeMap<PathBuf, Vec<u8>> = results(&space);
     for seed in 2..=4 {
         run(&space, seed);
     }
-    // The first run is forgotten; of the others the last is the newest of its stage as well.
+    // Forget the first run. The last of the others is also the newest result of its stage.
     let mut runs: Vec<PathBuf> =
         fs::read_dir(space.path(".pipe/runs")).unwrap().map(|run| run.unwrap().path()).collect();
     runs.sort();
     fs::remove_dir_all(&runs[0]).unwrap();
     let whole = walk(&space.path(".pipe/store/v1")).len();
-    let (code, told) = cache(&space, &["gc", "--max-age", "0s", "--dry-run"]);
-    assert_eq!((code, walk(&space.path(".pipe/store/v1")).len()), (Some(0), whole), "nothing goes");
-    assert_eq!(told["actions"].as_array().unwrap().len(), 1, "{told}");
-    assert_eq!((&told["actions"][0]["kind"], &told["kept"]["count"]), (&Value::from("command"), &Value::from(3)));
+    let (code, report) = cache(&space, &["gc", "--max-age", "0s", "--dry-run"]);
+    assert_eq!((code, walk(&space.path(".pipe/store/v1")).len()), (Some(0), whole), "nothing is deleted");
+    assert_eq!(report["actions"].as_array().unwrap().len(), 1, "{report}");
+    assert_eq!((&report["actions"][0]["kind"], &report["kept"]["count"]), (&Value::from("command"), &Value::from(3)));
     let output = space.output(&["cache", "gc", "--max-size", "0B"]);
     assert_eq!(output.status.code(), Some(0));
-    let told = text(&output);
-    assert!(told.starts_with("command ") && told.contains("beyond --max-size; last used just now, took "), "{told}");
-    assert!(told.contains("\nkept 3 results used by recent runs ("), "{told}");
-    assert!(told.contains(" over --max-size\n"), "{told}");
+    let report = text(&output);
+    assert!(
+        report.starts_with("command ") && report.contains("beyond --max-size; last used just now, took "),
+        "{report}"
+    );
+    assert!(report.contains("\nkept 3 results used by recent runs ("), "{report}");
+    assert!(report.contains(" over --max-size\n"), "{report}");
     assert!(first.keys().all(|path| !path.exists()), "record and fields of the first run");
     assert_eq!((run(&space, 3), run(&space, 1)), ((1, 0), (0, 1)));
     assert_eq!(cache(&space, &["verify"]).0, Some(0));
 }
 
-/// Returns records and fields.
+/// Returns the contents of all records and fields.
 fn results(space: &Space) -> BTreeMap<PathBuf, Vec<u8>> {
     let paths = walk(&space.path(".pipe/store/v1/actions"));
     paths.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
 #[test]
-fn stats_count_what_is_there() {
+fn stats_count_the_contents_of_the_store() {
     let space = with_pipeline();
     run(&space, 1);
     run(&space, 2);
-    let (code, told) = cache(&space, &["stats"]);
+    let (code, report) = cache(&space, &["stats"]);
     assert_eq!(code, Some(0));
-    assert_eq!(told["blobs"], serde_json::json!({ "count": 4, "size_bytes": 35 }), "{told}");
-    assert_eq!((&told["kinds"]["command"]["count"], &told["reclaimable_bytes"]), (&Value::from(2), &Value::from(0)));
+    assert_eq!(report["blobs"], serde_json::json!({ "count": 4, "size_bytes": 35 }), "{report}");
+    assert_eq!(
+        (&report["kinds"]["command"]["count"], &report["reclaimable_bytes"]),
+        (&Value::from(2), &Value::from(0))
+    );
     let words = text(&space.output(&["cache", "stats"]));
     assert!(words.contains("command           2 results") && words.contains("reclaimable  0 B"), "{words}");
 }
 
-/// A result that was never run, of two files of its own and one that all share.
+/// Records a made-up result with two unique files and one that all results share.
 fn result(space: &Space, store: &Store, number: u32, used: SystemTime) -> ActionKey {
     let folder = space.path("out");
     fs::create_dir_all(&folder).unwrap();
@@ -209,33 +215,25 @@ fn result(space: &Space, store: &Store, number: u32, used: SystemTime) -> Action
     let tree = store.insert(&folder).unwrap().digest();
     let mut fields = Fields::default();
     fields.add(["number"], number.to_string());
-    let given = ActionRecord {
-        kind: "numbers".into(),
-        output: OutputRecord { tree, ports: BTreeMap::new() },
-        parts: BTreeMap::new(),
-        state: None,
-        environment: BTreeMap::new(),
-        figures: BTreeMap::new(),
-        summary: vec![],
-        warnings: vec![],
+    let record_of_result = ActionRecord {
         duration_millis: 1,
-        peak_memory_bytes: None,
         ended_unix_secs: 1,
+        ..ActionRecord::new("numbers", OutputRecord { tree, ports: BTreeMap::new() })
     };
     let key = fields.key();
-    store.record(key, &fields, &given).unwrap();
+    store.record(key, &fields, &record_of_result).unwrap();
     fs::File::open(record(space, key)).unwrap().set_modified(used).unwrap();
     key
 }
 
-/// Returns where the record of a result lies.
+/// Returns the path of the record of a result.
 fn record(space: &Space, key: ActionKey) -> PathBuf {
     let key = key.to_string();
     space.path(".pipe/store/v1/actions").join(&key[..2]).join(format!("{}.json", &key[2..]))
 }
 
 #[test]
-fn killed_while_it_removes_it_leaves_whole_results() {
+fn a_killed_gc_leaves_only_complete_results() {
     let space = Space::new();
     let store = Store::open(&space.path(".pipe")).unwrap();
     let now = SystemTime::now();
@@ -244,10 +242,10 @@ fn killed_while_it_removes_it_leaves_whole_results() {
     let is_hit = |key: &ActionKey| match store.find(*key) {
         Lookup::Hit(_) => true,
         Lookup::Absent => false,
-        Lookup::Damaged(error) => panic!("half a result: {error}"),
+        Lookup::Damaged(error) => panic!("an incomplete result: {error}"),
     };
     for delay in [0, 0, 1, 1, 2, 2, 3, 3] {
-        // Of results of one age the first by key goes first: once it is gone, the removing has begun.
+        // Results of the same age are deleted in the order of their keys: once the first is gone, the deletion has started.
         let Some(first) = keys.iter().filter(|key| is_hit(key)).min() else { break };
         let mut gc = space.command(&["cache", "gc", "--max-age", "7d"]).stdout(Stdio::null()).spawn().unwrap();
         while record(&space, *first).exists() {
@@ -267,7 +265,7 @@ fn killed_while_it_removes_it_leaves_whole_results() {
 }
 
 #[test]
-fn wrong_arguments_and_a_store_that_is_not_there_are_told() {
+fn wrong_arguments_and_a_missing_store_are_errors() {
     let space = Space::new();
     let check = |args: &[&str], code: i32, expect: &str| {
         let output = space.output(&[&["cache"], args].concat());
@@ -283,24 +281,24 @@ fn wrong_arguments_and_a_store_that_is_not_there_are_told() {
     for command in ["verify", "gc", "stats"] {
         check(&[command], 1, "error: there is no store at ");
     }
-    assert_eq!(fs::read_dir(space.path(".pipe")).unwrap().count(), 0, "none is made");
+    assert_eq!(fs::read_dir(space.path(".pipe")).unwrap().count(), 0, "no store is created");
 }
 
-/// What can't be read may need anything: nothing goes until it is set aside.
+/// It is unknown which objects a damaged record needs, so nothing is deleted until `verify` sets it aside.
 #[test]
-fn nothing_goes_while_a_record_is_damaged() {
+fn gc_refuses_to_run_while_a_record_is_damaged() {
     let space = with_pipeline();
     run(&space, 1);
     let record = results(&space).into_keys().find(|path| path.extension().unwrap() == "json").unwrap();
     flip(&record);
     let output = space.output(&["cache", "gc", "--max-age", "0s"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("verify the store first"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("run `pipe cache verify` first"), "{}", stderr(&output));
     assert_eq!(cache(&space, &["stats"]).1["reclaimable_bytes"], Value::Null);
     assert_eq!(cache(&space, &["verify"]).0, Some(1));
-    let (code, told) = cache(&space, &["gc"]);
+    let (code, report) = cache(&space, &["gc"]);
     assert_eq!(code, Some(0));
-    // The result's blobs, their list, and the record's share of nothing.
-    assert_eq!(told["unreachable"]["count"], 3 + 1, "{told}");
+    // The blobs of the result, and their list.
+    assert_eq!(report["unreachable"]["count"], 3 + 1, "{report}");
     assert_eq!(run(&space, 1), (0, 1));
 }

@@ -1,4 +1,4 @@
-//! Sharing results: what is sent by one is fetched by another, and what is secret is never shown.
+//! `pipe cache push` and `pull`: results are shared, and secrets are never shown.
 
 use crate::space::Space;
 use pipe_cache::{ActionKey, ActionRecord, Fields, OutputRecord, Store};
@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Output;
 
-/// Puts a result into the store as a run would, and names it the newest of a stage.
+/// Puts a result into the store as a run would, as the newest of a stage.
 fn make(space: &Space) -> ActionKey {
     let store = Store::open(&space.path(".pipe")).unwrap();
     space.write("output/metrics.json", "{}");
@@ -20,17 +20,9 @@ fn make(space: &Space) -> ActionKey {
     let mut fields = Fields::default();
     fields.add(["kind"], "evaluate");
     let record = ActionRecord {
-        kind: "evaluate".into(),
-        output: OutputRecord { tree: tree.digest(), ports },
-        parts: BTreeMap::new(),
-        state: None,
-        environment: BTreeMap::new(),
-        figures: BTreeMap::new(),
-        summary: vec![],
-        warnings: vec![],
         duration_millis: 1,
-        peak_memory_bytes: None,
         ended_unix_secs: 2,
+        ..ActionRecord::new("evaluate", OutputRecord { tree: tree.digest(), ports })
     };
     store.record(fields.key(), &fields, &record).unwrap();
     space.write(".pipe/latest/some.log", &format!("eval {}\n", fields.key()));
@@ -64,7 +56,7 @@ fn what_one_pushes_another_pulls() {
 }
 
 #[test]
-fn a_pipeline_file_names_its_remote_and_its_kinds() {
+fn a_pipeline_file_selects_its_remote_and_results() {
     let (one, two) = (Space::new(), Space::new());
     make(&one);
     let url = format!("file://{}", one.path("share").display());
@@ -78,7 +70,7 @@ fn a_pipeline_file_names_its_remote_and_its_kinds() {
     two.write("mine.yaml", "pipeline: mine\nremote: https://x/y\nstages: {}\n");
     let wrong = two.output(&["check", "mine.yaml"]);
     assert_eq!(wrong.status.code(), Some(2));
-    assert!(text(&wrong).contains("a remote is s3://bucket/prefix"), "{}", text(&wrong));
+    assert!(text(&wrong).contains("not a valid remote: use s3://bucket/prefix"), "{}", text(&wrong));
 }
 
 #[test]
@@ -92,17 +84,17 @@ fn damage_is_a_warning() {
     assert_eq!(pulled.status.code(), Some(0));
     assert!(text(&pulled).contains("warning: ") && text(&pulled).contains("0 results fetched"), "{}", text(&pulled));
     assert_eq!(one.output(&["cache", "push", "--replace", "--remote", &url]).status.code(), Some(0));
-    let mended = two.output(&["cache", "pull", "--remote", &url]);
-    assert!(text(&mended).contains("1 result fetched"), "{}", text(&mended));
+    let repaired = two.output(&["cache", "pull", "--remote", &url]);
+    assert!(text(&repaired).contains("1 result fetched"), "{}", text(&repaired));
 }
 
 #[test]
-fn what_is_secret_is_never_shown_or_kept() {
+fn secrets_are_never_shown_or_stored() {
     let space = Space::new();
     make(&space);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    // Refuses, and repeats all that it was sent; ends with the test's process.
+    // Refuses every request, and repeats the request in its response. Ends with the process of the test.
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
@@ -110,12 +102,12 @@ fn what_is_secret_is_never_shown_or_kept() {
             let mut lines = BufReader::new(stream.try_clone().unwrap());
             while lines.read_line(&mut head).is_ok_and(|read| read > 2) {}
             if head.is_empty() {
-                continue; // a connection that was opened in advance, and not used
+                continue; // an unused connection
             }
-            assert!(head.contains("dontTellAnyone-token"), "else this proves nothing");
-            let answer =
+            assert!(head.contains("dontTellAnyone-token"), "otherwise this test proves nothing");
+            let response =
                 format!("HTTP/1.1 403 Forbidden\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", head.len());
-            let _ = stream.write_all(format!("{answer}{head}").as_bytes());
+            let _ = stream.write_all(format!("{response}{head}").as_bytes());
         }
     });
     let secrets = ["dontTellAnyone/secret", "dontTellAnyone-token", "AKIDOFTHETEST"];
@@ -127,19 +119,22 @@ fn what_is_secret_is_never_shown_or_kept() {
         let output = command.output().unwrap();
         (output.status.code(), text(&output))
     };
-    let mut told = String::new();
+    let mut shown = String::new();
     for args in [["cache", "push", "--remote", "s3://bucket/a"], ["cache", "pull", "--remote", "s3://bucket/a"]] {
         let (code, text) = run(&args);
         assert_eq!(code, Some(1), "{text}");
-        assert!(text.contains("error: the remote s3://bucket/a can't be used: it refuses (403)"), "{text}");
-        told += &text;
+        assert!(
+            text.contains("error: the remote s3://bucket/a can't be used: the server refuses the request (403)"),
+            "{text}"
+        );
+        shown += &text;
     }
-    // A URL with credentials is refused, and not repeated.
+    // A URL with credentials is refused and not repeated.
     let (code, text) = run(&["cache", "push", "--remote", "s3://AKIDOFTHETEST:dontTellAnyone/secret@bucket"]);
     assert_eq!(code, Some(2));
-    told += &text;
+    shown += &text;
     for_each_file(&space.path(".pipe"), &|path| {
-        // A link holds its target only, which may be a key.
+        // A link contains only its target, which may be a key.
         let bytes = match std::fs::read_link(path) {
             Ok(target) => target.into_os_string().into_encoded_bytes(),
             Err(_) => std::fs::read(path).unwrap(),
@@ -149,7 +144,7 @@ fn what_is_secret_is_never_shown_or_kept() {
         }
     });
     for secret in secrets {
-        assert!(!told.contains(secret), "{told}");
+        assert!(!shown.contains(secret), "{shown}");
     }
 }
 

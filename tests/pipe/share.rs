@@ -1,4 +1,4 @@
-//! Results that others have made come from a remote; what is wrong there is told and costs nothing else.
+//! Runs fetch results of others from a remote. A damaged or unreachable remote is only a warning.
 
 use crate::space::{Space, told};
 
@@ -18,7 +18,7 @@ fn space(remote: &std::path::Path) -> Space {
 }
 
 #[test]
-fn what_one_has_made_the_other_takes() {
+fn a_run_fetches_the_results_of_another() {
     let folder = tempfile::tempdir().unwrap();
     let remote = folder.path().join("remote");
     let (one, two) = (space(&remote), space(&remote));
@@ -36,7 +36,7 @@ fn what_one_has_made_the_other_takes() {
 }
 
 #[test]
-fn a_damaged_or_absent_remote_is_told_and_the_run_goes_on() {
+fn a_damaged_or_missing_remote_is_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let remote = folder.path().join("remote");
     told(&space(&remote).output(&["run", "p.yaml", "--push", "--output", "json"])).ok();

@@ -1,7 +1,7 @@
-//! [`Planner`]: which results go, and what goes with them. It looks at an inventory, never at the store.
+//! [`Planner`]: decides which results and objects to delete. Works on an inventory, never on the store.
 
 use super::step::Step;
-use super::{Limits, Plan, Reason, RemovedAction, unix_secs};
+use super::{GcLimits, GcPlan, RemovalReason, RemovedAction, unix_secs};
 use crate::inventory::{Counted, Inventory, KnownAction, KnownTree};
 use crate::{ActionKey, Digest};
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,15 +9,16 @@ use std::time::SystemTime;
 
 pub(super) struct Planner<'a> {
     inventory: &'a Inventory,
-    /// How many results need a tree, and how many of those trees need a blob.
+    /// Number of results that need each tree.
     tree_uses: BTreeMap<Digest, usize>,
+    /// Number of those trees that need each blob.
     blob_uses: BTreeMap<Digest, usize>,
-    pub(super) plan: Plan,
+    pub(super) plan: GcPlan,
 }
 
 impl<'a> Planner<'a> {
     pub(super) fn new(inventory: &'a Inventory) -> Self {
-        let mut plan = Plan::default();
+        let mut plan = GcPlan::default();
         let (mut tree_uses, mut blob_uses) = (BTreeMap::new(), BTreeMap::new());
         for action in inventory.actions.values() {
             plan.left.add(action.size_bytes);
@@ -36,7 +37,7 @@ impl<'a> Planner<'a> {
         Self { inventory, tree_uses, blob_uses, plan }
     }
 
-    /// Drops what no result needs.
+    /// Deletes objects that no result needs.
     pub(super) fn sweep(&mut self) {
         let plan = &mut self.plan;
         for (key, size_bytes) in &self.inventory.stray_fields {
@@ -53,12 +54,13 @@ impl<'a> Planner<'a> {
         }
     }
 
-    pub(super) fn drop_results(&mut self, limits: &Limits, keep: &BTreeSet<ActionKey>, now: SystemTime) {
+    /// Deletes results, the least recently used first, until the limits are met.
+    pub(super) fn drop_results(&mut self, limits: &GcLimits, keep: &BTreeSet<ActionKey>, now: SystemTime) {
         let keep = self.inventory.with_parts(keep);
         let uses = last_uses(self.inventory);
         let parts: BTreeSet<ActionKey> =
             self.inventory.actions.values().flat_map(|action| action.record.parts.values().copied()).collect();
-        // Of two that were used at once, the whole goes before its parts: from parts it is put together again.
+        // If a result and its parts have the same last use, the result is deleted first: it can be assembled from its parts.
         let mut oldest_first: Vec<(SystemTime, bool, ActionKey)> = uses
             .iter()
             .filter(|(key, _)| !keep.contains(key))
@@ -67,12 +69,12 @@ impl<'a> Planner<'a> {
         oldest_first.sort();
         for (last_use, _, key) in oldest_first {
             let too_old = |max_age| now.duration_since(last_use).is_ok_and(|age| age >= max_age);
-            let reason = if !self.inventory.is_whole(&self.inventory.actions[&key]) {
-                Reason::Broken
+            let reason = if !self.inventory.is_complete(&self.inventory.actions[&key]) {
+                RemovalReason::Broken
             } else if limits.max_age.is_some_and(too_old) {
-                Reason::Age
+                RemovalReason::Age
             } else if limits.max_size_bytes.is_some_and(|max| self.plan.left.size_bytes > max) {
-                Reason::Size
+                RemovalReason::Size
             } else {
                 continue;
             };
@@ -82,7 +84,7 @@ impl<'a> Planner<'a> {
         self.plan.kept = self.count_kept(&keep);
     }
 
-    fn drop_result(&mut self, key: ActionKey, last_use: SystemTime, reason: Reason) {
+    fn drop_result(&mut self, key: ActionKey, last_use: SystemTime, reason: RemovalReason) {
         let action = &self.inventory.actions[&key];
         let mut freed_bytes = action.size_bytes;
         self.plan.steps.extend([Step::Record(key), Step::Fields(key)]);
@@ -135,7 +137,7 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// Returns when each result was last used, be it as a part of another.
+/// Returns the last use of each result, also as a part of another result.
 fn last_uses(inventory: &Inventory) -> BTreeMap<ActionKey, SystemTime> {
     let mut newest_first: Vec<(&ActionKey, &KnownAction)> = inventory.actions.iter().collect();
     newest_first.sort_by_key(|(_, action)| std::cmp::Reverse(action.last_use));
@@ -154,7 +156,7 @@ fn last_uses(inventory: &Inventory) -> BTreeMap<ActionKey, SystemTime> {
     uses
 }
 
-/// Takes one use away, and returns whether it was the last.
+/// Removes one use, and returns whether it was the last.
 fn is_last(uses: &mut BTreeMap<Digest, usize>, digest: Digest) -> bool {
     let Some(uses) = uses.get_mut(&digest) else { return false };
     *uses -= 1;

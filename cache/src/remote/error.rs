@@ -1,112 +1,114 @@
-//! [`RemoteError`]: what went wrong with a remote, in words of our own.
+//! [`RemoteError`]: errors of a remote, in our own words.
 //!
-//! What a server answers may repeat what it was sent, credentials among it, so nothing of it is passed on but the status
-//! and a code in plain letters.
+//! A server may repeat the request in its response, including credentials. So only its status and an error code that consists of
+//! letters are shown.
 
 use super::RemoteUrl;
 use object_store::client::{HttpError, HttpErrorKind};
 use std::error::Error;
 use std::fmt;
 
-/// What can go wrong with a remote.
+/// An error of a remote.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RemoteError {
-    /// The URL is none; it is not repeated, as it may hold what is secret.
-    #[error("a remote is s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///folder{reason}")]
+    /// The URL is not valid. The message does not repeat it, because it may contain a secret.
+    #[error(
+        "not a valid remote: use s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///folder{reason}"
+    )]
     Url {
-        /// What is wrong with this one, to follow the sentence.
+        /// The problem, to follow the sentence.
         reason: &'static str,
     },
-    /// It can't be reached, or refuses to answer.
-    #[error("the remote {url} can't be used: {trouble}")]
+    /// The remote can't be reached, or refuses requests.
+    #[error("the remote {url} can't be used: {failure}")]
     Unreachable {
-        /// Where it is.
+        /// The remote.
         url: RemoteUrl,
-        /// Why.
-        trouble: Trouble,
+        /// The reason.
+        failure: RemoteFailure,
     },
-    /// The user did not want to wait.
+    /// The user stopped the transfer.
     #[error("the transfer with {url} was stopped")]
     Stopped {
-        /// Where it is.
+        /// The remote.
         url: RemoteUrl,
     },
-    /// What it has is not what it should be. Nothing of it is taken.
-    #[error("the remote {url} has damaged data, which is not used: {object} {damage}")]
+    /// An object of the remote is damaged. The result is not used.
+    #[error("the remote {url} has damaged data, which is not used: {object} {error}")]
     Damaged {
-        /// Where it is.
+        /// The remote.
         url: RemoteUrl,
-        /// Which object.
+        /// The name of the object.
         object: String,
-        /// What is wrong with it.
-        damage: Damage,
+        /// The problem.
+        error: ObjectError,
     },
 }
 
 /// Why a remote can't be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
-    /// The server says no.
+pub enum RemoteFailure {
+    /// The server refuses the request.
     Refused {
-        /// Of HTTP.
+        /// The HTTP status.
         status: Option<u16>,
-        /// The server's word for it.
+        /// The error code of the server.
         code: Option<String>,
-        /// What the environment may lack.
+        /// A variable that is not set, which may be the reason.
         hint: Option<&'static str>,
     },
-    /// There is no such bucket, container or folder.
+    /// The bucket, container or folder does not exist.
     NoBucket,
-    /// No connection.
+    /// The connection failed.
     Connect {
-        /// What the system says.
+        /// The error of the operating system.
         reason: Option<String>,
-        /// What the environment may lack.
+        /// A variable that is not set, which may be the reason.
         hint: Option<&'static str>,
     },
-    /// It took too long.
+    /// The server did not respond in time.
     Timeout,
-    /// The connection broke.
+    /// The connection was lost.
     Broken,
     /// A file can't be read or written.
     File(String),
-    /// The environment does not say what is needed.
+    /// The configuration in the environment is not valid.
     Settings(String),
 }
 
-/// What is wrong with an object of a remote.
+/// Why an object of a remote can't be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Damage {
-    /// It is not there, but another object names it.
+pub enum ObjectError {
+    /// It does not exist, but another object needs it.
     Absent,
-    /// It is larger than it may be.
+    /// It is too large.
     TooLarge {
-        /// The most that it may be.
+        /// The maximum size.
         limit_bytes: u64,
     },
-    /// It is not as large as the tree says.
+    /// Its size differs from the size in the tree.
     Size {
-        /// What the tree says.
+        /// The size in the tree.
         expected_bytes: u64,
-        /// What came.
+        /// The size of the object.
         found_bytes: u64,
     },
-    /// Its content has another digest than its name or its first line.
+    /// Its content does not have the digest in its name or first line.
     Digest,
-    /// It is not written as it should be.
+    /// Its format is not valid.
     Format,
-    /// Its fields are those of another key.
+    /// Its fields belong to another key.
     Fields,
-    /// It has control characters, which could mislead on a terminal.
+    /// It contains control characters, which could manipulate a terminal.
     Text,
-    /// It names a file where none may be.
+    /// It contains a path that is not valid inside an output.
     Path(String),
-    /// The ports that it names are not those of its tree.
+    /// Its ports do not match its tree.
     Ports,
 }
 
-impl Trouble {
-    /// Sums up an error of the client.
+impl RemoteFailure {
+    /// Summarises an error of the client.
     pub(super) fn of(error: &object_store::Error, hint: Option<&'static str>) -> Self {
         let text = error.to_string();
         let status =
@@ -128,7 +130,7 @@ impl Trouble {
         let mut cause: Option<&(dyn Error + 'static)> = error.source();
         while let Some(error) = cause {
             http = http.or(error.downcast_ref::<HttpError>().map(HttpError::kind));
-            io = error.downcast_ref::<std::io::Error>().map(words).or(io);
+            io = error.downcast_ref::<std::io::Error>().map(system_message).or(io);
             cause = error.source();
         }
         match (http, io) {
@@ -140,8 +142,8 @@ impl Trouble {
     }
 }
 
-/// Says what a system error is, and nothing that someone wrapped around it.
-fn words(error: &std::io::Error) -> String {
+/// Returns the message of a system error, without anything that was wrapped around it.
+fn system_message(error: &std::io::Error) -> String {
     error
         .raw_os_error()
         .map_or_else(|| error.kind().to_string(), |code| std::io::Error::from_raw_os_error(code).to_string())
@@ -151,11 +153,11 @@ fn after<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
     text.split_once(mark).map(|(_, rest)| rest)
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for RemoteFailure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hint = match self {
             Self::Refused { status, code, hint } => {
-                out.write_str("it refuses")?;
+                out.write_str("the server refuses the request")?;
                 match (status, code) {
                     (Some(status), Some(code)) => write!(out, " ({status} {code})")?,
                     (Some(status), None) => write!(out, " ({status})")?,
@@ -167,34 +169,34 @@ impl fmt::Display for Trouble {
             Self::Connect { reason, hint } => {
                 write!(
                     out,
-                    "no connection{}",
+                    "connection failed{}",
                     reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default()
                 )?;
                 hint
             }
-            Self::NoBucket => return out.write_str("there is no such bucket, container or folder"),
-            Self::Timeout => return out.write_str("it takes too long to answer"),
-            Self::Broken => return out.write_str("the connection broke"),
+            Self::NoBucket => return out.write_str("the bucket, container or folder does not exist"),
+            Self::Timeout => return out.write_str("the server does not respond"),
+            Self::Broken => return out.write_str("the connection was lost"),
             Self::File(reason) | Self::Settings(reason) => return out.write_str(reason),
         };
         hint.map_or(Ok(()), |hint| write!(out, "; {hint} is not set"))
     }
 }
 
-impl fmt::Display for Damage {
+impl fmt::Display for ObjectError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Absent => out.write_str("is absent"),
+            Self::Absent => out.write_str("is missing"),
             Self::TooLarge { limit_bytes } => write!(out, "is larger than {limit_bytes} bytes"),
             Self::Size { expected_bytes, found_bytes } => {
                 write!(out, "has {found_bytes} bytes instead of {expected_bytes}")
             }
-            Self::Digest => out.write_str("has another digest than it should"),
-            Self::Format => out.write_str("is not written as it should be"),
+            Self::Digest => out.write_str("has the wrong digest"),
+            Self::Format => out.write_str("has an invalid format"),
             Self::Fields => out.write_str("has the fields of another key"),
-            Self::Text => out.write_str("has control characters"),
-            Self::Path(path) => write!(out, "names the file {path:?}"),
-            Self::Ports => out.write_str("names ports that are not those of its tree"),
+            Self::Text => out.write_str("contains control characters"),
+            Self::Path(path) => write!(out, "contains the invalid path {path:?}"),
+            Self::Ports => out.write_str("has ports that do not match its tree"),
         }
     }
 }
@@ -204,21 +206,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_a_server_says_is_repeated_but_status_and_code() {
+    fn only_status_and_code_of_a_response_are_shown() {
         let check = |answer: &str, expect: &str| {
             let source = format!("Server returned non-2xx status code: 403 Forbidden: {answer}").into();
             let error = object_store::Error::PermissionDenied { path: "x".into(), source };
-            assert_eq!(Trouble::of(&error, None).to_string(), expect);
+            assert_eq!(RemoteFailure::of(&error, None).to_string(), expect);
         };
-        check("<Code>AccessDenied</Code> secret", "it refuses (403 AccessDenied)");
-        check("<Code>se/cr+et</Code>", "it refuses (403)");
-        check(&format!("<Code>{}</Code>", "x".repeat(41)), "it refuses (403)");
-        check("<Code>NoSuchBucket</Code>", "there is no such bucket, container or folder");
+        check("<Code>AccessDenied</Code> secret", "the server refuses the request (403 AccessDenied)");
+        check("<Code>se/cr+et</Code>", "the server refuses the request (403)");
+        check(&format!("<Code>{}</Code>", "x".repeat(41)), "the server refuses the request (403)");
+        check("<Code>NoSuchBucket</Code>", "the bucket, container or folder does not exist");
     }
 
     #[test]
-    fn a_hint_says_what_is_not_set() {
-        let trouble = Trouble::Connect { reason: None, hint: Some("AWS_ACCESS_KEY_ID") };
-        assert_eq!(trouble.to_string(), "no connection; AWS_ACCESS_KEY_ID is not set");
+    fn a_hint_names_a_variable_that_is_not_set() {
+        let failure = RemoteFailure::Connect { reason: None, hint: Some("AWS_ACCESS_KEY_ID") };
+        assert_eq!(failure.to_string(), "connection failed; AWS_ACCESS_KEY_ID is not set");
     }
 }

@@ -1,6 +1,6 @@
-//! [`Link`]: the connection to a remote, made when it is first asked; a run that asks nothing pays for nothing.
+//! [`Link`]: the connection to a remote. It is made for the first request, so a run without requests costs nothing.
 
-use super::error::{Damage, Trouble};
+use super::error::{ObjectError, RemoteFailure};
 use super::url::{RemoteUrl, Scheme};
 use crate::CacheError;
 use futures_util::TryStreamExt;
@@ -18,26 +18,26 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
-/// Transfers at once; each holds at most [`PART_BYTES`] in memory.
+/// Maximum number of concurrent transfers. Each holds at most [`PART_BYTES`] in memory.
 pub(super) const TRANSFERS: usize = 16;
-/// What is larger is uploaded in parts of this size.
+/// Larger objects are uploaded in parts of this size.
 pub(super) const PART_BYTES: u64 = 8 << 20;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// For what is small: is it there, what does it say.
-const ASK_TIMEOUT: Duration = Duration::from_secs(10);
-/// For content: how long nothing may come. An upload's answer comes when all of its part is through.
+/// Timeout of requests for sizes and small objects.
+const SMALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Timeout of transfers of content, while no byte arrives. The response to an upload arrives after the whole part was sent.
 const STALL_TIMEOUT: Duration = Duration::from_mins(2);
 const MAX_RETRIES: usize = 2;
-/// After so long, a request that fails is not tried again.
+/// A request that fails after this time is not retried.
 const RETRY_FOR: Duration = Duration::from_secs(20);
 
-/// The variables of the process's environment that say how to reach a remote. They are never shown.
+/// The environment variables that configure remotes. Their values are never shown.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<String, String>);
 
 impl FromIterator<(OsString, OsString)> for Environment {
-    /// Keeps what an object store's client reads: `AWS_…`, `AZURE_…`, `GOOGLE_…` and a few more.
+    /// Keeps the variables that clients of object stores read: `AWS_…`, `AZURE_…`, `GOOGLE_…` and a few more.
     fn from_iter<I: IntoIterator<Item = (OsString, OsString)>>(variables: I) -> Self {
         let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
         let known = |name: &str| {
@@ -49,7 +49,7 @@ impl FromIterator<(OsString, OsString)> for Environment {
     }
 }
 
-/// Where Azure's managed identities are asked for.
+/// The variable with the endpoint of Azure's managed identities.
 const IDENTITY_ENDPOINT: &str = "IDENTITY_ENDPOINT";
 
 impl fmt::Debug for Environment {
@@ -64,7 +64,7 @@ impl Environment {
         named.map(|(name, value)| (name.to_ascii_lowercase(), value))
     }
 
-    /// Returns the variable whose absence may explain that a remote can't be used.
+    /// Returns a variable that is not set, which may be why a remote can't be used.
     fn hint(&self, scheme: Scheme) -> Option<&'static str> {
         let variable = match scheme {
             Scheme::S3 => "AWS_ACCESS_KEY_ID",
@@ -75,59 +75,59 @@ impl Environment {
         (!self.0.contains_key(variable)).then_some(variable)
     }
 
-    /// Returns `text`, or a word that it can't be shown.
+    /// Returns `text`, or a generic message if it contains the value of a variable.
     fn without_secrets(&self, text: String) -> String {
-        let shown = self.0.values().any(|value| value.len() >= 6 && text.contains(value.as_str()));
-        if shown { "the environment holds a value that does not fit".to_owned() } else { text }
+        let is_secret = self.0.values().any(|value| value.len() >= 6 && text.contains(value.as_str()));
+        if is_secret { "an environment variable has an invalid value".to_owned() } else { text }
     }
 }
 
-/// A connection.
+/// A connection to a remote.
 pub(super) struct Link {
     pub(super) runtime: Runtime,
-    /// For what is small; gives up soon.
-    asks: Arc<dyn ObjectStore>,
-    /// For content.
-    pub(super) moves: Arc<dyn ObjectStore>,
+    /// Client for small objects, with a short timeout.
+    small: Arc<dyn ObjectStore>,
+    /// Client for content.
+    pub(super) content: Arc<dyn ObjectStore>,
     prefix: Path,
     pub(super) permits: Arc<Semaphore>,
     hint: Option<&'static str>,
 }
 
-/// Why something that was to be fetched or sent was not.
+/// Why a transfer failed.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum TransferError {
     /// The remote can't be used.
-    Trouble(Trouble),
-    /// One object can't be used.
-    Damage { object: String, damage: Damage },
+    Remote(RemoteFailure),
+    /// An object can't be used.
+    Object { object: String, error: ObjectError },
     /// The local store failed.
     Cache(CacheError),
-    /// The user does not want to wait for it any more.
+    /// The user stopped the transfer.
     Stopped,
 }
 
-impl From<CacheError> for Fault {
+impl From<CacheError> for TransferError {
     fn from(error: CacheError) -> Self {
         Self::Cache(error)
     }
 }
 
 impl Link {
-    pub(super) fn new(url: &RemoteUrl, environment: &Environment) -> Result<Self, Trouble> {
+    pub(super) fn new(url: &RemoteUrl, environment: &Environment) -> Result<Self, RemoteFailure> {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(2).thread_name("remote").enable_all().build();
-        let runtime = runtime.map_err(|error| Trouble::File(error.to_string()))?;
-        // Where another part of the process has set one, that is as good.
+        let runtime = runtime.map_err(|error| RemoteFailure::File(error.to_string()))?;
+        // This fails if another part of the process has set a provider, which is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let asks = ClientOptions::new().with_connect_timeout(CONNECT_TIMEOUT).with_timeout(ASK_TIMEOUT);
-        let moves = ClientOptions::new().with_connect_timeout(CONNECT_TIMEOUT).with_timeout_disabled();
-        let moves = moves.with_read_timeout(STALL_TIMEOUT);
-        let prefix = Path::parse(url.prefix()).map_err(|error| Trouble::Settings(error.to_string()))?;
+        let small = ClientOptions::new().with_connect_timeout(CONNECT_TIMEOUT).with_timeout(SMALL_TIMEOUT);
+        let content = ClientOptions::new().with_connect_timeout(CONNECT_TIMEOUT).with_timeout_disabled();
+        let content = content.with_read_timeout(STALL_TIMEOUT);
+        let prefix = Path::parse(url.prefix()).map_err(|error| RemoteFailure::Settings(error.to_string()))?;
         Ok(Self {
             runtime,
-            asks: client(url, environment, asks)?,
-            moves: client(url, environment, moves)?,
+            small: client(url, environment, small)?,
+            content: client(url, environment, content)?,
             prefix,
             permits: Arc::new(Semaphore::new(TRANSFERS)),
             hint: environment.hint(url.scheme()),
@@ -139,32 +139,35 @@ impl Link {
         object.split('/').fold(self.prefix.clone(), Path::join)
     }
 
-    pub(super) fn trouble(&self, error: &object_store::Error) -> Fault {
-        Fault::Trouble(Trouble::of(error, self.hint))
+    pub(super) fn failure(&self, error: &object_store::Error) -> TransferError {
+        TransferError::Remote(RemoteFailure::of(error, self.hint))
     }
 
-    /// Returns an object's size, if it is there.
-    pub(super) async fn size(&self, object: &str) -> Result<Option<u64>, Fault> {
+    /// Returns the size of an object, or `None` if it does not exist.
+    pub(super) async fn size(&self, object: &str) -> Result<Option<u64>, TransferError> {
         let _permit = self.permits.acquire().await;
-        match self.asks.head(&self.path(object)).await {
+        match self.small.head(&self.path(object)).await {
             Ok(meta) => Ok(Some(meta.size)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(self.trouble(&error)),
+            Err(error) => Err(self.failure(&error)),
         }
     }
 
-    /// Returns an object's bytes, if it is there.
-    pub(super) async fn read(&self, object: &str, limit_bytes: u64) -> Result<Option<Vec<u8>>, Fault> {
+    /// Returns the content of an object, or `None` if it does not exist.
+    pub(super) async fn read(&self, object: &str, limit_bytes: u64) -> Result<Option<Vec<u8>>, TransferError> {
         let _permit = self.permits.acquire().await;
-        let too_large = || Fault::Damage { object: object.to_owned(), damage: Damage::TooLarge { limit_bytes } };
-        let got = match self.asks.get(&self.path(object)).await {
+        let too_large =
+            || TransferError::Object { object: object.to_owned(), error: ObjectError::TooLarge { limit_bytes } };
+        let got = match self.small.get(&self.path(object)).await {
             Ok(got) => got,
             Err(error) => {
                 let absent = matches!(error, object_store::Error::NotFound { .. });
-                return match self.trouble(&error) {
-                    Fault::Trouble(Trouble::NoBucket) => Err(Fault::Trouble(Trouble::NoBucket)),
+                return match self.failure(&error) {
+                    TransferError::Remote(RemoteFailure::NoBucket) => {
+                        Err(TransferError::Remote(RemoteFailure::NoBucket))
+                    }
                     _ if absent => Ok(None),
-                    fault => Err(fault),
+                    error => Err(error),
                 };
             }
         };
@@ -172,7 +175,7 @@ impl Link {
             return Err(too_large());
         }
         let (mut bytes, mut stream) = (Vec::with_capacity(got.meta.size as usize), got.into_stream());
-        while let Some(chunk) = stream.try_next().await.map_err(|error| self.trouble(&error))? {
+        while let Some(chunk) = stream.try_next().await.map_err(|error| self.failure(&error))? {
             if (bytes.len() + chunk.len()) as u64 > limit_bytes {
                 return Err(too_large());
             }
@@ -182,9 +185,9 @@ impl Link {
     }
 
     /// Returns the names of all objects below a folder such as `v1/actions`, without the prefix.
-    pub(super) async fn list(&self, folder: &str) -> Result<Vec<String>, Fault> {
-        let objects = self.asks.list(Some(&self.path(folder)));
-        let objects: Vec<_> = objects.try_collect().await.map_err(|error| self.trouble(&error))?;
+    pub(super) async fn list(&self, folder: &str) -> Result<Vec<String>, TransferError> {
+        let objects = self.small.list(Some(&self.path(folder)));
+        let objects: Vec<_> = objects.try_collect().await.map_err(|error| self.failure(&error))?;
         let name = |meta: &object_store::ObjectMeta| {
             let steps: Vec<_> =
                 meta.location.prefix_match(&self.prefix)?.map(|step| step.as_ref().to_owned()).collect();
@@ -194,12 +197,16 @@ impl Link {
     }
 }
 
-fn client(url: &RemoteUrl, environment: &Environment, options: ClientOptions) -> Result<Arc<dyn ObjectStore>, Trouble> {
-    let settings = |error: object_store::Error| Trouble::Settings(environment.without_secrets(error.to_string()));
+fn client(
+    url: &RemoteUrl,
+    environment: &Environment,
+    options: ClientOptions,
+) -> Result<Arc<dyn ObjectStore>, RemoteFailure> {
+    let settings = |error: object_store::Error| RemoteFailure::Settings(environment.without_secrets(error.to_string()));
     let backoff = BackoffConfig { init_backoff: Duration::from_millis(200), ..BackoffConfig::default() };
     let retry = RetryConfig { backoff, max_retries: MAX_RETRIES, retry_timeout: RETRY_FOR };
     let bucket = url.bucket();
-    // Options that the environment sets come last: they are the user's.
+    // Options from the environment come last, so that the user can override the others.
     Ok(match url.scheme() {
         Scheme::S3 => {
             let mut builder = AmazonS3Builder::new().with_client_options(options).with_retry(retry);
@@ -237,7 +244,7 @@ fn client(url: &RemoteUrl, environment: &Environment, options: ClientOptions) ->
         Scheme::File => {
             let folder = url.folder().unwrap_or(std::path::Path::new("/"));
             if !folder.is_dir() {
-                return Err(Trouble::NoBucket);
+                return Err(RemoteFailure::NoBucket);
             }
             Arc::new(LocalFileSystem::new_with_prefix(folder).map_err(settings)?)
         }
@@ -249,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_environment_keeps_what_is_needed_and_never_shows_a_value() {
+    fn an_environment_keeps_known_variables_and_never_shows_values() {
         let variables = [("AWS_SECRET_ACCESS_KEY", "hunter2hunter2"), ("PATH", "/bin"), ("GOOGLE_BUCKET", "b")];
         let environment: Environment = variables.map(|(name, value)| (name.into(), value.into())).into_iter().collect();
         let shown = format!("{environment:?}");

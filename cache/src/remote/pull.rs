@@ -1,7 +1,7 @@
-//! From a remote into a store: the action, its tree, the blobs that are missing; checked, then recorded.
+//! Downloads results: the action, its tree, and the blobs that are missing in the store. All are verified before the result is recorded.
 
-use super::error::Damage;
-use super::link::{Fault, Link};
+use super::error::ObjectError;
+use super::link::{Link, TransferError};
 use super::wire::{self, Action, MAX_BYTES};
 use super::{Progress, RemoteError, object};
 use crate::store::{Lookup, SYNC_EACH_UP_TO};
@@ -10,44 +10,44 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStoreExt;
 use std::collections::BTreeMap;
 
-/// Says whether the ports of a record are those of its tree. The caller knows stages; a store does not.
+/// Returns whether the ports of a record match its tree. Provided by the caller, because a store does not know the contracts of stages.
 pub type Trust<'a> = &'a dyn Fn(&Fields, &ActionRecord, &Tree) -> bool;
 
-/// Actions that are fetched at once; each may hold a large tree.
+/// Maximum number of actions to fetch at once; each may have a large tree.
 const ACTIONS_AT_ONCE: usize = 4;
-/// Blobs of an action that are asked for at once.
+/// Maximum number of blobs of an action to fetch at once.
 const BLOBS_AT_ONCE: usize = 16;
 
-/// What a remote had for a key.
+/// The result of pulling a key.
 #[derive(Debug)]
 pub enum Pulled {
-    /// The action, which is a hit in the store now.
+    /// The action was fetched, and is now a hit in the store.
     Got {
-        /// Its record.
+        /// The record of the action.
         record: Box<ActionRecord>,
-        /// Content that was fetched; what the store had already is not.
+        /// Bytes of content that were fetched, without what was already in the store.
         bytes: u64,
     },
-    /// Nothing.
+    /// The remote does not have the action.
     Absent,
-    /// Something that can't be used. The user should be warned; the action must run.
+    /// The remote has damaged data for the key. Warn the user, and run the action.
     Damaged(RemoteError),
-    /// Nothing can be known. The user should be warned; this is said once.
+    /// The remote can't be used. Warn the user; this is returned only once per remote.
     Unreachable(RemoteError),
 }
 
-/// What came of fetching everything.
+/// The result of pulling all actions.
 #[derive(Debug, Default)]
 pub struct PulledAll {
-    /// Actions that were fetched.
+    /// Number of actions that were fetched.
     pub actions: u64,
-    /// Actions that the store had.
+    /// Number of actions that were already in the store.
     pub had: u64,
-    /// Actions that were not wanted.
+    /// Number of actions that were not wanted.
     pub unwanted: u64,
-    /// Content that was fetched.
+    /// Bytes of content that were fetched.
     pub bytes: u64,
-    /// What can't be used.
+    /// One error for each action with damaged data.
     pub damaged: Vec<RemoteError>,
 }
 
@@ -57,22 +57,22 @@ pub(super) async fn action(
     store: &Store,
     key: ActionKey,
     trust: Trust<'_>,
-) -> Result<Option<Pulled>, Fault> {
+) -> Result<Option<Pulled>, TransferError> {
     let Some(action) = read_action(link, key).await? else { return Ok(None) };
     take(link, store, key, action, trust).await.map(Some)
 }
 
-/// Fetches all actions that are wanted; also returns the damage that was found.
+/// Fetches all wanted actions. Also returns the damage that was found.
 pub(super) async fn all(
     link: &Link,
     store: &Store,
     wanted: &dyn Fn(&Fields) -> bool,
     trust: Trust<'_>,
     progress: &mut dyn FnMut(Progress),
-) -> Result<(PulledAll, Vec<Fault>), Fault> {
+) -> Result<(PulledAll, Vec<TransferError>), TransferError> {
     let objects = link.list("v1/actions").await?;
     let keys: Vec<ActionKey> = objects.iter().filter_map(|object| key_of(object)).collect();
-    let one = async |key: ActionKey| -> Result<One, Fault> {
+    let one = async |key: ActionKey| -> Result<One, TransferError> {
         if matches!(store.find(key), Lookup::Hit(_)) {
             return Ok(One::Had);
         }
@@ -97,8 +97,8 @@ pub(super) async fn all(
             }
             Ok(One::Had) => pulled.had += 1,
             Ok(One::Unwanted) => pulled.unwanted += 1,
-            Err(damage @ Fault::Damage { .. }) => damaged.push(damage),
-            Err(fault) => return Err(fault),
+            Err(damage @ TransferError::Object { .. }) => damaged.push(damage),
+            Err(error) => return Err(error),
         }
         done += 1;
         progress(Progress { done, total, bytes: pulled.bytes });
@@ -106,7 +106,7 @@ pub(super) async fn all(
     Ok((pulled, damaged))
 }
 
-/// What came of one action of many.
+/// The result for one of many actions.
 enum One {
     Got(u64),
     Had,
@@ -118,19 +118,25 @@ fn key_of(object: &str) -> Option<ActionKey> {
     (first.len() == 2).then(|| format!("{first}{rest}").parse().ok())?
 }
 
-async fn read_action(link: &Link, key: ActionKey) -> Result<Option<Action>, Fault> {
+async fn read_action(link: &Link, key: ActionKey) -> Result<Option<Action>, TransferError> {
     let name = object("actions", key, "");
     let Some(bytes) = link.read(&name, MAX_BYTES).await? else { return Ok(None) };
-    let action = Action::from_bytes(&bytes, key).map_err(|damage| Fault::Damage { object: name, damage })?;
+    let action = Action::from_bytes(&bytes, key).map_err(|error| TransferError::Object { object: name, error })?;
     Ok(Some(action))
 }
 
 /// Takes over an action whose fields are those of its key.
-async fn take(link: &Link, store: &Store, key: ActionKey, action: Action, trust: Trust<'_>) -> Result<Pulled, Fault> {
+async fn take(
+    link: &Link,
+    store: &Store,
+    key: ActionKey,
+    action: Action,
+    trust: Trust<'_>,
+) -> Result<Pulled, TransferError> {
     let Action { fields, mut record } = action;
     let tree = read_tree(link, store, record.output.tree).await?;
     if !trust(&fields, &record, &tree) {
-        return Err(Fault::Damage { object: object("actions", key, ""), damage: Damage::Ports });
+        return Err(TransferError::Object { object: object("actions", key, ""), error: ObjectError::Ports });
     }
     let mut bytes = fetch_missing(link, store, &tree).await?;
     store.insert_tree(&tree)?;
@@ -138,42 +144,42 @@ async fn take(link: &Link, store: &Store, key: ActionKey, action: Action, trust:
         match take_state(link, store, state.tree).await {
             Ok(fetched) => bytes += fetched,
             // The result is usable without it: a later link starts from an earlier state.
-            Err(Fault::Damage { .. }) => state.kept = false,
-            Err(fault) => return Err(fault),
+            Err(TransferError::Object { .. }) => state.kept = false,
+            Err(error) => return Err(error),
         }
     }
     store.record(key, &fields, &record)?;
     Ok(Pulled::Got { record: Box::new(record), bytes })
 }
 
-/// Fetches the state of a link, and returns how many bytes that were.
-async fn take_state(link: &Link, store: &Store, digest: Digest) -> Result<u64, Fault> {
+/// Fetches the state of a link. Returns the number of bytes fetched.
+async fn take_state(link: &Link, store: &Store, digest: Digest) -> Result<u64, TransferError> {
     let tree = read_tree(link, store, digest).await?;
     let bytes = fetch_missing(link, store, &tree).await?;
     store.insert_tree(&tree)?;
     Ok(bytes)
 }
 
-async fn read_tree(link: &Link, store: &Store, digest: Digest) -> Result<Tree, Fault> {
+async fn read_tree(link: &Link, store: &Store, digest: Digest) -> Result<Tree, TransferError> {
     if let Ok(tree) = store.tree(digest)
         && tree.digest() == digest
     {
         return Ok(tree);
     }
     let name = object("trees", digest, ".json");
-    let damaged = |damage| Fault::Damage { object: name.clone(), damage };
-    let bytes = link.read(&name, MAX_BYTES).await?.ok_or_else(|| damaged(Damage::Absent))?;
+    let damaged = |error| TransferError::Object { object: name.clone(), error };
+    let bytes = link.read(&name, MAX_BYTES).await?.ok_or_else(|| damaged(ObjectError::Absent))?;
     wire::tree_from_bytes(&bytes, digest).map_err(damaged)
 }
 
-/// Fetches the blobs of `tree` that the store lacks, and returns how many bytes that were.
-async fn fetch_missing(link: &Link, store: &Store, tree: &Tree) -> Result<u64, Fault> {
+/// Fetches the blobs of `tree` that are missing in the store. Returns the number of bytes fetched.
+async fn fetch_missing(link: &Link, store: &Store, tree: &Tree) -> Result<u64, TransferError> {
     let mut missing: BTreeMap<Digest, u64> = BTreeMap::new();
     for file in &tree.files {
         let before = missing.insert(file.digest, file.size_bytes);
         if before.is_some_and(|size_bytes| size_bytes != file.size_bytes) {
             let object = object("trees", tree.digest(), ".json");
-            return Err(Fault::Damage { object, damage: Damage::Format });
+            return Err(TransferError::Object { object, error: ObjectError::Format });
         }
     }
     missing.retain(|digest, size_bytes| !store.has_blob(*digest, *size_bytes));
@@ -181,7 +187,7 @@ async fn fetch_missing(link: &Link, store: &Store, tree: &Tree) -> Result<u64, F
     let free = store.free_bytes()?;
     if declared > free {
         let object = object("trees", tree.digest(), ".json");
-        return Err(Fault::Damage { object, damage: Damage::TooLarge { limit_bytes: free } });
+        return Err(TransferError::Object { object, error: ObjectError::TooLarge { limit_bytes: free } });
     }
     let sync_each = missing.len() <= SYNC_EACH_UP_TO;
     let fetches = missing.into_iter().map(|(digest, size_bytes)| fetch(link, store, digest, size_bytes, sync_each));
@@ -193,21 +199,21 @@ async fn fetch_missing(link: &Link, store: &Store, tree: &Tree) -> Result<u64, F
     Ok(declared)
 }
 
-/// Fetches one blob. What is longer than it should be, or has another digest, is dropped.
-async fn fetch(link: &Link, store: &Store, digest: Digest, size_bytes: u64, sync: bool) -> Result<(), Fault> {
+/// Fetches one blob. Discards it if its size or digest is wrong.
+async fn fetch(link: &Link, store: &Store, digest: Digest, size_bytes: u64, sync: bool) -> Result<(), TransferError> {
     let name = object("blobs", digest, "");
-    let damaged = |damage| Fault::Damage { object: name.clone(), damage };
-    let wrong_size = |found_bytes| damaged(Damage::Size { expected_bytes: size_bytes, found_bytes });
+    let damaged = |error| TransferError::Object { object: name.clone(), error };
+    let wrong_size = |found_bytes| damaged(ObjectError::Size { expected_bytes: size_bytes, found_bytes });
     let _permit = link.permits.acquire().await;
-    let got = match link.moves.get(&link.path(&name)).await {
-        Err(object_store::Error::NotFound { .. }) => return Err(damaged(Damage::Absent)),
-        other => other.map_err(|error| link.trouble(&error))?,
+    let got = match link.content.get(&link.path(&name)).await {
+        Err(object_store::Error::NotFound { .. }) => return Err(damaged(ObjectError::Absent)),
+        other => other.map_err(|error| link.failure(&error))?,
     };
     if got.meta.size != size_bytes {
         return Err(wrong_size(got.meta.size));
     }
     let (mut incoming, mut chunks) = (store.receive()?, got.into_stream());
-    while let Some(chunk) = chunks.try_next().await.map_err(|error| link.trouble(&error))? {
+    while let Some(chunk) = chunks.try_next().await.map_err(|error| link.failure(&error))? {
         incoming.write(&chunk)?;
         if incoming.size_bytes() > size_bytes {
             return Err(wrong_size(incoming.size_bytes()));
@@ -217,10 +223,10 @@ async fn fetch(link: &Link, store: &Store, digest: Digest, size_bytes: u64, sync
         return Err(wrong_size(incoming.size_bytes()));
     }
     if incoming.digest() != digest {
-        return Err(damaged(Damage::Digest));
+        return Err(damaged(ObjectError::Digest));
     }
     let store = store.clone();
-    // Waiting for the disk must not hold up the other transfers.
+    // Waiting for the disk must not block other transfers.
     let kept = tokio::task::spawn_blocking(move || store.keep(incoming, sync)).await;
     kept.map_err(|error| std::io::Error::other(error).into()).and_then(|kept| kept)?;
     Ok(())

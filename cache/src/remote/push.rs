@@ -1,7 +1,7 @@
-//! From a store to a remote: blobs, then the tree, then the action, which makes them a result.
+//! Uploads results: first the blobs, then the tree, then the action, which makes them a result.
 
-use super::error::Damage;
-use super::link::{Fault, Link, PART_BYTES};
+use super::error::ObjectError;
+use super::link::{Link, PART_BYTES, TransferError};
 use super::wire::Action;
 use super::{Progress, object};
 use crate::store::Lookup;
@@ -15,61 +15,61 @@ use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinSet;
 
-/// Actions that are sent at once.
+/// Maximum number of actions to upload at once.
 const ACTIONS_AT_ONCE: usize = 8;
-/// Blobs of an action that are looked for at once.
+/// Maximum number of blobs of an action to look up at once.
 const BLOBS_AT_ONCE: usize = 16;
-/// Object stores take at most 10,000 parts.
+/// Maximum number of parts of an upload; object stores allow 10,000.
 const MAX_PARTS: u64 = 9_000;
 
-/// What to do with objects that the remote has already.
+/// What to do with objects that already exist on the remote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replace {
-    /// Leave them, if they have the right size.
+    /// Keep them if they have the right size.
     Never,
-    /// Write them anew: for a remote with damaged data.
+    /// Overwrite them, to repair a remote with damaged data.
     Always,
 }
 
-/// What came of a push.
+/// The result of a push.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pushed {
-    /// Actions that the remote did not have.
+    /// Number of actions that were uploaded.
     pub actions: u64,
-    /// Actions that it had.
+    /// Number of actions that already existed on the remote.
     pub had: u64,
-    /// Actions that the store does not have, or not whole.
+    /// Number of actions that are missing or incomplete in the store.
     pub absent: u64,
-    /// Blobs that were sent.
+    /// Number of blobs that were uploaded.
     pub blobs: u64,
-    /// Their content.
+    /// Total size of these blobs.
     pub bytes: u64,
 }
 
-/// One push.
+/// The state of a push.
 struct Push<'a> {
     link: &'a Link,
     store: &'a Store,
     replace: Replace,
-    /// Blobs that the remote is known to have.
-    there: Mutex<BTreeSet<Digest>>,
+    /// Blobs that are known to exist on the remote.
+    uploaded: Mutex<BTreeSet<Digest>>,
 }
 
-/// Sends actions, after those of their parts.
+/// Uploads actions, after the actions of their parts.
 pub(super) async fn all(
     link: &Link,
     store: &Store,
     keys: &[ActionKey],
     replace: Replace,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Pushed, Fault> {
+) -> Result<Pushed, TransferError> {
     let mut pushed = Pushed::default();
     let (mut wholes, mut parts) = (BTreeMap::new(), BTreeMap::new());
     for key in keys.iter().copied().collect::<BTreeSet<_>>() {
         match whole(store, key)? {
             Some(action) => {
                 for part in action.record.parts.values() {
-                    // A part that was cleared away is not needed: its content is in the whole.
+                    // A part that was deleted from the store is not needed: the whole contains its content.
                     parts.extend(whole(store, *part)?.map(|action| (*part, action)));
                 }
                 wholes.insert(key, action);
@@ -78,7 +78,7 @@ pub(super) async fn all(
         }
     }
     parts.retain(|key, _| !wholes.contains_key(key));
-    let push = Push { link, store, replace, there: Mutex::default() };
+    let push = Push { link, store, replace, uploaded: Mutex::default() };
     let (mut done, total) = (0, (parts.len() + wholes.len()) as u64);
     for actions in [parts, wholes] {
         let sending = stream::iter(actions).map(async |(key, action)| push.action(key, &action).await);
@@ -95,7 +95,7 @@ pub(super) async fn all(
     Ok(pushed)
 }
 
-/// Returns an action with its fields, if the store has all of it.
+/// Returns an action with its fields, if it is complete in the store.
 fn whole(store: &Store, key: ActionKey) -> Result<Option<Action>, CacheError> {
     let Lookup::Hit(mut record) = store.find(key) else { return Ok(None) };
     let has_state = store.has_state(&record);
@@ -113,7 +113,7 @@ struct Sent {
 }
 
 impl Push<'_> {
-    async fn action(&self, key: ActionKey, action: &Action) -> Result<Sent, Fault> {
+    async fn action(&self, key: ActionKey, action: &Action) -> Result<Sent, TransferError> {
         let mut sent = Sent { new: false, blobs: 0, bytes: 0 };
         for tree in action.record.trees() {
             self.tree(tree, &mut sent).await?;
@@ -122,8 +122,8 @@ impl Push<'_> {
         Ok(sent)
     }
 
-    /// Sends the blobs of a tree, then its list.
-    async fn tree(&self, digest: Digest, sent: &mut Sent) -> Result<(), Fault> {
+    /// Uploads the blobs of a tree, then its list.
+    async fn tree(&self, digest: Digest, sent: &mut Sent) -> Result<(), TransferError> {
         let tree = self.store.tree(digest)?;
         let blobs: BTreeSet<(Digest, u64)> = tree.files.iter().map(|file| (file.digest, file.size_bytes)).collect();
         let sending = stream::iter(blobs).map(async |(digest, size_bytes)| self.blob(digest, size_bytes).await);
@@ -135,14 +135,14 @@ impl Push<'_> {
         self.list(digest, &tree).await
     }
 
-    /// Sends a blob, unless it is there. Returns how much was sent.
-    async fn blob(&self, digest: Digest, size_bytes: u64) -> Result<Option<u64>, Fault> {
-        if self.there.lock().unwrap_or_else(PoisonError::into_inner).contains(&digest) {
+    /// Uploads a blob, unless it exists. Returns the number of bytes uploaded.
+    async fn blob(&self, digest: Digest, size_bytes: u64) -> Result<Option<u64>, TransferError> {
+        if self.uploaded.lock().unwrap_or_else(PoisonError::into_inner).contains(&digest) {
             return Ok(None);
         }
         let name = object("blobs", digest, "");
-        let there = self.replace == Replace::Never && self.link.size(&name).await? == Some(size_bytes);
-        if !there {
+        let exists = self.replace == Replace::Never && self.link.size(&name).await? == Some(size_bytes);
+        if !exists {
             let path = self.link.path(&name);
             if size_bytes <= PART_BYTES {
                 self.small_blob(&path, digest).await?;
@@ -150,11 +150,11 @@ impl Push<'_> {
                 self.large_blob(&path, digest, size_bytes).await?;
             }
         }
-        self.there.lock().unwrap_or_else(PoisonError::into_inner).insert(digest);
-        Ok((!there).then_some(size_bytes))
+        self.uploaded.lock().unwrap_or_else(PoisonError::into_inner).insert(digest);
+        Ok((!exists).then_some(size_bytes))
     }
 
-    async fn small_blob(&self, path: &Path, digest: Digest) -> Result<(), Fault> {
+    async fn small_blob(&self, path: &Path, digest: Digest) -> Result<(), TransferError> {
         let _permit = self.link.permits.acquire().await;
         let file = self.store.blob(digest);
         let read = move || -> Result<Vec<u8>, CacheError> {
@@ -162,31 +162,36 @@ impl Push<'_> {
             if Digest::of(&bytes) == digest { Ok(bytes) } else { Err(CacheError::Damaged { digest }) }
         };
         let bytes = blocking(read).await?;
-        self.link.moves.put(path, bytes.into()).await.map_err(|error| self.link.trouble(&error))?;
+        self.link.content.put(path, bytes.into()).await.map_err(|error| self.link.failure(&error))?;
         Ok(())
     }
 
-    /// Sends a blob in parts. It becomes visible as a whole, and only if its content is what its name says.
-    async fn large_blob(&self, path: &Path, digest: Digest, size_bytes: u64) -> Result<(), Fault> {
-        let mut upload = self.link.moves.put_multipart(path).await.map_err(|error| self.link.trouble(&error))?;
+    /// Uploads a blob in parts. It becomes visible as a whole, and only if its content has the digest of its name.
+    async fn large_blob(&self, path: &Path, digest: Digest, size_bytes: u64) -> Result<(), TransferError> {
+        let mut upload = self.link.content.put_multipart(path).await.map_err(|error| self.link.failure(&error))?;
         let sent = self.parts(&mut *upload, digest, size_bytes).await;
         let done = match sent {
-            Ok(()) => upload.complete().await.map(|_| ()).map_err(|error| self.link.trouble(&error)),
-            Err(fault) => Err(fault),
+            Ok(()) => upload.complete().await.map(|_| ()).map_err(|error| self.link.failure(&error)),
+            Err(error) => Err(error),
         };
         if done.is_err() {
-            // What can't be taken back now, the server's own rules clear away.
+            // If this fails, the server deletes the parts by its own rules.
             let _ = upload.abort().await;
         }
         done
     }
 
-    async fn parts(&self, upload: &mut dyn MultipartUpload, digest: Digest, size_bytes: u64) -> Result<(), Fault> {
+    async fn parts(
+        &self,
+        upload: &mut dyn MultipartUpload,
+        digest: Digest,
+        size_bytes: u64,
+    ) -> Result<(), TransferError> {
         let part_bytes = PART_BYTES.max(size_bytes.div_ceil(MAX_PARTS));
         let mut file = fs::File::open(self.store.blob(digest)).map_err(CacheError::from)?;
         let (mut hasher, mut parts) = (blake3::Hasher::new(), JoinSet::new());
         loop {
-            // Taken before the part is read, given back when it is sent: so many parts are in memory at once.
+            // Held from before the part is read until it is uploaded: this limits the number of parts in memory.
             let permit = Arc::clone(&self.link.permits).acquire_owned().await;
             let read = move || -> Result<_, CacheError> {
                 let mut bytes = Vec::with_capacity(part_bytes as usize);
@@ -206,32 +211,32 @@ impl Push<'_> {
                 sent
             });
             while let Some(sent) = parts.try_join_next() {
-                self.sent(sent)?;
+                self.check_sent(sent)?;
             }
         }
         while let Some(sent) = parts.join_next().await {
-            self.sent(sent)?;
+            self.check_sent(sent)?;
         }
         if Digest::from(hasher.finalize()) == digest { Ok(()) } else { Err(CacheError::Damaged { digest }.into()) }
     }
 
-    fn sent(&self, sent: Result<object_store::Result<()>, tokio::task::JoinError>) -> Result<(), Fault> {
-        sent.map_err(object_store::Error::from).flatten().map_err(|error| self.link.trouble(&error))
+    fn check_sent(&self, sent: Result<object_store::Result<()>, tokio::task::JoinError>) -> Result<(), TransferError> {
+        sent.map_err(object_store::Error::from).flatten().map_err(|error| self.link.failure(&error))
     }
 
-    async fn list(&self, digest: Digest, tree: &Tree) -> Result<(), Fault> {
+    async fn list(&self, digest: Digest, tree: &Tree) -> Result<(), TransferError> {
         let name = object("trees", digest, ".json");
         let bytes = json(serde_json::to_vec(tree), &name)?;
         if self.replace == Replace::Always || self.link.size(&name).await? != Some(bytes.len() as u64) {
             let _permit = self.link.permits.acquire().await;
-            let put = self.link.moves.put(&self.link.path(&name), bytes.into()).await;
-            put.map_err(|error| self.link.trouble(&error))?;
+            let put = self.link.content.put(&self.link.path(&name), bytes.into()).await;
+            put.map_err(|error| self.link.failure(&error))?;
         }
         Ok(())
     }
 
-    /// Creates the action; returns whether there was none.
-    async fn record(&self, key: ActionKey, action: &Action) -> Result<bool, Fault> {
+    /// Creates the action. Returns false if it already exists.
+    async fn record(&self, key: ActionKey, action: &Action) -> Result<bool, TransferError> {
         let name = object("actions", key, "");
         let payload = PutPayload::from(json(action.to_bytes(), &name)?);
         let path = self.link.path(&name);
@@ -240,25 +245,25 @@ impl Push<'_> {
         }
         let _permit = self.link.permits.acquire().await;
         let mode = if self.replace == Replace::Always { PutMode::Overwrite } else { PutMode::Create };
-        let put = self.link.moves.put_opts(&path, payload.clone(), PutOptions::from(mode)).await;
+        let put = self.link.content.put_opts(&path, payload.clone(), PutOptions::from(mode)).await;
         let put = match put {
-            // A server that can't create: both of two racing pushes write the same key, the later one stays.
-            Err(object_store::Error::NotImplemented { .. }) => self.link.moves.put(&path, payload).await,
+            // The server does not support conditional writes: of two racing pushes, the later one wins.
+            Err(object_store::Error::NotImplemented { .. }) => self.link.content.put(&path, payload).await,
             other => other,
         };
         match put {
             Ok(_) => Ok(true),
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(false),
-            Err(error) => Err(self.link.trouble(&error)),
+            Err(error) => Err(self.link.failure(&error)),
         }
     }
 }
 
-fn json(bytes: Result<Vec<u8>, serde_json::Error>, name: &str) -> Result<Vec<u8>, Fault> {
-    bytes.map_err(|_| Fault::Damage { object: name.to_owned(), damage: Damage::Format })
+fn json(bytes: Result<Vec<u8>, serde_json::Error>, name: &str) -> Result<Vec<u8>, TransferError> {
+    bytes.map_err(|_| TransferError::Object { object: name.to_owned(), error: ObjectError::Format })
 }
 
-/// Does what waits for the disk or computes, without holding up transfers.
+/// Runs disk or CPU work without blocking transfers.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, CacheError> + Send + 'static,
 ) -> Result<T, CacheError> {

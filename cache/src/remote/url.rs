@@ -1,20 +1,20 @@
-//! [`RemoteUrl`]: where a remote is. Holds no credentials, so that it can be shown.
+//! [`RemoteUrl`]: the URL of a remote. It contains no credentials, so it can be shown.
 
 use super::RemoteError;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-/// Which service keeps the objects.
+/// The kind of a remote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
-    /// Amazon S3 and what speaks its language.
+    /// Amazon S3 and compatible services.
     S3,
     /// Google Cloud Storage.
     Gs,
     /// Azure Blob Storage.
     Az,
-    /// A folder, perhaps of a shared file system.
+    /// A folder, such as one on a shared file system.
     File,
 }
 
@@ -26,32 +26,32 @@ pub struct RemoteUrl {
     path: String,
 }
 
-/// A remote, or a word that there is none.
+/// The setting of a remote: a URL, or `none`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RemoteSetting {
-    /// `none`: whatever else is set.
+    /// `none`: no remote, even if another setting names one.
     Off,
     /// The remote to use.
     At(RemoteUrl),
 }
 
 impl RemoteUrl {
-    /// Returns the service.
+    /// Returns the kind of the remote.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// Returns the bucket or container; nothing for a folder.
+    /// Returns the bucket or container; empty for a folder.
     pub(super) fn bucket(&self) -> &str {
         &self.bucket
     }
 
-    /// Returns what stands before every object's name in the bucket; nothing for a folder.
+    /// Returns the prefix of all object names in the bucket; empty for a folder.
     pub(super) fn prefix(&self) -> &str {
         if self.scheme == Scheme::File { "" } else { &self.path }
     }
 
-    /// Returns the folder, where it is one.
+    /// Returns the folder, if the remote is one.
     pub(super) fn folder(&self) -> Option<&Path> {
         (self.scheme == Scheme::File).then(|| Path::new(&self.path))
     }
@@ -77,26 +77,26 @@ impl FromStr for RemoteUrl {
         let known = schemes.into_iter().find(|scheme| scheme.name() == name);
         let scheme = known.ok_or(RemoteError::Url { reason: "" })?;
         if rest.chars().any(char::is_control) {
-            return Err(RemoteError::Url { reason: "; this one has control characters" });
+            return Err(RemoteError::Url { reason: "; control characters are not allowed" });
         }
         if scheme == Scheme::File {
-            // All of it is a path, as it stands.
+            // The rest is a path, without any decoding.
             if !rest.starts_with('/') {
-                return Err(RemoteError::Url { reason: "; a folder's path begins with `/`" });
+                return Err(RemoteError::Url { reason: "; the path of a folder must start with `/`" });
             }
             return Ok(Self { scheme, bucket: String::new(), path: rest.to_owned() });
         }
         let (bucket, path) = rest.split_once('/').unwrap_or((rest, ""));
         if rest.contains(['@', '?', '#']) || bucket.contains(':') {
-            return Err(RemoteError::Url { reason: "; credentials and options come from the environment" });
+            return Err(RemoteError::Url { reason: "; set credentials and options in the environment" });
         }
         let letter = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
         if bucket.is_empty() || !bucket.chars().all(letter) {
-            return Err(RemoteError::Url { reason: "; this one has no fit bucket" });
+            return Err(RemoteError::Url { reason: "; the name of the bucket is missing or not valid" });
         }
         let path = path.trim_end_matches('/');
         if !path.is_empty() && path.split('/').any(|step| matches!(step, "" | "." | "..")) {
-            return Err(RemoteError::Url { reason: "; its path may have no `.`, `..` and `//`" });
+            return Err(RemoteError::Url { reason: "; `.`, `..` and `//` are not allowed in the path" });
         }
         Ok(Self { scheme, bucket: bucket.to_owned(), path: path.to_owned() })
     }
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_comes_back_as_it_was() {
+    fn urls_round_trip() {
         for text in ["s3://b", "s3://my-b.x_1/a/b c", "gs://b/a", "az://c/a", "file:///mnt/a b/%20?x", "file:///"] {
             let url: RemoteUrl = text.parse().expect(text);
             assert_eq!(url.to_string(), text);
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_remote_is_refused_without_repeating_it() {
+    fn invalid_urls_are_refused_and_not_repeated() {
         for text in [
             "",
             "bucket",

@@ -1,16 +1,16 @@
-//! How actions and trees are written on a remote, and what is checked before one that was read is believed.
+//! The format of actions and trees on a remote, and the checks before they are used.
 //!
-//! An action is one object: the BLAKE3 of the rest in hex, a newline, and the fields of its key and its record as JSON.
-//! A tree is JSON whose files hash to its name.
+//! An action is one object: the hexadecimal BLAKE3 of the rest, a newline, and the fields of the key and the record as JSON. A tree is
+//! JSON whose files hash to its name.
 
-use super::error::Damage;
+use super::error::ObjectError;
 use crate::{ActionKey, ActionRecord, CacheError, Digest, Fields, Tree};
 use serde::{Deserialize, Serialize};
 
-/// The largest action or tree: some hundred thousand files.
+/// Maximum size of an action or a tree, enough for some hundred thousand files.
 pub(super) const MAX_BYTES: u64 = 64 << 20;
 
-/// A record with what its key is made of.
+/// A record with the fields of its key.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Action {
@@ -24,24 +24,24 @@ impl Action {
         Ok([Digest::of(&json).to_string().as_bytes(), b"\n", &json].concat())
     }
 
-    /// Reads an action that is said to be that of `key`.
-    pub(super) fn from_bytes(bytes: &[u8], key: ActionKey) -> Result<Self, Damage> {
-        let (digest, json) = bytes.split_at_checked(64).ok_or(Damage::Format)?;
-        let json = json.strip_prefix(b"\n").ok_or(Damage::Format)?;
+    /// Parses an action, and checks that it belongs to `key`.
+    pub(super) fn from_bytes(bytes: &[u8], key: ActionKey) -> Result<Self, ObjectError> {
+        let (digest, json) = bytes.split_at_checked(64).ok_or(ObjectError::Format)?;
+        let json = json.strip_prefix(b"\n").ok_or(ObjectError::Format)?;
         if Digest::of(json).to_string().as_bytes() != digest {
-            return Err(Damage::Digest);
+            return Err(ObjectError::Digest);
         }
-        let action: Self = serde_json::from_slice(json).map_err(|_| Damage::Format)?;
+        let action: Self = serde_json::from_slice(json).map_err(|_| ObjectError::Format)?;
         if action.fields.key() != key {
-            return Err(Damage::Fields);
+            return Err(ObjectError::Fields);
         }
         if action.texts().any(|text| text.chars().any(|letter| letter.is_control() && !"\n\t".contains(letter))) {
-            return Err(Damage::Text);
+            return Err(ObjectError::Text);
         }
         Ok(action)
     }
 
-    /// Returns all that may be shown to people.
+    /// Returns all texts that may be shown to users.
     fn texts(&self) -> impl Iterator<Item = &String> {
         let fields = self.fields.iter().flat_map(|field| field.path.iter().chain([&field.value]));
         let record = &self.record;
@@ -52,15 +52,15 @@ impl Action {
     }
 }
 
-/// Reads a tree that is said to have this digest.
-pub(super) fn tree_from_bytes(bytes: &[u8], digest: Digest) -> Result<Tree, Damage> {
-    let tree: Tree = serde_json::from_slice(bytes).map_err(|_| Damage::Format)?;
+/// Parses a tree, and checks that it has this digest.
+pub(super) fn tree_from_bytes(bytes: &[u8], digest: Digest) -> Result<Tree, ObjectError> {
+    let tree: Tree = serde_json::from_slice(bytes).map_err(|_| ObjectError::Format)?;
     match tree.check() {
-        Err(CacheError::OddPath { path }) => return Err(Damage::Path(path)),
-        Err(_) => return Err(Damage::Format),
+        Err(CacheError::InvalidPath { path }) => return Err(ObjectError::Path(path)),
+        Err(_) => return Err(ObjectError::Format),
         Ok(()) => {}
     }
-    if tree.digest() == digest { Ok(tree) } else { Err(Damage::Digest) }
+    if tree.digest() == digest { Ok(tree) } else { Err(ObjectError::Digest) }
 }
 
 #[cfg(test)]
@@ -74,23 +74,16 @@ mod tests {
         fields.add(["kind"], "k");
         let output = OutputRecord { tree: Digest::of(b"t"), ports: BTreeMap::new() };
         let record = ActionRecord {
-            kind: "k".into(),
-            output,
-            parts: BTreeMap::new(),
-            state: None,
-            environment: BTreeMap::new(),
-            figures: BTreeMap::new(),
             summary: vec![summary.into()],
-            warnings: vec![],
             duration_millis: 1,
-            peak_memory_bytes: None,
             ended_unix_secs: 2,
+            ..ActionRecord::new("k", output)
         };
         Action { fields, record }
     }
 
     #[test]
-    fn an_action_comes_back_and_every_flipped_bit_is_found() {
+    fn actions_round_trip_and_any_flipped_bit_is_detected() {
         let action = action("two\nlines");
         let (key, bytes) = (action.fields.key(), action.to_bytes().expect("JSON"));
         assert_eq!(Action::from_bytes(&bytes, key).expect("as it was").record, action.record);
@@ -103,16 +96,16 @@ mod tests {
     }
 
     #[test]
-    fn another_key_and_terminal_commands_are_refused() {
+    fn other_keys_and_control_characters_are_refused() {
         let plain = action("x").to_bytes().expect("JSON");
-        assert_eq!(Action::from_bytes(&plain, Fields::default().key()).expect_err("refused"), Damage::Fields);
-        let loud = action("\u{1b}[2J");
-        let bytes = loud.to_bytes().expect("JSON");
-        assert_eq!(Action::from_bytes(&bytes, loud.fields.key()).expect_err("refused"), Damage::Text);
+        assert_eq!(Action::from_bytes(&plain, Fields::default().key()).expect_err("refused"), ObjectError::Fields);
+        let with_control = action("\u{1b}[2J");
+        let bytes = with_control.to_bytes().expect("JSON");
+        assert_eq!(Action::from_bytes(&bytes, with_control.fields.key()).expect_err("refused"), ObjectError::Text);
     }
 
     #[test]
-    fn a_tree_must_hash_to_its_name_and_stay_in_its_folder() {
+    fn a_tree_must_match_its_digest_and_stay_in_its_folder() {
         let tree = |path: &str| {
             let file = TreeFile { path: path.into(), digest: Digest::of(b"x"), size_bytes: 1 };
             let tree = Tree { files: vec![file] };
@@ -120,9 +113,9 @@ mod tests {
         };
         let (bytes, digest) = tree("a/b");
         assert!(tree_from_bytes(&bytes, digest).is_ok());
-        assert_eq!(tree_from_bytes(&bytes, Digest::of(b"other")).expect_err("refused"), Damage::Digest);
-        assert_eq!(tree_from_bytes(b"{", digest).expect_err("refused"), Damage::Format);
+        assert_eq!(tree_from_bytes(&bytes, Digest::of(b"other")).expect_err("refused"), ObjectError::Digest);
+        assert_eq!(tree_from_bytes(b"{", digest).expect_err("refused"), ObjectError::Format);
         let (bytes, digest) = tree("../../../x");
-        assert_eq!(tree_from_bytes(&bytes, digest).expect_err("refused"), Damage::Path("../../../x".into()));
+        assert_eq!(tree_from_bytes(&bytes, digest).expect_err("refused"), ObjectError::Path("../../../x".into()));
     }
 }

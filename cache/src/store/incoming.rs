@@ -1,6 +1,6 @@
-//! What a store takes from elsewhere, and what it lends: blobs, one by one.
+//! Blobs, one by one: [`Incoming`] receives one from elsewhere.
 //!
-//! An [`Incoming`] blob is hashed while it is written and kept under what it hashes to, never under what someone says.
+//! An incoming blob is hashed while it is written and stored under its own digest, never under a digest that the sender claims.
 
 use super::{Store, parent};
 use crate::{CacheError, Digest};
@@ -9,7 +9,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-/// A file's content on its way into a store.
+/// A blob that is being received.
 #[derive(Debug)]
 pub struct Incoming {
     file: tempfile::NamedTempFile,
@@ -18,7 +18,7 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// Adds bytes at its end.
+    /// Appends bytes.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), CacheError> {
         self.file.write_all(bytes)?;
         self.hasher.update(bytes);
@@ -26,35 +26,35 @@ impl Incoming {
         Ok(())
     }
 
-    /// Returns how much has been written.
+    /// Returns the number of bytes written so far.
     pub fn size_bytes(&self) -> u64 {
         self.size_bytes
     }
 
-    /// Returns the digest of what has been written.
+    /// Returns the digest of the bytes written so far.
     pub fn digest(&self) -> Digest {
         self.hasher.finalize().into()
     }
 }
 
 impl Store {
-    /// Returns whether the content with this digest is there, by its size; it is not read.
+    /// Returns whether the store contains this blob with this size. Does not read it.
     pub fn has_blob(&self, digest: Digest, size_bytes: u64) -> bool {
         fs::metadata(self.blob(digest)).is_ok_and(|metadata| metadata.len() == size_bytes)
     }
 
-    /// Returns where the content with this digest lies, if it is there.
+    /// Returns the path of a blob, which need not exist.
     pub fn blob(&self, digest: Digest) -> PathBuf {
         self.object("blobs", digest)
     }
 
-    /// Begins to receive a file's content.
+    /// Starts to receive a blob.
     pub fn receive(&self) -> Result<Incoming, CacheError> {
         let file = self.temporary_file()?;
         Ok(Incoming { file, hasher: blake3::Hasher::new(), size_bytes: 0 })
     }
 
-    /// Keeps what was received, under its own digest. Without `sync`, [`Store::sync`] must follow before it is named.
+    /// Stores a received blob under its own digest. Without `sync`, call [`Store::sync`] before anything refers to it.
     pub fn keep(&self, incoming: Incoming, sync: bool) -> Result<Digest, CacheError> {
         let digest = incoming.digest();
         let to = self.blob(digest);
@@ -68,13 +68,13 @@ impl Store {
         Ok(digest)
     }
 
-    /// Waits until all that was written is on the disk.
+    /// Waits until everything written so far is on the disk.
     pub fn sync(&self) -> Result<(), CacheError> {
         let root = fs::File::open(&self.root)?;
         Ok(nix::unistd::syncfs(root.file()).map_err(std::io::Error::from)?)
     }
 
-    /// Returns how many bytes the store's file system has left.
+    /// Returns the free space of the store's file system, in bytes.
     pub fn free_bytes(&self) -> Result<u64, CacheError> {
         let space = nix::sys::statvfs::statvfs(&self.root).map_err(std::io::Error::from)?;
         Ok(space.blocks_available() as u64 * space.fragment_size() as u64)
@@ -87,7 +87,7 @@ mod tests {
     use crate::{Tree, TreeFile};
 
     #[test]
-    fn what_is_received_is_kept_under_its_own_digest() {
+    fn a_received_blob_is_stored_under_its_own_digest() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path()).expect("a store");
         let mut incoming = store.receive().expect("a file");
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_leads_elsewhere_is_refused() {
+    fn paths_that_leave_the_output_are_refused() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path()).expect("a store");
         let digest = store.keep(store.receive().expect("a file"), true).expect("kept");
@@ -113,7 +113,7 @@ mod tests {
         let check = |paths: &[&str], fits: bool| {
             let tree = Tree { files: paths.iter().map(file).collect() };
             assert_eq!(store.insert_tree(&tree).is_ok(), fits, "{paths:?}");
-            // Also where someone else has laid it into the store.
+            // Also if another program put the tree into the store.
             let json = serde_json::to_vec(&tree).expect("JSON");
             let at = store.tree_folder(tree.digest()).join("tree.json");
             fs::create_dir_all(parent(&at)).expect("a folder");

@@ -1,4 +1,4 @@
-//! How an output comes in: [`Store::insert`] takes the files of a folder, [`Store::assemble`] makes a tree of them.
+//! Adds outputs: [`Store::insert`] moves the files of a folder into the store, [`Store::assemble`] makes a tree of stored files.
 
 use super::{Store, Tree, TreeFile, rename_into};
 use crate::{CacheError, Digest};
@@ -7,28 +7,28 @@ use rayon::prelude::*;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Files up to this size are hashed by one thread.
+/// Files larger than this are hashed by several threads.
 const PARALLEL_FROM_BYTES: u64 = 128 << 10;
 
 impl Store {
-    /// Takes the files below `folder`, which is empty of files afterwards, as one output.
+    /// Moves the files below `folder` into the store, as one output.
     pub fn insert(&self, folder: &Path) -> Result<Tree, CacheError> {
         self.assemble(self.insert_files(folder, |_| true)?)
     }
 
-    /// Takes the files below `folder` whose paths there are `wanted`, and returns what they are.
+    /// Moves the files below `folder` whose paths are `wanted` into the store, and returns them.
     pub fn insert_files(&self, folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<TreeFile>, CacheError> {
         let mut paths = Vec::new();
         list_files(folder, String::new(), &wanted, &mut paths)?;
         paths.sort();
         let insert = |path: &String| self.insert_file(folder, path);
         if let [path] = paths.as_slice() {
-            return Ok(vec![insert(path)?]); // waking the pool would cost more
+            return Ok(vec![insert(path)?]); // cheaper than starting a parallel task
         }
         paths.par_iter().map(insert).collect()
     }
 
-    /// Makes one output of files that are in the store.
+    /// Makes one output of stored files.
     pub fn assemble(&self, mut files: Vec<TreeFile>) -> Result<Tree, CacheError> {
         files.sort();
         if let Some(twice) = files.windows(2).find(|pair| pair[0].path == pair[1].path) {
@@ -39,7 +39,7 @@ impl Store {
         Ok(tree)
     }
 
-    /// Keeps a tree whose blobs are there.
+    /// Stores a tree whose blobs are in the store.
     pub fn insert_tree(&self, tree: &Tree) -> Result<(), CacheError> {
         tree.check()?;
         if self.check_tree(tree.digest()).is_ok() {
@@ -64,7 +64,7 @@ impl Store {
         Ok(TreeFile { path: path.to_owned(), digest, size_bytes })
     }
 
-    /// Writes the list of a tree and its folder of links, whatever was there.
+    /// Writes the list of a tree and its folder of links, and replaces existing ones.
     pub(crate) fn write_view(&self, tree: &Tree) -> Result<(), CacheError> {
         let to = self.tree_folder(tree.digest());
         let folder = self.temporary_folder()?;
@@ -81,7 +81,7 @@ impl Store {
         fs::write(&list, bytes)?;
         match rename_into(folder.path(), &to) {
             Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {
-                // A damaged view, or one that another process has just made: either way ours is as good.
+                // A damaged folder, or one that another process has just written: replace it in either case.
                 let old = self.temporary_folder()?;
                 fs::rename(&to, old.path().join("old"))?;
                 match fs::rename(folder.path(), &to) {
@@ -91,13 +91,13 @@ impl Store {
             }
             other => other?,
         }
-        // It is where it belongs; there is nothing left to remove.
+        // The folder was renamed, so there is no temporary folder to delete.
         let _ = folder.keep();
         Ok(())
     }
 }
 
-/// Hashes a file that this process alone has in hand.
+/// Hashes a file that no other process changes.
 fn hash_file(file: &fs::File, size_bytes: u64) -> Result<Digest, CacheError> {
     let mut hasher = blake3::Hasher::new();
     if size_bytes > PARALLEL_FROM_BYTES {
@@ -117,7 +117,7 @@ fn list_files(
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else {
-            return Err(CacheError::OddName { path: entry.path() });
+            return Err(CacheError::NonUtf8Name { path: entry.path() });
         };
         let path = format!("{prefix}{name}");
         let kind = entry.file_type()?;
@@ -125,7 +125,7 @@ fn list_files(
             list_files(&entry.path(), format!("{path}/"), wanted, paths)?;
         } else if wanted(&path) {
             if !kind.is_file() {
-                return Err(CacheError::OddFile { path: entry.path() });
+                return Err(CacheError::NotAFile { path: entry.path() });
             }
             paths.push(path);
         }

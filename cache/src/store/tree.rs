@@ -1,35 +1,35 @@
-//! [`Tree`]: the files of one output as a list, which is all that its digest depends on.
+//! [`Tree`]: the list of files of an output. The digest of an output depends only on this list.
 
 use super::object_path;
 use crate::{CacheError, Digest};
 use serde::{Deserialize, Serialize};
 
-/// The longest path of a file in an output; what a file system takes at most, less the way to the store.
+/// Maximum length of a path in an output: less than file systems allow, because the path of the store comes before it.
 const MAX_PATH_BYTES: usize = 2048;
 
-/// The longest name of a file or folder.
+/// Maximum length of the name of a file or folder.
 const MAX_NAME_BYTES: usize = 255;
 
-/// The files of one output, sorted by path.
+/// The files of an output, sorted by path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tree {
-    /// Each file once.
+    /// The files, with unique paths.
     pub files: Vec<TreeFile>,
 }
 
 /// A file of a [`Tree`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TreeFile {
-    /// Below the output folder, `/` between folders.
+    /// Path relative to the output folder, with `/` between folders.
     pub path: String,
-    /// Of its content.
+    /// Digest of the content.
     pub digest: Digest,
-    /// Its size.
+    /// Size of the content.
     pub size_bytes: u64,
 }
 
 impl Tree {
-    /// Hashes the files' paths, digests and sizes.
+    /// Returns the digest of all paths, digests and sizes.
     pub fn digest(&self) -> Digest {
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"pipe tree v1");
@@ -42,7 +42,7 @@ impl Tree {
         hasher.finalize().into()
     }
 
-    /// Checks that the paths are sorted, each there once, and that none leads out of the folder or through a file.
+    /// Checks that the paths are sorted and unique, and that none leads out of the folder or through a file.
     pub fn check(&self) -> Result<(), CacheError> {
         let mut before: Option<&str> = None;
         for TreeFile { path, .. } in &self.files {
@@ -50,30 +50,30 @@ impl Tree {
             let sorted = before.is_none_or(|before| before < path.as_str());
             let through_file = || path.match_indices('/').any(|(end, _)| self.has(&path[..end]));
             if !named || !sorted || path.len() > MAX_PATH_BYTES || path.contains('\0') || through_file() {
-                return Err(CacheError::OddPath { path: path.clone() });
+                return Err(CacheError::InvalidPath { path: path.clone() });
             }
             before = Some(path);
         }
         Ok(())
     }
 
-    /// Returns whether there is a file at `path`, provided that files are sorted.
+    /// Returns whether there is a file at `path`. Files must be sorted.
     fn has(&self, path: &str) -> bool {
         self.files.binary_search_by(|file| file.path.as_str().cmp(path)).is_ok()
     }
 
-    /// Returns the bytes of all files.
+    /// Returns the total size of all files.
     pub fn size_bytes(&self) -> u64 {
         self.files.iter().map(|file| file.size_bytes).sum()
     }
 
-    /// Returns where the link of a file leads: from below `trees/ab/cdef…/files/` up to the store's root, and to its blob.
+    /// Returns the target of the link of a file: from below `trees/ab/cdef…/files/` up to the root of the store, then to the blob.
     pub(crate) fn link_to(file: &TreeFile) -> String {
         let up = "../".repeat(4 + file.path.matches('/').count());
         format!("{up}{}", object_path("blobs", &file.digest.hex()))
     }
 
-    /// Returns the part at `path`: one file, or the files of a folder with their paths below it.
+    /// Returns the part of the tree at `path`: one file with an empty path, or the files of a folder with paths relative to it.
     pub fn part(&self, path: &str) -> Result<Self, CacheError> {
         if let Some(file) = self.files.iter().find(|file| file.path == path) {
             return Ok(Self { files: vec![TreeFile { path: String::new(), ..file.clone() }] });

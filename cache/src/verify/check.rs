@@ -1,7 +1,7 @@
-//! Whether one object of the store is what was written: [`check_action`], [`check_tree`] and [`check_blob`].
+//! Checks one object of the store: [`check_action`], [`check_tree`] and [`check_blob`].
 
 use super::Fault;
-use crate::inventory::there;
+use crate::inventory::if_exists;
 use crate::record::ActionRecord;
 use crate::store::{Store, Tree};
 use crate::{ActionKey, CacheError, Digest, Fields};
@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-/// Files are read in pieces of this size. They are read, not mapped: a bad sector of a mapped file kills the process.
+/// Files are read in pieces of this size. They are not memory-mapped: a bad sector of a mapped file kills the process.
 const PIECE_BYTES: u64 = 1 << 20;
 
-/// The pieces of files of at least so many of them are large, and each is hashed by all threads.
+/// Files of at least this size are read in larger pieces, each hashed by all threads.
 const LARGE_FILE_BYTES: u64 = 64 << 20;
 const LARGE_PIECE_BYTES: u64 = 16 << 20;
 
@@ -25,7 +25,7 @@ pub(super) struct CheckedAction {
 
 pub(super) struct CheckedTree {
     pub(super) digest: Digest,
-    /// Where the list is right.
+    /// The list, if it is intact.
     pub(super) tree: Option<Tree>,
     pub(super) fault: Option<Fault>,
 }
@@ -36,15 +36,15 @@ pub(super) struct CheckedBlob {
     pub(super) fault: Option<Fault>,
 }
 
-/// Checks record and fields; each alone is found once, by the record's name if there is one.
+/// Checks a record and its fields. `name` is the file name of either; only the record's name leads to a check.
 pub(super) fn check_action(store: &Store, name: &str) -> Result<Option<CheckedAction>, CacheError> {
     let Some(Ok(key)) = name.strip_suffix(".json").map(str::parse) else { return Ok(None) };
-    let (record, fault) = match judged(store.read_record(key))? {
+    let (record, fault) = match damage_or_error(store.read_record(key))? {
         Ok(None) => return Ok(None),
         Ok(record) => (record, None),
         Err(fault) => (None, Some(fault)),
     };
-    let fields = judged(store.fields(key))?;
+    let fields = damage_or_error(store.fields(key))?;
     let right = fields.is_ok_and(|fields: Option<Fields>| fields.is_some_and(|fields| fields.key() == key));
     Ok(Some(CheckedAction { key, record, fault: fault.or((!right).then_some(Fault::Fields)) }))
 }
@@ -52,7 +52,7 @@ pub(super) fn check_action(store: &Store, name: &str) -> Result<Option<CheckedAc
 pub(super) fn check_tree(store: &Store, name: &str) -> Result<Option<CheckedTree>, CacheError> {
     let Ok(digest) = name.parse() else { return Ok(None) };
     let damaged = |fault| Ok(Some(CheckedTree { digest, tree: None, fault: Some(fault) }));
-    let tree = match judged(store.tree(digest))? {
+    let tree = match damage_or_error(store.tree(digest))? {
         Err(fault) => return damaged(fault),
         Ok(tree) if tree.digest() != digest => return damaged(Fault::Content),
         Ok(tree) => tree,
@@ -67,10 +67,10 @@ pub(super) fn check_blob(
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Option<CheckedBlob>, CacheError> {
     let Ok(digest) = name.parse() else { return Ok(None) };
-    let Some(metadata) = there(fs::symlink_metadata(path))? else { return Ok(None) };
+    let Some(metadata) = if_exists(fs::symlink_metadata(path))? else { return Ok(None) };
     let size_bytes = metadata.len();
     let fault = if metadata.is_file() {
-        match judged(hash(path, size_bytes, progress).map_err(CacheError::from))? {
+        match damage_or_error(hash(path, size_bytes, progress).map_err(CacheError::from))? {
             Ok(found) => (found != digest).then_some(Fault::Content),
             Err(fault) => Some(fault),
         }
@@ -80,22 +80,22 @@ pub(super) fn check_blob(
     Ok(Some(CheckedBlob { digest, size_bytes, fault }))
 }
 
-/// Tells damage from what has other reasons, such as a file that may not be read.
-fn judged<T>(result: Result<T, CacheError>) -> Result<Result<T, Fault>, CacheError> {
+/// Separates damage from other errors, such as missing permissions.
+fn damage_or_error<T>(result: Result<T, CacheError>) -> Result<Result<T, Fault>, CacheError> {
     match result {
         Ok(value) => Ok(Ok(value)),
-        // EIO has no kind of its own.
+        // EIO has no `ErrorKind`.
         Err(CacheError::Io(error)) if error.raw_os_error() == Some(nix::errno::Errno::EIO as i32) => {
             Ok(Err(Fault::Unreadable))
         }
-        Err(CacheError::Io(error)) if is_odd(error.kind()) => Ok(Err(Fault::Content)),
+        Err(CacheError::Io(error)) if is_wrong_file_type(error.kind()) => Ok(Err(Fault::Content)),
         Err(CacheError::Io(error)) => Err(error.into()),
         Err(_) => Ok(Err(Fault::Content)),
     }
 }
 
-/// Returns whether an error says that a file is a folder or the other way round.
-fn is_odd(kind: ErrorKind) -> bool {
+/// Returns whether an error means that a file is a folder, or the other way round.
+fn is_wrong_file_type(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::InvalidData)
 }
 
@@ -134,12 +134,12 @@ fn wrong_link(store: &Store, digest: Digest, tree: &Tree) -> Result<Option<Strin
     Ok(listed.into_keys().next())
 }
 
-/// Lists all but folders, with where the links lead.
+/// Lists the files in a folder of links, with the targets of links.
 fn list_view(folder: &Path, prefix: &str, listed: &mut BTreeMap<String, Option<PathBuf>>) -> Result<(), CacheError> {
-    let Some(entries) = there(fs::read_dir(folder))? else { return Ok(()) };
+    let Some(entries) = if_exists(fs::read_dir(folder))? else { return Ok(()) };
     for entry in entries {
         let entry = entry?;
-        // A name that is not UTF-8 is in no list, however it is written here.
+        // No list contains a name that is not UTF-8, so how it is converted does not matter.
         let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
         let kind = entry.file_type()?;
         if kind.is_dir() {
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_any_size_have_the_digest_of_their_bytes() {
+    fn files_of_any_size_are_hashed_correctly() {
         let folder = tempfile::tempdir().expect("a folder");
         for size in [0, 1, PIECE_BYTES, PIECE_BYTES + 1, LARGE_FILE_BYTES + 5] {
             let bytes: Vec<u8> = (0..size).map(|position| (position % 251) as u8).collect();

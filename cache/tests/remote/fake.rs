@@ -1,4 +1,4 @@
-//! [`Fake`]: an S3 server made of a folder, that can be told to misbehave.
+//! [`FakeServer`]: an S3 server that serves a folder, and can misbehave.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,42 +7,42 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What the server does.
+/// How the server behaves.
 #[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Manner {
-    /// Sends objects as they are.
+pub(crate) enum Behavior {
+    /// Serves the objects.
     Honest,
-    /// Refuses everything, and repeats all of the request in its answer.
+    /// Refuses every request, and repeats the request in its response.
     Refuses,
-    /// Sends half of each blob, and is gone for good.
+    /// Sends half of a blob, then stops for good.
     DiesInBlobs,
-    /// Says 500 to everything.
+    /// Responds to every request with status 500.
     Broken,
-    /// Says nothing.
+    /// Never responds.
     Silent,
 }
 
-/// A server on the loopback interface; it ends when dropped.
-pub(crate) struct Fake {
+/// A server on the loopback interface, which stops when dropped.
+pub(crate) struct FakeServer {
     pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
 }
 
 struct Shared {
     folder: PathBuf,
-    manner: Manner,
+    behavior: Behavior,
     gone: AtomicBool,
     num_requests: AtomicU64,
     requests: Mutex<String>,
 }
 
-impl Fake {
-    pub(crate) fn start(folder: &Path, manner: Manner) -> Self {
+impl FakeServer {
+    pub(crate) fn start(folder: &Path, behavior: Behavior) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let shared = Arc::new(Shared {
             folder: folder.to_owned(),
-            manner,
+            behavior,
             gone: AtomicBool::new(false),
             num_requests: AtomicU64::new(0),
             requests: Mutex::default(),
@@ -70,14 +70,14 @@ impl Fake {
     }
 }
 
-impl Drop for Fake {
+impl Drop for FakeServer {
     fn drop(&mut self) {
         self.shared.end(self.address);
     }
 }
 
 impl Shared {
-    /// Ends the server, and with it its port.
+    /// Stops the server and closes its port.
     fn end(&self, address: SocketAddr) {
         self.gone.store(true, Ordering::SeqCst);
         // Wakes the thread that waits for connections.
@@ -102,20 +102,20 @@ impl Shared {
                  etag: \"x\"\r\nconnection: close\r\n\r\n",
                 body.len()
             );
-            // Whoever is gone does not want it.
+            // The client may have closed the connection.
             let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(sent));
         };
-        match self.manner {
-            Manner::Refuses => {
+        match self.behavior {
+            Behavior::Refuses => {
                 let body = format!("<Error><Code>AccessDenied</Code><Message>{head}</Message></Error>");
                 send("403 Forbidden", body.as_bytes(), body.as_bytes());
             }
-            Manner::Broken => send("500 Internal Server Error", b"", b""),
-            Manner::Silent => std::thread::sleep(Duration::from_mins(10)),
-            Manner::Honest | Manner::DiesInBlobs => match std::fs::read(self.folder.join(object)) {
+            Behavior::Broken => send("500 Internal Server Error", b"", b""),
+            Behavior::Silent => std::thread::sleep(Duration::from_mins(10)),
+            Behavior::Honest | Behavior::DiesInBlobs => match std::fs::read(self.folder.join(object)) {
                 Err(_) => send("404 Not Found", b"", b""),
                 Ok(_) if method != "GET" => send("501 Not Implemented", b"", b""),
-                Ok(body) if self.manner == Manner::DiesInBlobs && object.contains("blobs/") => {
+                Ok(body) if self.behavior == Behavior::DiesInBlobs && object.contains("blobs/") => {
                     self.end(address);
                     send("200 OK", &body, &body[..body.len() / 2]);
                 }

@@ -1,7 +1,7 @@
-//! Servers that refuse, repeat what is secret, die or never answer: a warning, once, and nothing else.
+//! Servers that refuse requests, repeat secrets, die or never respond cause one warning and nothing else.
 
-use crate::fake::{Fake, Manner};
-use crate::place::{Bucket, Made, Place, environment, noise};
+use crate::fake::{Behavior, FakeServer};
+use crate::test_store::{Bucket, TestResult, TestStore, environment, noise};
 use object_store::local::LocalFileSystem;
 use pipe_cache::remote::{Pulled, Replace};
 use pipe_cache::{CacheError, Remote};
@@ -13,7 +13,7 @@ const KEY_ID: &str = "AKIDOFTHETEST";
 const SECRET: &str = "dontTellAnyone/secret+key";
 const TOKEN: &str = "dontTellAnyone-session-token";
 
-fn remote(server: &Fake) -> Remote {
+fn remote(server: &FakeServer) -> Remote {
     let variables = [
         ("AWS_ENDPOINT_URL", format!("http://{}", server.address)),
         ("AWS_ALLOW_HTTP", "true".into()),
@@ -26,9 +26,9 @@ fn remote(server: &Fake) -> Remote {
     Remote::open("s3://bucket", environment(&variables)).expect("a URL")
 }
 
-/// A folder with one result, as it was pushed there.
-fn pushed() -> (tempfile::TempDir, Place, Made) {
-    let (folder, place) = (tempfile::tempdir().expect("a folder"), Place::new());
+/// Returns a folder that one result was pushed to.
+fn pushed() -> (tempfile::TempDir, TestStore, TestResult) {
+    let (folder, place) = (tempfile::tempdir().expect("a folder"), TestStore::new());
     let made = place.make("x", &[("a", noise(1, 3_000_000))]);
     let raw = Arc::new(LocalFileSystem::new_with_prefix(folder.path()).expect("a folder"));
     let bucket = Bucket { url: format!("file://{}", folder.path().display()), environment: Vec::new(), raw };
@@ -36,43 +36,43 @@ fn pushed() -> (tempfile::TempDir, Place, Made) {
     (folder, place, made)
 }
 
-fn pull(remote: &Remote, place: &Place, made: &Made) -> Pulled {
+fn pull(remote: &Remote, place: &TestStore, made: &TestResult) -> Pulled {
     remote.pull(&place.store, made.key, &|_, _, _| true).expect("the store works")
 }
 
-/// Insists that the remote can't be used, that this is said once, and that nothing is left behind.
-fn expect_trouble(manner: Manner, expect: &str) -> (Fake, String) {
+/// Asserts that the remote fails with `expect`, that this is reported once, and that no files remain.
+fn expect_failure(behavior: Behavior, expect: &str) -> (FakeServer, String) {
     let (folder, _, made) = pushed();
-    let server = Fake::start(folder.path(), manner);
-    let (remote, place) = (remote(&server), Place::new());
-    let Pulled::Unreachable(error) = pull(&remote, &place, &made) else { panic!("no answer") };
+    let server = FakeServer::start(folder.path(), behavior);
+    let (remote, place) = (remote(&server), TestStore::new());
+    let Pulled::Unreachable(error) = pull(&remote, &place, &made) else { panic!("not unreachable") };
     assert!(error.to_string().contains(expect), "{error}");
     let num_requests = server.num_requests();
-    assert!(matches!(pull(&remote, &place, &made), Pulled::Absent), "it is said once");
-    assert_eq!(server.num_requests(), num_requests, "and not asked again");
+    assert!(matches!(pull(&remote, &place, &made), Pulled::Absent), "reported only once");
+    assert_eq!(server.num_requests(), num_requests, "no further requests");
     assert!(!place.is_hit(made.key));
     assert_eq!(place.left_over().len(), 0);
     (server, format!("{error} {error:?} {remote:?}"))
 }
 
 #[test]
-fn an_honest_fake_is_a_remote() {
+fn an_honest_server_is_a_remote() {
     let (folder, _, made) = pushed();
-    let server = Fake::start(folder.path(), Manner::Honest);
-    let place = Place::new();
+    let server = FakeServer::start(folder.path(), Behavior::Honest);
+    let place = TestStore::new();
     assert!(matches!(pull(&remote(&server), &place, &made), Pulled::Got { .. }));
     place.expect(&made);
     assert!(server.requests().contains(TOKEN) && server.requests().contains(KEY_ID), "requests are signed");
 }
 
 #[test]
-fn what_is_secret_is_not_repeated_by_whatever_fails() {
-    let (server, text) = expect_trouble(Manner::Refuses, "it refuses (403 AccessDenied)");
-    assert!(server.requests().contains(TOKEN), "else this proves nothing");
-    let place = Place::new();
+fn errors_do_not_contain_secrets() {
+    let (server, text) = expect_failure(Behavior::Refuses, "the server refuses the request (403 AccessDenied)");
+    assert!(server.requests().contains(TOKEN), "otherwise this test proves nothing");
+    let place = TestStore::new();
     let made = place.make("y", &[("a", noise(2, 9_000_000))]);
     let pushed = remote(&server).push(&place.store, &[made.key], Replace::Never, &mut |_| {});
-    let Err(error) = pushed else { panic!("it refuses") };
+    let Err(error) = pushed else { panic!("not refused") };
     let mut text = format!("{text} {error} {error:?}");
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -85,46 +85,49 @@ fn what_is_secret_is_not_repeated_by_whatever_fails() {
 }
 
 #[test]
-fn a_server_that_dies_in_the_middle_is_a_warning() {
+fn a_server_that_dies_during_a_transfer_is_a_warning() {
     let since = Instant::now();
-    expect_trouble(Manner::DiesInBlobs, "no connection");
+    expect_failure(Behavior::DiesInBlobs, "connection failed");
     assert!(since.elapsed() < Duration::from_secs(20), "{:?}", since.elapsed());
 }
 
 #[test]
-fn a_server_that_is_broken_or_absent_is_a_warning() {
-    expect_trouble(Manner::Broken, "it refuses (500)");
+fn a_broken_or_absent_server_is_a_warning() {
+    expect_failure(Behavior::Broken, "the server refuses the request (500)");
     let (folder, _, made) = pushed();
-    let server = Fake::start(folder.path(), Manner::Honest);
-    let (remote, place) = (remote(&server), Place::new());
+    let server = FakeServer::start(folder.path(), Behavior::Honest);
+    let (remote, place) = (remote(&server), TestStore::new());
     drop(server);
-    let Pulled::Unreachable(error) = pull(&remote, &place, &made) else { panic!("nobody is there") };
-    assert!(error.to_string().contains("no connection"), "{error}");
-    // For who asks for it, it is an error.
+    let Pulled::Unreachable(error) = pull(&remote, &place, &made) else { panic!("not unreachable") };
+    assert!(error.to_string().contains("connection failed"), "{error}");
+    // For an explicit push, it is an error.
     let pushed = remote.push(&place.store, &[place.make("x", &[]).key], Replace::Never, &mut |_| {});
     assert!(matches!(pushed, Err(CacheError::Remote(_))), "{pushed:?}");
 }
 
 #[test]
-fn a_folder_that_is_absent_is_empty_until_a_push_makes_it_and_a_warning_if_more_is_absent() {
+fn a_missing_folder_is_created_by_a_push_unless_its_parent_is_missing_too() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (place, path) = (Place::new(), folder.path().join("share"));
+    let (place, path) = (TestStore::new(), folder.path().join("share"));
     let made = place.make("x", &[("a", vec![1])]);
     let open = |path: &std::path::Path| Remote::open(&format!("file://{}", path.display()), environment(&[]));
     let absent = open(&path).expect("a URL");
-    assert!(matches!(pull(&absent, &Place::new(), &made), Pulled::Absent));
+    assert!(matches!(pull(&absent, &TestStore::new(), &made), Pulled::Absent));
     let deep = open(&path.join("deep")).expect("a URL");
-    assert!(matches!(pull(&deep, &Place::new(), &made), Pulled::Unreachable(_)));
+    assert!(matches!(pull(&deep, &TestStore::new(), &made), Pulled::Unreachable(_)));
     let deep = open(&path.join("deep")).expect("a URL");
-    assert!(deep.push(&place.store, &[made.key], Replace::Never, &mut |_| {}).is_err(), "it may not be mounted");
+    assert!(
+        deep.push(&place.store, &[made.key], Replace::Never, &mut |_| {}).is_err(),
+        "the file system may not be mounted"
+    );
     assert_eq!(absent.push(&place.store, &[made.key], Replace::Never, &mut |_| {}).expect("pushed").actions, 1);
 }
 
 #[test]
-fn who_does_not_want_to_wait_does_not() {
+fn a_transfer_can_be_stopped() {
     let (folder, _, made) = pushed();
-    let server = Fake::start(folder.path(), Manner::Silent);
-    let (remote, place) = (remote(&server), Place::new());
+    let server = FakeServer::start(folder.path(), Behavior::Silent);
+    let (remote, place) = (remote(&server), TestStore::new());
     let since = Instant::now();
     std::thread::scope(|scope| {
         scope.spawn(|| {

@@ -1,18 +1,18 @@
-//! Remotes: one suite of checks for a folder, SeaweedFS (S3) and Azurite (Azure), and what a hostile or dying server does.
+//! Tests of remotes: one suite for a folder, SeaweedFS (S3) and Azurite (Azure), and tests with hostile and failing servers.
 //!
-//! `cache/tests/install-servers.sh` installs the two servers; without them, their tests say that they skip.
+//! `cache/tests/install-servers.sh` installs the two servers; without them, their tests are skipped.
 
 #![expect(clippy::disallowed_methods, reason = "tests may panic; their files, threads and times are their own")]
 
 mod fake;
 mod hostile;
-mod place;
 mod servers;
 mod suite;
+mod test_store;
 
 use object_store::local::LocalFileSystem;
-use place::Bucket;
 use std::sync::Arc;
+use test_store::Bucket;
 
 #[test]
 fn a_folder_is_a_remote() {
@@ -38,10 +38,10 @@ fn azurite_is_a_remote() {
     suite::all(&|name| server.bucket(name));
 }
 
-/// Prints what README's figures are made of: `cargo test -p pipe-cache --test remote -- --ignored --nocapture`.
+/// Prints the measurements in the README: `cargo test -p pipe-cache --test remote -- --ignored --nocapture`.
 #[test]
-#[ignore = "measures"]
-#[expect(clippy::print_stderr, reason = "a measurement is for reading")]
+#[ignore = "a measurement"]
+#[expect(clippy::print_stderr, reason = "prints a measurement")]
 fn speed() {
     let Some(server) = servers::SeaweedFs::start() else { return };
     for line in suite::speed(&server.bucket("speed")) {

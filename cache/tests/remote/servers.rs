@@ -1,6 +1,6 @@
-//! SeaweedFS and Azurite on the loopback interface, each on ports of its own with its data in a temporary folder.
+//! SeaweedFS and Azurite on the loopback interface, each on separate ports and with its data in a temporary folder.
 
-use crate::place::Bucket;
+use crate::test_store::Bucket;
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::{AzureAccessKey, AzureAuthorizer, MicrosoftAzureBuilder};
 use std::io::{Read, Write};
@@ -10,10 +10,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a server may take to start on a busy machine.
+/// Maximum time for a server to start on a busy machine.
 const START_WITHIN: Duration = Duration::from_mins(1);
 
-/// A process that ends with its owner.
+/// A process that is killed when dropped.
 struct Server {
     child: Child,
     _folder: tempfile::TempDir,
@@ -21,13 +21,13 @@ struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Returns a file of an installed server. `None`, said aloud, where it is not installed.
+/// Returns a file of an installed server, or skips the test if it is not installed.
 fn installed(file: &str) -> Option<PathBuf> {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
@@ -39,7 +39,7 @@ fn installed(file: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-/// Returns a port that is free, and so is the one `above` it.
+/// Returns a port such that it and the port `above` higher are free.
 fn free_port(above: u16) -> u16 {
     let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
     let candidates = std::iter::repeat_with(|| {

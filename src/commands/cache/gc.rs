@@ -37,7 +37,7 @@ impl Command for Gc {
     fn run(self) -> Result<Code, CommandError> {
         let root = context::store_root(&self.report.store)?;
         let store = Store::open_existing(&root)?;
-        let limits = gc::Limits { max_size_bytes: self.max_size, max_age: self.max_age };
+        let limits = gc::GcLimits { max_size_bytes: self.max_size, max_age: self.max_age };
         let waiting = || render::waiting("the store is in use by a run or by another `pipe cache`");
         // A dry run needs no lock. The keys to keep are read under the lock, so that a run that has just ended counts.
         let lock = if self.dry_run { None } else { Some(store.lock_alone(waiting)?) };

@@ -2,13 +2,13 @@
 
 use crate::render::{self, text};
 use pipe_cache::Counted;
-use pipe_cache::gc::{Plan, Reason};
+use pipe_cache::gc::{GcPlan, RemovalReason};
 use serde_json::json;
 use std::time::SystemTime;
 
 /// What was deleted, or would be.
 pub(super) struct Collected<'a> {
-    pub(super) plan: &'a Plan,
+    pub(super) plan: &'a GcPlan,
     pub(super) scratch: Counted,
     pub(super) indexes: Counted,
     pub(super) dry_run: bool,
@@ -40,9 +40,9 @@ pub(super) fn text(collected: &Collected, now: SystemTime) {
     let Collected { plan, scratch, indexes, dry_run, in_use } = collected;
     for action in &plan.actions {
         let reason = match action.reason {
-            Reason::Broken => "incomplete: files are missing",
-            Reason::Age => "unused for longer than --max-age",
-            Reason::Size => "beyond --max-size",
+            RemovalReason::Broken => "incomplete: files are missing",
+            RemovalReason::Age => "unused for longer than --max-age",
+            RemovalReason::Size => "beyond --max-size",
         };
         let (last_use, time) = (text::ago(action.last_use_unix_secs, now), text::duration(action.duration_millis));
         let (key, bytes) = (action.key.short(), text::bytes(action.freed_bytes));

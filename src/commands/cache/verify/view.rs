@@ -3,7 +3,7 @@
 use crate::render::{self, text};
 use indicatif::{ProgressBar, ProgressStyle};
 use pipe_cache::ActionKey;
-use pipe_cache::verify::{Damage, HitAction, Object, Remedy, Verified};
+use pipe_cache::verify::{AffectedResult, Damage, Repair, StoreObject, Verification};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -39,9 +39,9 @@ impl Reading {
 }
 
 /// Prints one JSON object.
-pub(super) fn json(verified: &Verified, stages: &Stages) -> serde_json::Result<()> {
+pub(super) fn json(verified: &Verification, stages: &Stages) -> serde_json::Result<()> {
     let mut value = serde_json::to_value(verified)?;
-    for hit in value["damage"].as_array_mut().into_iter().flatten().flat_map(hits_of) {
+    for hit in value["damage"].as_array_mut().into_iter().flatten().flat_map(affected_by) {
         let key = hit["key"].as_str().and_then(|key| key.parse().ok());
         hit["stages"] = json!(key.and_then(|key| stages.get(&key)).cloned().unwrap_or_default());
     }
@@ -49,14 +49,14 @@ pub(super) fn json(verified: &Verified, stages: &Stages) -> serde_json::Result<(
     Ok(())
 }
 
-fn hits_of(damage: &mut Value) -> impl Iterator<Item = &mut Value> {
-    damage["hits"].as_array_mut().into_iter().flatten()
+fn affected_by(damage: &mut Value) -> impl Iterator<Item = &mut Value> {
+    damage["affected"].as_array_mut().into_iter().flatten()
 }
 
 /// Prints each damage, and the counts.
-pub(super) fn text(verified: &Verified, stages: &Stages) {
+pub(super) fn text(verified: &Verification, stages: &Stages) {
     verified.damage.iter().for_each(|damage| render::print(&damaged(damage, stages)));
-    let Verified { num_blobs, blob_bytes, num_trees, num_actions, damage } = verified;
+    let Verification { num_blobs, blob_bytes, num_trees, num_actions, damage } = verified;
     let found = match damage.len() {
         0 => "no damage".to_owned(),
         count => format!("{count} damaged"),
@@ -69,30 +69,30 @@ pub(super) fn text(verified: &Verified, stages: &Stages) {
 
 fn damaged(damage: &Damage, stages: &Stages) -> String {
     let object = match damage.object {
-        Object::Action(key) => format!("the record {}", key.short()),
-        Object::Tree(digest) => format!("the tree {}", digest.short()),
-        Object::Blob(digest) => format!("the blob {}", digest.short()),
+        StoreObject::Action(key) => format!("the record {}", key.short()),
+        StoreObject::Tree(digest) => format!("the tree {}", digest.short()),
+        StoreObject::Blob(digest) => format!("the blob {}", digest.short()),
     };
     let mut text = format!("{object} is damaged: {}", damage.fault);
     text += &match &damage.remedy {
-        Remedy::None => String::new(),
-        Remedy::SetAside(to) => format!("\n  moved to {}", to.display()),
-        Remedy::Mended(to) => format!("\n  rebuilt from its list of files; the damaged one is in {}", to.display()),
-        Remedy::Left(why) => format!("\n  not moved: {why}"),
+        Repair::None => String::new(),
+        Repair::SetAside(to) => format!("\n  moved to {}", to.display()),
+        Repair::Rebuilt(to) => format!("\n  rebuilt from its list of files; the damaged one is in {}", to.display()),
+        Repair::Failed(why) => format!("\n  not moved: {why}"),
     };
-    if damage.hits.is_empty() {
+    if damage.affected.is_empty() {
         return text + "\n  no result depends on it";
     }
-    let mut names: Vec<String> = damage.hits.iter().flat_map(|hit| names(hit, stages)).collect();
+    let mut names: Vec<String> = damage.affected.iter().flat_map(|hit| names(hit, stages)).collect();
     names.sort();
     names.dedup();
     // A damaged object that could not be moved may still be taken for a hit.
-    let what = if matches!(damage.remedy, Remedy::Left(_)) { "needed by" } else { "runs again when next needed" };
+    let what = if matches!(damage.remedy, Repair::Failed(_)) { "needed by" } else { "runs again when next needed" };
     text + &format!("\n  {what}: {}", names.join(", "))
 }
 
 /// Returns the stages with this newest result, or else the result's kind and key.
-fn names(hit: &HitAction, stages: &Stages) -> Vec<String> {
+fn names(hit: &AffectedResult, stages: &Stages) -> Vec<String> {
     let unnamed = || vec![format!("{} {}", hit.kind.as_deref().unwrap_or("a result"), hit.key.short())];
     stages.get(&hit.key).cloned().unwrap_or_else(unnamed)
 }

@@ -1,4 +1,4 @@
-//! A store in a folder of its own, results in it, and a bucket to share them through.
+//! A store in a temporary folder with made-up results, and a bucket to share them.
 
 use object_store::{ObjectStore, ObjectStoreExt};
 use pipe_cache::remote::{Environment, Pulled, Replace};
@@ -10,21 +10,21 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A remote, and the way around it.
+/// A remote, and direct access to its objects.
 pub(crate) struct Bucket {
     pub(crate) url: String,
     pub(crate) environment: Vec<(String, String)>,
-    /// At the URL's prefix.
+    /// Objects at the prefix of the URL.
     pub(crate) raw: Arc<dyn ObjectStore>,
 }
 
 impl Bucket {
-    /// Returns a remote that has asked nothing yet, as another process has it.
+    /// Returns a new connection, as another process has it.
     pub(crate) fn remote(&self) -> Remote {
         Remote::open(&self.url, environment(&self.environment)).expect("a URL")
     }
 
-    /// Changes an object behind the remote's back.
+    /// Changes an object directly.
     pub(crate) fn tamper(&self, object: &str, change: impl FnOnce(&mut Vec<u8>)) {
         block(async {
             let path = object_store::path::Path::from(object);
@@ -59,29 +59,29 @@ pub(crate) fn object(kind: &str, id: impl ToString, extension: &str) -> String {
     format!("v1/{kind}/{}/{}{extension}", &hex[..2], &hex[2..])
 }
 
-/// A store.
-pub(crate) struct Place {
+/// A store in a temporary folder.
+pub(crate) struct TestStore {
     folder: tempfile::TempDir,
     pub(crate) store: Store,
 }
 
 /// A result in a store.
-pub(crate) struct Made {
+pub(crate) struct TestResult {
     pub(crate) key: ActionKey,
     pub(crate) fields: Fields,
     pub(crate) record: ActionRecord,
     pub(crate) tree: Tree,
 }
 
-impl Place {
+impl TestStore {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path()).expect("a store");
         Self { folder, store }
     }
 
-    /// Records a result with these files under the key of `name`.
-    pub(crate) fn make(&self, name: &str, files: &[(&str, Vec<u8>)]) -> Made {
+    /// Records a result with these files. Its key depends on `name`.
+    pub(crate) fn make(&self, name: &str, files: &[(&str, Vec<u8>)]) -> TestResult {
         self.make_of(name, files, BTreeMap::new(), "made")
     }
 
@@ -91,7 +91,7 @@ impl Place {
         files: &[(&str, Vec<u8>)],
         parts: BTreeMap<String, ActionKey>,
         summary: &str,
-    ) -> Made {
+    ) -> TestResult {
         let output = self.folder.path().join("output");
         fs::create_dir_all(&output).expect("a folder");
         for (path, content) in files {
@@ -107,7 +107,7 @@ impl Place {
         fields.add(["name"], name);
         let key = fields.key();
         self.store.record(key, &fields, &record).expect("recorded");
-        Made { key, fields, record, tree }
+        TestResult { key, fields, record, tree }
     }
 
     pub(crate) fn push(&self, bucket: &Bucket, keys: &[ActionKey]) -> pipe_cache::remote::Pushed {
@@ -122,8 +122,8 @@ impl Place {
         matches!(self.store.find(key), Lookup::Hit(_))
     }
 
-    /// Insists that `key` gives what `made` is.
-    pub(crate) fn expect(&self, made: &Made) {
+    /// Asserts that the store contains `made`, and that its files are intact.
+    pub(crate) fn expect(&self, made: &TestResult) {
         let Lookup::Hit(record) = self.store.find(made.key) else { panic!("a hit") };
         assert_eq!(*record, made.record);
         assert_eq!(self.store.fields(made.key).expect("read"), Some(made.fields.clone()));
@@ -134,18 +134,18 @@ impl Place {
         }
     }
 
-    /// Returns what was left in the store's folder for files that are being written.
+    /// Returns the files in the temporary folder of the store.
     pub(crate) fn left_over(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.folder.path().join("store/v1/tmp")).expect("a folder");
         entries.map(|entry| entry.expect("an entry").path()).collect()
     }
 
-    /// Returns whether no blob was kept.
+    /// Returns whether the store contains no blob.
     pub(crate) fn has_no_blobs(&self) -> bool {
         fs::read_dir(self.folder.path().join("store/v1/blobs")).expect("a folder").next().is_none()
     }
 
-    /// Changes a blob behind the store's back.
+    /// Changes a blob directly.
     pub(crate) fn flip(&self, digest: Digest) {
         let path = self.store.blob(digest);
         let mut bytes = fs::read(&path).expect("a blob");
@@ -157,21 +157,15 @@ impl Place {
 
 pub(crate) fn record_of(tree: Digest, parts: BTreeMap<String, ActionKey>, summary: &str) -> ActionRecord {
     ActionRecord {
-        kind: "k".into(),
-        output: OutputRecord { tree, ports: BTreeMap::new() },
         parts,
-        state: None,
-        environment: BTreeMap::new(),
-        figures: BTreeMap::new(),
         summary: vec![summary.into()],
-        warnings: vec![],
         duration_millis: 1,
-        peak_memory_bytes: None,
         ended_unix_secs: 2,
+        ..ActionRecord::new("k", OutputRecord { tree, ports: BTreeMap::new() })
     }
 }
 
-/// Returns bytes that no two calls with different seeds share.
+/// Returns pseudo-random bytes that depend on the seed.
 pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(2).wrapping_add(1);
     let mut next = || {
