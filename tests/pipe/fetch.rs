@@ -1,4 +1,4 @@
-//! From nothing: files come from a web server on loopback, are checked and unpacked, and feed the stages behind.
+//! `fetch` in a pipeline: files are downloaded from a web server on the loopback interface, verified, unpacked and used.
 
 use crate::space::{Space, tiny};
 use pipe_testkit::repository;
@@ -10,14 +10,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// A web server on loopback that knows ranges, as most do.
+/// A web server on the loopback interface that supports ranges.
 struct Server {
     address: SocketAddr,
-    /// Requests: the path, and from where on.
-    asked: Arc<Mutex<Vec<String>>>,
-    /// Answers end after so many bytes.
+    /// Path and offset of each request.
+    requests: Arc<Mutex<Vec<String>>>,
+    /// Maximum number of bytes to send per response.
     stop_after: Arc<AtomicU64>,
-    over: Arc<AtomicBool>,
+    stopped: Arc<AtomicBool>,
 }
 
 impl Server {
@@ -25,15 +25,16 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Self {
             address: listener.local_addr().unwrap(),
-            asked: Arc::default(),
+            requests: Arc::default(),
             stop_after: Arc::new(AtomicU64::new(u64::MAX)),
-            over: Arc::default(),
+            stopped: Arc::default(),
         };
-        let (asked, stop_after, over) = (server.asked.clone(), server.stop_after.clone(), server.over.clone());
+        let (requests, stop_after) = (server.requests.clone(), server.stop_after.clone());
+        let stopped = server.stopped.clone();
         std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok).take_while(|_| !over.load(Ordering::Relaxed)) {
-                // A client that is gone is none of the server's business.
-                let _ = answer(stream, &files, &asked, stop_after.load(Ordering::Relaxed));
+            for stream in listener.incoming().map_while(Result::ok).take_while(|_| !stopped.load(Ordering::Relaxed)) {
+                // The client may have closed the connection.
+                let _ = respond(stream, &files, &requests, stop_after.load(Ordering::Relaxed));
             }
         });
         server
@@ -43,22 +44,22 @@ impl Server {
         format!("http://{}/{path}", self.address)
     }
 
-    fn asked(&self) -> Vec<String> {
-        std::mem::take(&mut *self.asked.lock().unwrap())
+    fn take_requests(&self) -> Vec<String> {
+        std::mem::take(&mut *self.requests.lock().unwrap())
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
+        self.stopped.store(true, Ordering::Relaxed);
         let _ = TcpStream::connect(self.address);
     }
 }
 
-fn answer(
+fn respond(
     mut stream: TcpStream,
     files: &BTreeMap<&str, Vec<u8>>,
-    asked: &Mutex<Vec<String>>,
+    requests: &Mutex<Vec<String>>,
     stop_after: u64,
 ) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
@@ -70,7 +71,7 @@ fn answer(
             offset = range.trim_end_matches('-').parse().unwrap_or(0);
         }
     }
-    asked.lock().unwrap().push(if offset > 0 { format!("{path} from {offset}") } else { path.clone() });
+    requests.lock().unwrap().push(if offset > 0 { format!("{path} from {offset}") } else { path.clone() });
     let Some(content) = files.get(path.as_str()) else {
         return stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     };
@@ -81,14 +82,14 @@ fn answer(
     write!(stream, "HTTP/1.1 {status}\r\n{range}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n")?;
     stream.write_all(&rest[..length.min(stop_after as usize)])?;
     if (stop_after as usize) < length {
-        // The connection stays, and nothing comes any more, until the client is gone.
+        // Keep the connection open without sending anything until the client closes it.
         let mut reader = BufReader::new(stream);
         reader.fill_buf()?;
     }
     Ok(())
 }
 
-/// Returns a tar with the files of a folder below the folder `top`, as data sets are packed.
+/// Returns a tar of a folder, with all files below the folder `top`, as in archives of data sets.
 fn tar(folder: &Path, top: &str) -> Vec<u8> {
     let (mut bytes, mut open) = (Vec::new(), vec![folder.to_path_buf()]);
     while let Some(next) = open.pop() {
@@ -118,7 +119,7 @@ fn tar(folder: &Path, top: &str) -> Vec<u8> {
     bytes
 }
 
-/// Makes a few clips with their lists and returns them as archives.
+/// Returns archives of a few generated videos and of their lists.
 fn archives(space: &Space) -> BTreeMap<&'static str, Vec<u8>> {
     let clips =
         "{ classes: [move_left, grow], groups: 3, test_groups: 1, frames_per_clip: 6, width_px: 64, height_px: 48 }";
@@ -152,40 +153,43 @@ stages:
 }
 
 #[test]
-fn what_comes_from_the_network_is_kept_by_its_digest() {
+fn downloads_are_identified_by_their_digests() {
     let space = Space::new();
     let archives = archives(&space);
     let server = Server::start(archives.clone());
     pipeline(&space, &server, &archives);
     let first = space.run("p.yaml", &[]).ok();
     assert_eq!(first.stages("ran"), ["clips", "frames", "labels", "lists", "videos"]);
-    assert_eq!(first.stage("clips")["summary"], serde_json::json!(["1 downloads, 1 MB; 12 files unpacked, 1 MB"]));
+    assert_eq!(
+        first.stage("clips")["summary"],
+        serde_json::json!(["1 file downloaded, 1 MB; 12 files unpacked, 1 MB"])
+    );
     assert_eq!(first.stage("labels")["summary"][0], "2 classes, 8 of 8 training and 4 of 4 test videos present");
-    let mut asked = server.asked();
-    asked.sort();
-    assert_eq!(asked, ["lists.tar", "videos.tar"]);
+    let mut requests = server.take_requests();
+    requests.sort();
+    assert_eq!(requests, ["lists.tar", "videos.tar"]);
     drop(server);
 
-    // Another address, where nobody is: a digest is all that matters.
-    let nobody = Server::start(BTreeMap::new());
-    pipeline(&space, &nobody, &archives);
+    // Another URL with the same digest: nothing is downloaded.
+    let unused = Server::start(BTreeMap::new());
+    pipeline(&space, &unused, &archives);
     let again = space.run("p.yaml", &[]).ok();
     assert_eq!(again.run_finished()["ran"], 0);
-    assert_eq!((again.digests(), nobody.asked()), (first.digests(), vec![]));
+    assert_eq!((again.digests(), unused.take_requests()), (first.digests(), vec![]));
 
-    // Another content: now it is asked for, and what comes is not believed.
+    // Another digest: the file is downloaded, and refused because its digest is wrong.
     let mut other = archives.clone();
     other.insert("lists.tar", b"other".to_vec());
-    let liar = Server::start(archives.clone());
-    pipeline(&space, &liar, &other);
-    let told = space.run("p.yaml", &[]);
-    assert_eq!((told.code, told.stages("failed")), (Some(1), vec!["lists".to_owned()]));
-    let failure = told.stage("lists")["failure"]["error"].to_string();
-    assert!(failure.contains("lists.tar is not what it should be: its blake3 is"), "{failure}");
+    let wrong = Server::start(archives.clone());
+    pipeline(&space, &wrong, &other);
+    let failed = space.run("p.yaml", &[]);
+    assert_eq!((failed.code, failed.stages("failed")), (Some(1), vec!["lists".to_owned()]));
+    let failure = failed.stage("lists")["failure"]["error"].to_string();
+    assert!(failure.contains("lists.tar has the wrong digest: blake3 is"), "{failure}");
 }
 
 #[test]
-fn a_killed_download_goes_on_where_it_was() {
+fn a_killed_download_resumes() {
     let space = Space::new();
     let archives = archives(&space);
     let server = Server::start(archives.clone());
@@ -194,29 +198,29 @@ fn a_killed_download_goes_on_where_it_was() {
     server.stop_after.store(half, Ordering::Relaxed);
     let mut child = space.command(&["run", "p.yaml", "videos"]).spawn().unwrap();
     let downloads = space.path(".pipe/downloads");
-    let here = || -> u64 {
+    let downloaded = || -> u64 {
         let folders = std::fs::read_dir(&downloads).into_iter().flatten().map_while(Result::ok);
         folders.filter_map(|folder| std::fs::metadata(folder.path().join("data")).ok()).map(|data| data.len()).sum()
     };
     let until = Instant::now() + Duration::from_secs(20);
-    while here() < half {
-        assert!(Instant::now() < until, "only {} of {half} bytes came", here());
+    while downloaded() < half {
+        assert!(Instant::now() < until, "only {} of {half} bytes", downloaded());
         std::thread::sleep(Duration::from_millis(10));
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(server.asked(), ["videos.tar"]);
+    assert_eq!(server.take_requests(), ["videos.tar"]);
 
     server.stop_after.store(u64::MAX, Ordering::Relaxed);
     space.run("p.yaml", &[]).ok();
-    let asked = server.asked();
-    assert!(asked.contains(&format!("videos.tar from {half}")), "{asked:?}");
+    let requests = server.take_requests();
+    assert!(requests.contains(&format!("videos.tar from {half}")), "{requests:?}");
     let left = std::fs::read_dir(&downloads).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_dir()).count();
-    assert_eq!(left, 0, "a download that is done leaves nothing behind");
+    assert_eq!(left, 0, "a finished download leaves no files");
 }
 
 #[test]
-fn fetched_weights_are_the_same_start_as_a_file() {
+fn fetched_weights_equal_weights_from_a_file() {
     let space = Space::new();
     space.run_tiny(&[]).ok();
     let checkpoint = space.path("checkpoint.safetensors");

@@ -1,4 +1,4 @@
-//! `fetch`: files from the network, checked and unpacked.
+//! `fetch`: files from the network, verified and unpacked.
 
 use crate::contract::{Check, Contract, Numerics, OutputPort, ParamError, Params, PortType, Worker, parse, schema};
 use schemars::JsonSchema;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 pub const CONTRACT: Contract = Contract {
     kind: "fetch",
     version: 1,
-    summary: "downloads files, checks their digests, and unpacks archives",
+    summary: "downloads files, verifies their digests and unpacks archives",
     worker: Some(Worker::Data),
     open_ports: false,
     inputs: &[],
@@ -26,61 +26,63 @@ pub const CONTRACT: Contract = Contract {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FetchParams {
-    /// What to download.
+    /// Files to download.
     pub files: Vec<FetchFile>,
-    /// Whether these are archives to be unpacked: zip, tar (also as gz, bz2, xz or zst) or rar. What a file is, its content
-    /// says. A rar needs the program `bsdtar` (libarchive).
+    /// Unpack the files: zip, tar (plain, or compressed with gzip, bzip2, xz or zstd) or rar. The format is detected from the
+    /// content. Reading rar needs the program `bsdtar` (libarchive).
     pub unpack: bool,
-    /// How many folders to drop from the front of each path in an archive: 1 makes `UCF-101/Biking/x.avi` to `Biking/x.avi`.
+    /// Number of leading folders to remove from each path in an archive: 1 turns `UCF-101/Biking/x.avi` into `Biking/x.avi`.
     #[schemars(range(max = 100))]
     pub strip_folders: u32,
-    /// Whether archives in these archives are unpacked as well, into the folder where they lie, as HMDB51 needs it.
+    /// Also unpack archives inside the archives, each into its own folder. HMDB51 needs this.
     pub nested: bool,
-    /// How many bytes a download may have, and how many may come out of all archives. No part of the key.
+    /// Maximum size of a download, and of all unpacked files together, in bytes. Not part of the key.
     #[schemars(range(min = 1))]
     pub max_bytes: u64,
-    /// How many files and folders may come out of all archives. No part of the key.
+    /// Maximum number of unpacked files and folders. Not part of the key.
     #[schemars(range(min = 1, max = 100_000_000))]
     pub max_files: u64,
 }
 
-/// A file to download, with one digest or more of its content.
+/// A file to download, with at least one digest of its content.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FetchFile {
-    /// `https://…`, `http://…` or `file:///…`. No part of the key where there is a digest: it decides the content.
+    /// `https://…`, `http://…` or `file:///…`. With a digest, the URL is not part of the key: a file with the same digest may
+    /// come from any mirror.
     pub url: String,
-    /// In hexadecimal.
+    /// SHA-256 of the file, in hexadecimal, as `sha256sum` prints it.
     #[serde(default)]
     pub sha256: Option<String>,
-    /// In hexadecimal.
+    /// BLAKE3 of the file, in hexadecimal, as `b3sum` prints it.
     #[serde(default)]
     pub blake3: Option<String>,
-    /// In hexadecimal. It finds accidents, but no one with bad intent; many data sets publish nothing else.
+    /// MD5 of the file, in hexadecimal, as `md5sum` prints it. MD5 detects accidental damage but not tampering; many data
+    /// sets publish nothing else.
     #[serde(default)]
     pub md5: Option<String>,
-    /// Whether it is taken without a digest. What it is, is then told as a warning.
+    /// Accept the file without a digest. A warning then reports its SHA-256.
     #[serde(default)]
     pub unchecked: bool,
-    /// Where it goes below `files`: the file, or the folder that an archive is unpacked into. Left out, that is the last part
-    /// of the url, or the folder itself.
+    /// Path of the file in the output `files`, or the folder to unpack an archive into. Default: the last part of the URL, or the
+    /// top of `files` for an archive.
     #[serde(default)]
     pub path: Option<String>,
 }
 
-/// A way to hash content.
+/// A hash algorithm of a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
-    /// SHA-256.
+    /// SHA-256, as `sha256sum` prints it.
     Sha256,
-    /// BLAKE3.
+    /// BLAKE3, as `b3sum` prints it.
     Blake3,
-    /// MD5.
+    /// MD5, as `md5sum` prints it.
     Md5,
 }
 
 impl Algorithm {
-    /// Returns the parameter that names a digest of this kind.
+    /// Returns the name of the parameter that holds a digest of this algorithm.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sha256 => "sha256",
@@ -95,14 +97,14 @@ impl Algorithm {
 }
 
 impl FetchFile {
-    /// Returns the digests it must have, in lower case, the one that says most first.
+    /// Returns the expected digests in lower case, the strongest first.
     pub fn digests(&self) -> Vec<(Algorithm, String)> {
         let all = [(Algorithm::Sha256, &self.sha256), (Algorithm::Blake3, &self.blake3), (Algorithm::Md5, &self.md5)];
         let given = |(algorithm, digest): (_, &Option<String>)| Some((algorithm, digest.as_ref()?.to_lowercase()));
         all.into_iter().filter_map(given).collect()
     }
 
-    /// Returns what says best which content is meant, and what sort of thing that is: a digest, or else the url.
+    /// Returns what identifies the content, and its kind: the strongest digest, or else the URL.
     pub fn content(&self) -> (&'static str, String) {
         match self.digests().into_iter().next() {
             Some((algorithm, digest)) => (algorithm.name(), digest),
@@ -110,7 +112,7 @@ impl FetchFile {
         }
     }
 
-    /// Returns where it goes: the file, or the folder that it is unpacked into; empty for the folder `files` itself.
+    /// Returns the path of the file, or of the folder it is unpacked into, below `files`. Empty for `files` itself.
     pub fn target(&self, unpack: bool) -> String {
         match &self.path {
             Some(path) => path.trim_end_matches('/').to_owned(),
@@ -123,25 +125,26 @@ impl FetchFile {
         let mut wrong = Vec::new();
         let rest = ["https://", "http://", "file:///"].iter().find_map(|scheme| self.url.strip_prefix(scheme));
         match rest {
-            None => wrong.push(("url", "is no url that can be fetched".to_owned(), "https://…, http://… or file:///…")),
-            // It is not repeated, as it holds a password.
+            None => wrong.push(("url", "not a supported URL".to_owned(), "https://…, http://… or file:///…")),
+            // Not repeated in the message: it contains a password.
             Some(rest) if rest.split(['/', '?', '#']).next().is_some_and(|host| host.contains('@')) => {
-                wrong.push(("url", "has credentials in it".to_owned(), "fetch it yourself, and name it as file:///…"));
+                let help = "download the file yourself and use its path: file:///…";
+                wrong.push(("url", "contains credentials".to_owned(), help));
             }
             Some(_) => {}
         }
         let digests = self.digests();
         for (algorithm, digest) in &digests {
             if digest.len() != algorithm.num_digits() || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                let expected = format!("is not {} hexadecimal digits", algorithm.num_digits());
-                wrong.push((algorithm.name(), expected, "as `sha256sum`, `b3sum` or `md5sum` prints it"));
+                let expected = format!("must have {} hexadecimal digits", algorithm.num_digits());
+                wrong.push((algorithm.name(), expected, "copy it from the output of `sha256sum`, `b3sum` or `md5sum`"));
             }
         }
         if digests.is_empty() && !self.unchecked {
-            let help = "sha256: …, blake3: … or md5: …; `unchecked: true` takes whatever comes and tells its digest";
-            wrong.push(("url", "has no digest to be checked against".to_owned(), help));
+            let help = "add sha256: …, blake3: … or md5: …; or set `unchecked: true` to accept any content and have its digest reported";
+            wrong.push(("url", "has no digest to verify the download with".to_owned(), help));
         } else if !digests.is_empty() && self.unchecked {
-            wrong.push(("unchecked", "contradicts the digest beside it".to_owned(), "leave one of them out"));
+            wrong.push(("unchecked", "contradicts the digest".to_owned(), "remove the digest or `unchecked`"));
         }
         let target = self.target(unpack);
         let whole_folder = unpack && target.is_empty();
@@ -149,13 +152,14 @@ impl FetchFile {
             && !whole_folder
         {
             let at = if self.path.is_some() { "path" } else { "url" };
-            wrong.push((at, format!("gives the path {target:?}, which {error}"), "path: folders/and/name"));
+            wrong.push((at, format!("the output path {target:?} {error}"), "path: folder/name"));
         }
         wrong
     }
 }
 
-/// Says what is wrong with a path that is to lie in a folder, as a fragment that fits after "which".
+/// Checks that a relative path stays inside its folder and is valid on every file system. Returns the problem as a phrase that
+/// follows the path.
 pub fn check_path(path: &str) -> Result<(), &'static str> {
     if path.is_empty() {
         return Err("is empty");
@@ -167,26 +171,26 @@ pub fn check_path(path: &str) -> Result<(), &'static str> {
         return Err("is too long");
     }
     if path.chars().any(char::is_control) {
-        return Err("has a control character in it");
+        return Err("contains a control character");
     }
     if path.contains('\\') {
-        return Err("has a backslash in it");
+        return Err("contains a backslash");
     }
     match path.split('/').find(|part| matches!(*part, "" | "." | "..")) {
         Some("..") => Err("leads out of the folder"),
-        Some(_) => Err("has an empty part"),
+        Some(_) => Err("contains an empty part or `.`"),
         None => Ok(()),
     }
 }
 
-/// Returns what stands behind the last `/` of a url, as a file name.
+/// Returns the part of a URL after its last `/`, as a file name.
 fn last_part(url: &str) -> String {
     let path = url.split(['?', '#']).next().unwrap_or(url);
     let name = path.split_once("://").and_then(|(_, rest)| rest.rsplit_once('/')).map_or("", |(_, name)| name);
     percent_decoded(name)
 }
 
-/// Replaces `%20` and the like; what is no UTF-8 then becomes a question mark in a diamond.
+/// Decodes percent-encoding such as `%20`. Bytes that are not UTF-8 become U+FFFD.
 pub fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -224,25 +228,25 @@ impl Params for FetchParams {
             errors.push(ParamError { path, message, help: help.to_owned() });
         };
         if self.files.is_empty() {
-            wrong(&["files"], "there is nothing to fetch".into(), "files: [{ url: https://…, sha256: … }]");
+            wrong(&["files"], "the list of files is empty".into(), "files: [{ url: https://…, sha256: … }]");
         }
         for (position, file) in self.files.iter().enumerate() {
             for (param, message, help) in file.check(self.unpack) {
                 wrong(&["files", &position.to_string(), param], message, help);
             }
             if self.files[..position].iter().any(|other| other.content() == file.content()) {
-                let message = "is the content of another of the files".to_owned();
-                wrong(&["files", &position.to_string(), "url"], message, "name each file once");
+                let message = "another file has the same content".to_owned();
+                wrong(&["files", &position.to_string(), "url"], message, "list each file once");
             }
         }
         let unused = [("strip_folders", self.strip_folders != 0), ("nested", self.nested)];
         for (param, _) in unused.iter().filter(|(_, set)| *set && !self.unpack) {
-            wrong(&[param], "means nothing where nothing is unpacked".into(), "leave it out, or `unpack: true`");
+            wrong(&[param], "has no effect without `unpack`".into(), "remove it, or set `unpack: true`");
         }
         errors
     }
 
-    /// Where content comes from, and what more of it would be refused, is no part of what it is.
+    /// The key contains the digests, not the URLs and limits: these do not change the output.
     fn keyed(&self) -> Option<Value> {
         let file = |file: &FetchFile| {
             let (name, content) = file.content();
@@ -270,46 +274,46 @@ mod tests {
 
     fn check(file: FetchFile, unpack: bool, expect: &[&str]) {
         let errors = params(file, unpack).check();
-        let told: Vec<_> = errors.iter().map(|error| format!("{}: {}", error.path[2], error.message)).collect();
-        assert_eq!(told, expect);
+        let found: Vec<_> = errors.iter().map(|error| format!("{}: {}", error.path[2], error.message)).collect();
+        assert_eq!(found, expect);
     }
 
     #[test]
-    fn what_is_wrong_with_a_file_is_said() {
+    fn every_problem_of_a_file_is_reported() {
         check(file("https://host/a/b.zip?x=1#y"), true, &[]);
         check(file("file:///a/b%20c.txt"), false, &[]);
-        check(file("ftp://host/a"), true, &["url: is no url that can be fetched"]);
-        check(file("file://host/a"), true, &["url: is no url that can be fetched"]);
-        check(file("https://me:secret@host/a"), true, &["url: has credentials in it"]);
-        check(file("https://host/"), false, &["url: gives the path \"\", which is empty"]);
-        check(file("https://host"), false, &["url: gives the path \"\", which is empty"]);
-        check(file("https://host/a/%2e%2e"), false, &["url: gives the path \"..\", which leads out of the folder"]);
-        check(file("https://host/%2Fetc"), false, &["url: gives the path \"/etc\", which is absolute"]);
+        check(file("ftp://host/a"), true, &["url: not a supported URL"]);
+        check(file("file://host/a"), true, &["url: not a supported URL"]);
+        check(file("https://me:secret@host/a"), true, &["url: contains credentials"]);
+        check(file("https://host/"), false, &["url: the output path \"\" is empty"]);
+        check(file("https://host"), false, &["url: the output path \"\" is empty"]);
+        check(file("https://host/a/%2e%2e"), false, &["url: the output path \"..\" leads out of the folder"]);
+        check(file("https://host/%2Fetc"), false, &["url: the output path \"/etc\" is absolute"]);
         let path = |path: &str| FetchFile { path: Some(path.into()), ..file("https://host/a") };
         check(path("a/b/"), true, &[]);
-        check(path("a//b"), true, &["path: gives the path \"a//b\", which has an empty part"]);
-        check(path("a\\b"), true, &["path: gives the path \"a\\\\b\", which has a backslash in it"]);
+        check(path("a//b"), true, &["path: the output path \"a//b\" contains an empty part or `.`"]);
+        check(path("a\\b"), true, &["path: the output path \"a\\\\b\" contains a backslash"]);
         let unchecked = |unchecked, md5: Option<&str>| {
             let md5 = md5.map(str::to_owned);
             FetchFile { url: "https://host/a".into(), md5, unchecked, ..FetchFile::default() }
         };
         check(unchecked(true, None), true, &[]);
-        check(unchecked(false, None), true, &["url: has no digest to be checked against"]);
-        check(unchecked(true, Some(MD5)), true, &["unchecked: contradicts the digest beside it"]);
-        check(unchecked(false, Some("xyz")), true, &["md5: is not 32 hexadecimal digits"]);
+        check(unchecked(false, None), true, &["url: has no digest to verify the download with"]);
+        check(unchecked(true, Some(MD5)), true, &["unchecked: contradicts the digest"]);
+        check(unchecked(false, Some("xyz")), true, &["md5: must have 32 hexadecimal digits"]);
     }
 
     #[test]
-    fn what_is_wrong_with_the_rest_is_said() {
-        let told = |params: &FetchParams| -> Vec<String> {
+    fn problems_of_other_parameters_are_reported() {
+        let problems = |params: &FetchParams| -> Vec<String> {
             params.check().into_iter().map(|error| format!("{}: {}", error.path.join("."), error.message)).collect()
         };
-        assert_eq!(told(&FetchParams::default()), ["files: there is nothing to fetch"]);
+        assert_eq!(problems(&FetchParams::default()), ["files: the list of files is empty"]);
         let twice = FetchParams { files: vec![file("http://a/x"), file("http://b/y")], ..FetchParams::default() };
-        assert_eq!(told(&twice), ["files.1.url: is the content of another of the files"]);
+        assert_eq!(problems(&twice), ["files.1.url: another file has the same content"]);
         let unused = FetchParams { strip_folders: 1, nested: true, ..params(file("http://a/x"), false) };
-        let nothing = "means nothing where nothing is unpacked";
-        assert_eq!(told(&unused), [format!("strip_folders: {nothing}"), format!("nested: {nothing}")]);
+        let nothing = "has no effect without `unpack`";
+        assert_eq!(problems(&unused), [format!("strip_folders: {nothing}"), format!("nested: {nothing}")]);
     }
 
     #[test]

@@ -1,136 +1,140 @@
-//! [`FetchError`].
+//! [`FetchError`]: what can go wrong while files are downloaded and unpacked.
 
-use pipe_stage::StageError;
+use pipe_stage::{StageError, grouped};
 use std::path::PathBuf;
 
-/// What can go wrong while files are fetched. Urls are told without their query, which may hold a token.
+/// An error of `fetch`. Messages show URLs without their query, which may contain a token.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// The file does not come.
-    #[error("{url} can't be downloaded: {reason}")]
+    /// A download failed.
+    #[error("can't download {url}: {reason}")]
     Download {
-        /// From where.
+        /// The URL, without its query.
         url: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// Something else came.
-    #[error("{url} is not what it should be: its {algorithm} is {found}, expected {expected}")]
+    /// A downloaded file has the wrong digest.
+    #[error("{url} has the wrong digest: {algorithm} is {found}, expected {expected}")]
     Digest {
-        /// From where.
+        /// The URL, without its query.
         url: String,
-        /// How it was hashed.
+        /// The hash algorithm.
         algorithm: &'static str,
-        /// As the parameters say.
+        /// The digest in the parameters.
         expected: String,
-        /// Of what came.
+        /// The digest of the downloaded file.
         found: String,
     },
-    /// There is no end to it.
-    #[error("{url} has more than the {limit} bytes that `max_bytes` allows")]
+    /// A file is larger than `max_bytes`.
+    #[error("{url} is larger than `max_bytes`, which is {}", grouped(*limit))]
     TooLarge {
-        /// From where.
+        /// The URL, without its query.
         url: String,
-        /// As the parameters say.
+        /// The value of `max_bytes`.
         limit: u64,
     },
-    /// A file is no archive that we know.
-    #[error("{archive} is no zip, tar or rar")]
+    /// A file is not a supported archive.
+    #[error("{archive} is not a zip, tar or rar archive")]
     NoArchive {
-        /// Its name.
+        /// The name of the archive.
         archive: String,
     },
-    /// An archive can't be read.
-    #[error("{archive} can't be read to its end")]
+    /// An archive is damaged.
+    #[error("{archive} is damaged or incomplete")]
     Broken {
-        /// Its name.
+        /// The name of the archive.
         archive: String,
-        /// Why.
+        /// The error of the reader.
         source: std::io::Error,
     },
-    /// An archive holds something that must not be unpacked, or does not fit.
-    #[error("{archive} is not unpacked: its entry {entry:?} {problem}")]
+    /// An entry of an archive must not be unpacked.
+    #[error("can't unpack {archive}: entry {entry:?} {problem}")]
     Entry {
-        /// Its name.
+        /// The name of the archive.
         archive: String,
-        /// The entry's name, as far as it is text.
+        /// The name of the entry. Bytes that are not UTF-8 are replaced.
         entry: String,
-        /// What is wrong.
+        /// The problem.
         problem: EntryProblem,
     },
-    /// An archive has no file in it.
-    #[error("{archive} has no files in it")]
+    /// An archive contains no files.
+    #[error("{archive} contains no files")]
     Empty {
-        /// Its name.
+        /// The name of the archive.
         archive: String,
     },
-    /// The program that reads rar files is not there.
-    #[error("{archive} is a rar, and `bsdtar`, which reads them, can't be started")]
+    /// The program that reads rar archives can't be started.
+    #[error("can't start `bsdtar`, which is needed to unpack the rar archive {archive}")]
     NoBsdtar {
-        /// The archive's name.
+        /// The name of the archive.
         archive: String,
-        /// Why.
+        /// The error of the reader.
         source: std::io::Error,
     },
-    /// Two files are to go to one place.
-    #[error("{url} would overwrite {}, which another of the files is", path.display())]
+    /// Two files have the same output path.
+    #[error("{url} would overwrite {}, the output of another file", path.display())]
     Overwrites {
-        /// The later one.
+        /// The URL of the later file.
         url: String,
-        /// Below `files`.
+        /// The output path, relative to `files`.
         path: PathBuf,
     },
 }
 
 impl FetchError {
-    /// Adds what the user can do.
-    pub(crate) fn told(self) -> StageError {
+    /// Adds the help.
+    pub(crate) fn into_stage_error(self) -> StageError {
         let help = match &self {
-            Self::Download { .. } => "what is here of it is kept: another run goes on from there",
-            Self::NoArchive { .. } => "`unpack: false` takes a file as it is",
+            Self::Download { .. } => "run again to resume the download; the part that was downloaded is kept",
+            Self::NoArchive { .. } => "set `unpack: false` to keep the file as it is",
             Self::NoBsdtar { .. } => {
-                "install it (`apt install libarchive-tools`, `dnf install bsdtar`) and run again: the download is kept"
+                "install it with `apt install libarchive-tools` or `dnf install bsdtar`, and run again; the download is kept"
             }
             Self::TooLarge { .. } | Self::Entry { problem: EntryProblem::Bytes(_) | EntryProblem::Files(_), .. } => {
-                "if that is what it should be, allow more"
+                "if the files are really this large, raise the limit"
             }
-            _ => return self.into(),
+            Self::Digest { .. }
+            | Self::Broken { .. }
+            | Self::Entry { .. }
+            | Self::Empty { .. }
+            | Self::Overwrites { .. } => return self.into(),
         };
         StageError::from(self).with_help(help)
     }
 }
 
-/// What is wrong with an entry of an archive. The texts follow the entry's name.
+/// Why an entry of an archive is not unpacked. The messages follow the name of the entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EntryProblem {
-    /// It would lie outside of its folder, or nowhere.
+    /// Its path is not valid inside a folder.
     #[error("has a path that {0}")]
     Path(&'static str),
-    /// Its name is no text.
+    /// Its name is not UTF-8.
     #[error("has a name that is not UTF-8")]
     NotUtf8,
     /// It is neither a file nor a folder.
     #[error("is {0}, not a file or a folder")]
     Special(&'static str),
-    /// There is a file of that name already.
-    #[error("is there twice")]
+    /// Another entry has the same name.
+    #[error("exists twice")]
     Duplicate,
-    /// Another entry's path differs in case only: on many systems they are one.
-    #[error("differs from {0:?} in case only")]
+    /// The path of another entry differs only in case: on many systems, both are the same file.
+    #[error("differs from {0:?} only in case")]
     Case(String),
-    /// It is a file for one entry and a folder for another.
-    #[error("is a file and a folder")]
+    /// Its path is both a file and a folder.
+    #[error("is both a file and a folder")]
     FileAndFolder,
-    /// It lies above the folders that are to be dropped.
-    #[error("does not lie in the {0} folders that `strip_folders` drops")]
+    /// It has fewer folders than `strip_folders` removes.
+    #[error("is not inside {0} folders, which `strip_folders` would remove")]
     Shallow(u32),
-    /// There is more than `max_bytes` allows.
-    #[error("goes beyond the {0} bytes that `max_bytes` allows")]
+    /// The unpacked files are larger than `max_bytes`.
+    #[error("exceeds `max_bytes`, which is {}", grouped(*.0))]
     Bytes(u64),
-    /// There is more than `max_files` allows.
-    #[error("goes beyond the {0} files and folders that `max_files` allows")]
+    /// There are more entries than `max_files`.
+    #[error("exceeds `max_files`, which is {}", grouped(*.0))]
     Files(u64),
-    /// A part of an archive's format that we do not read.
+    /// It uses a feature of the format that is not supported.
     #[error("{0}")]
     Unsupported(&'static str),
 }

@@ -1,4 +1,4 @@
-//! [`Client`]: asks for a file once, or for the rest of one.
+//! [`Client`]: makes one request for a file, or for the rest of one.
 
 use pipe_schemas::stages::fetch::percent_decoded;
 use std::io::Read;
@@ -8,149 +8,154 @@ use ureq::http::header::{
 };
 use ureq::tls::{RootCerts, TlsConfig};
 
-/// How long a connection may take to be made, and an answer to begin.
-const ANSWER_WITHIN: Duration = Duration::from_mins(1);
-/// How often a server may send us elsewhere.
+/// Timeout for connecting, and for the first byte of a response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
+/// Maximum number of redirects.
 const MAX_REDIRECTS: u32 = 10;
-/// The longest wait that a server may ask for.
-const MAX_WAIT: Duration = Duration::from_mins(1);
+/// Maximum delay before a retry that a server may request.
+const MAX_RETRY_AFTER: Duration = Duration::from_mins(1);
 
-/// Speaks HTTP, and reads files of this machine.
+/// An HTTP client, which also opens local files.
 pub(crate) struct Client {
     agent: ureq::Agent,
-    /// The same, which never leaves https.
-    secure: ureq::Agent,
+    /// Follows no redirect from https to http.
+    https_only: ureq::Agent,
 }
 
-/// The part of a file that is still wanted.
+/// A request for a file, or for the rest of one.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Wanted<'a> {
+pub(crate) struct Request<'a> {
     pub(crate) url: &'a str,
-    /// How much of it is here.
+    /// Number of bytes that are already downloaded.
     pub(crate) offset: u64,
-    /// What the part that is here was said to be.
+    /// The validator of the part that is already downloaded.
     pub(crate) validator: Option<&'a str>,
-    /// Whether someone between us and the server could change it unseen.
-    pub(crate) trusting: bool,
+    /// The file has no digest, so only https protects it from tampering.
+    pub(crate) unverified: bool,
 }
 
-/// A file on its way.
-pub(crate) struct Answer {
-    /// Where in the file `body` begins: at what was wanted, or at the start.
+/// The response to a [`Request`].
+pub(crate) struct Response {
+    /// Position of `body` in the file: the requested offset, or 0.
     pub(crate) offset: u64,
-    /// Size of the whole file, where it is told.
+    /// Size of the whole file, if known.
     pub(crate) size_bytes: Option<u64>,
-    /// By what a server knows whether it still has the same file.
+    /// Entity tag or date by which the server recognises this version of the file.
     pub(crate) validator: Option<String>,
     pub(crate) body: Box<dyn Read>,
 }
 
-/// Why there is no file.
+/// Why a request failed.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    /// It may pass.
-    Passing { reason: String, wait: Option<Duration> },
-    /// It will be the same next time.
-    Lasting(String),
-    /// The rest can't be had; the whole may.
-    NoRest,
-    /// What is here is all there is.
-    NothingMore,
+pub(crate) enum FetchFailure {
+    /// A retry may succeed.
+    Temporary { reason: String, retry_after: Option<Duration> },
+    /// A retry would fail in the same way.
+    Permanent(String),
+    /// The server does not send the rest of the file. A request for the whole file may succeed.
+    NoRange,
+    /// The file has no more bytes than are already downloaded.
+    Complete,
 }
 
-impl Trouble {
-    pub(crate) fn passing(reason: impl ToString) -> Self {
-        Self::Passing { reason: reason.to_string(), wait: None }
+impl FetchFailure {
+    pub(crate) fn temporary(reason: impl ToString) -> Self {
+        Self::Temporary { reason: reason.to_string(), retry_after: None }
     }
 }
 
 impl Client {
-    /// Returns a client that gives up a connection which is silent for `silence`.
-    pub(crate) fn new(silence: Duration) -> Self {
-        // Whoever was first wins, and has chosen the same.
+    /// Returns a client that closes a connection if no byte arrives for `read_timeout`.
+    pub(crate) fn new(read_timeout: Duration) -> Self {
+        // This fails if another part of the process has set the same provider, which is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let agent = |https_only| {
             let config = ureq::Agent::config_builder()
                 .https_only(https_only)
                 .http_status_as_error(false)
                 .max_redirects(MAX_REDIRECTS)
-                .timeout_connect(Some(ANSWER_WITHIN))
-                .timeout_recv_response(Some(ANSWER_WITHIN))
-                .timeout_per_read(Some(silence))
+                .timeout_connect(Some(RESPONSE_TIMEOUT))
+                .timeout_recv_response(Some(RESPONSE_TIMEOUT))
+                .timeout_per_read(Some(read_timeout))
                 .user_agent(concat!("pipe/", env!("CARGO_PKG_VERSION")))
-                // The digest is that of the file, not of a packed copy of it.
+                // The digest is that of the file, not of a compressed copy.
                 .accept_encoding("identity")
                 .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build());
             config.build().new_agent()
         };
-        Self { agent: agent(false), secure: agent(true) }
+        Self { agent: agent(false), https_only: agent(true) }
     }
 
-    /// Asks for the rest of a file.
-    pub(crate) fn get(&self, wanted: &Wanted) -> Result<Answer, Trouble> {
-        match wanted.url.strip_prefix("file://") {
+    /// Requests a file, or the rest of one.
+    pub(crate) fn get(&self, request: &Request) -> Result<Response, FetchFailure> {
+        match request.url.strip_prefix("file://") {
             Some(path) => open(&percent_decoded(path)),
-            None => self.request(wanted),
+            None => self.get_http(request),
         }
     }
 
-    fn request(&self, wanted: &Wanted) -> Result<Answer, Trouble> {
-        let secure = wanted.trusting && wanted.url.starts_with("https://");
-        let mut request = if secure { &self.secure } else { &self.agent }.get(wanted.url);
-        if wanted.offset > 0 {
-            request = request.header(RANGE, format!("bytes={}-", wanted.offset));
-            if let Some(validator) = wanted.validator {
-                request = request.header(IF_RANGE, validator);
+    fn get_http(&self, request: &Request) -> Result<Response, FetchFailure> {
+        let https_only = request.unverified && request.url.starts_with("https://");
+        let mut get = if https_only { &self.https_only } else { &self.agent }.get(request.url);
+        if request.offset > 0 {
+            get = get.header(RANGE, format!("bytes={}-", request.offset));
+            if let Some(validator) = request.validator {
+                get = get.header(IF_RANGE, validator);
             }
         }
-        let response = request.call().map_err(|error| trouble(&error))?;
+        let response = get.call().map_err(|error| failure(&error))?;
         let (parts, body) = response.into_parts();
         let headers = &parts.headers;
         let body_bytes = text(headers, CONTENT_LENGTH.as_str()).and_then(|length| length.parse::<u64>().ok());
         let (offset, size_bytes) = match (parts.status.as_u16(), content_range(headers)) {
             (200, _) => (0, body_bytes),
-            (206, Some((Some(start), size_bytes))) if wanted.offset > 0 && start == wanted.offset => {
+            (206, Some((Some(start), size_bytes))) if request.offset > 0 && start == request.offset => {
                 (start, size_bytes.or_else(|| start.checked_add(body_bytes?)))
             }
-            (206, _) => return Err(Trouble::NoRest),
-            (416, Some((None, Some(size_bytes)))) if size_bytes == wanted.offset => return Err(Trouble::NothingMore),
-            (416, _) if wanted.offset > 0 => return Err(Trouble::NoRest),
-            (status @ (408 | 425 | 429 | 500 | 502 | 503 | 504), _) => {
-                let wait = text(headers, RETRY_AFTER.as_str()).and_then(|secs| secs.parse().ok());
-                let wait = wait.map(|secs| Duration::from_secs(secs).min(MAX_WAIT));
-                return Err(Trouble::Passing { reason: format!("the server answers {status}"), wait });
+            (206, _) => return Err(FetchFailure::NoRange),
+            (416, Some((None, Some(size_bytes)))) if size_bytes == request.offset => {
+                return Err(FetchFailure::Complete);
             }
-            (status, _) => return Err(Trouble::Lasting(format!("the server answers {status}"))),
+            (416, _) if request.offset > 0 => return Err(FetchFailure::NoRange),
+            (status @ (408 | 425 | 429 | 500 | 502 | 503 | 504), _) => {
+                let secs = text(headers, RETRY_AFTER.as_str()).and_then(|secs| secs.parse().ok());
+                let retry_after = secs.map(|secs| Duration::from_secs(secs).min(MAX_RETRY_AFTER));
+                let reason = format!("the server responded with status {status}");
+                return Err(FetchFailure::Temporary { reason, retry_after });
+            }
+            (status, _) => {
+                return Err(FetchFailure::Permanent(format!("the server responded with status {status}")));
+            }
         };
         let validator = validator(headers);
-        Ok(Answer { offset, size_bytes, validator, body: Box::new(body.into_reader()) })
+        Ok(Response { offset, size_bytes, validator, body: Box::new(body.into_reader()) })
     }
 }
 
-/// Opens a file of this machine.
-fn open(path: &str) -> Result<Answer, Trouble> {
-    let lasting = |error: std::io::Error| Trouble::Lasting(error.to_string());
-    // A named pipe would keep us waiting as soon as it is opened.
-    let metadata = fs_err::metadata(path).map_err(lasting)?;
+/// Opens a local file.
+fn open(path: &str) -> Result<Response, FetchFailure> {
+    let permanent = |error: std::io::Error| FetchFailure::Permanent(error.to_string());
+    // Opening a named pipe would block.
+    let metadata = fs_err::metadata(path).map_err(permanent)?;
     if !metadata.is_file() {
-        return Err(Trouble::Lasting("it is no file".into()));
+        return Err(FetchFailure::Permanent("it is not a file".into()));
     }
-    let body = Box::new(fs_err::File::open(path).map_err(lasting)?);
-    Ok(Answer { offset: 0, size_bytes: Some(metadata.len()), validator: None, body })
+    let body = Box::new(fs_err::File::open(path).map_err(permanent)?);
+    Ok(Response { offset: 0, size_bytes: Some(metadata.len()), validator: None, body })
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 
-/// Reads `bytes 5-9/10` as where it starts and how large the whole is; `bytes */10` has no start.
+/// Parses `bytes 5-9/10` to the start and the size of the whole file. `bytes */10` has no start.
 fn content_range(headers: &HeaderMap) -> Option<(Option<u64>, Option<u64>)> {
     let (range, size_bytes) = text(headers, CONTENT_RANGE.as_str())?.strip_prefix("bytes ")?.split_once('/')?;
     let start = if range == "*" { None } else { Some(range.split_once('-')?.0.parse().ok()?) };
     Some((start, size_bytes.parse().ok()))
 }
 
-/// Returns what `If-Range` takes: an entity tag that stands for bytes, else the date of the last change.
+/// Returns a value for `If-Range`: a strong entity tag, or else the date of the last change.
 fn validator(headers: &HeaderMap) -> Option<String> {
     if text(headers, ACCEPT_RANGES.as_str()) == Some("none") {
         return None;
@@ -159,27 +164,29 @@ fn validator(headers: &HeaderMap) -> Option<String> {
     tag.or_else(|| text(headers, LAST_MODIFIED.as_str())).filter(|text| text.len() <= 1024).map(str::to_owned)
 }
 
-/// Says what is wrong, without any url.
-fn trouble(error: &ureq::Error) -> Trouble {
+/// Describes an error, without any URL.
+fn failure(error: &ureq::Error) -> FetchFailure {
     match error {
-        ureq::Error::Io(error) => Trouble::passing(error),
-        ureq::Error::Timeout(_) => Trouble::passing("the server does not answer in time"),
-        ureq::Error::HostNotFound => Trouble::passing("there is no such host, or no network"),
-        ureq::Error::ConnectionFailed => Trouble::passing("no connection"),
-        ureq::Error::Protocol(_) | ureq::Error::BodyStalled => Trouble::passing("the server's answer is no HTTP"),
-        ureq::Error::ConnectProxyFailed(_) => Trouble::passing("the proxy does not connect"),
-        ureq::Error::Rustls(error) => Trouble::Lasting(format!("no secure connection: {error}")),
-        ureq::Error::TooManyRedirects => Trouble::Lasting(format!("it is redirected more than {MAX_REDIRECTS} times")),
-        ureq::Error::RequireHttpsOnly(_) => {
-            Trouble::Lasting("it is redirected from https to http, and there is no digest to check it by".into())
+        ureq::Error::Io(error) => FetchFailure::temporary(error),
+        ureq::Error::Timeout(_) => FetchFailure::temporary("the server did not respond in time"),
+        ureq::Error::HostNotFound => FetchFailure::temporary("host not found, or no network"),
+        ureq::Error::ConnectionFailed => FetchFailure::temporary("connection failed"),
+        ureq::Error::Protocol(_) | ureq::Error::BodyStalled => {
+            FetchFailure::temporary("the response is not valid HTTP")
         }
-        ureq::Error::BadUri(_) | ureq::Error::Http(_) => Trouble::Lasting("the url can't be understood".into()),
-        ureq::Error::LargeResponseHeader(..) => Trouble::Lasting("the server's headers are too large".into()),
-        _ => Trouble::Lasting("the request fails".into()),
+        ureq::Error::ConnectProxyFailed(_) => FetchFailure::temporary("the proxy refused the connection"),
+        ureq::Error::Rustls(error) => FetchFailure::Permanent(format!("TLS failed: {error}")),
+        ureq::Error::TooManyRedirects => FetchFailure::Permanent(format!("more than {MAX_REDIRECTS} redirects")),
+        ureq::Error::RequireHttpsOnly(_) => FetchFailure::Permanent(
+            "redirected from https to http, and there is no digest to verify the file with".into(),
+        ),
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) => FetchFailure::Permanent("the URL is not valid".into()),
+        ureq::Error::LargeResponseHeader(..) => FetchFailure::Permanent("the response headers are too large".into()),
+        _ => FetchFailure::Permanent("the request failed".into()),
     }
 }
 
-/// Returns a url as people may see it: without the query, which may hold a token.
-pub(crate) fn shown(url: &str) -> String {
+/// Returns a URL for messages, without the query, which may contain a token.
+pub(crate) fn without_query(url: &str) -> String {
     url.split(['?', '#']).next().unwrap_or(url).chars().filter(|symbol| !symbol.is_control()).collect()
 }

@@ -1,15 +1,19 @@
-//! The stage `fetch`: files from the network, checked and unpacked.
+//! The stage `fetch`: downloads files, verifies their digests and unpacks archives.
 //!
-//! It reads urls and writes the folder `files`: what was downloaded, or what came out of these archives. The digests that
-//! the parameters name decide every byte, so that urls are no part of the key where there is a digest.
+//! It writes the folder `files`, which contains the downloaded files, or the content of the downloaded archives. A digest determines
+//! every byte of a file, so the key contains the digests, and a URL only if a file has no digest.
 //!
-//! [`download`] brings a file here, over as many tries as it takes, and believes it only once its digest fits; what is
-//! unfinished lies in a folder that outlives the run. [`archive`] reads archives entry by entry, and [`tree`] decides
-//! whether an entry may lie where it wants to, and writes it.
+//! | module | purpose |
+//! |---|---|
+//! | [`download`] | downloads a file with retries, and uses it only after its digest is verified. Interrupted downloads resume in a later run. |
+//! | [`http`] | makes one HTTP request, or opens a local file |
+//! | [`archive`] | reads archives entry by entry |
+//! | [`tree`] | decides whether an entry may be unpacked, and writes it |
 
 mod archive;
 mod digest;
 mod download;
+mod entry;
 mod error;
 mod http;
 mod stage;

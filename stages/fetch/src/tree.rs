@@ -1,6 +1,6 @@
-//! [`Tree`]: the folder that files and archives are put into. Start with [`Tree::entry`].
+//! [`OutputTree`]: the output folder of downloaded and unpacked files. Start with [`OutputTree::entry`].
 
-use crate::archive::{Body, Entry};
+use crate::entry::{Entry, EntryKind};
 use crate::{EntryProblem, FetchError};
 use fs_err as fs;
 use pipe_schemas::stages::fetch::{FetchParams, check_path};
@@ -9,17 +9,17 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-/// How much is copied at once.
+/// Number of bytes to copy at once.
 const CHUNK_BYTES: usize = 1 << 18;
 
-/// A folder that is being filled. Nothing in it is a link, as nothing else writes there.
-pub(crate) struct Tree<'a> {
+/// The output folder. It contains no links, because nothing else writes to it.
+pub(crate) struct OutputTree<'a> {
     context: &'a Context,
     root: PathBuf,
     strip_folders: u32,
     max_bytes: u64,
     max_files: u64,
-    /// What is there, by its path in lower case.
+    /// The paths that are in use, by their lower-case form.
     taken: BTreeMap<String, Taken>,
     num_files: u64,
     num_entries: u64,
@@ -31,33 +31,33 @@ struct Taken {
     is_file: bool,
 }
 
-/// From where to where an archive is unpacked.
+/// An archive that is being unpacked, and its target.
 #[derive(Debug, Clone)]
 pub(crate) struct Unpacking {
-    /// The archive's name in messages.
+    /// The name of the archive in messages.
     pub(crate) archive: String,
-    /// The folder that it is unpacked into; empty for the root.
+    /// The folder to unpack it into; empty for the output folder itself.
     pub(crate) into: String,
-    /// Whether it came out of another archive.
+    /// The archive was inside another archive.
     pub(crate) nested: bool,
 }
 
-/// Where an entry goes.
-pub(crate) enum Place {
-    /// Nowhere: it is a folder.
-    Nowhere,
-    /// To this path below the root.
+/// Where an entry is written.
+pub(crate) enum Destination {
+    /// Nowhere: the entry is a folder.
+    None,
+    /// To this path, relative to the output folder.
     File(String),
 }
 
 impl Unpacking {
-    fn wrong(&self, name: &[u8], problem: EntryProblem) -> StageError {
+    fn error(&self, name: &[u8], problem: EntryProblem) -> StageError {
         let entry = String::from_utf8_lossy(name).into_owned();
-        FetchError::Entry { archive: self.archive.clone(), entry, problem }.told()
+        FetchError::Entry { archive: self.archive.clone(), entry, problem }.into_stage_error()
     }
 }
 
-impl<'a> Tree<'a> {
+impl<'a> OutputTree<'a> {
     pub(crate) fn new(context: &'a Context, root: PathBuf, params: &FetchParams) -> Self {
         Self {
             context,
@@ -72,33 +72,33 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Returns how many files there are, and their size.
+    /// Returns the number of files and their total size.
     pub(crate) fn counts(&self) -> (u64, u64) {
         (self.num_files, self.size_bytes)
     }
 
-    /// Decides where an entry of an archive goes, if it may go anywhere.
-    pub(crate) fn entry(&mut self, from: &Unpacking, entry: &Entry) -> Result<Place, StageError> {
-        let wrong = |problem| from.wrong(&entry.name, problem);
+    /// Decides where an entry is written, and whether it may be unpacked.
+    pub(crate) fn entry(&mut self, from: &Unpacking, entry: &Entry) -> Result<Destination, StageError> {
+        let wrong = |problem| from.error(&entry.name, problem);
         self.num_entries += 1;
         if self.num_entries > self.max_files {
             return Err(wrong(EntryProblem::Files(self.max_files)));
         }
-        let is_file = match entry.body {
-            Body::File => true,
-            Body::Folder => false,
-            Body::Special(what) => return Err(wrong(EntryProblem::Special(what))),
-            Body::Unsupported(why) => return Err(wrong(EntryProblem::Unsupported(why))),
+        let is_file = match entry.kind {
+            EntryKind::File => true,
+            EntryKind::Folder => false,
+            EntryKind::Special(what) => return Err(wrong(EntryProblem::Special(what))),
+            EntryKind::Unsupported(why) => return Err(wrong(EntryProblem::Unsupported(why))),
         };
         let name = str::from_utf8(&entry.name).map_err(|_| wrong(EntryProblem::NotUtf8))?;
         let strip_folders = if from.nested { 0 } else { self.strip_folders };
-        let Some(below) = stripped(name, is_file, strip_folders).map_err(wrong)? else { return Ok(Place::Nowhere) };
+        let Some(below) = stripped(name, is_file, strip_folders).map_err(wrong)? else { return Ok(Destination::None) };
         let path = if from.into.is_empty() { below.to_owned() } else { format!("{}/{below}", from.into) };
         check_path(&path).map_err(|problem| wrong(EntryProblem::Path(problem)))?;
-        Ok(if is_file { Place::File(path) } else { Place::Nowhere })
+        Ok(if is_file { Destination::File(path) } else { Destination::None })
     }
 
-    /// Copies the content of an entry to its place.
+    /// Writes the content of an entry to its destination.
     pub(crate) fn write(
         &mut self,
         from: &Unpacking,
@@ -106,13 +106,13 @@ impl<'a> Tree<'a> {
         path: &str,
         content: &mut dyn Read,
     ) -> Result<(), StageError> {
-        self.take(path).map_err(|problem| from.wrong(name, problem))?;
+        self.reserve(path).map_err(|problem| from.error(name, problem))?;
         let target = self.below(path)?;
         self.num_files += 1;
         self.copy(from, name, &target, content)
     }
 
-    /// Copies content to a file, as far as `max_bytes` allows.
+    /// Copies content to a new file. Exceeding `max_bytes` is an error.
     pub(crate) fn copy(
         &mut self,
         from: &Unpacking,
@@ -132,15 +132,15 @@ impl<'a> Tree<'a> {
             };
             self.size_bytes += count as u64;
             if self.size_bytes > self.max_bytes {
-                return Err(from.wrong(name, EntryProblem::Bytes(self.max_bytes)));
+                return Err(from.error(name, EntryProblem::Bytes(self.max_bytes)));
             }
             file.write_all(&chunk[..count])?;
         }
     }
 
-    /// Moves a file that was downloaded to its place.
+    /// Moves a downloaded file to its destination.
     pub(crate) fn put(&mut self, url: &str, source: &Path, path: &str) -> Result<(), StageError> {
-        self.take(path).map_err(|_| FetchError::Overwrites { url: url.to_owned(), path: path.into() })?;
+        self.reserve(path).map_err(|_| FetchError::Overwrites { url: url.to_owned(), path: path.into() })?;
         let target = self.below(path)?;
         self.num_files += 1;
         self.size_bytes += fs::metadata(source)?.len();
@@ -153,8 +153,8 @@ impl<'a> Tree<'a> {
         Ok(target)
     }
 
-    /// Reserves the path of a file, with the folders above it.
-    fn take(&mut self, path: &str) -> Result<(), EntryProblem> {
+    /// Reserves the path of a file and of the folders above it.
+    fn reserve(&mut self, path: &str) -> Result<(), EntryProblem> {
         let ends = path.match_indices('/').map(|(end, _)| (end, false));
         for (end, is_file) in ends.chain([(path.len(), true)]) {
             let part = &path[..end];
@@ -172,7 +172,7 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// Drops folders from the front of a name. There is nothing left of a folder among those that are dropped.
+/// Removes leading folders from a name. Returns `None` for a folder that is removed itself.
 fn stripped(name: &str, is_file: bool, strip_folders: u32) -> Result<Option<&str>, EntryProblem> {
     let mut below = name;
     while let Some(rest) = below.strip_prefix("./") {
@@ -184,7 +184,7 @@ fn stripped(name: &str, is_file: bool, strip_folders: u32) -> Result<Option<&str
             return Ok(None);
         }
     }
-    // As a whole, so that nothing that leads out is dropped unseen.
+    // The whole path is checked, so that removing folders can't hide a `..`.
     check_path(below).map_err(EntryProblem::Path)?;
     for _ in 0..strip_folders {
         match below.split_once('/') {
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_stripped_and_nothing_leads_out() {
+    fn leading_folders_are_removed_and_no_path_leads_out() {
         use EntryProblem::{Path, Shallow};
         check("a/b/c.avi", true, 1, Ok(Some("b/c.avi")));
         check("./a/b.avi", true, 0, Ok(Some("a/b.avi")));
@@ -217,9 +217,9 @@ mod tests {
         check("a/../../b", true, 0, Err(Path("leads out of the folder")));
         check("/etc/passwd", true, 1, Err(Path("is absolute")));
         check("/", false, 0, Err(Path("is absolute")));
-        check("a//b", true, 0, Err(Path("has an empty part")));
+        check("a//b", true, 0, Err(Path("contains an empty part or `.`")));
         check("", true, 0, Err(Path("is empty")));
-        check("a\u{1b}[2J", true, 0, Err(Path("has a control character in it")));
-        check("C:\\windows", true, 0, Err(Path("has a backslash in it")));
+        check("a\u{1b}[2J", true, 0, Err(Path("contains a control character")));
+        check("C:\\windows", true, 0, Err(Path("contains a backslash")));
     }
 }

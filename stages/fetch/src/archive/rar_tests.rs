@@ -1,10 +1,10 @@
-//! Rars made byte by byte, as nothing that is free writes them. They are stored, not compressed.
+//! Tests with rar archives that are written byte by byte, without compression, because no free program writes them.
 
 use super::tests::{check, plain, refused};
 use std::process::Command;
 
-/// Has a file or a link, by its Unix mode, and what it holds: a link's target.
-struct Made<'a> {
+/// A file, or a link, whose content is its target.
+struct RarEntry<'a> {
     name: &'a str,
     mode: u32,
     content: &'a [u8],
@@ -13,12 +13,12 @@ struct Made<'a> {
 const FILE: u32 = 0o100_644;
 const LINK: u32 = 0o120_777;
 
-/// Returns a rar of version 4, as that of UCF101.
-fn rar4(made: &[Made]) -> Vec<u8> {
+/// Returns a rar of version 4, like that of UCF101.
+fn rar4(made: &[RarEntry]) -> Vec<u8> {
     let block = |body: &[u8]| [&(crc32(body) as u16).to_le_bytes()[..], body].concat();
     let mut bytes = b"Rar!\x1a\x07\x00".to_vec();
     bytes.extend(block(&[&[0x73, 0, 0, 13, 0][..], &[0; 6]].concat()));
-    for Made { name, mode, content } in made {
+    for RarEntry { name, mode, content } in made {
         let size = (content.len() as u32).to_le_bytes();
         let header_size = (32 + name.len() as u16).to_le_bytes();
         let body = [
@@ -40,15 +40,15 @@ fn rar4(made: &[Made]) -> Vec<u8> {
     bytes
 }
 
-/// Returns a rar of version 5. Its numbers but the mode are below 128, so each is a byte.
-fn rar5(made: &[Made]) -> Vec<u8> {
+/// Returns a rar of version 5. All numbers except the mode are below 128, so each is one byte.
+fn rar5(made: &[RarEntry]) -> Vec<u8> {
     let block = |body: &[u8]| {
         let sized = [&[body.len() as u8], body].concat();
         [&crc32(&sized).to_le_bytes()[..], &sized].concat()
     };
     let mut bytes = b"Rar!\x1a\x07\x01\x00".to_vec();
     bytes.extend(block(&[1, 0, 0]));
-    for Made { name, mode, content } in made {
+    for RarEntry { name, mode, content } in made {
         let size = content.len() as u8;
         let mode = [*mode as u8 | 0x80, (mode >> 7) as u8 | 0x80, (mode >> 14) as u8];
         let crc = crc32(content).to_le_bytes();
@@ -67,11 +67,11 @@ fn crc32(bytes: &[u8]) -> u32 {
     crc.sum()
 }
 
-fn file<'a>(name: &'a str, content: &'a [u8]) -> Made<'a> {
-    Made { name, mode: FILE, content }
+fn file<'a>(name: &'a str, content: &'a [u8]) -> RarEntry<'a> {
+    RarEntry { name, mode: FILE, content }
 }
 
-/// Returns whether there is a `bsdtar`, and says so where there is none.
+/// Returns whether `bsdtar` is installed. If not, notes that the test is skipped.
 fn has_bsdtar() -> bool {
     let found = Command::new("bsdtar").arg("--version").output().is_ok();
     if !found {
@@ -81,10 +81,10 @@ fn has_bsdtar() -> bool {
 }
 
 #[test]
-fn rars_are_read_and_looked_at_as_any_archive() {
+fn rar_archives_are_read_and_checked() {
     let made = || [file("Biking/v_Biking_g01_c01.avi", b"a video"), file("a list (1).txt", b"1 Biking\n")];
     if !has_bsdtar() {
-        refused(&rar4(&made()), plain(), "`bsdtar`, which reads them, can't be started");
+        refused(&rar4(&made()), plain(), "can't start `bsdtar`");
         return;
     }
     let expect: &[(&str, &[u8])] = &[("Biking/v_Biking_g01_c01.avi", b"a video"), ("a list (1).txt", b"1 Biking\n")];
@@ -93,10 +93,10 @@ fn rars_are_read_and_looked_at_as_any_archive() {
         check(&good, plain(), expect);
         refused(&rar(&[file("../evil", b"x")]), plain(), "\"../evil\" has a path that leads out of the folder");
         refused(&rar(&[file("/etc/evil", b"x")]), plain(), "is absolute");
-        refused(&rar(&[file("a", b"x"), file("A", b"x")]), plain(), "differs from \"a\" in case only");
-        // In the middle of the last content: 7 or 8 bytes of an end come behind it.
-        refused(&good[..good.len() - 10], plain(), "can't be read to its end");
+        refused(&rar(&[file("a", b"x"), file("A", b"x")]), plain(), "differs from \"a\" only in case");
+        // Cut in the last content, which 7 or 8 bytes of the end marker follow.
+        refused(&good[..good.len() - 10], plain(), "is damaged or incomplete");
     }
-    let link = Made { name: "link", mode: LINK, content: b"/etc" };
+    let link = RarEntry { name: "link", mode: LINK, content: b"/etc" };
     refused(&rar4(&[link, file("link/passwd", b"x")]), plain(), "\"link\" is a symbolic link");
 }

@@ -1,25 +1,26 @@
-//! Reads tar: v7, ustar, GNU and pax, compressed or not.
+//! Reads tar archives: v7, ustar, GNU and pax, optionally compressed.
 //!
-//! The crate `tar` reads headers and content. Extension headers, long names above all, are read here: the crate takes them
-//! into memory whatever their size.
+//! The crate `tar` reads headers and content. Extension headers, such as long names, are read here: the crate would read them into
+//! memory without a limit.
 
-use super::{Body, Bounded, Compression, Entry, Metered, Visitor};
+use super::{Compression, CountedFile, Limited};
 use crate::FetchError;
+use crate::entry::{Entry, EntryKind, Visitor};
 use crate::tree::Unpacking;
 use pipe_stage::StageError;
 use std::io::{self, BufReader, Read};
 use tar::{Archive, EntryType, Header, PaxExtensions};
 
-/// The most that an extension header may have.
+/// Maximum size of an extension header.
 const MAX_EXTENSION_BYTES: u64 = 1 << 20;
-/// The most memory that a compressed stream may ask for, as `xz -9` needs 64 MiB and `zstd --ultra` 128 MiB.
+/// Maximum memory for decompression: `xz -9` needs 64 MiB, `zstd --ultra` 128 MiB.
 const MAX_MEMORY_BYTES: u32 = 256 << 20;
 const ZSTD_WINDOW_LOG: u32 = 27;
 
-/// Calls `visit` for each entry of a tar that may be compressed.
+/// Calls `visit` for each entry of an optionally compressed tar.
 pub(super) fn read_compressed(
     unpacking: &Unpacking,
-    file: Metered,
+    file: CountedFile,
     compression: Compression,
     max_bytes: u64,
     visit: &mut Visitor,
@@ -37,13 +38,13 @@ pub(super) fn read_compressed(
             Box::new(decoder)
         }
     };
-    let mut plain = BufReader::with_capacity(1 << 16, Bounded { inner: plain, left: max_bytes });
+    let mut plain = BufReader::with_capacity(1 << 16, Limited { inner: plain, left: max_bytes });
     if compression != Compression::None {
         let start = io::BufRead::fill_buf(&mut plain).map_err(broken)?;
-        // A decoder may give less than a header at first; what is no tar is found by the reader then.
+        // The decoder may return less than a header at first; then the reader detects what is not a tar.
         if start.len() >= super::START_BYTES && !is_header(start) {
             return Err(
-                FetchError::NoArchive { archive: format!("what is compressed in {}", unpacking.archive) }.told()
+                FetchError::NoArchive { archive: format!("the content of {}", unpacking.archive) }.into_stage_error()
             );
         }
     }
@@ -64,44 +65,46 @@ pub(super) fn read(unpacking: &Unpacking, source: impl Read, visit: &mut Visitor
         }
         let Extensions { name, pax_size_bytes, is_sparse } = std::mem::take(&mut extensions);
         let name = name.unwrap_or_else(|| header.path_bytes().into_owned());
-        let mut body = body(&header, &name);
+        let mut kind = kind(&header, &name);
         if is_sparse {
-            body = Body::Special("a sparse file");
+            kind = EntryKind::Special("a sparse file");
         } else if pax_size_bytes.is_some_and(|pax_size_bytes| pax_size_bytes != size_bytes) {
-            body = Body::Unsupported("has two sizes, as files beyond 8 GiB have in a pax archive");
+            kind = EntryKind::Unsupported(
+                "has two sizes, as files larger than 8 GiB in pax archives do, which are not supported",
+            );
         }
-        // The reader ends where the entry ends, and also where the file does.
-        let mut content = Whole { left: size_bytes, inner: content };
-        visit(Entry { name, body }, &mut content)?;
+        // The reader ends at the end of the entry, but also at the end of a truncated file.
+        let mut content = ExactSize { left: size_bytes, inner: content };
+        visit(Entry { name, kind }, &mut content)?;
     }
-    // The checksum of what is compressed comes at its end.
+    // The checksum of compressed data is at its end.
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(broken)?;
     Ok(())
 }
 
-/// Returns whether `bytes` begin with the header of a tar, by its checksum.
+/// Returns whether `bytes` start with a tar header, by its checksum.
 pub(super) fn is_header(bytes: &[u8]) -> bool {
     let Some(bytes) = bytes.get(..super::START_BYTES) else { return false };
     let sum = bytes.iter().enumerate().map(|(at, &byte)| u32::from(if (148..156).contains(&at) { b' ' } else { byte }));
     Header::from_byte_slice(bytes).cksum().is_ok_and(|stated| stated == sum.sum::<u32>())
 }
 
-fn body(header: &Header, name: &[u8]) -> Body {
+fn kind(header: &Header, name: &[u8]) -> EntryKind {
     match header.entry_type() {
-        // Before there were folders, their names told them.
-        EntryType::Regular if name.ends_with(b"/") => Body::Folder,
-        EntryType::Regular | EntryType::Continuous => Body::File,
-        EntryType::Directory => Body::Folder,
-        EntryType::Symlink => Body::Special("a symbolic link"),
-        EntryType::Link => Body::Special("a hard link"),
-        EntryType::Char | EntryType::Block => Body::Special("a device"),
-        EntryType::Fifo => Body::Special("a named pipe"),
-        EntryType::GNUSparse => Body::Special("a sparse file"),
-        _ => Body::Special("of an unknown type"),
+        // The v7 format marks folders only by their names.
+        EntryType::Regular if name.ends_with(b"/") => EntryKind::Folder,
+        EntryType::Regular | EntryType::Continuous => EntryKind::File,
+        EntryType::Directory => EntryKind::Folder,
+        EntryType::Symlink => EntryKind::Special("a symbolic link"),
+        EntryType::Link => EntryKind::Special("a hard link"),
+        EntryType::Char | EntryType::Block => EntryKind::Special("a device"),
+        EntryType::Fifo => EntryKind::Special("a named pipe"),
+        EntryType::GNUSparse => EntryKind::Special("a sparse file"),
+        _ => EntryKind::Special("of an unknown type"),
     }
 }
 
-/// What extension headers say of the next entry.
+/// The extension headers of the next entry.
 #[derive(Debug, Default)]
 struct Extensions {
     name: Option<Vec<u8>>,
@@ -110,7 +113,7 @@ struct Extensions {
 }
 
 impl Extensions {
-    /// Reads an extension header; returns whether it is one.
+    /// Reads an extension header. Returns false if it is not one.
     fn read(&mut self, kind: EntryType, content: &mut impl Read, size_bytes: u64) -> io::Result<bool> {
         let extension = matches!(
             kind,
@@ -120,7 +123,7 @@ impl Extensions {
             return Ok(false);
         }
         if size_bytes > MAX_EXTENSION_BYTES {
-            return Err(io::Error::other(format!("it has a header of {size_bytes} bytes")));
+            return Err(io::Error::other(format!("an extension header has {size_bytes} bytes")));
         }
         let mut bytes = Vec::with_capacity(size_bytes as usize);
         content.read_to_end(&mut bytes)?;
@@ -131,7 +134,7 @@ impl Extensions {
                 self.name = Some(bytes);
             }
             EntryType::XHeader => self.pax(&bytes)?,
-            // Links are not unpacked, and what is said of all entries is comments and times.
+            // Links are not unpacked, and global headers contain only comments and times.
             _ => {}
         }
         Ok(true)
@@ -145,7 +148,7 @@ impl Extensions {
                 b"size" => {
                     let size_bytes = extension.value().ok().and_then(|size| size.parse().ok());
                     self.pax_size_bytes =
-                        Some(size_bytes.ok_or_else(|| io::Error::other("it has a size that is no number"))?);
+                        Some(size_bytes.ok_or_else(|| io::Error::other("the size of an entry is not a number"))?);
                 }
                 key if key.starts_with(b"GNU.sparse.") => self.is_sparse = true,
                 _ => {}
@@ -155,13 +158,13 @@ impl Extensions {
     }
 }
 
-/// Fails where there is less than there should be.
-struct Whole<R> {
+/// Fails if the content ends before its size is reached.
+struct ExactSize<R> {
     inner: R,
     left: u64,
 }
 
-impl<R: Read> Read for Whole<R> {
+impl<R: Read> Read for ExactSize<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
         self.left = self.left.saturating_sub(count as u64);
@@ -172,22 +175,22 @@ impl<R: Read> Read for Whole<R> {
     }
 }
 
-/// Makes tars, good and bad.
+/// Writes valid and invalid tars.
 #[cfg(test)]
 pub(super) mod testing {
     use super::*;
 
     /// An entry to be written.
     #[derive(Debug, Clone, Copy)]
-    pub(crate) enum Made<'a> {
+    pub(crate) enum TarEntry<'a> {
         Folder(&'a str),
         File(&'a str, &'a [u8]),
         Link(&'a str, &'a str),
-        /// With this type and content, as it is.
+        /// Type, name and content, written as they are.
         Raw(EntryType, &'a [u8], &'a [u8]),
     }
 
-    impl Made<'_> {
+    impl TarEntry<'_> {
         pub(crate) fn name(&self) -> &str {
             match self {
                 Self::Folder(name) | Self::File(name, _) | Self::Link(name, _) => name,
@@ -197,14 +200,14 @@ pub(super) mod testing {
     }
 
     /// Returns a tar with these entries.
-    pub(crate) fn tar_of(made: &[Made]) -> Vec<u8> {
+    pub(crate) fn tar_of(made: &[TarEntry]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for entry in made {
             match *entry {
-                Made::Folder(name) => push(&mut bytes, EntryType::Directory, name.as_bytes(), &[], ""),
-                Made::File(name, content) => push(&mut bytes, EntryType::Regular, name.as_bytes(), content, ""),
-                Made::Link(name, target) => push(&mut bytes, EntryType::Symlink, name.as_bytes(), &[], target),
-                Made::Raw(kind, name, content) => push(&mut bytes, kind, name, content, ""),
+                TarEntry::Folder(name) => push(&mut bytes, EntryType::Directory, name.as_bytes(), &[], ""),
+                TarEntry::File(name, content) => push(&mut bytes, EntryType::Regular, name.as_bytes(), content, ""),
+                TarEntry::Link(name, target) => push(&mut bytes, EntryType::Symlink, name.as_bytes(), &[], target),
+                TarEntry::Raw(kind, name, content) => push(&mut bytes, kind, name, content, ""),
             }
         }
         bytes.resize(bytes.len() + 1024, 0);
@@ -231,48 +234,48 @@ pub(super) mod testing {
 
 #[cfg(test)]
 mod tests {
-    use super::testing::{Made, tar_of};
+    use super::testing::{TarEntry, tar_of};
     use super::*;
 
-    /// Reads a tar and returns its entries as lines, or what is wrong.
-    fn listed(bytes: &[u8]) -> Result<Vec<String>, String> {
+    /// Reads a tar. Returns its entries as lines, or the error.
+    fn list(bytes: &[u8]) -> Result<Vec<String>, String> {
         let unpacking = Unpacking { archive: "a.tar".into(), into: String::new(), nested: false };
         let mut lines = Vec::new();
         let read = read(&unpacking, bytes, &mut |entry: Entry, content: &mut dyn Read| {
             let mut text = String::new();
             content.read_to_string(&mut text)?;
             let name = String::from_utf8_lossy(&entry.name).into_owned();
-            lines.push(match entry.body {
-                Body::File => format!("{name}: {text}"),
-                Body::Folder => name,
-                Body::Special(what) | Body::Unsupported(what) => format!("{name} {what}"),
+            lines.push(match entry.kind {
+                EntryKind::File => format!("{name}: {text}"),
+                EntryKind::Folder => name,
+                EntryKind::Special(what) | EntryKind::Unsupported(what) => format!("{name} {what}"),
             });
             Ok(())
         });
         read.map(|()| lines).map_err(|error| error.chain().join(": "))
     }
 
-    fn check(made: &[Made], expect: Result<&[&str], &str>) {
-        match (listed(&tar_of(made)), expect) {
+    fn check(made: &[TarEntry], expect: Result<&[&str], &str>) {
+        match (list(&tar_of(made)), expect) {
             (Ok(lines), Ok(expect)) => assert_eq!(lines, expect),
-            (Err(told), Err(expect)) => assert!(told.contains(expect), "{told}"),
+            (Err(error), Err(expect)) => assert!(error.contains(expect), "{error}"),
             (found, expect) => panic!("{found:?} is not {expect:?}"),
         }
     }
 
     #[test]
-    fn long_names_links_and_devices_are_seen_for_what_they_are() {
+    fn long_names_links_and_devices_are_recognised() {
         let long = "long/".repeat(40) + "name";
-        check(&[Made::File(&long, b"x")], Ok(&[&format!("{long}: x")]));
+        check(&[TarEntry::File(&long, b"x")], Ok(&[&format!("{long}: x")]));
         let pax = |record: &str| format!("{} {record}\n", record.len() + 4).into_bytes();
         let path = pax("path=by/pax");
-        check(&[Made::Raw(EntryType::XHeader, b"h", &path), Made::File("a", b"x")], Ok(&["by/pax: x"]));
-        check(&[Made::Raw(EntryType::XGlobalHeader, b"h", &path), Made::File("a", b"x")], Ok(&["a: x"]));
+        check(&[TarEntry::Raw(EntryType::XHeader, b"h", &path), TarEntry::File("a", b"x")], Ok(&["by/pax: x"]));
+        check(&[TarEntry::Raw(EntryType::XGlobalHeader, b"h", &path), TarEntry::File("a", b"x")], Ok(&["a: x"]));
         let size = pax("size=99999");
-        let two = "a has two sizes, as files beyond 8 GiB have in a pax archive";
-        check(&[Made::Raw(EntryType::XHeader, b"h", &size), Made::File("a", b"x")], Ok(&[two]));
+        let two = "a has two sizes, as files larger than 8 GiB in pax archives do, which are not supported";
+        check(&[TarEntry::Raw(EntryType::XHeader, b"h", &size), TarEntry::File("a", b"x")], Ok(&[two]));
         let sparse = pax("GNU.sparse.major=1");
-        check(&[Made::Raw(EntryType::XHeader, b"h", &sparse), Made::File("a", b"x")], Ok(&["a a sparse file"]));
+        check(&[TarEntry::Raw(EntryType::XHeader, b"h", &sparse), TarEntry::File("a", b"x")], Ok(&["a a sparse file"]));
         let kinds = [
             (EntryType::Link, "a hard link"),
             (EntryType::Char, "a device"),
@@ -281,25 +284,25 @@ mod tests {
             (EntryType::new(b'M'), "of an unknown type"),
         ];
         for (kind, what) in kinds {
-            check(&[Made::Raw(kind, b"n", b"")], Ok(&[&format!("n {what}")]));
+            check(&[TarEntry::Raw(kind, b"n", b"")], Ok(&[&format!("n {what}")]));
         }
-        check(&[Made::File("old/", b"")], Ok(&["old/"]));
+        check(&[TarEntry::File("old/", b"")], Ok(&["old/"]));
     }
 
     #[test]
-    fn headers_without_end_and_missing_content_are_refused() {
+    fn large_headers_and_missing_content_are_errors() {
         let large = vec![b'x'; MAX_EXTENSION_BYTES as usize + 1];
-        check(&[Made::Raw(EntryType::GNULongName, b"h", &large)], Err("it has a header of 1048577 bytes"));
+        check(&[TarEntry::Raw(EntryType::GNULongName, b"h", &large)], Err("an extension header has 1048577 bytes"));
         check(
-            &[Made::Raw(EntryType::XHeader, b"h", b"no record\n"), Made::File("a", b"x")],
+            &[TarEntry::Raw(EntryType::XHeader, b"h", b"no record\n"), TarEntry::File("a", b"x")],
             Err("malformed pax extension"),
         );
-        let tar = tar_of(&[Made::File("a", &[b'x'; 2000])]);
-        assert!(listed(&tar[..1500]).expect_err("cut").contains("end of file"));
+        let tar = tar_of(&[TarEntry::File("a", &[b'x'; 2000])]);
+        assert!(list(&tar[..1500]).expect_err("cut").contains("end of file"));
         let mut altered = tar.clone();
         altered[3] = b'y';
-        assert!(listed(&altered).expect_err("altered").contains("checksum"));
-        // A size that goes on for ever.
+        assert!(list(&altered).expect_err("altered").contains("checksum"));
+        // A huge size.
         let mut endless = tar;
         endless[124..136].copy_from_slice(&[0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
         let sum: u32 = endless[..512]
@@ -308,6 +311,6 @@ mod tests {
             .map(|(at, &byte)| u32::from(if (148..156).contains(&at) { b' ' } else { byte }))
             .sum();
         endless[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-        assert!(listed(&endless).is_err());
+        assert!(list(&endless).is_err());
     }
 }

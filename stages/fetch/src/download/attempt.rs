@@ -1,8 +1,8 @@
-//! One try to bring a file here: `Downloader::attempt` asks for what is missing, and takes what comes.
+//! One attempt to download the missing part of a file: `Downloader::attempt`.
 
 use super::Downloader;
 use crate::FetchError;
-use crate::http::{Answer, Trouble, Wanted, shown};
+use crate::http::{FetchFailure, Request, Response, without_query};
 use fs_err as fs;
 use pipe_schemas::stages::fetch::FetchFile;
 use pipe_stage::StageError;
@@ -11,94 +11,100 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Instant;
 
-/// How much is read at once.
+/// Number of bytes to read at once.
 const CHUNK_BYTES: usize = 1 << 16;
 
-/// Of which file `data` is the beginning.
+/// The source of the bytes in `data`.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct State {
-    /// BLAKE3 of the url, which may hold a token.
+struct PartialDownload {
+    /// BLAKE3 of the URL, which may contain a token.
     url: String,
     validator: Option<String>,
 }
 
-/// How a try ended, if not well.
-pub(super) enum TryError {
-    Trouble(Trouble),
-    Error(StageError),
+/// Why an attempt failed.
+pub(super) enum AttemptError {
+    /// The server or the connection failed.
+    Fetch(FetchFailure),
+    /// The stage must fail.
+    Stage(StageError),
 }
 
-impl<E: Into<StageError>> From<E> for TryError {
+impl<E: Into<StageError>> From<E> for AttemptError {
     fn from(error: E) -> Self {
-        Self::Error(error.into())
+        Self::Stage(error.into())
     }
 }
 
 impl Downloader<'_> {
-    /// Asks once for what is missing, and takes what comes.
-    pub(super) fn attempt(&self, file: &FetchFile, folder: &Path, data: &Path) -> Result<(), TryError> {
-        let note = folder.join("state.json");
-        // Without a note, or with half of one, the data is of nobody knows what.
-        let state: State = fs::read(&note).ok().and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
+    /// Makes one request for the missing part, and appends the response to `data`.
+    pub(super) fn attempt(&self, file: &FetchFile, folder: &Path, data: &Path) -> Result<(), AttemptError> {
+        let state_file = folder.join("state.json");
+        // Without a valid state file, the source of the data is unknown.
+        let state: PartialDownload =
+            fs::read(&state_file).ok().and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
         let url = blake3::hash(file.url.as_bytes()).to_hex().to_string();
         let validator = state.validator.filter(|_| state.url == url);
-        // Where a digest will tell, it does not matter where the beginning is from.
-        let fits = !file.unchecked || validator.is_some();
-        let offset = if fits { fs::metadata(data).map_or(0, |metadata| metadata.len()) } else { 0 };
-        let wanted = Wanted { url: &file.url, offset, validator: validator.as_deref(), trusting: file.unchecked };
-        let answer = self.client.get(&wanted).map_err(TryError::Trouble)?;
-        let state = State { url, validator: answer.validator.clone() };
-        fs::write(&note, serde_json::to_vec(&state)?)?;
-        self.take(file, data, answer)
+        // With a digest, the source of the beginning does not matter: the digest of the whole file is verified.
+        let can_resume = !file.unchecked || validator.is_some();
+        let offset = if can_resume { fs::metadata(data).map_or(0, |metadata| metadata.len()) } else { 0 };
+        let request = Request { url: &file.url, offset, validator: validator.as_deref(), unverified: file.unchecked };
+        let response = self.client.get(&request).map_err(AttemptError::Fetch)?;
+        let state = PartialDownload { url, validator: response.validator.clone() };
+        fs::write(&state_file, serde_json::to_vec(&state)?)?;
+        self.append(file, data, response)
     }
 
-    /// Writes what comes behind what is here.
-    fn take(&self, file: &FetchFile, data: &Path, mut answer: Answer) -> Result<(), TryError> {
-        let too_large = || FetchError::TooLarge { url: shown(&file.url), limit: self.max_bytes }.told();
-        if answer.size_bytes.is_some_and(|size_bytes| size_bytes > self.max_bytes) {
+    /// Appends the body of a response to `data`.
+    fn append(&self, file: &FetchFile, data: &Path, mut response: Response) -> Result<(), AttemptError> {
+        let too_large =
+            || FetchError::TooLarge { url: without_query(&file.url), limit: self.max_bytes }.into_stage_error();
+        if response.size_bytes.is_some_and(|size_bytes| size_bytes > self.max_bytes) {
             return Err(too_large().into());
         }
         let mut out = fs::File::options().write(true).create(true).truncate(false).open(data)?;
-        out.file().set_len(answer.offset)?;
-        out.seek(SeekFrom::Start(answer.offset))?;
-        let (mut done, mut chunk) = (answer.offset, vec![0; CHUNK_BYTES]);
-        let (mut since, mut then) = (Instant::now(), done);
+        out.file().set_len(response.offset)?;
+        out.seek(SeekFrom::Start(response.offset))?;
+        let (mut done, mut chunk) = (response.offset, vec![0; CHUNK_BYTES]);
+        let (mut interval_start, mut done_at_start) = (Instant::now(), done);
         loop {
             self.context.check_cancelled()?;
-            let count = match answer.body.read(&mut chunk) {
+            let count = match response.body.read(&mut chunk) {
                 Ok(0) => break,
                 Ok(count) => count,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(ended(done, answer.size_bytes, &error.to_string())),
+                Err(error) => return Err(ended(done, response.size_bytes, &error.to_string())),
             };
             done += count as u64;
             if done > self.max_bytes {
                 return Err(too_large().into());
             }
             out.write_all(&chunk[..count])?;
-            self.tell(done, answer.size_bytes);
-            if since.elapsed() >= self.patience.span {
-                if done - then < self.patience.least_bytes {
-                    return Err(ended(done, answer.size_bytes, "it came too slowly"));
+            self.report_progress(done, response.size_bytes);
+            if interval_start.elapsed() >= self.retry.rate_interval {
+                if done - done_at_start < self.retry.min_bytes_per_interval {
+                    return Err(ended(done, response.size_bytes, "the transfer was too slow"));
                 }
-                (since, then) = (Instant::now(), done);
+                (interval_start, done_at_start) = (Instant::now(), done);
             }
         }
-        match answer.size_bytes {
-            Some(size_bytes) if done < size_bytes => Err(ended(done, answer.size_bytes, "there is no more")),
+        match response.size_bytes {
+            Some(size_bytes) if done < size_bytes => {
+                Err(ended(done, response.size_bytes, "the response is incomplete"))
+            }
             _ => Ok(()),
         }
     }
 
-    fn tell(&self, done: u64, size_bytes: Option<u64>) {
+    fn report_progress(&self, done: u64, size_bytes: Option<u64>) {
         let megabytes = |bytes: u64| bytes / 1_000_000;
-        // A size that is not told is always a little ahead.
+        // If the size is unknown, the total is always slightly larger than what is done.
         let total = size_bytes.map_or(megabytes(done) + 1, megabytes);
         self.context.progress(megabytes(done), total.max(megabytes(done) + 1), "MB");
     }
 }
 
-fn ended(done: u64, size_bytes: Option<u64>, why: &str) -> TryError {
+fn ended(done: u64, size_bytes: Option<u64>, why: &str) -> AttemptError {
     let of = size_bytes.map_or(String::new(), |size_bytes| format!(" of {size_bytes}"));
-    TryError::Trouble(Trouble::passing(format!("the connection ended after {done}{of} bytes: {why}")))
+    AttemptError::Fetch(FetchFailure::temporary(format!("the connection ended after {done}{of} bytes: {why}")))
 }
