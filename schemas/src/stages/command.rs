@@ -1,4 +1,4 @@
-//! `command`: any program.
+//! `command`: runs any program as a stage.
 
 use crate::contract::{Check, Contract, Numerics, Output, ParamError, Params, PortType, parse, schema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 pub const CONTRACT: Contract = Contract {
     kind: "command",
     version: 1,
-    summary: "runs any program",
+    summary: "runs any program or shell script",
     worker: None,
     open_ports: true,
     inputs: &[],
@@ -25,23 +25,26 @@ pub const CONTRACT: Contract = Contract {
     parse: parse::<CommandParams>,
 };
 
-/// Parameters of `command`. The program runs in the folder in which `pipe` runs, and sees of the environment only `PATH`,
-/// `HOME`, `TMPDIR` and what `env` says.
+/// Parameters of `command`.
+///
+/// The program runs in the folder in which `pipe` was started. Its environment contains only `PATH`, `HOME`, `TMPDIR` and the
+/// variables in `env`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CommandParams {
-    /// The program and its arguments, passed as they are; `${inputs.NAME}` and `${outputs.NAME}` are paths.
+    /// The program and its arguments, passed without a shell. `${inputs.NAME}` and `${outputs.NAME}` are replaced by paths.
     pub run: Vec<Text>,
-    /// In place of `run`, a line for `/bin/sh -eu`. There `${inputs.NAME}` and `${outputs.NAME}` are shell variables:
-    /// quote them.
+    /// A script for `/bin/sh -eu`, instead of `run`. `${inputs.NAME}` and `${outputs.NAME}` are replaced by shell variables that
+    /// contain the paths; write them in double quotes.
     pub shell: String,
-    /// Environment variables.
+    /// Environment variables of the program, by name.
     pub env: BTreeMap<String, Text>,
-    /// By port, the file or folder that the program writes, below the stage's output folder. Nothing else is kept.
+    /// The files or folders that the program writes, relative to the output folder of the stage, by port name. Other files are
+    /// discarded.
     pub outputs: BTreeMap<String, String>,
 }
 
-/// A text; a number or truth value is taken as it is written.
+/// A string. A number or boolean in the pipeline file becomes the string as written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Text(pub String);
@@ -51,7 +54,7 @@ impl<'de> Deserialize<'de> for Text {
         match Value::deserialize(deserializer)? {
             Value::String(text) => Ok(Self(text)),
             value @ (Value::Number(_) | Value::Bool(_)) => Ok(Self(value.to_string())),
-            other => Err(D::Error::custom(format!("expected a text, found {other}"))),
+            other => Err(D::Error::custom(format!("expected a string, found {other}"))),
         }
     }
 }
@@ -66,12 +69,12 @@ impl JsonSchema for Text {
     }
 }
 
-/// A place where a path goes.
+/// A placeholder in a command, which is replaced by a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placeholder<'a> {
-    /// `${inputs.NAME}`.
+    /// `${inputs.NAME}`: the path of an input.
     Input(&'a str),
-    /// `${outputs.NAME}`.
+    /// `${outputs.NAME}`: the path of an output.
     Output(&'a str),
 }
 
@@ -86,7 +89,7 @@ impl Placeholder<'_> {
     }
 }
 
-/// Cuts `text` into what stands between placeholders, and the placeholders.
+/// Splits `text` into literal text (`Ok`) and placeholders (`Err`).
 pub fn pieces(text: &str) -> Vec<Result<&str, Placeholder<'_>>> {
     let mut pieces = Vec::new();
     let mut literal = 0;
@@ -112,7 +115,7 @@ pub fn pieces(text: &str) -> Vec<Result<&str, Placeholder<'_>>> {
 }
 
 impl CommandParams {
-    /// Returns the placeholders that are used, with the parameter where each stands.
+    /// Returns all placeholders, each with the path of the parameter that contains it.
     pub fn placeholders(&self) -> Vec<(Vec<String>, Placeholder<'_>)> {
         let of = |path: Vec<String>, text| {
             let found = pieces(text).into_iter().filter_map(Result::err);
@@ -132,23 +135,27 @@ impl Params for CommandParams {
         };
         if self.run.is_empty() == self.shell.is_empty() {
             let message =
-                if self.run.is_empty() { "there is nothing to run" } else { "`run` and `shell` are both given" };
-            wrong(&[], message.into(), "write either `run: [program, argument, …]` or `shell: \"a line\"`");
+                if self.run.is_empty() { "`run` or `shell` is missing" } else { "`run` and `shell` can't be combined" };
+            wrong(&[], message.into(), "set either `run: [program, argument, …]` or `shell: \"a script\"`");
         }
         if self.outputs.is_empty() {
-            wrong(&["outputs"], "a command without outputs has no result".into(), "outputs: { result: result.csv }");
+            wrong(&["outputs"], "the command has no outputs".into(), "outputs: { result: result.csv }");
         }
         let inside = |path: &str| path.split('/').all(|step| !step.is_empty() && step != "." && step != "..");
         for (name, path) in &self.outputs {
             if !is_port_name(name) {
-                wrong(&["outputs", name], format!("`{name}` is no port name"), "letters, digits, `_` and `-`");
+                wrong(
+                    &["outputs", name],
+                    format!("`{name}` is not a valid port name"),
+                    "use letters, digits, `_` and `-`",
+                );
             }
             if !inside(path) {
-                let message = format!("`{path}` is no path below the output folder");
+                let message = format!("`{path}` is not a path below the output folder");
                 wrong(
                     &["outputs", name],
                     message,
-                    "a relative path without `.` and `..`: result.csv, or folder/result.csv",
+                    "use a relative path without `.` and `..`, such as result.csv or folder/result.csv",
                 );
             }
             let below = |(other, folder): &(&String, &String)| {
@@ -157,13 +164,13 @@ impl Params for CommandParams {
             if let Some((other, _)) = self.outputs.iter().find(below) {
                 wrong(
                     &["outputs", name],
-                    format!("`{path}` lies in the output `{other}`"),
-                    "give each output a path of its own",
+                    format!("`{path}` is inside the output `{other}`"),
+                    "give each output a separate path",
                 );
             }
         }
         for name in self.env.keys().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
-            wrong(&["env", name], format!("`{name}` is no name of a variable"), "letters, digits and `_`");
+            wrong(&["env", name], format!("`{name}` is not a valid variable name"), "use letters, digits and `_`");
         }
         let mut unknown = Vec::new();
         for (path, placeholder) in self.placeholders() {
@@ -176,8 +183,8 @@ impl Params for CommandParams {
         let known = self.outputs.keys().cloned().collect::<Vec<_>>().join(", ");
         errors.extend(unknown.into_iter().map(|(path, name)| ParamError {
             path,
-            message: format!("there is no output `{name}`"),
-            help: format!("known are {known}; outputs: {{ {name}: a path }} declares it"),
+            message: format!("unknown output `{name}`"),
+            help: format!("the outputs are: {known}. To add one, write outputs: {{ {name}: PATH }}"),
         }));
         errors
     }
@@ -192,7 +199,7 @@ impl Params for CommandParams {
     }
 }
 
-/// Returns whether `name` may stand in `stage.port`.
+/// Returns whether `name` is a valid port name, as in `stage.port`.
 pub fn is_port_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-')
 }
@@ -202,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn placeholders_are_found_and_all_else_is_literal() {
+    fn placeholders_are_found_and_other_text_is_literal() {
         let text = "cat ${inputs.a} ${HOME} ${outputs.b-c}${ ${inputs.x";
         let pieces = pieces(text);
         let expect = [
@@ -217,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_texts_too() {
+    fn numbers_and_booleans_become_strings() {
         let json = serde_json::json!({ "run": ["head", -5, 1.5, true], "outputs": { "r": "r" } });
         let params: CommandParams = serde_json::from_value(json).expect("parameters");
         assert_eq!(params.run.iter().map(|text| text.0.as_str()).collect::<Vec<_>>(), ["head", "-5", "1.5", "true"]);
@@ -229,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_run_or_kept_is_told() {
+    fn wrong_commands_and_outputs_are_reported() {
         let map = |entries: &[(&str, &str)]| entries.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect();
         let right = CommandParams {
             run: ["cp", "${inputs.a}", "${outputs.r}"].map(|text| Text(text.into())).into(),
@@ -237,12 +244,15 @@ mod tests {
             ..CommandParams::default()
         };
         check(right.clone(), &[]);
-        check(CommandParams { shell: "x".into(), ..right.clone() }, &["`run` and `shell` are both given"]);
-        check(CommandParams { run: vec![], ..right.clone() }, &["there is nothing to run"]);
+        check(CommandParams { shell: "x".into(), ..right.clone() }, &["`run` and `shell` can't be combined"]);
+        check(CommandParams { run: vec![], ..right.clone() }, &["`run` or `shell` is missing"]);
         let outputs = map(&[("r", "../r"), ("a.b", "a"), ("c", "a/c")]);
-        let wrong =
-            ["`a.b` is no port name", "`a/c` lies in the output `a.b`", "`../r` is no path below the output folder"];
+        let wrong = [
+            "`a.b` is not a valid port name",
+            "`a/c` is inside the output `a.b`",
+            "`../r` is not a path below the output folder",
+        ];
         check(CommandParams { outputs, ..right.clone() }, &wrong);
-        check(CommandParams { run: vec![Text("${outputs.z}".into())], ..right }, &["there is no output `z`"]);
+        check(CommandParams { run: vec![Text("${outputs.z}".into())], ..right }, &["unknown output `z`"]);
     }
 }

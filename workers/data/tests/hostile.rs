@@ -1,4 +1,4 @@
-//! Runs the real worker on files that are not what they seem, as `pipe` does: `ingest`, then `frames`.
+//! Runs the real worker on hostile and damaged files, as `pipe` does: `ingest`, then `frames`.
 
 use pipe_schemas::tables::{FrameIndexRow, Verdict, VideoRow};
 use pipe_stage::SourceFile;
@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 
 const WORKER: &str = env!("CARGO_BIN_EXE_pipe-data-worker");
 
-/// A folder of videos, and room for outputs.
+/// A temporary folder with videos and outputs.
 struct Space {
     folder: tempfile::TempDir,
 }
@@ -35,7 +35,7 @@ impl Space {
         self.folder.path().join(name)
     }
 
-    /// Makes a healthy video of 5 frames, no two of them alike.
+    /// Writes a valid video of 5 different frames.
     fn healthy(&self, name: &str, number: usize) {
         let params = EncoderParams { width_px: 64, height_px: 48, fps: 25, quantizer: 2 };
         let mut encoder = Encoder::create(&self.path("media").join(name), params).expect("created");
@@ -46,7 +46,7 @@ impl Space {
         encoder.finish().expect("finished");
     }
 
-    /// Runs `ingest` on all files, and returns the table by path.
+    /// Runs `ingest` on all files. Returns the rows by path.
     fn ingest(&self, params: Value) -> BTreeMap<String, VideoRow> {
         let media = self.path("media");
         let mut files: Vec<SourceFile> =
@@ -63,7 +63,7 @@ impl Space {
         rows.into_iter().map(|row| (row.path.clone(), row)).collect()
     }
 
-    /// Runs `frames` on what `ingest` wrote; returns the index by video, and the warnings.
+    /// Runs `frames` on the output of `ingest`. Returns the rows of the index by video, and the warnings.
     fn frames(&self, params: Value) -> (BTreeMap<String, FrameIndexRow>, Vec<String>) {
         let videos = Input {
             path: self.path("ingest/videos.parquet"),
@@ -88,7 +88,7 @@ impl Space {
         (rows.into_iter().map(|row| (row.video_id.clone(), row)).collect(), warnings)
     }
 
-    /// Runs a stage that is made in parts; returns these, and the warnings.
+    /// Runs a parted stage. Returns its parts and the warnings.
     fn run_in_parts(&self, request: &Request) -> (Vec<MadePart>, Vec<String>) {
         let with_task = |task: Task| Request { task, ..request.clone() };
         let folder = self.path("parts").join(&request.kind);
@@ -102,7 +102,7 @@ impl Space {
         let parts: Vec<MakePart> = worker.planned(with_task(Task::Plan)).iter().map(part).collect();
         let made: Vec<MadePart> = parts.iter().map(MakePart::made).collect();
         worker.finished(with_task(Task::Make(MakeParts::independent(parts)))).expect("made");
-        let warnings = worker.finished(with_task(Task::Assemble { parts: made.clone() })).expect("put together");
+        let warnings = worker.finished(with_task(Task::Assemble { parts: made.clone() })).expect("assembled");
         (made, warnings)
     }
 
@@ -126,7 +126,7 @@ impl Space {
 }
 
 fn source(path: &Path) -> SourceFile {
-    // Not read as a whole: what this process holds counts for those that it starts, too.
+    // Read in pieces, because the memory of this process counts for its children too.
     let digest =
         blake3::Hasher::new().update_reader(fs_err::File::open(path).expect("opened")).expect("read").finalize();
     let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
@@ -134,13 +134,13 @@ fn source(path: &Path) -> SourceFile {
     SourceFile { path: name.into(), digest: digest.to_string(), size_bytes }
 }
 
-/// Fills in defaults, as `pipe` does.
+/// Fills in the defaults of parameters, as `pipe` does.
 fn with_defaults(kind: &str, params: Value) -> Value {
     let contract = pipe_schemas::stages::contract(kind).expect("a kind");
     (contract.parse)(&params).expect("parameters").canonical
 }
 
-/// A worker that lives from request to request.
+/// A worker process that handles several requests.
 struct Worker {
     process: std::process::Child,
     stdin: std::process::ChildStdin,
@@ -157,10 +157,10 @@ impl Worker {
         Self { process, stdin, replies }
     }
 
-    /// Runs a request, and returns its last reply and the warnings before it.
+    /// Runs a request. Returns its last reply and the warnings before it.
     fn run(&mut self, request: Request) -> (Reply, Vec<String>) {
         let line = serde_json::to_string(&Message::Run(Box::new(request))).expect("JSON");
-        writeln!(self.stdin, "{line}").expect("the worker lives");
+        writeln!(self.stdin, "{line}").expect("the worker runs");
         let mut warnings = Vec::new();
         loop {
             let line = self.replies.next().expect("a reply").expect("read");
@@ -194,17 +194,17 @@ impl Drop for Worker {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "figures are to be read")]
-fn say(text: &str) {
+#[expect(clippy::print_stderr, reason = "prints measurements")]
+fn print(text: &str) {
     eprintln!("{text}");
 }
 
-/// Verdict, frames decoded and frames stored of each file, by `ffprobe -count_frames`, `ffmpeg -f null` and PROVENANCE.md.
+/// The verdict and the number of decoded frames of each file, from `ffprobe -count_frames`, `ffmpeg -f null` and PROVENANCE.md.
 ///
-/// Where FFmpeg's program goes on after an error, and gives what it has, a file is not used here.
+/// The `ffmpeg` program continues after errors and returns the frames it can decode; here such files are not usable.
 const VERDICTS: &[(&str, Verdict, u64)] = &[
     ("-video-with-dash-.mp4", Verdict::Ok, 5),
-    ("decord_corrupted.mp4", Verdict::Undecodable, 28), // FFmpeg leaves out one of 50 and goes on
+    ("decord_corrupted.mp4", Verdict::Undecodable, 28), // FFmpeg skips one of 50
     ("decord_video_0.mov", Verdict::Ok, 3),
     ("decord_video_180.mov", Verdict::Ok, 3),
     ("decord_video_90.mov", Verdict::Ok, 3),
@@ -221,7 +221,7 @@ const VERDICTS: &[(&str, Verdict, u64)] = &[
     ("derived_zero_bytes.mp4", Verdict::Unreadable, 0),
     ("derived_zeroed_middle.avi", Verdict::Truncated, 177), // four of 181 frames are lost in the middle
     ("exo_bear-vp9-odd-dimensions.webm", Verdict::Ok, 30),
-    ("exo_roadtrip-vp92-10bit.webm", Verdict::Ok, 72), // 80 packets, of which 8 show nothing
+    ("exo_roadtrip-vp92-10bit.webm", Verdict::Ok, 72), // 80 packets, of which 8 are not shown
     ("exo_sample.avi", Verdict::Ok, 96),
     ("exo_sample.flv", Verdict::Ok, 30),
     ("exo_sample_ac3.mp4", Verdict::NoVideoStream, 0),
@@ -249,7 +249,7 @@ const VERDICTS: &[(&str, Verdict, u64)] = &[
     ("mp4parse_hevc_white_frame.mp4", Verdict::Ok, 1),
     ("mp4parse_invalid_userdata.mp4", Verdict::Truncated, 0), // 5,544 frames declared, the file ends before the first
     ("mp4parse_minimal.mp4", Verdict::Ok, 1),
-    ("mp4parse_no_timescale.mp4", Verdict::Undecodable, 8), // FFmpeg leaves out 12 of 182, the first after a dozen
+    ("mp4parse_no_timescale.mp4", Verdict::Undecodable, 8), // FFmpeg skips 12 of 182, the first after a dozen
     ("mp4parse_test_case_1185230.mp4", Verdict::Undecodable, 0),
     ("mp4parse_tiny_av1.mp4", Verdict::Ok, 1),
     ("mp4parse_video_rotation_90.mp4", Verdict::Ok, 1),
@@ -265,16 +265,16 @@ const VERDICTS: &[(&str, Verdict, u64)] = &[
 ];
 
 #[test]
-fn each_hostile_file_has_its_verdict_and_its_healthy_neighbour_all_frames() {
+fn hostile_files_get_their_verdicts_and_do_not_affect_valid_files() {
     let Some(hostile) = shared("data/hostile") else { return };
     let space = Space::new();
     let media = space.path("media");
     for (number, (name, ..)) in VERDICTS.iter().enumerate() {
         symlink(hostile.join(name), media.join(name)).expect("linked");
-        // The next one in the order in which files are looked at.
+        // The next file in the order in which files are processed.
         space.healthy(&format!("{name}~healthy.avi"), number);
     }
-    assert_eq!(fs_err::read_dir(&hostile).expect("a folder").count(), VERDICTS.len(), "the table has each file");
+    assert_eq!(fs_err::read_dir(&hostile).expect("a folder").count(), VERDICTS.len(), "the table contains every file");
     let rows = space.ingest(json!({ "include": ["*"], "verify": "decode" }));
     let (index, warnings) =
         space.frames(json!({ "resize": { "short_side_px": 32 }, "buckets": 5, "on_error": "skip" }));
@@ -287,7 +287,7 @@ fn each_hostile_file_has_its_verdict_and_its_healthy_neighbour_all_frames() {
         assert_eq!(row.reason.is_empty(), row.verdict == Verdict::Ok, "{name}: {}", row.reason);
         let stored = index.get(&row.video_id).map_or(0, |row| u64::from(row.num_frames));
         if stored != if verdict.is_usable() { *num_frames } else { 0 } {
-            wrong.push(format!("{name}: {stored} frames are stored"));
+            wrong.push(format!("{name}: {stored} frames stored"));
         }
         let healthy = &rows[&format!("{name}~healthy.avi")];
         assert_eq!((healthy.verdict, healthy.frames_decoded), (Verdict::Ok, Some(5)), "{name}: {}", healthy.reason);
@@ -297,7 +297,7 @@ fn each_hostile_file_has_its_verdict_and_its_healthy_neighbour_all_frames() {
     assert_eq!(warnings, [""; 0]);
 }
 
-/// Numbers that look random, drawn for a file from its own number.
+/// A random number generator, seeded with the number of a file.
 struct Draw {
     reader: blake3::OutputReader,
 }
@@ -316,7 +316,7 @@ impl Draw {
     }
 }
 
-/// Damages a file: bytes are flipped anywhere, or near its start where the header is, a stretch is zeroed, the end is cut.
+/// Damages a file: flips bits anywhere or in the header, zeroes a range, or truncates it.
 fn damage(bytes: &mut Vec<u8>, draw: &mut Draw) {
     let kind = draw.below(4);
     if kind != 1 {
@@ -336,7 +336,7 @@ fn damage(bytes: &mut Vec<u8>, draw: &mut Draw) {
     }
 }
 
-/// Damages `count` copies of real clips, and looks at what becomes of them and of healthy files between them.
+/// Damages `count` copies of real videos, and asserts that they affect neither each other nor the valid videos between them.
 fn damaged_files(count: u64) {
     const HEALTHY_EVERY: u64 = 20;
     let (Some(clips), Some(hostile)) = (shared("data/clips"), shared("data/hostile")) else { return };
@@ -366,17 +366,17 @@ fn damaged_files(count: u64) {
     for row in rows.values() {
         *verdicts.entry(row.verdict).or_default() += 1;
         let stored = index.get(&row.video_id).map(|row| u64::from(row.num_frames));
-        // What decodes to its end in one stage does so in the other.
+        // A video that one stage decodes completely, the other does too.
         assert_eq!(stored, row.frames_decoded.filter(|_| row.verdict.is_usable()), "{}: {}", row.path, row.reason);
         if row.path.ends_with("~healthy.avi") {
             assert_eq!((row.verdict, stored), (Verdict::Ok, Some(5)), "{}: {}", row.path, row.reason);
         }
         if matches!(row.verdict, Verdict::Crashed | Verdict::TimedOut) {
-            say(&format!("{}: {}", row.path, row.reason));
+            print(&format!("{}: {}", row.path, row.reason));
         }
     }
     assert_eq!(warnings, [""; 0]);
-    say(&format!("{count} damaged files among {}: {verdicts:?}", rows.len()));
+    print(&format!("{count} damaged files among {}: {verdicts:?}", rows.len()));
 }
 
 fn files_below(folder: &Path) -> Vec<PathBuf> {
@@ -385,13 +385,13 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn damaged_files_cost_themselves_only() {
+fn damaged_files_affect_no_others() {
     damaged_files(60);
 }
 
 #[test]
 #[ignore = "takes minutes"]
-fn a_thousand_damaged_files_cost_themselves_only() {
+fn a_thousand_damaged_files_affect_no_others() {
     damaged_files(1000);
 }
 
@@ -399,9 +399,9 @@ fn a_thousand_damaged_files_cost_themselves_only() {
 fn shards_open_in_pyarrow_polars_duckdb_and_datasets_as_images() {
     let python = std::env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
     let imports = "import datasets, duckdb, polars, pyarrow, PIL";
-    let there = Command::new(&python).args(["-c", imports]).stderr(Stdio::null()).status();
-    if !there.is_ok_and(|status| status.success()) {
-        return skip("Python has not all of pyarrow, polars, DuckDB, datasets and Pillow");
+    let has_packages = Command::new(&python).args(["-c", imports]).stderr(Stdio::null()).status();
+    if !has_packages.is_ok_and(|status| status.success()) {
+        return skip("no Python with pyarrow, polars, DuckDB, datasets and Pillow");
     }
     let Some(clips) = shared("data/clips/ucf101") else { return };
     let space = Space::new();
@@ -416,23 +416,23 @@ fn shards_open_in_pyarrow_polars_duckdb_and_datasets_as_images() {
         let mut command = Command::new(&python);
         command.arg(script).arg(space.path("frames/frames")).arg(space.path(&format!("cache{}", seen.len())));
         let output = command.env("HF_HUB_OFFLINE", "1").output().expect("Python runs");
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{encode}: {}", String::from_utf8_lossy(&output.stderr));
-        assert!(said.starts_with("104 "), "{encode}: {said}");
-        seen.push(said);
+        assert!(printed.starts_with("104 "), "{encode}: {printed}");
+        seen.push(printed);
     }
-    assert_eq!(seen[1], seen[2], "PNG and raw are the same pixels");
+    assert_eq!(seen[1], seen[2], "PNG and raw contain the same pixels");
     assert_ne!(seen[0], seen[1]);
 }
 
 #[test]
-fn memory_does_not_grow_with_the_length_of_a_video() {
+fn peak_memory_does_not_depend_on_the_length_of_a_video() {
     let space = Space::new();
     let peak_mb = |seconds: u32| {
         let media = space.path("media");
         fs_err::remove_dir_all(&media).expect("removed");
         fs_err::create_dir(&media).expect("made");
-        // Noise, so that its frames are large.
+        // Noise, so that frames are large.
         let params = EncoderParams { width_px: 320, height_px: 240, fps: 25, quantizer: 31 };
         let mut encoder = Encoder::create(&media.join("a.avi"), params).expect("created");
         let mut rgb = vec![0; 320 * 240 * 3];
@@ -449,12 +449,12 @@ fn memory_does_not_grow_with_the_length_of_a_video() {
         let (index, _) = space.frames(json!({ "buckets": 1, "encode": "raw" }));
         assert_eq!(index["a"].num_frames, 25 * seconds);
         let size_mb = fs_err::metadata(space.path("frames/frames/shard-00000.parquet")).expect("there").len() >> 20;
-        // The most that any process has taken that has ended, and any that it waited for.
+        // The maximum over all child processes so far, including their children.
         let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN).expect("usage");
         (usage.max_rss() >> 10, size_mb)
     };
     let (short, long) = (peak_mb(10), peak_mb(60));
-    say(&format!("peak memory: {} MiB for {} MiB of frames, {} MiB for {} MiB", short.0, short.1, long.0, long.1));
-    // Twice `SPILL_BYTES`, a few batches, what decoding takes, and the program itself.
+    print(&format!("peak memory: {} MiB for {} MiB of frames, {} MiB for {} MiB", short.0, short.1, long.0, long.1));
+    // Twice `SPILL_BYTES`, a few batches, decoding and the program itself.
     assert!(long.1 > 5 * short.1 && long.0 < short.0 + 16 && long.0 < 160, "{short:?} {long:?}");
 }
