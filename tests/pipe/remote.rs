@@ -2,7 +2,6 @@
 
 use crate::space::Space;
 use pipe_cache::{ActionKey, ActionRecord, Fields, OutputRecord, Store};
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;

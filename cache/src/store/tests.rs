@@ -3,7 +3,6 @@
 use super::*;
 use crate::OutputRecord;
 use crate::testing::TestStore;
-use std::collections::BTreeMap;
 
 #[test]
 fn a_recorded_result_is_found_and_read_through_links() {

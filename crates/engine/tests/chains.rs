@@ -199,7 +199,7 @@ impl Space {
     fn collect_garbage(&self) -> u64 {
         let store = self.store();
         let alone = store.lock_alone(|| ()).expect("locked");
-        let plan = gc::plan(&store, &gc::Limits::default(), &BTreeSet::new(), SystemTime::now()).expect("planned");
+        let plan = gc::plan(&store, &gc::GcLimits::default(), &BTreeSet::new(), SystemTime::now()).expect("planned");
         gc::carry_out(&store, &alone, &plan).expect("carried out");
         plan.unreachable.count
     }
