@@ -1,6 +1,6 @@
 //! Which stages rerun after a change: exactly those that depend on it, with the reason.
 
-use crate::space::{Space, Told};
+use crate::space::{RunOutput, Space};
 use pipe_schemas::tables::{Verdict, VideoRow};
 use pipe_tables::read_rows;
 use pipe_testkit::repository;
@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-fn ran(run: &Told) -> Vec<String> {
+fn ran(run: &RunOutput) -> Vec<String> {
     run.stages("ran")
 }
 

@@ -60,7 +60,7 @@ fn a_checked_stage_is_a_hit_for_the_run_and_the_other_way_round() {
     let run = |stage: &str| {
         let output =
             space.output(&[&["run", &smoke, stage, "--no-lock", "--output", "json"], settings.as_slice()].concat());
-        crate::space::told(&output).ok()
+        crate::space::run_output(&output).ok()
     };
     run("clips");
     let before = (names(&space, ".pipe/runs"), names(&space, ".pipe/out/smoke"));

@@ -95,28 +95,28 @@ fn the_environment_is_what_is_declared() {
 /// Runs one stage and returns its failure.
 fn failure(space: &Space, with: &str) -> serde_json::Value {
     pipeline(space, &format!("  s:\n    uses: command\n{with}"));
-    let told = space.run("p.yaml", &[]);
-    assert_eq!(told.code, Some(1), "{}", told.stderr);
-    told.stage("s")["failure"].clone()
+    let outcome = space.run("p.yaml", &[]);
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+    outcome.stage("s")["failure"].clone()
 }
 
 #[test]
 fn failures_say_what_happened_and_are_no_results() {
     let space = Space::new();
-    let told = failure(&space, "    with: { shell: 'echo out; echo oh no >&2; exit 3', outputs: { r: r } }");
-    assert_eq!(told["error"], "the program ended with exit code 3");
-    assert_eq!(told["causes"], serde_json::json!(["out", "oh no"]));
-    assert!(std::fs::read_to_string(space.path(told["log"].as_str().unwrap())).unwrap().contains("oh no"));
-    let told = failure(&space, "    with: { run: [true], outputs: { r: r.csv } }");
-    assert_eq!(told["error"], "the program did not write its output `r`");
-    let told = failure(&space, "    with: { run: [no-such-program], outputs: { r: r } }");
-    assert!(told["error"].as_str().unwrap().contains("`no-such-program` can't be started"), "{told}");
-    let told = failure(&space, "    with: { shell: 'kill -SEGV $$', outputs: { r: r } }");
-    assert!(told["error"].as_str().unwrap().contains("SIGSEGV"), "{told}");
-    let told = failure(&space, "    sources: [absent/*.txt]\n    with: { run: [true], outputs: { r: r } }");
-    assert!(told["error"].as_str().unwrap().contains("no file matches the source `absent/*.txt`"), "{told}");
-    let told = failure(&space, "    with: { shell: 'ln -s /etc/passwd \"${outputs.r}\"', outputs: { r: r } }");
-    assert!(told["error"].as_str().unwrap().contains("neither a file nor a folder"), "{told}");
+    let outcome = failure(&space, "    with: { shell: 'echo out; echo oh no >&2; exit 3', outputs: { r: r } }");
+    assert_eq!(outcome["error"], "the program ended with exit code 3");
+    assert_eq!(outcome["causes"], serde_json::json!(["out", "oh no"]));
+    assert!(std::fs::read_to_string(space.path(outcome["log"].as_str().unwrap())).unwrap().contains("oh no"));
+    let outcome = failure(&space, "    with: { run: [true], outputs: { r: r.csv } }");
+    assert_eq!(outcome["error"], "the program did not write its output `r`");
+    let outcome = failure(&space, "    with: { run: [no-such-program], outputs: { r: r } }");
+    assert!(outcome["error"].as_str().unwrap().contains("`no-such-program` can't be started"), "{outcome}");
+    let outcome = failure(&space, "    with: { shell: 'kill -SEGV $$', outputs: { r: r } }");
+    assert!(outcome["error"].as_str().unwrap().contains("SIGSEGV"), "{outcome}");
+    let outcome = failure(&space, "    sources: [absent/*.txt]\n    with: { run: [true], outputs: { r: r } }");
+    assert!(outcome["error"].as_str().unwrap().contains("no file matches the source `absent/*.txt`"), "{outcome}");
+    let outcome = failure(&space, "    with: { shell: 'ln -s /etc/passwd \"${outputs.r}\"', outputs: { r: r } }");
+    assert!(outcome["error"].as_str().unwrap().contains("neither a file nor a folder"), "{outcome}");
 }
 
 #[test]
@@ -130,8 +130,8 @@ fn a_source_that_changes_meanwhile_is_no_result_for_later() {
     with: { shell: 'cat data/a.txt > "${outputs.r}"; [ -e stop ] || echo two > data/a.txt', outputs: { r: r.txt } }
 "#;
     pipeline(&space, stage);
-    let told = space.run("p.yaml", &[]).ok();
-    let warnings = told.stage("s")["warnings"].to_string();
+    let outcome = space.run("p.yaml", &[]).ok();
+    let warnings = outcome.stage("s")["warnings"].to_string();
     assert!(warnings.contains("data/a.txt changed while the stage ran"), "{warnings}");
     assert_eq!(std::fs::read_to_string(space.path(".pipe/out/p/s/r.txt")).unwrap(), "one\n", "kept to be looked at");
     space.write("data/a.txt", "one\n");
@@ -144,11 +144,11 @@ fn a_source_that_changes_meanwhile_is_no_result_for_later() {
 fn time_limits_end_a_command_with_all_that_it_started() {
     let space = Space::new();
     let since = Instant::now();
-    let told = failure(
+    let outcome = failure(
         &space,
         "    timeout: 1s\n    retries: 3\n    with: { shell: 'sleep 600 & echo $! > pid; wait', outputs: { r: r } }",
     );
-    assert!(told["error"].as_str().unwrap().contains("`timeout` of 1 s"), "{told}");
+    assert!(outcome["error"].as_str().unwrap().contains("`timeout` of 1 s"), "{outcome}");
     assert!(since.elapsed() < Duration::from_secs(20));
     assert_gone(&space, "pid");
 }

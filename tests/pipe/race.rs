@@ -1,6 +1,6 @@
 //! Several `pipe`s at once, and several stages at once.
 
-use crate::space::{Space, told as parse};
+use crate::space::{Space, run_output as parse};
 use std::process::Stdio;
 
 /// Writes a pipeline of a chain and a fan. Each stage leaves a mark whenever it runs.

@@ -14,7 +14,7 @@ stages:
 
 fn ran(space: &Space, args: &[&str]) -> (Option<i32>, Vec<String>, Vec<String>, Vec<String>) {
     let args = [&["run", "p.yaml", "--output", "json"], args].concat();
-    let run = crate::space::told(&space.output(&args));
+    let run = crate::space::run_output(&space.output(&args));
     (run.code, run.stages("ran"), run.stages("failed"), run.stages("skipped"))
 }
 

@@ -1,6 +1,6 @@
 //! Runs fetch results of others from a remote. A damaged or unreachable remote is only a warning.
 
-use crate::space::{Space, told};
+use crate::space::{Space, run_output};
 
 const PIPELINE: &str = r#"pipeline: p
 stages:
@@ -23,15 +23,15 @@ fn a_run_fetches_the_results_of_another() {
     let remote = folder.path().join("remote");
     let (one, two) = (space(&remote), space(&remote));
     let args = ["run", "p.yaml", "--push", "--output", "json"];
-    assert_eq!(told(&one.output(&args)).ok().stages("ran"), ["a", "b"]);
-    let second = told(&two.output(&["run", "p.yaml", "--output", "json"])).ok();
+    assert_eq!(run_output(&one.output(&args)).ok().stages("ran"), ["a", "b"]);
+    let second = run_output(&two.output(&["run", "p.yaml", "--output", "json"])).ok();
     assert_eq!(second.stages("hit"), ["a", "b"]);
     assert!(!two.path("marks").exists(), "nothing ran");
     assert!(second.events.iter().any(|event| event["event"] == "stage_fetched"));
     assert_eq!(std::fs::read_to_string(two.path(".pipe/out/p/b/r.txt")).unwrap(), "a\nb\n");
 
     let third = space(&remote);
-    let off = told(&third.output(&["run", "p.yaml", "--remote", "none", "--output", "json"])).ok();
+    let off = run_output(&third.output(&["run", "p.yaml", "--remote", "none", "--output", "json"])).ok();
     assert_eq!(off.stages("ran"), ["a", "b"]);
 }
 
@@ -39,7 +39,7 @@ fn a_run_fetches_the_results_of_another() {
 fn a_damaged_or_missing_remote_is_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let remote = folder.path().join("remote");
-    told(&space(&remote).output(&["run", "p.yaml", "--push", "--output", "json"])).ok();
+    run_output(&space(&remote).output(&["run", "p.yaml", "--push", "--output", "json"])).ok();
     let mut flipped = 0;
     let mut open = vec![remote.join("v1/blobs")];
     while let Some(path) = open.pop() {
@@ -55,12 +55,12 @@ fn a_damaged_or_missing_remote_is_a_warning() {
     }
     assert!(flipped > 0);
     let other = space(&remote);
-    let run = told(&other.output(&["run", "p.yaml", "--output", "json"])).ok();
+    let run = run_output(&other.output(&["run", "p.yaml", "--output", "json"])).ok();
     assert_eq!(run.stages("ran"), ["a", "b"]);
     assert!(run.events.iter().any(|event| event["event"] == "remote_trouble"), "{:#?}", run.events);
     assert_eq!(std::fs::read_to_string(other.path(".pipe/out/p/b/r.txt")).unwrap(), "a\nb\n");
 
     let nowhere = space(&folder.path().join("no/such/folder"));
-    let run = told(&nowhere.output(&["run", "p.yaml", "--output", "json"])).ok();
+    let run = run_output(&nowhere.output(&["run", "p.yaml", "--output", "json"])).ok();
     assert_eq!(run.stages("ran"), ["a", "b"]);
 }

@@ -3,7 +3,7 @@
 
 #![expect(clippy::print_stdout, reason = "who waits for minutes wants to know what for")]
 
-use crate::space::{Space, run_args, tiny, told as parse};
+use crate::space::{Space, run_args, run_output as parse, tiny};
 use pipe_testkit::shared;
 use std::collections::BTreeSet;
 use std::process::{Child, Stdio};

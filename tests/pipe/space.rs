@@ -1,4 +1,4 @@
-//! [`Space`]: a folder with a store, in which `pipe` runs.
+//! [`Space`]: a temporary folder with a store, in which tests run `pipe`.
 
 use pipe_testkit::repository;
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-/// Settings that make the smoke pipeline tiny: two classes, a handful of clips, two epochs.
+/// Settings that make the smoke pipeline tiny: two classes, a few videos, two epochs.
 const TINY: &[&str] = &[
     "stages.clips.with.classes=[move_left, move_right]",
     "stages.clips.with.groups=3",
@@ -20,14 +20,14 @@ const TINY: &[&str] = &[
     "vars.epochs=2",
 ];
 
-/// A folder in which `pipe` runs, with its store in `.pipe`.
+/// A temporary folder in which `pipe` runs, with its store in `.pipe`.
 pub(crate) struct Space {
     folder: tempfile::TempDir,
 }
 
-/// What a run with `--output json` told.
+/// The output of a run with `--output json`.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct RunOutput {
     pub(crate) code: Option<i32>,
     pub(crate) events: Vec<serde_json::Value>,
     pub(crate) stderr: String,
@@ -61,18 +61,18 @@ impl Space {
     }
 
     /// Runs a pipeline with `--output json`.
-    pub(crate) fn run(&self, pipeline: &str, settings: &[&str]) -> Told {
+    pub(crate) fn run(&self, pipeline: &str, settings: &[&str]) -> RunOutput {
         let output =
             self.command(&run_args(pipeline, settings).iter().map(String::as_str).collect::<Vec<_>>()).output();
-        told(&output.unwrap())
+        run_output(&output.unwrap())
     }
 
-    /// Runs the smoke pipeline, made tiny, with more settings.
-    pub(crate) fn run_tiny(&self, settings: &[&str]) -> Told {
+    /// Runs the tiny smoke pipeline with additional settings.
+    pub(crate) fn run_tiny(&self, settings: &[&str]) -> RunOutput {
         self.run("smoke", &tiny(settings))
     }
 
-    /// Starts the tiny smoke pipeline and kills it after a while, by its own process id.
+    /// Starts the tiny smoke pipeline, and kills it after `delay`.
     pub(crate) fn kill_tiny_after(&self, delay: Duration) {
         let args = run_args("smoke", &tiny(&[]));
         let mut command = self.command(&args.iter().map(String::as_str).collect::<Vec<_>>());
@@ -82,7 +82,7 @@ impl Space {
         child.wait().unwrap();
     }
 
-    /// Reads a JSON file of a stage's newest output.
+    /// Reads a JSON file in the newest output of a stage.
     pub(crate) fn json(&self, pipeline: &str, stage: &str, file: &str) -> serde_json::Value {
         let path = self.path(".pipe/out").join(pipeline).join(stage).join(file);
         serde_json::from_str(
@@ -91,7 +91,7 @@ impl Space {
         .unwrap()
     }
 
-    /// Returns the CPU seconds that a command takes, by bash's own accounting.
+    /// Returns the CPU seconds that a command takes, as `bash` measures them.
     pub(crate) fn cpu_secs(&self, args: &[&str]) -> f64 {
         let script = r#"TIMEFORMAT="%U %S"; time "$@" >/dev/null 2>&1"#;
         let output = Command::new("bash")
@@ -109,30 +109,30 @@ pub(crate) fn tiny<'a>(settings: &[&'a str]) -> Vec<&'a str> {
     TINY.iter().copied().chain(settings.iter().copied()).collect()
 }
 
-/// Returns the arguments that run `pipelines/NAME.yaml`, or a file with another name.
+/// Returns the arguments that run `pipelines/NAME.yaml`, or a file if the name ends with `.yaml`.
 pub(crate) fn run_args(pipeline: &str, settings: &[&str]) -> Vec<String> {
     let file = match pipeline.strip_suffix(".yaml") {
         Some(_) => PathBuf::from(pipeline),
         None => repository().join("pipelines").join(format!("{pipeline}.yaml")),
     };
     let mut args = vec!["run".to_owned(), file.display().to_string(), "--output".into(), "json".into()];
-    // Results of tests are not to be locked beside the pipelines of this repository.
+    // Tests must not write lock files beside the pipelines of this repository.
     args.extend(pipeline.strip_suffix(".yaml").is_none().then(|| "--no-lock".to_owned()));
     args.extend(settings.iter().flat_map(|setting| ["--set".to_owned(), (*setting).to_owned()]));
     args
 }
 
-pub(crate) fn told(output: &Output) -> Told {
+pub(crate) fn run_output(output: &Output) -> RunOutput {
     let stdout = String::from_utf8(output.stdout.clone()).unwrap();
-    Told {
+    RunOutput {
         code: output.status.code(),
         events: stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
         stderr: String::from_utf8(output.stderr.clone()).unwrap(),
     }
 }
 
-impl Told {
-    /// Insists that the run went well.
+impl RunOutput {
+    /// Asserts that the run succeeded.
     pub(crate) fn ok(self) -> Self {
         assert_eq!(self.code, Some(0), "{:#?}\n{}", self.finished(), self.stderr);
         self
@@ -148,7 +148,7 @@ impl Told {
         found.unwrap_or_else(|| panic!("no stage `{name}` finished: {}", self.stderr))
     }
 
-    /// Returns the stages with an outcome, sorted.
+    /// Returns the names of the stages with this outcome, sorted.
     pub(crate) fn stages(&self, outcome: &str) -> Vec<String> {
         let with = self.finished().into_iter().filter(|event| event["outcome"] == outcome);
         let mut names: Vec<String> = with.map(|event| event["stage"].as_str().unwrap().to_owned()).collect();
@@ -156,7 +156,7 @@ impl Told {
         names
     }
 
-    /// Returns each stage's output digest.
+    /// Returns the output digest of each stage.
     pub(crate) fn digests(&self) -> BTreeMap<String, String> {
         let digest = |event: &serde_json::Value| {
             (event["stage"].as_str().unwrap().to_owned(), event["output"].as_str().unwrap_or_default().to_owned())

@@ -75,7 +75,10 @@ fn crates_are_where_the_layout_says() {
     }
     let known = |folder: &String| {
         let at = |row: &str| folder.starts_with(row);
-        ["", "cache", "schemas", "xtask", "fuzz/harness"].contains(&folder.as_str()) || at("crates/") || at("stages/") || at("workers/")
+        ["", "cache", "schemas", "xtask", "fuzz/harness"].contains(&folder.as_str())
+            || at("crates/")
+            || at("stages/")
+            || at("workers/")
     };
     assert!(folders.iter().all(known), "{folders:?}");
 }

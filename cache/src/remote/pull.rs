@@ -125,7 +125,7 @@ async fn read_action(link: &Link, key: ActionKey) -> Result<Option<Action>, Tran
     Ok(Some(action))
 }
 
-/// Takes over an action whose fields are those of its key.
+/// Fetches the objects of an action that belongs to its key, and records it.
 async fn take(
     link: &Link,
     store: &Store,

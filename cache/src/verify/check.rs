@@ -120,7 +120,7 @@ fn hash(path: &Path, size_bytes: u64, progress: &(dyn Fn(u64) + Sync)) -> std::i
     }
 }
 
-/// Returns the first path of a tree's folder that is not as its list says: absent, something else, or too many.
+/// Returns the first path at which the folder of a tree differs from its list: a missing, wrong or additional file.
 fn wrong_link(store: &Store, digest: Digest, tree: &Tree) -> Result<Option<String>, CacheError> {
     let view = store.view(digest);
     let mut listed = BTreeMap::new();

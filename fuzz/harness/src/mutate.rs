@@ -5,8 +5,20 @@ use std::time::{Duration, Instant};
 
 /// Inserted by mutations: numbers at the limits of types, and separators of the formats under test.
 const TOKENS: [&[u8]; 14] = [
-    b"\0", b"\n", b"\r\n", b",", b"\"", b"{", b"[[[[[[[[", b"../", b"-1", b"1e999", b"9223372036854775807",
-    b"\xff\xff\xff\xff\xff\xff\xff\xff", b"\xef\xbb\xbf", b"\xf0\x9f\x98\x80",
+    b"\0",
+    b"\n",
+    b"\r\n",
+    b",",
+    b"\"",
+    b"{",
+    b"[[[[[[[[",
+    b"../",
+    b"-1",
+    b"1e999",
+    b"9223372036854775807",
+    b"\xff\xff\xff\xff\xff\xff\xff\xff",
+    b"\xef\xbb\xbf",
+    b"\xf0\x9f\x98\x80",
 ];
 
 /// Maximum length of an input.

@@ -16,5 +16,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     tensor.extend(b"K\0K\x02K\x02\x86K\x01K\x02\x86\x89NtRus.");
     tensor.extend(b"\x80\x02](X\x01\0\0\x000e.");
     tensor.extend([&4_i64.to_le_bytes()[..], &[0; 16]].concat());
-    vec![tensor, b"\x80\x02}q\x00(X\x01\x00\x00\x00aK\x01X\x01\x00\x00\x00b\x88J\xfe\xff\xff\xff\x86u.\x80\x02].".to_vec()]
+    vec![
+        tensor,
+        b"\x80\x02}q\x00(X\x01\x00\x00\x00aK\x01X\x01\x00\x00\x00b\x88J\xfe\xff\xff\xff\x86u.\x80\x02].".to_vec(),
+    ]
 }
