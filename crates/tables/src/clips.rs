@@ -15,9 +15,7 @@ use crate::file::{self, ShardFile};
 use crate::settings::properties;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Int32Type};
-use arrow_array::{
-    ArrayRef, BinaryArray, Float32Array, Float64Array, Int32Array, ListArray, RecordBatch, StringArray,
-};
+use arrow_array::{ArrayRef, BinaryArray, Float32Array, Float64Array, Int32Array, ListArray, RecordBatch, StringArray};
 use arrow_buffer::{Buffer, OffsetBuffer};
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
