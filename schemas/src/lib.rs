@@ -6,6 +6,7 @@
 
 pub mod contract;
 mod export_metadata;
+pub mod labelling;
 pub mod losses;
 pub mod networks;
 pub mod pipeline;

@@ -3,7 +3,7 @@
 //! To add a loss, add a variant with a struct of its parameters, and its computation as `crates/learn/src/losses/NAME.rs`. The
 //! parameters are here because `pipe` checks them without libtorch.
 
-use crate::tables::Labelling;
+use crate::labelling::Labelling;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

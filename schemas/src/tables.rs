@@ -5,6 +5,8 @@
 use crate::stages::evaluate::Figures;
 use serde::{Deserialize, Serialize};
 
+pub use crate::labelling::Labelling;
+
 /// Name and version of a table, which are written to the Parquet metadata.
 pub trait Table {
     /// Name of the table.
@@ -269,17 +271,6 @@ impl PredictionRow {
     pub fn class_indices(&self) -> impl Iterator<Item = u32> + '_ {
         std::iter::once(self.class_index).chain(self.more_class_indices.iter().copied())
     }
-}
-
-/// Number of labels that a video may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Labelling {
-    /// One. The classes exclude each other, and softmax gives their probabilities.
-    #[default]
-    SingleLabel,
-    /// Several. The classes are independent, and the logistic function gives the probability of each.
-    MultiLabel,
 }
 
 /// How clips are made for a network, and how many samples could not be made.
