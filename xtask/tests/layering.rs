@@ -1,28 +1,36 @@
-//! The folders are the architecture: which crate may know which, read from the manifests.
+//! The layers of the workspace, checked: which crate may depend on which, where each heavy dependency is named, which crates may contain
+//! SIMD code, and where wildcard arms are forbidden. ARCHITECTURE.md explains the rules.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Know clips, networks and numbers, and nothing of pipelines.
+/// Domain crates: they know clips, networks and numbers, and nothing of pipelines.
 const DOMAIN: &[&str] = &[
-    "pipe-pixels",
     "pipe-video",
+    "pipe-pixels",
     "pipe-clips",
     "pipe-graph",
     "pipe-models",
     "pipe-weights",
-    "pipe-metrics",
     "pipe-learn",
+    "pipe-metrics",
     "pipe-infer",
 ];
 
-/// What `pipe` must not load: it starts in milliseconds because it links none of them.
+/// Domain crates that must not link libtorch, FFmpeg, polars or an inference engine, neither directly nor through others.
+const LIGHT_DOMAIN: &[&str] = &["pipe-pixels", "pipe-graph", "pipe-models", "pipe-weights", "pipe-metrics"];
+
+/// Libraries that `pipe` must not link, so that it starts in milliseconds.
 const HEAVY: &[&str] = &["tch", "torch-sys", "ffmpeg-next", "ffmpeg-sys-next", "polars", "arrow", "parquet", "ort"];
 
+/// Crates that dispatch over our own enums (ops, transforms, losses, metrics): a `match` without a wildcard arm makes the compiler list what an
+/// addition forgot.
+const EXHAUSTIVE: &[&str] = &["crates/graph", "crates/models", "crates/learn", "crates/clips"];
+
 #[test]
-fn each_crate_knows_only_what_lies_below_it() {
+fn a_crate_depends_only_on_lower_layers() {
     let manifests = manifests();
     let ours: BTreeSet<&str> = manifests.keys().map(String::as_str).collect();
     let mut wrong = Vec::new();
@@ -30,23 +38,23 @@ fn each_crate_knows_only_what_lies_below_it() {
         let allowed = allowed(&manifest.folder);
         for known in manifest.names.iter().filter(|name| ours.contains(name.as_str())) {
             if !allowed.iter().any(|pattern| matches(pattern, known)) {
-                wrong.push(format!("{name} must not know {known}"));
+                wrong.push(format!("{name} must not depend on {known}"));
             }
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Returns the workspace's crates that a crate in `folder` may know; `*` stands for any ending.
+/// Returns the workspace's crates that a crate in `folder` may depend on; `*` stands for any ending.
 fn allowed(folder: &str) -> Vec<&'static str> {
     match folder {
-        // Tables and clips for its tests alone; `pipe_links_nothing_heavy` sees to that.
+        // Tables and clips are for tests only; `pipe_links_nothing_heavy` checks that.
         "" => vec!["pipe-engine", "pipe-cache", "pipe-stage", "pipe-schemas", "pipe-tables", "pipe-clips"],
         "crates/engine" => vec!["pipe-cache", "pipe-stage", "pipe-schemas"],
         "crates/stage" | "crates/tables" => vec!["pipe-schemas"],
         "crates/testkit" => vec!["pipe-stage", "pipe-schemas"],
         "cache" | "schemas" | "xtask" | "crates/pixels" => vec![],
-        // Fuzz targets reach every parser.
+        // Fuzz targets call every parser.
         "fuzz/harness" => vec!["pipe-*"],
         _ => {
             let mut allowed = vec!["pipe-schemas", "pipe-tables"];
@@ -67,7 +75,7 @@ fn matches(pattern: &str, name: &str) -> bool {
 }
 
 #[test]
-fn crates_are_where_the_layout_says() {
+fn crates_are_in_the_folders_of_the_layout() {
     let folders: BTreeSet<String> = manifests().into_values().map(|manifest| manifest.folder).collect();
     for name in DOMAIN {
         let folder = name.replace("pipe-", "crates/");
@@ -101,45 +109,18 @@ fn a_heavy_dependency_has_one_home() {
                 "polars" => data_stages(name),
                 _ => true,
             };
-            assert!(at_home, "{name} must not name {known}");
+            assert!(at_home, "{name} must not depend on {known}");
         }
     }
 }
 
 #[test]
-fn simd_has_one_home() {
-    let xtask = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs the tests"));
-    let root = xtask.parent().expect("a folder of the repository");
-    let uses_simd = |folder: &str| {
-        let sources = rust_files(&root.join(folder).join("src"));
-        sources.iter().any(|text| text.contains("std::arch") || text.contains("target_feature"))
-    };
-    let homes: Vec<String> =
-        manifests().into_values().map(|manifest| manifest.folder).filter(|folder| uses_simd(folder)).collect();
-    assert_eq!(homes, ["crates/pixels"]);
-}
-
-/// Returns the contents of all Rust files in a folder.
-fn rust_files(folder: &Path) -> Vec<String> {
-    let mut files = Vec::new();
-    for entry in fs_err::read_dir(folder).expect("a folder of sources") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            files.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(fs_err::read_to_string(&path).expect("a source file"));
-        }
-    }
-    files
-}
-
-#[test]
-fn pipe_links_nothing_heavy() {
-    let light = ["pipe", "pipe-engine", "pipe-cache", "pipe-schemas", "pipe-stage"];
+fn light_crates_link_nothing_heavy() {
+    let pipe = ["pipe", "pipe-engine", "pipe-cache", "pipe-schemas", "pipe-stage"];
     let graph = resolved();
-    for start in light {
-        let mut reached = BTreeSet::from([start.to_owned()]);
-        let mut open = vec![start.to_owned()];
+    for start in pipe.iter().chain(LIGHT_DOMAIN) {
+        let mut reached = BTreeSet::from([(*start).to_owned()]);
+        let mut open = vec![(*start).to_owned()];
         while let Some(name) = open.pop() {
             for known in &graph[&name] {
                 assert!(!HEAVY.contains(&known.as_str()), "{start} reaches {known} through {name}");
@@ -149,14 +130,55 @@ fn pipe_links_nothing_heavy() {
             }
         }
     }
-    // Else the walk would prove nothing.
+    // The walk itself works:
     assert!(graph["pipe-learn"].contains("tch"));
 }
 
+#[test]
+fn simd_has_one_home() {
+    for (name, manifest) in manifests() {
+        let sources = sources(&repository().join(&manifest.folder).join("src"));
+        let simd = sources
+            .iter()
+            .find(|(_, text)| ["core::arch::", "std::arch::", "target_feature"].iter().any(|word| text.contains(word)));
+        let place = simd.map(|(path, _)| path.display());
+        assert!(place.is_none() || name == "pipe-pixels", "{}: SIMD code belongs to crates/pixels", place.unwrap());
+    }
+}
+
+#[test]
+fn wildcard_arms_are_linted_where_capabilities_are_dispatched() {
+    for folder in EXHAUSTIVE {
+        let path = repository().join(folder).join("src/lib.rs");
+        let text = fs_err::read_to_string(&path).expect("a library");
+        let lint = "clippy::wildcard_enum_match_arm";
+        let on = text.lines().any(|line| line.starts_with("#![") && line.contains(lint) && !line.contains("allow"));
+        assert!(on, "{} must turn on {lint}", path.display());
+    }
+}
+
+/// Returns the Rust files below a folder with their text.
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in folder.read_dir().expect("a folder of sources") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs_err::read_to_string(&path).expect("UTF-8");
+                found.push((path, text));
+            }
+        }
+    }
+    found
+}
+
 struct Manifest {
-    /// Below the repository; empty for the root's own package.
+    /// Folder relative to the repository; empty for the root package.
     folder: String,
-    /// Every dependency, also of tests and build scripts, but for `pipe-testkit`, which helps tests wherever they are.
+    /// Every dependency, including those of tests and build scripts, except `pipe-testkit`, which any test may use.
     names: BTreeSet<String>,
 }
 
@@ -175,7 +197,7 @@ fn manifests() -> BTreeMap<String, Manifest> {
     list(&metadata["packages"]).iter().map(manifest).collect()
 }
 
-/// What each package links, by name, for all packages and the features that are on.
+/// Returns what each package links, by name, with the features that are enabled.
 fn resolved() -> BTreeMap<String, BTreeSet<String>> {
     let metadata = metadata(&["--filter-platform", "x86_64-unknown-linux-gnu"]);
     let packages = list(&metadata["packages"]);
@@ -186,14 +208,20 @@ fn resolved() -> BTreeMap<String, BTreeSet<String>> {
         let linked = |dependency: &&Value| list(&dependency["dep_kinds"]).iter().any(|kind| kind["kind"].is_null());
         let dependencies = list(&node["deps"]).iter().filter(linked);
         let known = dependencies.map(|dependency| names[text(&dependency["pkg"])].to_owned());
-        // Two versions of a package count as one.
+        // Two versions of a package are merged.
         graph.entry(names[text(&node["id"])].to_owned()).or_default().extend(known);
     }
     graph
 }
 
+/// Returns the folder of the repository. It is read at run time: one build may serve several copies of the repository.
+fn repository() -> PathBuf {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs the tests");
+    Path::new(&package).parent().expect("xtask is a folder of the repository").to_owned()
+}
+
 fn metadata(args: &[&str]) -> Value {
-    // Asked at run time: the same build may serve several copies of the repository.
+    // Read at run time: one build may serve several copies of the repository.
     let asked = |name| std::env::var_os(name).expect("cargo runs the tests");
     let mut cargo = Command::new(asked("CARGO"));
     cargo.args(["metadata", "--offline", "--format-version", "1"]).args(args);
