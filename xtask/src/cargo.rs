@@ -90,6 +90,10 @@ pub(crate) fn fuzz(root: &Path, args: &[OsString]) -> Result<(), Failure> {
     if !has_fuzz.success() {
         succeed(&mut cargo(root, &["install", "--locked", FUZZER]))?;
     }
+    // Valid inputs of every target, as examples.
+    let mut seeds =
+        cargo(root, &["run", "--quiet", "--package", "pipe-fuzz-harness", "--example", "write_seeds", "--"]);
+    succeed(seeds.arg(root.join("fuzz/corpus")))?;
     for target in targets.iter().filter(|target| args.is_empty() || args.contains(&target.as_str())) {
         print(&format!("fuzzing {target} for {secs} s"));
         fuzz_target(root, target, secs)?;
@@ -110,14 +114,12 @@ fn fuzz_targets(root: &Path) -> Result<Vec<String>, Failure> {
     Ok(targets)
 }
 
-/// Fuzzes one target. New inputs go to `fuzz/corpus/TARGET`; `fuzz/seeds/TARGET` and the folders of [`SEEDS`] are examples.
+/// Fuzzes one target. New inputs go to `fuzz/corpus/TARGET`; the folders of [`SEEDS`] are further examples.
 fn fuzz_target(root: &Path, target: &str, secs: u32) -> Result<(), Failure> {
     let corpus = root.join("fuzz/corpus").join(target);
     fs::create_dir_all(&corpus)?;
     let mut command = Command::new("cargo"); // rustup's, which knows `+nightly`
     command.current_dir(root).args(["+nightly", "fuzz", "run", target]).arg(corpus);
-    let own = Path::new("fuzz/seeds").join(target);
-    command.args(root.join(&own).is_dir().then_some(own));
     command.args(SEEDS.iter().filter(|(name, _)| *name == target).map(|(_, folder)| folder)).arg("--");
     // One input may take 5 s and 512 MB; none is longer than 64 KiB.
     command.args(["-timeout=5", "-rss_limit_mb=512", "-max_len=65536", "-print_final_stats=1"]);
