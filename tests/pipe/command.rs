@@ -1,4 +1,4 @@
-//! Stages of the kind `command`: what they see, what is kept of them, and how they end.
+//! `command` stages: their environment, their outputs, failures, time limits and cancellation.
 
 use crate::space::Space;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ const COPY: &str = r#"
 "#;
 
 #[test]
-fn what_is_declared_is_kept_and_nothing_else() {
+fn only_declared_outputs_are_kept() {
     let space = Space::new();
     space.write("data/a b.txt", "one\n");
     pipeline(&space, COPY);
@@ -37,7 +37,7 @@ fn what_is_declared_is_kept_and_nothing_else() {
     space.write("data/c.txt", "two\n");
     assert_eq!(space.run("p.yaml", &[]).ok().stages("ran"), ["copy", "table"]);
     std::fs::remove_file(space.path("data/c.txt")).unwrap();
-    assert_eq!(space.run("p.yaml", &[]).ok().stages("hit"), ["copy", "table"], "back to what was there");
+    assert_eq!(space.run("p.yaml", &[]).ok().stages("hit"), ["copy", "table"], "back to the first content");
 }
 
 #[test]
@@ -75,7 +75,7 @@ pipeline: q
 }
 
 #[test]
-fn the_environment_is_what_is_declared() {
+fn a_command_gets_only_declared_environment_variables() {
     let space = Space::new();
     pipeline(
         &space,
@@ -101,7 +101,7 @@ fn failure(space: &Space, with: &str) -> serde_json::Value {
 }
 
 #[test]
-fn failures_say_what_happened_and_are_no_results() {
+fn a_failure_names_its_cause_and_is_not_stored() {
     let space = Space::new();
     let outcome = failure(&space, "    with: { shell: 'echo out; echo oh no >&2; exit 3', outputs: { r: r } }");
     assert_eq!(outcome["error"], "the program ended with exit code 3");
@@ -120,7 +120,7 @@ fn failures_say_what_happened_and_are_no_results() {
 }
 
 #[test]
-fn a_source_that_changes_meanwhile_is_no_result_for_later() {
+fn a_result_whose_source_changed_during_the_run_is_not_reused() {
     let space = Space::new();
     space.write("data/a.txt", "one\n");
     let stage = r#"
@@ -133,7 +133,7 @@ fn a_source_that_changes_meanwhile_is_no_result_for_later() {
     let outcome = space.run("p.yaml", &[]).ok();
     let warnings = outcome.stage("s")["warnings"].to_string();
     assert!(warnings.contains("data/a.txt changed while the stage ran"), "{warnings}");
-    assert_eq!(std::fs::read_to_string(space.path(".pipe/out/p/s/r.txt")).unwrap(), "one\n", "kept to be looked at");
+    assert_eq!(std::fs::read_to_string(space.path(".pipe/out/p/s/r.txt")).unwrap(), "one\n", "shown in `out`");
     space.write("data/a.txt", "one\n");
     space.write("stop", "");
     assert_eq!(space.run("p.yaml", &[]).ok().stages("ran"), ["s"], "it was not recorded");
@@ -141,7 +141,7 @@ fn a_source_that_changes_meanwhile_is_no_result_for_later() {
 }
 
 #[test]
-fn time_limits_end_a_command_with_all_that_it_started() {
+fn a_time_limit_ends_a_command_and_its_child_processes() {
     let space = Space::new();
     let since = Instant::now();
     let outcome = failure(
@@ -153,15 +153,15 @@ fn time_limits_end_a_command_with_all_that_it_started() {
     assert_gone(&space, "pid");
 }
 
-/// Waits until the process whose id is in a file is gone.
+/// Waits until the process with the id in a file has ended.
 fn assert_gone(space: &Space, file: &str) {
     let pid = std::fs::read_to_string(space.path(file)).unwrap();
     let stat = format!("/proc/{}/stat", pid.trim());
     let until = Instant::now() + Duration::from_secs(5);
-    // A process that nobody waits for any more is a zombie until it is.
+    // An ended process is a zombie until its new parent waits for it.
     let alive = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
     while alive() {
-        assert!(Instant::now() < until, "process {pid} lives on");
+        assert!(Instant::now() < until, "process {pid} still runs");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -185,7 +185,7 @@ fn a_command_does_not_outlive_a_killed_pipe() {
 }
 
 #[test]
-fn ctrl_c_ends_commands_and_the_run_says_so() {
+fn ctrl_c_ends_commands_and_the_run_reports_that_it_was_cancelled() {
     let space = Space::new();
     pipeline(
         &space,
@@ -204,7 +204,7 @@ fn ctrl_c_ends_commands_and_the_run_says_so() {
     interrupt();
     let since = Instant::now();
     let output = child.wait_with_output().unwrap();
-    assert!(since.elapsed() < Duration::from_secs(3), "twice means now");
+    assert!(since.elapsed() < Duration::from_secs(3), "the second Ctrl-C ends it at once");
     assert_eq!(output.status.code(), Some(130));
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.lines().last().unwrap().contains("\"cancelled\":true"), "{text}");

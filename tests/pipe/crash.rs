@@ -15,13 +15,13 @@ fn a_killed_run_is_completed_by_the_next_with_the_same_results() {
     for part in [2, 4, 6, 8, 10] {
         space.kill_tiny_after(whole * part / 12);
         let records = walk(&space.path(".pipe/store/v1/actions"));
-        assert!(records >= already, "what was recorded stays recorded");
+        assert!(records >= already, "recorded results are kept");
         already = records;
     }
     let run = space.run_tiny(&[]).ok();
     assert_eq!(run.digests(), expect);
-    assert!(run.run_finished()["hits"].as_u64().unwrap() > 0, "work already committed is not done again");
-    assert_eq!(walk(&space.path(".pipe/work")), 0, "scratch of killed runs is cleared");
+    assert!(run.run_finished()["hits"].as_u64().unwrap() > 0, "recorded work does not run again");
+    assert_eq!(walk(&space.path(".pipe/work")), 0, "scratch folders of killed runs are deleted");
 }
 
 #[test]

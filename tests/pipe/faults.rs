@@ -7,7 +7,7 @@ use crate::space::Space;
 use pipe_testkit::skip;
 use std::process::Command;
 
-/// Two results of a small file and one of a large one.
+/// Two results with a small file, and one with a large file.
 const PIPELINE: &str = r#"pipeline: p
 stages:
   small: { uses: command, with: { shell: 'echo 1 > "${outputs.r}"', outputs: { r: r } } }
@@ -27,7 +27,7 @@ struct ScriptOutput {
     stderr: String,
 }
 
-/// Runs a shell script in `space` with mounts of its own; `None` where that is not allowed.
+/// Runs a shell script in `space` with its own mounts; returns `None` where that is not allowed.
 fn with_mounts(space: &Space, script: &str) -> Option<ScriptOutput> {
     let script = format!("pipe={:?}\nexport NO_COLOR=1\n{script}", env!("CARGO_BIN_EXE_pipe"));
     let mut command = Command::new("unshare");
@@ -87,7 +87,7 @@ fn a_read_only_disk_is_reported_and_can_be_inspected() {
 }
 
 #[test]
-fn a_store_that_goes_away_under_a_run_fails_it_and_the_next_run_makes_it_again() {
+fn a_store_that_is_deleted_during_a_run_fails_it_and_the_next_run_completes() {
     let space = Space::new();
     let gone = PIPELINE.replace("head -c", "[ ! -e gone ] || rm -r .pipe/store; head -c");
     space.write("p.yaml", &gone);
@@ -95,7 +95,7 @@ fn a_store_that_goes_away_under_a_run_fails_it_and_the_next_run_makes_it_again()
     let failed = space.output(&["run", "p.yaml", "--no-lock"]);
     let text = String::from_utf8(failed.stdout).unwrap() + &String::from_utf8(failed.stderr).unwrap();
     assert_eq!(failed.status.code(), Some(1), "{text}");
-    assert!(text.contains("store/v1"), "it says what is missing: {text}");
+    assert!(text.contains("store/v1"), "the error names the missing file: {text}");
     std::fs::remove_file(space.path("gone")).unwrap();
     let again = space.run("p.yaml", &[]).ok();
     assert_eq!(again.stages("ran"), ["large", "last", "small"]);

@@ -1,4 +1,4 @@
-//! The main job on made-up clips: it learns motion, a second run does nothing, and shuffled labels teach it nothing.
+//! The smoke pipeline on generated clips: it learns motion, a second run does nothing, and with shuffled labels it learns nothing.
 
 use crate::space::{Space, run_args};
 use pipe_testkit::repository;
@@ -22,7 +22,7 @@ fn smoke_learns_motion_and_a_second_run_does_nothing() {
     assert_eq!(second.run_finished()["hits"], 8);
     assert_eq!(second.run_finished()["ran"], 0);
     assert_eq!(second.digests(), first.digests());
-    assert!(!second.events.iter().any(|event| event["event"] == "stage_started"), "nothing may start");
+    assert!(!second.events.iter().any(|event| event["event"] == "stage_started"), "no stage may start");
     let args = run_args("smoke", &[]);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let mut secs: Vec<f64> = (0..5).map(|_| space.cpu_secs(&args)).collect();
@@ -30,9 +30,9 @@ fn smoke_learns_motion_and_a_second_run_does_nothing() {
     assert!(secs[2] <= 0.05, "the median of five runs with nothing to do took {} s of CPU: {secs:?}", secs[2]);
 }
 
-/// The same clips under the names of other classes: whatever it learns by heart can't hold on the test groups.
+/// The same clips with labels of other classes: what it memorises does not help on the test groups.
 #[test]
-fn with_shuffled_labels_it_stays_near_chance() {
+fn with_shuffled_labels_accuracy_stays_near_chance() {
     let space = Space::new();
     space.run("smoke", &["stages.clips.with.groups=14", "stages.clips.with.test_groups=6", "vars.epochs=1"]).ok();
     shuffle(&space.path(".pipe/out/smoke/clips/videos"), &space.path("shuffled"));

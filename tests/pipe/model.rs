@@ -3,7 +3,7 @@
 use crate::space::Space;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A small generator of our own, so that a failure comes again.
+/// A small random generator with a seed, so that a failure can be reproduced.
 struct Dice(u64);
 
 impl Dice {
@@ -13,14 +13,14 @@ impl Dice {
     }
 }
 
-/// A stage that joins its source file, a word and its inputs.
+/// A stage that concatenates its source file, a word and its inputs.
 #[derive(Clone)]
 struct Model {
     word: usize,
     source: usize,
-    /// Of earlier stages.
+    /// Indices of earlier stages.
     inputs: BTreeSet<usize>,
-    /// Whether only the length of all that reaches the output, so that many changes end here.
+    /// Whether the output is only the length of the text, so that many changes stop here.
     dull: bool,
 }
 
@@ -43,7 +43,7 @@ fn yaml(stages: &[Model], order: &[usize]) -> String {
     text
 }
 
-/// Returns what each stage gives, and all that decides it.
+/// Returns the output of each stage, and everything that determines it.
 fn naive(stages: &[Model]) -> (Vec<String>, Vec<String>) {
     let (mut outputs, mut keys): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
     for (number, stage) in stages.iter().enumerate() {
@@ -72,7 +72,7 @@ fn edit(stages: &mut [Model], dice: &mut Dice) {
 }
 
 #[test]
-fn random_edits_run_exactly_what_they_must() {
+fn after_a_random_edit_exactly_the_affected_stages_run() {
     for seed in 0..4 {
         let (space, mut dice) = (Space::new(), Dice(seed));
         let mut stages: Vec<Model> = (0..NUM_STAGES)

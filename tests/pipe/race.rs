@@ -1,4 +1,4 @@
-//! Several `pipe`s at once, and several stages at once.
+//! Several `pipe` processes at the same time, and several stages at the same time.
 
 use crate::space::{Space, run_output as parse};
 use std::process::Stdio;
@@ -50,7 +50,7 @@ fn four_runs_at_once_do_each_action_once() {
 }
 
 #[test]
-fn a_fan_runs_as_many_stages_at_once_as_jobs_are_allowed() {
+fn at_most_jobs_stages_run_at_once() {
     let space = Space::new();
     let leaf = |leaf: usize, limits: &str| {
         format!(
@@ -74,5 +74,5 @@ fn a_fan_runs_as_many_stages_at_once_as_jobs_are_allowed() {
         at_once.max().unwrap()
     };
     assert_eq!([most("1", ""), most("3", ""), most("6", "")], [1, 3, 6]);
-    assert_eq!(most("3", "resources: { cpus: 1000 },"), 1, "each wants the whole machine");
+    assert_eq!(most("3", "resources: { cpus: 1000 },"), 1, "each stage asks for the whole machine");
 }

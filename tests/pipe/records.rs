@@ -1,4 +1,4 @@
-//! What runs leave behind, and the commands that show it: `runs`, `show`, `logs`, `metrics`, `status`, `ls`.
+//! Recorded runs, and the commands that show them: `runs`, `show`, `logs`, `metrics`, `status`, `ls`.
 
 use crate::space::Space;
 use serde_json::{Value, json};
@@ -30,20 +30,20 @@ fn run(space: &Space, args: &[&str]) -> Option<i32> {
     space.output(&[&["run", "p.yaml", "--jobs", "1"], args].concat()).status.code()
 }
 
-/// Returns what a command wrote to stdout.
+/// Returns the stdout of a successful command.
 fn shown(space: &Space, args: &[&str]) -> String {
     let output = space.output(args);
     assert_eq!(output.status.code(), Some(0), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Returns the JSON lines of a command.
+/// Returns the JSON lines that a command prints.
 fn lines(space: &Space, args: &[&str]) -> Vec<Value> {
     let text = shown(space, &[args, &["--output", "json"]].concat());
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Returns what a command that fails says of it.
+/// Returns the stderr of a command that fails.
 fn refused(space: &Space, args: &[&str]) -> String {
     let output = space.output(args);
     assert_eq!(output.status.code(), Some(1), "{args:?}");
@@ -51,7 +51,7 @@ fn refused(space: &Space, args: &[&str]) -> String {
 }
 
 #[test]
-fn runs_are_listed_and_shown_the_newest_first() {
+fn runs_are_listed_newest_first_and_shown() {
     let space = space();
     assert_eq!(shown(&space, &["runs"]), "");
     assert_eq!(run(&space, &[]), Some(0));
@@ -77,18 +77,22 @@ fn runs_are_listed_and_shown_the_newest_first() {
 }
 
 #[test]
-fn a_log_is_that_of_the_newest_run_that_wrote_one() {
+fn logs_prints_the_log_of_the_newest_run_that_wrote_one() {
     let space = space();
     run(&space, &[]);
     run(&space, &["--set", "vars.loss=0.25"]);
     run(&space, &["--set", "vars.loss=0.25"]);
-    assert_eq!(shown(&space, &["logs", "score"]), "scoring with 0.25\n", "the last run had a hit, and so no log");
+    assert_eq!(
+        shown(&space, &["logs", "score"]),
+        "scoring with 0.25\n",
+        "the stage was a hit in the last run, and wrote no log"
+    );
     assert_eq!(shown(&space, &["logs", "score", "--run", "latest~2"]), "scoring with 0.5\n");
     assert!(refused(&space, &["logs", "table"]).contains("no log of the stage `table` in any run"));
 }
 
 #[test]
-fn metrics_are_those_of_the_run_whatever_is_newest_now() {
+fn metrics_belong_to_the_run_not_to_the_newest_result() {
     let space = space();
     run(&space, &[]);
     run(&space, &["--set", "vars.loss=0.25"]);
@@ -96,25 +100,25 @@ fn metrics_are_those_of_the_run_whatever_is_newest_now() {
     let loss = |run: &Value| run["metrics"]["score.loss"].as_f64().unwrap();
     assert_eq!(all.iter().map(loss).collect::<Vec<_>>(), [0.25, 0.5]);
     assert_eq!(all[0]["metrics"]["score.count"], 12345.0);
-    assert!(all[0]["metrics"].get("score.name").is_none(), "text is no figure");
+    assert!(all[0]["metrics"].get("score.name").is_none(), "text is not a metric");
     let diff = lines(&space, &["metrics", "--diff", "latest~1", "latest"]);
     let expect = json!({ "metric": "score.loss", "a": 0.5, "b": 0.25, "difference": -0.25 });
     assert!(diff.contains(&expect), "{diff:?}");
     let text = shown(&space, &["metrics", "--diff", "latest~1", "latest"]);
     assert_eq!(text, "score.count       12345       12345  same\nscore.loss       0.5000      0.2500  -0.2500\n");
     std::fs::remove_dir_all(space.path(".pipe/store")).unwrap();
-    assert!(shown(&space, &["metrics", "--limit", "1"]).contains("no metrics"), "the results are gone");
+    assert!(shown(&space, &["metrics", "--limit", "1"]).contains("no metrics"), "the results were deleted");
 }
 
 #[test]
-fn status_tells_a_run_that_goes_on_from_one_that_was_killed() {
+fn status_distinguishes_a_running_run_from_a_killed_one() {
     let space = space();
     space.write("wait", "");
     let mut child = space.command(&["run", "p.yaml", "--jobs", "1"]).stdout(Stdio::null()).spawn().unwrap();
     let status = |space: &Space| lines(space, &["status"]).first().cloned();
     let until = Instant::now() + Duration::from_secs(30);
     while status(&space).is_none_or(|status| status["running"] != json!(["score"])) {
-        assert!(Instant::now() < until, "the stage never began: {:?}", status(&space));
+        assert!(Instant::now() < until, "the stage never started: {:?}", status(&space));
         std::thread::sleep(Duration::from_millis(10));
     }
     assert_eq!(status(&space).unwrap()["alive"], true);

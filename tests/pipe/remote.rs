@@ -33,7 +33,7 @@ fn text(output: &Output) -> String {
 }
 
 #[test]
-fn what_one_pushes_another_pulls() {
+fn one_machine_pushes_and_another_pulls() {
     let (one, two) = (Space::new(), Space::new());
     let key = make(&one);
     let url = format!("file://{}", one.path("share").display());

@@ -1,5 +1,5 @@
-//! `cargo xtask soak`: what takes minutes. Kills at random moments, many of them: whatever was recorded stays, and the end is
-//! always the same. And a video more or less among 2,000.
+//! `cargo xtask soak`: tests that take minutes. Many kills at random moments: recorded results are kept, and the final results are always
+//! the same. And one video added to or removed from 2,000.
 
 #![expect(clippy::print_stdout, reason = "who waits for minutes wants to know what for")]
 
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const KILLS: usize = 200;
 
-/// Moments need not come again, so the clock may choose them.
+/// The moments need not be reproducible, so the clock may choose them.
 fn random_below(bound: u128) -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos() as u128 * 7919 % bound.max(1)
 }
@@ -26,14 +26,14 @@ fn start(space: &Space, settings: &[&str]) -> Child {
 fn done(child: Child) -> (bool, BTreeSet<String>, Vec<serde_json::Value>) {
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    // A line may be cut short.
+    // The last line may be incomplete.
     let events: Vec<serde_json::Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let finished = events.iter().filter(|event| event["event"] == "stage_finished" && event["output"].is_string());
     let names = finished.map(|event| event["stage"].as_str().unwrap().to_owned()).collect();
     (output.status.success(), names, events)
 }
 
-/// Runs to the end once, in a space of its own.
+/// Runs once to the end, in a new folder.
 fn undisturbed() -> (std::collections::BTreeMap<String, String>, Duration) {
     let space = Space::new();
     let since = Instant::now();
@@ -73,7 +73,7 @@ fn pipe_is_killed_again_and_again() {
             let again =
                 events.iter().filter(|event| event["outcome"] == "ran").map(|event| event["stage"].as_str().unwrap());
             let again: Vec<&str> = again.filter(|stage| known.contains(*stage)).collect();
-            assert!(again.is_empty(), "made twice: {again:?}");
+            assert!(again.is_empty(), "these ran twice: {again:?}");
             known.extend(finished);
             if !killed {
                 assert!(success, "{events:#?}");
@@ -114,7 +114,7 @@ fn workers_are_killed_again_and_again() {
     println!("{kills} kills of workers in {rounds} rounds: every run went on to the end, all digests equal");
 }
 
-/// Returns the processes that a process has started.
+/// Returns the child processes of a process.
 fn children(pid: u32) -> Vec<u32> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let of = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
@@ -146,7 +146,7 @@ fn commands_are_killed_again_and_again() {
         child.kill().unwrap();
         child.wait().unwrap();
         kills += 1;
-        assert!(kills < 2000, "no way forward");
+        assert!(kills < 2000, "no progress");
     }
     let last = parse(&space.output(&["run", "p.yaml", "--output", "json"])).ok();
     assert_eq!(last.stages("hit").len(), 200);
@@ -160,13 +160,13 @@ stages:
   frames: { uses: frames, inputs: { videos: videos } }
 ";
 
-/// Writes a copy of a real clip: another file, since some bytes at its end that no decoder reads are its own.
+/// Writes a copy of a real clip. The copy is a different file: it ends with some bytes that no decoder reads.
 fn copy_of(clip: &[u8], space: &Space, number: usize) {
     let file = space.path(&format!("videos/v_{number:04}.avi"));
     std::fs::write(file, [clip, &number.to_le_bytes()].concat()).unwrap();
 }
 
-/// Runs the pipeline; returns the digests and how many parts of `frames` were made, and prints what it took.
+/// Runs the pipeline and prints the time. Returns the digests and the number of parts of `frames` that were made.
 fn run_set(space: &Space, what: &str) -> (std::collections::BTreeMap<String, String>, u64) {
     let cpu = space.cpu_secs(&["run", "set.yaml", "--no-lock"]);
     let shown = space.output(&["show", "--output", "json"]).stdout;
@@ -183,7 +183,7 @@ fn run_set(space: &Space, what: &str) -> (std::collections::BTreeMap<String, Str
 
 #[test]
 #[ignore = "takes minutes; cargo xtask soak"]
-fn a_video_more_or_less_among_2000() {
+fn one_video_added_to_or_removed_from_2000() {
     let Some(clips) = shared("data/clips/ucf101") else { return };
     let mut found: Vec<_> = std::fs::read_dir(&clips).into_iter().flatten().flatten().collect();
     found.retain(|folder| folder.path().is_dir());
@@ -205,13 +205,13 @@ fn a_video_more_or_less_among_2000() {
     let (more, made) = run_set(&space, "one added");
     assert_eq!(made, 1);
     std::fs::remove_file(space.path("videos/v_2000.avi")).unwrap();
-    assert_eq!(run_set(&space, "one removed").0, first, "it is as it was");
+    assert_eq!(run_set(&space, "one removed").0, first, "the same as before");
     std::fs::remove_file(space.path("videos/v_0007.avi")).unwrap();
     let (less, made) = run_set(&space, "another removed");
     assert_eq!(made, 1);
     let clean = fresh(2001);
-    assert_eq!(run_set(&clean, "a clean run of 2,001 videos").0, more, "not what a clean run makes");
+    assert_eq!(run_set(&clean, "a clean run of 2,001 videos").0, more, "different from a clean run");
     let clean = fresh(2000);
     std::fs::remove_file(clean.path("videos/v_0007.avi")).unwrap();
-    assert_eq!(run_set(&clean, "a clean run of 1,999 videos").0, less, "not what a clean run makes");
+    assert_eq!(run_set(&clean, "a clean run of 1,999 videos").0, less, "different from a clean run");
 }
