@@ -136,7 +136,7 @@ fn error(error: &dyn Error) {
     message(&text);
 }
 
-/// Further problems are only counted: so many are usually one mistake, repeated.
+/// Further problems are only counted: they are usually one mistake, repeated.
 const MAX_PROBLEMS: usize = 100;
 
 /// A problem in a longer line is shown without the line.

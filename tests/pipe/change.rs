@@ -107,7 +107,7 @@ fn touching_videos_reruns_nothing_and_adding_one_reruns_its_dependents() {
 fn an_invalid_video_is_counted_and_affects_nothing_else() {
     let space = Space::new();
     own_videos(&space);
-    space.write("data/videos/MoveLeft/v_MoveLeft_g01_c01.avi", "this is no video");
+    space.write("data/videos/MoveLeft/v_MoveLeft_g01_c01.avi", "this is not a video");
     let strict = space.run("own.yaml", &[]);
     assert_eq!(strict.code, Some(1));
     let failure = strict.stage("labels")["failure"].to_string();
