@@ -80,7 +80,7 @@ fn fields_of_rates(params: &TrainParams, samples: &Samples) -> Vec<Fields> {
         }
         let rates = chain.next_epoch(samples.num_steps(epoch));
         let mut fields = vec![field(&["lr"], rates.first().copied().unwrap_or_default().to_string())];
-        if rates.iter().any(|rate| *rate != rates[0]) {
+        if rates.windows(2).any(|pair| pair[0].to_bits() != pair[1].to_bits()) {
             let bytes: Vec<u8> = rates.iter().flat_map(|rate| rate.to_bits().to_le_bytes()).collect();
             fields.push(field(&["lr_of_steps"], blake3::hash(&bytes).to_hex().to_string()));
         }
