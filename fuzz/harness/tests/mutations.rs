@@ -46,7 +46,7 @@ fn worker_protocol() {
 #[test]
 fn every_target_has_a_binary() {
     let manifest = pipe_testkit::repository().join("fuzz/Cargo.toml");
-    let manifest = std::fs::read_to_string(manifest).expect("read");
+    let manifest = fs_err::read_to_string(manifest).expect("read");
     for target in TARGETS {
         assert!(manifest.contains(&format!("path = \"fuzz_targets/{}.rs\"", target.name)), "{}", target.name);
     }
