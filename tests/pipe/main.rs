@@ -1,6 +1,10 @@
-//! Black-box tests: they run the real `pipe` in a folder of their own and look at exit code, output and files only.
+//! Black-box tests: each runs the real `pipe` in a new folder and looks at exit code, output and files only.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail where it likes")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test may panic, and its files and threads are its own"
+)]
 
 mod cache;
 mod change;

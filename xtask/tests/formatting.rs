@@ -5,7 +5,7 @@ use std::process::Command;
 
 /// Returns all Rust files under a folder, without build outputs.
 fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+    for entry in fs_err::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
         let is_output = entry.file_name().is_some_and(|name| name == "target");
         if entry.is_dir() && !is_output {
             rust_files(&entry, files);
