@@ -31,12 +31,11 @@ pub(crate) fn run(data: &[u8]) {
         max_files: MAX_FILES,
     };
     let output = folder.path().join("output");
-    let unpacked = run_stage(&Fetch, &params, [], &output, 1);
+    run_stage(&Fetch, &params, [], &output, 1);
     let files = output.join("files");
     let (mut num_files, mut size_bytes) = (0, 0);
     count(&files, &mut num_files, &mut size_bytes);
     assert!(num_files <= MAX_FILES && size_bytes <= MAX_BYTES, "{num_files} files, {size_bytes} bytes");
-    assert!(unpacked.result.is_err() || num_files > 0 || files.exists() || options & 1 != 0, "success without output");
     let mut names: Vec<_> = fs_err::read_dir(folder.path()).expect("a folder").flatten().collect();
     names.retain(|entry| entry.file_name() != "archive" && entry.file_name() != "output");
     assert!(names.is_empty(), "written outside the output: {names:?}");

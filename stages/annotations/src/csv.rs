@@ -2,6 +2,7 @@
 //!
 //! A field never contains a line break: labels and paths have none, and an unclosed quote must not swallow the rest of a list.
 
+use crate::error::MAX_SHOWN;
 use crate::lists::{ListFile, Location, Sink, shorten};
 
 /// Delimiters to try, the most common first.
@@ -45,7 +46,7 @@ impl<'a> CsvTable<'a> {
             let columns =
                 candidates.iter().map(|delimiter| columns(delimiter)).rev().max_by_key(Vec::len).unwrap_or_default();
             let absent = missing(&columns).join("`, `");
-            let known: Vec<String> = columns.iter().map(|name| shorten(name)).collect();
+            let known: Vec<String> = columns.iter().take(MAX_SHOWN).map(|name| shorten(name)).collect();
             let message = format!("column `{absent}` not found");
             sink.error(file.location(line), message, format!("the columns are `{}`", known.join("`, `")));
             return None;

@@ -1,7 +1,7 @@
 //! Assigns rows to the training and the test split: [`assign`].
 
-use crate::error::AnnotationsError;
-use crate::lists::{Row, RowSplit, without_extension};
+use crate::error::{AnnotationsError, MAX_SHOWN};
+use crate::lists::{Row, RowSplit, shorten, without_extension};
 use pipe_schemas::stages::annotations::AnnotationsParams;
 use pipe_schemas::tables::Split;
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,7 +53,7 @@ type Words = BTreeSet<String>;
 /// Returns the subsets for training and for testing, among those in `found`.
 fn choose(found: &Words, params: &AnnotationsParams) -> Result<(Words, Words), AnnotationsError> {
     let (train, test) = (&params.subsets.train, &params.subsets.test);
-    let words = || found.iter().cloned().collect::<Vec<_>>();
+    let words = || found.iter().take(MAX_SHOWN).map(|word| shorten(word)).collect::<Vec<_>>();
     if let Some(word) = train.iter().chain(test).find(|word| !found.contains(*word)) {
         return Err(AnnotationsError::NoSubset { word: word.clone(), found: words() });
     }

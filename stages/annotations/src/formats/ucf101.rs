@@ -85,7 +85,7 @@ impl Parser<'_> {
         if let (Some(number), Some(expected)) = (number, self.numbers.get(class))
             && number.parse().ok() != Some(*expected)
         {
-            let message = format!("class `{class}` has number {} here", shorten(number));
+            let message = format!("class `{}` has number {} here", shorten(class), shorten(number));
             return Err((message, format!("it is {expected} in {}", self.class_file)));
         }
         let group = groups::ucf101(stem).map(|group| format!("{class}_{group}")).unwrap_or_default();
