@@ -1,7 +1,19 @@
 //! What commands print when all goes well, as snapshots.
 
-use crate::snapshot;
-use crate::space::Space;
+use crate::snapshot::{self, shown};
+use crate::space::{Space, tiny};
+use pipe_testkit::repository;
+
+#[test]
+fn tiny_run_cold_and_again() {
+    let space = Space::new();
+    let smoke = std::fs::read_to_string(repository().join("pipelines/smoke.yaml")).unwrap();
+    space.write("smoke.yaml", &smoke);
+    let settings: Vec<&str> = tiny(&[]).into_iter().flat_map(|setting| ["--set", setting]).collect();
+    let run = || space.output(&[&["run", "smoke.yaml", "--jobs", "1"], settings.as_slice()].concat());
+    snapshot::check(&space, "run_cold", &shown(&["run", "smoke.yaml", "…"], &run()));
+    snapshot::check(&space, "run_again", &shown(&["run", "smoke.yaml", "…"], &run()));
+}
 
 const PIPELINE: &str = r#"pipeline: p
 vars: { loss: 0.5 }

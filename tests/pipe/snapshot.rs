@@ -19,7 +19,7 @@ const REDACTED: &[(&str, &str)] = &[
 ];
 
 /// Compares a text with the snapshot `name`, after folders, times, digests and measured numbers are replaced.
-fn check(space: &Space, name: &str, text: &str) {
+pub(crate) fn check(space: &Space, name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
@@ -37,7 +37,7 @@ pub(crate) fn check_command(space: &Space, name: &str, args: &[&str]) {
 }
 
 /// Returns a command as a user sees it in a terminal.
-fn shown(args: &[&str], output: &Output) -> String {
+pub(crate) fn shown(args: &[&str], output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let code = output.status.code().map_or("none, a signal".to_owned(), |code| code.to_string());
     let mut shown = format!("$ pipe {}\n{}{}", args.join(" "), text(&output.stdout), text(&output.stderr));
