@@ -38,7 +38,9 @@ impl<'a> Chain<'a> {
         while let Some(next) = self.extend()? {
             let first = self.first_to_make(self.links.len());
             let pending = if first == self.links.len() { next } else { self.lock(first)? };
-            if self.make(first..self.planned.len(), pending, session)? {
+            // The stopping rule sees all links that there are, also those after the newest state.
+            let earlier = self.made()?;
+            if self.make(first..self.planned.len(), earlier, pending, session)? {
                 break;
             }
         }
@@ -54,8 +56,17 @@ impl<'a> Chain<'a> {
         let num_links = self.links.len();
         let first = self.first_to_make(index);
         let pending = self.lock(first)?;
-        self.make(first..index + 1, pending, session)?;
-        if self.links.len() < num_links { self.make_all(session) } else { Ok(()) }
+        // The links from `first` on are made again: a stopping rule that holds for all of them must not end this.
+        let mut earlier = self.made()?;
+        earlier.truncate(first);
+        self.make(first..index + 1, earlier, pending, session)?;
+        if self.links.len() < num_links {
+            self.make_all(session)
+        } else if self.links[index].can_resume() {
+            Ok(())
+        } else {
+            Err(ActionError::Ended(Ended::StateNeeded { part: name.to_owned() }))
+        }
     }
 
     /// Adds links that the store has. Returns the first link that it does not have, if there is one, with its lock.
@@ -101,10 +112,10 @@ impl<'a> Chain<'a> {
     fn make(
         &mut self,
         range: Range<usize>,
+        earlier: Vec<MadePart>,
         first: PendingPart,
         session: &mut dyn Session,
     ) -> Result<bool, ActionError> {
-        let earlier = self.made()?;
         let mut parts = Vec::new();
         for part in &self.planned[range.clone()] {
             parts.push(MakePart { name: part.name.clone(), folder: create_folder(self.job, &part.name)?, old: None });
