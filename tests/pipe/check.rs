@@ -130,7 +130,7 @@ fn a_leak_in_a_real_list_is_found_before_anything_is_decoded() {
     let found =
         format!("1 video is in both the training and the test list: {leak} (trainlist01.txt:{number}) and {leak}");
     assert!(stderr.starts_with("labels:\n  error: ") && stderr.contains(&found), "{stderr}");
-    assert!(stderr.contains("(testlist01.txt:3784)") && stderr.contains("\n  help: mend the lists"), "{stderr}");
+    assert!(stderr.contains("(testlist01.txt:3784)") && stderr.contains("\n  help: fix the lists"), "{stderr}");
     assert!(
         stderr.ends_with("error: mistakes in the inputs of `labels`; nothing was decoded or trained\n"),
         "{stderr}"

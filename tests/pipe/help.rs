@@ -72,7 +72,7 @@ fn log_lines_go_to_stderr_and_only_if_asked_for() {
     };
     assert_eq!(run(&[], ""), "");
     let verbose = run(&["-v"], "");
-    assert!(verbose.contains("load") && verbose.contains("run{pipeline=\"p\"}"), "{verbose}");
+    assert!(verbose.contains("load") && verbose.contains("pipeline=\"p\""), "{verbose}");
     assert!(run(&["-vv"], "").len() > verbose.len());
     assert_eq!(run(&["-v"], "pipe=off"), "", "RUST_LOG overrides -v");
     let warned = run(&[], "pipe=loud");

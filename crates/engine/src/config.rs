@@ -74,7 +74,7 @@ mod tests {
         check("remote: none", Ok(Some("none")));
         check("remotes: none", Err("unknown key `remotes`"));
         check("remote: 3", Err("expected a remote"));
-        check("remote: s3://a:b@c/d", Err("come from the environment"));
+        check("remote: s3://a:b@c/d", Err("set credentials and options in the environment"));
         check("[", Err(""));
         check("none", Err("expected a map"));
     }

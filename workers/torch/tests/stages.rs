@@ -132,7 +132,8 @@ impl Worker {
         let mut finished = Vec::new();
         for line in &mut self.replies {
             match serde_json::from_str(&line.expect("a line")).expect("a reply") {
-                Reply::Progress { .. } | Reply::Measured { .. } | Reply::Warning { .. } => {}
+                Reply::Progress { .. } | Reply::Measured { .. } | Reply::Warning { .. } | Reply::Environment { .. } => {
+                }
                 Reply::PartFinished { name } => finished.push(name),
                 last => return (last, finished),
             }
@@ -432,7 +433,7 @@ fn parameters_that_do_not_fit_are_reported() {
     check_error(&params, none, "there are no training samples", "ingest");
     let mut three_classes = params.clone();
     three_classes.model.cls_head.num_classes = Some(3);
-    check_error(&three_classes, |_| (), "`cls_head.num_classes` is 3, the labels have 2 classes", "");
+    check_error(&three_classes, |_| (), "`cls_head.num_classes` is 3, but the labels have 2 classes", "");
     let longer = |samples: &Path| {
         change_preprocessing(&SamplesFolder::open(samples), |preprocessing| preprocessing.test_frames = 8);
     };

@@ -141,7 +141,7 @@ fn externally_tagged_enums_report_by_word_or_key() {
     expect_violations(
         &frames::CONTRACT,
         &json!({ "encode": { "jpeg": {} } }),
-        &["encode.jpeg: missing `quality` (`quality` is: libjpeg's quality)"],
+        &["encode.jpeg: missing `quality` (`quality` is: Quality as in libjpeg, from 1 to 100)"],
     );
 }
 
