@@ -16,7 +16,9 @@ impl Command for Stages {
     const NAME: &'static str = "stages";
 
     fn run(self) -> Result<Code, CommandError> {
-        pipe_schemas::stages::ALL.iter().for_each(|contract| view::kind(contract));
+        for contract in pipe_schemas::stages::ALL {
+            view::kind(contract);
+        }
         Ok(Code::Ok)
     }
 }

@@ -21,7 +21,9 @@ pub(crate) fn json(forecasts: &[StageForecast]) {
 /// Prints each stage with its reasons.
 pub(crate) fn text(forecasts: &[StageForecast], detail: Detail) {
     let width = forecasts.iter().map(|forecast| forecast.stage.len()).max().unwrap_or(0);
-    forecasts.iter().for_each(|forecast| print(&stage(forecast, width, detail)));
+    for forecast in forecasts {
+        print(&stage(forecast, width, detail));
+    }
 }
 
 /// Returns the exit code of a command that shows `forecasts`.

@@ -155,7 +155,9 @@ fn compare_digests(now: &BTreeMap<String, GoldenStage>, golden: &Golden, compare
             match before.environments.get(environment) {
                 Some(before) => assert_eq!(output, before, "`{kind}` writes other bytes: {help}"),
                 None => {
-                    skip(&format!("golden digest of `{kind}`, as none is known for {environment}; compared {compared}"))
+                    skip(&format!(
+                        "golden digest of `{kind}`, as none is known for {environment}; compared {compared}"
+                    ));
                 }
             }
         }

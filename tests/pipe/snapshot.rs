@@ -26,7 +26,9 @@ pub(crate) fn check(space: &Space, name: &str, text: &str) {
     let folder = space.path("").canonicalize().unwrap();
     let folder = folder.to_str().unwrap().trim_end_matches('/').to_owned();
     let text = text.replace(&folder, "[FOLDER]").replace(pipe_testkit::repository().to_str().unwrap(), "[REPOSITORY]");
-    REDACTED.iter().for_each(|(pattern, replacement)| settings.add_filter(pattern, *replacement));
+    for (pattern, replacement) in REDACTED {
+        settings.add_filter(pattern, *replacement);
+    }
     settings.bind(|| insta::assert_snapshot!(name, text));
 }
 

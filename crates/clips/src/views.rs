@@ -77,7 +77,9 @@ fn clip_views(
     let num_clips = clips.len();
     let mut found = Vec::with_capacity(num_clips);
     for (clip, mut frame_indices) in clips.into_iter().enumerate() {
-        frame_indices.iter_mut().for_each(|index| *index += video.frames.start);
+        for index in &mut frame_indices {
+            *index += video.frames.start;
+        }
         let mut draws = draws(clip);
         let views = views(video.width_px, video.height_px, class_indices, &pipeline.transforms, &mut draws)?;
         let Some(first) = views.first() else { continue };

@@ -42,7 +42,7 @@ pub struct Unchecked {
 /// How a check gets the result of a stage without decoding, downloading, training or starting a program.
 enum Availability {
     /// The store has it.
-    Stored(ActionRecord),
+    Stored(Box<ActionRecord>),
     /// The stage can run.
     Runnable { quick: bool },
     /// It can't: the stage at this position has not run.
@@ -118,7 +118,7 @@ fn availability(
         let availability = match missing_input(plan, stage, &available) {
             Some((_, needs)) => Availability::Missing(needs),
             None => match stored_result(&mut planner, store, stage, &available)? {
-                Some(record) => Availability::Stored(record),
+                Some(record) => Availability::Stored(Box::new(record)),
                 None => runnable(plan, stage, &available),
             },
         };
@@ -147,7 +147,7 @@ fn stored_result(
     available: &BTreeMap<usize, Availability>,
 ) -> Result<Option<ActionRecord>, RunError> {
     let record = |stage: usize| match available.get(&stage) {
-        Some(Availability::Stored(record)) => Some(record),
+        Some(Availability::Stored(record)) => Some(&**record),
         Some(Availability::Runnable { .. } | Availability::Missing(_)) | None => None,
     };
     let Some(store) = store.filter(|_| planner.plan.dependencies(stage).all(|needed| record(needed).is_some())) else {

@@ -44,12 +44,11 @@ impl<'a> KeyPlanner<'a> {
 
     /// Returns the key of the newest result of a stage.
     pub(crate) fn latest(&self, stage: usize) -> Result<Option<ActionKey>, RunError> {
-        let latest = match self.latest.get() {
-            Some(latest) => latest,
-            None => {
-                let latest = latest::keys(self.root, self.plan.name())?;
-                self.latest.get_or_init(|| latest)
-            }
+        let latest = if let Some(latest) = self.latest.get() {
+            latest
+        } else {
+            let latest = latest::keys(self.root, self.plan.name())?;
+            self.latest.get_or_init(|| latest)
         };
         Ok(latest.get(self.plan.stage(stage).name.as_str()).copied())
     }

@@ -44,13 +44,11 @@ fn merge_entries(entries: Vec<Entry>, mut over: Vec<Entry>) -> Vec<Entry> {
 }
 
 fn merge_entry(base: Option<Entry>, mut over: Entry) -> Entry {
-    match base {
-        Some(base) => Entry { node: merge(base.node, over.node), ..over },
-        None => {
-            finish(&mut over.node);
-            over
-        }
+    if let Some(base) = base {
+        return Entry { node: merge(base.node, over.node), ..over };
     }
+    finish(&mut over.node);
+    over
 }
 
 /// Finishes a value that has nothing to merge with: nulls inside still remove their keys.
@@ -65,7 +63,9 @@ fn finish(node: &mut Node) {
 
 fn remove_nulls(entries: &mut Vec<Entry>) {
     entries.retain(|entry| !matches!(entry.node.value, Value::Null));
-    entries.iter_mut().for_each(|entry| finish(&mut entry.node));
+    for entry in entries {
+        finish(&mut entry.node);
+    }
 }
 
 /// Reads a file with all files that it extends. Every text is added to `files`, in the order of reading.

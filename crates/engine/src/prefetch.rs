@@ -8,7 +8,7 @@ use pipe_cache::store::Lookup;
 use pipe_cache::{ActionKey, Store};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
 /// For fewer keys, a thread does not pay off.
@@ -42,7 +42,7 @@ impl Prefetch {
 
     fn look_up(held: Store, keys: Vec<ActionKey>) -> Self {
         let (expected, store) = (keys.iter().copied().collect(), held.clone());
-        let (sender, receiver) = channel();
+        let (sender, receiver) = sync_channel(keys.len().div_ceil(TOGETHER));
         let look_up = move || {
             // Without a receiver, the results are not needed any more.
             let look_up = |keys: &[ActionKey]| keys.iter().map(|key| (*key, store.find(*key))).collect();

@@ -96,10 +96,7 @@ pub(crate) trait At<T> {
 impl<T> At<T> for Result<T, tch::TchError> {
     fn at(self, at: &str) -> Result<T, LearnError> {
         self.map_err(|error| {
-            let text = match error {
-                tch::TchError::Torch(text) => text,
-                other => other.to_string(),
-            };
+            let text = if let tch::TchError::Torch(text) = error { text } else { error.to_string() };
             // The lines after the first are the C++ stack.
             let message = text.lines().next().unwrap_or_default().to_owned();
             LearnError::Torch { at: at.to_owned(), message }

@@ -94,7 +94,9 @@ impl Mutator {
 /// If an input reveals a bug.
 pub fn mutate(target: &Target, time: Duration, min_inputs: u64) -> u64 {
     let seeds = (target.seeds)();
-    seeds.iter().for_each(|seed| (target.run)(seed));
+    for seed in &seeds {
+        (target.run)(seed);
+    }
     let (start, mut mutator, mut count) = (Instant::now(), Mutator::new(0x5eed), seeds.len() as u64);
     while start.elapsed() < time || count < min_inputs {
         let (one, other) = (mutator.below(seeds.len()), mutator.below(seeds.len()));

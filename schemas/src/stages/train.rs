@@ -142,7 +142,7 @@ impl Params for TrainParams {
         }
         let schedulers = self.param_scheduler.iter().enumerate();
         errors.extend(schedulers.filter_map(|(position, scheduler)| scheduler.check(position)));
-        errors.extend(self.early_stopping.as_ref().and_then(|stopping| stopping.check(self.train_cfg.val_interval)));
+        errors.extend(self.early_stopping.as_ref().and_then(|_| EarlyStopping::check(self.train_cfg.val_interval)));
         errors.extend(self.load_from.as_ref().and_then(LoadFrom::check));
         errors
     }

@@ -78,7 +78,7 @@ fn from_csv(file: &ListFile, sink: &mut Sink) -> ClassList {
         let location = file.location(*line);
         match (csv::fields(text, ","), numbered) {
             (Ok(fields), Some((id, name))) if fields.len() == 2 => {
-                numbers.add(&fields[id], &fields[name], location, sink)
+                numbers.add(&fields[id], &fields[name], location, sink);
             }
             (Ok(fields), None) if fields.len() == 1 => names.add(&fields[0], location, sink),
             (Ok(fields), _) => {

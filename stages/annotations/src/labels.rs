@@ -135,10 +135,10 @@ impl LabelRange {
                     range = Some(Self { lowest: number, lowest_location, highest: number, highest_location });
                 }
                 Some(range) if number < range.lowest => {
-                    (range.lowest, range.lowest_location) = (number, location.clone())
+                    (range.lowest, range.lowest_location) = (number, location.clone());
                 }
                 Some(range) if number > range.highest => {
-                    (range.highest, range.highest_location) = (number, location.clone())
+                    (range.highest, range.highest_location) = (number, location.clone());
                 }
                 Some(_) => {}
             }

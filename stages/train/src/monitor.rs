@@ -3,13 +3,13 @@
 use crate::TrainError;
 use crate::samples::Samples;
 use pipe_metrics::Metric;
-use pipe_schemas::stages::train::TrainParams;
+use pipe_schemas::stages::train::{Scheduler, TrainParams};
 use pipe_schemas::tables::{Labelling, TrainingLogRow};
 use pipe_schemas::{Monitor, Rule};
 
 /// Checks that each watched metric is computed, and that better values are what the parameters take them for.
 pub(crate) fn check_monitors(params: &TrainParams, samples: &Samples) -> Result<(), TrainError> {
-    let of_schedules = params.param_scheduler.iter().filter_map(|scheduler| scheduler.monitor());
+    let of_schedules = params.param_scheduler.iter().filter_map(Scheduler::monitor);
     let of_stopping = params.early_stopping.iter().map(|stopping| stopping.monitor());
     for Monitor { metric, rule } in of_schedules.chain(of_stopping) {
         let natural = rule_of(metric, samples.preprocessing.labelling)?;

@@ -229,7 +229,9 @@ fn drawn_operations_can_be_applied_and_read_back() {
             let text = pixel_ops::to_text(&ops).expect("text");
             assert_eq!(pixel_ops::parse(&text, 112, 96).expect("fits"), ops, "{text}");
             let mut frame: Vec<u8> = (0..3 * 8 * 6).map(|at| (at * 7) as u8).collect();
-            draw(8, 6).iter().for_each(|op| op.apply(&mut frame, 8, 0));
+            for op in draw(8, 6) {
+                op.apply(&mut frame, 8, 0);
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! [`Pool`]: threads for actions and downloads. They are reused: a run can have thousands of short actions.
 
 use std::io;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 type Task = Box<dyn FnOnce() + Send>;
@@ -10,7 +10,7 @@ type Task = Box<dyn FnOnce() + Send>;
 #[derive(Default)]
 pub(super) struct Pool {
     /// One sender per idle thread.
-    idle: Arc<Mutex<Vec<Sender<Task>>>>,
+    idle: Arc<Mutex<Vec<SyncSender<Task>>>>,
 }
 
 impl Pool {
@@ -32,11 +32,11 @@ impl Pool {
 }
 
 /// Runs tasks one after the other until the pool is dropped.
-fn serve(mut task: Task, idle: &Weak<Mutex<Vec<Sender<Task>>>>) {
+fn serve(mut task: Task, idle: &Weak<Mutex<Vec<SyncSender<Task>>>>) {
     loop {
         task();
         let Some(idle) = idle.upgrade() else { return };
-        let (sender, receiver) = channel();
+        let (sender, receiver) = sync_channel(1);
         idle.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
         drop(idle);
         let Ok(next) = receiver.recv() else { return };
@@ -51,9 +51,9 @@ mod tests {
 
     #[test]
     fn threads_are_reused_unless_their_task_panics() {
-        let (pool, (sender, receiver)) = (Pool::default(), channel());
+        let (pool, (sender, receiver)) = (Pool::default(), sync_channel(16));
         let received = || receiver.recv_timeout(Duration::from_secs(10)).expect("a thread");
-        let send_id = |sender: &Sender<_>| {
+        let send_id = |sender: &SyncSender<_>| {
             let sender = sender.clone();
             move || assert!(sender.send(std::thread::current().id()).is_ok())
         };

@@ -45,7 +45,7 @@ fn graph<'a>(stages: &'a [Stage<'a>], names: &Names) -> Drafts<'a> {
 fn edge_inside<'a>(graph: &Drafts<'a>, group: &BTreeSet<NodeIndex>) -> Option<&'a Place> {
     let edges = group.iter().flat_map(|&reader| graph.edges_directed(reader, petgraph::Incoming));
     let inside = edges.filter(|edge| group.contains(&edge.source()));
-    inside.min_by_key(|edge| edge.id()).map(|edge| *edge.weight())
+    inside.min_by_key(EdgeRef::id).map(|edge| *edge.weight())
 }
 
 fn problem(graph: &Drafts, group: &BTreeSet<NodeIndex>, place: &Place) -> Problem {

@@ -41,7 +41,7 @@ mod tests {
     fn blended_labels_are_shared() {
         // -ln softmax of the first clip is 0.40761 for class 0 and 1.40761 for class 1; of the other clip 0.09492 for class 2.
         let plain = Batch { class_indices: vec![0, 2], ..Batch::default() };
-        check(&plain, (0.40761 + 0.09492) / 2.0);
+        check(&plain, 0.5 * (0.40761 + 0.09492));
         let blended = Batch { mix_class_indices: vec![1, 2], mix_shares: vec![0.25, 0.0], ..plain };
         check(&blended, (0.40761 + 0.25 + 0.09492) / 2.0);
     }

@@ -47,7 +47,8 @@ impl EarlyStopping {
         num_waited >= self.patience
     }
 
-    pub(super) fn check(&self, val_interval: u32) -> Option<ParamError> {
+    /// Returns what is wrong with early stopping when validations are `val_interval` epochs apart.
+    pub(super) fn check(val_interval: u32) -> Option<ParamError> {
         (val_interval == 0).then(|| ParamError {
             path: vec!["early_stopping".into()],
             message: "needs a validation, but `train_cfg.val_interval` is 0".into(),

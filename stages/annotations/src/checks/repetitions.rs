@@ -30,7 +30,7 @@ impl Checker<'_> {
                 }
                 (None, Some(first)) if differs(first) => conflicts.add(|| self.contradiction(first, row)),
                 // The first entry of its split, or another label of a video that may have several.
-                (Some(_), _) | (None, _) => {}
+                (Some(_) | None, _) => {}
             }
             firsts[split as usize].get_or_insert(row);
             if let (None, None, None, Some(video)) = (same_split, other_split, segment, self.joined.matches[row].video)

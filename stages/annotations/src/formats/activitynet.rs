@@ -53,7 +53,7 @@ pub(super) fn parse(file: &ListFile, role: Role, _params: &AnnotationsParams, si
             let times = Segment::parse(&times(0).unwrap_or_default(), &times(1).unwrap_or_default());
             match (annotation.get("label").and_then(Value::as_str), times) {
                 (None, _) => {
-                    sink.error(location.clone(), "an annotation has no `label`", "each annotation must have one")
+                    sink.error(location.clone(), "an annotation has no `label`", "each annotation must have one");
                 }
                 (_, Err(message)) => sink.error(location.clone(), message, Segment::HELP),
                 (Some(label), Ok(segment)) => {

@@ -28,7 +28,7 @@ impl ClockSchedule for CosineAnnealingLr {
 
     fn change(&self, at: u32, rate: Rate) -> Change {
         let length = f64::from(self.end.saturating_sub(self.begin).max(1));
-        let height = |at: u32| (1.0 + (std::f64::consts::PI * (f64::from(at) / length)).cos()) / 2.0;
+        let height = |at: u32| (1.0 + (std::f64::consts::PI * (f64::from(at) / length)).cos()) * 0.5;
         if self.eta_min_ratio == 0.0 {
             return Change::Factor(height(at));
         }
