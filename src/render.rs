@@ -1,6 +1,6 @@
 //! All output of `pipe`: stdout is data, stderr is for people. Nothing else writes to them.
 //!
-//! [`print`] and [`message`] are the two ways out. What a command prints is in its `commands/NAME/view.rs`; what several commands
+//! [`print()`] and [`message`] are the two ways out. What a command prints is in its `commands/NAME/view.rs`; what several commands
 //! print is in the modules here.
 
 pub(crate) mod forecasts;

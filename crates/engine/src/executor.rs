@@ -1,7 +1,7 @@
 //! Where actions run: [`all`] lists the executors. A new one is a file below `executor/` and a line there.
 //!
 //! An action is one or more requests of `pipe_stage::protocol`, which a [`Session`] runs one after the other. What happens
-//! around them (keys, locks, records, parts) is the same for every executor and is in [`crate::run`].
+//! around them (keys, locks, records, parts) is the same for every executor and is in [`crate::run()`].
 
 use crate::options::RunOptions;
 use reaper::ReaperOnDemand;

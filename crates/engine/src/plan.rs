@@ -93,7 +93,7 @@ impl Plan {
         self.graph.neighbors_directed(NodeIndex::new(stage), Incoming).map(NodeIndex::index)
     }
 
-    /// Returns whether any stage has something for [`crate::findings`] to check.
+    /// Returns whether any stage has something for [`crate::findings()`] to check.
     pub fn has_findings(&self) -> bool {
         self.stages().any(|stage| matches!(stage.contract.check, Check::Findings(_)))
     }

@@ -1,7 +1,7 @@
 //! The zoo: network families written on [`pipe_graph`], one file each. Start at [`build`].
 //!
 //! The parameters of a family, its paper and its published weights are in `pipe_schemas::networks`, which also has the list of all
-//! families ([`FAMILIES`](pipe_schemas::networks::FAMILIES)). [`zoo`] returns example configurations of each family, which tests
+//! families ([`FAMILIES`](pipe_schemas::networks::FAMILIES)). [`zoo()`] returns example configurations of each family, which tests
 //! of this and other crates iterate. To add a family, write `zoo/NAME.rs` (copy `r3d.rs`, or `resnet.rs` for a 2-D
 //! network) and add a line to the list in `zoo.rs`.
 

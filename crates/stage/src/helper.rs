@@ -5,7 +5,7 @@
 //! next job starts a new one. So a bad file affects no other file.
 //!
 //! Messages go over pipes, see [`message`]; pieces of results, which may be large, through shared memory, see [`pieces`].
-//! [`help`] is the helper's side.
+//! [`help()`] is the helper's side.
 
 use crate::{Context, PARENT_VARIABLE, StageError};
 use message::{Inbox, JOB, PIECE, PLACED, RESULT, TooLong, write_message};

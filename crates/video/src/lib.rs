@@ -1,6 +1,6 @@
 //! Reads and writes video files: the only home of FFmpeg.
 //!
-//! - [`probe`] returns the properties of a video, or the reason why a file is not one. It decodes the first frame.
+//! - [`probe()`] returns the properties of a video, or the reason why a file is not one. It decodes the first frame.
 //! - [`Decoder`] returns the frames of a file in presentation order, each with its time.
 //! - [`RecipeFrames`] adds which of them a sampling keeps, and [`stored_size`] returns their size: the same for every stage.
 //! - [`FrameScaler`] converts a frame to full-range YUV 4:2:0, or to RGB, at another size.

@@ -1,7 +1,7 @@
 //! Fuzz targets: functions that pass any bytes to a parser of `pipe` and assert what must hold for every input.
 //!
 //! No input may cause a panic, exhaust memory or take seconds. `fuzz/fuzz_targets/` runs each target with libFuzzer
-//! (`cargo xtask fuzz`); [`mutate`] runs them briefly in a normal test, on any compiler. Add a target as one module with `run` and
+//! (`cargo xtask fuzz`); [`mutate()`] runs them briefly in a normal test, on any compiler. Add a target as one module with `run` and
 //! `seeds`, one row of [`TARGETS`], and one file in `fuzz/fuzz_targets/`.
 
 mod archives;
