@@ -9,10 +9,28 @@ pub enum WeightsError {
     #[error(transparent)]
     Io(#[from] std::io::Error),
     /// The file has none of the known formats.
-    #[error("{} is not a checkpoint: neither a file of torch.save nor safetensors", path.display())]
+    #[error("{} is not a checkpoint: {found}, neither a file of torch.save nor safetensors", path.display())]
     UnknownFormat {
         /// The file.
         path: PathBuf,
+        /// What it is instead.
+        found: &'static str,
+    },
+    /// It is unclear which files of a folder are meant.
+    #[error("can't read weights from the folder {}: {message}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// The reason.
+        message: String,
+    },
+    /// The file is intact, but has no dictionary of tensors where one is expected.
+    #[error("{} has no state dict (a dictionary of names and tensors): it contains {contents}", path.display())]
+    NoStateDict {
+        /// The file.
+        path: PathBuf,
+        /// What it has instead: the keys of its top level.
+        contents: String,
     },
     /// The file is truncated or has invalid content.
     #[error("{} is broken", path.display())]
@@ -67,11 +85,11 @@ pub enum FormatError {
         /// The error.
         message: String,
     },
-    /// The file has no dictionary of names and tensors.
-    #[error("no state dict found: no dictionary of tensors at the top level or under {keys}")]
+    /// The file has no dictionary of names and tensors, or several under unknown keys.
+    #[error("no state dict found: the file contains {contents}")]
     NoStateDict {
-        /// The keys that were searched.
-        keys: String,
+        /// The keys of the top level.
+        contents: String,
     },
 }
 

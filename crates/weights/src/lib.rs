@@ -7,18 +7,25 @@
 mod checkpoint;
 mod diff;
 mod error;
+mod folder;
 mod legacy;
 mod matching;
 mod open;
+mod origin;
 mod pickle;
+mod prefix;
 mod safe;
 mod state_dict;
 mod tensor;
+#[cfg(test)]
+mod test_data;
 mod torch_zip;
+mod wrapper;
 
 pub use checkpoint::Checkpoint;
 pub use diff::{difference, difference_beyond};
 pub use error::WeightsError;
 pub use matching::{LoadReport, MatchError, Mismatch, Wanted, match_weights};
+pub use origin::{Origin, Prefix};
 pub use safe::write_safetensors;
 pub use tensor::{Dtype, Tensor};

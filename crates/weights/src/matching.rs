@@ -1,6 +1,6 @@
 //! [`match_weights`]: compares a checkpoint with the tensors of a network.
 
-use crate::Checkpoint;
+use crate::{Checkpoint, Origin};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -23,14 +23,38 @@ pub struct LoadReport {
     pub num_matched: usize,
     /// The number of tensors of the classifier that keep their initial values.
     pub num_reinitialised: usize,
-    /// The number of tensors of the checkpoint that the network does not have; always 0, because others are an error.
+    /// The number of tensors of the checkpoint that the network does not have: those of another classifier.
     pub num_unused: usize,
     /// The number of step counters of batch normalisations (`num_batches_tracked`), which are ignored.
     pub num_batch_counters: usize,
+    /// The number of values of all tensors of the network.
+    pub num_values: u64,
+    /// The number of those that were loaded from the checkpoint.
+    pub num_values_matched: u64,
     /// The names of the tensors loaded from the checkpoint.
     pub matched: Vec<String>,
     /// The names of the tensors that keep their initial values.
     pub reinitialised: Vec<String>,
+    /// Where in the file the tensors were found.
+    pub origin: Origin,
+}
+
+impl LoadReport {
+    /// Returns the report in short lines.
+    pub fn lines(&self) -> Vec<String> {
+        let Self { num_matched, num_reinitialised, num_unused, reinitialised, num_values, num_values_matched, .. } =
+            self;
+        let names = if reinitialised.is_empty() { String::new() } else { format!(" ({})", reinitialised.join(", ")) };
+        let mut lines = vec![format!(
+            "{num_matched} tensors matched, {num_reinitialised} reinitialised{names}, {num_unused} unused"
+        )];
+        if num_values_matched < num_values {
+            let percent = 100.0 * *num_values_matched as f64 / *num_values as f64;
+            lines.push(format!("{percent:.1} % of the network's values are from the checkpoint"));
+        }
+        lines.extend(self.origin.notes());
+        lines
+    }
 }
 
 /// A checkpoint that does not fit a network.
@@ -87,19 +111,32 @@ pub fn match_weights(wanted: &[Wanted], checkpoint: &Checkpoint) -> Result<LoadR
     let missing: Vec<&str> = wanted.iter().filter(|tensor| found(tensor).is_none()).map(|tensor| tensor.name).collect();
 
     let (mut matched, mut reinitialised, mut mismatches) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut num_values, mut num_values_matched) = (0, 0);
+    let mut num_missing = 0;
     for tensor in wanted {
         let name = tensor.name.to_owned();
+        let count = tensor.shape.iter().product::<usize>() as u64;
+        num_values += count;
         match found(tensor) {
             _ if tensor.head && new_head => reinitialised.push(name),
-            Some(shape) if shape == tensor.shape => matched.push(name),
+            Some(shape) if shape == tensor.shape => {
+                matched.push(name);
+                num_values_matched += count;
+            }
             Some(shape) => {
                 mismatches.push(Mismatch::Shape { name, expected: tensor.shape.into(), found: shape.into() });
             }
-            None => mismatches.push(Mismatch::Missing { name, nearest: nearest(tensor.name, &unused) }),
+            None => {
+                num_missing += 1;
+                let nearest = (num_missing <= MAX_NAMED).then(|| nearest(tensor.name, &unused)).flatten();
+                mismatches.push(Mismatch::Missing { name, nearest });
+            }
         }
     }
-    mismatches
-        .extend(unused.iter().map(|name| Mismatch::Unused { name: (*name).into(), nearest: nearest(name, &missing) }));
+    for (at, name) in unused.iter().enumerate() {
+        let nearest = (at < MAX_NAMED).then(|| nearest(name, &missing)).flatten();
+        mismatches.push(Mismatch::Unused { name: (*name).into(), nearest });
+    }
     if !mismatches.is_empty() {
         return Err(MatchError { mismatches, num_matched: matched.len() });
     }
@@ -108,43 +145,64 @@ pub fn match_weights(wanted: &[Wanted], checkpoint: &Checkpoint) -> Result<LoadR
         num_reinitialised: reinitialised.len(),
         num_unused: unused.len(),
         num_batch_counters: counters.len(),
+        num_values,
+        num_values_matched,
         matched,
         reinitialised,
+        origin: checkpoint.origin.clone(),
     })
 }
 
+/// The maximum number of tensors of each kind that an error names, and with which a nearest name is looked up.
+const MAX_NAMED: usize = 3;
+/// The maximum number of names that are compared with one name.
+const MAX_COMPARED: usize = 5_000;
+
 /// Returns the candidate that is most similar to `name`, if it is at least half equal.
 fn nearest(name: &str, candidates: &[&str]) -> Option<String> {
-    let rated = candidates.iter().map(|candidate| (strsim::normalized_levenshtein(name, candidate), *candidate));
+    let rated = candidates
+        .iter()
+        .take(MAX_COMPARED)
+        .map(|candidate| (strsim::normalized_levenshtein(name, candidate), *candidate));
     let best = rated.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
     (best.0 >= 0.5).then(|| best.1.to_owned())
 }
 
 impl std::error::Error for MatchError {}
 
+/// The number of tensors that do not fit, then a line for each kind of mismatch that occurs, with some examples.
 impl fmt::Display for MatchError {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         let Self { mismatches, num_matched } = self;
         write!(out, "the weights do not fit the network: {num_matched} tensors match, {} do not", mismatches.len())?;
-        for mismatch in mismatches {
-            write!(out, "\n  {mismatch}")?;
+        let is_shape = |mismatch: &&Mismatch| matches!(mismatch, Mismatch::Shape { .. });
+        let is_missing = |mismatch: &&Mismatch| matches!(mismatch, Mismatch::Missing { .. });
+        let is_unused = |mismatch: &&Mismatch| matches!(mismatch, Mismatch::Unused { .. });
+        let kinds: [(&str, Vec<&Mismatch>); 3] = [
+            ("of another shape", mismatches.iter().filter(is_shape).collect()),
+            ("not in the checkpoint", mismatches.iter().filter(is_missing).collect()),
+            ("not in the network", mismatches.iter().filter(is_unused).collect()),
+        ];
+        for (text, of_kind) in kinds.iter().filter(|(_, of_kind)| !of_kind.is_empty()) {
+            let examples: Vec<String> = of_kind.iter().take(MAX_NAMED).map(ToString::to_string).collect();
+            let count = of_kind.len();
+            let more = if count > MAX_NAMED { format!("; and {} more", count - MAX_NAMED) } else { String::new() };
+            write!(out, "\n  {count} {text}: {}{more}", examples.join("; "))?;
         }
         Ok(())
     }
 }
 
+/// The name, and what is particular to it.
 impl fmt::Display for Mismatch {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        let (text, nearest) = match self {
-            Self::Missing { name, nearest } => (format!("{name} is not in the checkpoint"), nearest),
-            Self::Unused { name, nearest } => (format!("{name} is not in the network"), nearest),
+        match self {
+            Self::Missing { name, nearest: Some(nearest) } => write!(out, "{name} (the checkpoint has {nearest})"),
+            Self::Unused { name, nearest: Some(nearest) } => write!(out, "{name} (the network has {nearest})"),
+            Self::Missing { name, nearest: None } | Self::Unused { name, nearest: None } => write!(out, "{name}"),
             Self::Shape { name, expected, found } => {
-                return write!(out, "{name} is {found:?} in the checkpoint, {expected:?} in the network");
+                write!(out, "{name} is {found:?} in the checkpoint, {expected:?} in the network")
             }
-        };
-        match nearest {
-            Some(nearest) => write!(out, "{text}; the nearest is {nearest}"),
-            None => write!(out, "{text}"),
         }
     }
 }
@@ -164,7 +222,7 @@ mod tests {
     fn check(tensors: &[(&str, &[usize])]) -> Result<(Vec<String>, Vec<String>), String> {
         let zeros = |shape: &[usize]| Tensor::from_f32(shape.into(), &vec![0.0; shape.iter().product()]);
         let tensors = tensors.iter().map(|(name, shape)| ((*name).to_owned(), zeros(shape))).collect();
-        match match_weights(&WANTED, &Checkpoint { tensors }) {
+        match match_weights(&WANTED, &Checkpoint { tensors, ..Checkpoint::default() }) {
             Ok(report) => Ok((report.matched, report.reinitialised)),
             Err(error) => Err(error.to_string()),
         }
@@ -203,10 +261,35 @@ mod tests {
         assert_eq!(
             error,
             "the weights do not fit the network: 0 tensors match, 4 do not\n  \
-             conv1.weight is not in the checkpoint; the nearest is conv1.conv.weight\n  \
-             bn1.running_mean is [4] in the checkpoint, [2] in the network\n  \
-             conv1.conv.weight is not in the network; the nearest is conv1.weight\n  \
-             x is not in the network"
+             1 of another shape: bn1.running_mean is [4] in the checkpoint, [2] in the network\n  \
+             1 not in the checkpoint: conv1.weight (the checkpoint has conv1.conv.weight)\n  \
+             2 not in the network: conv1.conv.weight (the network has conv1.weight); x"
         );
+    }
+
+    #[test]
+    fn an_error_is_short_however_many_tensors_do_not_fit() {
+        let names: Vec<String> = (0..200).map(|number| format!("block.{number}.weight")).collect();
+        let wanted: Vec<Wanted> = names.iter().map(|name| Wanted { name, shape: &[1], head: false }).collect();
+        let tensors = names.iter().map(|name| (format!("{name}_v"), Tensor::from_f32(vec![1], &[0.0]))).collect();
+        let checkpoint = Checkpoint { tensors, ..Checkpoint::default() };
+        let error = match_weights(&wanted, &checkpoint).expect_err("an error").to_string();
+        assert_eq!(error.lines().count(), 3, "{error}");
+        let expect = "block.0.weight (the checkpoint has block.0.weight_v); block.1.weight (the checkpoint has block.1.weight_v)";
+        assert!(error.contains(expect) && error.contains("; and 197 more\n"), "{error}");
+    }
+
+    #[test]
+    fn the_report_has_the_share_of_values() {
+        let tensors = [("conv1.weight", vec![2, 1]), ("bn1.running_mean", vec![2])];
+        let zeros = |shape: Vec<usize>| Tensor::from_f32(shape.clone(), &vec![0.0; shape.iter().product()]);
+        let tensors = tensors.into_iter().map(|(name, shape)| (name.to_owned(), zeros(shape))).collect();
+        let report = match_weights(&WANTED, &Checkpoint { tensors, ..Checkpoint::default() }).expect("fits");
+        assert_eq!((report.num_values, report.num_values_matched), (13, 4));
+        let expect = [
+            "2 tensors matched, 2 reinitialised (fc.weight, fc.bias), 0 unused",
+            "30.8 % of the network's values are from the checkpoint",
+        ];
+        assert_eq!(report.lines(), expect);
     }
 }

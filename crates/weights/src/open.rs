@@ -3,32 +3,82 @@
 use crate::checkpoint::Checkpoint;
 use crate::error::{FormatError, WeightsError};
 use crate::{legacy, safe, torch_zip};
+use std::io::Read;
 use std::path::Path;
 
 impl Checkpoint {
     /// Reads a file of `torch.save` (either format) or a safetensors file; the first bytes identify the format.
     ///
-    /// Only the state dict is read: the dictionary under `state_dict`, `model_state`, `model` or `module`, or the top-level one.
+    /// Only the state dict is read: the dictionary under `state_dict`, `model` or another of the usual keys, or the top-level one.
     ///
     /// # Errors
-    /// [`WeightsError::UnknownFormat`] if the file has none of the formats, [`WeightsError::Broken`] if its content is invalid.
+    /// [`WeightsError::UnknownFormat`] if the file has none of the formats, [`WeightsError::NoStateDict`] if it has no state dict, and
+    /// [`WeightsError::Broken`] if its content is invalid.
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
-        let data = fs_err::read(path)?;
-        let parsed = Self::parse(&data).ok_or_else(|| WeightsError::UnknownFormat { path: path.into() })?;
-        parsed.map_err(|source| WeightsError::Broken { path: path.into(), source })
+        let mut file = fs_err::File::open(path)?;
+        let mut data = Vec::new();
+        file.by_ref().take(HEAD_BYTES).read_to_end(&mut data)?;
+        // A large file of another kind is not read.
+        let Some(format) = Format::of(&data) else {
+            return Err(WeightsError::UnknownFormat { path: path.into(), found: other_format(&data) });
+        };
+        file.read_to_end(&mut data)?;
+        format.read(&data).map_err(|source| match source {
+            FormatError::NoStateDict { contents } => WeightsError::NoStateDict { path: path.into(), contents },
+            source => WeightsError::Broken { path: path.into(), source },
+        })
     }
+}
 
-    /// Reads the content of a file. Returns `None` if it has none of the formats.
-    fn parse(data: &[u8]) -> Option<Result<Self, FormatError>> {
-        if data.starts_with(b"PK\x03\x04") {
-            Some(torch_zip::read(data))
-        } else if data.starts_with(legacy::MAGIC) {
-            Some(legacy::read(data))
-        } else if data.get(8) == Some(&b'{') {
-            Some(safe::read(data))
+/// The number of bytes by which a format is recognised.
+const HEAD_BYTES: u64 = 512;
+
+/// The format of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Zip,
+    Legacy,
+    Safetensors,
+}
+
+impl Format {
+    /// Recognises the format by the first bytes of a file.
+    fn of(head: &[u8]) -> Option<Self> {
+        if head.starts_with(b"PK\x03\x04") {
+            Some(Self::Zip)
+        } else if head.starts_with(legacy::MAGIC) {
+            Some(Self::Legacy)
+        } else if head.get(8) == Some(&b'{') {
+            Some(Self::Safetensors)
         } else {
             None
         }
+    }
+
+    fn read(self, data: &[u8]) -> Result<Checkpoint, FormatError> {
+        match self {
+            Self::Zip => torch_zip::read(data),
+            Self::Legacy => legacy::read(data),
+            Self::Safetensors => safe::read(data),
+        }
+    }
+}
+
+/// Says what a file of an unknown format is.
+fn other_format(head: &[u8]) -> &'static str {
+    let text: String = String::from_utf8_lossy(head).trim_start().to_lowercase();
+    if head.is_empty() {
+        "it is empty"
+    } else if text.starts_with("version https://git-lfs") {
+        "it is a pointer of Git LFS (`git lfs pull` gets the file)"
+    } else if text.starts_with("<!doctype html") || text.starts_with("<html") {
+        "it is a web page, which a failed download leaves"
+    } else if head.starts_with(b"\x80") {
+        "it is a pickle of another program"
+    } else if head.starts_with(b"\x89HDF") {
+        "it is an HDF5 file, for example of Keras"
+    } else {
+        "its first bytes are unknown"
     }
 }
 
@@ -37,6 +87,10 @@ mod tests {
     use super::*;
     use crate::Tensor;
     use std::io::{Cursor, Write};
+
+    fn parse(data: &[u8]) -> Option<Result<Checkpoint, FormatError>> {
+        Format::of(data).map(|format| format.read(data))
+    }
 
     /// The pickle of `{"meta": HistoryBuffer(), "state_dict": OrderedDict(w=2x2 floats, transposed; n=a long)}`.
     fn object() -> Vec<u8> {
@@ -83,11 +137,12 @@ mod tests {
     }
 
     fn check(file: &[u8]) {
-        let checkpoint = Checkpoint::parse(file).expect("a known format").expect("a checkpoint");
+        let checkpoint = parse(file).expect("a known format").expect("a checkpoint");
         let names: Vec<_> = checkpoint.tensors.keys().map(String::as_str).collect();
-        assert_eq!(names, ["n", "w"]);
-        assert_eq!(checkpoint.tensors["w"].shape, [2, 2]);
-        assert_eq!(checkpoint.tensors["w"].to_f32(), [1.0, 3.0, 2.0, 4.0]);
+        assert_eq!(names, ["module.w", "n"]);
+        assert_eq!(checkpoint.tensors["module.w"].shape, [2, 2]);
+        assert_eq!(checkpoint.tensors["module.w"].to_f32(), [1.0, 3.0, 2.0, 4.0]);
+        assert_eq!(checkpoint.origin.wrapper.as_deref(), Some("state_dict"));
         assert_eq!(checkpoint.tensors["n"].to_f32(), [7.0]);
     }
 
@@ -108,14 +163,14 @@ mod tests {
         };
         for file in [legacy_file(), zip_file(), safe] {
             for len in 0..file.len() {
-                assert!(!matches!(Checkpoint::parse(&file[..len]), Some(Ok(_))), "{len} of {} bytes", file.len());
+                assert!(!matches!(parse(&file[..len]), Some(Ok(_))), "{len} of {} bytes", file.len());
             }
             // A flipped byte may change a name or number without an error; it must not cause a panic or exhaust memory.
             for at in 0..file.len() {
                 for flip in [0x01, 0x80, 0xff] {
                     let mut broken = file.clone();
                     broken[at] ^= flip;
-                    let _ = Checkpoint::parse(&broken);
+                    let _ = parse(&broken);
                 }
             }
         }
@@ -125,8 +180,19 @@ mod tests {
     fn a_file_of_another_format_is_rejected() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a.pth");
-        fs_err::write(&path, "<html>not found</html>").expect("written");
-        let error = Checkpoint::open(&path).expect_err("rejected").to_string();
-        assert!(error.ends_with("a.pth is not a checkpoint: neither a file of torch.save nor safetensors"), "{error}");
+        let check = |content: &[u8], expect: &str| {
+            fs_err::write(&path, content).expect("written");
+            let error = Checkpoint::open(&path).expect_err("rejected").to_string();
+            let expect = format!("a.pth is not a checkpoint: {expect}, neither a file of torch.save nor safetensors");
+            assert!(error.ends_with(&expect), "{error}");
+        };
+        check(b"", "it is empty");
+        check(b"\n<html>not found</html>", "it is a web page, which a failed download leaves");
+        check(b"<!DOCTYPE html><html>", "it is a web page, which a failed download leaves");
+        let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 5\n";
+        check(pointer, "it is a pointer of Git LFS (`git lfs pull` gets the file)");
+        check(b"\x80\x02}q\x00.", "it is a pickle of another program");
+        check(b"\x89HDF\r\n\x1a\n", "it is an HDF5 file, for example of Keras");
+        check(&[0xff; 2000], "its first bytes are unknown");
     }
 }

@@ -146,4 +146,68 @@ mod tests {
         assert_eq!(long(&[0xff, 0]), Value::Int(255));
         assert_eq!(long(&[0; 9]), Value::Opaque);
     }
+
+    #[test]
+    fn a_dictionary_of_python_2_is_read() {
+        // OrderedDict([["a", 1], ["b", 2]])
+        let data = b"\x80\x02ccollections\nOrderedDict\n](](X\x01\0\0\0aK\x01e](X\x01\0\0\0bK\x02ee\x85R.";
+        let pickle = run(data).expect("a pickle");
+        let expect = [(Value::Str("a"), Value::Int(1)), (Value::Str("b"), Value::Int(2))];
+        assert_eq!(pickle.dict(pickle.value), Some(&expect[..]));
+        let error = error(b"\x80\x02ccollections\nOrderedDict\n](K\x01e\x85R.");
+        assert!(error.contains("the arguments of a dictionary are not pairs"), "{error}");
+    }
+
+    /// A tensor with the storage, offset, sizes and strides that `before` and `after` surround.
+    fn tensor(before: &[u8], sizes: usize, after: &[u8]) -> Vec<u8> {
+        let mut data = b"\x80\x02".to_vec();
+        data.extend(before);
+        data.extend(b"((X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x04NtQK\0");
+        for _ in 0..2 {
+            data.push(b'(');
+            (0..sizes).for_each(|_| data.extend(b"K\x01"));
+            data.push(b't');
+        }
+        data.extend(after);
+        data
+    }
+
+    #[test]
+    fn every_call_that_builds_a_tensor_is_known() {
+        let check = |before: &[u8], after: &[u8]| {
+            let data = tensor(before, 1, after);
+            let pickle = run(&data).expect("a pickle");
+            let shape = pickle.tensor(pickle.value).map(|tensor| tensor.shape.clone());
+            assert_eq!(shape, Some(vec![1]), "{}", String::from_utf8_lossy(before));
+        };
+        check(b"ctorch._utils\n_rebuild_tensor_v2\n", b"\x89NtR.");
+        check(b"ctorch._utils\n_rebuild_tensor\n", b"tR.");
+        check(b"ctorch._utils\n_rebuild_parameter\n(ctorch._utils\n_rebuild_tensor_v2\n", b"\x89NtR\x89NtR.");
+        check(
+            b"ctorch._utils\n_rebuild_parameter_with_state\n(ctorch._utils\n_rebuild_tensor_v2\n",
+            b"\x89NtR\x89NNtR.",
+        );
+        check(
+            b"ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._utils\n_rebuild_tensor_v2\nctorch\nTensor\n",
+            b"\x89Nt}tR.",
+        );
+    }
+
+    #[test]
+    fn a_tensor_has_a_limited_number_of_axes() {
+        let data = |sizes| tensor(b"ctorch._utils\n_rebuild_tensor_v2\n", sizes, b"\x89NtR.");
+        assert!(run(&data(64)).is_ok());
+        assert!(error(&data(65)).contains("the arguments of a tensor are not"), "{}", error(&data(65)));
+    }
+
+    #[test]
+    fn copies_are_limited() {
+        // A list of 3,000 pairs, which 3,000 dictionaries copy.
+        let mut data = b"\x80\x02](".to_vec();
+        (0..3_000).for_each(|_| data.extend(b"K\x01K\x01\x86"));
+        data.extend(b"eq\x01");
+        (0..3_000).for_each(|_| data.extend(b"ccollections\nOrderedDict\nh\x01\x85R0"));
+        data.push(b'.');
+        assert!(error(&data).contains("copied items"), "{}", error(&data));
+    }
 }

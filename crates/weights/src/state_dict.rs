@@ -2,10 +2,8 @@
 
 use crate::error::FormatError;
 use crate::pickle::{Pickle, TensorRef, Value};
+use crate::wrapper::{self, StateDict};
 use crate::{Checkpoint, Tensor};
-
-/// The keys of the state dict in files of MMEngine and Lightning, `PyTorchVideo`, VideoMAE, and DeepSpeed.
-const KEYS: [&str; 4] = ["state_dict", "model_state", "model", "module"];
 
 /// The maximum size of all tensors together, as a multiple of the file size. Many tensors can be views of the same bytes, so a small
 /// file can describe an unlimited amount of memory.
@@ -19,27 +17,22 @@ pub(crate) fn read<'a>(
 ) -> Result<Checkpoint, FormatError> {
     let mut checkpoint = Checkpoint::default();
     let mut budget_bytes = file_len.saturating_mul(MAX_EXPANSION);
-    for (key, value) in find(pickle).ok_or_else(|| FormatError::NoStateDict { keys: KEYS.join(", ") })? {
-        // Entries that are not tensors (counters, extra state of modules) are skipped: networks look up tensors by name.
-        let (Value::Str(name), Some(tensor)) = (key, pickle.tensor(*value)) else { continue };
+    let StateDict { items, wrapper, others } = wrapper::find(pickle)?;
+    checkpoint.origin.wrapper = wrapper;
+    checkpoint.origin.other_wrappers = others;
+    for (key, value) in items {
+        let Value::Str(name) = key else { continue };
+        let Some(tensor) = pickle.tensor(*value) else {
+            // Counters and extra state of modules: networks look up tensors by name.
+            checkpoint.origin.not_tensors.push((*name).to_owned());
+            continue;
+        };
         let bytes = storage(tensor.storage.key)?;
         let tensor = gather(tensor, bytes, &mut budget_bytes)
             .map_err(|message| FormatError::part(format!("tensor `{name}`"), message))?;
         checkpoint.insert(name, tensor)?;
     }
     Ok(checkpoint)
-}
-
-type Items<'p, 'a> = &'p [(Value<'a>, Value<'a>)];
-
-fn find<'p, 'a>(pickle: &'p Pickle<'a>) -> Option<Items<'p, 'a>> {
-    let top = pickle.dict(pickle.value)?;
-    let holds_tensors = |items: &Items<'p, 'a>| items.iter().any(|(_, value)| pickle.tensor(*value).is_some());
-    let under = |name: &str| {
-        let (_, value) = top.iter().find(|(key, _)| *key == Value::Str(name))?;
-        pickle.dict(*value).filter(holds_tensors)
-    };
-    KEYS.into_iter().find_map(under).or_else(|| Some(top).filter(holds_tensors))
 }
 
 /// Copies a view into row-major order.

@@ -18,6 +18,7 @@ pub(crate) fn run(data: &[u8]) -> Result<Pickle<'_>, FormatError> {
         marks: Vec::new(),
         memo: BTreeMap::new(),
         objects: Vec::new(),
+        num_copied: 0,
     };
     for _ in 0..MAX_INSTRUCTIONS {
         if machine.step()? {
@@ -38,6 +39,8 @@ pub(super) struct Machine<'a> {
     marks: Vec<usize>,
     memo: BTreeMap<u32, Value<'a>>,
     pub(super) objects: Vec<Object<'a>>,
+    /// The number of items that were copied from one container to another.
+    num_copied: usize,
 }
 
 impl<'a> Machine<'a> {
@@ -201,6 +204,13 @@ impl<'a> Machine<'a> {
         };
         self.stack.push(value);
         Ok(())
+    }
+
+    /// Counts items that are copied from one container to another, which an instruction can do with any number of them.
+    pub(super) fn count_copied(&mut self, num_items: usize) -> Result<(), FormatError> {
+        self.num_copied = self.num_copied.saturating_add(num_items);
+        let within = self.num_copied <= MAX_INSTRUCTIONS;
+        within.then_some(()).ok_or(FormatError::TooLarge { limit: MAX_INSTRUCTIONS, what: "copied items" })
     }
 
     pub(super) fn object(&mut self, object: Object<'a>) -> Value<'a> {

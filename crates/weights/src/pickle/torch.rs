@@ -5,19 +5,52 @@ use super::{Object, Storage, TensorRef, Value};
 use crate::error::FormatError;
 use crate::tensor::Dtype;
 
+/// The maximum number of arguments of the calls that build tensors.
+const MAX_ARGS: usize = 8;
+/// The maximum number of axes of a tensor, as in PyTorch. Many tensors can share one tuple of sizes, so that a small file can
+/// describe an unlimited amount of memory.
+const MAX_DIMS: usize = 64;
+
 impl<'a> Machine<'a> {
     /// Returns the result of calling `function`, for the few functions that build tensors.
     pub(super) fn reduce(&mut self, function: Value<'a>, args: Value<'a>) -> Result<Value<'a>, FormatError> {
         let Value::Global(module, name) = function else { return Ok(Value::Opaque) };
-        let args = self.tuple(args).ok_or(self.bad("the arguments of a call are not a tuple"))?.to_vec();
+        let args = self.tuple(args).ok_or(self.bad("the arguments of a call are not a tuple"))?;
+        // No function below has more arguments. A tuple of any size may be passed to any number of calls.
+        let args: Vec<Value<'a>> = args.iter().take(MAX_ARGS).copied().collect();
         match (module, name) {
-            ("collections", "OrderedDict") if args.is_empty() => Ok(self.object(Object::Dict(Vec::new()))),
-            ("torch._utils", "_rebuild_tensor_v2") => self.rebuild_tensor(&args),
-            ("torch._utils", "_rebuild_parameter") | ("torch", "Size") => {
+            ("collections", "OrderedDict") => self.ordered_dict(&args),
+            ("collections", "defaultdict") => Ok(self.object(Object::Dict(Vec::new()))),
+            ("torch._utils", "_rebuild_tensor_v2" | "_rebuild_tensor") => self.rebuild_tensor(&args),
+            // A tensor with Python attributes: function, type, arguments, attributes.
+            ("torch._tensor", "_rebuild_from_type_v2") => match args.as_slice() {
+                &[Value::Global("torch._utils", "_rebuild_tensor_v2"), _, args, ..] => {
+                    let args = self.tuple(args).unwrap_or_default();
+                    let args: Vec<Value<'a>> = args.iter().take(MAX_ARGS).copied().collect();
+                    self.rebuild_tensor(&args)
+                }
+                _ => Ok(Value::Opaque),
+            },
+            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") | ("torch", "Size") => {
                 Ok(args.first().copied().unwrap_or(Value::Opaque))
             }
             _ => Ok(Value::Opaque),
         }
+    }
+
+    /// `OrderedDict()`, or `OrderedDict([[key, value], …])` as Python 2 writes it.
+    fn ordered_dict(&mut self, args: &[Value<'a>]) -> Result<Value<'a>, FormatError> {
+        let Some(pairs) = args.first() else { return Ok(self.object(Object::Dict(Vec::new()))) };
+        let num_pairs = self.items(*pairs).map_or(0, <[Value<'a>]>::len);
+        self.count_copied(num_pairs)?;
+        let pairs = self.items(*pairs).unwrap_or_default();
+        let pair = |pair: &Value<'a>| match self.items(*pair) {
+            Some(&[key, value]) => Some((key, value)),
+            _ => None,
+        };
+        let pairs: Option<Vec<_>> = pairs.iter().map(pair).collect();
+        let pairs = pairs.ok_or(self.bad("the arguments of a dictionary are not pairs"))?;
+        Ok(self.object(Object::Dict(pairs)))
     }
 
     /// `_rebuild_tensor_v2(storage, storage_offset, size, stride, …)`.
@@ -27,6 +60,9 @@ impl<'a> Machine<'a> {
         let Value::Object(id) = storage else { return Ok(Value::Opaque) }; // a storage of an unknown type
         let Object::Storage(storage) = self.objects[id] else { return Err(bad) };
         let whole = |items: &[Value<'a>]| -> Option<Vec<usize>> {
+            if items.len() > MAX_DIMS {
+                return None;
+            }
             let number = |value: &Value<'a>| if let Value::Int(n) = *value { usize::try_from(n).ok() } else { None };
             items.iter().map(number).collect()
         };
@@ -54,6 +90,17 @@ impl<'a> Machine<'a> {
         let Some(dtype) = storage_dtype(module, name) else { return Ok(Value::Opaque) };
         let numel = usize::try_from(numel).map_err(|_negative| self.bad("a storage has a negative size"))?;
         Ok(self.object(Object::Storage(Storage { key, dtype, numel })))
+    }
+
+    /// Returns the items of a tuple or list.
+    fn items(&self, value: Value<'a>) -> Option<&[Value<'a>]> {
+        match value {
+            Value::Object(id) => match &self.objects[id] {
+                Object::Tuple(items) | Object::List(items) => Some(items),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 
     fn tuple(&self, value: Value<'a>) -> Option<&[Value<'a>]> {

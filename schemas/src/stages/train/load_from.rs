@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoadFrom {
-    /// A `.pth`, `.pt` or `.safetensors` file. Reading it runs no code of the file.
+    /// A `.pth`, `.pt` or `.safetensors` file, or a folder with one or with shards and their index, as Hugging Face publishes them.
+    /// Reading it runs no code of the file.
     // The key has the file's content, not its path.
     #[serde(skip_serializing)]
     #[serde(default)]
@@ -20,7 +21,7 @@ impl LoadFrom {
         self.checkpoint.is_empty().then(|| ParamError {
             path: vec!["load_from".into(), "checkpoint".into()],
             message: "the path is empty".into(),
-            help: "the path of a .pth, .pt or .safetensors file".into(),
+            help: "the path of a .pth, .pt or .safetensors file, or of a folder with one".into(),
         })
     }
 
