@@ -8,6 +8,7 @@ pub mod contract;
 mod export_metadata;
 pub mod labelling;
 pub mod losses;
+mod missing;
 pub mod networks;
 pub mod pipeline;
 mod rule;

@@ -6,6 +6,7 @@ use crate::stages::evaluate::Figures;
 use serde::{Deserialize, Serialize};
 
 pub use crate::labelling::Labelling;
+pub use crate::missing::{MissingCounts, MissingReason, MissingRow};
 
 /// Name and version of a table, which are written to the Parquet metadata.
 pub trait Table {
@@ -29,8 +30,9 @@ table!(AnnotationRow, "annotations", 2);
 table!(ClassRow, "classes", 1);
 table!(FrameIndexRow, "frame_index", 1);
 table!(SampleRow, "samples", 3);
-table!(TrainingLogRow, "training_log", 2);
-table!(PredictionRow, "predictions", 2);
+table!(MissingRow, "missing", 1);
+table!(TrainingLogRow, "training_log", 3);
+table!(PredictionRow, "predictions", 3);
 
 /// Maximum number of [`VideoRow::hashes`].
 pub const MAX_HASHES_PER_VIDEO: usize = 64;
@@ -231,6 +233,10 @@ impl SampleRow {
 pub struct TrainingLogRow {
     /// Epoch, from 0.
     pub epoch: u32,
+    /// Number of clips that were shown.
+    pub num_clips: u32,
+    /// Number of clips that were drawn but not shown: 1 if the last one would have been a batch of its own.
+    pub num_left_out: u32,
     /// Learning rate of the first step.
     pub lr: f64,
     /// Mean loss of the clips of the epoch, each as it was when its step came.
@@ -256,8 +262,12 @@ pub struct PredictionRow {
     pub class_index: u32,
     /// Other labels, ascending; empty unless there are several.
     pub more_class_indices: Vec<u32>,
+    /// Names of all labels, in the order of their indices.
+    pub class_names: Vec<String>,
     /// Class with the highest probability.
     pub predicted_index: u32,
+    /// Name of that class.
+    pub predicted_name: String,
     /// Number of views that were averaged.
     pub num_views: u32,
     /// Mean logits of the views, `K` of them.
@@ -290,9 +300,9 @@ pub struct Preprocessing {
     pub labelling: Labelling,
     /// Sampler and transforms of test clips, which every use of the network must apply.
     pub test: crate::stages::augment::ClipPipeline,
-    /// Number of listed test videos that are absent or can't be decoded, and of test segments without a frame.
+    /// Number of listed test videos and segments that have no samples; see [`MissingRow`].
     pub num_missing_test: u64,
-    /// Number of listed training videos that are absent or can't be decoded, and of training segments without a frame.
+    /// Number of listed training videos and segments that have no samples; see [`MissingRow`].
     pub num_missing_train: u64,
 }
 

@@ -26,6 +26,11 @@ trait ClipSampler {
     /// Returns `T`.
     fn frames_per_clip(&self) -> u32;
 
+    /// Returns the number of frames that a video needs for a clip to be drawn from it.
+    fn min_frames(&self) -> u32 {
+        1
+    }
+
     /// Returns the frame indices of random clips.
     fn train(&self, video: Timeline, draws: &mut Draws) -> Vec<Vec<u32>>;
 
@@ -48,7 +53,12 @@ pub fn frames_per_clip(params: &Sampler) -> u32 {
     sampler(params).frames_per_clip()
 }
 
-/// Returns the frame indices of the clips for training, `T` in each.
+/// Returns the number of frames that a video needs for a clip to be drawn from it. With fewer frames, there are no clips.
+pub fn min_frames(params: &Sampler) -> u32 {
+    sampler(params).min_frames()
+}
+
+/// Returns the frame indices of the clips for training, `T` in each. There are none if the video has fewer than [`min_frames`].
 ///
 /// # Errors
 /// [`ClipError::NoFrames`] if the video has no frames.
@@ -56,7 +66,8 @@ pub fn train_clips(params: &Sampler, video: Timeline, draws: &mut Draws) -> Resu
     if video.num_frames == 0 { Err(ClipError::NoFrames) } else { Ok(sampler(params).train(video, draws)) }
 }
 
-/// Returns the frame indices of the clips for testing, `T` in each. They are the same every time.
+/// Returns the frame indices of the clips for testing, `T` in each. They are the same every time. There are none if the video has
+/// fewer than [`min_frames`].
 ///
 /// # Errors
 /// [`ClipError::NoFrames`] if the video has no frames.

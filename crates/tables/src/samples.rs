@@ -1,7 +1,7 @@
 //! [`SamplesFolder`]: the artifact of the stage `augment`.
 
 use crate::{TableError, num_rows, read_json, read_rows, write_json, write_rows};
-use pipe_schemas::tables::{ClassRow, Preprocessing, SampleRow};
+use pipe_schemas::tables::{ClassRow, MissingRow, Preprocessing, SampleRow};
 use std::path::{Path, PathBuf};
 
 /// The clips that a network is trained and tested on.
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 /// samples/train/epoch-0001.parquet
 /// samples/test.parquet               SampleRow: the test views, in the order of the videos
 /// samples/classes.parquet            ClassRow
+/// samples/missing.parquet            MissingRow: the listed videos and segments that have no samples
 /// samples/preprocessing.json         Preprocessing
 /// ```
 ///
@@ -62,6 +63,11 @@ impl SamplesFolder {
         read_rows(&self.classes_path())
     }
 
+    /// Reads the listed videos and segments that have no samples.
+    pub fn missing(&self) -> Result<Vec<MissingRow>, TableError> {
+        read_rows(&self.missing_path())
+    }
+
     /// Reads what the clips look like.
     pub fn preprocessing(&self) -> Result<Preprocessing, TableError> {
         read_json(&self.preprocessing_path())
@@ -84,6 +90,12 @@ impl SamplesFolder {
     pub fn write_classes(&self, classes: &[ClassRow]) -> Result<(), TableError> {
         fs_err::create_dir_all(&self.path)?;
         write_rows(&self.classes_path(), classes)
+    }
+
+    /// Writes the listed videos and segments that have no samples.
+    pub fn write_missing(&self, rows: &[MissingRow]) -> Result<(), TableError> {
+        fs_err::create_dir_all(&self.path)?;
+        write_rows(&self.missing_path(), rows)
     }
 
     /// Writes what the clips look like.
@@ -109,6 +121,10 @@ impl SamplesFolder {
         self.path.join("classes.parquet")
     }
 
+    fn missing_path(&self) -> PathBuf {
+        self.path.join("missing.parquet")
+    }
+
     fn preprocessing_path(&self) -> PathBuf {
         self.path.join("preprocessing.json")
     }
@@ -124,7 +140,7 @@ fn digest(path: &Path) -> Result<String, TableError> {
 mod tests {
     use super::*;
     use pipe_schemas::stages::augment::ClipPipeline;
-    use pipe_schemas::tables::Labelling;
+    use pipe_schemas::tables::{Labelling, MissingReason, Split};
 
     fn row(epoch: u32, position: u32) -> SampleRow {
         SampleRow { epoch, position, video_id: "a".into(), frame_indices: vec![4, 5], ..SampleRow::default() }
@@ -140,6 +156,17 @@ mod tests {
         samples.write_test(&second).expect("written");
         let classes = [ClassRow { class_index: 0, class_name: "Archery".into() }];
         samples.write_classes(&classes).expect("written");
+        let missing = [MissingRow {
+            split: Split::Test,
+            video_id: "b".into(),
+            start_secs: Some(0.5),
+            end_secs: Some(1.5),
+            reason: MissingReason::TooShort,
+            num_frames: 4,
+            source_file: "test.txt".into(),
+            source_line: 3,
+        }];
+        samples.write_missing(&missing).expect("written");
         let preprocessing = Preprocessing {
             train_frames: 8,
             test_frames: 8,
@@ -156,6 +183,7 @@ mod tests {
         assert_eq!((read.epoch(0).expect("read"), read.num_clips(0).expect("read")), (first.to_vec(), 2));
         assert_eq!((read.epoch(1).expect("read"), read.test().expect("read")), (second.to_vec(), second.to_vec()));
         assert_eq!(read.classes().expect("read"), classes);
+        assert_eq!(read.missing().expect("read"), missing);
         assert_eq!(read.preprocessing().expect("read"), preprocessing);
         let digests =
             [read.epoch_digest(0), read.epoch_digest(1), read.test_digest()].map(|digest| digest.expect("read"));

@@ -21,6 +21,8 @@ const NUM_VIDEOS: &str = "num_videos";
 #[derive(Serialize, Deserialize)]
 struct Fixed {
     epoch: u32,
+    num_clips: u32,
+    num_left_out: u32,
     lr: f64,
     loss: f64,
     top1: f64,
@@ -95,13 +97,13 @@ fn validation(batch: &RecordBatch, at: usize) -> Option<Figures> {
 
 impl Fixed {
     fn of(row: &TrainingLogRow) -> Self {
-        let TrainingLogRow { epoch, lr, loss, top1, grad_norm, validation: _ } = *row;
-        Self { epoch, lr, loss, top1, grad_norm }
+        let TrainingLogRow { epoch, num_clips, num_left_out, lr, loss, top1, grad_norm, validation: _ } = *row;
+        Self { epoch, num_clips, num_left_out, lr, loss, top1, grad_norm }
     }
 
     fn with_validation(self, validation: Option<Figures>) -> TrainingLogRow {
-        let Self { epoch, lr, loss, top1, grad_norm } = self;
-        TrainingLogRow { epoch, lr, loss, top1, grad_norm, validation }
+        let Self { epoch, num_clips, num_left_out, lr, loss, top1, grad_norm } = self;
+        TrainingLogRow { epoch, num_clips, num_left_out, lr, loss, top1, grad_norm, validation }
     }
 }
 
@@ -117,7 +119,16 @@ mod tests {
     fn row(epoch: u32, values: &[(&str, f64)]) -> TrainingLogRow {
         let values: Vec<_> = values.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
         let validation = (!values.is_empty()).then_some(Figures { values, num_videos: 40 });
-        TrainingLogRow { epoch, lr: 0.1, loss: 2.5, top1: 0.25, grad_norm: 3.0, validation }
+        TrainingLogRow {
+            epoch,
+            num_clips: 8,
+            num_left_out: 1,
+            lr: 0.1,
+            loss: 2.5,
+            top1: 0.25,
+            grad_norm: 3.0,
+            validation,
+        }
     }
 
     fn check(rows: &[TrainingLogRow], expect: &[&str]) {
@@ -127,7 +138,7 @@ mod tests {
         assert_eq!(read_training_log(&path).expect("read"), rows);
         let batches = read_batches(&path, TrainingLogRow::NAME, TrainingLogRow::VERSION).expect("read");
         let schema = batches[0].schema();
-        let names: Vec<&str> = schema.fields().iter().skip(5).map(|field| field.name().as_str()).collect();
+        let names: Vec<&str> = schema.fields().iter().skip(7).map(|field| field.name().as_str()).collect();
         assert_eq!(names, expect);
     }
 

@@ -18,7 +18,7 @@ pub use transforms::*;
 /// Contract of `augment`.
 pub const CONTRACT: Contract = Contract {
     kind: "augment",
-    version: 5,
+    version: 6,
     summary: "draws the frames, crops and flips that the network sees: one row per clip, for every epoch and test view",
     worker: Some(Worker::Data),
     open_ports: false,

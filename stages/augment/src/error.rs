@@ -2,6 +2,7 @@
 
 use crate::list::List;
 use pipe_clips::ClipError;
+use pipe_schemas::tables::MissingCounts;
 use pipe_stage::{StageError, grouped};
 use std::path::PathBuf;
 
@@ -10,16 +11,20 @@ use std::path::PathBuf;
 pub(crate) enum AugmentError {
     /// No listed training video can be drawn from.
     #[error(
-        "there is nothing to train on: {} of {} listed training videos are present, and none of these is in the frame \
-         shards",
-        grouped(*labelled), grouped(*listed)
+        "there is nothing to train on: of {} listed training videos or segments, {counts}, for example {example}",
+        grouped(*num_listed)
     )]
     NoTraining {
-        /// Number of videos in the training list.
-        listed: u64,
-        /// Number of those that `annotations` found.
-        labelled: u64,
+        /// Number of videos and segments in the training list.
+        num_listed: u64,
+        /// Why they can't be drawn from.
+        counts: MissingCounts,
+        /// The first one, with its place in the list.
+        example: String,
     },
+    /// The training list is empty.
+    #[error("there is nothing to train on: the training list is empty")]
+    EmptyList,
     /// Classes can't be balanced if a video may have several labels.
     #[error("`epoch_videos: class_balanced` needs one label per video, but videos may have several")]
     Balanced,
@@ -28,12 +33,6 @@ pub(crate) enum AugmentError {
     SeveralLabels {
         /// First video or segment with several labels.
         video: String,
-    },
-    /// No training segment contains a frame.
-    #[error("there is nothing to train on: no training segment contains a frame, for example {example}")]
-    NoFrames {
-        /// First segment, with its place in the list.
-        example: String,
     },
     /// A pipeline does not fit a video.
     #[error("the {part} pipeline does not fit the frames")]
@@ -89,11 +88,13 @@ pub(crate) enum AugmentError {
 impl AugmentError {
     /// Returns the reason why nothing of a training list can be drawn from.
     pub(crate) fn no_training(list: &List<'_>) -> Self {
-        match list.without_frames.first() {
-            Some(example) if list.without_frames.len() as u64 == list.listed => {
-                Self::NoFrames { example: example.clone() }
-            }
-            _ => Self::NoTraining { listed: list.listed, labelled: list.labelled },
+        match list.missing.first() {
+            None => Self::EmptyList,
+            Some(first) => Self::NoTraining {
+                num_listed: list.num_listed(),
+                counts: list.num_missing(),
+                example: first.name.clone(),
+            },
         }
     }
 
@@ -105,14 +106,10 @@ impl AugmentError {
 
     fn help(&self) -> &'static str {
         match self {
-            Self::NoTraining { listed: 0, .. } => "the training list is empty; see the `annotations` stage",
-            Self::NoTraining { labelled: 0, .. } => {
-                "none of them is in the folder of videos; check `root` and `include` of the `ingest` stage"
-            }
-            Self::NoTraining { .. } => "see the warnings of the `frames` stage",
+            Self::EmptyList => "see the `annotations` stage",
+            Self::NoTraining { counts, .. } => help_of_missing(counts),
             Self::Balanced => "use `epoch_videos: each`, or annotations without `multi_class`",
             Self::SeveralLabels { .. } => "the labels were not written by the `annotations` stage",
-            Self::NoFrames { .. } => "times must be in seconds from the start of each video",
             Self::Draw { .. } => "put a `Resize` before the crop, so that small frames are large enough",
             Self::FlipLabel { .. } => "see `classes.parquet` of the `annotations` stage for class indices",
             Self::UnknownPart { .. } => "this is a bug in pipe; please report it",
@@ -123,4 +120,16 @@ impl AugmentError {
             }
         }
     }
+}
+
+/// Returns the hint for the most frequent reason.
+fn help_of_missing(counts: &MissingCounts) -> &'static str {
+    let MissingCounts { num_absent, num_not_in_shards, num_without_frames, num_too_short } = *counts;
+    let helps = [
+        (num_absent, "check `root` and `include` of the `ingest` stage, and its verdicts in `videos.parquet`"),
+        (num_not_in_shards, "see the warnings of the `frames` stage"),
+        (num_without_frames, "times must be in seconds from the start of each video"),
+        (num_too_short, "use a sampler for short videos, such as `SampleFrames`, or a smaller `clip_interval`"),
+    ];
+    helps.into_iter().max_by_key(|(count, _)| *count).map_or("", |(_, help)| help)
 }

@@ -2,8 +2,9 @@
 
 use crate::error::AugmentError;
 use crate::list::{List, with_several_labels};
-use pipe_schemas::stages::augment::{AugmentParams, EpochVideos};
-use pipe_schemas::tables::{AnnotationRow, ClassRow, Labelling, Split};
+use crate::missing::warnings;
+use pipe_schemas::stages::augment::{AugmentParams, ClipPipeline, EpochVideos};
+use pipe_schemas::tables::{AnnotationRow, ClassRow, Labelling, MissingRow, Split};
 use pipe_stage::{Context, StageError, grouped};
 use pipe_tables::LabelsFolder;
 use pipe_tables::frames::FrameShards;
@@ -41,14 +42,16 @@ impl Inputs {
     /// Reads which videos and segments samples can be drawn from.
     ///
     /// # Errors
-    /// [`AugmentError::NoTraining`] or [`AugmentError::NoFrames`] if there is nothing to train on.
+    /// [`AugmentError::NoTraining`] if there is nothing to train on.
     pub(crate) fn lists(&self, context: &Context) -> Result<Lists<'_>, StageError> {
-        let list = |split| List::read(context, &self.annotations, &self.shards, split);
-        let lists = Lists { train: list(Split::Train)?, test: list(Split::Test)? };
-        if lists.train.videos.is_empty() {
-            return Err(AugmentError::no_training(&lists.train).into_stage_error());
+        let list = |split, pipeline: &ClipPipeline| {
+            List::read(context, &self.annotations, &self.shards, split, &pipeline.sampler)
+        };
+        let (train, test) = (list(Split::Train, &self.params.train)?, list(Split::Test, &self.params.test)?);
+        if train.videos.is_empty() {
+            return Err(AugmentError::no_training(&train).into_stage_error());
         }
-        Ok(lists)
+        Ok(Lists { train, test })
     }
 
     /// Checks that a video has several labels only where `labelling` allows it, and that epochs can be drawn from such videos.
@@ -78,12 +81,42 @@ impl Inputs {
 }
 
 impl Lists<'_> {
-    /// Warns of segments without a frame, and of a test list without videos.
-    pub(crate) fn warn(&self, context: &Context) {
-        self.train.warning("training").into_iter().chain(self.test.warning("test")).for_each(|text| context.warn(text));
+    /// Warns of videos and segments that can't be drawn from, and of a test list without any that can.
+    pub(crate) fn warn(&self, context: &Context, params: &AugmentParams) {
+        let of_train = warnings(&self.train.missing, "training", &params.train.sampler);
+        let of_test = warnings(&self.test.missing, "test", &params.test.sampler);
+        of_train.into_iter().chain(of_test).for_each(|text| context.warn(text));
         if self.test.videos.is_empty() {
-            let listed = grouped(self.test.listed);
-            context.warn(format!("none of the {listed} listed test videos is present: nothing can be evaluated"));
+            let num_listed = self.test.num_listed();
+            let text = if num_listed == 0 {
+                "the test list is empty".to_owned()
+            } else {
+                format!("there are no test samples: of {} listed, {}", grouped(num_listed), self.test.num_missing())
+            };
+            context.warn(format!("{text}; nothing can be evaluated"));
         }
+    }
+
+    /// Returns the rows of everything that no sample can be drawn from, sorted.
+    pub(crate) fn missing(&self) -> Vec<MissingRow> {
+        self.train.missing.iter().chain(&self.test.missing).map(|missing| missing.row.clone()).collect()
+    }
+
+    /// Returns a line of the summary: `missing: 2 of 8 training videos (2 absent)`. There is none if nothing is missing.
+    pub(crate) fn summary_line(&self) -> Option<String> {
+        let text = |list: &List<'_>, part: &str| {
+            let (counts, num_listed) = (list.num_missing(), list.num_listed());
+            let unit = match (list.has_segments(), num_listed) {
+                (true, 1) => "segment",
+                (true, _) => "segments",
+                (false, 1) => "video",
+                (false, _) => "videos",
+            };
+            let (total, listed) = (grouped(counts.total()), grouped(num_listed));
+            (counts.total() > 0).then(|| format!("{total} of {listed} {part} {unit} ({counts})"))
+        };
+        let texts: Vec<String> =
+            [text(&self.train, "training"), text(&self.test, "test")].into_iter().flatten().collect();
+        (!texts.is_empty()).then(|| format!("missing: {}", texts.join(", ")))
     }
 }

@@ -23,6 +23,7 @@ mod font;
 mod inputs;
 mod list;
 mod make;
+mod missing;
 mod parts;
 mod sheet;
 mod stage;

@@ -1,26 +1,22 @@
 //! [`List`]: the listed videos and segments that samples can be drawn from.
 
+use crate::missing::Missing;
 use pipe_clips::VideoSegment;
-use pipe_schemas::tables::{AnnotationRow, FrameIndexRow, Split};
+use pipe_clips::samplers::min_frames;
+use pipe_schemas::stages::augment::Sampler;
+use pipe_schemas::tables::{AnnotationRow, FrameIndexRow, MissingCounts, MissingReason, Split};
 use pipe_stage::{Context, StageError, grouped};
 use pipe_tables::frames::FrameShards;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use std::ops::Range;
 
-/// Maximum number of segments that a warning names.
-const MAX_NAMED: usize = 5;
-
-/// The videos and segments of one list.
+/// The videos and segments of one list. Each of them is either in `videos` or in `missing`.
 #[derive(Debug, Default)]
 pub(crate) struct List<'a> {
     /// Videos and segments that can be drawn from, sorted by `video_id`, then by their times.
     pub(crate) videos: Vec<Video<'a>>,
-    /// Number of listed videos and segments.
-    pub(crate) listed: u64,
-    /// Number of those that `annotations` found.
-    pub(crate) labelled: u64,
-    /// Segments of stored videos that contain no frame, with their places in the list.
-    pub(crate) without_frames: Vec<String>,
+    /// The others, in the same order.
+    pub(crate) missing: Vec<Missing>,
 }
 
 /// A video, or a segment of one. Samples of a segment are drawn as from a video that consists of the segment alone.
@@ -85,72 +81,81 @@ pub(crate) fn name(video_id: &str, times: Option<(f64, f64)>) -> String {
 }
 
 impl<'a> List<'a> {
-    /// Selects the rows of `split` and finds the frames of segments. `annotations` are sorted.
+    /// Selects the rows of `split` and finds the frames of segments. `annotations` are sorted. `sampler` draws the clips.
     pub(crate) fn read(
         context: &Context,
         annotations: &[AnnotationRow],
         shards: &'a FrameShards,
         split: Split,
+        sampler: &Sampler,
     ) -> Result<Self, StageError> {
         let videos = annotations.chunk_by(|a, b| (a.split, &a.video_id) == (b.split, &b.video_id));
         let videos: Vec<&[AnnotationRow]> = videos.filter(|rows| rows[0].split == split).collect();
+        let min_frames = min_frames(sampler);
         let read = |rows: &[AnnotationRow]| {
             context.check_cancelled()?;
-            Self::of_video(rows, shards)
+            Self::of_video(rows, shards, min_frames)
         };
         let pool = context.thread_pool()?;
         let parts: Vec<Result<Self, StageError>> = pool.install(|| videos.into_par_iter().map(read).collect());
         let mut all = Self::default();
         for part in parts {
-            let Self { videos, listed, labelled, without_frames } = part?;
+            let Self { videos, missing } = part?;
             all.videos.extend(videos);
-            all.without_frames.extend(without_frames);
-            (all.listed, all.labelled) = (all.listed + listed, all.labelled + labelled);
+            all.missing.extend(missing);
         }
         Ok(all)
     }
 
-    /// Returns how many of the listed videos and segments no sample can be drawn from.
-    pub(crate) fn num_missing(&self) -> u64 {
-        self.listed - self.videos.len() as u64
+    /// Returns the number of listed videos and segments.
+    pub(crate) fn num_listed(&self) -> u64 {
+        (self.videos.len() + self.missing.len()) as u64
+    }
+
+    /// Returns how many of them no sample can be drawn from, by reason.
+    pub(crate) fn num_missing(&self) -> MissingCounts {
+        let splits = self.missing.first().map(|missing| missing.row.split);
+        splits.map_or_else(MissingCounts::default, |split| {
+            MissingCounts::of(self.missing.iter().map(|missing| &missing.row), split)
+        })
+    }
+
+    /// Returns whether the list consists of segments, at least in part.
+    pub(crate) fn has_segments(&self) -> bool {
+        self.videos.iter().any(|video| video.segment.is_some())
+            || self.missing.iter().any(|missing| missing.row.start_secs.is_some())
     }
 
     /// Finds the frames of one video.
-    fn of_video(rows: &[AnnotationRow], shards: &'a FrameShards) -> Result<Self, StageError> {
-        let samples = rows.chunk_by(|a, b| times(a) == times(b));
-        let mut list = Self { listed: samples.clone().count() as u64, ..Self::default() };
-        if !rows[0].present {
-            return Ok(list);
-        }
-        list.labelled = list.listed;
-        let Some(frames) = shards.find(&rows[0].video_id) else { return Ok(list) };
-        let pts_nanos =
-            if rows.iter().any(|row| times(row).is_some()) { shards.pts_nanos(frames)? } else { Vec::new() };
-        for sample in samples {
-            let row = &sample[0];
+    fn of_video(rows: &[AnnotationRow], shards: &'a FrameShards, min_frames: u32) -> Result<Self, StageError> {
+        let mut list = Self::default();
+        let frames = rows[0].present.then(|| shards.find(&rows[0].video_id)).flatten();
+        let has_segments = rows.iter().any(|row| times(row).is_some());
+        let pts_nanos = match frames {
+            Some(frames) if has_segments => shards.pts_nanos(frames)?,
+            _ => Vec::new(),
+        };
+        for labels in rows.chunk_by(|a, b| times(a) == times(b)) {
+            let row = &labels[0];
+            let Some(frames) = frames else {
+                let reason = if row.present { MissingReason::NotInShards } else { MissingReason::Absent };
+                list.missing.push(Missing::new(row, reason, 0, ""));
+                continue;
+            };
             let segment = times(row).map(|times| segment(times, &pts_nanos));
-            if segment.as_ref().is_some_and(|segment| segment.frames.is_empty()) {
-                list.without_frames.push(without_frames(row, &pts_nanos));
-            } else {
-                let class_indices = sample.iter().map(|row| row.class_index).collect();
-                list.videos.push(Video { frames, segment, class_indices });
+            let class_indices = labels.iter().map(|row| row.class_index).collect();
+            let video = Video { frames, segment, class_indices };
+            match video.frame_range().len() as u32 {
+                0 => list.missing.push(Missing::new(row, MissingReason::NoFrames, 0, &all_frames(frames, &pts_nanos))),
+                few if few < min_frames => {
+                    let plural = if few == 1 { "" } else { "s" };
+                    let text = format!("{} frame{plural}", grouped(u64::from(few)));
+                    list.missing.push(Missing::new(row, MissingReason::TooShort, few, &text));
+                }
+                _ => list.videos.push(video),
             }
         }
         Ok(list)
-    }
-
-    /// Returns a warning about segments without a frame, if there are any. `part` is `training` or `test`.
-    pub(crate) fn warning(&self, part: &str) -> Option<String> {
-        let count = self.without_frames.len();
-        let verb = if count == 1 { "segment contains" } else { "segments contain" };
-        let more = if count > MAX_NAMED {
-            format!("; and {} more", grouped((count - MAX_NAMED) as u64))
-        } else {
-            String::new()
-        };
-        let named = self.without_frames[..count.min(MAX_NAMED)].join("; ");
-        (count > 0)
-            .then(|| format!("{} {part} {verb} no frame and can't be shown: {named}{more}", grouped(count as u64)))
     }
 }
 
@@ -169,16 +174,15 @@ fn segment((start_secs, end_secs): (f64, f64), pts_nanos: &[i64]) -> Segment {
     Segment { start_secs, end_secs, frames: start..first_from(end_secs).max(start) }
 }
 
-/// Describes a segment without a frame: its name, its place in the list, and the time range of the frames.
-fn without_frames(row: &AnnotationRow, pts_nanos: &[i64]) -> String {
-    let nanos = pts_nanos.first().zip(pts_nanos.last()).map_or(0, |(first, last)| last.saturating_sub(*first));
+/// Describes the frames of a video that has none in a segment. `pts_nanos` are their times if the video has segments.
+fn all_frames(frames: &FrameIndexRow, pts_nanos: &[i64]) -> String {
+    let Some((first, last)) = pts_nanos.first().zip(pts_nanos.last()) else {
+        return format!("the video has {} frames", grouped(u64::from(frames.num_frames)));
+    };
     format!(
-        "{} ({}:{}; the video's {} frames are from 0 s to {:.3} s)",
-        name(&row.video_id, times(row)),
-        row.source_file,
-        row.source_line,
+        "the video's {} frames are from 0 s to {:.3} s",
         grouped(pts_nanos.len() as u64),
-        nanos as f64 / 1e9
+        last.saturating_sub(*first) as f64 / 1e9
     )
 }
 

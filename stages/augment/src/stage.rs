@@ -3,7 +3,7 @@
 use crate::clips::StoredClips;
 use crate::draw::Size;
 use crate::error::AugmentError;
-use crate::inputs::Inputs;
+use crate::inputs::{Inputs, Lists};
 use crate::make::{Note, SAMPLES, clip_size, make};
 use crate::parts::{Part, plan};
 use crate::sheet;
@@ -35,7 +35,7 @@ impl PartedStage for Augment {
     fn assemble(&self, context: &Context, parts: &[MadePart]) -> Result<Summary, StageError> {
         let inputs = Inputs::read(context)?;
         let lists = inputs.lists(context)?;
-        lists.warn(context);
+        lists.warn(context, &inputs.params);
         let notes = parts.iter().map(Note::read).collect::<Result<Vec<_>, _>>()?;
         let size = one_size(&notes)?;
         let params = &inputs.params;
@@ -47,11 +47,12 @@ impl PartedStage for Augment {
             epochs: params.epochs,
             labelling: inputs.labelling,
             test: params.test.clone(),
-            num_missing_test: lists.test.num_missing(),
-            num_missing_train: lists.train.num_missing(),
+            num_missing_test: lists.test.num_missing().total(),
+            num_missing_train: lists.train.num_missing().total(),
         };
         let samples = SamplesFolder::open(context.output(SAMPLES)?);
         samples.write_classes(&inputs.classes)?;
+        samples.write_missing(&lists.missing())?;
         samples.write_preprocessing(&preprocessing)?;
         let first = parts.iter().find(|part| Part::from_name(&part.name) == Some(Part::Epoch(0)));
         let first = first.ok_or_else(|| AugmentError::UnknownPart { part: Part::Epoch(0).name() })?;
@@ -59,7 +60,7 @@ impl PartedStage for Augment {
         let clips = clip_size(preprocessing.train_frames, size);
         let (path, frames) = (context.output("contact_sheet.png")?, context.input("frames")?);
         sheet::write(&path, frames, &rows, &inputs.classes, clips, context.threads())?;
-        Ok(summary(rows.len() as u64, params.epochs, parts, &notes))
+        Ok(summary(&lists, rows.len() as u64, params.epochs, parts, &notes))
     }
 }
 
@@ -71,11 +72,12 @@ fn one_size(notes: &[Note]) -> Result<&Size, StageError> {
     Ok(first)
 }
 
-fn summary(num_clips: u64, epochs: u32, parts: &[MadePart], notes: &[Note]) -> Summary {
+fn summary(lists: &Lists<'_>, num_clips: u64, epochs: u32, parts: &[MadePart], notes: &[Note]) -> Summary {
     let test = parts.iter().position(|part| Part::from_name(&part.name) == Some(Part::Test));
     let num_views = test.map_or(0, |place| notes[place].num_rows);
     let (clips, epochs, views) = (grouped(num_clips), grouped(u64::from(epochs)), grouped(num_views));
     let mut lines = vec![format!("{clips} training clips x {epochs} epochs, {views} test views")];
+    lines.extend(lists.summary_line());
     let mut stored = StoredClips::default();
     notes.iter().filter_map(|note| note.stored).for_each(|part| stored.add(part));
     if stored.num_shards > 0 {

@@ -261,3 +261,29 @@ fn no_frames_is_an_error() {
     let drawn = train_clips(&Sampler::frames(8, 1, 1), frames(0), &mut Draws::new(0, &[]));
     assert!(matches!(drawn, Err(ClipError::NoFrames)));
 }
+
+#[test]
+fn a_video_has_clips_from_min_frames_on() {
+    let untrimmed =
+        |clip_interval| Sampler::from(UntrimmedSampleFrames { clip_len: 4, clip_interval, frame_interval: 1 });
+    let uniform = UniformSampleFrames { clip_len: 8, num_clips: 3, seed: 255 };
+    let samplers = [
+        (Sampler::frames(8, 4, 3), 1),
+        (with((8, 4, 3), keep_tail), 1),
+        (dense(8, 4, 10), 1),
+        (UniformSample { clip_len: 8, num_clips: 2 }.into(), 1),
+        (uniform.into(), 1),
+        (untrimmed(1), 1),
+        (untrimmed(2), 2),
+        (untrimmed(16), 9),
+        (untrimmed(17), 9),
+    ];
+    for (sampler, expect) in samplers {
+        assert_eq!(min_frames(&sampler), expect, "{sampler:?}");
+        for num_frames in 1..40 {
+            let has_clips = num_frames >= expect;
+            assert_eq!(!test_clips(&sampler, frames(num_frames)).expect("frames").is_empty(), has_clips, "{sampler:?}");
+            assert_eq!(!train(&sampler, num_frames, 1).is_empty(), has_clips, "{sampler:?}, {num_frames} frames");
+        }
+    }
+}

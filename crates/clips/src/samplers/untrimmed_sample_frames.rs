@@ -9,6 +9,11 @@ impl ClipSampler for UntrimmedSampleFrames {
         self.clip_len
     }
 
+    /// The first window is around frame `clip_interval / 2`.
+    fn min_frames(&self) -> u32 {
+        self.clip_interval / 2 + 1
+    }
+
     fn train(&self, video: Timeline, _: &mut Draws) -> Vec<Vec<u32>> {
         self.test(video)
     }

@@ -39,6 +39,13 @@ macro_rules! samplers {
                     $(Self::$name(params) => params,)+
                 }
             }
+
+            /// Returns the name of the sampler, the value of `type`.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$name(_) => stringify!($name),)+
+                }
+            }
         }
 
         $(impl From<$name> for Sampler {

@@ -2,7 +2,9 @@ use super::*;
 use fs_err as fs;
 use pipe_clips::ClipSize;
 use pipe_schemas::stages::augment::AugmentParams;
-use pipe_schemas::tables::{AnnotationRow, ClassRow, FrameIndexRow, Labelling, SampleRow, Split};
+use pipe_schemas::tables::{
+    AnnotationRow, ClassRow, FrameIndexRow, Labelling, MissingCounts, MissingReason, MissingRow, SampleRow, Split,
+};
 use pipe_tables::clips::read_clips;
 use pipe_tables::frames::{EncodedFrame, INDEX_FILE, ShardWriter};
 use pipe_tables::{LabelsFolder, write_rows};
@@ -161,7 +163,8 @@ fn segments_are_samples_of_their_frames() {
     segment(3, 3, 0.0, 3.0);
     segment(4, 3, 1.0, 1.05);
     let outcome = fixture.run(&params(3), 2);
-    assert_eq!(outcome.ran.lines(), ["2 training clips x 3 epochs, 2 test views"]);
+    let lines = ["2 training clips x 3 epochs, 2 test views", "missing: 1 of 3 training segments (1 without a frame)"];
+    assert_eq!(outcome.ran.lines(), lines);
     let expect = "1 training segment contains no frame and can't be shown: Biking/v_Biking_g00002 from 6.2 s to 7 s (list:3; the \
                   video's 62 frames are from 0 s to 6.100 s)";
     assert_eq!(outcome.ran.warnings, [expect]);
@@ -182,7 +185,10 @@ fn segments_are_samples_of_their_frames() {
     fixture.annotations.drain(..2);
     let error = fixture.run(&params(1), 1).ran.error();
     assert!(
-        error.starts_with("there is nothing to train on: no training segment contains a frame, for example Biking/v_"),
+        error.starts_with(
+            "there is nothing to train on: of 1 listed training videos or segments, 1 without a frame, for example \
+             Biking/v_Biking_g00002 from 6.2 s to 7 s (list:3; "
+        ),
         "{error}"
     );
 }
@@ -193,8 +199,12 @@ fn rows_of_every_epoch_and_view_are_written() {
     fixture.annotations[3].present = false; // not in the folder
     fixture.index.remove(15); // a test video that could not be decoded
     let outcome = fixture.run(&params(3), 2);
-    assert_eq!(outcome.ran.lines(), ["11 training clips x 3 epochs, 4 test views"]);
-    assert_eq!(outcome.ran.warnings, [""; 0]);
+    let missing = "missing: 1 of 12 training videos (1 absent), 1 of 5 test videos (1 not in the frame shards)";
+    assert_eq!(outcome.ran.lines(), ["11 training clips x 3 epochs, 4 test views", missing]);
+    assert_eq!(
+        outcome.ran.warnings,
+        ["1 test video is not in the frame shards and can't be shown: Biking/v_Biking_g00015 (list:16)"]
+    );
     let train = outcome.train(3);
     let places: Vec<_> = train.iter().map(|row| (row.epoch, row.position)).collect();
     assert_eq!(places, (0..3).flat_map(|epoch| (0..11).map(move |at| (epoch, at))).collect::<Vec<_>>());
@@ -209,12 +219,94 @@ fn rows_of_every_epoch_and_view_are_written() {
     assert_eq!((found.epochs, found.test), (3, AugmentParams::default().test));
 }
 
+/// Lists of videos and segments, each lost for another reason or not at all, and every kind of sampler.
+#[test]
+fn every_listed_sample_is_drawn_or_missing() {
+    let samplers = [
+        json!({"type": "SampleFrames", "clip_len": 4}),
+        json!({"type": "DenseSampleFrames", "clip_len": 4}),
+        json!({"type": "UniformSample", "clip_len": 4}),
+        json!({"type": "UniformSampleFrames", "clip_len": 4}),
+        json!({"type": "UntrimmedSampleFrames", "clip_len": 4}),
+        json!({"type": "UntrimmedSampleFrames", "clip_len": 4, "clip_interval": 125}),
+    ];
+    for sampler in samplers {
+        // Of 60, 61, … frames at 10 a second.
+        let mut fixture = Fixture::new(8, 8);
+        for first in [0, 8] {
+            fixture.annotations[first].present = false;
+            for (number, end_secs) in [(1, 0.8), (2, 0.9), (3, 0.01)] {
+                let row = &mut fixture.annotations[first + number];
+                (row.start_secs, row.end_secs) = (Some(0.0), Some(end_secs));
+            }
+            let row = &mut fixture.annotations[first + 4];
+            (row.start_secs, row.end_secs) = (Some(90.0), Some(91.0)); // after the end
+        }
+        fixture.index.retain(|row| !["g00005", "g00013"].iter().any(|name| row.video_id.ends_with(name)));
+        let clips = json!({"sampler": sampler, "transforms": [{"type": "Resize", "scale": {"exact": [32, 32]}}]});
+        let outcome = fixture.run(&json!({"epochs": 2, "train": clips, "test": clips}), 2);
+        let lines = outcome.ran.lines();
+        let missing = outcome.samples.missing().expect("read");
+        for (split, part, rows) in [(Split::Train, "training", outcome.train(2)), (Split::Test, "test", outcome.test())]
+        {
+            let drawn: std::collections::BTreeSet<_> = rows.iter().map(SampleRow::sample).collect();
+            let counts = MissingCounts::of(&missing, split);
+            assert_eq!(drawn.len() as u64 + counts.total(), 8, "{sampler}: {missing:?}");
+            assert_eq!(
+                (counts.num_absent, counts.num_not_in_shards, counts.num_without_frames),
+                (1, 1, 1),
+                "{sampler}"
+            );
+            let too_short = match (&sampler["type"], &sampler["clip_interval"]) {
+                (Value::String(name), Value::Null) if name == "UntrimmedSampleFrames" => 2, // 8 and 1 frames of 9
+                (Value::String(name), _) if name == "UntrimmedSampleFrames" => 3,           // 8, 9 and 1 of 63
+                _ => 0,
+            };
+            assert_eq!(counts.num_too_short, too_short, "{sampler}, {part}: {missing:?}");
+            let total = counts.total();
+            assert!(lines[1].contains(&format!("{total} of 8 {part} segments ({counts})")), "{lines:?}");
+            let named = |row: &&MissingRow| {
+                let name = crate::list::name(&row.video_id, row.start_secs.zip(row.end_secs));
+                outcome.ran.warnings.iter().any(|text| text.contains(part) && text.contains(&name))
+            };
+            let of_split = missing.iter().filter(|row| row.split == split && row.reason != MissingReason::Absent);
+            assert_eq!(of_split.filter(named).count() as u64, total - 1, "{:?}", outcome.ran.warnings);
+        }
+        let found = outcome.preprocessing();
+        assert_eq!(found.num_missing_train + found.num_missing_test, missing.len() as u64);
+    }
+}
+
+#[test]
+fn a_warning_names_some_and_counts_the_rest() {
+    let untrimmed = json!({"type": "UntrimmedSampleFrames", "clip_len": 4, "clip_interval": 135}); // 68 frames
+    let clips = |sampler| json!({"sampler": sampler, "transforms": [{"type": "Resize", "scale": {"exact": [32, 32]}}]});
+    let params =
+        json!({"epochs": 1, "train": clips(json!({"type": "SampleFrames", "clip_len": 4})), "test": clips(untrimmed)});
+    let mut fixture = Fixture::new(1, 8);
+    fixture.annotations.iter_mut().skip(1).for_each(|row| row.source_line = 0);
+    let outcome = fixture.run(&params, 1);
+    assert_eq!(outcome.ran.lines()[1], "missing: 7 of 8 test videos (7 too short for the sampler)");
+    let found = outcome.ran.warnings;
+    let expect = "7 test videos are too short and can't be shown, because `UntrimmedSampleFrames` needs at least 68 frames: \
+                  Biking/v_Biking_g00001 (list; 61 frames); Biking/v_Biking_g00002 (list; 62 frames); \
+                  Biking/v_Biking_g00003 (list; 63 frames); Biking/v_Biking_g00004 (list; 64 frames); \
+                  Biking/v_Biking_g00005 (list; 65 frames); and 2 more, see `missing.parquet`";
+    assert_eq!(found, [expect]);
+}
+
 #[test]
 fn threads_do_not_change_bytes() {
     let fixture = Fixture::new(30, 4);
     let (one, four) = (fixture.run(&params(6), 1), fixture.run(&params(6), 4));
     let epochs: Vec<String> = (0..6).map(|epoch| format!("samples/train/epoch-{epoch:04}.parquet")).collect();
-    let others = ["samples/test.parquet", "samples/classes.parquet", "samples/preprocessing.json", "contact_sheet.png"];
+    let others = [
+        "samples/test.parquet",
+        "samples/classes.parquet",
+        "samples/missing.parquet",
+        "samples/preprocessing.json",
+        "contact_sheet.png",
+    ];
     for file in epochs.iter().map(String::as_str).chain(others) {
         let bytes = |outcome: &Outcome| fs::read(outcome.path(file)).expect("read");
         assert!(bytes(&one) == bytes(&four), "{file}");
@@ -352,14 +444,14 @@ fn unknown_classes_are_refused() {
 #[test]
 fn an_empty_list_is_reported() {
     let outcome = Fixture::new(3, 0).run(&params(1), 1);
-    assert_eq!(outcome.ran.warnings, ["none of the 0 listed test videos is present: nothing can be evaluated"]);
+    assert_eq!(outcome.ran.warnings, ["the test list is empty; nothing can be evaluated"]);
     assert_eq!(outcome.test(), []);
 
     let mut fixture = Fixture::new(3, 1);
     fixture.annotations.iter_mut().for_each(|row| row.present = false);
     let outcome = fixture.run(&params(1), 1);
-    let expect = "there is nothing to train on: 0 of 3 listed training videos are present, and none of these is in the \
-                  frame shards";
+    let expect = "there is nothing to train on: of 3 listed training videos or segments, 3 absent, for example \
+                  Biking/v_Biking_g00000 (list:1)";
     assert_eq!(outcome.ran.error(), expect);
     assert!(outcome.ran.result.expect_err("it fails").help().is_some_and(|help| help.contains("`ingest`")));
 }
