@@ -1,8 +1,8 @@
 //! Which stages rerun after a change: exactly those that depend on it, with the reason.
 
 use crate::space::{RunOutput, Space};
-use pipe_schemas::tables::{Verdict, VideoRow};
-use pipe_tables::read_rows;
+use pipe_schemas::tables::{MissingReason, MissingRow, PredictionRow, Verdict, VideoRow};
+use pipe_tables::{read_rows, read_training_log};
 use pipe_testkit::repository;
 use std::ffi::OsStr;
 use std::fs;
@@ -116,6 +116,64 @@ fn an_invalid_video_is_counted_and_affects_nothing_else() {
     assert!(lenient.stage("videos")["warnings"].to_string().contains("v_MoveLeft_g01_c01"));
     let metrics = space.json("own", "eval", "metrics.json");
     assert_eq!((metrics["num_videos"].as_u64(), metrics["num_missing"].as_u64()), (Some(3), Some(1)), "{metrics}");
+}
+
+/// Of four test videos one is absent and one too short, of eight training videos one is too short.
+#[test]
+fn check_summaries_and_metrics_agree_on_what_is_missing() {
+    let space = Space::new();
+    own_videos(&space);
+    let short = Space::new();
+    short.write(
+        "clips.yaml",
+        "pipeline: clips\nstages:\n  clips:\n    uses: synthesize\n    with: { classes: [move_left, move_right], groups: 3, \
+         test_groups: 1, clips_per_group: 2, frames_per_clip: 6, width_px: 96, height_px: 72 }\n",
+    );
+    short.run("clips.yaml", &[]).ok();
+    let (clips, videos) = (short.path(".pipe/out/clips/clips/videos"), space.path("data/videos"));
+    for name in ["MoveRight/v_MoveRight_g01_c01.avi", "MoveLeft/v_MoveLeft_g02_c01.avi"] {
+        fs::write(videos.join(name), fs::read(clips.join(name)).unwrap()).unwrap();
+    }
+    fs::remove_file(videos.join("MoveLeft/v_MoveLeft_g01_c01.avi")).unwrap();
+    let sampler = "sampler: !replace { type: UntrimmedSampleFrames, clip_len: 4, clip_interval: 16 }"; // 9 frames
+    space.write(
+        "short.yaml",
+        &format!(
+            "pipeline: short\nextends: [own.yaml]\nstages:\n  labels: {{ with: {{ missing: warn }} }}\n  \
+             samples: {{ with: {{ train: {{ {sampler} }}, test: {{ {sampler} }} }} }}\n"
+        ),
+    );
+    let check = space.output(&["check", "short.yaml"]);
+    let checked = String::from_utf8(check.stdout).unwrap();
+    assert!(checked.contains("8 of 8 training and 3 of 4 test videos present"), "{checked}");
+
+    let run = space.run("short.yaml", &[]).ok();
+    let missing = "missing: 1 of 8 training videos (1 too short for the sampler), 2 of 4 test videos (1 absent, 1 too \
+                   short for the sampler)";
+    assert_eq!(run.stage("samples")["summary"][1], missing);
+    let warnings = run.stage("samples")["warnings"].to_string();
+    for name in ["MoveRight/v_MoveRight_g01_c01", "MoveLeft/v_MoveLeft_g02_c01"] {
+        assert!(warnings.contains(name) && warnings.contains("6 frames"), "{warnings}");
+    }
+    let rows: Vec<MissingRow> = read_rows(&space.path(".pipe/out/short/samples/samples/missing.parquet")).unwrap();
+    let names: Vec<_> = rows.iter().map(|row| (row.video_id.as_str(), row.reason)).collect();
+    let expect = [
+        ("MoveLeft/v_MoveLeft_g02_c01", MissingReason::TooShort),
+        ("MoveLeft/v_MoveLeft_g01_c01", MissingReason::Absent),
+        ("MoveRight/v_MoveRight_g01_c01", MissingReason::TooShort),
+    ];
+    assert_eq!(names, expect);
+
+    let metrics = space.json("short", "eval", "metrics.json");
+    let counts = ["num_videos", "num_missing", "num_listed"].map(|name| metrics[name].as_u64().unwrap());
+    assert_eq!(counts, [2, 2, 4], "{metrics}");
+    assert_eq!((&metrics["missing"]["num_absent"], &metrics["missing"]["num_too_short"]), (&1.into(), &1.into()));
+    let summary = run.stage("eval")["summary"][0].to_string();
+    assert!(summary.contains(" on 2 of 4 videos (2 missing: 1 absent, 1 too short for the sampler)"), "{summary}");
+    let predictions: Vec<PredictionRow> = read_rows(&space.path(".pipe/out/short/eval/predictions.parquet")).unwrap();
+    assert!(predictions.iter().all(|row| row.video_id.starts_with(&row.class_names[0])), "{predictions:?}");
+    let log = read_training_log(&space.path(".pipe/out/short/model/training_log.parquet")).unwrap();
+    assert!(log.iter().all(|row| row.num_clips + row.num_left_out == 7), "{log:?}");
 }
 
 #[test]

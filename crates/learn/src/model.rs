@@ -23,7 +23,7 @@ pub struct TrainedModel {
 #[serde(untagged)]
 pub enum WeightsReport {
     /// They were loaded from a checkpoint.
-    Loaded(LoadReport),
+    Loaded(Box<LoadReport>),
     /// They are random.
     Initialised {
         /// Number of tensors.

@@ -27,6 +27,8 @@ pub struct StepResult {
 /// The figures of an epoch. None of them depends on the clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EpochResult {
+    /// Number of clips that were shown.
+    pub num_clips: usize,
     /// Learning rate of the first step.
     pub lr: f64,
     /// Mean loss over the clips, each as it was when its step came.
@@ -64,6 +66,7 @@ impl EpochTotals {
     pub(crate) fn result(&self, learning_rates: &[f64]) -> EpochResult {
         let num_clips = self.num_clips.max(1) as f64;
         EpochResult {
+            num_clips: self.num_clips,
             lr: learning_rates.first().copied().unwrap_or(0.0),
             loss: self.loss / num_clips,
             top1: self.num_correct / num_clips,
@@ -106,7 +109,7 @@ mod tests {
         totals.add(4, 0.1, 1.0, 2.0, 3.0);
         let last = totals.add(2, 0.2, 4.0, 2.0, 5.0);
         assert_eq!((last.step, last.top1), (1, 1.0));
-        let expect = EpochResult { lr: 0.1, loss: 2.0, top1: 4.0 / 6.0, grad_norm: 4.0 };
+        let expect = EpochResult { num_clips: 6, lr: 0.1, loss: 2.0, top1: 4.0 / 6.0, grad_norm: 4.0 };
         assert_eq!(totals.result(&[0.1, 0.2]), expect);
     }
 }

@@ -9,4 +9,22 @@ pub enum MetricsError {
         /// The first such video.
         video_id: String,
     },
+    /// The network did not return logits for every view. This is a bug.
+    #[error("{num_views} views have {num_logits} rows of logits")]
+    Rows {
+        /// Number of views.
+        num_views: usize,
+        /// Number of rows of logits.
+        num_logits: usize,
+    },
+    /// A label or a prediction is not a class.
+    #[error("class {class_index} of `{video_id}` is out of range: there are {num_classes} classes, counted from 0")]
+    Class {
+        /// The index.
+        class_index: u32,
+        /// The first such video.
+        video_id: String,
+        /// Number of classes.
+        num_classes: usize,
+    },
 }

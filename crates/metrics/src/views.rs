@@ -13,14 +13,21 @@ use std::collections::BTreeMap;
 /// # Shapes
 /// - `logits`: one row of `K` values for each row of `rows`
 ///
+/// `classes` are the names of the `K` classes.
+///
 /// # Errors
-/// [`MetricsError::NotFinite`] if a logit is NaN or infinite.
+/// [`MetricsError::NotFinite`] if a logit is NaN or infinite, [`MetricsError::Rows`] and [`MetricsError::Class`] if rows, logits and
+/// classes do not fit each other.
 pub fn average_views(
     rows: &[SampleRow],
     logits: &[Vec<f32>],
     average: AverageClips,
     labelling: Labelling,
+    classes: &[String],
 ) -> Result<Vec<PredictionRow>, MetricsError> {
+    if rows.len() != logits.len() {
+        return Err(MetricsError::Rows { num_views: rows.len(), num_logits: logits.len() });
+    }
     let mut samples: BTreeMap<_, (&SampleRow, Vec<&[f32]>)> = BTreeMap::new();
     for (row, logits) in rows.iter().zip(logits) {
         if !logits.iter().all(|value| value.is_finite()) {
@@ -32,7 +39,7 @@ pub fn average_views(
         Labelling::SingleLabel => softmax(logits),
         Labelling::MultiLabel => logits.iter().map(|logit| 1.0 / (1.0 + (-logit).exp())).collect(),
     };
-    let prediction = |(row, views): (&SampleRow, Vec<&[f32]>)| {
+    let prediction = |(row, views): (&SampleRow, Vec<&[f32]>)| -> Result<PredictionRow, MetricsError> {
         let views_f64: Vec<Vec<f64>> =
             views.iter().map(|view| view.iter().map(|value| f64::from(*value)).collect()).collect();
         let logits = mean(&views_f64);
@@ -42,19 +49,29 @@ pub fn average_views(
         };
         let to_f32 = |values: &[f64]| values.iter().map(|value| *value as f32).collect::<Vec<f32>>();
         let probabilities = to_f32(&probabilities);
-        PredictionRow {
+        let predicted_index = argmax(&probabilities);
+        let name = |class_index: u32| {
+            classes.get(class_index as usize).cloned().ok_or_else(|| MetricsError::Class {
+                class_index,
+                video_id: row.video_id.clone(),
+                num_classes: classes.len(),
+            })
+        };
+        Ok(PredictionRow {
             video_id: row.video_id.clone(),
             start_secs: row.start_secs,
             end_secs: row.end_secs,
             class_index: row.class_index,
             more_class_indices: row.more_class_indices.clone(),
-            predicted_index: argmax(&probabilities),
+            class_names: row.class_indices().map(name).collect::<Result<_, _>>()?,
+            predicted_index,
+            predicted_name: name(predicted_index)?,
             num_views: views.len() as u32,
             logits: to_f32(&logits),
             probabilities,
-        }
+        })
     };
-    Ok(samples.into_values().map(prediction).collect())
+    samples.into_values().map(prediction).collect()
 }
 
 fn mean(views: &[Vec<f64>]) -> Vec<f64> {
@@ -96,10 +113,15 @@ mod tests {
         }
     }
 
+    fn names() -> Vec<String> {
+        ["run", "jump", "walk"].map(str::to_owned).into()
+    }
+
     fn check(views: &[[f32; 2]], average: AverageClips, probabilities: [f32; 2], predicted_index: u32) {
         let rows: Vec<_> = (0..views.len()).map(|view| row("a", view as u32)).collect();
         let logits: Vec<_> = views.iter().map(|view| view.to_vec()).collect();
-        let prediction = average_views(&rows, &logits, average, Labelling::SingleLabel).expect("averaged").remove(0);
+        let prediction =
+            average_views(&rows, &logits, average, Labelling::SingleLabel, &names()).expect("averaged").remove(0);
         for (found, expect) in prediction.probabilities.iter().zip(probabilities) {
             assert!((found - expect).abs() < 1e-6, "{:?}, not {probabilities:?}", prediction.probabilities);
         }
@@ -131,20 +153,23 @@ mod tests {
         let rows = [0, 1].map(|view| SampleRow { more_class_indices: vec![2], ..row("a", view) });
         let logits = [vec![9f32.ln(), 0.0, -(3f32.ln())], vec![-(9f32.ln()), 0.0, 3f32.ln()]];
         let check = |average, expect: [f32; 3]| {
-            let found = average_views(&rows, &logits, average, Labelling::MultiLabel).expect("averaged").remove(0);
+            let found =
+                average_views(&rows, &logits, average, Labelling::MultiLabel, &names()).expect("averaged").remove(0);
             assert!(
                 found.probabilities.iter().zip(expect).all(|(found, like)| (found - like).abs() < 1e-6),
                 "{found:?}"
             );
             assert_eq!(found.class_indices().collect::<Vec<_>>(), [1, 2]);
+            assert_eq!(found.class_names, ["jump", "walk"]);
         };
         check(AverageClips::Prob, [0.5; 3]); // (.9 + .1) / 2, .5, (.25 + .75) / 2
         check(AverageClips::Score, [0.5; 3]);
         let logits = [vec![9f32.ln(), 9f32.ln(), 0.0], vec![0.0, 9f32.ln(), 0.0]];
-        let found =
-            average_views(&rows, &logits, AverageClips::Prob, Labelling::MultiLabel).expect("averaged").remove(0);
+        let found = average_views(&rows, &logits, AverageClips::Prob, Labelling::MultiLabel, &names())
+            .expect("averaged")
+            .remove(0);
         assert!((found.probabilities[0] - 0.7).abs() < 1e-6 && (found.probabilities[1] - 0.9).abs() < 1e-6);
-        assert_eq!(found.predicted_index, 1);
+        assert_eq!((found.predicted_index, found.predicted_name.as_str()), (1, "jump"));
     }
 
     #[test]
@@ -157,7 +182,8 @@ mod tests {
         };
         let rows = [segment(10.0, 0), row("a", 0), segment(2.5, 0), segment(2.5, 1), segment(10.0, 1)];
         let logits = [[0.0, 2.0], [3.0, 0.0], [1.0, 0.0], [3.0, 0.0], [0.0, 4.0]].map(|view| view.to_vec());
-        let found = average_views(&rows, &logits, AverageClips::Score, Labelling::SingleLabel).expect("averaged");
+        let found =
+            average_views(&rows, &logits, AverageClips::Score, Labelling::SingleLabel, &names()).expect("averaged");
         let found: Vec<_> =
             found.iter().map(|row| (row.start_secs, row.class_index, row.num_views, row.logits.clone())).collect();
         let expect =
@@ -174,11 +200,25 @@ mod tests {
     fn videos_are_sorted_and_nan_is_an_error() {
         let rows = [row("b", 0), row("a", 0), row("b", 1)];
         let logits = vec![vec![0.0, 1.0]; 3];
-        let predictions = average_views(&rows, &logits, AverageClips::Prob, Labelling::SingleLabel).expect("averaged");
+        let predictions =
+            average_views(&rows, &logits, AverageClips::Prob, Labelling::SingleLabel, &names()).expect("averaged");
         let found: Vec<_> = predictions.iter().map(|row| (row.video_id.as_str(), row.num_views)).collect();
         assert_eq!(found, [("a", 1), ("b", 2)]);
-        let logits = [vec![f32::NAN, 0.0]];
-        let error = average_views(&rows, &logits, AverageClips::Prob, Labelling::SingleLabel).expect_err("not finite");
+        let logits = vec![vec![f32::NAN, 0.0]; 3];
+        let error = average_views(&rows, &logits, AverageClips::Prob, Labelling::SingleLabel, &names())
+            .expect_err("not finite");
         assert_eq!(error.to_string(), "the logits of `b` are not finite");
+    }
+
+    #[test]
+    fn rows_logits_and_classes_must_fit() {
+        let rows = [row("b", 0), row("a", 0)];
+        let check = |logits: &[Vec<f32>], classes: &[String], expect: &str| {
+            let found = average_views(&rows, logits, AverageClips::Prob, Labelling::SingleLabel, classes);
+            assert_eq!(found.expect_err("an error").to_string(), expect);
+        };
+        check(&[vec![0.0, 1.0]], &names(), "2 views have 1 rows of logits");
+        let one = vec![vec![0.0, 1.0]; 2];
+        check(&one, &names()[..1], "class 1 of `a` is out of range: there are 1 classes, counted from 0");
     }
 }

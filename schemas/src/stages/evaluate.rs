@@ -3,6 +3,7 @@
 use crate::contract::{
     Check, Contract, InputPort, Numerics, OutputPort, Params, PortType, Tolerance, Tool, Worker, parse, schema,
 };
+use crate::tables::MissingCounts;
 use schemars::JsonSchema;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize, Serializer};
 /// Contract of `evaluate`.
 pub const CONTRACT: Contract = Contract {
     kind: "evaluate",
-    version: 4,
+    version: 5,
     summary: "runs the network on every test view and writes predictions and metrics",
     worker: Some(Worker::Torch),
     open_ports: false,
@@ -54,8 +55,12 @@ pub struct Metrics {
     /// The value of each metric that is defined for the labels, and the number of videos.
     #[serde(flatten)]
     pub figures: Figures,
-    /// Number of videos of the test list that could not be evaluated because they are missing or undecodable.
+    /// Number of videos of the test list; segments count as videos. It is `num_videos` + `num_missing`.
+    pub num_listed: u64,
+    /// Number of those that were not evaluated, because they have no samples. They are not counted as errors.
     pub num_missing: u64,
+    /// Why they have no samples.
+    pub missing: MissingCounts,
     /// Number of views evaluated.
     pub num_views: u64,
     /// Number of classes of the network.
@@ -95,10 +100,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metrics_are_one_flat_object() {
+    fn figures_are_keys_of_the_metrics() {
         let figures = Figures { values: vec![("top1".into(), 0.5), ("loss".into(), 1.25)], num_videos: 4 };
-        let metrics = Metrics { figures, num_missing: 1, num_views: 12, num_classes: 2 };
+        let missing = MissingCounts { num_too_short: 1, ..MissingCounts::default() };
+        let metrics = Metrics { figures, num_listed: 5, num_missing: 1, missing, num_views: 12, num_classes: 2 };
         let text = serde_json::to_string(&metrics).expect("JSON");
-        assert_eq!(text, r#"{"top1":0.5,"loss":1.25,"num_videos":4,"num_missing":1,"num_views":12,"num_classes":2}"#);
+        let expect = r#"{"top1":0.5,"loss":1.25,"num_videos":4,"num_listed":5,"num_missing":1,"missing":{"num_absent":0,"num_not_in_shards":0,"num_without_frames":0,"num_too_short":1},"num_views":12,"num_classes":2}"#;
+        assert_eq!(text, expect);
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Contract of `export`.
 pub const CONTRACT: Contract = Contract {
     kind: "export",
-    version: 3,
+    version: 4,
     summary: "writes ONNX with labels and preprocessing inside, and compares it with libtorch on test clips",
     worker: Some(Worker::Torch),
     open_ports: false,
@@ -53,8 +53,10 @@ impl Params for ExportParams {}
 /// The content of `parity.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Parity {
-    /// Number of views compared.
+    /// Number of views compared: at most `parity_views`, spread evenly over all test views.
     pub num_views: u64,
+    /// Number of all test views.
+    pub num_test_views: u64,
     /// The largest absolute difference of a logit.
     pub max_abs_diff: f64,
     /// The largest absolute logit of libtorch.

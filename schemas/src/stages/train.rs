@@ -37,7 +37,7 @@ use serde_json::{Map, Value};
 /// Contract of `train`.
 pub const CONTRACT: Contract = Contract {
     kind: "train",
-    version: 5,
+    version: 6,
     summary: "trains a network of the zoo, from scratch or from published weights",
     worker: Some(Worker::Torch),
     open_ports: false,

@@ -1,13 +1,15 @@
 //! [`EvaluateError`]: why the network cannot be evaluated.
 
+use pipe_schemas::tables::MissingCounts;
+
 /// Why the network cannot be evaluated.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
-    /// The test list is empty, or none of its videos could be decoded.
-    #[error("there are no test samples: the test list has {num_missing} videos, all missing or undecodable")]
+    /// The test list is empty, or nothing of it has samples.
+    #[error("there are no test samples: {}", missing.why_no_samples("test"))]
     NoSamples {
-        /// Number of videos in the test list that have no samples.
-        num_missing: u64,
+        /// Why the videos of the test list have no samples.
+        missing: MissingCounts,
     },
     /// The clips of the samples do not have the shape that the model takes.
     #[error("the samples are clips of {found}, the model takes {expected}")]

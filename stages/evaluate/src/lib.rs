@@ -8,7 +8,7 @@
 //!
 //! | writes | |
 //! |---|---|
-//! | `metrics.json` | the metrics of `pipe-metrics`, and the number of videos they stand for |
+//! | `metrics.json` | the metrics of `pipe-metrics`, the number of videos they stand for, and of those that are missing |
 //! | `predictions.parquet` | one row per video |
 //!
 //! The key has the batch size (it affects rounding), all inputs and the versions of libtorch and libjpeg-turbo.

@@ -7,6 +7,7 @@ use pipe_schemas::tables::SampleRow;
 /// The differences of two runtimes so far.
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
+    num_test_views: u64,
     num_views: u64,
     num_agreeing: u64,
     max_abs_diff: f64,
@@ -14,6 +15,11 @@ pub(crate) struct Comparison {
 }
 
 impl Comparison {
+    /// Returns a comparison on some of `num_test_views` views.
+    pub(crate) fn of(num_test_views: u64) -> Self {
+        Self { num_test_views, ..Self::default() }
+    }
+
     /// Adds the logits of one view. A difference of NaN counts as infinite.
     pub(crate) fn add(&mut self, reference: &[f32], exported: &[f32]) {
         self.num_views += 1;
@@ -27,13 +33,13 @@ impl Comparison {
 
     /// Returns the figures, or an error if a logit differs by more than `tolerance` times the largest logit (at least 1).
     pub(crate) fn finish(self, tolerance: f64, runtime: String) -> Result<Parity, ExportError> {
-        let Self { num_views, num_agreeing, max_abs_diff, max_abs_logit } = self;
+        let Self { num_test_views, num_views, num_agreeing, max_abs_diff, max_abs_logit } = self;
         let limit = tolerance * max_abs_logit.max(1.0);
         if max_abs_diff > limit {
             return Err(ExportError::Parity { max_abs_diff, max_abs_logit, num_views, limit });
         }
         let top1_agreement = num_agreeing as f64 / num_views.max(1) as f64;
-        Ok(Parity { num_views, max_abs_diff, max_abs_logit, top1_agreement, runtime })
+        Ok(Parity { num_views, num_test_views, max_abs_diff, max_abs_logit, top1_agreement, runtime })
     }
 }
 
@@ -52,7 +58,7 @@ mod tests {
     use super::*;
 
     fn check(exported: [f32; 2], tolerance: f64) -> Result<Parity, String> {
-        let mut comparison = Comparison::default();
+        let mut comparison = Comparison::of(7);
         comparison.add(&[4.0, -8.0], &[4.0, -8.0]);
         comparison.add(&[4.0, -8.0], &exported);
         comparison.finish(tolerance, "r".into()).map_err(|error| error.to_string())
@@ -62,6 +68,7 @@ mod tests {
     fn the_limit_is_relative_to_the_largest_logit() {
         let parity = check([4.0, -8.5], 0.1).expect("passes");
         assert_eq!((parity.num_views, parity.max_abs_diff, parity.max_abs_logit), (2, 0.5, 8.0));
+        assert_eq!(parity.num_test_views, 7);
         assert!((parity.top1_agreement - 1.0).abs() < 1e-12);
         let error = check([4.0, -8.5], 0.01).expect_err("differs");
         assert_eq!(

@@ -8,6 +8,7 @@ use pipe_infer::{Runtime, Session};
 use pipe_learn::{COMPUTE_THREADS, LearnError, TrainedModel, pin_threads, predict_clips};
 use pipe_schemas::ExportMetadata;
 use pipe_schemas::stages::export::ExportParams;
+use pipe_schemas::tables::{MissingCounts, Split};
 use pipe_stage::{Context, Stage, StageError, Summary};
 use pipe_tables::{SamplesFolder, write_json};
 use std::path::{Path, PathBuf};
@@ -42,10 +43,11 @@ impl Stage for Export {
         let parity = comparison.finish(params.tolerance, format!("onnxruntime {}", runtime.version()))?;
         write_json(&context.output("parity.json")?, &parity)?;
         Ok(Summary::line(format!(
-            "{:.1} MB, differs from libtorch by {:.1e} on {} views, logits up to {:.1}",
+            "{:.1} MB, differs from libtorch by {:.1e} on {} of {} test views, logits up to {:.1}",
             size_bytes as f64 / 1e6,
             parity.max_abs_diff,
             parity.num_views,
+            parity.num_test_views,
             parity.max_abs_logit
         ))
         .with_figures([("max_abs_logit", parity.max_abs_logit), ("top1_agreement", parity.top1_agreement)]))
@@ -69,14 +71,17 @@ fn compare(
     model: &TrainedModel,
     session: &mut Session,
 ) -> Result<Comparison, StageError> {
-    let all = SamplesFolder::open(context.input("samples")?).test()?;
+    let samples = SamplesFolder::open(context.input("samples")?);
+    let all = samples.test()?;
     if all.is_empty() {
-        return Err(StageError::from(ExportError::NoSamples).with_help("see the warnings of `ingest` and `frames`"));
+        let missing = MissingCounts::of(&samples.missing()?, Split::Test);
+        return Err(StageError::from(ExportError::NoSamples { missing })
+            .with_help("see the warnings of `ingest`, `annotations`, `frames` and `augment`"));
     }
     let rows = spread(&all, params.parity_views as usize);
     let total = rows.len() as u64;
     let loader = Loader::open(context.input("frames")?)?;
-    let mut comparison = Comparison::default();
+    let mut comparison = Comparison::of(all.len() as u64);
     for batch in loader.clips(rows, model.clip_size(), BATCH_SIZE, context.threads())? {
         let batch = batch?;
         let done = batch.rows.end as u64;

@@ -98,7 +98,7 @@ impl Run<'_> {
         };
         let epoch = Epoch { index: link.epoch, learning_rates, clip_size };
         let result = learner.train_epoch(epoch, batches, after_step).map_err(Stopped::into_stage_error)?;
-        learner.network().check_finite()?;
+        learner.network().check_finite().map_err(Stopped::Learn).map_err(Stopped::into_stage_error)?;
         let validated = validates(params, samples, link.epoch + 1);
         let validation =
             validated.then(|| validate(context, params, samples, loader, learner.network())).transpose()?;
@@ -106,7 +106,7 @@ impl Run<'_> {
             let names: Vec<_> = values.iter().map(|(name, value)| (format!("val_{name}"), *value)).collect();
             context.measured(steps_before + *steps_done, names.iter().map(|(name, value)| (name.as_str(), *value)));
         }
-        Ok(log_row(link.epoch, result, validation))
+        Ok(log_row(link.epoch, result, samples.num_left_out(link.epoch), validation))
     }
 }
 
@@ -180,7 +180,8 @@ fn links<'a>(parts: &'a MakeParts, samples: &Samples) -> Result<Vec<Link<'a>>, T
     parts.parts.iter().map(link).collect()
 }
 
-fn log_row(epoch: u32, result: EpochResult, validation: Option<Figures>) -> TrainingLogRow {
-    let EpochResult { lr, loss, top1, grad_norm } = result;
-    TrainingLogRow { epoch, lr, loss, top1, grad_norm, validation }
+fn log_row(epoch: u32, result: EpochResult, num_left_out: u32, validation: Option<Figures>) -> TrainingLogRow {
+    let EpochResult { num_clips, lr, loss, top1, grad_norm } = result;
+    let num_clips = num_clips as u32;
+    TrainingLogRow { epoch, num_clips, num_left_out, lr, loss, top1, grad_norm, validation }
 }

@@ -2,8 +2,10 @@
 
 use pipe_learn::LearnError;
 use pipe_schemas::Rule;
-use pipe_schemas::tables::Labelling;
+use pipe_schemas::tables::{Labelling, MissingCounts};
 use pipe_stage::StageError;
+use pipe_weights::MatchError;
+use std::path::PathBuf;
 
 /// Why training cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -16,11 +18,31 @@ pub enum TrainError {
         /// Number of epochs in the samples.
         drawn: u32,
     },
-    /// The training list is empty, or none of its videos could be decoded.
-    #[error("there are no training samples: the training list has {num_missing} videos, all missing or undecodable")]
+    /// The training list is empty, or nothing of it has samples.
+    #[error("there are no training samples: {}", missing.why_no_samples("training"))]
     NoSamples {
-        /// Number of videos in the training list that have no samples.
-        num_missing: u64,
+        /// Why the videos of the training list have no samples.
+        missing: MissingCounts,
+    },
+    /// Batch normalisation has a single value per channel.
+    #[error(
+        "batch normalisation needs more than one value per channel, but `{layer}` has one: {}, and a clip of {frames}x\
+         {height_px}x{width_px} (frames, height, width) becomes a single value there",
+        one_clip(*batch_size, *epoch)
+    )]
+    BatchNorm {
+        /// The value of `train_dataloader.batch_size`.
+        batch_size: usize,
+        /// The epoch with the smallest batch, counted from 0.
+        epoch: u32,
+        /// The first such layer.
+        layer: String,
+        /// `T` of a clip.
+        frames: u32,
+        /// `W` of a clip.
+        width_px: u32,
+        /// `H` of a clip.
+        height_px: u32,
     },
     /// An epoch has no clips.
     #[error("epoch {} has no samples", epoch + 1)]
@@ -83,12 +105,52 @@ pub enum TrainError {
     /// There are two files to start from.
     #[error("both `load_from` and the input `weights` name weights to start from")]
     TwoStarts,
-    /// The input `weights` is not a single file.
-    #[error("expected one file of weights to start from, found {num_files}")]
-    Checkpoint {
-        /// Number of files in the input.
-        num_files: usize,
+    /// The weights to start from are those of another network.
+    #[error("can't start from {}{notes}: {mismatches}", path.display())]
+    OtherWeights {
+        /// The file.
+        path: PathBuf,
+        /// What was read of it, in parentheses.
+        notes: String,
+        /// The tensors that do not fit.
+        mismatches: MatchError,
     },
+    /// The weights to start from contain NaN or infinity.
+    #[error("{} contains NaN or infinity: {}", path.display(), not_finite(tensors))]
+    WeightsNotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensors, with the number of such values and of all values.
+        tensors: Vec<(String, usize, usize)>,
+    },
+    /// There are no files of weights.
+    #[error("there is no file of weights in {}", path.display())]
+    NoCheckpoint {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+/// The maximum number of tensors that an error names.
+const MAX_NAMED: usize = 5;
+
+fn not_finite(tensors: &[(String, usize, usize)]) -> String {
+    let named = tensors.iter().take(MAX_NAMED).map(|(name, bad, all)| format!("{name} ({bad} of {all} values)"));
+    let count = tensors.len();
+    let more = if count > MAX_NAMED { format!(", and {} more tensors", count - MAX_NAMED) } else { String::new() };
+    format!("{}{more}", named.collect::<Vec<_>>().join(", "))
+}
+
+/// Says why a batch has one clip.
+fn one_clip(batch_size: usize, epoch: u32) -> String {
+    if batch_size == 1 {
+        "`train_dataloader.batch_size` is 1".to_owned()
+    } else {
+        format!(
+            "epoch {} has a single clip, so that its batch has one, whatever `train_dataloader.batch_size` is",
+            epoch + 1
+        )
+    }
 }
 
 fn labels(labelling: Labelling) -> &'static str {
@@ -123,11 +185,78 @@ impl From<LearnError> for Stopped {
 impl Stopped {
     pub(crate) fn into_stage_error(self) -> StageError {
         match self {
-            Self::Learn(error @ LearnError::Diverged { .. }) => StageError::from(error).with_help(
-                "lower `optim_wrapper.optimizer.lr`, warm up with `LinearLR`, or set `optim_wrapper.clip_grad.max_norm`",
-            ),
-            Self::Learn(error) => error.into(),
+            Self::Learn(error) => {
+                let help = help(&error);
+                let error = StageError::from(error);
+                if let Some(help) = help { error.with_help(help) } else { error }
+            }
             Self::Stage(error) => error,
         }
+    }
+}
+
+/// Returns what to do about an error in training.
+fn help(error: &LearnError) -> Option<&'static str> {
+    if let LearnError::Diverged { epoch: 0, step: 0, .. } = error {
+        // No step was made yet, so that no learning rate has had an effect.
+        return Some(
+            "this is the first step, so the learning rate is not the cause: check `model.data_preprocessor` and, with \
+             `load_from`, whether the weights belong to a network with the same normalisation of pixels",
+        );
+    }
+    if matches!(error, LearnError::Diverged { .. } | LearnError::NotFinite { .. }) {
+        return Some(
+            "lower `optim_wrapper.optimizer.lr`, warm up with `LinearLR`, or set `optim_wrapper.clip_grad.max_norm`",
+        );
+    }
+    let out_of_memory = matches!(error, LearnError::Torch { message, .. } if is_out_of_memory(message));
+    out_of_memory
+        .then_some("lower `train_dataloader.batch_size`, or make smaller or shorter clips in the `augment` stage")
+}
+
+fn is_out_of_memory(message: &str) -> bool {
+    let message = message.to_lowercase();
+    ["not enough memory", "out of memory", "can't allocate memory"].iter().any(|text| message.contains(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(error: LearnError, expect: Option<&str>) {
+        let found = Stopped::Learn(error).into_stage_error();
+        match expect {
+            Some(expect) => assert!(found.help().is_some_and(|help| help.contains(expect)), "{:?}", found.help()),
+            None => assert_eq!(found.help(), None),
+        }
+    }
+
+    #[test]
+    fn help_is_given_where_it_applies() {
+        let diverged = |what, epoch, step| LearnError::Diverged { what, epoch, step };
+        check(diverged("loss", 0, 0), Some("the learning rate is not the cause"));
+        check(diverged("gradient", 0, 0), Some("the learning rate is not the cause"));
+        check(diverged("loss", 0, 1), Some("lower `optim_wrapper.optimizer.lr`"));
+        check(diverged("gradient", 1, 0), Some("lower `optim_wrapper.optimizer.lr`"));
+        check(LearnError::NotFinite { name: "fc.bias".into() }, Some("lower `optim_wrapper.optimizer.lr`"));
+        let torch = |message: &str| LearnError::Torch { at: "conv1".into(), message: message.into() };
+        check(torch("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes"), Some("batch_size"));
+        check(torch("DefaultCPUAllocator: not enough memory"), Some("batch_size"));
+        check(torch("expected 5 dimensions"), None);
+    }
+
+    #[test]
+    fn a_batch_of_one_clip_is_explained() {
+        let text = |batch_size, epoch| {
+            let layer = "layer4.0.bn1".into();
+            TrainError::BatchNorm { batch_size, epoch, layer, frames: 1, width_px: 48, height_px: 32 }.to_string()
+        };
+        assert_eq!(
+            text(1, 0),
+            "batch normalisation needs more than one value per channel, but `layer4.0.bn1` has one: \
+             `train_dataloader.batch_size` is 1, and a clip of 1x32x48 (frames, height, width) becomes a single value there"
+        );
+        assert!(text(8, 2).contains("epoch 3 has a single clip, so that its batch has one"), "{}", text(8, 2));
     }
 }

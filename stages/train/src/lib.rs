@@ -44,6 +44,7 @@
 //! (unless `batch_size` is 1), because batch normalisation would use the statistics of that clip alone. The order is drawn again
 //! for each epoch, so it is another clip each time.
 
+mod batch_norm;
 mod epochs;
 mod error;
 mod monitor;

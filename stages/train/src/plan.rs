@@ -1,6 +1,7 @@
 //! The epochs as parts, and what determines each of them.
 
 use crate::TrainError;
+use crate::batch_norm::check_batch_norm;
 use crate::monitor::check_monitors;
 use crate::samples::Samples;
 use crate::start::{graph, load_from};
@@ -26,7 +27,7 @@ pub(crate) fn parts(
 ) -> Result<Vec<PlannedPart>, StageError> {
     check_monitors(params, samples)?;
     let of_data = fields_of_data(context, params, samples)?;
-    let of_start = load_from(context)?.map(|(_, digest)| field(&["sources", "load_from", ""], digest));
+    let of_start = load_from(context)?.map(|weights| field(&["sources", "load_from", ""], weights.digest));
     let of_test = fields_of_test(samples)?;
     let rates = fields_of_rates(params, samples);
     let part = |(epoch, rates): (u32, Fields)| {
@@ -56,8 +57,10 @@ fn fields_of_data(context: &Context, params: &TrainParams, samples: &Samples) ->
     }
     let mut fields = json_fields(&["labelling"], &json!(labelling));
     fields.extend(json_fields(&["loss"], &json!(loss)));
+    let graph = graph(params, samples)?;
+    check_batch_norm(&graph, samples)?;
     // It contains the number of classes and the size of clips.
-    fields.push(field(&["graph"], graph(params, samples)?.digest().to_hex().to_string()));
+    fields.push(field(&["graph"], graph.digest().to_hex().to_string()));
     context.input("frames")?;
     fields.push(field(&["inputs", "frames"], context.input_digest("frames").unwrap_or_default()));
     Ok(fields)

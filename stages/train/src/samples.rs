@@ -3,7 +3,7 @@
 use crate::TrainError;
 use pipe_clips::ClipSize;
 use pipe_schemas::stages::train::TrainParams;
-use pipe_schemas::tables::{Preprocessing, SampleRow};
+use pipe_schemas::tables::{MissingCounts, Preprocessing, SampleRow, Split};
 use pipe_stage::StageError;
 use pipe_tables::{SamplesFolder, TableError};
 use std::path::Path;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// The samples folder.
 pub(crate) struct Samples {
     folder: SamplesFolder,
-    batch_size: usize,
+    pub(crate) batch_size: usize,
     pub(crate) preprocessing: Preprocessing,
     /// Names by class index.
     pub(crate) classes: Vec<String>,
@@ -39,9 +39,9 @@ impl Samples {
         }
         let num_clips = (0..max_epochs).map(|epoch| folder.num_clips(epoch)).collect::<Result<Vec<_>, _>>()?;
         if num_clips.iter().all(|num_clips| *num_clips == 0) {
-            let num_missing = preprocessing.num_missing_train;
-            return Err(StageError::from(TrainError::NoSamples { num_missing })
-                .with_help("see the warnings of `ingest` and `frames`"));
+            let missing = MissingCounts::of(&folder.missing()?, Split::Train);
+            return Err(StageError::from(TrainError::NoSamples { missing })
+                .with_help("see the warnings of `ingest`, `annotations`, `frames` and `augment`"));
         }
         if let Some(epoch) = num_clips.iter().position(|num_clips| *num_clips == 0) {
             return Err(TrainError::EmptyEpoch { epoch: epoch as u32 }.into());
@@ -63,9 +63,8 @@ impl Samples {
 
     /// Returns the number of steps of an epoch.
     pub(crate) fn num_steps(&self, epoch: u32) -> usize {
-        let num_clips = self.num_clips.get(epoch as usize).copied().unwrap_or(0);
-        let left_out = usize::from(leaves_one_out(num_clips, self.batch_size));
-        (num_clips - left_out).div_ceil(self.batch_size)
+        let left_out = self.num_left_out(epoch) as usize;
+        (self.num_clips(epoch) - left_out).div_ceil(self.batch_size)
     }
 
     /// Reads the clips of an epoch. A last clip that would be a batch of its own is left out.
@@ -82,9 +81,29 @@ impl Samples {
         self.folder.epoch_digest(epoch)
     }
 
-    /// Returns whether an epoch is trained without its last clip.
-    pub(crate) fn leaves_one_out(&self) -> bool {
-        self.num_clips.iter().any(|num_clips| leaves_one_out(*num_clips, self.batch_size))
+    /// Returns the number of clips that were drawn for an epoch.
+    fn num_clips(&self, epoch: u32) -> usize {
+        self.num_clips.get(epoch as usize).copied().unwrap_or(0)
+    }
+
+    /// Returns the number of clips of an epoch that are drawn but not shown: 0 or 1.
+    pub(crate) fn num_left_out(&self, epoch: u32) -> u32 {
+        u32::from(leaves_one_out(self.num_clips(epoch), self.batch_size))
+    }
+
+    /// Returns the last clip as it was drawn for an epoch.
+    pub(crate) fn last_clip(&self, epoch: u32) -> Result<Option<SampleRow>, TableError> {
+        Ok(self.folder.epoch(epoch)?.pop())
+    }
+
+    /// Returns the epoch with the smallest batch, and the number of clips of that batch.
+    pub(crate) fn smallest_batch(&self) -> Option<(u32, usize)> {
+        let smallest = |epoch| {
+            let num_clips = self.num_clips(epoch) - self.num_left_out(epoch) as usize;
+            let rest = num_clips % self.batch_size;
+            (epoch, if rest == 0 { self.batch_size.min(num_clips) } else { rest })
+        };
+        (0..self.num_epochs()).map(smallest).min_by_key(|(_, num_clips)| *num_clips)
     }
 
     /// Reads the test views.

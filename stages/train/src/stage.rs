@@ -36,10 +36,10 @@ impl PartedStage for Train {
         pin_threads();
         let params: TrainParams = context.params()?;
         let samples = Samples::read(context.input("samples")?, &params)?;
-        warn(context, &params, &samples);
         let mut log = read_log(parts)?;
         let num_epochs = num_used(&params, &samples, &log);
         log.truncate(num_epochs);
+        warn(context, &params, &samples, &log)?;
         let parts = &parts[..num_epochs];
         let last = parts.last().ok_or_else(|| StageError::message("the request has no epochs"))?;
 
@@ -72,13 +72,35 @@ impl PartedStage for Train {
     }
 }
 
-fn warn(context: &Context, params: &TrainParams, samples: &Samples) {
-    if samples.leaves_one_out() {
-        context.warn("the last clip of each epoch is left out: it would be a batch of its own");
+/// Maximum number of clips that a warning names.
+const MAX_NAMED: usize = 5;
+
+fn warn(context: &Context, params: &TrainParams, samples: &Samples, log: &[TrainingLogRow]) -> Result<(), StageError> {
+    let epochs: Vec<u32> = log.iter().filter(|row| row.num_left_out > 0).map(|row| row.epoch).collect();
+    if !epochs.is_empty() {
+        context.warn(left_out(samples, &epochs)?);
     }
     if samples.num_test_views == 0 && params.train_cfg.val_interval > 0 {
         context.warn("`val_interval` has no effect: there are no test samples");
     }
+    Ok(())
+}
+
+/// Describes the clips that are left out, one in each of `epochs`.
+fn left_out(samples: &Samples, epochs: &[u32]) -> Result<String, StageError> {
+    let mut names = Vec::new();
+    for epoch in epochs.iter().take(MAX_NAMED) {
+        let video_id = samples.last_clip(*epoch)?.map(|row| row.video_id).unwrap_or_default();
+        names.push(format!("{video_id} in epoch {}", epoch + 1));
+    }
+    let count = epochs.len();
+    let clips = if count == 1 {
+        "1 clip is left out, because it is the last of its epoch".to_owned()
+    } else {
+        format!("{count} clips are left out, because each is the last of its epoch")
+    };
+    let more = if count > MAX_NAMED { format!(", and {} more", count - MAX_NAMED) } else { String::new() };
+    Ok(format!("{clips} and would be a batch of its own: {}{more}", names.join(", ")))
 }
 
 /// Returns the epochs whose states are kept; `None` for the last one only.
@@ -106,18 +128,17 @@ fn lines(params: &TrainParams, log: &[TrainingLogRow], report: &WeightsReport) -
         let (loss, top1) = (last.loss, last.top1);
         lines.push(format!("{} epochs, loss {loss:.2}, top1 {top1:.2}{}", log.len(), test.unwrap_or_default()));
     }
+    let num_left_out: u32 = log.iter().map(|row| row.num_left_out).sum();
+    if num_left_out > 0 {
+        let num_drawn = num_left_out + log.iter().map(|row| row.num_clips).sum::<u32>();
+        lines.push(format!("{num_left_out} of {num_drawn} clips left out, which would be batches of their own"));
+    }
     if let Some(stopping) = params.early_stopping.as_ref().filter(|_| log.len() < params.train_cfg.max_epochs as usize)
     {
         lines.push(format!("stopped early: {} did not improve in {} validations", stopping.monitor, stopping.patience));
     }
     if let WeightsReport::Loaded(report) = report {
-        let names = if report.reinitialised.is_empty() {
-            String::new()
-        } else {
-            format!(" ({})", report.reinitialised.join(", "))
-        };
-        let (matched, reinitialised, unused) = (report.num_matched, report.num_reinitialised, report.num_unused);
-        lines.push(format!("{matched} tensors matched, {reinitialised} reinitialised{names}, {unused} unused"));
+        lines.extend(report.lines());
     }
     lines
 }

@@ -39,6 +39,6 @@ pub(crate) fn validate(
     let normalisation = Normalisation::new(&params.model.data_preprocessor);
     let logits = predict_clips(&network, &normalisation, clip_size, batches, |_| context.check_cancelled())?;
     let labelling = samples.preprocessing.labelling;
-    let predictions = average_views(&views, &logits, params.model.cls_head.average_clips, labelling)?;
+    let predictions = average_views(&views, &logits, params.model.cls_head.average_clips, labelling, &samples.classes)?;
     Ok(measure(&predictions, labelling))
 }

@@ -2,7 +2,7 @@
 
 use pipe_schemas::Rule;
 use pipe_schemas::losses::Loss;
-use pipe_schemas::networks::resnet::{ResNetDepth, ResNetTSM};
+use pipe_schemas::networks::resnet::{ResNet, ResNetDepth, ResNetTSM};
 use pipe_schemas::networks::{AverageClips, ClsHead, ModelParams};
 use pipe_schemas::stages::train::{
     AdamW, CONTRACT, CheckpointParams, ClipGrad, DataloaderParams, EarlyStopping, KeepStates, LinearLr, LoadFrom,
@@ -15,6 +15,7 @@ use pipe_stage_train::Train;
 use pipe_tables::frames::{EncodedFrame, ShardWriter};
 use pipe_tables::{ModelFolder, SamplesFolder, read_training_log, write_rows};
 use pipe_testkit::{Bench, Making, Ran, input, part_in};
+use pipe_weights::{Checkpoint, write_safetensors};
 use std::path::{Path, PathBuf};
 
 const SIDE_PX: usize = 32;
@@ -139,6 +140,7 @@ fn write_samples(folder: &Path, change: impl Fn(&mut SampleRow)) {
         num_missing_train: 0,
     };
     samples.write_preprocessing(&preprocessing).expect("written");
+    samples.write_missing(&[]).expect("written");
 }
 
 fn multi_step(milestone: u32) -> Scheduler {
@@ -409,6 +411,71 @@ fn weights_to_start_from_decide_the_first_epoch() {
     assert!(ran.lines()[1].ends_with(" tensors matched, 0 reinitialised, 0 unused"), "{ran:?}");
 }
 
+/// Trains an epoch from the weights at `path`, a file or a folder with these files. Returns the summary, or the error and its help.
+fn start_from(space: &Space, path: &Path, files: &[&str]) -> Result<Vec<String>, (String, String)> {
+    let params = TrainParams { load_from: Some(LoadFrom { checkpoint: String::new() }), ..params(1, 0) };
+    let file = |name: &&str| SourceFile { path: (*name).to_owned(), digest: "aa".into(), size_bytes: 0 };
+    let list = space.path("load_from.json");
+    let files: Vec<SourceFile> = files.iter().map(file).collect();
+    fs_err::write(&list, serde_json::to_vec(&files).expect("JSON")).expect("written");
+    let mut bench = space.bench(&params);
+    bench.sources.insert("load_from".into(), Input { files: Some(list), ..input(path) });
+    let error = |error: pipe_stage::StageError| (error.chain().join(": "), error.help().unwrap_or_default().to_owned());
+    let folder = tempfile::tempdir().expect("a folder");
+    let part = part_in(folder.path(), "0000");
+    let made = [part.made()];
+    bench.make(MakeParts::independent(vec![part])).result.map_err(error)?;
+    Ok(bench.assemble(&made, &folder.path().join("out")).result.map_err(error)?.lines)
+}
+
+#[test]
+fn published_weights_are_told_apart_checked_and_reported() {
+    let space = Space::new();
+    let plain = params(1, 0);
+    let made = space.train(&plain, &[], 1, "first");
+    space.assemble(&plain, &made, "out");
+    let tensors =
+        Checkpoint::open(&ModelFolder::open(space.path("out/model")).checkpoint_path()).expect("read").tensors;
+    let folder = space.path("published");
+    fs_err::create_dir_all(&folder).expect("a folder");
+    let write = |name: &str, tensors| write_safetensors(&folder.join(name), &tensors).expect("written");
+
+    // Names as `torch.compile` and `DistributedDataParallel` make them.
+    let prefixed = tensors.iter().map(|(name, tensor)| (format!("_orig_mod.module.{name}"), tensor.clone())).collect();
+    write("prefixed.safetensors", prefixed);
+    let lines = start_from(&space, &folder.join("prefixed.safetensors"), &[""]).expect("trained");
+    assert!(lines[1].ends_with(" tensors matched, 0 reinitialised, 0 unused"), "{lines:?}");
+    assert_eq!(lines[2], format!("`_orig_mod.module.` was removed from {} names", tensors.len()));
+
+    // A folder of Hugging Face, and one with two files of the same kind.
+    fs_err::write(folder.join("config.json"), "{}").expect("written");
+    let lines = start_from(&space, &folder, &["config.json", "prefixed.safetensors"]).expect("trained");
+    assert!(lines.contains(&"`prefixed.safetensors` of the folder was read".to_owned()), "{lines:?}");
+    write("other.safetensors", tensors.clone());
+    let (error, _) = start_from(&space, &folder, &["other.safetensors", "prefixed.safetensors"]).expect_err("two");
+    assert!(error.ends_with("it has `other.safetensors` and `prefixed.safetensors`; name the file itself"), "{error}");
+    let (error, _) = start_from(&space, &folder, &[]).expect_err("none");
+    assert!(error.starts_with("there is no file of weights in "), "{error}");
+
+    let mut bad = tensors.clone();
+    let shape = bad["layer1.0.conv1.weight"].shape.clone();
+    let mut values = vec![0.5; shape.iter().product()];
+    (values[3], values[7]) = (f32::NAN, f32::INFINITY);
+    let len = values.len();
+    bad.insert("layer1.0.conv1.weight".into(), pipe_weights::Tensor::from_f32(shape, &values));
+    write("bad.safetensors", bad);
+    let (error, help) = start_from(&space, &folder.join("bad.safetensors"), &[""]).expect_err("NaN");
+    let expect = format!("bad.safetensors contains NaN or infinity: layer1.0.conv1.weight (2 of {len} values)");
+    assert!(error.ends_with(&expect) && help.contains("use another checkpoint"), "{error}; {help}");
+
+    let renamed = tensors.iter().map(|(name, tensor)| (format!("x{name}"), tensor.clone())).collect();
+    write("renamed.safetensors", renamed);
+    let (error, help) = start_from(&space, &folder.join("renamed.safetensors"), &[""]).expect_err("other names");
+    assert!(error.contains("renamed.safetensors: the weights do not fit the network: 0 tensors match"), "{error}");
+    assert!(error.lines().count() <= 4 && help.contains("`model.backbone`"), "{error}; {help}");
+    assert!(error.contains("(the checkpoint has xbn1.bias)"), "{error}");
+}
+
 #[test]
 fn clips_that_are_left_out_are_warned_about() {
     let space = Space::new();
@@ -418,10 +485,63 @@ fn clips_that_are_left_out_are_warned_about() {
     assert_eq!(
         ran.warnings,
         [
-            "the last clip of each epoch is left out: it would be a batch of its own",
+            "1 clip is left out, because it is the last of its epoch and would be a batch of its own: r/b in epoch 1",
             "`val_interval` has no effect: there are no test samples",
         ]
     );
+}
+
+/// Four clips are drawn for each epoch.
+#[test]
+fn every_drawn_clip_is_shown_or_counted() {
+    let space = Space::new();
+    for (batch_size, num_left_out) in [(1, 0), (2, 0), (3, 1), (4, 0), (5, 0)] {
+        let params = TrainParams { train_dataloader: DataloaderParams { batch_size }, ..params(7, 0) };
+        let output = format!("out-{batch_size}");
+        let made = space.train(&params, &[], 7, &format!("parts-{batch_size}"));
+        let ran = space.assemble(&params, &made, &output);
+        let samples = SamplesFolder::open(space.path("samples"));
+        for row in space.log(&output) {
+            let drawn = samples.num_clips(row.epoch).expect("drawn") as u32;
+            assert_eq!((row.num_clips + row.num_left_out, row.num_left_out), (drawn, num_left_out), "{batch_size}");
+        }
+        let line = "7 of 28 clips left out, which would be batches of their own".to_owned();
+        assert_eq!(ran.lines().contains(&line), num_left_out > 0, "{ran:?}");
+        let names: Vec<String> = (1..=5).map(|epoch| format!("r/b in epoch {epoch}")).collect();
+        let warning = format!(
+            "7 clips are left out, because each is the last of its epoch and would be a batch of its own: {}, and 2 more",
+            names.join(", ")
+        );
+        assert_eq!(ran.warnings, if num_left_out > 0 { vec![warning] } else { vec![] });
+    }
+}
+
+#[test]
+fn batch_normalisation_of_one_value_is_refused_before_training() {
+    let space = Space::new();
+    let change = |frames| {
+        let samples = SamplesFolder::open(space.path("samples"));
+        let preprocessing = samples.preprocessing().expect("read");
+        samples.write_preprocessing(&Preprocessing { train_frames: frames, test_frames: frames, ..preprocessing })
+    };
+    let with = |batch_size| {
+        let mut params = TrainParams { train_dataloader: DataloaderParams { batch_size }, ..params(1, 0) };
+        params.model.backbone = ResNet { depth: ResNetDepth::D18, base_channels: 8 }.into();
+        params
+    };
+    let (one, two) = (with(1), with(2));
+    space.plan(&one);
+    change(1).expect("written");
+    let error = space.bench(&one).plan().expect_err("one value per channel");
+    let chain = error.chain();
+    assert!(chain[0].contains("`train_dataloader.batch_size` is 1"), "{chain:?}");
+    assert!(error.help().is_some_and(|help| help.contains("batch_size` to 2 or more")), "{:?}", error.help());
+    space.plan(&two);
+    let rows = [sample(0, 0, 0)];
+    SamplesFolder::open(space.path("samples")).write_epoch(0, &rows).expect("written");
+    let error = space.bench(&two).plan().expect_err("one clip");
+    assert!(error.chain()[0].contains("epoch 1 has a single clip"), "{:?}", error.chain());
+    assert!(error.help().is_some_and(|help| help.contains("train on more videos")), "{:?}", error.help());
 }
 
 #[test]
@@ -483,6 +603,6 @@ fn fields_of_an_epoch() {
         "with.seed: 0",
         "with.train_dataloader.batch_size: 2",
     ];
-    assert_eq!((CONTRACT.version, part.name.as_str(), part.items.len()), (5, "0001", 0));
+    assert_eq!((CONTRACT.version, part.name.as_str(), part.items.len()), (6, "0001", 0));
     assert_eq!(found, expect);
 }

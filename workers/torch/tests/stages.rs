@@ -4,7 +4,8 @@ use pipe_schemas::networks::resnet::{ResNetDepth, ResNetTSM};
 use pipe_schemas::networks::{ClsHead, ModelParams};
 use pipe_schemas::stages::train::{DataloaderParams, LoadFrom, TrainCfg, TrainParams};
 use pipe_schemas::tables::{
-    ClassRow, FrameIndexRow, Labelling, PredictionRow, Preprocessing, SampleRow, TrainingLogRow,
+    ClassRow, FrameIndexRow, Labelling, MissingReason, MissingRow, PredictionRow, Preprocessing, SampleRow, Split,
+    TrainingLogRow,
 };
 use pipe_stage::protocol::{
     Grant, Info, Input, MadePart, MakePart, MakeParts, Message, PROTOCOL_VERSION, PlannedPart, Reply, Request, Task,
@@ -253,6 +254,17 @@ fn write_samples(folder: &Path) {
         num_missing_train: 0,
     };
     samples.write_preprocessing(&preprocessing).expect("written");
+    let missing = |number: u32| MissingRow {
+        split: Split::Test,
+        video_id: format!("x/{number}"),
+        start_secs: None,
+        end_secs: None,
+        reason: if number == 0 { MissingReason::Absent } else { MissingReason::TooShort },
+        num_frames: number,
+        source_file: "test.txt".into(),
+        source_line: number,
+    };
+    samples.write_missing(&[0, 1, 2].map(missing)).expect("written");
 }
 
 fn train_params() -> TrainParams {
@@ -299,19 +311,27 @@ fn train_evaluate_export() {
     }
 
     let summary = space.run("evaluate", json!({ "batch_size": 3 }), Some("one"), "eval").expect("evaluated");
-    assert!(summary[0].ends_with("on 2 videos (3 missing)"), "{summary:?}");
+    assert!(summary[0].ends_with("on 2 of 5 videos (3 missing: 1 absent, 2 too short for the sampler)"), "{summary:?}");
     let predictions: Vec<PredictionRow> = read_rows(&space.path("eval/predictions.parquet")).expect("predictions");
     assert_eq!(predictions.iter().map(|row| row.video_id.as_str()).collect::<Vec<_>>(), ["l/e", "r/e"]);
     assert!(predictions.iter().all(|row| (row.probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5));
-    assert_eq!(read_json(&space.path("eval/metrics.json"))["num_views"], 4);
+    let named: Vec<_> = predictions.iter().map(|row| row.class_names.join(", ")).collect();
+    assert_eq!(named, ["Left", "Right"]);
+    assert!(predictions.iter().all(|row| row.predicted_name == ["Left", "Right"][row.predicted_index as usize]));
+    let metrics = read_json(&space.path("eval/metrics.json"));
+    let counts = ["num_views", "num_videos", "num_missing", "num_listed"].map(|name| metrics[name].as_u64());
+    assert_eq!(counts, [4, 2, 3, 5].map(Some), "{metrics}");
+    let reasons = &metrics["missing"];
+    assert_eq!((&reasons["num_absent"], &reasons["num_too_short"]), (&json!(1), &json!(2)), "{metrics}");
 
     let exported = space.run("export", json!({ "parity_views": 3, "tolerance": 1e-3 }), Some("one"), "onnx");
     if exported.as_ref().is_err_and(|(error, _)| error.starts_with("ONNX Runtime not found at")) {
         return pipe_testkit::skip("no ONNX Runtime, which `cargo xtask setup` brings");
     }
     let summary = exported.expect("exported");
-    assert!(summary[0].contains("on 3 views"), "{summary:?}");
-    assert_eq!(read_json(&space.path("onnx/parity.json"))["num_views"], 3);
+    assert!(summary[0].contains("on 3 of 4 test views"), "{summary:?}");
+    let parity = read_json(&space.path("onnx/parity.json"));
+    assert_eq!((&parity["num_views"], &parity["num_test_views"]), (&json!(3), &json!(4)), "{parity}");
     let error = space.run("export", json!({ "parity_views": 3, "tolerance": 0.0 }), Some("one"), "onnx");
     if let Err((error, _)) = error {
         assert!(error.starts_with("the exported network differs from libtorch: a logit by "), "{error}");
@@ -360,7 +380,8 @@ fn several_labels_are_trained_and_measured() {
     assert!(log.iter().all(|row| row.loss.is_finite() && row.validation.is_some()), "{log:?}");
     let summary = space.run("evaluate", json!({ "batch_size": 3 }), Some("one"), "eval").expect("evaluated");
     assert!(
-        summary[0].starts_with("mean_average_precision ") && summary[0].ends_with(" on 2 videos (3 missing)"),
+        summary[0].starts_with("mean_average_precision ")
+            && summary[0].ends_with(" on 2 of 5 videos (3 missing: 1 absent, 2 too short for the sampler)"),
         "{summary:?}"
     );
     let metrics = read_json(&space.path("eval/metrics.json"));
@@ -386,7 +407,10 @@ fn segments_are_evaluated_separately() {
     });
     space.run("train", json_of(&train_params()), None, "one").expect("trained");
     let summary = space.run("evaluate", json!({ "batch_size": 3 }), Some("one"), "eval").expect("evaluated");
-    assert!(summary[0].ends_with("on 4 segments (3 missing)"), "{summary:?}");
+    assert!(
+        summary[0].ends_with("on 4 of 7 segments (3 missing: 1 absent, 2 too short for the sampler)"),
+        "{summary:?}"
+    );
     let predictions: Vec<PredictionRow> = read_rows(&space.path("eval/predictions.parquet")).expect("predictions");
     let found: Vec<_> = predictions.iter().map(|row| (row.video_id.as_str(), row.start_secs, row.num_views)).collect();
     let expect = [("l/e", Some(0.0), 1), ("l/e", Some(1.0), 1), ("r/e", Some(0.0), 1), ("r/e", Some(1.0), 1)];
