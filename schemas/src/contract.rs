@@ -120,6 +120,11 @@ pub trait Params: Serialize + DeserializeOwned + schemars::JsonSchema {
     fn unread_inputs(&self) -> &'static [&'static str] {
         &[]
     }
+
+    /// Returns the parameter that sets how many classes the labels have, and the number; `None` if the labels decide.
+    fn num_classes(&self) -> Option<(&'static str, u32)> {
+        None
+    }
 }
 
 /// How a stage is divided into parts. Each part has its own key and result.
@@ -201,6 +206,8 @@ pub struct Parsed {
     pub outputs: Vec<Output>,
     /// Inputs that the stage does not read.
     pub unread_inputs: &'static [&'static str],
+    /// The parameter that sets how many classes the labels have, and the number.
+    pub num_classes: Option<(&'static str, u32)>,
 }
 
 /// Parses `value` as `P`; the function behind [`Contract::parse`].
@@ -213,6 +220,7 @@ pub fn parse<P: Params>(value: &Value) -> Result<Parsed, serde_json::Error> {
         sources: params.sources(),
         outputs: params.outputs(),
         unread_inputs: params.unread_inputs(),
+        num_classes: params.num_classes(),
     })
 }
 

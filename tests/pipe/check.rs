@@ -74,6 +74,30 @@ fn a_checked_stage_is_a_hit_for_the_run_and_the_other_way_round() {
     assert_eq!(check_smoke(&space), first);
 }
 
+/// `num_classes` of the network is compared with the labels before frames and samples are made, also if the labels are a hit.
+#[test]
+fn a_number_of_classes_that_differs_from_the_labels_is_found_before_anything_is_decoded() {
+    let space = Space::new();
+    let smoke = repository().join("pipelines/smoke.yaml").display().to_string();
+    let call = |command: &[&str], num_classes: &str| {
+        let setting = format!("stages.model.with.model.cls_head.num_classes={num_classes}");
+        let settings = tiny(&[&setting]);
+        let settings = settings.iter().flat_map(|setting| ["--set", setting]);
+        let output = space.output(
+            &[command[0], &smoke].into_iter().chain(command[1..].iter().copied()).chain(settings).collect::<Vec<_>>(),
+        );
+        (output.status.code(), texts(&output).1)
+    };
+    assert_eq!(call(&["run", "clips", "--no-lock"], "2").0, Some(0));
+    assert_eq!(call(&["check"], "2").0, Some(0));
+    let (code, text) = call(&["check"], "5");
+    let expect = "the labels have 2 classes, but the stage `model` sets `model.cls_head.num_classes: 5`";
+    assert!(code == Some(2) && text.contains(expect), "{text}");
+    assert!(text.contains("remove `model.cls_head.num_classes` to use the number of the labels"), "{text}");
+    let (code, text) = call(&["run", "--no-lock"], "5");
+    assert!(code == Some(1) && text.contains(expect) && !text.contains("ran     samples"), "{code:?} {text}");
+}
+
 #[test]
 fn a_missing_folder_is_reported_with_its_place() {
     let space = Space::new();

@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 mod action;
 mod begin;
 pub(crate) mod cancel;
+mod classes;
 mod compare;
 mod end;
 mod failure;

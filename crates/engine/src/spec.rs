@@ -77,6 +77,8 @@ pub struct StageSpec {
     pub sources: Vec<SourceSet>,
     /// Output ports; the first is the main port.
     pub outputs: Vec<Output>,
+    /// The parameter that sets how many classes the labels have, and the number.
+    pub num_classes: Option<(&'static str, u32)>,
     /// Resources, timeout and retries; not part of the key.
     pub limits: StageLimits,
 }

@@ -16,7 +16,7 @@ use format::{HMDB51_FILES, Lists, UCF101_FILES};
 /// Contract of `annotations`.
 pub const CONTRACT: Contract = Contract {
     kind: "annotations",
-    version: 5,
+    version: 6,
     summary: "reads label lists, joins them with the videos and checks both",
     worker: Some(Worker::Data),
     open_ports: false,
@@ -36,6 +36,9 @@ pub const CONTRACT: Contract = Contract {
     schema: schema::<AnnotationsParams>,
     parse: parse::<AnnotationsParams>,
 };
+
+/// The figure of the summary that is the number of classes.
+pub const NUM_CLASSES: &str = "num_classes";
 
 /// Turns off the check that needs decoded videos.
 fn without_near_duplicates(params: &mut serde_json::Value) {
@@ -99,12 +102,24 @@ pub struct AnnotationsParams {
     pub unknown_class: Severity,
     /// Check: a class has no training video.
     pub label_gaps: Severity,
+    /// Check: a class has training videos, but no test video.
+    pub test_gaps: Severity,
+    /// Check: all training or all test videos have the same class.
+    pub single_class: Severity,
+    /// Check: no training video is present; or no test video, although there is a test list, a test subset or `test_share`.
+    pub empty_split: Severity,
     /// Check: a class has less than a tenth of the training videos of the largest class.
     pub class_balance: Severity,
     /// Check: a listed video is missing from the folder, or can't be decoded.
     pub missing: Severity,
+    /// Check: a listed name fits several videos, or several listed names fit one video. They count as missing.
+    pub ambiguous: Severity,
     /// Check: a video in the folder is not in any list.
     pub unlabelled: Severity,
+    /// Check: a segment ends before it begins. It is left out.
+    pub segment_order: Severity,
+    /// Check: a segment begins after the end of its video, and is left out, or ends more than a second after it.
+    pub segment_range: Severity,
     /// Check: a video is listed more than once with the same label. It counts once.
     pub duplicates: Severity,
     /// Check: a video, or the same content under two names, is listed with different labels. The first label counts.
@@ -144,18 +159,36 @@ pub struct Columns {
     pub video: Option<String>,
     /// Class, by name or number.
     pub label: Option<String>,
+    /// Instead of `label`: columns whose texts together are the class, such as `[verb, noun]`.
+    pub labels: Vec<String>,
     /// The text between several labels in one cell. Needs `multi_class: true`.
     pub label_delimiter: Option<String>,
     /// Subset of the row; see `subsets`.
     pub subset: Option<String>,
-    /// Start of the segment, in seconds.
+    /// Start of the segment, in seconds or as `hours:minutes:seconds`, or in frames; see `segment_unit`.
     pub start: Option<String>,
-    /// End of the segment, in seconds.
+    /// End of the segment, in the unit of `start`.
     pub end: Option<String>,
+    /// Instead of `label`, `start` and `end`: the segments of a row, as `[[class, start, end], …]` in JSON or
+    /// `class start end;class start end` in CSV.
+    pub segments: Option<String>,
+    /// Unit of `start`, `end` and `segments`.
+    pub segment_unit: SegmentUnit,
     /// Source that the video was cut from; see `group_leakage`.
     pub group: Option<String>,
     /// The first line of a CSV file names its columns. If false, columns are named 1, 2, 3 and so on.
     pub header: bool,
+}
+
+/// The unit of the times of segments.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SegmentUnit {
+    /// Seconds from the start of the video.
+    #[default]
+    Seconds,
+    /// Frames of the video, counted from 0, at its frame rate.
+    Frames,
 }
 
 /// How to find videos that were cut from the same source.
@@ -210,9 +243,15 @@ impl Default for AnnotationsParams {
             out_of_range: Severity::Error,
             unknown_class: Severity::Error,
             label_gaps: Severity::Warn,
+            test_gaps: Severity::Warn,
+            single_class: Severity::Warn,
+            empty_split: Severity::Error,
             class_balance: Severity::Warn,
             missing: Severity::Error,
+            ambiguous: Severity::Error,
             unlabelled: Severity::Warn,
+            segment_order: Severity::Error,
+            segment_range: Severity::Warn,
             duplicates: Severity::Warn,
             conflicting_labels: Severity::Error,
             split_overlap: Severity::Error,
@@ -228,10 +267,13 @@ impl Default for Columns {
         Self {
             video: None,
             label: None,
+            labels: Vec::new(),
             label_delimiter: None,
             subset: None,
             start: None,
             end: None,
+            segments: None,
+            segment_unit: SegmentUnit::default(),
             group: None,
             header: true,
         }

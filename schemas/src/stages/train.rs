@@ -150,4 +150,8 @@ impl Params for TrainParams {
     fn sources(&self) -> Vec<SourceSet> {
         self.load_from.iter().map(LoadFrom::source).collect()
     }
+
+    fn num_classes(&self) -> Option<(&'static str, u32)> {
+        Some(("model.cls_head.num_classes", self.model.cls_head.num_classes?))
+    }
 }

@@ -1,20 +1,22 @@
 //! Checks of the lists and the videos together: [`check`].
 
-use crate::findings::{Finding, Findings, Occurrences, SplitCounts};
+use crate::findings::{Finding, Findings, SplitCounts};
 use crate::join::Joined;
 use crate::labels::{Entry, Resolved};
-use crate::lists::without_extension;
+use crate::split::Drawn;
 use pipe_schemas::stages::annotations::{AnnotationsParams, Severity};
 use pipe_schemas::tables::{Split, VideoRow};
 use pipe_stage::grouped;
+use std::collections::BTreeSet;
 
+mod classes;
+mod drawn;
 mod leaks;
 mod repetitions;
+mod segments;
 #[cfg(test)]
 mod tests;
-
-/// A class is small if the largest class has more than this many times its training videos.
-const MAX_IMBALANCE: u64 = 10;
+mod videos;
 
 /// What the checks found, and which entries count.
 #[derive(Debug)]
@@ -28,15 +30,17 @@ pub(crate) struct CheckOutcome {
     pub(crate) listed: SplitCounts,
     /// Entries that count and have a usable video.
     pub(crate) present: SplitCounts,
+    /// Videos of the entries that count, if some of these are segments: listed, and present.
+    pub(crate) videos: Option<(SplitCounts, SplitCounts)>,
     /// `listed` and `present` of each class. A video with several labels counts in each of its classes.
     pub(crate) classes: Vec<(SplitCounts, SplitCounts)>,
 }
 
 /// Identifies the video of an entry: its position in the table, or its listed name if the table does not contain it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Identity<'a> {
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Identity {
     Video(usize),
-    Name(&'a str),
+    Name(String),
 }
 
 /// The input of all checks. Entries are numbered by their position in `resolved`.
@@ -45,34 +49,47 @@ struct Checker<'a> {
     resolved: &'a Resolved,
     joined: &'a Joined,
     videos: &'a [VideoRow],
+    /// What the lists label: `video`, or `segment`.
+    unit: &'static str,
 }
 
-/// Runs all checks.
+/// Runs all checks. `drawn` is what `test_share` held out.
 pub(crate) fn check(
     params: &AnnotationsParams,
     resolved: &Resolved,
     joined: &Joined,
     videos: &[VideoRow],
+    drawn: Option<Drawn>,
 ) -> CheckOutcome {
-    let checker = Checker { params, resolved, joined, videos };
+    let has_segments = resolved.entries.iter().any(|entry| entry.split.is_some() && entry.segment.is_some());
+    let unit = if has_segments { "segment" } else { "video" };
+    let checker = Checker { params, resolved, joined, videos, unit };
     let mut findings = Findings::default();
     checker.check_labels(&mut findings);
-    let (kept, duplicates, conflicts) = checker.repetitions();
+    let usable = checker.check_segments(&mut findings);
+    let (kept, duplicates, conflicts) = checker.repetitions(usable);
     let (listed, present, classes) = checker.counts(&kept);
+    checker.check_splits(listed, present, &mut findings);
     checker.check_classes(&classes, &mut findings);
     checker.check_videos(&kept, listed, present, &mut findings);
-    let (one, many) = ("video is listed more than once", "videos are listed more than once");
-    findings.add_counted("duplicates", params.duplicates, duplicates, one, many);
-    let (one, many) = ("video is listed with different labels", "videos are listed with different labels");
-    findings.add_counted("conflicting_labels", params.conflicting_labels, conflicts, one, many);
+    let (one, many) = (format!("{unit} is listed more than once"), format!("{unit}s are listed more than once"));
+    findings.add_counted("duplicates", params.duplicates, duplicates, &one, &many);
+    let (one, many) =
+        (format!("{unit} is listed with different labels"), format!("{unit}s are listed with different labels"));
+    findings.add_counted("conflicting_labels", params.conflicting_labels, conflicts, &one, &many);
     checker.check_leaks(&kept, &mut findings);
     let mut notes = Vec::new();
+    if let Some(drawn) = drawn {
+        notes.push(drawn::note(drawn));
+        findings.add("test_share", drawn::finding(drawn));
+    }
     if are_decoded(videos) {
         checker.check_near_duplicates(&kept, &mut findings);
     } else if params.near_duplicates != Severity::Off {
         notes.push("near-duplicate check skipped (needs `verify: decode` on ingest)".to_owned());
     }
-    CheckOutcome { findings, notes, kept, listed, present, classes }
+    let videos = has_segments.then(|| checker.video_counts(&kept));
+    CheckOutcome { findings, notes, kept, listed, present, videos, classes }
 }
 
 /// Returns whether the videos were decoded, so that they have frame hashes.
@@ -85,10 +102,10 @@ impl<'a> Checker<'a> {
         &self.resolved.entries[row]
     }
 
-    fn identity(&self, row: usize) -> Identity<'a> {
+    fn identity(&self, row: usize) -> Identity {
         match self.joined.matches[row].video {
             Some(video) => Identity::Video(video),
-            None => Identity::Name(without_extension(&self.entry(row).path)),
+            None => Identity::Name(self.entry(row).normal_name()),
         }
     }
 
@@ -109,72 +126,12 @@ impl<'a> Checker<'a> {
         let Resolved { off_by_one, out_of_range, unknown_class, .. } = self.resolved.clone();
         let many = "the labels are off by one".to_owned();
         let one = off_by_one.examples.first().map(|example| format!("{many}: {example}")).unwrap_or_default();
-        let off_by_one = Finding { severity: params.off_by_one, one, many, occurrences: off_by_one };
+        let off_by_one = Finding { severity: params.off_by_one, one, many, hint: None, occurrences: off_by_one };
         findings.add("off_by_one", off_by_one);
         let (one, many) = ("label is out of range", "labels are out of range");
         findings.add_counted("out_of_range", params.out_of_range, out_of_range, one, many);
         let (one, many) = ("label is not a known class", "labels are not known classes");
         findings.add_counted("unknown_class", params.unknown_class, unknown_class, one, many);
-    }
-
-    /// Checks for classes without training videos, or with few.
-    fn check_classes(&self, classes: &[(SplitCounts, SplitCounts)], findings: &mut Findings) {
-        let (mut gaps, mut small) = (Occurrences::default(), Occurrences::default());
-        let (mut one_gap, mut one_small) = (String::new(), String::new());
-        let largest = classes.iter().map(|(listed, _)| listed.train).max().unwrap_or(0);
-        for (class, (listed, _)) in classes.iter().enumerate() {
-            let name = &self.resolved.classes.names[class];
-            let location = self.resolved.classes.locations.get(class).map(|location| format!(" ({location})"));
-            let location = location.unwrap_or_default();
-            let test = plural(listed.test, "test video");
-            if listed.train == 0 {
-                let (but, and) =
-                    if listed.test == 0 { <_>::default() } else { (format!(" but {test}"), format!(", but {test}")) };
-                one_gap = format!("class {name} has no training video{but}{location}");
-                gaps.add(|| format!("{name}{location}{and}"));
-            } else if largest > listed.train.saturating_mul(MAX_IMBALANCE) {
-                let train = plural(listed.train, "training video");
-                one_small = format!("class {name} has only {train}, the largest class has {}", grouped(largest));
-                small.add(|| format!("{name} has {}", grouped(listed.train)));
-            }
-        }
-        let many =
-            format!("{} of {} have no training video", grouped(gaps.count), plural(classes.len() as u64, "class"));
-        let severity = self.params.label_gaps;
-        findings.add("label_gaps", Finding { severity, one: one_gap, many, occurrences: gaps });
-        let many = format!(
-            "{} classes have less than a tenth of the {} training videos of the largest class",
-            grouped(small.count),
-            grouped(largest)
-        );
-        let severity = self.params.class_balance;
-        findings.add("class_balance", Finding { severity, one: one_small, many, occurrences: small });
-    }
-
-    /// Checks for videos that are only in a list or only in the folder, or that have another name there.
-    fn check_videos(&self, kept: &[bool], listed: SplitCounts, present: SplitCounts, findings: &mut Findings) {
-        let [mut missing, mut renamed, mut unlabelled] = [const { Occurrences { count: 0, examples: Vec::new() } }; 3];
-        for (row, _) in self.kept(kept) {
-            let found = self.joined.matches[row];
-            if !found.present {
-                missing.add(|| self.listing(row));
-            }
-            if let Some(video) = found.video.filter(|_| found.other_name) {
-                renamed.add(|| format!("{} is {}", self.listing(row), self.videos[video].path));
-            }
-        }
-        self.joined.unlabelled.iter().for_each(|video| unlabelled.add(|| self.videos[*video].path.clone()));
-
-        let many = missing_message(listed, present);
-        let one = missing.examples.first().map(|example| format!("{many}: {example}")).unwrap_or_default();
-        findings.add("missing", Finding { severity: self.params.missing, one, many, occurrences: missing });
-        let (one, many) =
-            ("listed video has another name in the folder", "listed videos have other names in the folder");
-        findings.add_counted("other_name", Severity::Warn, renamed, one, many);
-        let all = plural(self.videos.len() as u64, "video");
-        let one = format!("of {all} is not in any list");
-        let many = format!("of {all} are not in any list");
-        findings.add_counted("unlabelled", self.params.unlabelled, unlabelled, &one, &many);
     }
 
     /// Counts the entries that are kept: listed, present, and both of each class.
@@ -193,20 +150,19 @@ impl<'a> Checker<'a> {
         }
         (listed, present, classes)
     }
-}
 
-fn missing_message(listed: SplitCounts, present: SplitCounts) -> String {
-    let missing = listed.total() - present.total();
-    format!(
-        "{} of {} listed videos {} missing or unreadable (train {} of {}, test {} of {})",
-        grouped(missing),
-        grouped(listed.total()),
-        if missing == 1 { "is" } else { "are" },
-        grouped(listed.train - present.train),
-        grouped(listed.train),
-        grouped(listed.test - present.test),
-        grouped(listed.test)
-    )
+    /// Counts the videos of the entries that are kept: listed, and present.
+    fn video_counts(&self, kept: &[bool]) -> (SplitCounts, SplitCounts) {
+        let (mut listed, mut present) = (SplitCounts::default(), SplitCounts::default());
+        let mut seen = BTreeSet::new();
+        for (row, split) in self.kept(kept) {
+            if seen.insert((split, self.identity(row))) {
+                *listed.of(split) += 1;
+                *present.of(split) += u64::from(self.joined.matches[row].present);
+            }
+        }
+        (listed, present)
+    }
 }
 
 /// Returns a count with its noun, as in `1 class` or `2 classes`.

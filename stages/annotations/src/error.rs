@@ -1,5 +1,6 @@
 //! [`AnnotationsError`]: problems of label lists, all reported at once.
 
+use crate::lists::{Location, shorten};
 use pipe_stage::{StageError, grouped};
 use polars::error::PolarsError;
 use std::fmt;
@@ -24,6 +25,9 @@ pub(crate) enum AnnotationsError {
         path: String,
         size_bytes: u64,
     },
+    /// A list is in an encoding that is not read.
+    #[error("{list} is in {encoding}")]
+    Encoding { list: String, encoding: &'static str },
     /// Lines of the lists are wrong.
     #[error("the label lists have {}:{}", errors_in_words(*count), ListOfItems { items: errors, count: *count })]
     Lines {
@@ -42,6 +46,18 @@ pub(crate) enum AnnotationsError {
     /// The lists contain no label.
     #[error("the lists contain no class")]
     NoClasses,
+    /// The folders of `class_folder` have different depths.
+    #[error("the videos are in folders of different depth: {}", layouts_in_words(layouts))]
+    MixedDepth {
+        /// Number of folders, number of videos, and the first of these videos.
+        layouts: Vec<(u64, u64, String)>,
+    },
+    /// A numeric label is far above the number of different labels.
+    #[error(
+        "the label {highest} ({location}) would make {} classes, but the lists have only {} different {}",
+        grouped(*num_classes), grouped(*num_different), if *num_different == 1 { "label" } else { "labels" }
+    )]
+    FewLabels { highest: i64, location: String, num_classes: u64, num_different: u64 },
     /// A row has no split.
     #[error("{location} is in neither the training nor the test split")]
     NoSplit { location: String },
@@ -83,6 +99,14 @@ fn errors_in_words(count: u64) -> String {
     if count == 1 { "1 error".to_owned() } else { format!("{} errors", grouped(count)) }
 }
 
+fn layouts_in_words(layouts: &[(u64, u64, String)]) -> String {
+    let plural = |count: u64, noun: &str| format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" });
+    let layout = |(depth, count, path): &(u64, u64, String)| {
+        format!("{} as in `{}` ({})", plural(*depth, "folder"), shorten(path), plural(*count, "video"))
+    };
+    layouts.iter().take(MAX_SHOWN).map(layout).collect::<Vec<_>>().join(", ")
+}
+
 fn candidates(found: &[&str]) -> String {
     if found.is_empty() { "no format fits".to_owned() } else { format!("{} fit", found.join(" and ")) }
 }
@@ -98,14 +122,23 @@ pub(crate) struct LineError {
     pub(crate) file: String,
     /// From 1.
     pub(crate) line: u32,
+    /// The place in the list, with the row of a JSON file.
+    place: String,
     pub(crate) message: String,
     /// How to fix the line.
     pub(crate) help: String,
 }
 
+impl LineError {
+    pub(crate) fn new(location: &Location, message: impl Into<String>, help: impl Into<String>) -> Self {
+        let (file, place) = (location.file.to_string(), location.to_string());
+        Self { file, line: location.line, place, message: message.into(), help: help.into() }
+    }
+}
+
 impl fmt::Display for LineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}; {}", self.file, self.line, self.message, self.help)
+        write!(f, "{}: {}; {}", self.place, self.message, self.help)
     }
 }
 
@@ -135,8 +168,17 @@ impl AnnotationsError {
                 "UCF101 needs `classInd.txt`, `trainlist0K.txt` and `testlist0K.txt`, HMDB51 needs `CLASS_test_splitK.txt`; \
                  for other formats, `train`, `test`, `file` and `label_map` name the files"
             }
+            Self::Encoding { .. } => "save the list as UTF-8",
             Self::NoFormat { .. } => "set `format`; most formats also need `train` and `test`, or `file`",
             Self::NoClasses => "check that the lists are not empty and that `format` is right",
+            Self::MixedDepth { .. } => {
+                "a video's class is the folder that contains it: move the videos so that all have the same number of \
+                 folders, or leave folders out with `exclude` in the stage `ingest`"
+            }
+            Self::FewLabels { .. } => {
+                "if the labels are the indices of classes, set `num_classes` or `label_map`; if they are names, such as \
+                 years, name the classes in a `label_map`"
+            }
             Self::NoSplit { .. } => {
                 "set `train` and `test` to two lists, or name the column of `subset`, or set `test_share: 0.2` to split at random"
             }

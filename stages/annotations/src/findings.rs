@@ -1,16 +1,19 @@
 //! What checks find: [`Occurrences`] of one problem, and the [`Findings`] of all checks, as `report.json` and messages show them.
 
-use crate::error::{ListOfItems, MAX_SHOWN};
+use crate::error::ListOfItems;
 use pipe_schemas::stages::annotations::Severity;
 use pipe_schemas::tables::Split;
 use pipe_stage::grouped;
 use serde::ser::{Serialize, Serializer};
 
-/// How often a problem occurs, with the first examples.
+/// Maximum number of occurrences to keep: all of any real data set, and few enough to fit into memory.
+const MAX_KEPT: usize = 1_000_000;
+
+/// A problem's occurrences.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Occurrences {
     pub(crate) count: u64,
-    /// At most [`MAX_SHOWN`].
+    /// All of them, up to [`MAX_KEPT`]. `report.json` contains all; messages show the first ones.
     pub(crate) examples: Vec<String>,
 }
 
@@ -22,6 +25,8 @@ pub(crate) struct Finding {
     pub(crate) one: String,
     /// The message for several occurrences; examples follow.
     pub(crate) many: String,
+    /// What may explain the finding, on a line of its own.
+    pub(crate) hint: Option<String>,
     pub(crate) occurrences: Occurrences,
 }
 
@@ -37,10 +42,10 @@ pub(crate) struct SplitCounts {
 }
 
 impl Occurrences {
-    /// Counts one more. `example` is called only for the first ones.
+    /// Adds one more. `example` is called unless there are too many to keep.
     pub(crate) fn add(&mut self, example: impl FnOnce() -> String) {
         self.count += 1;
-        if self.examples.len() < MAX_SHOWN {
+        if self.examples.len() < MAX_KEPT {
             self.examples.push(example());
         }
     }
@@ -63,7 +68,7 @@ impl Findings {
     ) {
         let one = occurrences.examples.first().map(|example| format!("1 {one}: {example}")).unwrap_or_default();
         let many = format!("{} {many}", grouped(occurrences.count));
-        self.add(name, Finding { severity, one, many, occurrences });
+        self.add(name, Finding { severity, one, many, hint: None, occurrences });
     }
 
     /// Returns the names of the checks of this severity that found something.
@@ -76,20 +81,28 @@ impl Findings {
         self.with(severity).map(|(_, finding)| finding.message()).collect()
     }
 
+    /// Returns all occurrences that checks of this severity found, one per line, with the names of the checks.
+    pub(crate) fn lines(&self, severity: Severity) -> impl Iterator<Item = String> {
+        let findings = self.with(severity);
+        findings
+            .flat_map(|(name, finding)| finding.occurrences.examples.iter().map(move |text| format!("{name}: {text}")))
+    }
+
     fn with(&self, severity: Severity) -> impl Iterator<Item = &(&'static str, Finding)> {
         self.0.iter().filter(move |(_, finding)| finding.severity == severity && finding.occurrences.count > 0)
     }
 }
 
 impl Finding {
-    /// A warning shows the first example. An error shows as many as the report would: a failed stage has no report.
+    /// A warning shows the first example. An error shows more: a failed stage has no report. The log has all.
     fn message(&self) -> String {
         let Occurrences { count, examples } = &self.occurrences;
-        match &examples[..] {
+        let text = match &examples[..] {
             _ if *count == 1 => self.one.clone(),
             [first, ..] if self.severity != Severity::Error => format!("{}; first: {first}", self.many),
             examples => format!("{}; first:{}", self.many, ListOfItems { items: examples, count: *count }),
-        }
+        };
+        self.hint.iter().fold(text, |text, hint| format!("{text}\n{hint}"))
     }
 }
 

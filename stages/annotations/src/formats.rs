@@ -145,5 +145,5 @@ fn read_at(sources: &Sources, path: &str, name: &str) -> Result<ListFile, Annota
     if size_bytes > MAX_LIST_BYTES {
         return Err(AnnotationsError::TooLarge { path: path.into(), size_bytes });
     }
-    Ok(ListFile { name: name.into(), bytes: fs::read(full)? })
+    ListFile::new(name, fs::read(full)?)
 }

@@ -2,6 +2,7 @@
 
 use crate::error::AnnotationsError;
 use crate::lists::{Label, Row, name_of, without_extension};
+use crate::paths;
 use pipe_schemas::stages::annotations::GroupBy;
 use regex::{Regex, RegexBuilder};
 
@@ -16,13 +17,16 @@ pub(crate) fn assign(rows: &mut [Row], by: Option<&GroupBy>) -> Result<(), Annot
     let Some(by) = by else { return Ok(()) };
     let regex = if let GroupBy::Regex(text) = by { Some(compile(text)?) } else { None };
     for row in rows {
-        let stem = without_extension(name_of(&row.path));
+        let path = paths::normal(&row.path);
+        let stem = without_extension(name_of(&path));
         let group = match by {
             GroupBy::None => None,
             GroupBy::Ucf101 => ucf101(stem).and_then(|_| stem.rsplit_once('_')).map(|(source, _)| source.to_owned()),
             GroupBy::Hmdb51 => hmdb51(stem).map(str::to_owned),
-            GroupBy::Hmdb51Film => hmdb51(stem).and_then(|source| film(source, &class_of(row))).map(str::to_owned),
-            GroupBy::Regex(_) => regex.as_ref().and_then(|regex| matched(regex, &row.path)),
+            GroupBy::Hmdb51Film => {
+                hmdb51(stem).and_then(|source| film(source, &class_of(&path, row))).map(str::to_owned)
+            }
+            GroupBy::Regex(_) => regex.as_ref().and_then(|regex| matched(regex, &path)),
         };
         row.group = group.unwrap_or_default();
     }
@@ -30,10 +34,10 @@ pub(crate) fn assign(rows: &mut [Row], by: Option<&GroupBy>) -> Result<(), Annot
 }
 
 /// Returns the name of the folder, or else of the label.
-fn class_of(row: &Row) -> String {
-    match (row.path.rsplit_once('/'), row.labels.first()) {
+fn class_of(path: &str, row: &Row) -> String {
+    match (path.rsplit_once('/'), row.labels.first()) {
         (Some((folders, _)), _) => name_of(folders).to_owned(),
-        (None, Some(Label::Name(name))) => name.to_string(),
+        (None, Some(Label::Name(name) | Label::Cell(name))) => name.to_string(),
         (None, Some(Label::Number(number))) => number.to_string(),
         (None, None) => String::new(),
     }
@@ -104,7 +108,8 @@ mod tests {
     #[test]
     fn groups_follow_from_names() {
         let check = |by: GroupBy, path: &str, expect: &str| {
-            let mut rows = [Row::new(path, RowSplit::Unknown, vec![], Location { file: "l".into(), line: 1 })];
+            let mut rows =
+                [Row::new(path, RowSplit::Unknown, vec![], Location { file: "l".into(), line: 1, row: None })];
             assign(&mut rows, Some(&by)).expect("groups");
             assert_eq!(rows[0].group, expect);
         };
@@ -117,7 +122,8 @@ mod tests {
     #[test]
     fn a_regex_yields_its_first_capture_group() {
         let check = |regex: &str, path: &str, expect: &str| {
-            let mut rows = [Row::new(path, RowSplit::Unknown, vec![], Location { file: "l".into(), line: 1 })];
+            let mut rows =
+                [Row::new(path, RowSplit::Unknown, vec![], Location { file: "l".into(), line: 1, row: None })];
             assign(&mut rows, Some(&GroupBy::Regex(regex.into()))).expect("a regex");
             assert_eq!(rows[0].group, expect, "{regex}");
         };

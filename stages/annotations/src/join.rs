@@ -1,18 +1,30 @@
-//! Joins the lists with the `videos` table: [`join`]. The only module of this crate that uses polars.
+//! Joins the lists with the `videos` table: [`join`].
+//!
+//! Both sides are written in one form ([`paths::normal`]). A listed name and a video belong together if the path of the one is
+//! the end of the path of the other: `/data/run/1.mp4` or `1.mp4` is the video `run/1.mp4`, and `jump/1.mp4` is not. The longest
+//! common end counts, and it must be unique on both sides; what else fits is a [`Choice`], which is reported. The spelling must be
+//! equal; only names without an equal one may differ in the extension or in case ([`SPELLINGS`]).
 
 use crate::labels::Entry;
-use crate::lists::{name_of, without_extension};
+use crate::lists::without_extension;
+use crate::paths::{self, stem};
 use pipe_schemas::tables::VideoRow;
-use polars::df;
-use polars::prelude::{DataFrame, DataFrameJoinOps, PolarsResult};
+use polars::prelude::PolarsResult;
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use suffixes::{KeyPair, Suffixes, common_keys};
+
+mod suffixes;
+#[cfg(test)]
+mod tests;
 
 /// The result of [`join`].
 #[derive(Debug, PartialEq)]
 pub(crate) struct Joined {
     /// One per entry, in the order of the entries.
     pub(crate) matches: Vec<Match>,
+    /// Entries that could be one of several videos, or several entries that could be one video.
+    pub(crate) choices: Vec<Choice>,
     /// Positions of videos that are not in any list, sorted by path.
     pub(crate) unlabelled: Vec<usize>,
 }
@@ -28,98 +40,93 @@ pub(crate) struct Match {
     pub(crate) present: bool,
 }
 
-/// A rule that matches listed names with videos by a key. A match counts only if exactly one remaining name and one remaining
-/// video have the key.
-struct Tier {
-    listed: for<'n> fn(&'n Name<'n>) -> Option<Cow<'n, str>>,
-    video: fn(&VideoRow) -> Cow<'_, str>,
-    /// Whether to report a match: folder, extension or case differ from the list.
-    is_reported: fn(&Name<'_>) -> bool,
+/// Names and videos that fit each other, but not uniquely.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Choice {
+    /// The first entry of each name.
+    pub(crate) entries: Vec<usize>,
+    /// Positions in the `videos` table.
+    pub(crate) videos: Vec<usize>,
 }
 
-/// A listed path, and its alias.
-struct Name<'a> {
-    path: &'a str,
-    alias: Option<&'a str>,
+/// How names are spelled for a comparison.
+struct Spelling {
+    listed: fn(&str) -> Cow<'_, str>,
+    video: fn(&str) -> Cow<'_, str>,
+    /// Whether a match is reported, because extension or case differ.
+    is_reported: bool,
 }
 
-/// From the strictest to the loosest. A listed name without a folder matches a video in any folder.
-const TIERS: [Tier; 8] = [
-    Tier { listed: |name| Some(name.path.into()), video: |video| video.path.as_str().into(), is_reported: |_| false },
-    Tier {
-        listed: |name| Some(name.path.into()),
-        video: |video| video.video_id.as_str().into(),
-        is_reported: |_| false,
-    },
-    Tier {
-        listed: |name| Some(without_extension(name.path).into()),
-        video: |video| video.video_id.as_str().into(),
-        is_reported: |_| true,
-    },
-    Tier {
-        listed: |name| Some(name.path.to_lowercase().into()),
-        video: |video| video.path.to_lowercase().into(),
-        is_reported: |_| true,
-    },
-    Tier {
-        listed: |name| Some(name_of(name.path).into()),
-        video: |video| name_of(&video.path).into(),
-        is_reported: has_folder,
-    },
-    Tier {
-        listed: |name| Some(without_extension(name_of(name.path)).into()),
-        video: |video| name_of(&video.video_id).into(),
-        is_reported: has_folder,
-    },
-    Tier {
-        listed: |name| name.alias.map(Into::into),
-        video: |video| video.video_id.as_str().into(),
-        is_reported: |_| false,
-    },
-    Tier {
-        listed: |name| name.alias.map(Into::into),
-        video: |video| name_of(&video.video_id).into(),
-        is_reported: |_| false,
-    },
+/// From the strictest to the loosest.
+const SPELLINGS: [Spelling; 4] = [
+    Spelling { listed: |path| path.into(), video: |path| path.into(), is_reported: false },
+    // Many lists have no extensions.
+    WITHOUT_EXTENSION,
+    Spelling { listed: |path| without_extension(path).into(), video: |path| stem(path).into(), is_reported: true },
+    Spelling { listed: |path| path.to_lowercase().into(), video: |path| path.to_lowercase().into(), is_reported: true },
 ];
+const WITHOUT_EXTENSION: Spelling =
+    Spelling { listed: |path| path.into(), video: |path| stem(path).into(), is_reported: false };
 
-fn has_folder(name: &Name<'_>) -> bool {
-    name.path.contains('/')
+/// A listed path. Forms of the same path are one name.
+struct Name {
+    path: String,
+    alias: Option<String>,
+    entry: usize,
+    state: State,
+}
+
+/// What is known of a name.
+#[derive(Clone, Copy)]
+enum State {
+    Unknown,
+    Found {
+        video: usize,
+        other_name: bool,
+    },
+    /// It fits several videos, or others fit the same.
+    Ambiguous,
 }
 
 /// Joins `entries` with the `videos` table, by name.
 pub(crate) fn join(entries: &[Entry], videos: &[VideoRow]) -> PolarsResult<Joined> {
-    let (names, name_of_entry) = names(entries);
-    let mut found: Vec<Option<(usize, bool)>> = vec![None; names.len()];
-    let mut taken = vec![false; videos.len()];
-    for tier in &TIERS {
-        let names_left: Vec<usize> = (0..names.len()).filter(|name| found[*name].is_none()).collect();
-        let videos_left: Vec<usize> = (0..videos.len()).filter(|video| !taken[*video]).collect();
-        if names_left.is_empty() || videos_left.is_empty() {
-            break;
-        }
-        for (name, video) in pairs(tier, &names, &names_left, videos, &videos_left)? {
-            found[name] = Some((video, (tier.is_reported)(&names[name])));
-            taken[video] = true;
-        }
+    let paths: Vec<String> = videos.iter().map(|video| paths::normal(&video.path)).collect();
+    let (names, name_of_entry) = names(entries, videos, &paths);
+    let mut joiner = Joiner { names, paths, taken: vec![false; videos.len()], choices: Vec::new() };
+    joiner.take_given();
+    for spelling in &SPELLINGS {
+        joiner.apply(spelling, false)?;
     }
-    let matched = |name: usize| match found[name] {
-        Some((video, other_name)) => {
+    joiner.apply(&WITHOUT_EXTENSION, true)?;
+    let Joiner { names, paths, taken, choices } = joiner;
+    let matched = |name: usize| match names[name].state {
+        State::Found { video, other_name } => {
             Match { video: Some(video), other_name, present: videos[video].verdict.is_usable() }
         }
-        None => Match::default(),
+        State::Unknown | State::Ambiguous => Match::default(),
     };
     let mut unlabelled: Vec<usize> = (0..videos.len()).filter(|video| !taken[*video]).collect();
-    unlabelled.sort_by_key(|video| &videos[*video].path);
-    Ok(Joined { matches: name_of_entry.into_iter().map(matched).collect(), unlabelled })
+    unlabelled.sort_by_key(|video| &paths[*video]);
+    Ok(Joined { matches: name_of_entry.into_iter().map(matched).collect(), choices, unlabelled })
 }
 
-/// Returns each path once, and the position of its path for each entry.
-fn names(entries: &[Entry]) -> (Vec<Name<'_>>, Vec<usize>) {
+/// Returns each path once, and the position of its name for each entry.
+///
+/// Rarely, several videos have equal paths in normal form, because a file name contains `\`. Then an entry that is written like one
+/// of them is that video.
+fn names(entries: &[Entry], videos: &[VideoRow], paths: &[String]) -> (Vec<Name>, Vec<usize>) {
+    let mut times: HashMap<&str, u32> = HashMap::with_capacity(paths.len());
+    for path in paths {
+        *times.entry(path).or_default() += 1;
+    }
+    let repeated = (0..).zip(videos).filter(|(video, _): &(usize, _)| times[paths[*video].as_str()] > 1);
+    let given: HashMap<&str, usize> = repeated.map(|(position, video)| (video.path.as_str(), position)).collect();
     let (mut names, mut positions) = (Vec::new(), HashMap::new());
-    let of_entry = entries.iter().map(|entry| {
-        *positions.entry(entry.path.as_str()).or_insert_with(|| {
-            names.push(Name { path: &entry.path, alias: entry.alias.as_deref() });
+    let of_entry = (0..).zip(entries).map(|(entry, listed): (usize, &Entry)| {
+        let (path, given) = (paths::normal(&listed.path), given.get(listed.path.as_str()).copied());
+        *positions.entry((path.clone(), given)).or_insert_with(|| {
+            let state = given.map_or(State::Unknown, |video| State::Found { video, other_name: false });
+            names.push(Name { path, alias: listed.alias.as_deref().map(paths::normal), entry, state });
             names.len() - 1
         })
     });
@@ -127,109 +134,112 @@ fn names(entries: &[Entry]) -> (Vec<Name<'_>>, Vec<usize>) {
     (names, of_entry)
 }
 
-/// Returns the matches of a tier, as positions of names and videos.
-fn pairs(
-    tier: &Tier,
-    names: &[Name<'_>],
-    names_left: &[usize],
-    videos: &[VideoRow],
-    videos_left: &[usize],
-) -> PolarsResult<Vec<(usize, usize)>> {
-    let listed = names_left.iter().filter_map(|name| Some((*name as u32, (tier.listed)(&names[*name])?)));
-    let known = videos_left.iter().map(|video| (*video as u32, (tier.video)(&videos[*video])));
-    let (listed, known) = (frame("name", listed.collect())?, frame("video", known.collect())?);
-    let both = listed.inner_join(&known, ["key"], ["key"])?;
-    let (names, videos) = (both.column("name")?.u32()?.iter().flatten(), both.column("video")?.u32()?.iter().flatten());
-    Ok(names.zip(videos).map(|(name, video)| (name as usize, video as usize)).collect())
+struct Joiner {
+    names: Vec<Name>,
+    /// The paths of the videos in normal form.
+    paths: Vec<String>,
+    /// Whether each video has a name.
+    taken: Vec<bool>,
+    choices: Vec<Choice>,
 }
 
-/// Returns a data frame with a column of positions, named `position`, and the column `key`. Keys that occur more than once are
-/// left out: they identify nothing, and thousands of equal names on both sides would make millions of pairs.
-fn frame(position: &str, rows: Vec<(u32, Cow<'_, str>)>) -> PolarsResult<DataFrame> {
-    let mut times: HashMap<&str, u32> = HashMap::with_capacity(rows.len());
-    for (_, key) in &rows {
-        *times.entry(key).or_default() += 1;
+impl Joiner {
+    fn take_given(&mut self) {
+        for name in &self.names {
+            if let State::Found { video, .. } = name.state {
+                self.taken[video] = true;
+            }
+        }
     }
-    let once = rows.iter().filter(|(_, key)| times.get(&**key) == Some(&1));
-    let (positions, keys): (Vec<u32>, Vec<&str>) = once.map(|(position, key)| (*position, &**key)).unzip();
-    df!(position => positions, "key" => keys)
+
+    /// Matches names without a video by one spelling of their path or of their alias: first whole paths, then their ends.
+    fn apply(&mut self, spelling: &Spelling, by_alias: bool) -> PolarsResult<()> {
+        let path = |name: &Name| if by_alias { name.alias.clone() } else { Some(name.path.clone()) };
+        let listed: Vec<Option<String>> =
+            self.names.iter().map(|name| Some((spelling.listed)(&path(name)?).into_owned())).collect();
+        let known: Vec<String> = self.paths.iter().map(|path| (spelling.video)(path).into_owned()).collect();
+        let listed = Suffixes::of(listed.iter().map(Option::as_deref));
+        let known = Suffixes::of(known.iter().map(|path| Some(path.as_str())));
+        let pairs = common_keys(&listed, &known)?;
+        for pair in &pairs {
+            self.match_equal(pair, spelling.is_reported);
+        }
+        self.match_ends(&longest_ends(&pairs, self.names.len()), spelling.is_reported, by_alias);
+        Ok(())
+    }
+
+    /// Matches the only name without a video with the only video without a name, of those with this path.
+    fn match_equal(&mut self, pair: &KeyPair<'_>, is_reported: bool) {
+        let names: Vec<usize> = pair.listed.whole.iter().copied().filter(|name| self.is_unknown(*name)).collect();
+        let videos: Vec<usize> = pair.known.whole.iter().copied().filter(|video| !self.taken[*video]).collect();
+        match (&names[..], &videos[..]) {
+            ([], _) | (_, []) => {}
+            ([name], [video]) => self.found(*name, *video, is_reported),
+            (names, videos) => self.ambiguous(names, videos),
+        }
+    }
+
+    /// Matches names with the videos whose paths have the longest common end with theirs.
+    fn match_ends(&mut self, ends: &[Option<End<'_>>], is_reported: bool, by_alias: bool) {
+        let mut names_of: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (name, end) in ends.iter().enumerate() {
+            let Some(end) = end.as_ref().filter(|_| self.is_unknown(name)) else { continue };
+            match end.videos {
+                [video] => names_of.entry(*video).or_default().push(name),
+                videos => self.ambiguous(&[name], videos),
+            }
+        }
+        for (video, names) in names_of {
+            let is_only_end = |name: usize| ends[name].as_ref().is_some_and(|end| end.num_names == 1);
+            match names[..] {
+                _ if self.taken[video] => {}
+                [name] if is_only_end(name) => {
+                    let has_folder = !by_alias && self.names[name].path.contains('/');
+                    self.found(name, video, is_reported || has_folder);
+                }
+                // Another name that ends so has a video, so this one need not be its.
+                [_] => {}
+                _ => self.ambiguous(&names, &[video]),
+            }
+        }
+    }
+
+    fn is_unknown(&self, name: usize) -> bool {
+        matches!(self.names[name].state, State::Unknown)
+    }
+
+    fn found(&mut self, name: usize, video: usize, other_name: bool) {
+        self.names[name].state = State::Found { video, other_name };
+        self.taken[video] = true;
+    }
+
+    fn ambiguous(&mut self, names: &[usize], videos: &[usize]) {
+        for name in names {
+            self.names[*name].state = State::Ambiguous;
+        }
+        let entries = names.iter().map(|name| self.names[*name].entry).collect();
+        self.choices.push(Choice { entries, videos: videos.to_vec() });
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::test_data::{entry, video};
-    use pipe_schemas::tables::{Split, Verdict};
+/// The longest end of a name that is a whole path on the other side, or the whole name.
+struct End<'p> {
+    /// Number of names with this end.
+    num_names: usize,
+    videos: &'p [usize],
+}
 
-    /// Joins, and returns the path of the video of each entry (with `~` before it if the match is reported).
-    fn run(entries: &[Entry], videos: &[VideoRow]) -> (Vec<String>, Vec<String>) {
-        let joined = join(entries, videos).expect("joined");
-        let path = |found: &Match| match found.video {
-            Some(video) => format!("{}{}", if found.other_name { "~" } else { "" }, videos[video].path),
-            None => "-".to_owned(),
-        };
-        let unlabelled = joined.unlabelled.iter().map(|video| videos[*video].path.clone()).collect();
-        (joined.matches.iter().map(path).collect(), unlabelled)
+/// Returns the longest end of each name. `pairs` are sorted from the longest to the shortest.
+fn longest_ends<'p>(pairs: &[KeyPair<'p>], num_names: usize) -> Vec<Option<End<'p>>> {
+    let mut ends: Vec<Option<End<'p>>> = Vec::new();
+    ends.resize_with(num_names, || None);
+    for KeyPair { listed, known } in pairs {
+        let num_names = listed.whole.len() + listed.ending.len();
+        for (names, videos) in [(&listed.whole, &known.ending), (&listed.ending, &known.whole)] {
+            for name in names.iter().filter(|_| !videos.is_empty()) {
+                ends[*name].get_or_insert(End { num_names, videos });
+            }
+        }
     }
-
-    #[track_caller]
-    fn check(listed: &[&str], paths: &[&str], expect: &[&str], unlabelled: &[&str]) {
-        let entries: Vec<Entry> = listed.iter().map(|path| entry(path, Split::Train, 0, "")).collect();
-        let videos: Vec<VideoRow> = paths.iter().map(|path| video(path, path)).collect();
-        let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(run(&entries, &videos), (texts(expect), texts(unlabelled)));
-    }
-
-    #[test]
-    fn entries_match_videos_by_path() {
-        let listed = ["A/b.avi", "A/a.avi", "B/gone.avi", "A/a.avi"];
-        check(&listed, &["A/x.avi", "A/a.avi", "A/b.avi"], &["A/b.avi", "A/a.avi", "-", "A/a.avi"], &["A/x.avi"]);
-        check(&["a"], &[], &["-"], &[]);
-        check(&[], &["b.avi", "a.avi"], &[], &["a.avi", "b.avi"]);
-    }
-
-    #[test]
-    fn case_is_ignored_if_that_is_unambiguous() {
-        let listed = ["A/One.avi", "A/Two.avi", "A/three.avi"];
-        let paths = ["A/THREE.avi", "A/Three.avi", "A/one.avi", "A/Two.avi", "A/two.avi"];
-        // `three` could be either of two files, so it matches neither.
-        check(&listed, &paths, &["~A/one.avi", "A/Two.avi", "-"], &["A/THREE.avi", "A/Three.avi", "A/two.avi"]);
-    }
-
-    #[test]
-    fn names_without_folder_match_in_any_folder() {
-        check(
-            &["v_g01_c01", "x.avi", "Mr._Bean"],
-            &["B/x.avi", "A/v_g01_c01.avi", "C/Mr._Bean.webm"],
-            &["A/v_g01_c01.avi", "B/x.avi", "C/Mr._Bean.webm"],
-            &[],
-        );
-        check(&["x", "y.mp4"], &["A/x.avi", "B/x.avi", "y.webm"], &["-", "~y.webm"], &["A/x.avi", "B/x.avi"]);
-        check(&["/data/k400/A/x.avi", "A/y.mp4"], &["A/x.avi", "A/y.avi"], &["~A/x.avi", "~A/y.avi"], &[]);
-    }
-
-    #[test]
-    fn ambiguous_names_do_not_match() {
-        let paths = |folder: &str| (0..20_000).map(|number| format!("{folder}{number}/v.avi")).collect::<Vec<_>>();
-        let entries: Vec<Entry> = paths("a").iter().map(|path| entry(path, Split::Train, 0, "")).collect();
-        let videos: Vec<VideoRow> = paths("b").iter().map(|path| video(path, path)).collect();
-        let joined = join(&entries, &videos).expect("joined");
-        assert!(joined.matches.iter().all(|found| found.video.is_none()) && joined.unlabelled.len() == 20_000);
-    }
-
-    #[test]
-    fn an_alias_matches_last() {
-        let with_alias =
-            |path: &str, alias: &str| Entry { alias: Some(alias.into()), ..entry(path, Split::Train, 0, "") };
-        let entries = [with_alias("id_000001_000011", "id"), with_alias("go_000001_000011", "go")];
-        let videos = [video("run/id_000001_000011.mp4", "1"), video("id.mp4", "2"), video("walk/go.mp4", "3")];
-        assert_eq!(run(&entries, &videos).0, ["run/id_000001_000011.mp4", "walk/go.mp4"]);
-    }
-
-    #[test]
-    fn broken_videos_match_but_are_not_present() {
-        let broken = VideoRow { verdict: Verdict::Undecodable, ..video("a.avi", "1") };
-        let joined = join(&[entry("a.avi", Split::Train, 0, "")], &[broken]).expect("joined");
-        assert_eq!(joined.matches, [Match { video: Some(0), other_name: false, present: false }]);
-    }
+    ends
 }

@@ -2,7 +2,7 @@
 //!
 //! The file is read row by row: the list of a million videos is never in memory as a tree.
 
-use crate::lists::ListFile;
+use crate::lists::{ListFile, Location, shorten};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use std::cell::Cell;
@@ -16,6 +16,19 @@ pub(crate) struct JsonRow {
     pub(crate) value: Value,
     /// The line in which the row begins, from 1.
     pub(crate) line: u32,
+    /// Position in the list or map, from 0.
+    pub(crate) position: u64,
+}
+
+impl JsonRow {
+    /// Returns where the row is.
+    pub(crate) fn location(&self, file: &ListFile) -> Location {
+        let row = match &self.key {
+            Some(key) => format!("[\"{}\"]", shorten(key)),
+            None => format!("[{}]", self.position),
+        };
+        Location { row: Some(row.into()), ..file.location(self.line) }
+    }
 }
 
 /// Calls `each` for every item of a list or entry of a map. If the map has the key `inside`, uses the list or map under that key
@@ -43,7 +56,7 @@ pub(crate) fn all_rows(file: &ListFile, inside: Option<&str>, check: impl Fn(&Va
 /// Returns whether the key `inside` was found.
 fn read(file: &ListFile, inside: Option<&str>, each: &mut impl FnMut(JsonRow)) -> Result<bool, (u32, String)> {
     let line = Cell::new(1);
-    let reader = CountingReader { bytes: file.text(), line: &line };
+    let reader = CountingReader { bytes: &file.text, line: &line };
     let mut deserializer = serde_json::Deserializer::from_reader(reader);
     let found = Rows { line: &line, inside, each }.deserialize(&mut deserializer);
     found
@@ -101,18 +114,22 @@ impl<'de, F: FnMut(JsonRow)> Visitor<'de> for Rows<'_, F> {
             while items.next_element::<IgnoredAny>()?.is_some() {}
             return Ok(false);
         }
+        let mut position = 0;
         while let Some((value, line)) = items.next_element_seed(Placed { line: self.line })? {
-            (self.each)(JsonRow { key: None, value, line });
+            (self.each)(JsonRow { key: None, value, line, position });
+            position += 1;
         }
         Ok(true)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<bool, A::Error> {
         let mut found = self.inside.is_none();
+        let mut position = 0;
         while let Some((key, line)) = entries.next_key_seed(Placed { line: self.line })? {
             let Value::String(key) = key else { return Err(A::Error::custom("key must be a string")) };
             if self.inside.is_none() {
-                (self.each)(JsonRow { key: Some(key), value: entries.next_value()?, line });
+                (self.each)(JsonRow { key: Some(key), value: entries.next_value()?, line, position });
+                position += 1;
             } else if self.inside == Some(&key) && !found {
                 found = entries.next_value_seed(Rows { line: self.line, inside: None, each: &mut *self.each })?;
             } else {
@@ -143,7 +160,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str, inside: Option<&str>) -> Result<Vec<String>, (u32, String)> {
-        let file = ListFile { name: "a.json".into(), bytes: text.into() };
+        let file = ListFile::new("a.json", text.into()).expect("UTF-8");
         let mut found = Vec::new();
         let each = |row: JsonRow| found.push(format!("{}:{}={}", row.line, row.key.unwrap_or_default(), row.value));
         rows(&file, inside, each).map(|()| found)

@@ -2,11 +2,16 @@
 
 use crate::error::AnnotationsError;
 use crate::findings::Occurrences;
-use crate::lists::{ClassList, Label, Location, ParsedLists, Row, RowSplit, Segment, shorten};
+use crate::lists::{ClassList, Label, Location, ParsedLists, Row, RowSplit, Segment, shorten, without_extension};
+use crate::paths;
 use pipe_schemas::stages::annotations::AnnotationsParams;
 use pipe_schemas::tables::Split;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+
+mod numbers;
+
+pub(crate) use numbers::Number;
 
 /// Maximum number of classes; more than any data set has.
 const MAX_CLASSES: i64 = 1_000_000;
@@ -38,17 +43,24 @@ pub(crate) struct Entry {
     pub(crate) location: Location,
 }
 
+impl Entry {
+    /// Returns the path without extension, in normal form.
+    pub(crate) fn normal_name(&self) -> String {
+        without_extension(&paths::normal(&self.path)).to_owned()
+    }
+}
+
 /// Maps the labels of all rows to class indices.
 ///
 /// # Errors
-/// If there is no class.
+/// If there is no class, or the labels do not tell how many there are.
 pub(crate) fn resolve(listed: ParsedLists, params: &AnnotationsParams) -> Result<Resolved, AnnotationsError> {
     let ParsedLists { mut rows, classes } = listed;
-    numbers_for_names(&mut rows, classes.as_ref());
+    numbers::decide(&mut rows, classes.as_ref())?;
     let range = LabelRange::of(&rows);
     let classes = match classes {
         Some(classes) => classes,
-        None => class_list(&rows, range.as_ref(), params),
+        None => class_list(&rows, range.as_ref(), params)?,
     };
     let first = i64::from(params.first_label.or(classes.first_number).unwrap_or(0));
     let count = classes.names.len() as i64;
@@ -67,24 +79,11 @@ pub(crate) fn resolve(listed: ParsedLists, params: &AnnotationsParams) -> Result
     Ok(Resolved { classes, entries, off_by_one, out_of_range, unknown_class })
 }
 
-/// Turns names into numbers if all of them are numbers and no class has such a name.
-fn numbers_for_names(rows: &mut [Row], classes: Option<&ClassList>) {
-    let names: BTreeSet<&Rc<str>> = rows.iter().flat_map(|row| &row.labels).filter_map(name).collect();
-    let named: BTreeSet<&str> = classes.iter().flat_map(|classes| &classes.names).map(String::as_str).collect();
-    if names.iter().any(|name| name.parse::<i64>().is_err() || named.contains(&***name)) {
-        return;
-    }
-    for label in rows.iter_mut().flat_map(|row| &mut row.labels) {
-        if let Label::Name(name) = label
-            && let Ok(number) = name.parse()
-        {
-            *label = Label::Number(number);
-        }
-    }
-}
-
 fn name(label: &Label) -> Option<&Rc<str>> {
-    if let Label::Name(name) = label { Some(name) } else { None }
+    match label {
+        Label::Name(name) => Some(name),
+        Label::Cell(_) | Label::Number(_) => None,
+    }
 }
 
 fn is_used(row: &Row) -> bool {
@@ -92,7 +91,14 @@ fn is_used(row: &Row) -> bool {
 }
 
 /// Returns the classes if no file names them: the names of the labels in alphabetical order, or their numbers.
-fn class_list(rows: &[Row], range: Option<&LabelRange>, params: &AnnotationsParams) -> ClassList {
+///
+/// # Errors
+/// If neither the lists nor the parameters determine the number of classes.
+fn class_list(
+    rows: &[Row],
+    range: Option<&LabelRange>,
+    params: &AnnotationsParams,
+) -> Result<ClassList, AnnotationsError> {
     let mut names: BTreeMap<&str, &Location> = BTreeMap::new();
     for row in rows.iter().filter(|row| is_used(row)) {
         for name in row.labels.iter().filter_map(name) {
@@ -101,14 +107,16 @@ fn class_list(rows: &[Row], range: Option<&LabelRange>, params: &AnnotationsPara
     }
     if !names.is_empty() {
         let (names, locations) = names.into_iter().map(|(name, location)| (name.to_owned(), location.clone())).unzip();
-        return ClassList { names, locations, first_number: None };
+        return Ok(ClassList { names, locations, first_number: None });
     }
     let first = i64::from(params.first_label.unwrap_or(0));
-    let highest = range.map_or(first - 1, |range| range.highest);
-    let count =
-        params.num_classes.map_or(highest.saturating_sub(first).saturating_add(1), i64::from).clamp(0, MAX_CLASSES);
+    let count = match (params.num_classes, range) {
+        (Some(count), _) => i64::from(count),
+        (None, Some(range)) => range.num_classes(first)?,
+        (None, None) => 0,
+    };
     let names = (first..first + count).map(|number| number.to_string()).collect();
-    ClassList { names, locations: Vec::new(), first_number: None }
+    Ok(ClassList { names, locations: Vec::new(), first_number: None })
 }
 
 /// The range of the numeric labels.
@@ -118,6 +126,8 @@ struct LabelRange {
     lowest_location: Location,
     highest: i64,
     highest_location: Location,
+    /// Number of different labels, without negative ones.
+    num_different: i64,
 }
 
 impl LabelRange {
@@ -128,11 +138,16 @@ impl LabelRange {
             .filter(|row| is_used(row))
             .flat_map(|row| row.labels.iter().filter_map(number).map(move |number| (number, &row.location)));
         let mut range: Option<Self> = None;
+        let mut different = BTreeSet::new();
         for (number, location) in numbers {
+            if number >= 0 {
+                different.insert(number);
+            }
             match &mut range {
                 None => {
                     let (lowest_location, highest_location) = (location.clone(), location.clone());
-                    range = Some(Self { lowest: number, lowest_location, highest: number, highest_location });
+                    let highest = number;
+                    range = Some(Self { lowest: number, lowest_location, highest, highest_location, num_different: 0 });
                 }
                 Some(range) if number < range.lowest => {
                     (range.lowest, range.lowest_location) = (number, location.clone());
@@ -143,7 +158,24 @@ impl LabelRange {
                 Some(_) => {}
             }
         }
-        range
+        range.map(|range| Self { num_different: different.len() as i64, ..range })
+    }
+
+    /// Returns the number of classes if the highest label is the last class.
+    ///
+    /// # Errors
+    /// If most of these classes would have no video: then the highest label is a mistake, or the lists are an extract.
+    fn num_classes(&self, first: i64) -> Result<i64, AnnotationsError> {
+        let count = self.highest.saturating_sub(first).saturating_add(1).max(0);
+        if count > MAX_CLASSES || count > self.num_different.saturating_mul(2) {
+            return Err(AnnotationsError::FewLabels {
+                highest: self.highest,
+                location: self.highest_location.to_string(),
+                num_classes: count as u64,
+                num_different: self.num_different as u64,
+            });
+        }
+        Ok(count)
     }
 
     /// Returns a message if the labels look shifted by one.
@@ -218,7 +250,7 @@ impl<'a> Resolver<'a> {
                 }
                 index.map(|index| index as u32)
             }
-            Label::Name(name) => {
+            Label::Name(name) | Label::Cell(name) => {
                 let index = self.indices.get(&**name).copied();
                 let index = index.or_else(|| self.loose.get(&name.replace('_', " ")).copied().flatten());
                 if index.is_none() {
@@ -241,8 +273,8 @@ mod tests {
     fn run(labels: &[&str], classes: Option<(&[&str], Option<u32>)>, params: Value) -> (String, Vec<String>) {
         let params: AnnotationsParams = serde_json::from_value(params).expect("parameters");
         let rows = labels.iter().zip(1..).map(|(label, line)| {
-            let location = Location { file: "l".into(), line };
-            Row::new("a", RowSplit::Known(Split::Train), vec![Label::Name((*label).into())], location)
+            let location = Location { file: "l".into(), line, row: None };
+            Row::new("a", RowSplit::Known(Split::Train), vec![Label::Cell((*label).into())], location)
         });
         let classes = classes.map(|(names, first_number)| ClassList {
             names: names.iter().map(ToString::to_string).collect(),
@@ -272,6 +304,25 @@ mod tests {
         check(&["1", "0"], Some((&["1", "0"], None)), json!({}), "0 1", &[]);
         check(&["air_drumming", "a"], Some((&["air drumming", "a"], None)), json!({}), "0 1", &[]);
         check(&["1", "2"], None, json!({"first_label": 1}), "0 1", &[]);
+    }
+
+    #[test]
+    fn a_label_far_above_the_number_of_labels_is_an_error() {
+        let classes = |labels: &[i64], params: Value| {
+            let location = Location { file: "l".into(), line: 1, row: None };
+            let row =
+                |label| Row::new("a", RowSplit::Known(Split::Train), vec![Label::Number(label)], location.clone());
+            let rows = labels.iter().copied().map(row).collect();
+            let params: AnnotationsParams = serde_json::from_value(params).expect("parameters");
+            resolve(ParsedLists { rows, classes: None }, &params)
+                .map(|resolved| resolved.classes.names.len())
+                .map_err(|error| error.to_string())
+        };
+        let years = "the label 2021 (l:1) would make 2,022 classes, but the lists have only 3 different labels";
+        assert_eq!(classes(&[2019, 2020, 2021], json!({})), Err(years.to_owned()));
+        assert!(classes(&[i64::MAX], json!({})).is_err_and(|error| error.contains("only 1 different label")));
+        assert_eq!(classes(&[0, 2, 5], json!({})), Ok(6));
+        assert_eq!(classes(&[0, 50], json!({"num_classes": 101})), Ok(101));
     }
 
     #[test]
@@ -311,7 +362,5 @@ mod tests {
         let far = i64::MAX.to_string();
         let (indices, found) = run(&["0", &far, "-1"], None, json!({"num_classes": 3}));
         assert_eq!((indices.as_str(), found.len()), ("0 - -", 2));
-        // Without a label map, the number of classes is limited.
-        assert_eq!(run(&[&far], None, json!({})).0, "-");
     }
 }

@@ -13,19 +13,22 @@
 //!
 //! | module | step |
 //! |---|---|
-//! | `formats` | parses each format to the same rows (`lists`, `json`, `csv`, `label_map`) |
+//! | `formats` | parses each format to the same rows (`lists`, `encoding`, `json`, `csv`, `label_map`) |
 //! | `groups` | groups videos that were cut from one source |
 //! | `split` | assigns rows to training and test |
 //! | `labels` | maps labels to class indices |
-//! | `join` | matches listed names with videos |
-//! | `checks` | finds leaks, conflicts and gaps (`findings`, `near_duplicates`) |
+//! | `join` | matches listed names with videos (`paths`) |
+//! | `frame_times` | turns frames into seconds |
+//! | `checks` | finds leaks, conflicts and gaps (`findings`, `near_duplicates`, `nearest`) |
 //! | `report` | summarises |
 
 mod checks;
 mod csv;
+mod encoding;
 mod error;
 mod findings;
 mod formats;
+mod frame_times;
 #[doc(hidden)]
 pub mod fuzzing;
 mod groups;
@@ -35,6 +38,8 @@ mod label_map;
 mod labels;
 mod lists;
 mod near_duplicates;
+mod nearest;
+mod paths;
 mod report;
 mod split;
 mod stage;

@@ -1,6 +1,8 @@
 //! [`ParsedLists`]: the rows of label lists in any format, and [`Sink`], which every parser writes to.
 
+use crate::encoding;
 use crate::error::{AnnotationsError, LineError};
+use crate::labels::Number;
 use pipe_schemas::tables::Split;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,7 +18,8 @@ const MAX_ERRORS: usize = 1_000;
 pub(crate) struct ListFile {
     /// The name that messages use.
     pub(crate) name: Rc<str>,
-    pub(crate) bytes: Vec<u8>,
+    /// In UTF-8, except for wrong lines.
+    pub(crate) text: Vec<u8>,
 }
 
 /// All lists of a data set.
@@ -57,11 +60,14 @@ pub(crate) enum RowSplit {
 /// A class as listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Label {
+    /// A name, also if it looks like a number: that of a folder, or a quoted `"1.5"`.
     Name(Rc<str>),
+    /// A cell of a table; a number if all labels of the data set are, and otherwise a name.
+    Cell(Rc<str>),
     Number(i64),
 }
 
-/// A time range of a video.
+/// A time range of a video. A list may define it in frames; then these are frames until the video is known.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Segment {
     pub(crate) start_secs: f64,
@@ -75,6 +81,8 @@ pub(crate) struct Location {
     pub(crate) file: Rc<str>,
     /// From 1; 0 for a folder.
     pub(crate) line: u32,
+    /// The row of a JSON file, whose rows may all be in one line: `["key"]` or `[number]`, from 0.
+    pub(crate) row: Option<Rc<str>>,
 }
 
 /// The classes of a data set, by index.
@@ -87,11 +95,29 @@ pub(crate) struct ClassList {
     pub(crate) first_number: Option<u32>,
 }
 
+impl Label {
+    /// Returns the label that a text is. In quotes, a number with a fraction is a name, such as `"1.5"`.
+    pub(crate) fn of_text(text: &str, quoted: bool, sink: &mut Sink) -> Self {
+        let shared = sink.intern(text);
+        match Number::parse(text) {
+            Some(Number::Fraction) if quoted => Self::Name(shared),
+            Some(Number::Fraction | Number::Whole(_)) | None => Self::Cell(shared),
+        }
+    }
+
+    pub(crate) fn is_blank(&self) -> bool {
+        match self {
+            Self::Name(text) | Self::Cell(text) => text.is_empty(),
+            Self::Number(_) => false,
+        }
+    }
+}
+
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
             0 => write!(f, "{}/", self.file),
-            line => write!(f, "{}:{line}", self.file),
+            line => write!(f, "{}:{line}{}", self.file, self.row.as_deref().unwrap_or_default()),
         }
     }
 }
@@ -105,48 +131,81 @@ impl Row {
 
 impl Segment {
     /// The help for an error of [`Segment::parse`].
-    pub(crate) const HELP: &str = "write start and end in seconds, with the start before the end";
+    pub(crate) const HELP: &str = "write start and end in seconds, such as 62.5, or as `00:01:02.5`";
 
-    /// Parses a start and an end in seconds.
+    /// Parses a start and an end, in seconds or as `hours:minutes:seconds`. The end may be before the start, which a check reports.
     ///
     /// # Errors
-    /// If they are not numbers, negative, or the end is not after the start.
+    /// If they are not numbers, or negative.
     pub(crate) fn parse(start: &str, end: &str) -> Result<Self, String> {
-        let secs = |text: &str| text.trim().parse::<f64>().ok().filter(|secs| secs.is_finite() && *secs >= 0.0);
         match (secs(start), secs(end)) {
-            (Some(start_secs), Some(end_secs)) if start_secs < end_secs => Ok(Self { start_secs, end_secs }),
+            (Some(start_secs), Some(end_secs)) => Ok(Self { start_secs, end_secs }),
             _ => Err(format!("`{}` to `{}` is not a valid segment", shorten(start), shorten(end))),
         }
     }
 }
 
+/// Returns the seconds of `62.5`, `1:02.5` and `00:01:02.5`.
+fn secs(text: &str) -> Option<f64> {
+    let mut parts = text.trim().rsplitn(3, ':');
+    let number = |part: &str| part.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
+    let seconds = number(parts.next()?)?;
+    let mut longer = [0.0; 2];
+    for (part, longer) in parts.zip(&mut longer) {
+        *longer = number(part)?;
+    }
+    Some(seconds + 60.0 * longer[0] + 3600.0 * longer[1])
+}
+
 impl ListFile {
+    /// Returns the list with its text in UTF-8; see [`encoding::decode`].
+    ///
+    /// # Errors
+    /// If the list is in another encoding.
+    pub(crate) fn new(name: &str, bytes: Vec<u8>) -> Result<Self, AnnotationsError> {
+        let text = encoding::decode(bytes);
+        let text = text.map_err(|other| AnnotationsError::Encoding { list: name.into(), encoding: other.name })?;
+        Ok(Self { name: name.into(), text })
+    }
+
     pub(crate) fn location(&self, line: u32) -> Location {
-        Location { file: Rc::clone(&self.name), line }
+        Location { file: Rc::clone(&self.name), line, row: None }
     }
 
-    /// Returns the part of the file name after its last dot.
-    pub(crate) fn extension(&self) -> Option<&str> {
-        self.name.rsplit_once('.').map(|(_, extension)| extension)
+    /// Returns the part of the file name after its last dot, in lower case.
+    pub(crate) fn extension(&self) -> Option<String> {
+        self.name.rsplit_once('.').map(|(_, extension)| extension.to_lowercase())
     }
 
-    /// Returns the content without a byte order mark.
-    pub(crate) fn text(&self) -> &[u8] {
-        self.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.bytes)
+    /// Returns the delimiter that a first line `sep=;` defines, as Excel writes it.
+    pub(crate) fn separator(&self) -> Option<&str> {
+        let first = self.text.split(|byte| *byte == b'\n').next()?;
+        separator(str::from_utf8(first).ok()?)
     }
 
-    /// Returns the lines that are not blank, trimmed, with their numbers.
+    /// Returns the lines that are not blank, trimmed, with their numbers, and without a first line `sep=;`.
     pub(crate) fn lines<'a>(&'a self, sink: &mut Sink) -> Vec<(u32, &'a str)> {
         let mut lines = Vec::new();
-        for (line, text) in (1..).zip(self.text().split(|byte| *byte == b'\n')) {
-            match str::from_utf8(text) {
-                Ok(text) if text.trim().is_empty() => {}
-                Ok(text) => lines.push((line, text.trim())),
-                Err(_) => sink.error(self.location(line), "the line is not valid UTF-8", "save the list as UTF-8"),
+        for (line, text) in (1..).zip(self.text.split(|byte| *byte == b'\n')) {
+            // Files that were joined have byte order marks inside.
+            match str::from_utf8(text).map(|text| text.trim_start_matches('\u{feff}').trim()) {
+                Ok("") => {}
+                Ok(text) if line == 1 && separator(text).is_some() => {}
+                Ok(text) => lines.push((line, text)),
+                Err(_) => {
+                    let message = format!("the line is not valid UTF-8, likely {}", encoding::likely_encoding(text));
+                    sink.error(self.location(line), message, "save the list as UTF-8");
+                }
             }
         }
         lines
     }
+}
+
+fn separator(line: &str) -> Option<&str> {
+    let line = line.strip_prefix('"').and_then(|line| line.strip_suffix('"')).unwrap_or(line);
+    let delimiter = line.strip_prefix("sep=").or_else(|| line.strip_prefix("SEP="))?;
+    (delimiter.chars().count() == 1).then_some(delimiter)
 }
 
 /// Collects rows and line errors from parsers.
@@ -182,8 +241,7 @@ impl Sink {
     pub(crate) fn error(&mut self, location: Location, message: impl Into<String>, help: impl Into<String>) {
         self.num_errors += 1;
         if self.errors.len() < MAX_ERRORS {
-            let (file, line) = (location.file.to_string(), location.line);
-            self.errors.push(LineError { file, line, message: message.into(), help: help.into() });
+            self.errors.push(LineError::new(&location, message, help));
         }
     }
 
@@ -261,7 +319,7 @@ mod tests {
     #[test]
     fn line_errors_are_kept_up_to_a_limit_and_counted() {
         let mut sink = Sink::default();
-        let location = Location { file: "a.txt".into(), line: 1 };
+        let location = Location { file: "a.txt".into(), line: 1, row: None };
         (0..MAX_ERRORS + 5).for_each(|_| sink.error(location.clone(), "wrong", "right"));
         let Err(AnnotationsError::Lines { errors, count }) = sink.finish(None) else { panic!("no errors") };
         assert_eq!((errors.len(), count), (MAX_ERRORS, MAX_ERRORS as u64 + 5));

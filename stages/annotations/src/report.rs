@@ -18,6 +18,9 @@ pub(crate) struct Report {
     num_videos: u64,
     listed: SplitCounts,
     present: SplitCounts,
+    /// Only if the lists label segments: then `listed` and `present` count segments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    videos: Option<VideoCounts>,
     /// Number of rows in each subset that is not used.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     left_out: BTreeMap<String, u64>,
@@ -26,6 +29,13 @@ pub(crate) struct Report {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
     classes: Vec<ClassCounts>,
+}
+
+/// Numbers of videos that the labelled segments are from.
+#[derive(Debug, serde::Serialize)]
+struct VideoCounts {
+    listed: SplitCounts,
+    present: SplitCounts,
 }
 
 #[derive(Debug, serde::Serialize)]
@@ -47,6 +57,11 @@ impl Report {
         self.checks.names(severity)
     }
 
+    /// Returns all that checks of this severity found.
+    pub(crate) fn lines(&self, severity: Severity) -> impl Iterator<Item = String> {
+        self.checks.lines(severity)
+    }
+
     /// Returns the lines that are shown beside the stage's name.
     pub(crate) fn summary(&self) -> Vec<String> {
         std::iter::once(self.counts()).chain(self.notes.iter().cloned()).collect()
@@ -60,16 +75,30 @@ impl Report {
         } else {
             format!("; {} of {} not used", grouped(left_out), subsets.join(", "))
         };
-        format!(
-            "{} {}, {} of {} training and {} of {} test videos present{left_out}",
-            grouped(self.num_classes),
-            if self.num_classes == 1 { "class" } else { "classes" },
-            grouped(self.present.train),
-            grouped(self.listed.train),
-            grouped(self.present.test),
-            grouped(self.listed.test)
-        )
+        let classes = if self.num_classes == 1 { "class" } else { "classes" };
+        let (train, test) = match &self.videos {
+            None => (
+                of(self.present.train, self.listed.train, "training"),
+                of(self.present.test, self.listed.test, "test videos"),
+            ),
+            Some(videos) => {
+                let segments = |present, listed, what, videos: u64| {
+                    let noun = if videos == 1 { "video" } else { "videos" };
+                    format!("{} (of {} {noun})", of(present, listed, what), grouped(videos))
+                };
+                let (listed, present) = (self.listed, self.present);
+                (
+                    segments(present.train, listed.train, "training segments", videos.listed.train),
+                    segments(present.test, listed.test, "test segments", videos.listed.test),
+                )
+            }
+        };
+        format!("{} {classes}, {train} and {test} present{left_out}", grouped(self.num_classes))
     }
+}
+
+fn of(present: u64, listed: u64, what: &str) -> String {
+    format!("{} of {} {what}", grouped(present), grouped(listed))
 }
 
 /// Makes the report.
@@ -98,6 +127,7 @@ pub(crate) fn report(
         num_videos: num_videos as u64,
         listed: outcome.listed,
         present: outcome.present,
+        videos: outcome.videos.map(|(listed, present)| VideoCounts { listed, present }),
         left_out,
         checks: outcome.findings,
         notes: outcome.notes,

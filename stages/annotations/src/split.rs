@@ -2,6 +2,7 @@
 
 use crate::error::{AnnotationsError, MAX_SHOWN};
 use crate::lists::{Row, RowSplit, shorten, without_extension};
+use crate::paths;
 use pipe_schemas::stages::annotations::AnnotationsParams;
 use pipe_schemas::tables::Split;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,28 +21,83 @@ pub(crate) fn usual(word: &str) -> Option<Split> {
     }
 }
 
-/// Assigns every row to a split, or marks it as unused. Returns the number of unused rows by subset.
+/// What [`assign`] did besides setting the splits.
+#[derive(Debug, Default)]
+pub(crate) struct Assigned {
+    /// Number of unused rows by subset.
+    pub(crate) left_out: BTreeMap<String, u64>,
+    /// Rows without a label, such as videos without a segment.
+    pub(crate) num_unlabelled: u64,
+    pub(crate) drawn: Option<Drawn>,
+}
+
+/// What `test_share` held out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Drawn {
+    pub(crate) share: f64,
+    pub(crate) num_videos: usize,
+    pub(crate) num_test_videos: usize,
+    /// Number of groups; 0 if the videos have none.
+    pub(crate) num_groups: usize,
+    pub(crate) num_test_groups: usize,
+}
+
+/// Assigns every row to a split, or marks it as unused.
 ///
 /// # Errors
 /// If the lists define no split, or it is unclear which subsets to use.
-pub(crate) fn assign(rows: &mut [Row], params: &AnnotationsParams) -> Result<BTreeMap<String, u64>, AnnotationsError> {
+pub(crate) fn assign(rows: &mut [Row], params: &AnnotationsParams) -> Result<Assigned, AnnotationsError> {
     let found: BTreeSet<String> = rows.iter().filter_map(|row| subset(row).map(str::to_owned)).collect();
     let (train, test) = choose(&found, params)?;
-    let mut left_out = BTreeMap::new();
+    let mut assigned = Assigned::default();
+    let mut draws = Draws::default();
     for row in rows {
         row.split = match (&row.split, params.test_share) {
-            (RowSplit::Known(_) | RowSplit::Unused, _) => continue,
+            (RowSplit::Known(_), _) => continue,
+            (RowSplit::Unused, _) => {
+                assigned.num_unlabelled += u64::from(row.labels.is_empty());
+                continue;
+            }
             (RowSplit::Subset(word), _) if train.contains(&**word) => RowSplit::Known(Split::Train),
             (RowSplit::Subset(word), _) if test.contains(&**word) => RowSplit::Known(Split::Test),
             (RowSplit::Subset(word), _) => {
-                *left_out.entry(word.to_string()).or_default() += 1;
+                *assigned.left_out.entry(word.to_string()).or_default() += 1;
                 RowSplit::Unused
             }
-            (RowSplit::Unknown, Some(share)) => RowSplit::Known(draw(row, share, params.seed)),
+            (RowSplit::Unknown, Some(share)) => RowSplit::Known(draws.add(row, draw(row, share, params.seed))),
             (RowSplit::Unknown, None) => return Err(AnnotationsError::NoSplit { location: row.location.to_string() }),
         };
     }
-    Ok(left_out)
+    assigned.drawn = params.test_share.filter(|_| !draws.videos.is_empty()).map(|share| draws.count(share));
+    Ok(assigned)
+}
+
+/// The drawn splits, by video and by group.
+#[derive(Default)]
+struct Draws {
+    videos: BTreeMap<String, Split>,
+    groups: BTreeMap<String, Split>,
+}
+
+impl Draws {
+    fn add(&mut self, row: &Row, split: Split) -> Split {
+        self.videos.insert(paths::normal(&row.path), split);
+        if !row.group.is_empty() {
+            self.groups.insert(row.group.clone(), split);
+        }
+        split
+    }
+
+    fn count(&self, share: f64) -> Drawn {
+        let test = |of: &BTreeMap<String, Split>| of.values().filter(|split| **split == Split::Test).count();
+        Drawn {
+            share,
+            num_videos: self.videos.len(),
+            num_test_videos: test(&self.videos),
+            num_groups: self.groups.len(),
+            num_test_groups: test(&self.groups),
+        }
+    }
 }
 
 fn subset(row: &Row) -> Option<&str> {
@@ -83,7 +139,8 @@ fn choose(found: &Words, params: &AnnotationsParams) -> Result<(Words, Words), A
 
 /// Draws the split of a group, or of a video without a group. The result depends only on its name, the seed and the share.
 fn draw(row: &Row, share: f64, seed: u64) -> Split {
-    let name = if row.group.is_empty() { without_extension(&row.path) } else { &row.group };
+    let path = paths::normal(&row.path);
+    let name = if row.group.is_empty() { without_extension(&path) } else { &row.group };
     let mut hasher = blake3::Hasher::new();
     hasher.update(b"test_share").update(&seed.to_le_bytes()).update(name.as_bytes());
     let mut bits = [0; 8];
@@ -100,7 +157,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn row(path: &str, part: RowSplit) -> Row {
-        Row::new(path, part, vec![], Location { file: "l.csv".into(), line: 1 })
+        Row::new(path, part, vec![], Location { file: "l.csv".into(), line: 1, row: None })
     }
 
     #[track_caller]

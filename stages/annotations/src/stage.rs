@@ -3,15 +3,15 @@
 use crate::checks::{CheckOutcome, are_decoded, check};
 use crate::error::AnnotationsError;
 use crate::formats;
+use crate::frame_times;
 use crate::groups;
 use crate::join::{Joined, join};
 use crate::labels::{Resolved, resolve};
-use crate::lists::without_extension;
 use crate::report::{Report, report};
-use crate::split;
-use pipe_schemas::stages::annotations::{AnnotationsParams, CONTRACT, Severity};
+use crate::split::{self, Assigned};
+use pipe_schemas::stages::annotations::{AnnotationsParams, CONTRACT, NUM_CLASSES, SegmentUnit, Severity};
 use pipe_schemas::tables::{AnnotationRow, ClassRow, Labelling, VideoRow};
-use pipe_stage::{Context, Sources, Stage, StageError, Summary};
+use pipe_stage::{Context, Sources, Stage, StageError, Summary, grouped};
 use pipe_tables::{LabelsFolder, read_rows, write_json};
 use std::path::PathBuf;
 
@@ -34,12 +34,14 @@ impl Stage for Annotations {
         let findings = report.messages(Severity::Error);
         if !findings.is_empty() {
             let names = report.names(Severity::Error);
+            // A failed stage has no report, and the message shows only the first ones.
+            report.lines(Severity::Error).for_each(|line| context.log(line));
             return Err(AnnotationsError::Findings { findings, names }.into_stage_error());
         }
         report.messages(Severity::Warn).into_iter().for_each(|text| context.warn(text));
         LabelsFolder::write(context.output("labels")?, &labels.rows, &labels.classes, labels.labelling)?;
         write_json(&context.output("report.json")?, report)?;
-        Ok(Summary::lines(report.summary()))
+        Ok(Summary::lines(report.summary()).with_figures([(NUM_CLASSES, labels.classes.len() as f64)]))
     }
 }
 
@@ -58,11 +60,20 @@ fn label(params: &AnnotationsParams, sources: &Sources, videos: &[VideoRow]) -> 
     }
     let (format, mut lists) = formats::read(params.format, params, sources, videos)?;
     groups::assign(&mut lists.rows, params.group.as_ref())?;
-    let left_out = split::assign(&mut lists.rows, params)?;
-    let resolved = resolve(lists, params)?;
+    let Assigned { left_out, num_unlabelled, drawn } = split::assign(&mut lists.rows, params)?;
+    let mut resolved = resolve(lists, params)?;
     let joined = join(&resolved.entries, videos)?;
-    let outcome = check(params, &resolved, &joined, videos);
-    let rows = rows(&resolved, &joined, &outcome, videos);
+    match params.columns.segment_unit {
+        SegmentUnit::Seconds => {}
+        SegmentUnit::Frames => frame_times::to_seconds(&mut resolved.entries, &joined, videos),
+    }
+    let mut outcome = check(params, &resolved, &joined, videos, drawn);
+    match num_unlabelled {
+        0 => {}
+        1 => outcome.notes.push("1 row has no label and is not used".to_owned()),
+        count => outcome.notes.push(format!("{} rows have no label and are not used", grouped(count))),
+    }
+    let rows = rows(params, &resolved, &joined, &outcome, videos);
     let classes = (0..).zip(&resolved.classes.names);
     let classes = classes.map(|(class_index, name)| ClassRow { class_index, class_name: name.clone() }).collect();
     // From the parameters, not from the rows: the loss must not depend on the split.
@@ -72,20 +83,29 @@ fn label(params: &AnnotationsParams, sources: &Sources, videos: &[VideoRow]) -> 
 }
 
 /// Returns one row per label of each entry that counts.
-fn rows(resolved: &Resolved, joined: &Joined, outcome: &CheckOutcome, videos: &[VideoRow]) -> Vec<AnnotationRow> {
+fn rows(
+    params: &AnnotationsParams,
+    resolved: &Resolved,
+    joined: &Joined,
+    outcome: &CheckOutcome,
+    videos: &[VideoRow],
+) -> Vec<AnnotationRow> {
+    let in_seconds = params.columns.segment_unit == SegmentUnit::Seconds;
     let mut rows = Vec::new();
     for ((entry, found), _) in
         resolved.entries.iter().zip(&joined.matches).zip(&outcome.kept).filter(|(_, kept)| **kept)
     {
         let Some(split) = entry.split else { continue };
-        let video_id = found.video.map_or_else(|| without_extension(&entry.path), |video| &videos[video].video_id);
+        let video_id = found.video.map_or_else(|| entry.normal_name(), |video| videos[video].video_id.clone());
+        // The frame rate of an absent video is not known.
+        let segment = entry.segment.filter(|_| in_seconds || found.video.is_some());
         rows.extend(entry.classes.iter().map(|class_index| AnnotationRow {
-            video_id: video_id.to_owned(),
+            video_id: video_id.clone(),
             split,
             class_index: *class_index,
             group: entry.group.clone(),
-            start_secs: entry.segment.map(|segment| segment.start_secs),
-            end_secs: entry.segment.map(|segment| segment.end_secs),
+            start_secs: segment.map(|segment| segment.start_secs),
+            end_secs: segment.map(|segment| segment.end_secs),
             present: found.present,
             source_file: entry.location.file.to_string(),
             source_line: entry.location.line,

@@ -9,12 +9,12 @@ use std::path::Path;
 /// Returns a real list, or `None` if the machine does not have it.
 pub(crate) fn list(path: &str) -> Option<ListFile> {
     let full = pipe_testkit::shared(Path::new("data/annotations").join(path))?;
-    let name = path.rsplit('/').next().expect("a name").into();
-    Some(ListFile { name, bytes: fs_err::read(full).expect("read") })
+    let name = path.rsplit('/').next().expect("a name");
+    Some(ListFile::new(name, fs_err::read(full).expect("read")).expect("UTF-8"))
 }
 
 pub(crate) fn file(name: &str, text: &str) -> ListFile {
-    ListFile { name: name.into(), bytes: text.into() }
+    ListFile::new(name, text.into()).expect("UTF-8")
 }
 
 /// Returns the lists, or the line errors as text.
@@ -38,7 +38,7 @@ pub(crate) fn entry(path: &str, split: Split, class_index: u32, group: &str) -> 
         classes: vec![class_index],
         group: group.into(),
         segment: None,
-        location: Location { file: "l".into(), line: 1 },
+        location: Location { file: "l".into(), line: 1, row: None },
     }
 }
 

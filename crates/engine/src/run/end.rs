@@ -90,6 +90,9 @@ impl Run<'_> {
             Ok(LockedComparison::Approximate(text)) => locked_warning = Some(text),
             Err(failure) => return self.over(stage, key, Outcome::Failed, Some(failure), since),
         }
+        if let Err(failure) = self.check_num_classes(stage, &done.record) {
+            return self.over(stage, key, Outcome::Failed, Some(failure), since);
+        }
         if let Some(latest) = &mut self.latest {
             latest.publish(&name, &self.store.view(done.record.output.tree), key)?;
         }

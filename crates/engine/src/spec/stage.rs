@@ -128,6 +128,7 @@ fn finish(
         keyed: parsed.keyed,
         sources: parsed.sources.into_iter().chain(sources).collect(),
         outputs: contract.outputs.iter().map(Output::from).chain(parsed.outputs).collect(),
+        num_classes: parsed.num_classes,
         limits,
     })
 }

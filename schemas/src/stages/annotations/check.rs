@@ -68,17 +68,32 @@ impl AnnotationsParams {
         }
     }
 
+    /// Checks which columns of a table are named.
+    fn check_columns(&self, wrong: &mut impl FnMut(&[&str], String, &str)) {
+        let Columns { video, label, labels, start, end, segments, .. } = &self.columns;
+        if self.format == AnnotationFormat::Table && video.is_none() {
+            wrong(&["columns"], "`video` is missing".into(), "columns: { video: path, label: class }");
+        }
+        let of_class = [("label", label.is_some()), ("labels", !labels.is_empty()), ("segments", segments.is_some())];
+        let given: Vec<&str> = of_class.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect();
+        match given[..] {
+            [] if self.format == AnnotationFormat::Table => {
+                wrong(&["columns"], "`label` is missing".into(), "columns: { video: path, label: class }");
+            }
+            [] | [_] => {}
+            _ => wrong(&["columns"], format!("`{}` can't be combined", given.join("` and `")), "set one of them"),
+        }
+        if start.is_some() != end.is_some() {
+            wrong(&["columns"], "`start` and `end` must be set together".into(), "set both, or neither");
+        } else if start.is_some() && segments.is_some() {
+            let message = "`start` and `end` can't be combined with `segments`, which contains them".into();
+            wrong(&["columns"], message, "remove `start` and `end`, or `segments`");
+        }
+    }
+
     /// Checks the parameters that describe lines and columns.
     fn check_fields(&self, wrong: &mut impl FnMut(&[&str], String, &str)) {
-        for (name, column) in [("video", &self.columns.video), ("label", &self.columns.label)] {
-            if self.format == AnnotationFormat::Table && column.is_none() {
-                let help = "columns: { video: path, label: class }";
-                wrong(&["columns"], format!("`{name}` is missing"), help);
-            }
-        }
-        if self.columns.start.is_some() != self.columns.end.is_some() {
-            wrong(&["columns"], "`start` and `end` must be set together".into(), "set both, or neither");
-        }
+        self.check_columns(wrong);
         if self.columns.label_delimiter.is_some() && !self.multi_class {
             let help = "set `multi_class: true`, or remove `label_delimiter`";
             wrong(&["columns", "label_delimiter"], "needs `multi_class: true`".into(), help);
@@ -158,6 +173,15 @@ mod tests {
                 "test_share: must be greater than 0 and less than 1",
             ],
         );
+        let three = json!({"video": "a", "label": "b", "labels": ["b", "c"], "segments": "d", "start": "e", "end": "f"});
+        check(
+            json!({"format": "table", "file": "a.csv", "columns": three}),
+            &[
+                "columns: `label` and `labels` and `segments` can't be combined",
+                "columns: `start` and `end` can't be combined with `segments`, which contains them",
+            ],
+        );
+        check(json!({"format": "table", "file": "a.csv", "columns": {"video": "a"}}), &["columns: `label` is missing"]);
         check(
             json!({"format": "video_list", "train": "a", "delimiter": "", "num_classes": 2, "label_map": "b"}),
             &[

@@ -8,9 +8,8 @@ impl Checker<'_> {
     /// Returns which entries are kept, the duplicates of others, and the conflicts in labels.
     ///
     /// Of several entries for a video (or a segment of it) in one split, the first is kept; with `multi_class`, also each
-    /// that adds labels.
-    pub(super) fn repetitions(&self) -> (Vec<bool>, Occurrences, Occurrences) {
-        let used: Vec<bool> = self.resolved.entries.iter().map(|entry| entry.split.is_some()).collect();
+    /// that adds labels. Only entries that are `used` count.
+    pub(super) fn repetitions(&self, used: Vec<bool>) -> (Vec<bool>, Occurrences, Occurrences) {
         let (mut kept, mut duplicates, mut conflicts) = (used.clone(), Occurrences::default(), Occurrences::default());
         let (mut seen, mut contents) = (BTreeMap::new(), BTreeMap::new());
         for (row, split) in self.kept(&used) {

@@ -1,6 +1,7 @@
 //! Tests of all checks.
 
 use super::*;
+use crate::findings::Occurrences;
 use crate::join::join;
 use crate::lists::{ClassList, Segment};
 use crate::test_data::{entry, video};
@@ -18,7 +19,7 @@ fn run(entries: Vec<Entry>, videos: &[VideoRow], params: Value) -> CheckOutcome 
         unknown_class: Occurrences::default(),
     };
     let joined = join(&resolved.entries, videos).expect("joined");
-    check(&serde_json::from_value(params).expect("parameters"), &resolved, &joined, videos)
+    check(&serde_json::from_value(params).expect("parameters"), &resolved, &joined, videos, None)
 }
 
 /// Asserts what the checks `names` find.

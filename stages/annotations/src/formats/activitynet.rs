@@ -29,7 +29,7 @@ pub(super) fn is_list(file: &ListFile, _params: &AnnotationsParams) -> bool {
 /// Parses a list.
 pub(super) fn parse(file: &ListFile, role: Role, _params: &AnnotationsParams, sink: &mut Sink) {
     let read = json::rows(file, Some(ROWS), |row| {
-        let location = file.location(row.line);
+        let location = row.location(file);
         let Some(id) = row.key else {
             return sink.error(location, "the row has no id", "the list must be a map from video id to video");
         };
@@ -57,7 +57,7 @@ pub(super) fn parse(file: &ListFile, role: Role, _params: &AnnotationsParams, si
                 }
                 (_, Err(message)) => sink.error(location.clone(), message, Segment::HELP),
                 (Some(label), Ok(segment)) => {
-                    let label = Label::Name(sink.intern(label));
+                    let label = Label::Cell(sink.intern(label));
                     sink.push(Row { segment: Some(segment), ..new(split.clone(), vec![label]) });
                 }
             }
@@ -93,20 +93,21 @@ mod tests {
 "a": {"subset": "training", "annotations": [{"segment": [0.01, 2], "label": "x"}, {"segment": [3, 4.5], "label": "y"}]},
 "b": {"subset": "testing", "annotations": []}}}"#;
         let expect = [
-            "a Some(\"v_a\") Some((0.01, 2.0)) [Name(\"x\")] 2",
-            "a Some(\"v_a\") Some((3.0, 4.5)) [Name(\"y\")] 2",
+            "a Some(\"v_a\") Some((0.01, 2.0)) [Cell(\"x\")] 2",
+            "a Some(\"v_a\") Some((3.0, 4.5)) [Cell(\"y\")] 2",
             "b Some(\"v_b\") None [] 3",
         ];
         assert_eq!(run(&file("a.json", text)).expect("rows"), expect);
-        let bad = r#"{"a": {"annotations": [{"segment": [2, 1], "label": "x"}, {"segment": [1], "label": "y"}, {"segment": [1, 2]}]},
+        let bad = r#"{"a": {"annotations": [{"segment": [-2, 1], "label": "x"}, {"segment": [1], "label": "y"}, {"segment": [1, 2]}]},
 "b": {}, "c": 3}"#;
         let problems = run(&file("a.json", bad)).expect_err("problems");
+        let help = Segment::HELP;
         let expect = [
-            "a.json:1: `2` to `1` is not a valid segment; write start and end in seconds, with the start before the end",
-            "a.json:1: `1` to `` is not a valid segment; write start and end in seconds, with the start before the end",
-            "a.json:1: an annotation has no `label`; each annotation must have one",
-            "a.json:2: the video has no `annotations`; each video must have a list of annotations",
-            "a.json:2: the video has no `annotations`; each video must have a list of annotations",
+            format!("a.json:1[\"a\"]: `-2` to `1` is not a valid segment; {help}"),
+            format!("a.json:1[\"a\"]: `1` to `` is not a valid segment; {help}"),
+            "a.json:1[\"a\"]: an annotation has no `label`; each annotation must have one".to_owned(),
+            "a.json:2[\"b\"]: the video has no `annotations`; each video must have a list of annotations".to_owned(),
+            "a.json:2[\"c\"]: the video has no `annotations`; each video must have a list of annotations".to_owned(),
         ];
         assert_eq!(problems, expect);
     }
@@ -115,8 +116,8 @@ mod tests {
     fn a_real_list_is_read() {
         let Some(file) = list("mmaction2/tests/action_test_anno.json") else { return };
         let expect = [
-            "v_test1 Some(\"test1\") Some((0.3, 0.6)) [Name(\"Rock climbing\")] 2",
-            "v_test2 Some(\"test2\") Some((1.0, 2.0)) [Name(\"Drinking beer\")] 18",
+            "v_test1 Some(\"test1\") Some((0.3, 0.6)) [Cell(\"Rock climbing\")] 2",
+            "v_test2 Some(\"test2\") Some((1.0, 2.0)) [Cell(\"Drinking beer\")] 18",
         ];
         assert_eq!(run(&file).expect("rows"), expect);
     }

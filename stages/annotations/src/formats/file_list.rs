@@ -12,6 +12,7 @@
 //! and MMAction2 read it as the label -1.
 
 use super::Role;
+use crate::labels::Number;
 use crate::lists::{Label, ListFile, Row, Sink, name_of, shorten};
 use pipe_schemas::stages::annotations::AnnotationsParams;
 
@@ -69,10 +70,8 @@ pub(super) fn is_video_list(file: &ListFile, _params: &AnnotationsParams) -> boo
 
 fn parse(file: &ListFile, role: Role, format: &LineFormat, sink: &mut Sink) {
     let lines = file.lines(sink);
-    let Some(delimiter) = format.delimiter.clone().or_else(|| lines.first().map(|(_, line)| detect_delimiter(line)))
-    else {
-        return;
-    };
+    let defined = format.delimiter.clone().or_else(|| file.separator().map(str::to_owned));
+    let Some(delimiter) = defined.or_else(|| lines.first().map(|(_, line)| detect_delimiter(line))) else { return };
     for (line, text) in lines {
         let location = file.location(line);
         match fields(text, &delimiter, format) {
@@ -82,6 +81,9 @@ fn parse(file: &ListFile, role: Role, format: &LineFormat, sink: &mut Sink) {
             }
             Err(message) => {
                 let mut help = format!("expected a line such as `{}`", format.example.replace(' ', &delimiter));
+                if format.num_skipped == 1 {
+                    help = format!("{help}, or set `with_offset: true` if lines also have the first frame");
+                }
                 if format.delimiter.is_none() && detect_delimiter(text) != delimiter {
                     help = format!("{help}, with the delimiter of the first line; otherwise set `delimiter`");
                 }
@@ -91,9 +93,12 @@ fn parse(file: &ListFile, role: Role, format: &LineFormat, sink: &mut Sink) {
     }
 }
 
-/// Returns the last character of a line that may be a delimiter.
+/// Returns the last character of a line that may be a delimiter. In `a.mp4, 0`, that is the comma.
 fn detect_delimiter(line: &str) -> String {
-    line.chars().rfind(|c| DELIMITERS.contains(c)).unwrap_or(' ').to_string()
+    let mut last = line.chars().rev().skip_while(|c| !DELIMITERS.contains(c));
+    let run: Vec<char> = last.by_ref().take_while(|c| DELIMITERS.contains(c)).collect();
+    let delimiter = run.iter().find(|c| **c != ' ').or(run.first());
+    delimiter.copied().unwrap_or(' ').to_string()
 }
 
 /// Splits a line into its path and its labels.
@@ -102,25 +107,42 @@ fn fields<'a>(text: &'a str, delimiter: &str, format: &LineFormat) -> Result<(&'
     let wanted = format.num_skipped + 1;
     while format.multi_class || numbers.len() < wanted {
         let Some((before, last)) = rest.rsplit_once(delimiter) else { break };
-        let Ok(number) = last.trim().parse::<i64>() else { break };
-        numbers.push(number);
+        match Number::parse(last) {
+            Some(Number::Whole(number)) => numbers.push(number),
+            Some(Number::Fraction) => return Err(format!("`{}` is not a whole number", shorten(last.trim()))),
+            None => break,
+        }
         rest = before.trim_end();
     }
     if numbers.len() < wanted || rest.is_empty() {
         return Err(missing_field(text, delimiter, format, numbers.len()));
     }
-    if let Some((path, last)) = rest.rsplit_once(delimiter).filter(|_| !format.multi_class)
-        && last.trim().parse::<i64>().is_ok()
-        && name_of(path).contains('.')
-    {
-        let what = if format.num_skipped == 0 { "more than one label" } else { "too many numbers" };
-        return Err(format!("`{}` has {what}", shorten(text)));
-    }
     numbers.reverse();
-    if numbers[..format.num_skipped].iter().any(|number| *number < 0) {
-        return Err(format!("`{}` has a negative number of frames", shorten(text)));
+    if let Some(problem) = extra_number(rest, delimiter, format).or_else(|| frames_problem(&numbers, format)) {
+        return Err(format!("`{}` has {problem}", shorten(text)));
     }
     Ok((rest.trim_matches('"'), numbers.split_off(format.num_skipped)))
+}
+
+/// Returns the problem of a path that ends with a number that is likely a field. The path of a video may end so, as in
+/// `take 2`, if it has no extension; a folder of frames may not, because then a list with one more column looks the same.
+fn extra_number(path: &str, delimiter: &str, format: &LineFormat) -> Option<&'static str> {
+    let (before, last) = path.rsplit_once(delimiter).filter(|_| !format.multi_class)?;
+    Number::whole(last)?;
+    match format.num_skipped {
+        0 => name_of(before).contains('.').then_some("more than one label"),
+        _ => Some("too many numbers"),
+    }
+}
+
+/// Returns the problem of the numbers before the labels: the first frame, if there is one, and the number of frames.
+fn frames_problem(numbers: &[i64], format: &LineFormat) -> Option<&'static str> {
+    let (last, first) = numbers[..format.num_skipped].split_last()?;
+    if *last < 0 || first.iter().any(|number| *number < 0) {
+        Some("a negative number of frames")
+    } else {
+        (*last == 0).then_some("no frames")
+    }
 }
 
 /// Returns the message for a line with too few numeric fields.
@@ -171,6 +193,13 @@ mod tests {
         );
         check("a, b.mp4,1\nc d.mp4, 2", false, json!({}), &[("a, b.mp4", &[1]), ("c d.mp4", &[2])]);
         check("a b.mp4\t-1", false, json!({}), &[("a b.mp4", &[-1])]);
+        check("a.mp4, 1\nb c.mp4, 2", false, json!({}), &[("a.mp4", &[1]), ("b c.mp4", &[2])]);
+        check(
+            "video 2.mp4 1\ntake 2 1\nc.mp4 2021.0",
+            false,
+            json!({}),
+            &[("video 2.mp4", &[1]), ("take 2", &[1]), ("c.mp4", &[2021])],
+        );
         check("a.mp4::1", false, json!({"delimiter": "::"}), &[("a.mp4", &[1])]);
         check("a.mp4 0 3\nb c.mp4 2", false, json!({"multi_class": true}), &[("a.mp4", &[0, 3]), ("b c.mp4", &[2])]);
         check("a 5 1\nb c 5 3", true, json!({}), &[("a", &[1]), ("b c", &[3])]);
@@ -197,6 +226,7 @@ mod tests {
             json!({}),
             &[&format!("l.txt:1: `a.mp4 1 2` has more than one label; {right}")],
         );
+        check_problems("a.mp4 3.5", false, json!({}), &[&format!("l.txt:1: `3.5` is not a whole number; {right}")]);
         let delimiter = ", with the delimiter of the first line; otherwise set `delimiter`";
         check_problems(
             "a.mp4,1\nb.mp4 1",
@@ -204,13 +234,16 @@ mod tests {
             json!({}),
             &[&format!("l.txt:2: `b.mp4 1` has no label; expected a line such as `some/path/000.mp4,1`{delimiter}")],
         );
+        let rawframes = "expected a line such as `some/folder 119 1`, or set `with_offset: true` if lines also have the first frame";
         check_problems(
-            "a 5\nb -5 1",
+            "a 5\nb -5 1\na 0 119 0\nb 0 1",
             true,
             json!({}),
             &[
-                "l.txt:1: `a 5` has too few numbers; expected a line such as `some/folder 119 1`",
-                "l.txt:2: `b -5 1` has a negative number of frames; expected a line such as `some/folder 119 1`",
+                &format!("l.txt:1: `a 5` has too few numbers; {rawframes}"),
+                &format!("l.txt:2: `b -5 1` has a negative number of frames; {rawframes}"),
+                &format!("l.txt:3: `a 0 119 0` has too many numbers; {rawframes}"),
+                &format!("l.txt:4: `b 0 1` has no frames; {rawframes}"),
             ],
         );
     }

@@ -34,7 +34,7 @@ pub(super) fn parse(file: &ListFile, role: Role, _params: &AnnotationsParams, si
             Err(message) => return sink.error(location, message, Segment::HELP),
         };
         let split = role.split(record.get("split"), &location, sink);
-        let label = Label::Name(sink.intern(label));
+        let label = Label::Cell(sink.intern(label));
         sink.push(Row { alias: Some(id.to_owned()), ..Row::new(name, split, vec![label], location) });
     });
 }
@@ -62,7 +62,7 @@ mod tests {
         );
         assert_eq!(
             (&rows[0].split, &rows[0].labels[..]),
-            (&RowSplit::Subset("validate".into()), &[Label::Name("tasting, wine".into())][..])
+            (&RowSplit::Subset("validate".into()), &[Label::Cell("tasting, wine".into())][..])
         );
         let rows = run(&file("v.csv", text), Role(Some(Split::Test))).expect("rows");
         assert_eq!(rows[0].split, RowSplit::Known(Split::Test));

@@ -21,7 +21,7 @@ pub(super) fn is_list(file: &ListFile, params: &AnnotationsParams) -> bool {
 /// Parses a list.
 pub(super) fn parse(file: &ListFile, role: Role, _params: &AnnotationsParams, sink: &mut Sink) {
     let read = json::rows(file, None, |row| {
-        let location = file.location(row.line);
+        let location = row.location(file);
         let id = match row.value.get("id") {
             Some(Value::String(id)) if !id.is_empty() => id.clone(),
             Some(Value::Number(id)) => id.to_string(),
@@ -75,7 +75,7 @@ mod tests {
             &mut sink,
         );
         let problems = texts(sink.finish(None)).expect_err("problems");
-        assert!(problems[0].starts_with("t.json:1: the row has no `template`; "), "{problems:?}");
-        assert_eq!(problems[1], "t.json:2: the row has no `id`; each row must name its video");
+        assert!(problems[0].starts_with("t.json:1[0]: the row has no `template`; "), "{problems:?}");
+        assert_eq!(problems[1], "t.json:2[1]: the row has no `id`; each row must name its video");
     }
 }

@@ -14,6 +14,7 @@ use crate::error::AnnotationsError;
 use crate::groups;
 use crate::label_map;
 use crate::lists::{Label, ListFile, Location, ParsedLists, Row, RowSplit, Sink, name_of, shorten};
+use crate::paths;
 use pipe_schemas::tables::Split;
 use pipe_stage::Sources;
 use std::collections::BTreeMap;
@@ -77,11 +78,13 @@ impl Parser<'_> {
             (Some(path), None, None, Split::Test) => (path, None),
             _ => return Err(malformed()),
         };
-        let (class, file_name) = path.split_once('/').ok_or_else(malformed)?;
+        let normal = paths::normal(path);
+        let (folders, file_name) = normal.rsplit_once('/').ok_or_else(malformed)?;
         let (stem, extension) = file_name.rsplit_once('.').ok_or_else(malformed)?;
-        if class.is_empty() || stem.is_empty() || extension.is_empty() || path.contains('\\') || stem.contains('/') {
+        if stem.is_empty() || extension.is_empty() {
             return Err(malformed());
         }
+        let class = name_of(folders);
         if let (Some(number), Some(expected)) = (number, self.numbers.get(class))
             && number.parse().ok() != Some(*expected)
         {
@@ -123,7 +126,7 @@ mod tests {
                 path,
                 RowSplit::Known(split),
                 vec![Label::Name(class.into())],
-                Location { file: file.into(), line },
+                Location { file: file.into(), line, row: None },
             )
         };
         let path = "HandstandPushups/v_HandStandPushups_g01_c01.avi";
@@ -185,9 +188,23 @@ mod tests {
 
     #[test]
     fn a_line_that_is_not_utf8_is_an_error() {
-        let bad = ListFile { name: "trainlist01.txt".into(), bytes: b"Archery/a.avi 1\nArchery/\xff.avi 1\n".into() };
+        let bad =
+            ListFile::new("trainlist01.txt", b"Archery/a.avi 1\nArchery/\xff.avi 1\n".into()).expect("not UTF-16");
         let problems = texts(parse(&file("classInd.txt", CLASSES), &bad, &file("testlist01.txt", "")));
-        let expect = ["trainlist01.txt:2: the line is not valid UTF-8; save the list as UTF-8"];
-        assert_eq!(problems.expect_err("problems"), expect);
+        let expect = "trainlist01.txt:2: the line is not valid UTF-8, likely Windows-1252 or another code page with one \
+                      byte per letter; save the list as UTF-8";
+        assert_eq!(problems.expect_err("problems"), [expect]);
+    }
+
+    #[test]
+    fn the_class_is_the_folder_of_any_form_of_the_path() {
+        for form in [
+            "./Archery/v_Archery_g01_c01.avi 1",
+            "/data//UCF-101/Archery/v_Archery_g01_c01.avi 1",
+            "Archery\\v_Archery_g01_c01.avi 1",
+        ] {
+            let rows = parse_texts(CLASSES, form, "").expect(form).rows;
+            assert_eq!((&rows[0].labels[0], rows[0].group.as_str()), (&Label::Name("Archery".into()), "Archery_g01"));
+        }
     }
 }

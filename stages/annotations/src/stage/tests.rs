@@ -73,6 +73,12 @@ fn run_in(root: &Path, videos: &[VideoRow], params: &Value) -> Outcome {
     if params.get("format").is_none() {
         params["format"] = "ucf101".into();
     }
+    // Most tests have a few videos, which these checks report.
+    for check in ["test_gaps", "single_class", "empty_split"] {
+        if params.get(check).is_none() {
+            params[check] = "off".into();
+        }
+    }
     let params = &params;
     let folder = tempfile::tempdir().expect("a folder");
     let (table, files) = (folder.path().join("videos.parquet"), folder.path().join("files.json"));
@@ -199,6 +205,148 @@ fn a_name_in_another_case_is_found_and_reported() {
                   HandStandPushups/v_HandStandPushups_g02_c01.avi";
     assert_eq!(outcome.ran.warnings, [expect]);
     assert_eq!(outcome.annotations()[1].video_id, "HandStandPushups/v_HandStandPushups_g02_c01");
+}
+
+/// Runs a table of segments of `a.mp4`, a video of 10 s, and `b.mp4`.
+fn run_segments(rows: &str, params: Value) -> Outcome {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("l.csv"), format!("video,class,start,end,split\n{rows}")).expect("written");
+    let columns = json!({"video": "video", "label": "class", "start": "start", "end": "end", "subset": "split"});
+    let mut all = json!({"format": "table", "file": "l.csv", "columns": columns, "unlabelled": "off"});
+    for (name, value) in params.as_object().expect("a map") {
+        match (name.as_str(), value) {
+            ("columns", Value::Object(more)) => {
+                all["columns"].as_object_mut().expect("a map").extend(more.clone());
+            }
+            (name, value) => all[name] = value.clone(),
+        }
+    }
+    let long = |path: &str| VideoRow { frames_declared: 250, ..video(path, path) };
+    run_in(folder.path(), &[long("a.mp4"), long("b.mp4")], &all)
+}
+
+#[test]
+fn segments_are_counted_as_segments_of_videos() {
+    let rows = "a.mp4,x,0,2,train\na.mp4,y,2,4,train\na.mp4,x,4,6,train\nb.mp4,x,0,2,test\nb.mp4,y,2,4,test\n";
+    let outcome = run_segments(rows, json!({}));
+    assert_eq!(
+        outcome.summary(),
+        "2 classes, 3 of 3 training segments (of 1 video) and 2 of 2 test segments (of 1 video) present"
+    );
+    let report = outcome.report();
+    assert_eq!(
+        (&report["listed"], &report["videos"]["listed"]),
+        (&json!({"train": 3, "test": 2}), &json!({"train": 1, "test": 1}))
+    );
+}
+
+#[test]
+fn segments_outside_their_video_are_findings() {
+    let rows =
+        "a.mp4,x,1.9,500,train\na.mp4,x,5,4,train\na.mp4,x,11,12,train\na.mp4,y,9,10.5,train\nb.mp4,x,0,2,test\n";
+    let failed = run_segments(rows, json!({})).error();
+    assert_eq!(failed, "1 segment ends before it begins: a.mp4 (l.csv:3), 5 to 4 s");
+    let warned = run_segments(rows, json!({"segment_order": "warn"}));
+    let expect = [
+        "1 segment ends before it begins: a.mp4 (l.csv:3), 5 to 4 s",
+        "2 segments lie past the end of their videos; first: a.mp4 (l.csv:2), 1.9 to 500 s of a video of 10.00 s",
+    ];
+    assert_eq!(warned.ran.warnings, expect);
+    // The first one has frames; the second and the third have none.
+    let times = |row: &AnnotationRow| row.start_secs.expect("a segment");
+    assert_eq!(warned.annotations().iter().map(times).collect::<Vec<_>>(), [1.9, 9.0, 0.0]);
+    let off = run_segments(rows, json!({"segment_order": "off", "segment_range": "off"}));
+    assert_eq!(off.ran.warnings, [""; 0]);
+    assert_eq!(off.report()["checks"]["segment_range"]["count"], 2);
+    assert!(
+        run_segments(rows, json!({"segment_order": "off", "segment_range": "error"})).error().contains("past the end")
+    );
+}
+
+#[test]
+fn segments_in_frames_become_seconds() {
+    let rows = "a.mp4,x,25,50,train\nb.mp4,y,0,100,test\nc.mp4,y,3,4,test\n";
+    let outcome = run_segments(rows, json!({"columns": {"segment_unit": "frames"}, "missing": "off"}));
+    let times: Vec<_> = outcome.annotations().iter().map(|row| (row.start_secs, row.end_secs)).collect();
+    assert_eq!(times, [(Some(1.0), Some(2.0)), (Some(0.0), Some(4.0)), (None, None)]);
+}
+
+#[test]
+fn splits_with_one_class_and_classes_without_test_videos_are_reported() {
+    let train = format!("{TRAIN}Archery/v_Archery_g03_c01.avi 1\n");
+    let on = json!({"test_gaps": "warn", "single_class": "warn", "label_gaps": "off", "missing": "off"});
+    let expect =
+        ["class HandstandPushups has no test video (classInd.txt:2)", "1 test video has only one class: Archery"];
+    assert_eq!(run([CLASSES, &train, TEST], &all_videos(), &on).ran.warnings, expect);
+    let train = "Archery/v_Archery_g02_c01.avi 1\nArchery/v_Archery_g03_c01.avi 1\n";
+    let expect = [
+        "the training and the test split have only one class each; first: 2 training videos have only one class: Archery",
+        "1 of 3 videos is not in any list: HandstandPushups/v_HandStandPushups_g02_c01.avi",
+    ];
+    assert_eq!(run([CLASSES, train, TEST], &all_videos(), &on).ran.warnings, expect);
+}
+
+#[test]
+fn a_split_without_videos_is_an_error() {
+    let on =
+        |missing: &str| json!({"empty_split": "error", "missing": missing, "label_gaps": "off", "unlabelled": "off"});
+    let check = |train: &str, test: &str, videos: &[VideoRow], expect: &str| {
+        assert_eq!(run([CLASSES, train, test], videos, &on("off")).error(), expect);
+    };
+    check(TRAIN, "\n", &all_videos(), "no test video is listed");
+    check("", TEST, &all_videos(), "no training video is listed");
+    check(TRAIN, TEST, &all_videos()[1..], "the only listed test video is missing or unreadable");
+    check(
+        TRAIN,
+        TEST,
+        &[],
+        "both splits are empty; first:\n  all 2 listed training videos are missing or unreadable\n  the only listed test video is missing or unreadable",
+    );
+    // Without a test list, training alone is meant.
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("train.txt"), "a.mp4 0\nb.mp4 1\n").expect("written");
+    let train_only = json!({"format": "video_list", "train": "train.txt", "empty_split": "error"});
+    assert!(run_in(folder.path(), &[video("a.mp4", "a"), video("b.mp4", "b")], &train_only).ran.result.is_ok());
+    fs::write(folder.path().join("test.txt"), "").expect("written");
+    let empty_test = json!({"format": "video_list", "train": "train.txt", "test": "test.txt", "empty_split": "error"});
+    assert_eq!(
+        run_in(folder.path(), &[video("a.mp4", "a"), video("b.mp4", "b")], &empty_test).error(),
+        "no test video is listed"
+    );
+}
+
+#[test]
+fn the_report_has_every_finding() {
+    let train: String = (0..50).map(|number| format!("Archery/v_{number}.avi 1\n")).collect();
+    let outcome = run([CLASSES, &train, TEST], &all_videos(), &json!({"missing": "warn"}));
+    assert_eq!(outcome.report()["checks"]["missing"]["examples"].as_array().expect("a list").len(), 50);
+}
+
+#[test]
+fn most_absent_videos_have_a_hint() {
+    let videos = [video("videos/Archery/v_Archery_g01_c01.avi", "1")];
+    let error =
+        run([CLASSES, TRAIN, "x/Archery/v_Archery_g01_c01.avi"], &videos, &json!({"unlabelled": "off"})).error();
+    let expect = "the nearest file to `HandstandPushups/v_HandStandPushups_g02_c01.avi` is \
+                  `videos/Archery/v_Archery_g01_c01.avi`: the name differs, `v_HandStandPushups_g02_c01.avi` and \
+                  `v_Archery_g01_c01.avi`";
+    assert!(error.ends_with(expect), "{error}");
+}
+
+#[test]
+fn folders_whose_names_are_numbers_are_classes() {
+    let classes = |names: &[&str]| {
+        let paths: Vec<String> =
+            names.iter().flat_map(|name| [format!("train/{name}/a.mp4"), format!("val/{name}/b.mp4")]).collect();
+        let videos: Vec<VideoRow> = paths.iter().map(|path| video(path, path)).collect();
+        let folder = tempfile::tempdir().expect("a folder");
+        let outcome = run_in(folder.path(), &videos, &json!({"format": "class_folder"}));
+        let classes: Vec<ClassRow> = read_rows(&outcome.output.join("labels/classes.parquet")).expect("read");
+        classes.into_iter().map(|class| class.class_name).collect::<Vec<_>>()
+    };
+    assert_eq!(classes(&["2019", "2020", "2021"]), ["2019", "2020", "2021"]);
+    assert_eq!(classes(&["0", "01", "1"]), ["0", "01", "1"]);
+    assert_eq!(classes(&["2021", "run", "1.5"]), ["1.5", "2021", "run"]);
 }
 
 #[test]
