@@ -2,8 +2,11 @@
 
 use crate::args::{FileArgs, RemoteArgs, StoreArgs};
 use crate::error::CommandError;
+use crate::render;
 use pipe_cache::{Remote, RemoteSetting};
-use pipe_engine::{Cancel, Config, Executables, Plan, RunMode, RunOptions, Selection, Setting, StageForecast};
+use pipe_engine::{
+    Bookkeeping, Cancel, Config, Executables, Plan, RunMode, RunOptions, Selection, Setting, StageForecast,
+};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,13 +21,31 @@ pub(crate) fn load(args: &FileArgs) -> Result<Plan, CommandError> {
 /// Returns the folder of the store: the given one, the nearest `.pipe` in this folder or a parent, or a new one here.
 pub(crate) fn store_root(args: &StoreArgs) -> Result<PathBuf, CommandError> {
     let here = PathBuf::from(".pipe");
-    if args.store.is_some() || here.is_dir() {
-        // As the user wrote it: a relative path is shorter to read, and faster to resolve.
-        return Ok(args.store.clone().unwrap_or(here));
+    if let Some(given) = &args.store {
+        return folder_or_nothing(given.clone());
+    }
+    if here.symlink_metadata().is_ok() {
+        // A relative path is shorter to read, and faster to resolve.
+        return folder_or_nothing(here);
     }
     let folder = std::env::current_dir()?;
     let nearest = folder.ancestors().skip(1).map(|folder| folder.join(".pipe")).find(|folder| folder.is_dir());
     Ok(nearest.unwrap_or(here))
+}
+
+/// Fails if there is something at `path` that is not a folder.
+fn folder_or_nothing(path: PathBuf) -> Result<PathBuf, CommandError> {
+    let shown = path.display();
+    match (std::fs::metadata(&path), std::fs::read_link(&path)) {
+        (Ok(metadata), _) if !metadata.is_dir() => {
+            Err(CommandError::bad_input(format!("the store {shown} is not a folder; remove it, or pass --store DIR")))
+        }
+        (Err(_), Ok(to)) => Err(CommandError::bad_input(format!(
+            "the store {shown} is a link to {}, which does not exist or can't be read; create that folder, or remove the link",
+            to.display()
+        ))),
+        (Ok(_) | Err(_), _) => Ok(path),
+    }
 }
 
 /// Returns the default options of a run in the store at `root`.
@@ -40,6 +61,7 @@ pub(crate) fn run_options(root: PathBuf, jobs: Option<u16>) -> Result<RunOptions
         locked: None,
         remote: None,
         check: None,
+        verify: false,
         mode: RunMode::Results,
         // Run ids sort by time.
         run: format!("{}{:03}-{}", now.strftime("%Y%m%dT%H%M%S"), now.millisecond(), std::process::id()),
@@ -64,7 +86,10 @@ pub(crate) fn cancel_on_signal() -> Result<Arc<Cancel>, CommandError> {
 /// Returns what a run would do with each stage.
 pub(crate) fn forecasts(plan: &Plan, store: &StoreArgs) -> Result<Vec<StageForecast>, CommandError> {
     let _span = tracing::info_span!("plan", pipeline = plan.name()).entered();
-    Ok(pipe_engine::forecast(plan, &store_root(store)?, &executables()?)?)
+    let kept = Bookkeeping::to_read(&store_root(store)?);
+    let forecasts = pipe_engine::forecast(plan, &kept, &executables()?)?;
+    render::warnings(&kept);
+    Ok(forecasts)
 }
 
 /// Returns the remote of a command, store and pipeline, if one is set.

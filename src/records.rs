@@ -1,12 +1,16 @@
 //! Recorded runs: which there are, and which one an argument names.
 
 use crate::error::CommandError;
-use pipe_engine::RunRecord;
+use crate::render;
+use pipe_engine::{Bookkeeping, RunRecord};
 use std::path::Path;
 
 /// Returns the recorded runs of a store, newest first.
 pub(crate) fn all(root: &Path) -> Result<Vec<RunRecord>, CommandError> {
-    Ok(pipe_engine::runs(root)?)
+    let kept = Bookkeeping::to_read(root);
+    let runs = pipe_engine::runs(&kept)?;
+    render::warnings(&kept);
+    Ok(runs)
 }
 
 /// Returns at most `limit` of the runs of a pipeline, or of all pipelines.

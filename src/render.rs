@@ -18,7 +18,7 @@ use crate::logging;
 use clap::ValueEnum;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use pipe_engine::events::RunEvent;
-use pipe_engine::{Problems, RunSummary};
+use pipe_engine::{Bookkeeping, Problems, RunSummary};
 use serde::Serialize;
 use std::error::Error;
 use std::io::{IsTerminal, Write};
@@ -111,6 +111,11 @@ pub(crate) fn waiting(reason: &str) {
 /// Shows a warning.
 pub(crate) fn warning(text: &str) {
     message(&format!("warning: {text}"));
+}
+
+/// Shows what was wrong with the files that `pipe` keeps beside the store.
+pub(crate) fn warnings(kept: &Bookkeeping) {
+    kept.take_warnings().iter().for_each(|text| warning(text));
 }
 
 /// Shows why a command ended early.

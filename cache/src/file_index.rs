@@ -9,9 +9,9 @@
 //! BLAKE3 [32] of all before
 //! ```
 
-use crate::{CacheError, Digest};
+use crate::{Digest, replace_file};
 use fs_err as fs;
-use std::io::Write;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -70,13 +70,22 @@ pub struct FileIndex {
     /// Sorted by path.
     known: Vec<KnownFile>,
     changed: bool,
+    damaged: bool,
 }
 
 impl FileIndex {
-    /// Reads the index at `path`. A missing or damaged index is empty.
+    /// Reads the index at `path`. An index that is missing, damaged or belongs to another user is empty.
     pub fn open(path: PathBuf) -> Self {
-        let known = fs::read(&path).ok().and_then(|bytes| decode(&bytes)).unwrap_or_default();
-        Self { path, known, changed: false }
+        let bytes = fs::read(&path).ok();
+        let known = bytes.as_deref().and_then(decode);
+        let damaged = bytes.is_some() && known.is_none();
+        // A damaged index is replaced even if there is nothing to write into it.
+        Self { path, known: known.unwrap_or_default(), changed: damaged, damaged }
+    }
+
+    /// Returns the path of the index if its file is damaged.
+    pub fn damaged(&self) -> Option<&Path> {
+        self.damaged.then_some(&self.path)
     }
 
     /// Returns the digest of the file at `path`, if its fingerprint has not changed.
@@ -95,17 +104,13 @@ impl FileIndex {
     }
 
     /// Writes the index if it changed. Otherwise sets its modification time, which is the time of the last use.
-    pub fn save(&self) -> Result<(), CacheError> {
+    pub fn save(&self) -> io::Result<()> {
         if !self.changed {
             crate::store::touch(&self.path);
             return Ok(());
         }
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(&encode(&self.known))?;
-        file.persist(&self.path).map_err(|error| error.error)?;
-        Ok(())
+        fs::create_dir_all(crate::store::parent(&self.path))?;
+        replace_file(&self.path, &encode(&self.known))
     }
 }
 
@@ -176,7 +181,10 @@ mod tests {
         let mut bytes = fs::read(&path).expect("read");
         bytes[30] ^= 1;
         fs::write(&path, bytes).expect("written");
-        assert_eq!(FileIndex::open(path).find("a/ü", &fingerprint), None, "a damaged index is empty");
+        let damaged = FileIndex::open(path.clone());
+        assert_eq!((damaged.find("a/ü", &fingerprint), damaged.damaged()), (None, Some(path.as_path())));
+        damaged.save().expect("saved");
+        assert_eq!(FileIndex::open(path).damaged(), None, "it was replaced");
     }
 
     #[test]

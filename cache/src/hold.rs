@@ -5,7 +5,7 @@
 //! Commands that only look (`status`, `why`, `stats`) take no lock and never wait; objects may be deleted right after they looked.
 
 use crate::CacheError;
-use crate::store::Store;
+use crate::store::{Store, is_read_only};
 use fs_err as fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -21,12 +21,10 @@ impl Store {
     pub fn hold(mut self, waiting: impl FnOnce()) -> Result<Self, CacheError> {
         let file = match self.lock_file() {
             // A read-only store needs no lock file; an existing one can be locked.
-            Err(error) if matches!(error.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) => {
-                match fs::File::open(self.lock_path()) {
-                    Err(error) if error.kind() == ErrorKind::NotFound => return Ok(self),
-                    other => other?.into_parts().0,
-                }
-            }
+            Err(error) if is_read_only(error.kind()) => match fs::File::open(self.lock_path()) {
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(self),
+                other => other?.into_parts().0,
+            },
             other => other?,
         };
         if file.try_lock_shared().is_err() {

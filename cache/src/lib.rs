@@ -21,6 +21,7 @@ mod inventory;
 pub mod key;
 mod record;
 pub mod remote;
+mod replace;
 pub mod stats;
 pub mod store;
 #[cfg(test)]
@@ -35,4 +36,5 @@ pub use inventory::{Counted, list_folder, measure_files};
 pub use key::{Field, Fields};
 pub use record::{ActionRecord, OutputRecord, StateRecord};
 pub use remote::{Remote, RemoteError, RemoteSetting, RemoteUrl};
+pub use replace::replace_file;
 pub use store::{ActionLock, Incoming, Lookup, Store, Tree, TreeFile};

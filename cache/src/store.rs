@@ -73,7 +73,11 @@ impl Store {
     pub fn open(root: &Path) -> Result<Self, CacheError> {
         let store = Self { root: root.join("store/v1"), held: None };
         for folder in ["blobs", "trees", "actions", "locks", "tmp"] {
-            fs::create_dir_all(store.root.join(folder))?;
+            match fs::create_dir_all(store.root.join(folder)) {
+                // The results of an existing store can be used by someone who may not write to it.
+                Err(error) if store.root.is_dir() && is_read_only(error.kind()) => break,
+                other => other?,
+            }
         }
         Ok(store)
     }
@@ -82,6 +86,11 @@ impl Store {
     pub fn open_existing(root: &Path) -> Result<Self, CacheError> {
         let store = Self { root: root.join("store/v1"), held: None };
         if store.root.is_dir() { Ok(store) } else { Err(CacheError::NoStore { path: store.root }) }
+    }
+
+    /// Returns the store below `root` for a command that only reads. Creates nothing: a missing store has no results.
+    pub fn to_read(root: &Path) -> Self {
+        Self { root: root.join("store/v1"), held: None }
     }
 
     /// Looks up `key`, and checks that all objects of the result are in the store.
@@ -238,6 +247,10 @@ fn rename_into(from: &Path, to: &Path) -> std::io::Result<()> {
 pub(crate) fn object_path(kind: &str, hex: &str) -> String {
     let (first, rest) = hex.split_at(2);
     [kind, "/", first, "/", rest].concat()
+}
+
+pub(crate) fn is_read_only(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied)
 }
 
 pub(crate) fn parent(path: &Path) -> &Path {

@@ -24,6 +24,9 @@ use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 
 mod check;
+mod output;
+
+pub use output::{OutputGuard, verify_output};
 
 /// The result of [`verify`].
 #[derive(Debug, Serialize)]
@@ -102,6 +105,22 @@ pub struct AffectedResult {
     pub key: ActionKey,
     /// The stage kind, if the record can be read.
     pub kind: Option<String>,
+}
+
+impl Display for StoreObject {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Action(key) => write!(out, "the record {}", key.short()),
+            Self::Tree(digest) => write!(out, "the tree {}", digest.short()),
+            Self::Blob(digest) => write!(out, "the blob {}", digest.short()),
+        }
+    }
+}
+
+impl Display for Damage {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} is damaged: {}", self.object, self.fault)
+    }
 }
 
 impl Display for Fault {

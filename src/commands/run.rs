@@ -8,7 +8,7 @@ use crate::error::CommandError;
 use crate::exit::Code;
 use crate::render::{self, Output};
 use pipe_engine::events::Outcome;
-use pipe_engine::{LockFile, Plan, Prefetch, RunError, RunOptions, RunSummary, Selection};
+use pipe_engine::{Bookkeeping, LockFile, Plan, Prefetch, RunError, RunOptions, RunSummary, Selection};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -39,6 +39,10 @@ pub(crate) struct Run {
     /// Rerun these stages although the store has their results, and compare [without a stage: all stages]
     #[arg(long, value_name = "STAGE", num_args = 0..)]
     check: Option<Vec<String>>,
+    /// Read stored results before they are used, and make damaged ones again. Without it, only results that become the newest of
+    /// their stage are read
+    #[arg(long)]
+    verify: bool,
     #[command(flatten)]
     remote: RemoteArgs,
     /// After the run, send its results to the remote
@@ -62,11 +66,13 @@ impl Command for Run {
 
     fn run(self) -> Result<Code, CommandError> {
         let (root, lock_path) = (context::store_root(&self.store)?, LockFile::path(&self.file.file));
-        let lock = LockFile::read(&lock_path);
+        let kept = Bookkeeping::to_read(&root);
+        let lock = if self.locked { LockFile::read(&lock_path) } else { LockFile::read_intact(&lock_path, &kept) };
         let ahead = lock.as_ref().ok().and_then(Option::as_ref).map(|lock| Prefetch::start(&root, lock));
         let plan = context::load(&self.file)?;
         let cancel = context::cancel_on_signal()?;
         let lock = lock.map_err(|error| CommandError::BadInput(error.into()))?;
+        render::warnings(&kept);
         if self.locked && lock.is_none() {
             let message = format!("{} does not exist; a run without `--locked` writes it", lock_path.display());
             return Err(CommandError::bad_input(message));
@@ -81,6 +87,7 @@ impl Command for Run {
             locked: lock.clone().filter(|_| self.locked),
             remote: remote.clone(),
             check: self.check,
+            verify: self.verify,
             ..context::run_options(root, self.jobs)?
         };
         let mut renderer = render::renderer(self.output);

@@ -53,7 +53,7 @@ impl Renderer for Lines {
                 message(&format!("start   {stage:width$}  {}", reasons.join("; ")));
             }
             RunEvent::StageFetched { stage, bytes } => message(&fetched(stage, width, *bytes)),
-            RunEvent::RemoteTrouble { text } => warning(text),
+            RunEvent::RemoteTrouble { text } | RunEvent::Warning { text } => warning(text),
             RunEvent::StageWaiting { stage } => {
                 message(&format!("wait    {stage:width$}  another `pipe` is running it"));
             }

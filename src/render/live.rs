@@ -60,7 +60,7 @@ impl Renderer for Live {
             RunEvent::StageFetched { stage, bytes } => {
                 self.print(&fetched(stage, self.width, *bytes));
             }
-            RunEvent::RemoteTrouble { text } => self.print(&format!("warning: {text}")),
+            RunEvent::RemoteTrouble { text } | RunEvent::Warning { text } => self.print(&format!("warning: {text}")),
             RunEvent::StoreWaiting => self.lines.event(event),
             RunEvent::RunStarted { stages, .. } => self.width = stages.iter().map(String::len).max().unwrap_or(0),
             RunEvent::SourcesHashed { .. } => {}

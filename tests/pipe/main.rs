@@ -6,6 +6,7 @@
     reason = "a test may panic, and its files and threads are its own"
 )]
 
+mod bookkeeping;
 mod cache;
 mod change;
 mod check;
@@ -23,6 +24,7 @@ mod mistakes;
 mod model;
 mod output;
 mod race;
+mod reading;
 mod records;
 mod remote;
 mod select;

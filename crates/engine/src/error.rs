@@ -44,6 +44,20 @@ pub enum RunError {
         /// The most similar name, or all names.
         known: String,
     },
+    /// A stage has no result, and this user may not write one.
+    #[error("this user may not write to {}", path.display())]
+    ReadOnlyStore {
+        /// The `.pipe` folder.
+        path: PathBuf,
+    },
+    /// A program wrote to an input in the store.
+    #[error("the input `{port}` was changed while the stage ran: {what}")]
+    InputChanged {
+        /// The name of the port.
+        port: String,
+        /// The change.
+        what: String,
+    },
     /// The action was cancelled before it started.
     #[error("stopped")]
     Stopped,
@@ -71,4 +85,28 @@ pub enum RunError {
         /// Name of the library.
         tool: &'static str,
     },
+}
+
+impl RunError {
+    /// Returns what the user can do about it, if the message does not say it.
+    pub(crate) fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::InputChanged { .. } => Some(
+                "a program must not write to its inputs; let it work on a copy, and run again: what was damaged is made again",
+            ),
+            Self::ReadOnlyStore { .. } => Some("a run of this pipeline by a user who may write there makes the result"),
+            Self::Io(_)
+            | Self::Cache(_)
+            | Self::Json(_)
+            | Self::Glob(_)
+            | Self::OddName { .. }
+            | Self::Restless { .. }
+            | Self::NoSource { .. }
+            | Self::NoStage { .. }
+            | Self::Stopped
+            | Self::NoExecutor { .. }
+            | Self::Worker { .. }
+            | Self::Tool { .. } => None,
+        }
+    }
 }

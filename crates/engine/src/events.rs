@@ -54,6 +54,11 @@ pub enum RunEvent {
         /// Description of the problem, in one line.
         text: String,
     },
+    /// Something that the user should know and that does not stop the run, such as a damaged file that is rebuilt.
+    Warning {
+        /// The warning, in one line.
+        text: String,
+    },
     /// Another process is running the same action; this one waits for its result.
     StageWaiting {
         /// Name of the stage.

@@ -4,6 +4,7 @@
 //! from the store. A needed stage without a result runs with quick parameters if its contract says [`Check::Needed`]. Nothing
 //! is done twice: a later run reuses every result whose parameters were not made quick.
 
+use crate::bookkeeping::Bookkeeping;
 use crate::events::RunEvent;
 use crate::key_planner::KeyPlanner;
 use crate::options::RunMode;
@@ -61,7 +62,12 @@ pub fn findings(
     // result disappears.
     let store = options.root.is_dir().then(|| Store::open(&options.root)?.hold(|| on_event(&RunEvent::StoreWaiting)));
     let store = store.transpose()?;
-    let available = availability(&plan, options, store.as_ref())?;
+    // A check of a folder without a store does not create one just to find out that there is nothing to check.
+    let kept = if store.is_some() { Bookkeeping::to_update } else { Bookkeeping::to_read }(&options.root);
+    let available = availability(&plan, options, &kept, store.as_ref())?;
+    for text in kept.take_warnings() {
+        on_event(&RunEvent::Warning { text });
+    }
     let mut findings = Findings::default();
     let mut checked = Vec::new();
     for (&stage, availability) in &available {
@@ -109,10 +115,11 @@ fn has_findings(plan: &Plan, stage: usize) -> bool {
 fn availability(
     plan: &Plan,
     options: &RunOptions,
+    kept: &Bookkeeping,
     store: Option<&Store>,
 ) -> Result<BTreeMap<usize, Availability>, RunError> {
     let needed = plan.with_needed((0..plan.num_stages()).filter(|&stage| has_findings(plan, stage)).collect());
-    let mut planner = KeyPlanner::new(plan, &options.root, &options.executables);
+    let mut planner = KeyPlanner::new(plan, kept, &options.executables);
     let mut available = BTreeMap::new();
     for &stage in plan.order().iter().filter(|stage| needed.contains(stage)) {
         let availability = match missing_input(plan, stage, &available) {

@@ -1,5 +1,6 @@
-//! [`forecast`]: what a run of a plan would do with each stage, without running any.
+//! [`forecast`]: what a run of a plan would do with each stage, without running any. Writes nothing.
 
+use crate::bookkeeping::Bookkeeping;
 use crate::error::RunError;
 use crate::key_planner::KeyPlanner;
 use crate::options::Executables;
@@ -9,7 +10,6 @@ use pipe_cache::store::Lookup;
 use pipe_cache::{ActionKey, ActionRecord, Store};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// What a run would do with a stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -50,9 +50,9 @@ pub struct StageForecast {
 }
 
 /// Returns what a run of `plan` would do, for each stage in the plan's order.
-pub fn forecast(plan: &Plan, root: &Path, executables: &Executables) -> Result<Vec<StageForecast>, RunError> {
-    let store = Store::open(root)?;
-    let mut planner = KeyPlanner::new(plan, root, executables);
+pub fn forecast(plan: &Plan, kept: &Bookkeeping, executables: &Executables) -> Result<Vec<StageForecast>, RunError> {
+    let store = Store::to_read(kept.root());
+    let mut planner = KeyPlanner::new(plan, kept, executables);
     let mut records: BTreeMap<usize, ActionRecord> = BTreeMap::new();
     let mut forecasts = Vec::new();
     for &stage in plan.order() {

@@ -1,9 +1,10 @@
 //! The results that `pipe cache gc` keeps, and the leftovers that it removes beside the store.
 
+use crate::bookkeeping::Bookkeeping;
 use crate::error::RunError;
 use crate::latest;
 use crate::lockfile::LockFile;
-use crate::record::RunSummary;
+use crate::record::recorded_keys;
 use crate::run::{DOWNLOADS, work};
 use fs_err as fs;
 use pipe_cache::{ActionKey, Counted, list_folder, measure_files};
@@ -15,9 +16,9 @@ use std::time::{Duration, SystemTime};
 pub const KEPT_RUNS: usize = 10;
 
 /// Returns the stages, as `pipeline/stage`, by the keys of their newest results.
-pub fn stages_by_key(root: &Path) -> Result<BTreeMap<ActionKey, Vec<String>>, RunError> {
+pub fn stages_by_key(kept: &Bookkeeping) -> Result<BTreeMap<ActionKey, Vec<String>>, RunError> {
     let mut stages: BTreeMap<ActionKey, Vec<String>> = BTreeMap::new();
-    for (pipeline, keys) in latest::all_keys(root)? {
+    for (pipeline, keys) in latest::all_keys(kept)? {
         for (stage, key) in keys {
             stages.entry(key).or_default().push(format!("{pipeline}/{stage}"));
         }
@@ -27,22 +28,19 @@ pub fn stages_by_key(root: &Path) -> Result<BTreeMap<ActionKey, Vec<String>>, Ru
 
 /// Returns the keys of the results to keep: the newest one of every stage, those of the last [`KEPT_RUNS`] runs, and those in
 /// lock files.
-pub fn wanted_keys(root: &Path) -> Result<BTreeSet<ActionKey>, RunError> {
-    let mut keys: BTreeSet<ActionKey> = stages_by_key(root)?.into_keys().collect();
-    keys.extend(LockFile::all_keys(root)?);
+pub fn wanted_keys(kept: &Bookkeeping) -> Result<BTreeSet<ActionKey>, RunError> {
+    let mut keys: BTreeSet<ActionKey> = stages_by_key(kept)?.into_keys().collect();
+    keys.extend(LockFile::all_keys(kept)?);
     let mut ended: Vec<(SystemTime, PathBuf)> = Vec::new();
-    for (_, run) in list_folder(&root.join("runs"))? {
-        let summary = run.join("summary.json");
+    for (_, run) in list_folder(&kept.root().join("runs"))? {
         // A run that is still running or was killed has no summary.
-        if let Ok(metadata) = fs::metadata(&summary) {
-            ended.push((metadata.modified()?, summary));
+        if let Ok(metadata) = fs::metadata(run.join("summary.json")) {
+            ended.push((metadata.modified()?, run));
         }
     }
     ended.sort();
-    for (_, path) in ended.iter().rev().take(KEPT_RUNS) {
-        if let Ok(summary) = serde_json::from_slice::<RunSummary>(&fs::read(path)?) {
-            keys.extend(summary.stages.iter().filter_map(|stage| stage.key.as_ref()?.parse::<ActionKey>().ok()));
-        }
+    for (_, run) in ended.iter().rev().take(KEPT_RUNS) {
+        keys.extend(recorded_keys(kept, run));
     }
     Ok(keys)
 }
@@ -130,9 +128,10 @@ mod tests {
     fn newest_results_and_those_of_the_last_runs_are_wanted() {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path();
-        assert_eq!(wanted_keys(root).expect("read"), BTreeSet::new(), "nothing has run yet");
+        let kept = Bookkeeping::to_update(root);
+        assert_eq!(wanted_keys(&kept).expect("read"), BTreeSet::new(), "nothing has run yet");
         for pipeline in ["smoke", "other"] {
-            let mut publisher = latest::Publisher::open(root, pipeline).expect("open");
+            let mut publisher = latest::Publisher::open(&kept, pipeline).expect("open");
             publisher.publish("frames", &root.join("store/x"), Some(key("latest"))).expect("published");
         }
         write(&root.join("latest/cut.log"), "12");
@@ -153,8 +152,8 @@ mod tests {
         write(&root.join("runs/killed/events.jsonl"), "");
         let mut expect: BTreeSet<ActionKey> = (2..KEPT_RUNS + 2).map(|run| key(&run.to_string())).collect();
         expect.insert(key("latest"));
-        assert_eq!(wanted_keys(root).expect("read"), expect);
-        let stages = stages_by_key(root).expect("read");
+        assert_eq!(wanted_keys(&kept).expect("read"), expect);
+        let stages = stages_by_key(&kept).expect("read");
         assert_eq!(stages[&key("latest")], ["other/frames", "smoke/frames"]);
     }
 

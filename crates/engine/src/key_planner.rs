@@ -1,5 +1,6 @@
 //! [`KeyPlanner`]: computes the action key of a stage, and explains why it differs from the last one. Starts no stage.
 
+use crate::bookkeeping::Bookkeeping;
 use crate::error::RunError;
 use crate::keys::{self, Tools};
 use crate::options::Executables;
@@ -13,13 +14,12 @@ use pipe_schemas::Worker;
 use pipe_stage::protocol::Info;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 /// Computes keys of the stages of one plan, in the plan's order.
 pub(crate) struct KeyPlanner<'a> {
     pub(crate) plan: &'a Plan,
-    root: &'a Path,
+    kept: &'a Bookkeeping,
     executables: &'a Executables,
     /// What each worker reports of itself; asked once.
     infos: BTreeMap<Worker, Info>,
@@ -38,8 +38,8 @@ pub(crate) struct Prepared {
 }
 
 impl<'a> KeyPlanner<'a> {
-    pub(crate) fn new(plan: &'a Plan, root: &'a Path, executables: &'a Executables) -> Self {
-        Self { plan, root, executables, infos: BTreeMap::new(), latest: OnceCell::new() }
+    pub(crate) fn new(plan: &'a Plan, kept: &'a Bookkeeping, executables: &'a Executables) -> Self {
+        Self { plan, kept, executables, infos: BTreeMap::new(), latest: OnceCell::new() }
     }
 
     /// Returns the key of the newest result of a stage.
@@ -47,7 +47,7 @@ impl<'a> KeyPlanner<'a> {
         let latest = if let Some(latest) = self.latest.get() {
             latest
         } else {
-            let latest = latest::keys(self.root, self.plan.name())?;
+            let latest = latest::keys(self.kept, self.plan.name())?;
             self.latest.get_or_init(|| latest)
         };
         Ok(latest.get(self.plan.stage(stage).name.as_str()).copied())
@@ -65,7 +65,7 @@ impl<'a> KeyPlanner<'a> {
         let _span = tracing::debug_span!("key", stage = spec.name.as_str()).entered();
         let mut collected = BTreeMap::new();
         for set in &spec.sources {
-            let source = sources::collect(self.root, set)?;
+            let source = sources::collect(self.kept, set)?;
             if spec.contract.open_ports {
                 every_glob_matches(&source, &set.include)?;
             }
@@ -91,7 +91,7 @@ impl<'a> KeyPlanner<'a> {
         let Some(worker) = spec.contract.worker else { return Ok(Tools::new()) };
         if !self.infos.contains_key(&worker) {
             let program = self.executables.workers.join(worker.program());
-            let info = tools::info(self.root, worker, &program)?;
+            let info = tools::info(self.kept, worker, &program)?;
             self.infos.insert(worker, info);
         }
         let version = |name: &'static str| {

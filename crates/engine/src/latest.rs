@@ -2,53 +2,61 @@
 //!
 //! ```text
 //! out/<pipeline>/<stage>  link to the files
-//! latest/<pipeline>.log   `STAGE KEY` after a result became the newest, `STAGE -` before its link is replaced
+//! latest/<pipeline>.log   a line after a result became the newest, and one before its link is replaced; see [`log`]
 //! ```
 //!
 //! The last lines of a stage are valid. Several runs may append to the log at once. A new result costs one short write, and a run
-//! without new results reads the log once.
+//! without new results reads the log once. If a line is damaged, the keys are taken from the recorded runs.
 
+use crate::bookkeeping::Bookkeeping;
+use crate::record::newest_keys;
 use fs_err as fs;
-use pipe_cache::ActionKey;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use log::{Log, UNSURE, line, rebuilt};
+use pipe_cache::{ActionKey, replace_file};
+use std::collections::{BTreeMap, HashSet};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 
-/// Written in place of a key while a link is replaced.
-const UNSURE: &str = "-";
+mod log;
 
 /// Action keys by stage name.
 pub(crate) type Keys = BTreeMap<String, ActionKey>;
 
 /// Returns the keys of the newest results of a pipeline.
-pub(crate) fn keys(root: &Path, pipeline: &str) -> io::Result<Keys> {
-    match fs::read_to_string(log(root, pipeline)) {
+pub(crate) fn keys(kept: &Bookkeeping, pipeline: &str) -> io::Result<Keys> {
+    let path = path(kept.root(), pipeline);
+    match fs::read(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Keys::new()),
         Err(error) => Err(error),
-        Ok(text) => Ok(keys_of(&Known::read(&text))),
+        Ok(bytes) => keys_of(kept, pipeline, &Log::read(&bytes)),
     }
 }
 
 /// Returns the keys of the newest results, by pipeline.
-pub(crate) fn all_keys(root: &Path) -> io::Result<BTreeMap<String, Keys>> {
-    let logs = names(&root.join("latest"))?;
+pub(crate) fn all_keys(kept: &Bookkeeping) -> io::Result<BTreeMap<String, Keys>> {
+    let logs = names(&kept.root().join("latest"))?;
     let pipelines = logs.iter().filter_map(|name| name.strip_suffix(".log"));
-    pipelines.map(|pipeline| Ok((pipeline.to_owned(), keys(root, pipeline)?))).collect()
+    pipelines.map(|pipeline| Ok((pipeline.to_owned(), keys(kept, pipeline)?))).collect()
+}
+
+/// Returns the keys in a log. If it is damaged, the recorded runs say which result of each stage is the newest.
+fn keys_of(kept: &Bookkeeping, pipeline: &str, log: &Log) -> io::Result<Keys> {
+    let mut keys = log.keys();
+    if log.is_damaged {
+        kept.damaged(&path(kept.root(), pipeline), "the newest results are looked up in the recorded runs");
+        keys.extend(newest_keys(kept, pipeline)?);
+    }
+    Ok(keys)
 }
 
 /// Removes outdated lines from all logs. No run may be active.
-pub fn compact(root: &Path) -> io::Result<()> {
-    for pipeline in all_keys(root)?.keys() {
-        let path = log(root, pipeline);
-        let known = Known::read(&fs::read_to_string(&path)?);
-        let lines = known.iter().filter_map(|(stage, known)| {
-            let unsure = if known.linked { String::new() } else { line(stage, UNSURE) };
-            Some(line(stage, &known.key?.to_string()) + &unsure)
-        });
-        let fresh = path.with_extension("tmp");
-        fs::write(&fresh, lines.collect::<String>())?;
-        fs::rename(fresh, path)?;
+pub fn compact(kept: &Bookkeeping) -> io::Result<()> {
+    for pipeline in all_keys(kept)?.keys() {
+        let path = path(kept.root(), pipeline);
+        let log = Log::read(&fs::read(&path)?);
+        let text = if log.is_damaged { rebuilt(&keys_of(kept, pipeline, &log)?) } else { log.text() };
+        replace_file(&path, text.as_bytes())?;
     }
     Ok(())
 }
@@ -65,40 +73,8 @@ fn names(folder: &Path) -> io::Result<Vec<String>> {
     }
 }
 
-fn log(root: &Path, pipeline: &str) -> PathBuf {
+fn path(root: &Path, pipeline: &str) -> PathBuf {
     root.join("latest").join(format!("{pipeline}.log"))
-}
-
-fn line(stage: &str, what: &str) -> String {
-    // The first newline ends the line that a killed run may have left incomplete.
-    format!("\n{stage} {what}\n")
-}
-
-fn keys_of(known: &BTreeMap<String, Known>) -> Keys {
-    known.iter().filter_map(|(stage, known)| Some((stage.clone(), known.key?))).collect()
-}
-
-/// The state of a stage according to the log.
-#[derive(Debug, Default, Clone, Copy)]
-struct Known {
-    key: Option<ActionKey>,
-    /// Whether the link points at the result with this key.
-    linked: bool,
-}
-
-impl Known {
-    /// Reads a log. An incomplete line is ignored.
-    fn read(text: &str) -> BTreeMap<String, Self> {
-        let mut all: BTreeMap<String, Self> = BTreeMap::new();
-        for (stage, what) in text.lines().filter_map(|line| line.split_once(' ')) {
-            match what.parse() {
-                Ok(key) => drop(all.insert(stage.to_owned(), Self { key: Some(key), linked: true })),
-                Err(_) if what == UNSURE => all.entry(stage.to_owned()).or_default().linked = false,
-                Err(_) => {}
-            }
-        }
-        all
-    }
 }
 
 /// Updates links and log of one pipeline while it runs.
@@ -107,33 +83,42 @@ pub(crate) struct Publisher {
     root: PathBuf,
     /// The folder of the links.
     folder: PathBuf,
-    log: fs::File,
+    file: fs::File,
     num_read_bytes: u64,
-    known: HashMap<String, Known>,
+    log: Log,
     /// Names of the existing links.
     links: HashSet<String>,
 }
 
 impl Publisher {
-    pub(crate) fn open(root: &Path, pipeline: &str) -> io::Result<Self> {
+    pub(crate) fn open(kept: &Bookkeeping, pipeline: &str) -> io::Result<Self> {
+        let root = kept.root();
         fs::create_dir_all(root.join("latest"))?;
-        let log = fs::OpenOptions::new().read(true).append(true).create(true).open(log(root, pipeline))?;
+        let file = fs::OpenOptions::new().read(true).append(true).create(true).open(path(root, pipeline))?;
         let folder = root.join("out").join(pipeline);
         let links = names(&folder)?.into_iter().collect();
-        Ok(Self { root: root.into(), folder, log, num_read_bytes: 0, known: HashMap::new(), links })
+        let log = Log::default();
+        let mut publisher = Self { root: root.into(), folder, file, num_read_bytes: 0, log, links };
+        publisher.read_on()?;
+        if publisher.log.is_damaged {
+            publisher.append(&rebuilt(&keys_of(kept, pipeline, &publisher.log)?))?;
+            publisher.read_on()?;
+        }
+        Ok(publisher)
     }
 
     /// Points the link of `stage` at the files in `view` and logs their key, unless both are up to date.
     ///
     /// A result without a key was not recorded: people can open it, but the next run repeats the stage.
     pub(crate) fn publish(&mut self, stage: &str, view: &Path, key: Option<ActionKey>) -> io::Result<()> {
-        self.read_on()?;
-        let known = self.known.get(stage).copied().unwrap_or_default();
-        let there = self.links.contains(stage);
-        if key.is_some() && known.key == key && known.linked && there {
+        if let Some(key) = key
+            && self.is_newest(stage, key)?
+        {
             return Ok(());
         }
-        if known.linked {
+        self.read_on()?;
+        let there = self.links.contains(stage);
+        if self.log.known.get(stage).is_some_and(|known| known.linked) {
             self.append(&line(stage, UNSURE))?;
         }
         let below_root = view.strip_prefix(&self.root).unwrap_or(view);
@@ -146,21 +131,28 @@ impl Publisher {
         key.map_or(Ok(()), |key| self.append(&line(stage, &key.to_string())))
     }
 
+    /// Returns whether the link of `stage` leads to the result with this key.
+    pub(crate) fn is_newest(&mut self, stage: &str, key: ActionKey) -> io::Result<bool> {
+        self.read_on()?;
+        let known = self.log.known.get(stage).copied().unwrap_or_default();
+        Ok(known.key == Some(key) && known.linked && self.links.contains(stage))
+    }
+
     /// Reads the lines that this run and others have appended.
     fn read_on(&mut self) -> io::Result<()> {
-        let num_bytes = self.log.metadata()?.len();
+        let num_bytes = self.file.metadata()?.len();
         if num_bytes > self.num_read_bytes {
             let mut bytes = vec![0; (num_bytes - self.num_read_bytes) as usize];
             // Appending moves the position of the file, so read at an explicit offset.
-            self.log.file().read_exact_at(&mut bytes, self.num_read_bytes)?;
+            self.file.file().read_exact_at(&mut bytes, self.num_read_bytes)?;
             self.num_read_bytes = num_bytes;
-            self.known.extend(Known::read(&String::from_utf8_lossy(&bytes)));
+            self.log.read_on(&bytes);
         }
         Ok(())
     }
 
     fn append(&mut self, line: &str) -> io::Result<()> {
-        self.log.write_all(line.as_bytes())
+        self.file.write_all(line.as_bytes())
     }
 }
 
@@ -210,48 +202,50 @@ mod tests {
     fn the_last_of_several_runs_wins() {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path();
+        let kept = &Bookkeeping::to_update(root);
         let publish = |run: &mut Publisher, name: &str| {
             run.publish("s", &root.join(name), Some(key(name))).expect("published");
-            assert_eq!((link(root), keys(root, "p").expect("read")["s"]), (format!("../../{name}"), key(name)));
+            assert_eq!((link(root), keys(kept, "p").expect("read")["s"]), (format!("../../{name}"), key(name)));
         };
-        let (mut one, mut two) = (Publisher::open(root, "p").expect("open"), Publisher::open(root, "p").expect("open"));
+        let (mut one, mut two) = (Publisher::open(kept, "p").expect("open"), Publisher::open(kept, "p").expect("open"));
         publish(&mut one, "a");
         publish(&mut two, "b");
         publish(&mut one, "a");
         publish(&mut two, "a");
-        let log = fs_err::read_to_string(log(root, "p")).expect("read");
+        let log = fs_err::read_to_string(path(root, "p")).expect("read");
         publish(&mut two, "a");
-        publish(&mut Publisher::open(root, "p").expect("open"), "a");
+        publish(&mut Publisher::open(kept, "p").expect("open"), "a");
         assert_eq!(
-            fs_err::read_to_string(super::log(root, "p")).expect("read"),
+            fs_err::read_to_string(path(root, "p")).expect("read"),
             log,
             "without a new result nothing is written"
         );
         fs_err::remove_dir_all(root.join("out")).expect("removed");
-        publish(&mut Publisher::open(root, "p").expect("open"), "a");
-        compact(root).expect("written");
-        assert_eq!(keys(root, "p").expect("read"), Keys::from([("s".to_owned(), key("a"))]));
-        publish(&mut Publisher::open(root, "p").expect("open"), "a");
+        publish(&mut Publisher::open(kept, "p").expect("open"), "a");
+        compact(kept).expect("written");
+        assert_eq!(keys(kept, "p").expect("read"), Keys::from([("s".to_owned(), key("a"))]));
+        publish(&mut Publisher::open(kept, "p").expect("open"), "a");
     }
 
     #[test]
     fn a_link_whose_replacement_was_interrupted_is_checked() {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path();
+        let kept = &Bookkeeping::to_update(root);
         let publish = |name: &str, key| {
-            Publisher::open(root, "p").and_then(|mut run| run.publish("s", &root.join(name), key)).expect("published");
+            Publisher::open(kept, "p").and_then(|mut run| run.publish("s", &root.join(name), key)).expect("published");
         };
         publish("a", Some(key("a")));
         // A result that was not recorded has no key; a run that is killed at this point leaves the same state.
         publish("b", None);
-        assert_eq!((link(root), keys(root, "p").expect("read")["s"]), ("../../b".into(), key("a")));
+        assert_eq!((link(root), keys(kept, "p").expect("read")["s"]), ("../../b".into(), key("a")));
         fs::OpenOptions::new()
             .append(true)
-            .open(log(root, "p"))
+            .open(path(root, "p"))
             .expect("open")
             .write_all(b"\ns 12")
             .expect("cut short");
         publish("a", Some(key("a")));
-        assert_eq!((link(root), keys(root, "p").expect("read")["s"]), ("../../a".into(), key("a")));
+        assert_eq!((link(root), keys(kept, "p").expect("read")["s"]), ("../../a".into(), key("a")));
     }
 }

@@ -7,6 +7,7 @@
 //! [`load()`] covers the way to the [`Plan`], and reports every mistake of the files before anything runs. [`run()`] executes a
 //! plan. The engine knows stages by their contracts only. It prints nothing: callers receive [`events::RunEvent`]s.
 
+mod bookkeeping;
 mod config;
 pub mod diagnostics;
 mod environment;
@@ -39,6 +40,7 @@ pub mod units;
 mod vars;
 mod yaml;
 
+pub use bookkeeping::Bookkeeping;
 pub use config::Config;
 pub use diagnostics::{Problem, Problems};
 pub use environment::environment_line;

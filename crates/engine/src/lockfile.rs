@@ -10,18 +10,24 @@
 //!
 //! A floating-point result gives equal bits in an equal environment only. In another one, `--locked` compares its figures.
 
+use crate::bookkeeping::Bookkeeping;
 use crate::record::RunSummary;
 use fs_err as fs;
 use pipe_cache::{ActionKey, Digest};
 use pipe_stage::Environment;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::io::Write;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// Begins a line that belongs to the stage above it.
 const INDENT: &str = "  ";
 const ENVIRONMENT: &str = "environment ";
 const FIGURES: &str = "figures ";
+
+/// Some editors write it at the start of a file.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 const HEADER: &str = "# Written by `pipe run`; `pipe run --locked` fails where a result differs.\n";
 
@@ -83,30 +89,55 @@ impl LockFile {
 
     /// Reads the file at `path`; `None` if there is none.
     pub fn read(path: &Path) -> Result<Option<Self>, LockFileError> {
-        let text = match fs::read_to_string(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            text => text?,
-        };
-        let mut stages = BTreeMap::new();
-        let mut last: Option<&mut Locked> = None;
-        for (position, line) in text.lines().enumerate() {
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            let wrong = || LockFileError::Line { path: path.to_owned(), line: position + 1 };
-            if let Some(detail) = line.strip_prefix(INDENT) {
-                last.as_deref_mut().and_then(|locked| locked.add(detail)).ok_or_else(wrong)?;
-                continue;
-            }
-            let mut words = line.split_ascii_whitespace();
-            let (Some(stage), Some(key), Some(output), None) = (words.next(), words.next(), words.next(), words.next())
-            else {
-                return Err(wrong());
-            };
-            let (Ok(key), Ok(output)) = (key.parse(), output.parse()) else { return Err(wrong()) };
-            last = Some(stages.entry(stage.to_owned()).insert_entry(Locked::exact(key, output)).into_mut());
+        let Some((lock, wrong)) = Self::read_lines(path)? else { return Ok(None) };
+        match wrong.first() {
+            Some(&line) => Err(LockFileError::Line { path: path.to_owned(), line }),
+            None => Ok(Some(lock)),
         }
-        Ok(Some(Self(stages)))
+    }
+
+    /// Reads the file at `path`, for a run that writes it again. Stages with a line that can't be read are left out, with a warning.
+    pub fn read_intact(path: &Path, kept: &Bookkeeping) -> Result<Option<Self>, LockFileError> {
+        let Some((lock, wrong)) = Self::read_lines(path)? else { return Ok(None) };
+        if let Some(line) = wrong.first() {
+            kept.damaged(path, &format!("stages are left out, the first one in line {line}"));
+        }
+        Ok(Some(lock))
+    }
+
+    /// Returns the stages whose lines can all be read, and the numbers of the lines that can't.
+    fn read_lines(path: &Path) -> Result<Option<(Self, Vec<usize>)>, LockFileError> {
+        let bytes = match fs::read(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            bytes => bytes?,
+        };
+        let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+        let (mut stages, mut wrong) = (BTreeMap::new(), Vec::new());
+        let mut last: Option<String> = None;
+        for (position, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
+            let text = str::from_utf8(line).map(|text| text.trim_end_matches('\r'));
+            match text {
+                Ok(text) if text.is_empty() || text.starts_with('#') => {}
+                Ok(text) if let Some(detail) = text.strip_prefix(INDENT) => {
+                    let locked = last.as_ref().and_then(|stage| stages.get_mut(stage));
+                    if locked.and_then(|locked: &mut Locked| locked.add(detail)).is_none() {
+                        wrong.push(position + 1);
+                        last.take().map(|stage| stages.remove(&stage));
+                    }
+                }
+                text => match text.ok().and_then(stage_line) {
+                    Some((stage, locked)) => {
+                        stages.insert(stage.clone(), locked);
+                        last = Some(stage);
+                    }
+                    None => {
+                        wrong.push(position + 1);
+                        last = None;
+                    }
+                },
+            }
+        }
+        Ok(Some((Self(stages), wrong)))
     }
 
     /// Adds the results of a run, and removes stages that are not in `stages`.
@@ -137,37 +168,70 @@ impl LockFile {
                 text += &format!("{INDENT}{FIGURES}{}\n", serde_json::json!(figures));
             }
         }
-        replace(path, &text)?;
+        replace(path, text.as_bytes())?;
         let path = std::path::absolute(path)?;
-        let known = root.join("lockfiles").join(Digest::of(path.as_os_str().as_encoded_bytes()).to_string());
-        if !known.exists() {
+        let path = path.as_os_str().as_bytes();
+        let known = root.join("lockfiles").join(Digest::of(path).to_string());
+        if fs::read(&known).ok().as_deref() != Some(path) {
             fs::create_dir_all(root.join("lockfiles"))?;
-            replace(&known, &path.display().to_string())?;
+            replace(&known, path)?;
         }
         Ok(())
     }
 
     /// Returns the keys in all lock files that were written with the store at `root` and still exist.
-    pub fn all_keys(root: &Path) -> std::io::Result<BTreeSet<ActionKey>> {
-        let entries = match fs::read_dir(root.join("lockfiles")) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
-            entries => entries?,
-        };
+    pub fn all_keys(kept: &Bookkeeping) -> std::io::Result<BTreeSet<ActionKey>> {
         let mut keys = BTreeSet::new();
-        for entry in entries {
-            let path = PathBuf::from(fs::read_to_string(entry?.path())?);
-            if let Ok(Some(lock)) = Self::read(&path) {
-                keys.extend(lock.0.values().map(|locked| locked.key));
+        for (entry, path) in registered(kept.root())? {
+            match path {
+                Some(path) => {
+                    let lock = Self::read_intact(&path, kept).ok().flatten().unwrap_or_default();
+                    keys.extend(lock.0.values().map(|locked| locked.key));
+                }
+                None => {
+                    kept.damaged(&entry, "it is unknown which lock file it names; a run of that pipeline restores it")
+                }
             }
         }
         Ok(keys)
     }
+
+    /// Returns the damaged files in the store at `root` that name lock files.
+    pub fn unknown(root: &Path) -> std::io::Result<Vec<PathBuf>> {
+        let damaged = |(entry, path): (PathBuf, Option<PathBuf>)| path.is_none().then_some(entry);
+        Ok(registered(root)?.into_iter().filter_map(damaged).collect())
+    }
 }
 
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+/// Returns the files that name lock files, and the paths of these; `None` if the file is damaged.
+fn registered(root: &Path) -> std::io::Result<Vec<(PathBuf, Option<PathBuf>)>> {
+    let entries = match fs::read_dir(root.join("lockfiles")) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut all = Vec::new();
+    for entry in entries {
+        let entry = entry?.path();
+        let path = fs::read(&entry)?;
+        // Its name is the digest of its content.
+        let is_right = entry.file_name().is_some_and(|name| *name == *Digest::of(&path).to_string());
+        all.push((entry, is_right.then(|| OsString::from_vec(path).into())));
+    }
+    all.sort();
+    Ok(all)
+}
+
+/// Reads the line of a stage.
+fn stage_line(text: &str) -> Option<(String, Locked)> {
+    let words: Vec<&str> = text.split_ascii_whitespace().collect();
+    let [stage, key, output] = words.as_slice() else { return None };
+    Some(((*stage).to_owned(), Locked::exact(key.parse().ok()?, output.parse().ok()?)))
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(bytes)?;
     // As with `fs::write`: other users may read it.
     let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     fs::set_permissions(file.path(), readable)?;
@@ -194,7 +258,7 @@ mod tests {
         let lock = LockFile([("a@n=1", exact), ("long_name", floats)].map(|(name, l)| (name.to_owned(), l)).into());
         lock.write(&path, folder.path()).expect("written");
         assert_eq!(LockFile::read(&path).expect("read"), Some(lock));
-        assert_eq!(LockFile::all_keys(folder.path()).expect("read"), BTreeSet::from([key]));
+        assert_eq!(LockFile::all_keys(&Bookkeeping::to_read(folder.path())).expect("read"), BTreeSet::from([key]));
         for wrong in ["a b", "  figures {}", "a b c d"] {
             fs::write(&path, format!("# fine\n{wrong}\n")).expect("written");
             let error = LockFile::read(&path).expect_err("wrong").to_string();

@@ -40,6 +40,8 @@ pub struct RunOptions {
     pub remote: Option<Arc<Remote>>,
     /// Stages that run again even if the store has their results, and whose results are compared; empty means all.
     pub check: Option<Vec<String>>,
+    /// Whether to read results of the store before they are used. A result that becomes the newest of its stage is always read.
+    pub verify: bool,
     /// The purpose of the run.
     pub mode: RunMode,
 }

@@ -1,12 +1,13 @@
 //! Run records: `.pipe/runs/<run>/events.jsonl`, `summary.json` and one log per stage.
 
+use crate::bookkeeping::Bookkeeping;
 use crate::error::RunError;
 use crate::events::{Failure, Outcome, PartCounts, RunEvent};
 use fs_err as fs;
-use pipe_cache::Store;
+use pipe_cache::{ActionKey, Store};
 use pipe_stage::Environment;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -90,27 +91,57 @@ pub fn is_alive(store_root: &Path, run: &str) -> bool {
 
 /// Returns the folder with the files of an output.
 pub fn output_folder(store_root: &Path, output: &str) -> Option<PathBuf> {
-    let store = Store::open(store_root).ok()?;
-    Some(store.view(output.parse().ok()?))
+    Some(Store::to_read(store_root).view(output.parse().ok()?))
 }
 
 /// Returns the recorded runs, newest first. Nothing is locked; a run that is still running is returned as it is now.
-pub fn runs(store_root: &Path) -> std::io::Result<Vec<RunRecord>> {
-    let entries = match fs::read_dir(store_root.join("runs")) {
+pub fn runs(kept: &Bookkeeping) -> std::io::Result<Vec<RunRecord>> {
+    let entries = match fs::read_dir(kept.root().join("runs")) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
     let mut folders = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
     // Names start with the time, so they sort by it.
     folders.sort_by(|one, two| two.file_name().cmp(&one.file_name()));
-    Ok(folders.iter().filter_map(|folder| read(folder)).collect())
+    Ok(folders.iter().filter_map(|folder| read(kept, folder)).collect())
 }
 
-fn read(folder: &Path) -> Option<RunRecord> {
-    let summary = fs::read(folder.join("summary.json")).ok();
-    if let Some(summary) = summary.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
-        return Some(RunRecord { folder: folder.to_owned(), summary, ended: true, running: Vec::new() });
+/// Returns the key of the newest recorded result of each stage of a pipeline.
+pub(crate) fn newest_keys(kept: &Bookkeeping, pipeline: &str) -> std::io::Result<BTreeMap<String, ActionKey>> {
+    let mut keys = BTreeMap::new();
+    for run in runs(kept)?.into_iter().rev().filter(|run| run.summary.pipeline == pipeline) {
+        let with_output = run.summary.stages.into_iter().filter(|stage| stage.output.is_some());
+        keys.extend(with_output.filter_map(|stage| Some((stage.stage, stage.key?.parse().ok()?))));
     }
+    Ok(keys)
+}
+
+/// Returns the keys that the record of a run names. Its two files name the same ones, so that one damaged file hides none.
+pub(crate) fn recorded_keys(kept: &Bookkeeping, folder: &Path) -> BTreeSet<ActionKey> {
+    let records = [read_summary(kept, folder), read_events(kept, folder).map(|record| record.summary)];
+    let stages = records.into_iter().flatten().flat_map(|summary| summary.stages);
+    stages.filter_map(|stage| stage.key?.parse().ok()).collect()
+}
+
+fn read(kept: &Bookkeeping, folder: &Path) -> Option<RunRecord> {
+    match read_summary(kept, folder) {
+        Some(summary) => Some(RunRecord { folder: folder.to_owned(), summary, ended: true, running: Vec::new() }),
+        None => read_events(kept, folder),
+    }
+}
+
+/// Reads the summary of a run that has ended.
+fn read_summary(kept: &Bookkeeping, folder: &Path) -> Option<RunSummary> {
+    let path = folder.join("summary.json");
+    let summary = serde_json::from_slice(&fs::read(&path).ok()?);
+    if summary.is_err() {
+        kept.damaged(&path, "the events of the run are read instead");
+    }
+    summary.ok()
+}
+
+/// Reads the events of a run. Leaves out lines that can't be read.
+fn read_events(kept: &Bookkeeping, folder: &Path) -> Option<RunRecord> {
     let mut summary = RunSummary {
         pipeline: String::new(),
         run: folder.file_name()?.to_str()?.to_owned(),
@@ -119,9 +150,10 @@ fn read(folder: &Path) -> Option<RunRecord> {
         cancelled: false,
     };
     let mut running = Vec::new();
-    for line in fs::read_to_string(folder.join("events.jsonl")).ok()?.lines() {
-        // The last line may be incomplete.
-        match serde_json::from_str(line) {
+    let path = folder.join("events.jsonl");
+    let bytes = fs::read(&path).ok()?;
+    for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+        match serde_json::from_slice(line) {
             Ok(RunEvent::RunStarted { pipeline, started, .. }) => {
                 (summary.pipeline, summary.started) = (pipeline, started);
             }
@@ -131,6 +163,8 @@ fn read(folder: &Path) -> Option<RunRecord> {
                 running.retain(|name| stage.as_ref().is_none_or(|stage| stage.stage != *name));
                 summary.stages.extend(stage);
             }
+            // The last line of a run that was killed may be incomplete.
+            Err(_) if line.ends_with(b"\n") => kept.damaged(&path, "lines that can't be read are left out"),
             Err(_) => {}
         }
     }
@@ -179,7 +213,8 @@ impl StageSummary {
 /// Writes the record of a run while it runs.
 pub(crate) struct Recorder {
     folder: PathBuf,
-    events: BufWriter<fs::File>,
+    /// `None` if the run leaves no files.
+    events: Option<BufWriter<fs::File>>,
     pub(crate) summary: RunSummary,
 }
 
@@ -187,7 +222,12 @@ impl Recorder {
     pub(crate) fn new(folder: PathBuf, summary: RunSummary) -> Result<Self, RunError> {
         fs::create_dir_all(folder.join("logs"))?;
         let events = BufWriter::new(fs::File::create(folder.join("events.jsonl"))?);
-        Ok(Self { folder, events, summary })
+        Ok(Self { folder, events: Some(events), summary })
+    }
+
+    /// Returns a recorder that writes nothing.
+    pub(crate) fn without_files(summary: RunSummary) -> Self {
+        Self { folder: PathBuf::new(), events: None, summary }
     }
 
     /// Returns the path of the log of `stage`.
@@ -197,23 +237,27 @@ impl Recorder {
 
     pub(crate) fn event(&mut self, event: &RunEvent) -> Result<(), RunError> {
         self.summary.stages.extend(StageSummary::of(event));
-        if !matches!(event, RunEvent::StageProgress { .. } | RunEvent::StageMeasured { .. }) {
+        if let Some(events) = &mut self.events
+            && !matches!(event, RunEvent::StageProgress { .. } | RunEvent::StageMeasured { .. })
+        {
             let mut line = serde_json::to_vec(event)?;
             line.push(b'\n');
-            self.events.write_all(&line)?;
+            events.write_all(&line)?;
         }
         Ok(())
     }
 
     /// Writes all events so far to the file, for other processes that read it.
     pub(crate) fn flush(&mut self) -> Result<(), RunError> {
-        Ok(self.events.flush()?)
+        Ok(self.events.as_mut().map_or(Ok(()), BufWriter::flush)?)
     }
 
     pub(crate) fn finish(self) -> Result<RunSummary, RunError> {
         let mut bytes = serde_json::to_vec(&self.summary)?;
         bytes.push(b'\n');
-        fs::write(self.folder.join("summary.json"), bytes)?;
+        if self.events.is_some() {
+            fs::write(self.folder.join("summary.json"), bytes)?;
+        }
         Ok(self.summary)
     }
 }

@@ -1,5 +1,6 @@
 //! Which remote a command uses, which results it transfers, and which records from a remote are accepted.
 
+use crate::bookkeeping::Bookkeeping;
 use crate::config::Config;
 use crate::latest;
 use crate::plan::Plan;
@@ -7,7 +8,6 @@ use pipe_cache::{ActionKey, ActionRecord, Fields, RemoteSetting, RemoteUrl, Tree
 use pipe_schemas::stages;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::Path;
 
 /// Returns the remote to use: from the command line, else from the configuration of the store, else from the pipeline file, which
 /// other people may share.
@@ -18,14 +18,14 @@ pub fn remote_url(given: Option<RemoteSetting>, config: Config, plan: Option<&Pl
     }
 }
 
-/// Returns the newest keys in the `.pipe` folder `root`: of the stages of `plan`, or of every stage that ever ran there.
-pub fn latest_keys(root: &Path, plan: Option<&Plan>) -> io::Result<Vec<ActionKey>> {
+/// Returns the newest keys in a `.pipe` folder: of the stages of `plan`, or of every stage that ever ran there.
+pub fn latest_keys(kept: &Bookkeeping, plan: Option<&Plan>) -> io::Result<Vec<ActionKey>> {
     let keys: BTreeSet<ActionKey> = match plan {
         Some(plan) => {
-            let keys = latest::keys(root, plan.name())?;
+            let keys = latest::keys(kept, plan.name())?;
             plan.stages().filter_map(|stage| keys.get(stage.name.as_str()).copied()).collect()
         }
-        None => latest::all_keys(root)?.into_values().flat_map(latest::Keys::into_values).collect(),
+        None => latest::all_keys(kept)?.into_values().flat_map(latest::Keys::into_values).collect(),
     };
     Ok(keys.into_iter().collect())
 }

@@ -1,18 +1,21 @@
 //! [`run`]: runs a [`Plan`]. One thread owns the state of the run; each action has a thread that waits for its worker.
 
+use crate::bookkeeping::Bookkeeping;
 use crate::error::RunError;
 use crate::events::{Outcome, RunEvent};
 use crate::executor::{self, Executor, Handle, Stop};
 use crate::key_planner::{KeyPlanner, Prepared};
 use crate::latest::Publisher;
-use crate::options::{RunMode, RunOptions};
+use crate::options::RunOptions;
 use crate::plan::Plan;
 use crate::prefetch::Prefetch;
 use crate::record::{Recorder, RunSummary};
 use crate::sources::Collected;
 use action::JobEnd;
 use cancel::Cancel;
+use files::RunFiles;
 use pipe_cache::remote::Pulled;
+use pipe_cache::verify::Damage;
 use pipe_cache::{ActionKey, ActionRecord, CacheError, Store};
 use pool::Pool;
 use schedule::{Lease, Schedule};
@@ -29,7 +32,9 @@ mod classes;
 mod compare;
 mod end;
 mod failure;
+mod files;
 mod job;
+mod load;
 mod locked;
 mod parts;
 mod pool;
@@ -49,6 +54,7 @@ enum RunMessage {
     Event(RunEvent),
     Ended { stage: usize, end: JobEnd },
     Fetched { stage: usize, found: Result<Pulled, CacheError> },
+    Verified { stage: usize, record: Box<ActionRecord>, found: Result<Vec<Damage>, CacheError> },
     Cancel,
 }
 
@@ -57,8 +63,8 @@ enum RunMessage {
 enum StageState {
     /// Its inputs are not complete, or it has not been started.
     Waiting,
-    /// Its result is being fetched from the remote.
-    Fetching { prepared: Box<Prepared>, since: Instant, lease: Lease },
+    /// Its result is being fetched from the remote, or read.
+    Loading { prepared: Box<Prepared>, since: Instant, lease: Lease },
     /// Its action is running.
     Running(Running),
     /// Its result is in the store.
@@ -109,7 +115,7 @@ pub fn run(
         None => BTreeSet::new(),
     };
     let store = Store::open(&options.root)?.hold(|| on_event(&RunEvent::StoreWaiting))?;
-    let work = work::Work::new(&options.root, &options.run)?;
+    let kept = Bookkeeping::to_update(&options.root);
     let summary = RunSummary {
         pipeline: plan.name().to_owned(),
         run: options.run.clone(),
@@ -117,13 +123,7 @@ pub fn run(
         stages: Vec::new(),
         cancelled: false,
     };
-    let (record, latest) = match options.mode {
-        RunMode::Results => {
-            (options.root.join("runs").join(&options.run), Some(Publisher::open(&options.root, plan.name())?))
-        }
-        RunMode::Findings => (work.record(), None),
-    };
-    let recorder = Recorder::new(record, summary)?;
+    let RunFiles { work, recorder, latest } = RunFiles::create(plan, options, &kept, summary)?;
     let (sender, receiver) = sync_channel(256);
     cancel.connect(sender.clone());
     let executors = executor::all(options);
@@ -137,7 +137,7 @@ pub fn run(
     let executor_of = (0..plan.num_stages()).map(executor_of).collect::<Result<Vec<_>, _>>()?;
     let capacity = |stage: usize| executors[executor_of[stage]].capacity();
     let schedule = Schedule::new(plan, &wanted, capacity);
-    let key_planner = KeyPlanner::new(plan, &options.root, &options.executables);
+    let key_planner = KeyPlanner::new(plan, &kept, &options.executables);
     let run = Run {
         plan,
         options,
@@ -147,6 +147,7 @@ pub fn run(
         work,
         recorder,
         sender,
+        kept: &kept,
         key_planner,
         prefetch,
         latest,
@@ -157,6 +158,7 @@ pub fn run(
         wanted,
         forced,
         checked,
+        fetched: BTreeSet::new(),
         running: BTreeSet::new(),
         tries: BTreeMap::new(),
         pool: Pool::default(),
@@ -173,9 +175,11 @@ struct Run<'a> {
     cancel: &'a Cancel,
     on_event: &'a mut dyn FnMut(&RunEvent),
     store: Store,
-    work: work::Work,
+    /// `None` if this user may not write to the store; see [`RunFiles`].
+    work: Option<work::Work>,
     recorder: Recorder,
     sender: SyncSender<RunMessage>,
+    kept: &'a Bookkeeping,
     key_planner: KeyPlanner<'a>,
     prefetch: Prefetch,
     latest: Option<Publisher>,
@@ -184,6 +188,8 @@ struct Run<'a> {
     wanted: BTreeSet<usize>,
     forced: BTreeSet<usize>,
     checked: BTreeSet<usize>,
+    /// Stages whose results were requested from the remote.
+    fetched: BTreeSet<usize>,
     running: BTreeSet<usize>,
     /// Number of retries so far, by stage.
     tries: BTreeMap<usize, u32>,
@@ -206,6 +212,11 @@ impl Run<'_> {
         let (pipeline, run) = (self.plan.name().to_owned(), self.options.run.clone());
         let started = self.options.started.clone();
         self.event(&RunEvent::RunStarted { pipeline: pipeline.clone(), run: run.clone(), started, stages })?;
+        if self.work.is_none() {
+            let text = RunError::ReadOnlyStore { path: self.options.root.clone() }.to_string();
+            let text = format!("{text}: the run is not recorded, and it can only use results that are there");
+            self.event(&RunEvent::Warning { text })?;
+        }
         let mut stop_at: Option<Instant> = None;
         loop {
             while let Some(stage) = self.next() {
@@ -224,6 +235,7 @@ impl Run<'_> {
             match happening {
                 Ok(RunMessage::Event(event)) => self.event(&event)?,
                 Ok(RunMessage::Fetched { stage, found }) => self.fetched(stage, found)?,
+                Ok(RunMessage::Verified { stage, record, found }) => self.verified(stage, record, found)?,
                 Ok(RunMessage::Ended { stage, end }) => self.ended(stage, end)?,
                 Ok(RunMessage::Cancel) if self.cancel.level() < 2 => {
                     stop_at = Some(Instant::now() + STOP_WITHIN);
@@ -254,6 +266,14 @@ impl Run<'_> {
         };
         self.event(&finished)?;
         self.recorder.finish()
+    }
+
+    /// Reports damaged bookkeeping that was found since the last call.
+    fn report_warnings(&mut self) -> Result<(), RunError> {
+        for text in self.kept.take_warnings() {
+            self.event(&RunEvent::Warning { text })?;
+        }
+        Ok(())
     }
 
     fn event(&mut self, event: &RunEvent) -> Result<(), RunError> {

@@ -1,5 +1,6 @@
 //! [`collect`]: lists and hashes the source files of a stage. A file is read only if its size, times or inode changed.
 
+use crate::bookkeeping::Bookkeeping;
 use crate::error::RunError;
 use fs_err as fs;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -51,10 +52,13 @@ impl Collected {
     }
 }
 
-/// Lists and hashes the files of `set`. `store_root` is the `.pipe` folder.
-pub(crate) fn collect(store_root: &Path, set: &SourceSet) -> Result<Collected, RunError> {
+/// Lists and hashes the files of `set`.
+pub(crate) fn collect(kept: &Bookkeeping, set: &SourceSet) -> Result<Collected, RunError> {
     let root = std::path::absolute(&set.root)?;
-    let (listed, mut index) = rayon::join(|| list(&root, set), || FileIndex::open(index_path(store_root, &root, set)));
+    let (listed, mut index) = rayon::join(|| list(&root, set), || FileIndex::open(index_path(kept.root(), &root, set)));
+    if let Some(path) = index.damaged() {
+        kept.damaged(path, "all source files are read again");
+    }
     let hashed = listed?
         .into_par_iter()
         .map(|listed| {
@@ -80,7 +84,7 @@ pub(crate) fn collect(store_root: &Path, set: &SourceSet) -> Result<Collected, R
         files.push(SourceFile { path, digest: digest.hex(), size_bytes: fingerprint.size_bytes });
     }
     index.replace(known);
-    index.save()?;
+    kept.update(|| index.save())?;
     Ok(Collected { root, files, num_read, bytes_read, set: set.clone(), fingerprints })
 }
 
@@ -262,6 +266,11 @@ mod tests {
     /// All files below `root`, or `root` itself if it is a file.
     fn all_of(root: PathBuf) -> SourceSet {
         SourceSet { param: "root", root, include: vec![], exclude: vec![], odd_names: OddNames::Refused }
+    }
+
+    /// Hashes a set with an index that is kept in the folder `store`.
+    fn collect(store: &Path, set: &SourceSet) -> Result<Collected, RunError> {
+        super::collect(&Bookkeeping::to_update(store), set)
     }
 
     fn paths(set: &SourceSet, store: &Path) -> Vec<String> {

@@ -9,7 +9,9 @@
 
 use pipe_cache::gc;
 use pipe_cache::{ActionKey, Lookup, Store};
-use pipe_engine::{Cancel, Executables, Plan, Prefetch, RunMode, RunOptions, RunSummary, Selection, Setting};
+use pipe_engine::{
+    Bookkeeping, Cancel, Executables, Plan, Prefetch, RunMode, RunOptions, RunSummary, Selection, Setting,
+};
 use pipe_stage::protocol::{Made, MadePart, MakeParts, PlannedPart};
 use pipe_stage::{AnyStage, Context, Environment, PartedStage, StageError, Summary, WorkerInfo, serve};
 use std::collections::BTreeSet;
@@ -161,6 +163,7 @@ impl Space {
             locked: None,
             remote: None,
             check: None,
+            verify: false,
             mode: RunMode::Results,
         };
         pipe_engine::run(&plan, &options, Prefetch::default(), &Cancel::default(), &mut |_| ()).expect("a run")
@@ -184,7 +187,11 @@ impl Space {
     /// Returns the links whose states the store has, of the action that ran last.
     fn states(&self) -> String {
         let store = self.store();
-        let run = pipe_engine::runs(&self.path(".pipe")).expect("runs").into_iter().next().expect("a run");
+        let run = pipe_engine::runs(&Bookkeeping::to_read(&self.path(".pipe")))
+            .expect("runs")
+            .into_iter()
+            .next()
+            .expect("a run");
         let stage = run.summary.stages.iter().find(|stage| stage.stage == "model").expect("the stage");
         let key: ActionKey = stage.key.as_ref().expect("a key").parse().expect("a key");
         let Lookup::Hit(whole) = store.find(key) else { panic!("a result") };

@@ -9,7 +9,7 @@ use crate::exit::Code;
 use crate::{context, render};
 use pipe_cache::{Store, gc};
 use pipe_engine::housekeeping::{self, Leftovers};
-use pipe_engine::units;
+use pipe_engine::{Bookkeeping, LockFile, units};
 use std::time::{Duration, SystemTime};
 
 /// Delete unreferenced data, and results beyond `--max-age` or `--max-size`
@@ -43,13 +43,25 @@ impl Command for Gc {
         let lock = if self.dry_run { None } else { Some(store.lock_alone(waiting)?) };
         #[expect(clippy::disallowed_methods, reason = "the age of results counts from now; no key depends on it")]
         let now = SystemTime::now();
-        let plan = gc::plan(&store, &limits, &housekeeping::wanted_keys(&root)?, now)?;
+        let kept = Bookkeeping::to_update(&root);
+        let wanted = housekeeping::wanted_keys(&kept)?;
+        render::warnings(&kept);
+        if let (true, Some(path)) =
+            (limits.max_age.is_some() || limits.max_size_bytes.is_some(), LockFile::unknown(&root)?.first())
+        {
+            return Err(CommandError::failed(format!(
+                "{} is damaged, so it is unknown which results a lock file names; run the pipeline of that lock file, or remove the \
+                 damaged file",
+                path.display()
+            )));
+        }
+        let plan = gc::plan(&store, &limits, &wanted, now)?;
         let leftovers = Leftovers::find(&root, self.max_age, now)?;
         let (scratch, indexes) = (leftovers.scratch, leftovers.indexes);
         if let Some(lock) = &lock {
             gc::carry_out(&store, lock, &plan)?;
             leftovers.remove()?;
-            pipe_engine::latest::compact(&root)?;
+            pipe_engine::latest::compact(&kept)?;
         }
         let in_use = self.dry_run && store.is_held();
         let collected = view::Collected { plan: &plan, scratch, indexes, dry_run: self.dry_run, in_use };

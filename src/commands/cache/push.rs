@@ -6,10 +6,10 @@ use super::transfer::{self, Transfer, TransferArgs};
 use crate::commands::Command;
 use crate::error::CommandError;
 use crate::exit::Code;
-use crate::render::TransferBar;
+use crate::render::{self, TransferBar};
 use pipe_cache::remote::Replace;
 use pipe_cache::{Remote, Store};
-use pipe_engine::RunSummary;
+use pipe_engine::{Bookkeeping, RunSummary};
 use std::path::Path;
 
 /// Send the newest results to the remote
@@ -27,7 +27,9 @@ impl Command for Push {
 
     fn run(self) -> Result<Code, CommandError> {
         let Transfer { root, store, plan, remote } = transfer::begin(self.transfer)?;
-        let keys = pipe_engine::remote::latest_keys(&root, plan.as_ref())?;
+        let kept = Bookkeeping::to_read(&root);
+        let keys = pipe_engine::remote::latest_keys(&kept, plan.as_ref())?;
+        render::warnings(&kept);
         let replace = if self.replace { Replace::Always } else { Replace::Never };
         let bar = TransferBar::new("sending");
         let pushed = remote.push(&store, &keys, replace, &mut |progress| bar.show(progress));

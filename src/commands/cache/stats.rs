@@ -4,11 +4,11 @@ mod view;
 
 use crate::args::ReportArgs;
 use crate::commands::Command;
-use crate::context;
 use crate::error::CommandError;
 use crate::exit::Code;
+use crate::{context, render};
 use pipe_cache::{Store, stats};
-use pipe_engine::housekeeping;
+use pipe_engine::{Bookkeeping, housekeeping};
 use std::time::SystemTime;
 
 /// Show the size of the store by stage kind, and how long its results took to make
@@ -24,7 +24,9 @@ impl Command for Stats {
     fn run(self) -> Result<Code, CommandError> {
         let root = context::store_root(&self.report.store)?;
         let store = Store::open_existing(&root)?;
-        let stats = stats::stats(&store, &housekeeping::wanted_keys(&root)?)?;
+        let kept = Bookkeeping::to_read(&root);
+        let stats = stats::stats(&store, &housekeeping::wanted_keys(&kept)?)?;
+        render::warnings(&kept);
         if self.report.json() {
             view::json(&stats)?;
         } else {

@@ -8,7 +8,7 @@ use crate::error::CommandError;
 use crate::exit::Code;
 use crate::{context, render};
 use pipe_cache::{Store, verify};
-use pipe_engine::housekeeping;
+use pipe_engine::{Bookkeeping, housekeeping};
 
 /// Read the whole store and set damaged files aside; the next run that needs them makes them again
 ///
@@ -28,7 +28,9 @@ impl Command for Verify {
         let reading = view::Reading::new();
         let verified = verify::verify(&store, &|bytes| reading.read(bytes))?;
         reading.finish();
-        let stages = housekeeping::stages_by_key(&root)?;
+        let kept = Bookkeeping::to_read(&root);
+        let stages = housekeeping::stages_by_key(&kept)?;
+        render::warnings(&kept);
         if self.report.json() {
             view::json(&verified, &stages)?;
         } else {

@@ -106,11 +106,15 @@ impl Job {
             return Ok(JobEnd::Shared(record));
         }
         let since = Instant::now();
+        self.guard_inputs()?;
         let output = match (self.contract.worker, self.contract.parts) {
             (None, _) => whole::command(self, session),
             (Some(_), Some(_)) => PartedJob::new(self, session).run(),
             (Some(_), None) => whole::stage(self, session),
-        }?;
+        };
+        // Also after a failure: an input that was changed must be set aside.
+        self.check_inputs()?;
+        let output = output?;
         if let Purpose::Check(record) = &self.purpose {
             return Ok(self.compared(record, &output)?);
         }

@@ -1,9 +1,8 @@
-//! Starts stages: takes the result from the store or the remote, or starts an action.
+//! Starts stages: takes the result from the store, or starts an action. See `load.rs` for results that must be fetched or read first.
 
-use super::end::Details;
 use super::failure::failure_of;
 use super::job::{Job, JobInput, Purpose};
-use super::{DOWNLOADS, Done, Media, Run, RunMessage, Running, StageState};
+use super::{DOWNLOADS, Media, Run, Running, StageState};
 use crate::error::RunError;
 use crate::events::{Outcome, RunEvent};
 use crate::executor::Started;
@@ -11,13 +10,12 @@ use crate::key_planner::Prepared;
 use crate::options::RunMode;
 use crate::reasons::{self, Reason};
 use crate::sources::Collected;
-use pipe_cache::remote::Pulled;
+use pipe_cache::TreeFile;
 use pipe_cache::store::Lookup;
-use pipe_cache::{CacheError, TreeFile};
 use pipe_schemas::{Check, Worker};
 use pipe_stage::SourceFile;
 use pipe_stage::protocol::Grant;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -32,7 +30,9 @@ impl Run<'_> {
     /// Takes a stage from the store, or starts its action.
     pub(super) fn start(&mut self, stage: usize) -> Result<(), RunError> {
         let since = Instant::now();
-        let prepared = match self.prepare(stage) {
+        let prepared = self.prepare(stage);
+        self.report_warnings()?;
+        let prepared = match prepared {
             Ok(prepared) => prepared,
             // The worker may have been killed while it printed its versions.
             Err(error @ RunError::Worker { .. }) if self.has_a_try_left(stage) => {
@@ -50,11 +50,8 @@ impl Run<'_> {
                 purpose = Purpose::Check(record);
                 vec![Reason::Checked]
             }
-            Lookup::Hit(record) => {
-                let done = Done { record: *record, media: self.media(stage, &prepared) };
-                return self.done(stage, Some(prepared.key), done, Outcome::Hit, since, Details::default());
-            }
-            Lookup::Absent | Lookup::Damaged(_) if self.options.remote.is_some() => {
+            Lookup::Hit(record) => return self.hit(stage, prepared, record, since),
+            Lookup::Absent | Lookup::Damaged(_) if self.may_fetch(stage) => {
                 return self.fetch(stage, prepared, since);
             }
             Lookup::Absent => self.key_planner.reasons(&self.store, stage, &prepared)?,
@@ -63,49 +60,7 @@ impl Run<'_> {
         self.start_because(stage, prepared, purpose, &reasons, since)
     }
 
-    /// Fetches the result of a stage from the remote. This takes the resources of the stage, because results may be large.
-    fn fetch(&mut self, stage: usize, prepared: Prepared, since: Instant) -> Result<(), RunError> {
-        let Some(remote) = self.options.remote.clone() else { return Ok(()) };
-        let (key, store, sender) = (prepared.key, self.store.clone(), self.sender.clone());
-        self.pool.run(move || {
-            let found = remote.pull(&store, key, &crate::remote::ports_fit);
-            // Without a receiver, the run has ended.
-            let _ = sender.send(RunMessage::Fetched { stage, found });
-        })?;
-        let lease = self.schedule.take(stage, &self.plan.stage(stage).limits);
-        self.states[stage] = StageState::Fetching { prepared: Box::new(prepared), since, lease };
-        self.running.insert(stage);
-        Ok(())
-    }
-
-    pub(super) fn fetched(&mut self, stage: usize, found: Result<Pulled, CacheError>) -> Result<(), RunError> {
-        let state = std::mem::replace(&mut self.states[stage], StageState::Waiting);
-        let StageState::Fetching { prepared, since, lease } = state else { return Ok(()) };
-        self.running.remove(&stage);
-        self.schedule.give_back(lease);
-        match found {
-            Ok(Pulled::Got { record, bytes }) => {
-                self.event(&RunEvent::StageFetched { stage: self.name(stage), bytes })?;
-                let done = Done { record: *record, media: self.media(stage, &prepared) };
-                return self.done(stage, Some(prepared.key), done, Outcome::Hit, since, Details::default());
-            }
-            Ok(Pulled::Absent) => {}
-            Ok(Pulled::Damaged(error) | Pulled::Unreachable(error)) => {
-                self.event(&RunEvent::RemoteTrouble { text: in_one_line(&error) })?;
-            }
-            Err(error) => return self.failed_to_start(stage, &error.into(), since),
-        }
-        if self.cancel.level() > 0 {
-            return Ok(()); // it is skipped with all other waiting stages
-        }
-        let reasons = match self.store.find(prepared.key) {
-            Lookup::Damaged(error) => vec![Reason::Damaged { what: error.to_string() }],
-            _ => self.key_planner.reasons(&self.store, stage, &prepared)?,
-        };
-        self.start_because(stage, *prepared, Purpose::Result, &reasons, since)
-    }
-
-    fn start_because(
+    pub(super) fn start_because(
         &mut self,
         stage: usize,
         prepared: Prepared,
@@ -145,7 +100,7 @@ impl Run<'_> {
     }
 
     /// Returns the folder of the videos that the stage lists: its source folder, or the folder that it reads.
-    fn media(&self, stage: usize, prepared: &Prepared) -> Option<Media> {
+    pub(super) fn media(&self, stage: usize, prepared: &Prepared) -> Option<Media> {
         if let Some(source) = prepared.sources.values().next() {
             return Some(Media { root: source.root.clone(), sources: prepared.sources.values().cloned().collect() });
         }
@@ -169,7 +124,10 @@ impl Run<'_> {
         let (inputs, mut guards) = self.job_inputs(stage)?;
         guards.extend(prepared.sources.values().cloned());
         let media = self.media(stage, &prepared);
-        let (key, work) = (prepared.key, self.work.folder(stage)?);
+        let Some(work) = &self.work else {
+            return Err(RunError::ReadOnlyStore { path: self.options.root.clone() });
+        };
+        let (key, work) = (prepared.key, work.folder(stage)?);
         let downloads = std::path::absolute(self.options.root.join(DOWNLOADS))?;
         let lease = self.schedule.take(stage, &spec.limits);
         let job = Job {
@@ -194,6 +152,7 @@ impl Run<'_> {
             log: self.recorder.log(&name),
             handle: handle.clone(),
             environment: RefCell::default(),
+            input_guards: OnceCell::new(),
             sender: self.sender.clone(),
         };
         let until = spec.limits.timeout.map(|timeout| since + timeout);
@@ -228,19 +187,8 @@ impl Run<'_> {
             let media = done.media.as_ref().filter(|_| input.wanted.refers_to_media());
             guards.extend(media.iter().flat_map(|media| media.sources.iter().cloned()));
             let media_root = media.map(|media| media.root.clone());
-            inputs.insert(input.input.clone(), JobInput { path, digest, files, media_root });
+            inputs.insert(input.input.clone(), JobInput { path, tree, digest, files, media_root });
         }
         Ok((inputs, guards))
     }
-}
-
-/// Returns an error with its causes in one line.
-fn in_one_line(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text += &format!(": {cause}");
-        source = cause.source();
-    }
-    text
 }

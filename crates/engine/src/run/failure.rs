@@ -29,7 +29,8 @@ pub(super) fn failure_of(error: &RunError) -> Failure {
         causes.push(cause.to_string());
         source = cause.source();
     }
-    Failure { by: FailedBy::Run, error: error.to_string(), causes, help: None, log: None }
+    let help = error.help().map(str::to_owned);
+    Failure { by: FailedBy::Run, error: error.to_string(), causes, help, log: None }
 }
 
 /// Returns the path of a log that is not empty.

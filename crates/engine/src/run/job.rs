@@ -7,11 +7,12 @@ use crate::executor::{Ended, Handle, WorkerUpdate};
 use crate::keys::Tools;
 use crate::sources::Collected;
 use fs_err as fs;
-use pipe_cache::{ActionKey, ActionLock, ActionRecord, Fields, Store, Tree};
+use pipe_cache::verify::OutputGuard;
+use pipe_cache::{ActionKey, ActionLock, ActionRecord, CacheError, Digest, Fields, Store, Tree};
 use pipe_schemas::{Contract, Output};
 use pipe_stage::protocol::{Grant, Input, PROTOCOL_VERSION, Request, Task};
 use pipe_stage::{Environment, SourceFile, Summary};
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,6 +47,8 @@ pub(super) struct Job {
     pub(super) handle: Handle,
     /// What the bits of the result depend on, as the worker reported it; empty for exact stages.
     pub(super) environment: RefCell<Environment>,
+    /// The state of the inputs before the action runs.
+    pub(super) input_guards: OnceCell<Vec<(String, OutputGuard)>>,
     pub(super) sender: SyncSender<RunMessage>,
 }
 
@@ -62,6 +65,8 @@ pub(super) enum Purpose {
 
 pub(super) struct JobInput {
     pub(super) path: PathBuf,
+    /// The output that `path` is in.
+    pub(super) tree: Digest,
     pub(super) digest: String,
     pub(super) files: Option<Vec<SourceFile>>,
     pub(super) media_root: Option<PathBuf>,
@@ -124,6 +129,26 @@ impl Job {
         Ok(None)
     }
 
+    /// Remembers the state of the inputs.
+    pub(super) fn guard_inputs(&self) -> Result<(), CacheError> {
+        let guard =
+            |(port, input): (&String, &JobInput)| Ok((port.clone(), OutputGuard::new(&self.store, input.tree)?));
+        let guards = self.inputs.iter().map(guard).collect::<Result<_, CacheError>>()?;
+        // An action is run once.
+        let _ = self.input_guards.set(guards);
+        Ok(())
+    }
+
+    /// Fails if an input was changed since [`Self::guard_inputs`]: by the program of this action, or by that of another one.
+    pub(super) fn check_inputs(&self) -> Result<(), RunError> {
+        for (port, guard) in self.input_guards.get().into_iter().flatten() {
+            if let Some(damage) = guard.changes()?.first() {
+                return Err(RunError::InputChanged { port: port.clone(), what: damage.to_string() });
+            }
+        }
+        Ok(())
+    }
+
     /// Passes on what a worker reports while it runs.
     pub(super) fn report(&self, update: WorkerUpdate) {
         let stage = self.name.clone();
@@ -150,7 +175,7 @@ impl Job {
         let mut inputs = BTreeMap::new();
         for (port, input) in &self.inputs {
             let files = input.files.as_ref().map(|files| self.write_files(port, files)).transpose()?;
-            let JobInput { path, digest, media_root, .. } = input;
+            let JobInput { path, digest, media_root, tree: _, files: _ } = input;
             let input = Input { path: path.clone(), digest: digest.clone(), files, media_root: media_root.clone() };
             inputs.insert(port.clone(), input);
         }

@@ -3,7 +3,7 @@
 use crate::render::{self, text};
 use indicatif::{ProgressBar, ProgressStyle};
 use pipe_cache::ActionKey;
-use pipe_cache::verify::{AffectedResult, Damage, Repair, StoreObject, Verification};
+use pipe_cache::verify::{AffectedResult, Damage, Repair, Verification};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -68,12 +68,7 @@ pub(super) fn text(verified: &Verification, stages: &Stages) {
 }
 
 fn damaged(damage: &Damage, stages: &Stages) -> String {
-    let object = match damage.object {
-        StoreObject::Action(key) => format!("the record {}", key.short()),
-        StoreObject::Tree(digest) => format!("the tree {}", digest.short()),
-        StoreObject::Blob(digest) => format!("the blob {}", digest.short()),
-    };
-    let mut text = format!("{object} is damaged: {}", damage.fault);
+    let mut text = damage.to_string();
     text += &match &damage.remedy {
         Repair::None => String::new(),
         Repair::SetAside(to) => format!("\n  moved to {}", to.display()),

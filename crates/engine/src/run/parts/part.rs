@@ -97,6 +97,7 @@ pub(super) fn record(job: &Job, pending: &PendingPart, name: &str, since: Instan
     };
     let is_check = matches!(job.purpose, Purpose::Check(_));
     let stage_checks_sources = job.contract.parts == Some(Parts::Independent) && job.sources.is_empty();
+    job.check_inputs()?;
     if !is_check && (stage_checks_sources || job.changed()?.is_none()) {
         job.store.record(pending.key, &pending.fields, &record)?;
     }
