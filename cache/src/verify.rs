@@ -82,6 +82,8 @@ pub enum Fault {
     Fields,
     /// The folder of links differs from the list at this path.
     Link(String),
+    /// The folder of links was rebuilt while it was in use.
+    Rebuilt,
 }
 
 /// What `verify` did with a damaged object.
@@ -130,6 +132,7 @@ impl Display for Fault {
             Self::Content => out.write_str("its content was changed"),
             Self::Unreadable => out.write_str("the disk reports a read error"),
             Self::Fields => out.write_str("its fields do not match its key"),
+            Self::Rebuilt => out.write_str("its folder of links was changed and rebuilt in the meantime"),
             Self::Link(path) => write!(out, "its link `{path}` is wrong"),
         }
     }

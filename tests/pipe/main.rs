@@ -18,6 +18,7 @@ mod faults;
 mod fetch;
 mod golden;
 mod help;
+mod inputs;
 mod lock;
 mod main_job;
 mod mistakes;

@@ -8,6 +8,7 @@ use crate::{CacheError, Digest, Fingerprint};
 use fs_err as fs;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Reads an output, and sets its damaged objects aside. Returns those that the output can't be used without; a damaged folder of
@@ -25,6 +26,8 @@ pub fn verify_output(store: &Store, digest: Digest) -> Result<Vec<Damage>, Cache
 pub struct OutputGuard {
     store: Store,
     digest: Digest,
+    /// The inode of the folder of links: another one is a folder that was rebuilt.
+    folder: Option<u64>,
     /// `None` if the blob was too new: a change might not show in its metadata.
     blobs: BTreeMap<Digest, Option<Fingerprint>>,
 }
@@ -39,7 +42,7 @@ impl OutputGuard {
             let fingerprint = Fingerprint::of(&fs::metadata(store.blob(blob))?);
             blobs.insert(blob, fingerprint.is_settled(now).then_some(fingerprint));
         }
-        Ok(Self { store: store.clone(), digest, blobs })
+        Ok(Self { store: store.clone(), digest, folder: folder_inode(store, digest), blobs })
     }
 
     /// Returns what has changed since then. Changed blobs are set aside, and a changed folder of links is rebuilt.
@@ -47,6 +50,9 @@ impl OutputGuard {
         let mut changes = Vec::new();
         if let Some(damage) = damaged_list(&self.store, self.digest)? {
             changes.push(damage);
+        } else if folder_inode(&self.store, self.digest) != self.folder {
+            let object = StoreObject::Tree(self.digest);
+            changes.push(Damage { object, fault: Fault::Rebuilt, remedy: Repair::None, affected: Vec::new() });
         }
         let changed = self.blobs.iter().filter(|(blob, before)| {
             let now = fs::metadata(self.store.blob(**blob)).ok().map(|metadata| Fingerprint::of(&metadata));
@@ -55,6 +61,10 @@ impl OutputGuard {
         changes.extend(damaged_blobs(&self.store, changed.map(|(blob, _)| *blob).collect())?);
         Ok(changes)
     }
+}
+
+fn folder_inode(store: &Store, digest: Digest) -> Option<u64> {
+    fs::metadata(store.view(digest)).ok().map(|metadata| metadata.ino())
 }
 
 fn sizes(tree: &Tree) -> BTreeMap<Digest, u64> {
@@ -148,6 +158,19 @@ mod tests {
         check(&|_, view| fs::remove_file(view.join("a.txt")).expect("removed"), 1);
         check(&|_, view| fs::rename(view.join("a.txt"), view.join("d/a.txt")).expect("moved"), 1);
         check(&|_, view| fs::remove_dir_all(view).expect("removed"), 1);
+    }
+
+    #[test]
+    fn a_guard_sees_that_another_one_has_rebuilt_the_links() {
+        let test = TestStore::new();
+        let tree = test.insert(&[("a.txt", "one")]);
+        let guards = [(); 2].map(|()| OutputGuard::new(&test.store, tree.digest()).expect("read"));
+        let link = test.store.view(tree.digest()).join("a.txt");
+        fs::remove_file(&link).expect("removed");
+        fs::write(&link, "two").expect("written");
+        let faults = guards.map(|guard| guard.changes().expect("checked").remove(0).fault);
+        assert_eq!(faults, [Fault::Link("a.txt".into()), Fault::Rebuilt]);
+        assert!(OutputGuard::new(&test.store, tree.digest()).expect("read").changes().expect("checked").is_empty());
     }
 
     #[test]
