@@ -40,6 +40,8 @@ pub struct GcPlan {
     pub unreachable: Counted,
     /// Temporary files of processes that were killed.
     pub leftovers: Counted,
+    /// Files that [`crate::verify`] set aside.
+    pub damaged: Counted,
     /// Number of lock files to delete.
     pub num_locks: u64,
     /// Size of everything to delete.
@@ -116,11 +118,17 @@ pub(crate) fn plan_from(
         plan.leftovers.size_bytes += found.size_bytes;
         plan.steps.push(Step::Leftover(path));
     }
+    for (_, path) in list_folder(&store.root.join("damaged"))? {
+        let found = measure_files(&path)?;
+        plan.damaged.count += found.count;
+        plan.damaged.size_bytes += found.size_bytes;
+        plan.steps.push(Step::Leftover(path));
+    }
     for (_, path) in list_folder(&store.root.join("locks"))? {
         plan.num_locks += 1;
         plan.steps.push(Step::Lock(path));
     }
-    plan.freed_bytes += plan.unreachable.size_bytes + plan.leftovers.size_bytes;
+    plan.freed_bytes += plan.unreachable.size_bytes + plan.leftovers.size_bytes + plan.damaged.size_bytes;
     plan.steps.sort_by_key(Step::rank);
     Ok(plan)
 }

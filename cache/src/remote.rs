@@ -24,8 +24,8 @@ mod wire;
 pub use error::{ObjectError, RemoteError, RemoteFailure};
 pub use link::Environment;
 pub use pull::{Pulled, PulledAll, Trust};
-pub use push::{Pushed, Replace};
-pub use url::{RemoteSetting, RemoteUrl, Scheme};
+pub use push::{PushOptions, Pushed, Replace};
+pub use url::{RemoteSetting, RemoteUrl, Scheme, UrlError};
 
 use crate::{ActionKey, CacheError, Fields, Store};
 use futures_util::future::{Either, select};
@@ -67,7 +67,8 @@ impl Remote {
 
     /// Parses `url` and returns the remote.
     pub fn open(url: &str, environment: Environment) -> Result<Self, CacheError> {
-        Ok(Self::new(url.parse()?, environment))
+        let url = url.parse().map_err(RemoteError::Url)?;
+        Ok(Self::new(url, environment))
     }
 
     /// Returns the URL.
@@ -120,7 +121,8 @@ impl Remote {
         Ok(PulledAll { damaged, ..pulled })
     }
 
-    /// Uploads actions with their objects, and the actions of their parts. Does not upload what already exists.
+    /// Uploads actions with their objects, and the actions of their parts. Without states, other machines have the results and their parts,
+    /// but have to make the parts again to continue from them. Does not upload what already exists.
     ///
     /// # Errors
     /// If the remote can't be used, or an object in `store` is damaged or can't be read.
@@ -128,7 +130,7 @@ impl Remote {
         &self,
         store: &Store,
         keys: &[ActionKey],
-        replace: Replace,
+        options: PushOptions,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Pushed, CacheError> {
         if let Some(folder) = self.url.folder() {
@@ -144,7 +146,7 @@ impl Remote {
             }
         }
         let link = self.link().map_err(|error| self.failed(error))?;
-        self.wait(link, push::all(link, store, keys, replace, progress)).map_err(|error| self.failed(error))
+        self.wait(link, push::all(link, store, keys, options, progress)).map_err(|error| self.failed(error))
     }
 
     /// Cancels running transfers, and makes no further requests. Called by another thread when the user stops.

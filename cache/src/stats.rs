@@ -1,7 +1,7 @@
 //! [`Stats`]: the contents of the store, the time it took to make them, and the space that could be freed.
 
 use crate::gc::{self, unix_secs};
-use crate::inventory::{Counted, Inventory, measure_files};
+use crate::inventory::{Counted, Inventory, KnownAction, measure_files};
 use crate::store::Store;
 use crate::{ActionKey, CacheError};
 use serde::Serialize;
@@ -23,7 +23,7 @@ pub struct Stats {
     pub dedup_ratio: f64,
     /// The least recently used result.
     pub oldest: Option<Oldest>,
-    /// Files of damaged objects that `verify` set aside. They are never deleted automatically.
+    /// Files of damaged objects that `verify` set aside. Garbage collection deletes them.
     pub damaged: Counted,
     /// Number of records that can't be read.
     pub num_unreadable: u64,
@@ -38,7 +38,7 @@ pub struct KindStats {
     pub count: u64,
     /// Total size of their outputs and kept states, with shared content counted each time.
     pub output_bytes: u64,
-    /// Total time it took to make them.
+    /// Total time it took to make them. The time of a part counts once.
     pub duration_millis: u64,
 }
 
@@ -74,7 +74,7 @@ pub fn stats(store: &Store, keep: &BTreeSet<ActionKey>) -> Result<Stats, CacheEr
         for stats in [kinds.entry(action.record.kind.clone()).or_default(), &mut total] {
             stats.count += 1;
             stats.output_bytes += output_bytes;
-            stats.duration_millis += action.record.duration_millis;
+            stats.duration_millis += own_millis(&inventory, action);
         }
     }
     let needed_bytes: u64 = needed.values().sum();
@@ -94,6 +94,12 @@ pub fn stats(store: &Store, keep: &BTreeSet<ActionKey>) -> Result<Stats, CacheEr
         num_unreadable: inventory.unreadable.len() as u64,
         reclaimable_bytes: reclaimable,
     })
+}
+
+/// Returns the time that it took to make a result, without that of its parts, which are results too.
+fn own_millis(inventory: &Inventory, action: &KnownAction) -> u64 {
+    let parts = action.record.parts.values().filter_map(|key| inventory.actions.get(key));
+    action.record.duration_millis.saturating_sub(parts.map(|part| part.record.duration_millis).sum())
 }
 
 fn sum(sizes: impl Iterator<Item = u64>) -> Counted {
@@ -125,6 +131,18 @@ mod tests {
         let oldest = stats.oldest.expect("one");
         assert_eq!((oldest.key, oldest.last_use_unix_secs), (first, 1000));
         assert!(stats.reclaimable_bytes.is_some_and(|bytes| bytes > 14), "an output without a record");
+    }
+
+    #[test]
+    fn the_time_of_parts_counts_once() {
+        let test = TestStore::new();
+        let (one, two) = (test.action("one", &[("one", "1")]), test.action("two", &[("two", "2")]));
+        test.lasting("whole", 2500, &[one, two]);
+        // The parts were there already.
+        test.lasting("again", 10, &[one, two]);
+        let stats = stats(&test.store, &BTreeSet::new()).expect("counted");
+        assert_eq!(stats.total.duration_millis, 1000 + 1000 + 500);
+        assert_eq!((stats.kinds["whole"].duration_millis, stats.kinds["again"].duration_millis), (500, 0));
     }
 
     #[test]

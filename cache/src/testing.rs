@@ -36,13 +36,22 @@ impl TestStore {
 
     /// Like [`Self::action`], for a result that was assembled from parts.
     pub(crate) fn assembled(&self, name: &str, files: &[(&str, &str)], parts: &[ActionKey]) -> ActionKey {
+        self.record(name, files, parts, 1000)
+    }
+
+    /// Records a result that took `duration_millis` to assemble from parts.
+    pub(crate) fn lasting(&self, name: &str, duration_millis: u64, parts: &[ActionKey]) -> ActionKey {
+        self.record(name, &[(name, name)], parts, duration_millis)
+    }
+
+    fn record(&self, name: &str, files: &[(&str, &str)], parts: &[ActionKey], duration_millis: u64) -> ActionKey {
         let tree = self.insert(files).digest();
         let mut fields = Fields::default();
         fields.add(["name"], name);
         let record = ActionRecord {
             parts: parts.iter().enumerate().map(|(number, key)| (number.to_string(), *key)).collect(),
             summary: vec![format!("made by {name}")],
-            duration_millis: 1000,
+            duration_millis,
             ended_unix_secs: 2,
             ..ActionRecord::new(name, OutputRecord { tree, ports: BTreeMap::from([("all".to_owned(), tree)]) })
         };

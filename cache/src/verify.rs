@@ -6,8 +6,8 @@
 //! | tree | its list has the digest in its name, and its folder contains exactly one link per file, to the blob of the file |
 //! | action | the seal of the record matches the key, and the fields hash to the key |
 //!
-//! A damaged object is moved to `damaged/<kind>/ab/cdef…`, never deleted. [`Store::find`] then reports the results that need it as
-//! absent or damaged, and the next run makes them again. A folder of links is rebuilt at once, from its list.
+//! A damaged object is moved to `damaged/<kind>/ab/cdef…`, with the records of the results that need it. These are absent then, and the
+//! next run makes them again. A folder of links is rebuilt at once, from its list. Garbage collection deletes what was moved.
 //!
 //! Runs may continue in the meantime. If a run replaces a damaged object just then, the replacement may be moved too, and is made
 //! once more.
@@ -169,7 +169,11 @@ pub fn verify(store: &Store, progress: &(dyn Fn(u64) + Sync)) -> Result<Verifica
         let remedy = repair(store, object, &fault, list);
         // A rebuilt folder affects no result.
         let affected = if matches!(remedy, Repair::Rebuilt(_)) { None } else { affected.remove(&object) };
-        Damage { object, fault, remedy, affected: affected.into_iter().flatten().collect() }
+        let affected: Vec<AffectedResult> = affected.into_iter().flatten().collect();
+        if !matches!(remedy, Repair::Failed(_)) {
+            affected.iter().for_each(|result| retire(store, result.key));
+        }
+        Damage { object, fault, remedy, affected }
     });
     Ok(Verification {
         damage: damage.collect(),
@@ -238,6 +242,13 @@ fn repair(store: &Store, object: StoreObject, fault: &Fault, list: Option<&Tree>
         (Ok(Some(to)), Some(tree)) if store.write_view(tree).is_ok() => Repair::Rebuilt(to),
         (Ok(Some(to)), _) => Repair::SetAside(to),
     }
+}
+
+/// Sets the record of a result aside whose objects are not complete: it can't be used any more. Its fields stay, to explain why the
+/// action runs again.
+fn retire(store: &Store, key: ActionKey) {
+    // A record that can't be moved is reported again next time.
+    let _ = set_aside(store, &format!("{}.json", object_path("actions", &key.hex())));
 }
 
 /// Moves `path`, relative to the store, to `damaged/…`. Keeps files that were moved there before.

@@ -118,14 +118,17 @@ fn code(summary: &RunSummary) -> Code {
     }
 }
 
-/// Writes the results of a run to the lock file if they changed. A failure to write is a warning: the results are safe in the store.
+/// Writes the results of a run to the lock file if they changed, and registers it. A failure to write is a warning: the results are
+/// safe in the store.
 fn write_lock(lock: Option<LockFile>, path: &Path, plan: &Plan, summary: &RunSummary, root: &Path) {
     let before = lock.unwrap_or_default();
     let mut after = before.clone();
     after.update(summary, &plan.stages().map(|stage| stage.name.as_str()).collect());
-    if after != before
-        && let Err(error) = after.write(path, root)
-    {
+    if after.0.is_empty() {
+        return;
+    }
+    let written = if after == before { LockFile::register(path, root) } else { after.write(path, root) };
+    if let Err(error) = written {
         render::warning(&format!("the lock file is not up to date: {error}"));
     }
 }

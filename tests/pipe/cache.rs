@@ -115,6 +115,51 @@ fn damage_is_reported_as_text() {
 }
 
 #[test]
+fn damage_is_reported_once_and_gc_empties_what_was_set_aside() {
+    let space = with_pipeline();
+    run(&space, 1);
+    run(&space, 2);
+    // A file of both results. Only one of them is made again.
+    let blobs = walk(&space.path(".pipe/store/v1/blobs"));
+    flip(blobs.iter().find(|path| fs::read_to_string(path).unwrap() == "the same video\n").unwrap());
+    assert_eq!(cache(&space, &["verify"]).0, Some(1));
+    assert_eq!(cache(&space, &["verify"]).0, Some(0), "nothing is damaged now");
+    assert_eq!(run(&space, 1), (0, 1));
+    assert_eq!(cache(&space, &["verify"]).0, Some(0));
+    let stats = text(&space.output(&["cache", "stats"]));
+    assert!(stats.contains("damaged      3 (") && stats.contains("set aside; `pipe cache gc` deletes them"), "{stats}");
+    let freed = text(&space.output(&["cache", "gc"]));
+    assert!(freed.contains("           3 damaged files that were set aside, frees "), "{freed}");
+    assert!(walk(&space.path(".pipe/store/v1/damaged")).is_empty());
+    assert_eq!((run(&space, 1), run(&space, 2)), ((1, 0), (0, 1)));
+}
+
+#[test]
+fn a_result_that_becomes_the_newest_is_read_and_others_with_verify() {
+    let space = with_pipeline();
+    let damage = || {
+        let blobs = walk(&space.path(".pipe/store/v1/blobs"));
+        flip(blobs.iter().find(|path| fs::read_to_string(path).unwrap() == "video 1\n").unwrap());
+    };
+    let verified = |expect: (u64, u64)| {
+        let output = space.output(&["run", "p.yaml", "--no-lock", "--output", "json", "--verify"]);
+        let last: Value = serde_json::from_str(text(&output).lines().last().unwrap()).unwrap();
+        assert_eq!((last["hits"].as_u64().unwrap(), last["ran"].as_u64().unwrap()), expect, "{output:?}");
+    };
+    run(&space, 1);
+    damage();
+    assert_eq!(run(&space, 1), (1, 0), "the newest result is not read again");
+    verified((0, 1));
+    verified((1, 0));
+    assert_eq!(fs::read_to_string(space.path(".pipe/out/p/clips/videos/A/v_A_g01_c01.avi")).unwrap(), "video 1\n");
+    damage();
+    run(&space, 2);
+    assert_eq!(run(&space, 1), (0, 1), "it was not the newest any more");
+    run(&space, 2);
+    assert_eq!(run(&space, 1), (1, 0), "an intact result is a hit");
+}
+
+#[test]
 fn gc_waits_for_a_run_and_a_dry_run_does_not() {
     let space = with_pipeline();
     space.write("wait", "");

@@ -39,9 +39,15 @@ fn a_lock_file_holds_results_and_locked_insists_on_them() {
     assert_eq!(std::fs::read_to_string(space.path("p.lock")).unwrap(), lock, "`--locked` changes nothing");
 
     space.write("p.lock", "moody nonsense\n");
-    let output = space.output(&["run", "p.yaml"]);
+    let output = space.output(&["run", "p.yaml", "--locked"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("p.lock:1: expected a stage, a key and a digest"), "{}", stderr(&output));
+    let output = space.output(&["run", "p.yaml"]);
+    assert_eq!(output.status.code(), Some(0));
+    let expect = "warning: p.lock is damaged; stages are left out, the first one in line 1\n";
+    assert!(stderr(&output).contains(expect), "{}", stderr(&output));
+    let lines = std::fs::read_to_string(space.path("p.lock")).unwrap();
+    assert_eq!(lines.lines().count(), lock.lines().count(), "it is written again");
 }
 
 #[test]

@@ -33,4 +33,5 @@ mod share;
 mod snapshot;
 mod soak;
 mod space;
+mod states;
 mod ucf101;

@@ -40,6 +40,8 @@ fn space() -> Space {
     space.write("v.yaml", VIDEOS);
     space.write("in.txt", "1\n");
     space.write("videos/a.avi", "not a video");
+    // Files are indexed once they are old enough.
+    std::thread::sleep(std::time::Duration::from_millis(120));
     space
 }
 

@@ -3,7 +3,7 @@
 //! A server may repeat the request in its response, including credentials. So only its status and an error code that consists of
 //! letters are shown.
 
-use super::RemoteUrl;
+use super::url::{RemoteUrl, UrlError};
 use object_store::client::{HttpError, HttpErrorKind};
 use std::error::Error;
 use std::fmt;
@@ -11,14 +11,9 @@ use std::fmt;
 /// An error of a remote.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RemoteError {
-    /// The URL is not valid. The message does not repeat it, because it may contain a secret.
-    #[error(
-        "not a valid remote: use s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///folder{reason}"
-    )]
-    Url {
-        /// The problem, to follow the sentence.
-        reason: &'static str,
-    },
+    /// The URL is not valid.
+    #[error(transparent)]
+    Url(#[from] UrlError),
     /// The remote can't be reached, or refuses requests.
     #[error("the remote {url} can't be used: {failure}")]
     Unreachable {

@@ -31,6 +31,21 @@ pub enum Replace {
     Always,
 }
 
+/// What a push sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PushOptions {
+    /// What to do with objects that already exist on the remote.
+    pub replace: Replace,
+    /// Whether to send the kept states of training, from which others can continue. They are larger than the results.
+    pub states: bool,
+}
+
+impl Default for PushOptions {
+    fn default() -> Self {
+        Self { replace: Replace::Never, states: false }
+    }
+}
+
 /// The result of a push.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pushed {
@@ -50,7 +65,7 @@ pub struct Pushed {
 struct Push<'a> {
     link: &'a Link,
     store: &'a Store,
-    replace: Replace,
+    options: PushOptions,
     /// Blobs that are known to exist on the remote.
     uploaded: Mutex<BTreeSet<Digest>>,
 }
@@ -60,17 +75,17 @@ pub(super) async fn all(
     link: &Link,
     store: &Store,
     keys: &[ActionKey],
-    replace: Replace,
+    options: PushOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Pushed, TransferError> {
     let mut pushed = Pushed::default();
     let (mut wholes, mut parts) = (BTreeMap::new(), BTreeMap::new());
     for key in keys.iter().copied().collect::<BTreeSet<_>>() {
-        match whole(store, key)? {
+        match whole(store, key, options)? {
             Some(action) => {
                 for part in action.record.parts.values() {
                     // A part that was deleted from the store is not needed: the whole contains its content.
-                    parts.extend(whole(store, *part)?.map(|action| (*part, action)));
+                    parts.extend(whole(store, *part, options)?.map(|action| (*part, action)));
                 }
                 wholes.insert(key, action);
             }
@@ -78,7 +93,7 @@ pub(super) async fn all(
         }
     }
     parts.retain(|key, _| !wholes.contains_key(key));
-    let push = Push { link, store, replace, uploaded: Mutex::default() };
+    let push = Push { link, store, options, uploaded: Mutex::default() };
     let (mut done, total) = (0, (parts.len() + wholes.len()) as u64);
     for actions in [parts, wholes] {
         let sending = stream::iter(actions).map(async |(key, action)| push.action(key, &action).await);
@@ -95,10 +110,10 @@ pub(super) async fn all(
     Ok(pushed)
 }
 
-/// Returns an action with its fields, if it is complete in the store.
-fn whole(store: &Store, key: ActionKey) -> Result<Option<Action>, CacheError> {
+/// Returns an action with its fields, if it is complete in the store. Its state counts as kept only if it is to be sent.
+fn whole(store: &Store, key: ActionKey, options: PushOptions) -> Result<Option<Action>, CacheError> {
     let Lookup::Hit(mut record) = store.find(key) else { return Ok(None) };
-    let has_state = store.has_state(&record);
+    let has_state = options.states && store.has_state(&record);
     if let Some(state) = &mut record.state {
         state.kept = has_state;
     }
@@ -141,7 +156,7 @@ impl Push<'_> {
             return Ok(None);
         }
         let name = object("blobs", digest, "");
-        let exists = self.replace == Replace::Never && self.link.size(&name).await? == Some(size_bytes);
+        let exists = self.options.replace == Replace::Never && self.link.size(&name).await? == Some(size_bytes);
         if !exists {
             let path = self.link.path(&name);
             if size_bytes <= PART_BYTES {
@@ -227,7 +242,7 @@ impl Push<'_> {
     async fn list(&self, digest: Digest, tree: &Tree) -> Result<(), TransferError> {
         let name = object("trees", digest, ".json");
         let bytes = json(serde_json::to_vec(tree), &name)?;
-        if self.replace == Replace::Always || self.link.size(&name).await? != Some(bytes.len() as u64) {
+        if self.options.replace == Replace::Always || self.link.size(&name).await? != Some(bytes.len() as u64) {
             let _permit = self.link.permits.acquire().await;
             let put = self.link.content.put(&self.link.path(&name), bytes.into()).await;
             put.map_err(|error| self.link.failure(&error))?;
@@ -240,11 +255,16 @@ impl Push<'_> {
         let name = object("actions", key, "");
         let payload = PutPayload::from(json(action.to_bytes(), &name)?);
         let path = self.link.path(&name);
-        if self.replace == Replace::Never && self.link.size(&name).await?.is_some() {
+        // An action that was sent without its state is replaced by one with it. They differ in length.
+        let has_state = action.record.state.is_some_and(|state| state.kept);
+        let size = self.link.size(&name).await?;
+        let exists = if has_state { size == Some(payload.content_length() as u64) } else { size.is_some() };
+        if self.options.replace == Replace::Never && exists {
             return Ok(false);
         }
         let _permit = self.link.permits.acquire().await;
-        let mode = if self.replace == Replace::Always { PutMode::Overwrite } else { PutMode::Create };
+        let overwrites = has_state || self.options.replace == Replace::Always;
+        let mode = if overwrites { PutMode::Overwrite } else { PutMode::Create };
         let put = self.link.content.put_opts(&path, payload.clone(), PutOptions::from(mode)).await;
         let put = match put {
             // The server does not support conditional writes: of two racing pushes, the later one wins.

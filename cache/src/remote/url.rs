@@ -1,6 +1,5 @@
 //! [`RemoteUrl`]: the URL of a remote. It contains no credentials, so it can be shown.
 
-use super::RemoteError;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -24,6 +23,16 @@ pub struct RemoteUrl {
     scheme: Scheme,
     bucket: String,
     path: String,
+}
+
+/// A URL is not valid. The message does not repeat it, because it may contain a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "not a valid remote: use s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///folder{reason}"
+)]
+pub struct UrlError {
+    /// The problem, to follow the sentence.
+    reason: &'static str,
 }
 
 /// The setting of a remote: a URL, or `none`.
@@ -69,34 +78,34 @@ impl Scheme {
 }
 
 impl FromStr for RemoteUrl {
-    type Err = RemoteError;
+    type Err = UrlError;
 
-    fn from_str(text: &str) -> Result<Self, RemoteError> {
-        let (name, rest) = text.split_once("://").ok_or(RemoteError::Url { reason: "" })?;
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        let (name, rest) = text.split_once("://").ok_or(UrlError { reason: "" })?;
         let schemes = [Scheme::S3, Scheme::Gs, Scheme::Az, Scheme::File];
         let known = schemes.into_iter().find(|scheme| scheme.name() == name);
-        let scheme = known.ok_or(RemoteError::Url { reason: "" })?;
+        let scheme = known.ok_or(UrlError { reason: "" })?;
         if rest.chars().any(char::is_control) {
-            return Err(RemoteError::Url { reason: "; control characters are not allowed" });
+            return Err(UrlError { reason: "; control characters are not allowed" });
         }
         if scheme == Scheme::File {
             // The rest is a path, without any decoding.
             if !rest.starts_with('/') {
-                return Err(RemoteError::Url { reason: "; the path of a folder must start with `/`" });
+                return Err(UrlError { reason: "; the path of a folder must start with `/`" });
             }
             return Ok(Self { scheme, bucket: String::new(), path: rest.to_owned() });
         }
         let (bucket, path) = rest.split_once('/').unwrap_or((rest, ""));
         if rest.contains(['@', '?', '#']) || bucket.contains(':') {
-            return Err(RemoteError::Url { reason: "; set credentials and options in the environment" });
+            return Err(UrlError { reason: "; set credentials and options in the environment" });
         }
         let letter = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
         if bucket.is_empty() || !bucket.chars().all(letter) {
-            return Err(RemoteError::Url { reason: "; the name of the bucket is missing or not valid" });
+            return Err(UrlError { reason: "; the name of the bucket is missing or not valid" });
         }
         let path = path.trim_end_matches('/');
         if !path.is_empty() && path.split('/').any(|step| matches!(step, "" | "." | "..")) {
-            return Err(RemoteError::Url { reason: "; `.`, `..` and `//` are not allowed in the path" });
+            return Err(UrlError { reason: "; `.`, `..` and `//` are not allowed in the path" });
         }
         Ok(Self { scheme, bucket: bucket.to_owned(), path: path.to_owned() })
     }
@@ -110,9 +119,9 @@ impl fmt::Display for RemoteUrl {
 }
 
 impl FromStr for RemoteSetting {
-    type Err = RemoteError;
+    type Err = UrlError;
 
-    fn from_str(text: &str) -> Result<Self, RemoteError> {
+    fn from_str(text: &str) -> Result<Self, UrlError> {
         if text == "none" { Ok(Self::Off) } else { text.parse().map(Self::At) }
     }
 }

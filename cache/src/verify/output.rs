@@ -118,12 +118,11 @@ mod tests {
     use crate::testing::TestStore;
     use std::os::unix::fs::PermissionsExt;
 
-    fn overwrite(store: &Store, content: &str, with: &str) -> Digest {
-        let digest = Digest::of(content.as_bytes());
-        let path = store.blob(digest);
+    /// Overwrites the blob that holds `content`.
+    fn overwrite(store: &Store, content: &str, with: &str) {
+        let path = store.blob(Digest::of(content.as_bytes()));
         fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).expect("writable");
         fs::write(path, with).expect("written");
-        digest
     }
 
     #[test]
@@ -132,7 +131,8 @@ mod tests {
         let key = test.action("x", &[("a.txt", "one"), ("b.txt", "two")]);
         let Lookup::Hit(record) = test.store.find(key) else { panic!("recorded") };
         assert!(verify_output(&test.store, record.output.tree).expect("read").is_empty());
-        let digest = overwrite(&test.store, "one", "eno");
+        let digest = Digest::of(b"one");
+        overwrite(&test.store, "one", "eno");
         assert!(matches!(test.store.find(key), Lookup::Hit(_)), "a lookup does not read files");
         let damage = verify_output(&test.store, record.output.tree).expect("read");
         assert_eq!((damage.len(), damage[0].object, &damage[0].fault), (1, StoreObject::Blob(digest), &Fault::Content));
@@ -150,9 +150,9 @@ mod tests {
             assert_eq!(guard.changes().expect("checked").len(), expect);
         };
         check(&|_, _| (), 0);
-        check(&|store, _| drop(overwrite(store, "one", "one and more")), 1);
-        check(&|store, _| drop(overwrite(store, "one", "eno")), 1);
-        check(&|store, _| drop(overwrite(store, "one", "one")), 0);
+        check(&|store, _| overwrite(store, "one", "one and more"), 1);
+        check(&|store, _| overwrite(store, "one", "eno"), 1);
+        check(&|store, _| overwrite(store, "one", "one"), 0);
         check(&|store, _| fs::remove_file(store.blob(Digest::of(b"two"))).expect("removed"), 1);
         check(&|_, view| fs::write(view.join("new.txt"), "new").expect("written"), 1);
         check(&|_, view| fs::remove_file(view.join("a.txt")).expect("removed"), 1);

@@ -3,7 +3,7 @@
 use crate::fake::{Behavior, FakeServer};
 use crate::test_store::{Bucket, TestResult, TestStore, environment, noise};
 use object_store::local::LocalFileSystem;
-use pipe_cache::remote::{Pulled, Replace};
+use pipe_cache::remote::{Pulled, PushOptions};
 use pipe_cache::{CacheError, Remote};
 use std::error::Error;
 use std::sync::Arc;
@@ -71,7 +71,7 @@ fn errors_do_not_contain_secrets() {
     assert!(server.requests().contains(TOKEN), "otherwise this test proves nothing");
     let place = TestStore::new();
     let made = place.make("y", &[("a", noise(2, 9_000_000))]);
-    let pushed = remote(&server).push(&place.store, &[made.key], Replace::Never, &mut |_| {});
+    let pushed = remote(&server).push(&place.store, &[made.key], PushOptions::default(), &mut |_| {});
     let Err(error) = pushed else { panic!("not refused") };
     let mut text = format!("{text} {error} {error:?}");
     let mut cause = error.source();
@@ -101,7 +101,7 @@ fn a_broken_or_absent_server_is_a_warning() {
     let Pulled::Unreachable(error) = pull(&remote, &place, &made) else { panic!("not unreachable") };
     assert!(error.to_string().contains("connection failed"), "{error}");
     // For an explicit push, it is an error.
-    let pushed = remote.push(&place.store, &[place.make("x", &[]).key], Replace::Never, &mut |_| {});
+    let pushed = remote.push(&place.store, &[place.make("x", &[]).key], PushOptions::default(), &mut |_| {});
     assert!(matches!(pushed, Err(CacheError::Remote(_))), "{pushed:?}");
 }
 
@@ -117,10 +117,10 @@ fn a_missing_folder_is_created_by_a_push_unless_its_parent_is_missing_too() {
     assert!(matches!(pull(&deep, &TestStore::new(), &made), Pulled::Unreachable(_)));
     let deep = open(&path.join("deep")).expect("a URL");
     assert!(
-        deep.push(&place.store, &[made.key], Replace::Never, &mut |_| {}).is_err(),
+        deep.push(&place.store, &[made.key], PushOptions::default(), &mut |_| {}).is_err(),
         "the file system may not be mounted"
     );
-    assert_eq!(absent.push(&place.store, &[made.key], Replace::Never, &mut |_| {}).expect("pushed").actions, 1);
+    assert_eq!(absent.push(&place.store, &[made.key], PushOptions::default(), &mut |_| {}).expect("pushed").actions, 1);
 }
 
 #[test]

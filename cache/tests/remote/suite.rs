@@ -1,7 +1,7 @@
 //! The suite of checks that every remote must pass.
 
 use crate::test_store::{Bucket, TestStore, noise, object, record_of};
-use pipe_cache::remote::{Pulled, Replace};
+use pipe_cache::remote::{Pulled, PushOptions, Replace};
 use pipe_cache::{ActionRecord, CacheError, Digest, Fields, Tree, TreeFile};
 use std::collections::BTreeMap;
 use std::sync::Barrier;
@@ -33,7 +33,7 @@ fn a_pushed_result_can_be_pulled(bucket: &Bucket) {
     let remote = bucket.remote();
     let keys = [made.key, empty.key];
     let pushed =
-        remote.push(&one.store, &keys, Replace::Never, &mut |progress| updates.push(progress)).expect("pushed");
+        remote.push(&one.store, &keys, PushOptions::default(), &mut |progress| updates.push(progress)).expect("pushed");
     assert_eq!((pushed.actions, pushed.had, pushed.absent, pushed.blobs), (2, 0, 0, 3));
     assert_eq!(pushed.bytes, 3 + LARGE as u64);
     assert_eq!(updates.iter().map(|progress| (progress.done, progress.total)).collect::<Vec<_>>(), [(1, 2), (2, 2)]);
@@ -80,7 +80,7 @@ fn one_of_two_pushes_wins(bucket: &Bucket) {
         let push = |place: &TestStore| {
             let remote = bucket.remote();
             barrier.wait();
-            remote.push(&place.store, &[made[0].key], Replace::Never, &mut |_| {}).expect("pushed").actions
+            remote.push(&place.store, &[made[0].key], PushOptions::default(), &mut |_| {}).expect("pushed").actions
         };
         let won: Vec<u64> = std::thread::scope(|scope| {
             let pushes: Vec<_> = places.iter().map(|place| scope.spawn(|| push(place))).collect();
@@ -101,7 +101,15 @@ fn damage_is_found(bucket: &Bucket) {
     let tree = object("trees", made.tree.digest(), ".json");
     let action = object("actions", made.key, "");
     let check = |damage: &dyn Fn(), expect: &str| {
-        bucket.remote().push(&one.store, &[made.key], Replace::Always, &mut |_| {}).expect("pushed");
+        bucket
+            .remote()
+            .push(
+                &one.store,
+                &[made.key],
+                PushOptions { replace: Replace::Always, ..PushOptions::default() },
+                &mut |_| {},
+            )
+            .expect("pushed");
         assert!(matches!(TestStore::new().pull(bucket, made.key), Pulled::Got { .. }), "repaired by the push");
         damage();
         let two = TestStore::new();
@@ -208,7 +216,7 @@ fn a_damaged_blob_is_not_sent(bucket: &Bucket) {
         let one = TestStore::new();
         let made = one.make(name, &[("a", noise(3, len))]);
         one.flip(made.tree.files[0].digest);
-        let pushed = bucket.remote().push(&one.store, &[made.key], Replace::Never, &mut |_| {});
+        let pushed = bucket.remote().push(&one.store, &[made.key], PushOptions::default(), &mut |_| {});
         assert!(matches!(pushed, Err(CacheError::Damaged { .. })), "{pushed:?}");
         assert!(matches!(TestStore::new().pull(bucket, made.key), Pulled::Absent));
     }

@@ -1,7 +1,7 @@
 //! A store in a temporary folder with made-up results, and a bucket to share them.
 
 use object_store::{ObjectStore, ObjectStoreExt};
-use pipe_cache::remote::{Environment, Pulled, Replace};
+use pipe_cache::remote::{Environment, Pulled, PushOptions};
 use pipe_cache::store::Lookup;
 use pipe_cache::{ActionKey, ActionRecord, Digest, Fields, OutputRecord, Remote, Store, Tree};
 use std::collections::BTreeMap;
@@ -111,7 +111,7 @@ impl TestStore {
     }
 
     pub(crate) fn push(&self, bucket: &Bucket, keys: &[ActionKey]) -> pipe_cache::remote::Pushed {
-        bucket.remote().push(&self.store, keys, Replace::Never, &mut |_| {}).expect("pushed")
+        bucket.remote().push(&self.store, keys, PushOptions::default(), &mut |_| {}).expect("pushed")
     }
 
     pub(crate) fn pull(&self, bucket: &Bucket, key: ActionKey) -> Pulled {

@@ -58,6 +58,14 @@ pub enum RunError {
         /// The change.
         what: String,
     },
+    /// A damaged object of the store can't be moved away.
+    #[error("{what}, and it can't be moved out of the way: {why}")]
+    DamageInPlace {
+        /// The damage.
+        what: String,
+        /// Why it can't be moved.
+        why: String,
+    },
     /// The action was cancelled before it started.
     #[error("stopped")]
     Stopped,
@@ -101,6 +109,7 @@ impl RunError {
             | Self::Glob(_)
             | Self::OddName { .. }
             | Self::Restless { .. }
+            | Self::DamageInPlace { .. }
             | Self::NoSource { .. }
             | Self::NoStage { .. }
             | Self::Stopped

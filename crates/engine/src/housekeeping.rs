@@ -7,7 +7,8 @@ use crate::lockfile::LockFile;
 use crate::record::recorded_keys;
 use crate::run::{DOWNLOADS, work};
 use fs_err as fs;
-use pipe_cache::{ActionKey, Counted, list_folder, measure_files};
+use pipe_cache::gc::{self, GcLimits};
+use pipe_cache::{ActionKey, Counted, Store, list_folder, measure_files};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -43,6 +44,35 @@ pub fn wanted_keys(kept: &Bookkeeping) -> Result<BTreeSet<ActionKey>, RunError> 
         keys.extend(recorded_keys(kept, run));
     }
     Ok(keys)
+}
+
+/// Returns what to do when the disk that holds the `.pipe` folder `root` is full: only a remedy that frees something.
+pub(crate) fn no_space(root: &Path) -> String {
+    let full = "no space is left on the disk that holds the store";
+    match freed_bytes(root, GcLimits::default()) {
+        Ok(bytes) if bytes >= WORTH_FREEING_BYTES => format!("{full}: `pipe cache gc` frees some"),
+        _ => match freed_bytes(root, GcLimits { max_size_bytes: Some(0), max_age: None }) {
+            Ok(bytes) if bytes >= WORTH_FREEING_BYTES => {
+                format!(
+                    "{full}: `pipe cache gc --max-size SIZE` frees some, by deleting results that no recent run used"
+                )
+            }
+            _ => format!(
+                "{full}, and recent runs use everything in the store: delete other files on that disk, or move the store to a larger one"
+            ),
+        },
+    }
+}
+
+/// A remedy that frees less is not worth naming.
+const WORTH_FREEING_BYTES: u64 = 1 << 20;
+
+fn freed_bytes(root: &Path, limits: GcLimits) -> Result<u64, RunError> {
+    let wanted = wanted_keys(&Bookkeeping::to_read(root))?;
+    #[expect(clippy::disallowed_methods, reason = "the age of results counts from now; no key depends on it")]
+    let now = SystemTime::now();
+    let plan = gc::plan(&Store::to_read(root), &limits, &wanted, now)?;
+    Ok(plan.freed_bytes)
 }
 
 /// How long an unfinished download is kept, if no `max_age` is given.
@@ -111,7 +141,7 @@ impl Leftovers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pipe_cache::Fields;
+    use pipe_cache::{ActionRecord, Fields, OutputRecord};
 
     fn key(name: &str) -> ActionKey {
         let mut fields = Fields::default();
@@ -155,6 +185,38 @@ mod tests {
         assert_eq!(wanted_keys(&kept).expect("read"), expect);
         let stages = stages_by_key(&kept).expect("read");
         assert_eq!(stages[&key("latest")], ["other/frames", "smoke/frames"]);
+    }
+
+    #[test]
+    fn a_full_disk_has_a_remedy_that_frees_something() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path();
+        let store = Store::open(root).expect("a store");
+        let check = |expect: &str| {
+            let help = no_space(root);
+            assert!(
+                help.starts_with("no space is left on the disk that holds the store") && help.contains(expect),
+                "{help}"
+            );
+        };
+        check("move the store to a larger one");
+        let insert = |content: u8| {
+            write(&root.join("output/a"), &char::from(content).to_string().repeat(WORTH_FREEING_BYTES as usize));
+            store.insert(&root.join("output")).expect("inserted").digest()
+        };
+        let tree = insert(b'1');
+        check("`pipe cache gc` frees some");
+        let mut fields = Fields::default();
+        fields.add(["name"], "old");
+        let record = ActionRecord::new("frames", OutputRecord { tree, ports: BTreeMap::new() });
+        store.record(fields.key(), &fields, &record).expect("recorded");
+        check("`pipe cache gc --max-size SIZE` frees some");
+        let kept = Bookkeeping::to_update(root);
+        let mut publisher = latest::Publisher::open(&kept, "p").expect("open");
+        publisher.publish("s", &root.join("store/x"), Some(fields.key())).expect("published");
+        check("recent runs use everything");
+        insert(b'2');
+        check("`pipe cache gc` frees some");
     }
 
     #[test]

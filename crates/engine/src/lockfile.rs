@@ -155,7 +155,7 @@ impl LockFile {
         self.0.retain(|stage, _| stages.contains(stage.as_str()));
     }
 
-    /// Writes the file, and registers it in the store at `root`, so that garbage collection keeps its results.
+    /// Writes the file, and registers it in the store at `root`.
     pub fn write(&self, path: &Path, root: &Path) -> Result<(), LockFileError> {
         let width = self.0.keys().map(String::len).max().unwrap_or(0);
         let mut text = HEADER.to_owned();
@@ -169,6 +169,11 @@ impl LockFile {
             }
         }
         replace(path, text.as_bytes())?;
+        Self::register(path, root)
+    }
+
+    /// Registers the file at `path` in the store at `root`, so that garbage collection keeps its results.
+    pub fn register(path: &Path, root: &Path) -> Result<(), LockFileError> {
         let path = std::path::absolute(path)?;
         let path = path.as_os_str().as_bytes();
         let known = root.join("lockfiles").join(Digest::of(path).to_string());

@@ -149,7 +149,7 @@ fn read_events(kept: &Bookkeeping, folder: &Path) -> Option<RunRecord> {
         stages: Vec::new(),
         cancelled: false,
     };
-    let mut running = Vec::new();
+    let (mut running, mut ended) = (Vec::new(), false);
     let path = folder.join("events.jsonl");
     let bytes = fs::read(&path).ok()?;
     for line in bytes.split_inclusive(|&byte| byte == b'\n') {
@@ -158,6 +158,7 @@ fn read_events(kept: &Bookkeeping, folder: &Path) -> Option<RunRecord> {
                 (summary.pipeline, summary.started) = (pipeline, started);
             }
             Ok(RunEvent::StageStarted { stage, .. }) => running.push(stage),
+            Ok(RunEvent::RunFinished { cancelled, .. }) => (ended, summary.cancelled) = (true, cancelled),
             Ok(event) => {
                 let stage = StageSummary::of(&event);
                 running.retain(|name| stage.as_ref().is_none_or(|stage| stage.stage != *name));
@@ -168,7 +169,7 @@ fn read_events(kept: &Bookkeeping, folder: &Path) -> Option<RunRecord> {
             Err(_) => {}
         }
     }
-    Some(RunRecord { folder: folder.to_owned(), summary, ended: false, running })
+    Some(RunRecord { folder: folder.to_owned(), summary, ended, running })
 }
 
 fn log(folder: &Path, stage: &str) -> PathBuf {

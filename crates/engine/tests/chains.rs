@@ -8,22 +8,24 @@
 #![expect(clippy::disallowed_methods, reason = "tests may panic; their files, threads and times are their own")]
 
 use pipe_cache::gc;
-use pipe_cache::{ActionKey, Lookup, Store};
+use pipe_cache::{ActionKey, Digest, Lookup, Store};
 use pipe_engine::{
     Bookkeeping, Cancel, Executables, Plan, Prefetch, RunMode, RunOptions, RunSummary, Selection, Setting,
 };
 use pipe_stage::protocol::{Made, MadePart, MakeParts, PlannedPart};
 use pipe_stage::{AnyStage, Context, Environment, PartedStage, StageError, Summary, WorkerInfo, serve};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-const TESTS: [(&str, fn()); 6] = [
+const TESTS: [(&str, fn()); 8] = [
     ("an_interrupted_chain_resumes_after_its_last_link", an_interrupted_chain_resumes_after_its_last_link),
     ("a_chain_that_ended_early_goes_on_when_it_may", a_chain_that_ended_early_goes_on_when_it_may),
     ("states_of_a_finished_chain_are_dropped_and_freed", states_of_a_finished_chain_are_dropped_and_freed),
     ("a_longer_chain_resumes_from_the_newest_state", a_longer_chain_resumes_from_the_newest_state),
+    ("a_damaged_state_is_not_continued_from", a_damaged_state_is_not_continued_from),
+    ("every_set_of_missing_states_ends_with_the_same_result", every_set_of_missing_states_ends_with_the_same_result),
     ("a_dropped_state_that_is_needed_is_made_again", a_dropped_state_that_is_needed_is_made_again),
     (
         "a_link_that_comes_out_differently_is_followed_by_new_links",
@@ -184,9 +186,8 @@ impl Space {
         Store::open(&self.path(".pipe")).expect("a store")
     }
 
-    /// Returns the links whose states the store has, of the action that ran last.
-    fn states(&self) -> String {
-        let store = self.store();
+    /// Returns the links of the action that ran last.
+    fn links(&self) -> BTreeMap<String, ActionKey> {
         let run = pipe_engine::runs(&Bookkeeping::to_read(&self.path(".pipe")))
             .expect("runs")
             .into_iter()
@@ -194,12 +195,18 @@ impl Space {
             .expect("a run");
         let stage = run.summary.stages.iter().find(|stage| stage.stage == "model").expect("the stage");
         let key: ActionKey = stage.key.as_ref().expect("a key").parse().expect("a key");
-        let Lookup::Hit(whole) = store.find(key) else { panic!("a result") };
+        let Lookup::Hit(whole) = self.store().find(key) else { panic!("a result") };
+        whole.parts
+    }
+
+    /// Returns the links whose states the store has, of the action that ran last.
+    fn states(&self) -> String {
+        let (store, links) = (self.store(), self.links());
         let has_state = |key: &ActionKey| match store.find(*key) {
             Lookup::Hit(record) => store.has_state(&record),
             _ => panic!("a link is gone"),
         };
-        let names = whole.parts.iter().filter(|(_, key)| has_state(key)).map(|(name, _)| name.clone());
+        let names = links.iter().filter(|(_, key)| has_state(key)).map(|(name, _)| name.clone());
         names.collect::<Vec<_>>().join(" ")
     }
 
@@ -261,6 +268,39 @@ fn a_longer_chain_resumes_from_the_newest_state() {
     // A stopping rule that already holds is seen without making a state again.
     space.control("stop_after", "6");
     assert_eq!(space.made(8, 0).0, "2 3 4 5", "the result is made from the last state, which was dropped");
+}
+
+fn a_damaged_state_is_not_continued_from() {
+    let space = Space::new();
+    space.control("keep", "0 2 3");
+    let text = space.made(4, 0).1;
+    space.collect_garbage();
+    // As long as before, so that only reading it reveals the damage.
+    let path = space.store().blob(Digest::of(text.as_bytes()));
+    std::fs::remove_file(&path).expect("removed");
+    std::fs::write(&path, text.replace('3', "7")).expect("written");
+    assert_eq!(space.made(6, 0), ("3 4 5".into(), model(&["0", "1", "2", "3", "4", "5"]), 3));
+}
+
+fn every_set_of_missing_states_ends_with_the_same_result() {
+    let all = model(&["0", "1", "2", "3"]);
+    for kept in 0..8_u8 {
+        let space = Space::new();
+        space.control("keep", "0 1 2");
+        space.made(3, 0);
+        for key in
+            space.links().into_values().enumerate().filter(|(link, _)| kept & (1 << link) == 0).map(|(_, key)| key)
+        {
+            space.store().keep_state(key, false).expect("dropped");
+        }
+        space.collect_garbage();
+        let newest = (0..3).rev().find(|link| kept & (1 << link) != 0).map_or(0, |newest| newest + 1);
+        let expect: Vec<String> = (newest..4).map(|link: usize| link.to_string()).collect();
+        let (made, text, _) = space.made(4, 0);
+        assert_eq!((made, &text), (expect.join(" "), &all), "states {kept:03b}");
+        space.control("best", "1");
+        assert_eq!(space.made(4, 1).1, model(&["0", "1"]), "states {kept:03b}");
+    }
 }
 
 fn a_dropped_state_that_is_needed_is_made_again() {

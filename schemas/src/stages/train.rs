@@ -33,6 +33,7 @@ use epoch_fields::{json, object};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// Contract of `train`.
 pub const CONTRACT: Contract = Contract {
@@ -87,6 +88,11 @@ impl TrainParams {
     /// Returns the learning rates, before the first epoch.
     pub fn lr_chain(&self) -> LrChain<'_> {
         LrChain::new(self.optim_wrapper.optimizer.lr(), &self.param_scheduler)
+    }
+
+    /// Returns the epochs, counted from 0, at which a schedule of the learning rate begins, ends or has a milestone.
+    pub fn milestones(&self) -> BTreeSet<u32> {
+        self.param_scheduler.iter().flat_map(Scheduler::milestones).collect()
     }
 
     /// Returns whether a schedule reads metrics, so that the learning rates are not known before training.

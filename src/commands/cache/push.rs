@@ -7,12 +7,14 @@ use crate::commands::Command;
 use crate::error::CommandError;
 use crate::exit::Code;
 use crate::render::{self, TransferBar};
-use pipe_cache::remote::Replace;
+use pipe_cache::remote::{PushOptions, Replace};
 use pipe_cache::{Remote, Store};
 use pipe_engine::{Bookkeeping, RunSummary};
 use std::path::Path;
 
 /// Send the newest results to the remote
+///
+/// Results are sent with their parts, so that other machines reuse them, but without states of training.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Push {
     #[command(flatten)]
@@ -20,6 +22,9 @@ pub(crate) struct Push {
     /// Send every file again, to repair a remote with damaged data
     #[arg(long)]
     replace: bool,
+    /// Also send the kept states of training, from which other machines can continue for more epochs
+    #[arg(long)]
+    states: bool,
 }
 
 impl Command for Push {
@@ -32,7 +37,8 @@ impl Command for Push {
         render::warnings(&kept);
         let replace = if self.replace { Replace::Always } else { Replace::Never };
         let bar = TransferBar::new("sending");
-        let pushed = remote.push(&store, &keys, replace, &mut |progress| bar.show(progress));
+        let pushed = remote
+            .push(&store, &keys, PushOptions { replace, states: self.states }, &mut |progress| bar.show(progress));
         bar.clear();
         transfer::finish(pushed, |pushed| view::pushed(pushed, remote.url()))
     }
@@ -43,7 +49,7 @@ pub(crate) fn push_run(remote: &Remote, root: &Path, run: &RunSummary) -> Result
     let keys = run.stages.iter().filter(|stage| stage.output.is_some()).filter_map(|stage| stage.key.as_ref());
     let keys: Vec<_> = keys.filter_map(|key| key.parse().ok()).collect();
     let bar = TransferBar::new("sending");
-    let pushed = remote.push(&Store::open(root)?, &keys, Replace::Never, &mut |progress| bar.show(progress));
+    let pushed = remote.push(&Store::open(root)?, &keys, PushOptions::default(), &mut |progress| bar.show(progress));
     bar.clear();
     view::pushed(&pushed?, remote.url());
     Ok(())

@@ -66,7 +66,7 @@ impl PartedStage for Train {
         let summary = Summary::lines(lines(&params, &log, &report));
         Ok(Summary {
             used_parts: Some(num_epochs),
-            kept_states: kept_states(params.checkpoint.keep, parts),
+            kept_states: kept_states(&params, parts),
             ..summary.with_figures(figures(&log).iter().map(|(name, value)| (name.as_str(), *value)))
         })
     }
@@ -104,9 +104,17 @@ fn left_out(samples: &Samples, epochs: &[u32]) -> Result<String, StageError> {
 }
 
 /// Returns the epochs whose states are kept; `None` for the last one only.
-fn kept_states(keep: KeepStates, parts: &[MadePart]) -> Option<Vec<String>> {
-    match keep {
-        KeepStates::All => Some(parts.iter().map(|part| part.name.clone()).collect()),
+fn kept_states(params: &TrainParams, parts: &[MadePart]) -> Option<Vec<String>> {
+    let milestones = params.milestones();
+    // An epoch starts from the state of the one before it.
+    let is_before_milestone = |epoch: u32| milestones.contains(&(epoch + 1));
+    let named = |is_kept: &dyn Fn(u32) -> bool| {
+        let parts = (0..).zip(parts).filter(|(epoch, _)| is_kept(*epoch) || *epoch as usize + 1 == parts.len());
+        Some(parts.map(|(_, part)| part.name.clone()).collect())
+    };
+    match params.checkpoint.keep {
+        KeepStates::All => named(&|_| true),
+        KeepStates::Milestones => named(&is_before_milestone),
         KeepStates::Last => None,
     }
 }

@@ -343,13 +343,21 @@ fn a_changed_patience_trains_only_epochs_that_do_not_exist() {
     assert_eq!(space.log("out").len(), 2, "as if training had ended there");
     assert_eq!(ran.lines()[1], "stopped early: loss did not improve in 1 validations");
     let summary = ran.result.expect("assembled");
-    assert_eq!((summary.used_parts, summary.kept_states), (Some(2), Some(vec!["0000".into(), "0001".into()])));
+    assert_eq!((summary.used_parts, summary.kept_states), (Some(2), Some(vec!["0001".into()])));
     let card = ModelFolder::open(space.path("out/model")).card().expect("a card");
     assert_eq!(card.epochs, 2);
 
     let last = TrainParams { checkpoint: CheckpointParams { keep: KeepStates::Last }, ..stopping(2) };
     let summary = space.assemble(&last, &made, "last-out").result.expect("assembled");
     assert_eq!((summary.used_parts, summary.kept_states), (Some(3), None));
+
+    // More epochs continue from the last one, and another milestone from the one before it.
+    let milestones = TrainParams { param_scheduler: vec![multi_step(1)], ..stopping(2) };
+    let all = CheckpointParams { keep: KeepStates::All };
+    let kept = |params: &TrainParams| space.assemble(params, &made, "kept").result.expect("assembled").kept_states;
+    assert_eq!(kept(&milestones), Some(vec!["0000".into(), "0002".into()]));
+    let every = ["0000", "0001", "0002"].map(String::from).to_vec();
+    assert_eq!(kept(&TrainParams { checkpoint: all, ..milestones }), Some(every));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::RunMessage;
 use super::compare::{Comparer, Comparison};
-use super::failure::{NO_SPACE, failure_of, log_if_any};
+use super::failure::{failure_of, log_if_any};
 use super::job::{ActionError, ActionOutput, Job, Purpose};
 use super::parts::PartedJob;
 use super::whole;
@@ -10,6 +10,7 @@ use crate::environment::environment_line;
 use crate::error::RunError;
 use crate::events::{FailedBy, Failure, PartCounts};
 use crate::executor::{Ended, Session};
+use crate::housekeeping::no_space;
 use fs_err as fs;
 use pipe_cache::store::Lookup;
 use pipe_cache::{ActionRecord, CacheError, OutputRecord};
@@ -47,7 +48,7 @@ impl Job {
     /// Runs to the end, and reports it.
     pub(super) fn run(self, mut session: Box<dyn Session>) {
         let ended = self.act(&mut *session);
-        let no_space = ended.is_err() && self.store.free_bytes().is_ok_and(|free| free < NO_SPACE_BYTES);
+        let is_full = ended.is_err() && self.store.free_bytes().is_ok_and(|free| free < NO_SPACE_BYTES);
         // The next run removes what can't be removed now.
         if fs::remove_dir(&self.work).is_err() {
             let _ = fs::remove_dir_all(&self.work);
@@ -62,7 +63,9 @@ impl Job {
             }
         };
         let end = match end {
-            JobEnd::Failed(failure) if no_space => JobEnd::Failed(Failure { help: Some(NO_SPACE.into()), ..failure }),
+            JobEnd::Failed(failure) if is_full => {
+                JobEnd::Failed(Failure { help: Some(no_space(&self.root)), ..failure })
+            }
             other => other,
         };
         // Before its end is known, so that the next action finds its processes.

@@ -148,6 +148,7 @@ impl Run<'_> {
             data_worker: self.options.executables.workers.join(Worker::Data.program()),
             store: self.store.clone(),
             work,
+            root: self.options.root.clone(),
             downloads,
             log: self.recorder.log(&name),
             handle: handle.clone(),

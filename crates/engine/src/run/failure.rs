@@ -7,9 +7,6 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
-/// The help of a failure on a full disk.
-pub(super) const NO_SPACE: &str = "no space is left on the disk that holds the store: `pipe cache gc` makes some";
-
 /// Returns the failure of a stage that ran longer than its `timeout`.
 pub(super) fn timed_out(timeout: Duration, log: &Path) -> Failure {
     Failure {

@@ -41,6 +41,8 @@ pub(super) struct Job {
     pub(super) store: Store,
     /// An empty folder that no other action uses.
     pub(super) work: PathBuf,
+    /// The `.pipe` folder.
+    pub(super) root: PathBuf,
     /// Unfinished downloads of all runs.
     pub(super) downloads: PathBuf,
     pub(super) log: PathBuf,

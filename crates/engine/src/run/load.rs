@@ -12,7 +12,7 @@ use crate::key_planner::Prepared;
 use crate::reasons::Reason;
 use pipe_cache::remote::Pulled;
 use pipe_cache::store::Lookup;
-use pipe_cache::verify::{Damage, verify_output};
+use pipe_cache::verify::{Damage, Repair, verify_output};
 use pipe_cache::{ActionRecord, CacheError};
 use std::time::Instant;
 
@@ -56,6 +56,7 @@ impl Run<'_> {
                 let done = Done { record: *record, media: self.media(stage, &prepared) };
                 self.done(stage, Some(prepared.key), done, Outcome::Hit, since, Details::default())
             }
+            Ok(damage) if let Some(error) = not_moved(&damage) => self.failed_to_start(stage, &error, since),
             Ok(damage) if self.may_fetch(stage) => {
                 for damage in damage {
                     self.event(&RunEvent::Warning { text: damage.to_string() })?;
@@ -138,6 +139,14 @@ impl Run<'_> {
         self.schedule.give_back(lease);
         Some((*prepared, since))
     }
+}
+
+/// Returns the error of a damaged object that is still in its place, where the new one belongs.
+fn not_moved(damage: &[Damage]) -> Option<RunError> {
+    damage.iter().find_map(|damage| match &damage.remedy {
+        Repair::Failed(why) => Some(RunError::DamageInPlace { what: damage.to_string(), why: why.clone() }),
+        Repair::None | Repair::SetAside(_) | Repair::Rebuilt(_) => None,
+    })
 }
 
 /// Returns an error with its causes in one line.

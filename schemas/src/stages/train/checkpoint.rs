@@ -9,19 +9,23 @@ use serde_json::{Map, Value};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckpointParams {
-    /// The epochs whose states are kept. Default: `all`.
+    /// The epochs whose states are kept. Default: `milestones`.
     pub keep: KeepStates,
 }
 
 /// The epochs whose states are kept. A state has the size of the network and of what the optimiser stores per weight: 190 MB for
-/// a ResNet-50 with momentum.
+/// a ResNet-50 with momentum. `pipe cache gc` deletes the states that are not kept. If one is needed after all, its epoch is trained
+/// again, from the newest kept state before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KeepStates {
-    /// Training can continue from every epoch, for example when the learning rate changes from epoch 40 on.
-    #[default]
+    /// Training can continue from every epoch.
     All,
-    /// Training can continue from the last epoch only, for example for more epochs.
+    /// Training can continue from the last epoch, for example for more epochs, and from each epoch at which a schedule of the learning
+    /// rate begins, ends or has a milestone, for example when a milestone is moved to a later epoch.
+    #[default]
+    Milestones,
+    /// Training can continue from the last epoch only.
     Last,
 }
 

@@ -66,6 +66,14 @@ impl Scheduler {
         }
     }
 
+    /// Returns the epochs, counted from 0, at which the schedule begins, ends or has a milestone.
+    pub fn milestones(&self) -> Vec<u32> {
+        let Driver::Clock(schedule) = self.driver() else { return Vec::new() };
+        let Clock { by_epoch, begin, end } = schedule.clock();
+        let milestones = schedule.milestones().into_iter().chain([begin]).chain(end);
+        if by_epoch { milestones.collect() } else { Vec::new() }
+    }
+
     pub(super) fn check(&self, position: usize) -> Option<ParamError> {
         let Driver::Clock(schedule) = self.driver() else { return None };
         let Clock { by_epoch, begin, end: Some(end) } = schedule.clock() else { return None };
@@ -93,6 +101,11 @@ impl EpochFields for [Scheduler] {
 pub(crate) trait ClockSchedule {
     /// Returns the unit of the clock, and when the schedule is active.
     fn clock(&self) -> Clock;
+
+    /// Returns the ticks, beside the first and the last, at which the rate changes abruptly.
+    fn milestones(&self) -> Vec<u32> {
+        Vec::new()
+    }
 
     /// Returns the change at tick `at` of the clock, which is 0 at its `begin`.
     fn change(&self, at: u32, rate: Rate) -> Change;

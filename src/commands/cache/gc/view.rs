@@ -49,13 +49,19 @@ pub(super) fn text(collected: &Collected, now: SystemTime) {
         render::print(&format!("{:12} {key}  {reason}; last used {last_use}, took {time}, frees {bytes}", action.kind));
     }
     let others = [
-        (plan.unreachable, "unreferenced files"),
-        (plan.leftovers, "unfinished files"),
-        (*scratch, "scratch folders of runs that have ended, and old downloads"),
-        (*indexes, "source indexes that are unused or unfinished"),
+        (plan.unreachable, "unreferenced file", "unreferenced files"),
+        (plan.leftovers, "unfinished file", "unfinished files"),
+        (plan.damaged, "damaged file that was set aside", "damaged files that were set aside"),
+        (
+            *scratch,
+            "scratch folder of a run that has ended, or old download",
+            "scratch folders of runs that have ended, and old downloads",
+        ),
+        (*indexes, "source index that is unused or unfinished", "source indexes that are unused or unfinished"),
     ];
-    for (counted, what) in others {
+    for (counted, one, many) in others {
         if counted.count > 0 {
+            let what = if counted.count == 1 { one } else { many };
             render::print(&format!("{:12} {what}, frees {}", counted.count, text::bytes(counted.size_bytes)));
         }
     }

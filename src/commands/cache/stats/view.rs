@@ -23,11 +23,7 @@ pub(super) fn text(stats: &Stats, now: SystemTime) {
         row("oldest", &format!("{} {key}, last used {ago}", oldest.kind));
     }
     if stats.damaged.count > 0 {
-        let damaged = counted(stats.damaged);
-        row(
-            "damaged",
-            &format!("{damaged} set aside; delete the folder `damaged` in the store if you do not need them"),
-        );
+        row("damaged", &format!("{} set aside; `pipe cache gc` deletes them", counted(stats.damaged)));
     }
     let reclaimable = match stats.reclaimable_bytes {
         Some(bytes) => format!("{} by `pipe cache gc`", text::bytes(bytes)),

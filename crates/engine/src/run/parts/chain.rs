@@ -11,6 +11,7 @@ use crate::events::PartCounts;
 use crate::executor::{Ended, Session, WorkerUpdate};
 use crate::keys::{PreviousLink, part_fields};
 use crate::run::job::{ActionError, Job};
+use pipe_cache::verify::verify_output;
 use pipe_cache::{ActionKey, Fields};
 use pipe_stage::Summary;
 use pipe_stage::protocol::{MadePart, MakePart, MakeParts, PlannedPart, Task};
@@ -36,7 +37,7 @@ impl<'a> Chain<'a> {
     /// Makes the links that the store does not have. Afterwards the chain has all planned links, or ended early.
     pub(super) fn make_all(&mut self, session: &mut dyn Session) -> Result<(), ActionError> {
         while let Some(next) = self.extend()? {
-            let first = self.first_to_make(self.links.len());
+            let first = self.first_to_make(self.links.len())?;
             let pending = if first == self.links.len() { next } else { self.lock(first)? };
             // The stopping rule sees all links that there are, also those after the newest state.
             let earlier = self.made()?;
@@ -54,7 +55,7 @@ impl<'a> Chain<'a> {
             return Err(ActionError::Ended(Ended::StateNeeded { part: name.to_owned() }));
         };
         let num_links = self.links.len();
-        let first = self.first_to_make(index);
+        let first = self.first_to_make(index)?;
         let pending = self.lock(first)?;
         // The links from `first` on are made again: a stopping rule that holds for all of them must not end this.
         let mut earlier = self.made()?;
@@ -90,9 +91,16 @@ impl<'a> Chain<'a> {
         Ok(None)
     }
 
-    /// Returns the first link that must be made to make the link `index`: the one after the newest state before it.
-    fn first_to_make(&self, index: usize) -> usize {
-        self.links[..index].iter().rposition(CachedPart::can_resume).map_or(0, |newest| newest + 1)
+    /// Returns the first link that must be made to make the link `index`: the one after the newest state before it. A state is read
+    /// first, because all links after a damaged one would be wrong.
+    fn first_to_make(&mut self, index: usize) -> Result<usize, ActionError> {
+        while let Some(newest) = self.links[..index].iter().rposition(CachedPart::can_resume) {
+            match &mut self.links[newest].state {
+                Some(state) if !verify_output(&self.job.store, state.tree)?.is_empty() => state.kept = false,
+                Some(_) | None => return Ok(newest + 1),
+            }
+        }
+        Ok(0)
     }
 
     fn lock(&self, index: usize) -> Result<PendingPart, ActionError> {
@@ -121,7 +129,7 @@ impl<'a> Chain<'a> {
             parts.push(MakePart { name: part.name.clone(), folder: create_folder(self.job, &part.name)?, old: None });
         }
         let request = self.job.request(Task::Make(MakeParts { earlier, parts }))?;
-        let (job, since) = (self.job, Instant::now());
+        let (job, mut since) = (self.job, Instant::now());
         let (mut index, mut pending) = (range.start, Some(first));
         let ended = session.run(request, &job.log, &mut |update| {
             let WorkerUpdate::PartFinished { name } = update else {
@@ -131,6 +139,7 @@ impl<'a> Chain<'a> {
             let is_next = range.contains(&index) && self.planned[index].name == name;
             let Some(link) = pending.take().filter(|_| is_next) else { return Ok(()) };
             let made = record(job, &link, &name, since)?;
+            since = Instant::now();
             self.put(index, made);
             index += 1;
             if range.contains(&index) {

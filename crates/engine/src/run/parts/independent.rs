@@ -92,7 +92,8 @@ fn make_pending(
     }
     let request = job.request(Task::Make(MakeParts::independent(parts)))?;
     let mut made = BTreeMap::new();
-    let since = Instant::now();
+    // Parts are made side by side: each counts for the time since the one before, so that together they count for the whole time.
+    let mut since = Instant::now();
     let ended = session.run(request, &job.log, &mut |update| {
         let WorkerUpdate::PartFinished { name } = update else {
             job.report(update);
@@ -101,6 +102,7 @@ fn make_pending(
         let index = planned.iter().position(|part| part.name == name);
         if let Some((index, part)) = index.and_then(|index| Some((index, pending.remove(&index)?))) {
             made.insert(index, record(job, &part, &name, since)?);
+            since = Instant::now();
         }
         Ok(())
     })?;

@@ -23,6 +23,10 @@ impl ClockSchedule for MultiStepLr {
         Clock { by_epoch: self.by_epoch, begin: 0, end: None }
     }
 
+    fn milestones(&self) -> Vec<u32> {
+        self.milestones.clone()
+    }
+
     fn change(&self, at: u32, _: Rate) -> Change {
         let passed = self.milestones.iter().filter(|milestone| **milestone <= at).count();
         Change::Factor(self.gamma.powi(i32::try_from(passed).unwrap_or(i32::MAX)))
