@@ -23,7 +23,7 @@ pub struct LoadReport {
     pub num_matched: usize,
     /// The number of tensors of the classifier that keep their initial values.
     pub num_reinitialised: usize,
-    /// The number of tensors of the checkpoint that the network does not have: those of another classifier.
+    /// The number of tensors of the checkpoint that the network does not have; always 0, because others are an error.
     pub num_unused: usize,
     /// The number of step counters of batch normalisations (`num_batches_tracked`), which are ignored.
     pub num_batch_counters: usize,

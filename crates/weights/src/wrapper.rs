@@ -205,6 +205,61 @@ mod tests {
         check(&["ema", "params_ema"], "ema", &["params_ema"]);
     }
 
+    /// The layouts of files that other programs write.
+    #[test]
+    fn files_of_known_programs_are_read() {
+        let check = |items: Vec<(&str, Py)>, wrapper: &str| {
+            assert_eq!(found(&dict(items)), Ok((Some(wrapper.to_owned()), vec![])), "{wrapper}");
+        };
+        let optimizer = || dict([("state", dict([("0", tensors(&["exp_avg"]))])), ("param_groups", Py::List(vec![]))]);
+        // MMEngine
+        check(
+            vec![
+                ("meta", dict([("epoch", Py::Int(100)), ("dataset_meta", Py::Instance)])),
+                ("state_dict", weights()),
+                ("message_hub", dict([("log_scalars", Py::Instance)])),
+                ("optimizer", optimizer()),
+                ("param_schedulers", Py::List(vec![dict([("last_step", Py::Int(3))])])),
+            ],
+            "state_dict",
+        );
+        // Lightning
+        check(
+            vec![
+                ("epoch", Py::Int(3)),
+                ("pytorch-lightning_version", Py::Str("2.0.0")),
+                ("state_dict", weights()),
+                ("loops", Py::None),
+                ("optimizer_states", Py::List(vec![optimizer()])),
+                ("hyper_parameters", Py::Instance),
+            ],
+            "state_dict",
+        );
+        // PySlowFast
+        check(
+            vec![
+                ("epoch", Py::Int(195)),
+                ("model_state", weights()),
+                ("optimizer_state", optimizer()),
+                ("cfg", Py::Str("TRAIN:\n  ENABLE: True\n")),
+            ],
+            "model_state",
+        );
+        // VideoMAE, and with DeepSpeed
+        check(vec![("model", weights()), ("optimizer", optimizer()), ("args", Py::Instance)], "model");
+        check(vec![("module", weights()), ("optimizer", Py::None), ("dp_world_size", Py::Int(8))], "module");
+        // The tutorials of PyTorch
+        check(
+            vec![
+                ("epoch", Py::Int(5)),
+                ("model_state_dict", weights()),
+                ("optimizer_state_dict", optimizer()),
+                ("loss", Py::None),
+            ],
+            "model_state_dict",
+        );
+    }
+
     #[test]
     fn tensors_at_the_top_level_and_under_an_unknown_key_are_found() {
         assert_eq!(found(&weights()), Ok((None, vec![])));

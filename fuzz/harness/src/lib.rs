@@ -12,6 +12,8 @@ mod pipeline;
 mod protocol;
 mod safetensors;
 mod scratch;
+mod shards;
+mod torch_zip;
 
 pub use mutate::{Mutator, mutate};
 
@@ -27,12 +29,14 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 8] = [
     Target { name: "pipeline", run: pipeline::run, seeds: pipeline::seeds },
     Target { name: "lists", run: lists::run, seeds: lists::seeds },
     Target { name: "archives", run: archives::run, seeds: archives::seeds },
     Target { name: "pickle", run: pickle::run, seeds: pickle::seeds },
     Target { name: "safetensors", run: safetensors::run, seeds: safetensors::seeds },
+    Target { name: "torch_zip", run: torch_zip::run, seeds: torch_zip::seeds },
+    Target { name: "shards", run: shards::run, seeds: shards::seeds },
     Target { name: "protocol", run: protocol::run, seeds: protocol::seeds },
 ];
 

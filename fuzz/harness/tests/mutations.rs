@@ -39,6 +39,16 @@ fn safetensors() {
 }
 
 #[test]
+fn torch_zip() {
+    check("torch_zip");
+}
+
+#[test]
+fn shards() {
+    check("shards");
+}
+
+#[test]
 fn worker_protocol() {
     check("protocol");
 }
