@@ -14,7 +14,7 @@ pub enum ModelError {
         found: usize,
     },
     /// The network does not fit clips of this shape.
-    #[error("{name} does not fit clips of {frames} frames of {width}x{height} px")]
+    #[error("{name} does not fit clips of {frames} frame{} of {width}x{height} px", if *frames == 1 { "" } else { "s" })]
     Graph {
         /// The network and its size.
         name: String,

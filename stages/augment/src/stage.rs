@@ -75,8 +75,9 @@ fn one_size(notes: &[Note]) -> Result<&Size, StageError> {
 fn summary(lists: &Lists<'_>, num_clips: u64, epochs: u32, parts: &[MadePart], notes: &[Note]) -> Summary {
     let test = parts.iter().position(|part| Part::from_name(&part.name) == Some(Part::Test));
     let num_views = test.map_or(0, |place| notes[place].num_rows);
-    let (clips, epochs, views) = (grouped(num_clips), grouped(u64::from(epochs)), grouped(num_views));
-    let mut lines = vec![format!("{clips} training clips x {epochs} epochs, {views} test views")];
+    let counted = |count: u64, noun: &str| format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" });
+    let (clips, epochs) = (counted(num_clips, "training clip"), counted(u64::from(epochs), "epoch"));
+    let mut lines = vec![format!("{clips} x {epochs}, {}", counted(num_views, "test view"))];
     lines.extend(lists.summary_line());
     let mut stored = StoredClips::default();
     notes.iter().filter_map(|note| note.stored).for_each(|part| stored.add(part));

@@ -114,7 +114,8 @@ fn read_samples(folder: &Path, card: &ModelCard) -> Result<(Arc<[SampleRow]>, Mi
 /// Returns what a test clip looks like, such as `8 frames of 112x112 px`.
 fn clip_format(preprocessing: &Preprocessing) -> String {
     let Preprocessing { test_frames, height_px, width_px, .. } = preprocessing;
-    format!("{test_frames} frames of {width_px}x{height_px} px")
+    let plural = if *test_frames == 1 { "" } else { "s" };
+    format!("{test_frames} frame{plural} of {width_px}x{height_px} px")
 }
 
 #[cfg(test)]

@@ -195,6 +195,10 @@ impl Stopped {
     }
 }
 
+/// What to do if training made values that are not finite.
+pub(crate) const LOWER_RATE: &str =
+    "lower `optim_wrapper.optimizer.lr`, warm up with `LinearLR`, or set `optim_wrapper.clip_grad.max_norm`";
+
 /// Returns what to do about an error in training.
 fn help(error: &LearnError) -> Option<&'static str> {
     if let LearnError::Diverged { epoch: 0, step: 0, .. } = error {
@@ -205,9 +209,7 @@ fn help(error: &LearnError) -> Option<&'static str> {
         );
     }
     if matches!(error, LearnError::Diverged { .. } | LearnError::NotFinite { .. }) {
-        return Some(
-            "lower `optim_wrapper.optimizer.lr`, warm up with `LinearLR`, or set `optim_wrapper.clip_grad.max_norm`",
-        );
+        return Some(LOWER_RATE);
     }
     let out_of_memory = matches!(error, LearnError::Torch { message, .. } if is_out_of_memory(message));
     out_of_memory

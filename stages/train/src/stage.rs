@@ -134,7 +134,8 @@ fn lines(params: &TrainParams, log: &[TrainingLogRow], report: &WeightsReport) -
         let test = first_figure
             .map(|((name, value), figures)| format!(", test {name} {value:.2} on {} videos", figures.num_videos));
         let (loss, top1) = (last.loss, last.top1);
-        lines.push(format!("{} epochs, loss {loss:.2}, top1 {top1:.2}{}", log.len(), test.unwrap_or_default()));
+        let epochs = if log.len() == 1 { "1 epoch".to_owned() } else { format!("{} epochs", log.len()) };
+        lines.push(format!("{epochs}, loss {loss:.2}, top1 {top1:.2}{}", test.unwrap_or_default()));
     }
     let num_left_out: u32 = log.iter().map(|row| row.num_left_out).sum();
     if num_left_out > 0 {

@@ -1,9 +1,10 @@
 //! When and how the network is evaluated during training.
 
+use crate::error::LOWER_RATE;
 use crate::samples::Samples;
 use pipe_clips::Loader;
 use pipe_learn::{Network, Normalisation, TrainedModel, predict_clips};
-use pipe_metrics::{average_views, measure};
+use pipe_metrics::{MetricsError, average_views, measure};
 use pipe_schemas::stages::evaluate::Figures;
 use pipe_schemas::stages::train::TrainParams;
 use pipe_stage::{Context, StageError};
@@ -39,6 +40,10 @@ pub(crate) fn validate(
     let normalisation = Normalisation::new(&params.model.data_preprocessor);
     let logits = predict_clips(&network, &normalisation, clip_size, batches, |_| context.check_cancelled())?;
     let labelling = samples.preprocessing.labelling;
-    let predictions = average_views(&views, &logits, params.model.cls_head.average_clips, labelling, &samples.classes)?;
-    Ok(measure(&predictions, labelling))
+    let average = params.model.cls_head.average_clips;
+    match average_views(&views, &logits, average, labelling, &samples.classes) {
+        Ok(predictions) => Ok(measure(&predictions, labelling)),
+        Err(error @ MetricsError::NotFinite { .. }) => Err(StageError::from(error).with_help(LOWER_RATE)),
+        Err(error) => Err(error.into()),
+    }
 }

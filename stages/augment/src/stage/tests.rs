@@ -137,7 +137,7 @@ fn several_labels_of_a_video_are_one_sample() {
     assert_eq!(error, "`Biking/v_Biking_g00000` has several labels, but `labelling.json` allows one per video");
     fixture.labelling = Labelling::MultiLabel;
     let outcome = fixture.run(&params(1), 1);
-    assert_eq!(outcome.ran.lines(), ["3 training clips x 1 epochs, 1 test views"]);
+    assert_eq!(outcome.ran.lines(), ["3 training clips x 1 epoch, 1 test view"]);
     let mut labels: Vec<_> = outcome.train(1).iter().map(|row| row.class_indices().collect::<Vec<_>>()).collect();
     labels.sort();
     assert_eq!(labels, [vec![0], vec![0, 1], vec![1]]);
