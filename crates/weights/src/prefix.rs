@@ -35,13 +35,19 @@ impl Checkpoint {
     /// Removes prefixes that training code adds (`module.`, `_orig_mod.`, `backbone.`, …) where the name without them is a name of
     /// the network. `wanted` are these names. [`Origin`](crate::Origin) says what was removed.
     ///
+    /// If no name is known then, a prefix of any other module is removed, if most names of the network follow it.
+    ///
     /// If the file has several copies of the network, such as `model.` and `ema.`, the most complete one is used; of equal ones, the
     /// network itself rather than an average of it, but a teacher rather than its student.
     #[must_use]
     pub fn without_prefixes(self, wanted: &BTreeSet<&str>) -> Self {
         let Self { mut tensors, mut origin } = self;
         let names: Vec<String> = tensors.keys().cloned().collect();
-        let (groups, mut others) = by_prefix(&names, wanted);
+        let (mut groups, mut others) = by_prefix(&names, wanted);
+        if groups.is_empty() {
+            groups.extend(with_any_prefix(&names, wanted));
+            others.retain(|name| groups.iter().all(|group| group.names.iter().all(|(known, _)| known != name)));
+        }
         let mut renamed: BTreeMap<String, Tensor> = BTreeMap::new();
         let mut used = Vec::new();
         for Group { prefix, names } in groups {
@@ -95,6 +101,27 @@ fn by_prefix(names: &[String], wanted: &BTreeSet<&str>) -> (Vec<Group>, Vec<Stri
     groups.sort_by_key(|group| (std::cmp::Reverse(group.names.len()), rank(&group.prefix)));
     (groups, others)
 }
+
+/// Returns the names that have the same prefix before a name of the network, whatever the prefix is, if these are most names of the
+/// network.
+fn with_any_prefix(names: &[String], wanted: &BTreeSet<&str>) -> Option<Group> {
+    let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    let mut best: Option<Group> = None;
+    for one in wanted.iter().take(MAX_TRIED) {
+        let prefixes = names.iter().filter_map(|name| name.strip_suffix(one)).filter(|prefix| prefix.ends_with('.'));
+        for prefix in prefixes.take(MAX_TRIED) {
+            let with_prefix = wanted.iter().map(|bare| (format!("{prefix}{bare}"), (*bare).to_owned()));
+            let found: Vec<(String, String)> = with_prefix.filter(|(name, _)| names.contains(name.as_str())).collect();
+            if best.as_ref().is_none_or(|best| best.names.len() < found.len()) {
+                best = Some(Group { prefix: prefix.to_owned(), names: found });
+            }
+        }
+    }
+    best.filter(|best| 2 * best.names.len() > wanted.len())
+}
+
+/// The maximum number of names, and of prefixes for each, that [`with_any_prefix`] tries.
+const MAX_TRIED: usize = 8;
 
 /// Returns the name as it is, then with more and more prefixes removed, each with what was removed.
 fn candidates(name: &str) -> Vec<(String, String)> {
@@ -208,6 +235,21 @@ mod tests {
     fn an_inner_module_may_be_compiled() {
         let found = strip(&["conv1._orig_mod.weight", "layer1.0._orig_mod.conv1.weight", "fc.bias"].map(str::to_owned));
         assert_eq!(names(&found), ["conv1.weight", "fc.bias", "layer1.0.conv1.weight"]);
+    }
+
+    #[test]
+    fn any_prefix_of_most_names_is_removed() {
+        for prefix in ["my_net.", "a.b.c.", "module.my_net."] {
+            let found = strip(&with(prefix));
+            assert!(WANTED.iter().all(|name| found.tensors.contains_key(*name)), "{prefix}: {:?}", names(&found));
+            assert_eq!(found.origin.prefixes, [Prefix { prefix: prefix.to_owned(), num_tensors: 4 }]);
+        }
+        // Without a dot, or before a minority of the names, it is another network.
+        for other in [&with("my")[..], &with("my_net.")[..2]] {
+            let mut expect: Vec<&str> = other.iter().map(String::as_str).collect();
+            expect.sort_unstable();
+            assert_eq!(names(&strip(other)), expect);
+        }
     }
 
     #[test]

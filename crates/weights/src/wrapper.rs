@@ -5,7 +5,7 @@ use crate::pickle::{Pickle, Value};
 
 /// The keys under which programs save the tensors of a network, the preferred ones first: those of the network itself, then
 /// averages of it.
-const WRAPPERS: [&str; 26] = [
+const WRAPPERS: [&str; 28] = [
     "state_dict",       // MMEngine, Lightning
     "model_state_dict", // the tutorials of PyTorch
     "model_state",      // PySlowFast, PyTorchVideo
@@ -19,6 +19,8 @@ const WRAPPERS: [&str; 26] = [
     "weights",
     "params",
     "state",
+    "checkpoint",
+    "ckpt",
     "target_encoder", // V-JEPA: evaluated rather than `encoder`
     "encoder",
     "teacher", // DINO: evaluated rather than `student`
@@ -183,10 +185,10 @@ mod tests {
             assert_eq!(found(&object), Ok((Some(wrapper.to_owned()), vec![])), "{wrapper}");
             for outer in ["state_dict", "model", "checkpoint"] {
                 let object = dict([(outer, dict([(wrapper, weights()), ("other", Py::None)]))]);
-                let inner = format!("{outer}.{wrapper}");
-                let expect = if outer == "checkpoint" { None } else { Some(inner) };
-                assert_eq!(found(&object).ok().and_then(|(wrapper, _)| wrapper), expect, "{outer}.{wrapper}");
+                assert_eq!(found(&object), Ok((Some(format!("{outer}.{wrapper}")), vec![])));
             }
+            let unknown = dict([("unknown", dict([(wrapper, weights())]))]);
+            assert!(found(&unknown).is_err(), "{wrapper}");
         }
     }
 
