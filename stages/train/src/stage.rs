@@ -140,7 +140,7 @@ fn lines(params: &TrainParams, log: &[TrainingLogRow], report: &WeightsReport) -
     let num_left_out: u32 = log.iter().map(|row| row.num_left_out).sum();
     if num_left_out > 0 {
         let num_drawn = num_left_out + log.iter().map(|row| row.num_clips).sum::<u32>();
-        lines.push(format!("{num_left_out} of {num_drawn} clips left out, which would be batches of their own"));
+        lines.push(format!("{num_left_out} of {num_drawn} clips left out, to avoid batches of one clip"));
     }
     if let Some(stopping) = params.early_stopping.as_ref().filter(|_| log.len() < params.train_cfg.max_epochs as usize)
     {

@@ -513,7 +513,7 @@ fn every_drawn_clip_is_shown_or_counted() {
             let drawn = samples.num_clips(row.epoch).expect("drawn") as u32;
             assert_eq!((row.num_clips + row.num_left_out, row.num_left_out), (drawn, num_left_out), "{batch_size}");
         }
-        let line = "7 of 28 clips left out, which would be batches of their own".to_owned();
+        let line = "7 of 28 clips left out, to avoid batches of one clip".to_owned();
         assert_eq!(ran.lines().contains(&line), num_left_out > 0, "{ran:?}");
         let names: Vec<String> = (1..=5).map(|epoch| format!("r/b in epoch {epoch}")).collect();
         let warning = format!(
