@@ -354,10 +354,11 @@ fn a_changed_patience_trains_only_epochs_that_do_not_exist() {
     // More epochs continue from the last one, and another milestone from the one before it.
     let milestones = TrainParams { param_scheduler: vec![multi_step(1)], ..stopping(2) };
     let all = CheckpointParams { keep: KeepStates::All };
-    let kept = |params: &TrainParams| space.assemble(params, &made, "kept").result.expect("assembled").kept_states;
-    assert_eq!(kept(&milestones), Some(vec!["0000".into(), "0002".into()]));
+    let kept =
+        |params: &TrainParams, out: &str| space.assemble(params, &made, out).result.expect("assembled").kept_states;
+    assert_eq!(kept(&milestones, "milestones-out"), Some(vec!["0000".into(), "0002".into()]));
     let every = ["0000", "0001", "0002"].map(String::from).to_vec();
-    assert_eq!(kept(&TrainParams { checkpoint: all, ..milestones }), Some(every));
+    assert_eq!(kept(&TrainParams { checkpoint: all, ..milestones }, "all-out"), Some(every));
 }
 
 #[test]
