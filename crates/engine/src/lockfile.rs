@@ -122,7 +122,9 @@ impl LockFile {
                     let locked = last.as_ref().and_then(|stage| stages.get_mut(stage));
                     if locked.and_then(|locked: &mut Locked| locked.add(detail)).is_none() {
                         wrong.push(position + 1);
-                        last.take().map(|stage| stages.remove(&stage));
+                        if let Some(stage) = last.take() {
+                            stages.remove(&stage);
+                        }
                     }
                 }
                 text => match text.ok().and_then(stage_line) {
