@@ -7,7 +7,7 @@ use std::process::Output;
 
 const PIPELINE: &str = r#"pipeline: p
 stages:
-  videos: { uses: ingest, with: { root: videos } }
+  clips: { uses: synthesize, with: { classes: [move_left, move_up], groups: 2, test_groups: 1, clips_per_group: 1, frames_per_clip: 8, width_px: 32, height_px: 32 } }
   a: { uses: command, sources: [in.txt], with: { shell: 'cat in.txt > "${outputs.r}"', outputs: { r: r.txt } } }
   b: { uses: command, inputs: { a: a }, with: { shell: 'cat "${inputs.a}" > "${outputs.r}"', outputs: { r: r.txt } } }
 "#;
@@ -31,7 +31,6 @@ fn space() -> Space {
     let space = Space::new();
     space.write("p.yaml", PIPELINE);
     space.write("in.txt", "1\n");
-    space.write("videos/a.avi", "not a video");
     // Files are indexed once they are old enough.
     std::thread::sleep(std::time::Duration::from_millis(120));
     assert_eq!(space.output(&["run", "p.yaml"]).status.code(), Some(0));
