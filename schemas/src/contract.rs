@@ -69,6 +69,18 @@ pub struct SourceSet {
     pub exclude: Vec<String>,
     /// How files with a name that is not UTF-8 are handled.
     pub odd_names: OddNames,
+    /// What the globs select.
+    pub selection: Selection,
+}
+
+/// What the globs of a [`SourceSet`] select.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selection {
+    /// Data: hidden files and those of systems are left out, unless a glob names them, and the letter case of extensions does not
+    /// matter. The stage learns how many files were left out.
+    Data,
+    /// Every file that a glob matches.
+    Exact,
 }
 
 /// How a source file with a path that is not UTF-8 is handled: no list, table or parameter can contain its path.

@@ -5,6 +5,7 @@
 //! nothing heavy, because `pipe` itself depends on it.
 
 pub mod contract;
+pub mod data_files;
 mod export_metadata;
 pub mod labelling;
 pub mod losses;
@@ -16,8 +17,8 @@ pub mod stages;
 pub mod tables;
 
 pub use contract::{
-    Check, Contract, InputPort, Numerics, OddNames, Output, OutputPort, ParamError, Parts, PortType, SourceSet,
-    Tolerance, Tool, Worker,
+    Check, Contract, InputPort, Numerics, OddNames, Output, OutputPort, ParamError, Parts, PortType, Selection,
+    SourceSet, Tolerance, Tool, Worker,
 };
 pub use export_metadata::{ClipFormat, Colours, ExportMetadata, Layout, MetadataError};
 pub use pipeline::pipeline_schema;

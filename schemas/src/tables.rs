@@ -25,7 +25,7 @@ macro_rules! table {
     };
 }
 
-table!(VideoRow, "videos", 3);
+table!(VideoRow, "videos", 4);
 table!(AnnotationRow, "annotations", 2);
 table!(ClassRow, "classes", 1);
 table!(FrameIndexRow, "frame_index", 1);
@@ -51,9 +51,9 @@ pub struct VideoRow {
     pub size_bytes: u64,
     /// Codec, as FFmpeg names it; empty if there is no video stream.
     pub codec: String,
-    /// Width of a coded frame, before rotation.
+    /// Width of a coded frame, before it is mirrored and rotated.
     pub width_px: u32,
-    /// Height of a coded frame, before rotation.
+    /// Height of a coded frame, before it is mirrored and rotated.
     pub height_px: u32,
     /// Numerator of the average frame rate.
     pub fps_num: u32,
@@ -61,11 +61,17 @@ pub struct VideoRow {
     pub fps_den: u32,
     /// Number of frames in the header of the container; 0 if it has none.
     pub frames_declared: u64,
-    /// Number of frames before the first that can't be decoded; null with `verify: probe` and for `odd_name`.
+    /// Number of frames that can be decoded; null with `verify: probe` and for `odd_name`.
     pub frames_decoded: Option<u64>,
+    /// Whether left and right are exchanged for display, before the rotation.
+    pub mirrored: bool,
     /// Rotation for display, in degrees clockwise: 0, 90, 180 or 270.
     pub rotation: u32,
-    /// Perceptual hashes of the first intact frame of each second, up to [`MAX_HASHES_PER_VIDEO`]. A frame of a
+    /// Width of a pixel in the unit in which its height is `sample_aspect_den`; both are 1 for square pixels, or if unknown.
+    pub sample_aspect_num: u32,
+    /// Height of a pixel.
+    pub sample_aspect_den: u32,
+    /// Perceptual hashes of intact frames, four in each second and, after 32, one, up to [`MAX_HASHES_PER_VIDEO`]. A frame of a
     /// single color has no hash. Empty with `verify: probe`.
     pub hashes: Vec<u64>,
     /// Whether the file can be used, and why not.
@@ -82,12 +88,14 @@ pub enum Verdict {
     Ok,
     /// A video with the same content as a file before it. Usable.
     Duplicate,
-    /// A video whose frames have damaged regions that the decoder conceals. Usable; found with `verify: decode` only.
+    /// A video with frames or parts of frames that can't be decoded, or with errors in its container, whose other frames can.
+    /// Usable; found with `verify: decode` only.
     Damaged,
-    /// Frames are missing, because the file was cut off or a part is lost. With `verify: probe`, found only if the first frame
-    /// is missing.
+    /// A damaged video, with `on_damage: skip`.
+    Rejected,
+    /// Frames at the end are missing, because the file was cut off. With `verify: probe`, found only if the first frame is missing.
     Truncated,
-    /// A frame can't be decoded: the first, or with `verify: decode` any.
+    /// No frame can be decoded, or with `verify: decode` fewer than half of them.
     Undecodable,
     /// The file has no video stream.
     NoVideoStream,

@@ -29,6 +29,10 @@ pub(crate) fn fields(
         for file in &source.files {
             fields.add(["sources", param, &file.path], file.digest.clone());
         }
+        // The summary of the stage counts them.
+        for (what, count) in &source.left_out {
+            fields.add(["left_out", param, what], count.to_string());
+        }
     }
     fields.sorted()
 }

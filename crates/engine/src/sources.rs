@@ -1,17 +1,19 @@
-//! [`collect`]: lists and hashes the source files of a stage. A file is read only if its size, times or inode changed.
+//! [`collect`]: lists ([`listing`]) and hashes the source files of a stage. A file is read only if its size, times or inode changed.
 
 use crate::bookkeeping::Bookkeeping;
 use crate::error::RunError;
 use fs_err as fs;
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use listing::{Listed, ListedFile, list};
 use pipe_cache::{Digest, FileIndex, Fingerprint, KnownFile};
-use pipe_schemas::{OddNames, SourceSet};
+use pipe_schemas::SourceSet;
 use pipe_stage::SourceFile;
 use rayon::prelude::*;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
+use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+mod listing;
 
 /// Maximum number of attempts to read a file that changes during the read.
 const MAX_READS: usize = 3;
@@ -23,6 +25,8 @@ pub(crate) struct Collected {
     pub(crate) root: PathBuf,
     /// Sorted by path. If the root is a file, its path is "": the name of the file is not part of the key.
     pub(crate) files: Vec<SourceFile>,
+    /// How many files of data are left out, by what they are: `.txt`.
+    pub(crate) left_out: BTreeMap<String, u64>,
     /// Number of files that were read because they changed.
     pub(crate) num_read: u64,
     pub(crate) bytes_read: u64,
@@ -34,7 +38,7 @@ pub(crate) struct Collected {
 impl Collected {
     /// Returns a file that was changed, added or removed since it was hashed.
     pub(crate) fn changed(&self) -> Result<Option<PathBuf>, RunError> {
-        let now = list(&self.root, &self.set)?;
+        let now = list(&self.root, &self.set)?.files;
         let full = |path: &str| if path.is_empty() { self.root.clone() } else { self.root.join(path) };
         // Both are sorted: the first difference is a file that was added or removed.
         for (listed, (file, known)) in now.iter().zip(self.files.iter().zip(&self.fingerprints)) {
@@ -59,9 +63,10 @@ pub(crate) fn collect(kept: &Bookkeeping, set: &SourceSet) -> Result<Collected, 
     if let Some(path) = index.damaged() {
         kept.damaged(path, "all source files are read again");
     }
-    let hashed = listed?
+    let Listed { files: listed, left_out } = listed?;
+    let hashed = listed
         .into_par_iter()
-        .map(|listed| {
+        .map(|listed: ListedFile| {
             let fingerprint = listed.fingerprint;
             if let Some(digest) = index.find(&listed.path, &fingerprint) {
                 return Ok((listed.path, HashedFile { fingerprint, digest, read: false, settled: true }));
@@ -85,7 +90,7 @@ pub(crate) fn collect(kept: &Bookkeeping, set: &SourceSet) -> Result<Collected, 
     }
     index.replace(known);
     kept.update(|| index.save())?;
-    Ok(Collected { root, files, num_read, bytes_read, set: set.clone(), fingerprints })
+    Ok(Collected { root, files, left_out, num_read, bytes_read, set: set.clone(), fingerprints })
 }
 
 /// Returns the path of the file index. There is one per folder and globs, so that two stages that read a folder with different
@@ -93,140 +98,6 @@ pub(crate) fn collect(kept: &Bookkeeping, set: &SourceSet) -> Result<Collected, 
 fn index_path(store_root: &Path, root: &Path, set: &SourceSet) -> PathBuf {
     let name = format!("{}\n{:?}\n{:?}", root.display(), set.include, set.exclude);
     store_root.join("index").join(Digest::of(name.as_bytes()).to_string())
-}
-
-/// Returns the files of a set, sorted by path.
-fn list(root: &Path, set: &SourceSet) -> Result<Vec<Listed>, RunError> {
-    let metadata = fs::metadata(root)?;
-    if metadata.is_file() {
-        return Ok(vec![Listed { path: String::new(), fingerprint: Fingerprint::of(&metadata), odd: None }]);
-    }
-    let listing = Listing { include: globs(&set.include)?, exclude: globs(&set.exclude)?, odd_names: set.odd_names };
-    let mut files = Vec::new();
-    for start in starts(&set.include) {
-        let folder = root.join(&start);
-        // A folder that a glob names may be missing.
-        if let Ok(metadata) = fs::metadata(&folder) {
-            match listing.classify(start.into(), &metadata)? {
-                Some(Found::File(file)) => files.push(file),
-                Some(Found::Folder(path, id)) => files.extend(listing.walk(&folder, &path, &[id])?),
-                None => {}
-            }
-        }
-    }
-    files.par_sort();
-    files.dedup(); // the folder of one glob may contain that of another
-    Ok(files)
-}
-
-/// A file of the set that is not hashed yet.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Listed {
-    /// The path below the root.
-    path: String,
-    fingerprint: Fingerprint,
-    /// The real path below the root, if `path` is a [`SourceFile::odd_name`].
-    odd: Option<PathBuf>,
-}
-
-impl Listed {
-    fn at(&self, root: &Path) -> PathBuf {
-        match &self.odd {
-            Some(path) => root.join(path),
-            None if self.path.is_empty() => root.into(),
-            None => root.join(&self.path),
-        }
-    }
-}
-
-/// Minimum number of directory entries per thread; with fewer, waking a thread costs more than it saves.
-const MIN_ENTRIES: usize = 500;
-
-/// A directory entry of a walk, with its path for globs.
-enum Found {
-    File(Listed),
-    Folder(PathBuf, FolderId),
-}
-
-/// Device and inode, which identify a folder whichever link leads to it.
-type FolderId = (u64, u64);
-
-/// Which files a walk returns.
-struct Listing {
-    include: GlobSet,
-    exclude: GlobSet,
-    odd_names: OddNames,
-}
-
-impl Listing {
-    /// Returns the files below the folder `at`, in any order; links are followed. `path` is the path of the folder for globs.
-    /// `inside` lists the folders that contain it, and ends with the folder itself.
-    fn walk(&self, at: &Path, path: &Path, inside: &[FolderId]) -> Result<Vec<Listed>, RunError> {
-        let entries = fs::read_dir(at)?.collect::<std::io::Result<Vec<_>>>()?;
-        let found = entries.into_par_iter().with_min_len(MIN_ENTRIES).map(|entry| {
-            // `DirEntry::metadata` is faster than `fs::metadata`, but does not follow links.
-            let is_link = entry.file_type()?.is_symlink();
-            let metadata = if is_link { fs::metadata(entry.path())? } else { entry.metadata()? };
-            self.classify(path.join(entry.file_name()), &metadata)
-        });
-        let (mut files, mut folders) = (Vec::new(), Vec::new());
-        for found in found.collect::<Result<Vec<_>, RunError>>()?.into_iter().flatten() {
-            match found {
-                Found::File(file) => files.push(file),
-                Found::Folder(path, id) => folders.push((path, id)),
-            }
-        }
-        let below = folders.into_par_iter().map(|(path, id)| {
-            let at = at.join(path.file_name().unwrap_or_default());
-            if inside.contains(&id) {
-                let message = format!("{} links back to a folder that contains it", at.display());
-                return Err(std::io::Error::other(message).into());
-            }
-            self.walk(&at, &path, &[inside, &[id]].concat())
-        });
-        files.extend(below.collect::<Result<Vec<_>, RunError>>()?.into_iter().flatten());
-        Ok(files)
-    }
-
-    /// Returns a folder, or a file that the globs select; `None` for everything else.
-    fn classify(&self, path: PathBuf, metadata: &Metadata) -> Result<Option<Found>, RunError> {
-        if metadata.is_dir() {
-            return Ok(Some(Found::Folder(path, (metadata.dev(), metadata.ino()))));
-        }
-        let is_included = self.include.is_empty() || self.include.is_match(&path);
-        if !metadata.is_file() || !is_included || self.exclude.is_match(&path) {
-            return Ok(None);
-        }
-        let (path, odd) = match path.into_os_string().into_string() {
-            Ok(path) => (path, None),
-            Err(path) if self.odd_names == OddNames::Listed => (SourceFile::odd_name(path.as_ref()), Some(path.into())),
-            Err(path) => return Err(RunError::OddName { path: path.into() }),
-        };
-        Ok(Some(Found::File(Listed { path, fingerprint: Fingerprint::of(metadata), odd })))
-    }
-}
-
-/// Returns the folders or files below which globs can match: the part of each glob before its first special character.
-fn starts(globs: &[String]) -> Vec<String> {
-    let start = |glob: &String| {
-        let special = glob.find(['*', '?', '[', '{', '\\']);
-        let plain = special.map_or(glob.as_str(), |at| &glob[..at]);
-        let end = if special.is_some() { plain.rfind('/').unwrap_or(0) } else { plain.len() };
-        // The root folder must not become an empty path.
-        if end == 0 && plain.starts_with('/') { "/".to_owned() } else { plain[..end].to_owned() }
-    };
-    let mut starts: Vec<String> = globs.iter().map(start).collect();
-    starts.sort();
-    starts.dedup();
-    if starts.is_empty() || starts[0].is_empty() { vec![String::new()] } else { starts }
-}
-
-fn globs(patterns: &[String]) -> Result<GlobSet, RunError> {
-    let mut set = GlobSetBuilder::new();
-    for pattern in patterns {
-        set.add(GlobBuilder::new(pattern).literal_separator(true).build()?);
-    }
-    Ok(set.build()?)
 }
 
 struct HashedFile {
@@ -248,7 +119,10 @@ fn read(path: &Path) -> Result<HashedFile, RunError> {
         )]
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i128);
         let mut hasher = blake3::Hasher::new();
-        hasher.update_mmap_rayon(path)?;
+        // The error of a mapped file does not name it.
+        let named =
+            |error: io::Error| io::Error::new(error.kind(), format!("failed to read `{}`: {error}", path.display()));
+        hasher.update_mmap_rayon(path).map_err(named)?;
         if Fingerprint::of(&fs::metadata(path)?) == before {
             let digest = hasher.finalize().into();
             return Ok(HashedFile { fingerprint: before, digest, read: true, settled: before.is_settled(now) });
@@ -260,12 +134,20 @@ fn read(path: &Path) -> Result<HashedFile, RunError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pipe_schemas::{OddNames, Selection};
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
     /// All files below `root`, or `root` itself if it is a file.
     fn all_of(root: PathBuf) -> SourceSet {
-        SourceSet { param: "root", root, include: vec![], exclude: vec![], odd_names: OddNames::Refused }
+        SourceSet {
+            param: "root",
+            root,
+            include: vec![],
+            exclude: vec![],
+            odd_names: OddNames::Refused,
+            selection: Selection::Exact,
+        }
     }
 
     /// Hashes a set with an index that is kept in the folder `store`.
@@ -301,15 +183,6 @@ mod tests {
     }
 
     #[test]
-    fn only_folders_in_which_globs_can_match_are_walked() {
-        let globs = |globs: &[&str]| starts(&globs.iter().map(|glob| (*glob).to_owned()).collect::<Vec<_>>());
-        assert_eq!(globs(&["data/*.txt", "data/a/b?c", "x.py"]), ["data", "data/a", "x.py"]);
-        assert_eq!(globs(&["data/*.txt", "**/*.avi"]), [""]);
-        assert_eq!(globs(&[]), [""]);
-        assert_eq!(globs(&["/*.txt", "/data/*"]), ["/", "/data"]);
-    }
-
-    #[test]
     fn a_change_after_hashing_is_detected_and_a_touch_is_ignored() {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path().join("data");
@@ -333,15 +206,97 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path().join("data");
         fs::create_dir_all(root.join("a")).expect("made");
+        fs::create_dir_all(root.join("empty")).expect("made");
         fs::write(root.join("a/f"), "1").expect("written");
         let link = |to: &str, at: &str| fs::os::unix::fs::symlink(to, root.join(at)).expect("a link");
         link("a", "b");
         link("a/f", "c");
-        let set = all_of(root.clone());
-        assert_eq!(paths(&set, &folder.path().join("store")), ["a/f", "b/f", "c"]);
+        link(".", "empty/here");
+        let mut set = all_of(root.clone());
+        let store = folder.path().join("store");
+        let expect = ["a/f", "b/f", "c"];
+        assert_eq!(paths(&set, &store), expect, "a cycle without files stops nothing");
         link("..", "a/d");
-        let error = collect(&folder.path().join("store"), &set).expect_err("a cycle").to_string();
+        let error = collect(&store, &set).expect_err("a cycle").to_string();
         assert!(error.contains("/d links back"), "{error}");
+        set.exclude = vec!["*/d/**".into()];
+        assert_eq!(paths(&set, &store), expect, "an excluded cycle stops nothing");
+    }
+
+    #[test]
+    fn what_is_not_wanted_stops_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("data");
+        fs::create_dir_all(root.join("a")).expect("made");
+        fs::write(root.join("a/f.avi"), "1").expect("written");
+        let link = |to: &str, at: &str| fs::os::unix::fs::symlink(to, root.join(at)).expect("a link");
+        link("nowhere", "notes.txt");
+        link("me@host.42:99", ".#f.avi");
+        link("itself.txt", "itself.txt");
+        let mut set =
+            SourceSet { include: vec!["**/*.avi".into()], selection: Selection::Data, ..all_of(root.clone()) };
+        let store = folder.path().join("store");
+        assert_eq!(paths(&set, &store), ["a/f.avi"]);
+        link("nowhere", "a/g.avi");
+        let error = collect(&store, &set).expect_err("a video that is not there").to_string();
+        assert!(error.contains("a/g.avi"), "{error}");
+        set.exclude = vec!["a/g*".into()];
+        assert_eq!(paths(&set, &store), ["a/f.avi"]);
+    }
+
+    /// Fails to run as root, who may read everything.
+    #[test]
+    fn an_error_of_the_system_names_its_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("data");
+        fs::create_dir_all(root.join("locked")).expect("made");
+        fs::write(root.join("a.avi"), "1").expect("written");
+        for path in ["locked", "a.avi"] {
+            fs::set_permissions(root.join(path), std::fs::Permissions::from_mode(0)).expect("set");
+        }
+        let set = SourceSet { include: vec!["**/*.avi".into()], selection: Selection::Data, ..all_of(root.clone()) };
+        let store = folder.path().join("store");
+        if let Err(error) = collect(&store, &set) {
+            assert!(error.to_string().contains("data/locked"), "{error}");
+        }
+        let set = SourceSet { exclude: vec!["locked/**".into()], ..set };
+        if let Err(error) = collect(&store, &set) {
+            assert!(error.to_string().contains("data/a.avi"), "{error}");
+        }
+        fs::set_permissions(root.join("locked"), std::fs::Permissions::from_mode(0o700)).expect("set");
+    }
+
+    #[test]
+    fn every_file_is_listed_or_counted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("data");
+        let wanted = ["a/1.avi", "a/2.AVI", "a/video 3.mp4", "b/4.Mp4"];
+        let others = ["a/1.txt", "b/README", "b/x.TXT", "b/5.xyz", "c/6.avi"];
+        let left_behind = ["._1.avi", "a/.2.avi", ".ipynb_checkpoints/1.avi", "b/@eaDir/4.mp4", "__MACOSX/a/._1.avi"];
+        let files = [&wanted[..], &others, &left_behind].concat();
+        for path in &files {
+            fs::create_dir_all(root.join(path).parent().expect("a folder")).expect("made");
+            fs::write(root.join(path), path).expect("written");
+        }
+        let include = vec!["**/*.{avi,mp4}".to_owned()];
+        let exclude = vec!["c/**".to_owned()];
+        let set = SourceSet { include, exclude, selection: Selection::Data, ..all_of(root.clone()) };
+        let found = collect(&folder.path().join("store"), &set).expect("collected");
+        let paths: Vec<&str> = found.files.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(paths, wanted);
+        let left_out: Vec<(&str, u64)> = found.left_out.iter().map(|(what, count)| (what.as_str(), *count)).collect();
+        let expect =
+            [(".txt", 2), (".xyz", 1), ("excluded", 1), ("hidden or of a system", 5), ("without an extension", 1)];
+        assert_eq!(left_out, expect);
+        assert_eq!(files.len() as u64, paths.len() as u64 + found.left_out.values().sum::<u64>());
+        // A root that is hidden itself, and a hidden folder that a glob names.
+        let hidden = SourceSet { root: root.join(".ipynb_checkpoints"), ..set.clone() };
+        let found = collect(&folder.path().join("store"), &hidden).expect("collected");
+        assert_eq!(found.files.len(), 1);
+        let named = SourceSet { include: vec![".ipynb_checkpoints/*.avi".into()], ..set };
+        let found = collect(&folder.path().join("store"), &named).expect("collected");
+        assert_eq!(found.files.len(), 1);
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod yuv;
 
 pub use axis::Filter;
 pub use color::{ColorCoding, ColorMatrix};
-pub use image::{RgbImage, YuvImage, rotated_size};
+pub use image::{Orientation, RgbImage, YuvImage};
 pub use jpeg::{JpegDecoder, JpegEncoder, JpegError, OpenJpeg, Part, libjpeg_turbo_version};
 pub use normalise::normalise_channels;
 pub use resize::{LevelMap, Resize, Resizer};

@@ -116,6 +116,11 @@ impl Context {
         self.request.sources.get(param).map(read_sources).transpose()
     }
 
+    /// Returns how many files below the source that a parameter names are not in its list, by what they are: `.txt`.
+    pub fn left_out(&self, param: &str) -> BTreeMap<String, u64> {
+        self.request.sources.get(param).map(|input| input.left_out.clone()).unwrap_or_default()
+    }
+
     /// Returns where to write the output file or folder `path`, and creates the folders above it.
     pub fn output(&self, path: &str) -> Result<PathBuf, StageError> {
         let output = self.request.output.join(path);

@@ -4,6 +4,9 @@
 //! the other until its stdin closes. [`JobLimits`] apply to each job. A job that exceeds them, or crashes, ends its helper; the
 //! next job starts a new one. So a bad file affects no other file.
 //!
+//! A failure may also be the machine's: a signal from outside, no memory, no processes. So a job that failed is tried again while
+//! no other runs. Only a failure that repeats, and that an input can cause, is one of the job ([`JobFailure`]).
+//!
 //! Messages go over pipes, see [`message`]; pieces of results, which may be large, through shared memory, see [`pieces`].
 //! [`help()`] is the helper's side.
 
@@ -18,7 +21,7 @@ use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 mod help;
@@ -38,6 +41,12 @@ const WALL_FACTOR: u64 = 10;
 
 /// Time between two checks whether the request was cancelled.
 const CANCEL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a helper that has closed its output may take to end. The system frees its memory in this time.
+const EXIT_TIME: Duration = Duration::from_secs(10);
+
+/// Time between two checks whether it has ended.
+const EXIT_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Takes a piece of a job's result.
 pub type SendPiece<'a> = &'a mut dyn FnMut(&[u8]) -> io::Result<()>;
@@ -83,6 +92,20 @@ pub enum HelperFailure {
         /// The exit code.
         code: i32,
     },
+    /// It could not be started.
+    NotStarted {
+        /// The number of the system's error, 0 if unknown.
+        errno: i32,
+    },
+}
+
+/// Who is to blame for a job without a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobFailure {
+    /// Its input: the failure repeated itself.
+    OfInput(HelperFailure),
+    /// The machine: the failure did not repeat itself, or no input can cause it. It must not be recorded as a property of the input.
+    OfMachine(HelperFailure),
 }
 
 /// The helpers of a running stage; threads share them.
@@ -91,6 +114,8 @@ pub struct Helpers<'a> {
     job: Job,
     limits: JobLimits,
     idle: Mutex<Vec<Helper>>,
+    /// Held by each running job; exclusive for one that is tried again.
+    turn: RwLock<()>,
 }
 
 struct Helper {
@@ -103,13 +128,43 @@ struct Helper {
 impl<'a> Helpers<'a> {
     /// Returns helpers for a job. They are started on demand.
     pub fn new(context: &'a Context, job: Job, limits: JobLimits) -> Self {
-        Self { context, job, limits, idle: Mutex::default() }
+        Self { context, job, limits, idle: Mutex::default(), turn: RwLock::default() }
     }
 
-    /// Does a job, and returns its result.
+    /// Does a job, and returns its result with what `take` made of its pieces, starting from `new`. A job that fails is tried again
+    /// from the start.
     ///
     /// If the stage does not run in a worker, as in tests, the job runs in this process and without limits.
-    pub fn run(
+    pub fn run<T>(
+        &self,
+        job: &[u8],
+        new: impl Fn() -> T,
+        take: impl Fn(&mut T, &[u8]) -> Result<(), StageError>,
+    ) -> Result<(T, Result<Vec<u8>, JobFailure>), StageError> {
+        let attempt = || {
+            let mut pieces = new();
+            let result = self.attempt(job, &mut |piece| take(&mut pieces, piece))?;
+            Ok::<_, StageError>((pieces, result))
+        };
+        let (pieces, first) = {
+            let _turn = self.turn.read().unwrap_or_else(PoisonError::into_inner);
+            attempt()?
+        };
+        let first = match first {
+            Ok(result) => return Ok((pieces, Ok(result))),
+            // Processor time does not depend on what else the machine does.
+            Err(failure @ HelperFailure::OutOfTime { .. }) => return Ok((pieces, Err(JobFailure::OfInput(failure)))),
+            Err(failure) => failure,
+        };
+        self.context.check_cancelled()?;
+        let _turn = self.turn.write().unwrap_or_else(PoisonError::into_inner);
+        let (pieces, second) = attempt()?;
+        self.context.check_cancelled()?;
+        Ok((pieces, second.map_err(|second| first.repeated_as(second))))
+    }
+
+    /// Does a job once.
+    fn attempt(
         &self,
         job: &[u8],
         take: &mut dyn FnMut(&[u8]) -> Result<(), StageError>,
@@ -127,7 +182,14 @@ impl<'a> Helpers<'a> {
         };
         let mut helper = loop {
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let Some(mut helper) = idle else { break Helper::start(program, self.job, self.limits)? };
+            let Some(mut helper) = idle else {
+                match Helper::start(program, self.job, self.limits) {
+                    Ok(helper) => break helper,
+                    Err(error) => {
+                        return Ok(Err(HelperFailure::NotStarted { errno: error.raw_os_error().unwrap_or_default() }));
+                    }
+                }
+            };
             // A helper that was killed while it was idle says nothing about this job.
             if !helper.hung_up()? {
                 break helper;
@@ -210,6 +272,35 @@ impl<'a> Helpers<'a> {
     }
 }
 
+impl HelperFailure {
+    /// Returns who is to blame for this failure of a job and then `second`, when it was alone.
+    fn repeated_as(self, second: Self) -> JobFailure {
+        match second {
+            Self::OutOfTime { .. } => JobFailure::OfInput(second),
+            Self::Hung { .. } | Self::Crashed { .. } | Self::Ended { .. }
+                if second == self && second.has_input_as_cause() =>
+            {
+                JobFailure::OfInput(second)
+            }
+            Self::Hung { .. } | Self::Crashed { .. } | Self::Ended { .. } | Self::NotStarted { .. } => {
+                JobFailure::OfMachine(second)
+            }
+        }
+    }
+
+    /// Returns whether the input of a job can cause the failure. A program does not send itself the other signals: the system
+    /// does if memory runs out, or a user.
+    fn has_input_as_cause(self) -> bool {
+        use Signal::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP, SIGXCPU, SIGXFSZ};
+        const OF_PROGRAM: [Signal; 9] = [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP, SIGXCPU, SIGXFSZ];
+        match self {
+            Self::OutOfTime { .. } | Self::Hung { .. } | Self::Ended { .. } => true,
+            Self::Crashed { signal } => OF_PROGRAM.iter().any(|of_program| *of_program as i32 == signal),
+            Self::NotStarted { .. } => false,
+        }
+    }
+}
+
 impl fmt::Display for HelperFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -222,6 +313,9 @@ impl fmt::Display for HelperFailure {
                 write!(f, "the decoder crashed ({name})")
             }
             Self::Ended { code } => write!(f, "the decoder exited with code {code}"),
+            Self::NotStarted { errno } => {
+                write!(f, "the decoder can't be started: {}", io::Error::from_raw_os_error(*errno))
+            }
         }
     }
 }
@@ -233,7 +327,7 @@ enum End {
 }
 
 impl Helper {
-    fn start(program: &Path, job: Job, limits: JobLimits) -> Result<Self, StageError> {
+    fn start(program: &Path, job: Job, limits: JobLimits) -> io::Result<Self> {
         let pieces = PieceReader::new()?;
         let numbers = [limits.memory_mb.to_string(), limits.cpu_secs.to_string(), pieces.descriptor().to_string()];
         let mut command = Command::new(program);
@@ -242,16 +336,23 @@ impl Helper {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         match (child.stdin.take(), child.stdout.take()) {
             (Some(jobs), Some(replies)) => Ok(Self { child, jobs, replies: Inbox::new(replies), pieces }),
-            _ => Err(StageError::message("a helper has no pipes")),
+            _ => Err(io::ErrorKind::BrokenPipe.into()),
         }
     }
 
-    /// Kills it, and returns how it ended. If it had already ended, killing does not change that.
+    /// Returns how it ended, after killing it if it has not.
     fn end(&mut self) -> io::Result<End> {
-        let hung_up = self.hung_up()?;
+        let deadline = Instant::now() + EXIT_TIME;
+        // It closes its output a moment before it ends; one that only closes its output never ends by itself.
+        while self.hung_up()? && Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(End::Itself(status));
+            }
+            std::thread::sleep(EXIT_INTERVAL);
+        }
         self.child.kill()?;
-        let status = self.child.wait()?;
-        Ok(if hung_up { End::Itself(status) } else { End::Killed })
+        self.child.wait()?;
+        Ok(End::Killed)
     }
 
     /// Returns whether it has closed its output.

@@ -20,7 +20,7 @@ pub use context::{Context, SourceFile, Sources};
 pub use environment::{Environment, environment};
 pub use error::StageError;
 pub use fields::json_fields;
-pub use helper::{HelperFailure, Helpers, Job, JobLimits, SendPiece};
+pub use helper::{HelperFailure, Helpers, Job, JobFailure, JobLimits, SendPiece};
 pub use serve::{PARENT_VARIABLE, WorkerInfo, serve};
 pub use text::grouped;
 

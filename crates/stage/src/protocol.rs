@@ -89,6 +89,9 @@ pub struct Input {
     pub files: Option<PathBuf>,
     /// For a `videos` table: the folder that its paths are relative to.
     pub media_root: Option<PathBuf>,
+    /// For sources: how many files below `path` are left out, by what they are: `.txt`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<String, u64>,
 }
 
 /// A message from a worker about its request. The request ends with [`Reply::Planned`], [`Reply::Made`], [`Reply::Finished`],

@@ -1,5 +1,6 @@
 //! [`FrameBuffer`]: the frames of a video before they are written to a shard. Long videos are kept in temporary files.
 
+use crate::file::naming;
 use crate::frames::EncodedFrame;
 use parquet::column::page_store::{PageKey, PageStore, PageStoreArgs, PageStoreFactory};
 use parquet::errors::{ParquetError, Result as ParquetResult};
@@ -80,6 +81,11 @@ impl FrameBuffer {
     }
 }
 
+/// What is done with the file of a spill, which has no name: the errors name its folder.
+const CREATE: &str = "create a temporary file in";
+const WRITE: &str = "write a temporary file in";
+const READ: &str = "read a temporary file in";
+
 /// Bytes that are appended and read back: up to [`SPILL_BYTES`] in memory, the others in a file.
 struct Spill {
     folder: PathBuf,
@@ -99,9 +105,9 @@ impl Spill {
         if self.memory.len() + bytes.len() > SPILL_BYTES {
             let file = match &mut self.file {
                 Some(file) => file,
-                None => self.file.insert(tempfile::tempfile_in(&self.folder)?),
+                None => self.file.insert(tempfile::tempfile_in(&self.folder).map_err(naming(CREATE, &self.folder))?),
             };
-            file.write_all(&self.memory)?;
+            file.write_all(&self.memory).map_err(naming(WRITE, &self.folder))?;
             self.filed += self.memory.len() as u64;
             self.memory.clear();
         }
@@ -118,7 +124,7 @@ impl Spill {
         let in_file = range.start.min(self.filed)..range.end.min(self.filed);
         let mut bytes = vec![0; (in_file.end - in_file.start) as usize];
         if let Some(file) = &self.file {
-            file.read_exact_at(&mut bytes, in_file.start)?;
+            file.read_exact_at(&mut bytes, in_file.start).map_err(naming(READ, &self.folder))?;
         }
         let in_memory = |at: u64| at.saturating_sub(self.filed) as usize;
         bytes.extend_from_slice(&self.memory[in_memory(range.start)..in_memory(range.end)]);
@@ -161,7 +167,7 @@ impl RowGroup {
     fn spill(&mut self) -> Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
-            None => self.file.insert(tempfile::tempfile_in(&self.folder)?),
+            None => self.file.insert(tempfile::tempfile_in(&self.folder).map_err(naming(CREATE, &self.folder))?),
         };
         for page in &mut self.pages {
             if let Page::Held(bytes) = page {

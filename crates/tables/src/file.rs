@@ -1,4 +1,4 @@
-//! [`ShardFile`]: the buffered file of a shard. Large writes take the kernel less time than one write per page.
+//! [`ShardFile`]: the buffered file of a shard; [`naming`] adds paths to errors. Large writes take the kernel less time than one write per page.
 
 use crate::TableError;
 use fs_err::File;
@@ -13,6 +13,11 @@ pub(crate) type ShardFile = BufWriter<File>;
 
 pub(crate) fn create(path: &Path) -> std::io::Result<ShardFile> {
     Ok(BufWriter::with_capacity(WRITE_BYTES, File::create(path)?))
+}
+
+/// Returns a function that adds a path to an error of the system, for calls whose errors do not name it.
+pub(crate) fn naming<'a>(what: &'a str, path: &'a Path) -> impl Fn(std::io::Error) -> std::io::Error + 'a {
+    move |error| std::io::Error::new(error.kind(), format!("failed to {what} `{}`: {error}", path.display()))
 }
 
 /// Writes the footer and the rest of the buffer, which completes the file.

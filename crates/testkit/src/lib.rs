@@ -50,7 +50,7 @@ impl Ran {
 
 /// Returns an input that is a file, or a folder without a list of its files.
 pub fn input(path: impl Into<PathBuf>) -> Input {
-    Input { path: path.into(), digest: String::new(), files: None, media_root: None }
+    Input { path: path.into(), digest: String::new(), files: None, media_root: None, left_out: BTreeMap::new() }
 }
 
 /// Runs `stage` with its outputs in the folder `output`.

@@ -1,7 +1,7 @@
 //! [`FrameCoder`]: encodes a decoded frame as an image file.
 
 use crate::{DecodedFrame, FrameScaler, VideoError};
-use pipe_pixels::{JpegEncoder, RgbImage};
+use pipe_pixels::{JpegEncoder, Orientation, RgbImage};
 
 /// The format of an image file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum ImageFormat {
     Ppm,
 }
 
-/// Scales, rotates and encodes the frames of a video.
+/// Scales, orients and encodes the frames of a video.
 pub struct FrameCoder {
     scaler: FrameScaler,
     coder: Coder,
@@ -30,14 +30,19 @@ enum Coder {
 }
 
 impl FrameCoder {
-    /// Returns a coder for images of `width_px` x `height_px`, with the `rotation` of [`FrameScaler::new`].
-    pub fn new(format: ImageFormat, width_px: u32, height_px: u32, rotation: u32) -> Result<Self, VideoError> {
+    /// Returns a coder for images of `width_px` x `height_px`, with the `orientation` of [`FrameScaler::new`].
+    pub fn new(
+        format: ImageFormat,
+        width_px: u32,
+        height_px: u32,
+        orientation: Orientation,
+    ) -> Result<Self, VideoError> {
         let coder = match format {
             ImageFormat::Jpeg { quality } => Coder::Jpeg(JpegEncoder::new(quality)?),
             ImageFormat::Png => Coder::Png,
             ImageFormat::Ppm => Coder::Ppm,
         };
-        Ok(Self { scaler: FrameScaler::new(width_px, height_px, rotation)?, coder })
+        Ok(Self { scaler: FrameScaler::new(width_px, height_px, orientation)?, coder })
     }
 
     /// Appends the image file of a frame to `out`.

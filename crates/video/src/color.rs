@@ -7,12 +7,9 @@ use ffmpeg_next::frame;
 use ffmpeg_next::software::scaling;
 use pipe_pixels::{ColorCoding, ColorMatrix};
 
-/// Returns the coding of a frame. Where a file does not name the matrix, it is BT.601, as in FFmpeg itself.
+/// Returns the coding of a frame. Where a file does not name the matrix, it is BT.601, as in FFmpeg itself. Where it does not name
+/// the range, grey is full range, and YUV is limited.
 pub(crate) fn coding_of(picture: &frame::Video) -> ColorCoding {
-    let jpeg_format = matches!(
-        picture.format(),
-        Pixel::YUVJ420P | Pixel::YUVJ422P | Pixel::YUVJ444P | Pixel::YUVJ440P | Pixel::YUVJ411P
-    );
     let matrix = match picture.color_space() {
         Space::BT709 => ColorMatrix::Bt709,
         Space::FCC => ColorMatrix::Fcc,
@@ -20,7 +17,25 @@ pub(crate) fn coding_of(picture: &frame::Video) -> ColorCoding {
         Space::BT2020NCL | Space::BT2020CL => ColorMatrix::Bt2020,
         _ => ColorMatrix::Bt601,
     };
-    ColorCoding { full_range: jpeg_format || picture.color_range() == Range::JPEG, matrix }
+    let full_range = is_jpeg_format(picture.format())
+        || match picture.color_range() {
+            Range::JPEG => true,
+            Range::MPEG => false,
+            Range::Unspecified => is_grey(picture.format()),
+        };
+    ColorCoding { full_range, matrix }
+}
+
+/// Returns whether a format is full range by its definition.
+fn is_jpeg_format(format: Pixel) -> bool {
+    matches!(format, Pixel::YUVJ420P | Pixel::YUVJ422P | Pixel::YUVJ444P | Pixel::YUVJ440P | Pixel::YUVJ411P)
+}
+
+/// Returns whether a format has luma only, with or without transparency.
+pub(crate) fn is_grey(format: Pixel) -> bool {
+    // The formats of other depths and byte orders: `gray10le`, `grayf32be`, `ya16le`.
+    let name = format.descriptor().map_or("", |format| format.name());
+    name.starts_with("gray") || name.starts_with("ya")
 }
 
 /// Returns swscale's number of a matrix.

@@ -1,33 +1,51 @@
 //! [`Decoder`]: the frames of a file in presentation order.
 
-use crate::VideoError;
+use crate::extent::{Completeness, Extent, nanos};
 use crate::input::{check_size, open, open_decoder};
-use crate::probe::{VideoInfo, stream_info};
-use ffmpeg_next::error::EAGAIN;
+use crate::probe::{VideoInfo, is_encrypted, sample_aspect, stream_info};
+use crate::{Damage, VideoError};
+use ffmpeg_next::codec::packet::side_data;
+use ffmpeg_next::error::{EAGAIN, ENOMEM};
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::{Error, Packet, Rational, decoder, frame};
 use std::path::Path;
 
-/// How many declared frames may be missing. Writers of AVI files are often off by one or two.
-const MISSING_ALLOWED: u64 = 2;
+/// After as many errors of the container in a row, nothing more is read.
+const MAX_ERRORS_IN_A_ROW: u32 = 16;
 
 /// Iterates over the frames of a file in presentation order, on one thread.
 ///
-/// After an error there are no more frames. A file that ends before the declared number of frames is an error too, so that a
-/// truncated file is not accepted silently. One case can't be detected: Matroska and MPEG streams declare no number, so a stream
-/// that is cut between two frames is just shorter. Frames with damage that the decoder conceals count as decoded; see
-/// [`DecodedFrame::is_damaged`].
+/// A packet that can't be read or decoded is passed over, as by FFmpeg's own program; [`Decoder::damage`] counts it. A file that
+/// ends before the declared number of frames or the declared duration is an error after its last frame, so that a truncated file
+/// is not accepted silently. One case can't be detected: MPEG streams declare neither, so one that is cut between two frames is
+/// just shorter. It is also an error if the decoder refuses more frames than it returns.
 pub struct Decoder {
     info: VideoInfo,
     input: Input,
     codec: decoder::Video,
     stream_index: usize,
     time_base: Rational,
-    expected_packets: u64,
-    packets: u64,
+    extent: Extent,
+    damage: Damage,
+    /// The packet after the next, if the next one lacks data.
+    ahead: Option<Packet>,
+    /// The time of the packet that the decoder received last.
+    sent_ticks: Option<i64>,
     frames: u64,
     last_pts_nanos: Option<i64>,
+    ending: StreamEnd,
     state: State,
+}
+
+/// How the packets of the stream ended.
+#[derive(Default)]
+struct StreamEnd {
+    /// The last packet lacks data.
+    cut_short: bool,
+    /// Reading failed, and nothing followed.
+    read_error: Option<Error>,
+    /// The first packet that the decoder refused.
+    first_refusal: Option<Error>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +62,7 @@ enum State {
 pub struct DecodedFrame {
     frame_index: u64,
     pts_nanos: i64,
+    sample_aspect: (u32, u32),
     pub(crate) picture: frame::Video,
 }
 
@@ -51,13 +70,13 @@ impl Decoder {
     /// Opens a file.
     pub fn open(path: &Path) -> Result<Self, VideoError> {
         let (input, stream_index) = open(path)?;
-        Self::new(input, stream_index)
+        Self::new(path, input, stream_index)
     }
 
-    pub(crate) fn new(input: Input, stream_index: usize) -> Result<Self, VideoError> {
+    pub(crate) fn new(path: &Path, input: Input, stream_index: usize) -> Result<Self, VideoError> {
         let stream = input.stream(stream_index).ok_or(VideoError::NoVideoStream)?;
         let (info, time_base) = (stream_info(&stream), stream.time_base());
-        let expected_packets = expected_packets(&input, stream_index, &info);
+        let extent = Extent::new(path, &input, stream_index, &info)?;
         let codec = open_decoder(&input, stream_index)?;
         Ok(Self {
             info,
@@ -65,10 +84,13 @@ impl Decoder {
             codec,
             stream_index,
             time_base,
-            expected_packets,
-            packets: 0,
+            extent,
+            damage: Damage::default(),
+            ahead: None,
+            sent_ticks: None,
             frames: 0,
             last_pts_nanos: None,
+            ending: StreamEnd::default(),
             state: State::Reading,
         })
     }
@@ -78,56 +100,145 @@ impl Decoder {
         &self.info
     }
 
+    /// Returns what was passed over so far.
+    pub fn damage(&self) -> &Damage {
+        &self.damage
+    }
+
     fn next_frame(&mut self) -> Result<Option<DecodedFrame>, VideoError> {
         let mut picture = frame::Video::empty();
+        let mut failures = 0;
         while self.state != State::Ended {
             match self.codec.receive_frame(&mut picture) {
-                Ok(()) => {
-                    check_size(picture.width(), picture.height())?;
-                    let pts_nanos = self.pts_nanos(&picture);
-                    self.last_pts_nanos = Some(pts_nanos);
-                    self.frames += 1;
-                    return Ok(Some(DecodedFrame { frame_index: self.frames - 1, pts_nanos, picture }));
-                }
+                Ok(()) => return self.frame(picture).map(Some),
                 Err(Error::Other { errno: EAGAIN }) if self.state == State::Reading => self.feed()?,
                 Err(Error::Eof | Error::Other { errno: EAGAIN }) => self.state = State::Ended,
-                Err(source) => return Err(VideoError::Decode { frame_index: self.frames, source }),
+                Err(source) => {
+                    failures += 1;
+                    self.refuse(source)?;
+                    if failures > MAX_ERRORS_IN_A_ROW && self.state == State::Draining {
+                        self.state = State::Ended;
+                    }
+                }
             }
         }
         self.check_complete()?;
         Ok(None)
     }
 
+    fn frame(&mut self, picture: frame::Video) -> Result<DecodedFrame, VideoError> {
+        check_size(picture.width(), picture.height())?;
+        let (frame_index, pts_nanos) = (self.frames, self.pts_nanos(&picture));
+        let is_damaged = picture.is_corrupt() || picture.has_decode_errors();
+        self.damage.add_frame(frame_index, picture.timestamp(), is_damaged);
+        self.last_pts_nanos = Some(pts_nanos);
+        self.frames += 1;
+        let stream = self.input.stream(self.stream_index).ok_or(VideoError::NoVideoStream)?;
+        let sample_aspect = sample_aspect(&stream, Some(picture.aspect_ratio()));
+        Ok(DecodedFrame { frame_index, pts_nanos, sample_aspect, picture })
+    }
+
     /// Sends the next packet of the stream to the decoder, or the end of the stream.
     fn feed(&mut self) -> Result<(), VideoError> {
-        let frame_index = self.frames;
+        let Some(packet) = self.next_packet()? else {
+            self.state = State::Draining;
+            let frame_index = self.frames;
+            return self.codec.send_eof().map_err(|source| VideoError::Decode { frame_index, source });
+        };
+        self.sent_ticks = packet.pts().or(packet.dts());
+        self.codec.send_packet(&packet).or_else(|source| self.refuse(source))
+    }
+
+    /// Notes that the decoder refused the packet that it received last.
+    fn refuse(&mut self, source: Error) -> Result<(), VideoError> {
+        if source == (Error::Other { errno: ENOMEM }) {
+            return Err(VideoError::Decode { frame_index: self.frames, source });
+        }
+        self.damage.add_refused(self.sent_ticks, self.frames);
+        self.ending.first_refusal.get_or_insert(source);
+        Ok(())
+    }
+
+    /// Returns the next packet of the stream. A packet that lacks data is returned if another follows it; at the end of the file
+    /// it shows that the file was cut.
+    fn next_packet(&mut self) -> Result<Option<Packet>, VideoError> {
+        let packet = match self.ahead.take() {
+            Some(packet) => packet,
+            None => match self.read()? {
+                Some(packet) => packet,
+                None => return Ok(None),
+            },
+        };
+        if packet.is_corrupt() {
+            let ticks = packet.pts().or(packet.dts());
+            self.ahead = self.read()?;
+            if self.ahead.is_none() {
+                self.ending.cut_short = true;
+                self.damage.place(ticks, self.frames);
+                return Ok(None);
+            }
+            self.damage.add_container_error(ticks, self.frames);
+        }
+        Ok(Some(packet))
+    }
+
+    /// Reads the next packet of the stream; `None` at the end of the file.
+    fn read(&mut self) -> Result<Option<Packet>, VideoError> {
+        let mut errors = 0;
         loop {
             let mut packet = Packet::empty();
             match packet.read(&mut self.input) {
-                Ok(()) if packet.stream() != self.stream_index => (),
-                Ok(()) if packet.is_corrupt() => return Err(VideoError::CutShort { frame_index }),
                 Ok(()) => {
-                    self.packets += 1;
-                    let sent = self.codec.send_packet(&packet);
-                    return sent.map_err(|source| VideoError::Decode { frame_index, source });
+                    let is_video = packet.stream() == self.stream_index;
+                    let time_base =
+                        self.input.stream(packet.stream()).map_or(self.time_base, |stream| stream.time_base());
+                    self.extent.add(&packet, time_base, is_video);
+                    if self.ending.read_error.take().is_some() {
+                        self.damage.add_container_error(packet.pts().filter(|_| is_video), self.frames);
+                    }
+                    if is_video {
+                        let is_encrypted =
+                            packet.side_data().any(|data| data.kind() == side_data::Type::EncryptionInfo);
+                        return if is_encrypted { Err(VideoError::Encrypted) } else { Ok(Some(packet)) };
+                    }
                 }
-                Err(Error::Eof) => {
-                    self.state = State::Draining;
-                    return self.codec.send_eof().map_err(|source| VideoError::Decode { frame_index, source });
+                Err(Error::Eof) => return Ok(None),
+                Err(source) => {
+                    self.ending.read_error = Some(source);
+                    errors += 1;
+                    if errors == MAX_ERRORS_IN_A_ROW {
+                        return Ok(None);
+                    }
                 }
-                Err(source) => return Err(VideoError::Read { frame_index, source }),
             }
         }
     }
 
-    fn check_complete(&self) -> Result<(), VideoError> {
-        if self.packets + MISSING_ALLOWED < self.expected_packets {
-            return Err(VideoError::FramesMissing { declared: self.expected_packets, found: self.packets });
+    /// Checks after the last frame that the file was complete.
+    fn check_complete(&mut self) -> Result<(), VideoError> {
+        let frame_index = self.frames;
+        let stream = self.input.stream(self.stream_index).ok_or(VideoError::NoVideoStream)?;
+        if frame_index == 0 && is_encrypted(&stream) {
+            return Err(VideoError::Encrypted);
         }
-        if self.frames == 0 {
-            return Err(VideoError::NoFrames);
+        if self.ending.cut_short {
+            // With frames that refer to later ones, the last packet need not be the last frame.
+            return Err(VideoError::CutShort { frame_index: self.damage.first_frame_index().unwrap_or(frame_index) });
         }
-        Ok(())
+        match self.extent.judge() {
+            Completeness::Complete => (),
+            Completeness::Hole { num_missing } => self.damage.num_missing = num_missing,
+            Completeness::Cut(error) => return Err(error),
+        }
+        if let Some(source) = self.ending.read_error {
+            return Err(VideoError::Read { frame_index, source });
+        }
+        if let Some(source) = self.ending.first_refusal
+            && self.damage.num_refused > frame_index
+        {
+            return Err(VideoError::Decode { frame_index: self.damage.first_frame_index().unwrap_or(0), source });
+        }
+        if frame_index == 0 { Err(VideoError::NoFrames) } else { Ok(()) }
     }
 
     /// Returns the time of a frame. A time that is missing, or not after the last one, is replaced by the last time plus the
@@ -138,13 +249,8 @@ impl Decoder {
             (Some(pts), Some(last)) if pts > last => pts,
             (Some(pts), None) => pts,
             (None, None) => 0,
-            (_, Some(last)) => last.saturating_add(self.frame_nanos()),
+            (_, Some(last)) => last.saturating_add(self.info.frame_nanos()),
         }
-    }
-
-    fn frame_nanos(&self) -> i64 {
-        let VideoInfo { fps_num, fps_den, .. } = self.info;
-        if fps_num == 0 { 40_000_000 } else { (1_000_000_000 * i64::from(fps_den) / i64::from(fps_num)).max(1) }
     }
 }
 
@@ -164,6 +270,12 @@ impl Iterator for Decoder {
 }
 
 impl DecodedFrame {
+    /// Returns a frame of a picture, the first of its video.
+    #[cfg(test)]
+    pub(crate) fn of(picture: frame::Video) -> Self {
+        Self { frame_index: 0, pts_nanos: 0, sample_aspect: (1, 1), picture }
+    }
+
     /// Returns the position in the video, from 0.
     pub fn frame_index(&self) -> u64 {
         self.frame_index
@@ -179,42 +291,18 @@ impl DecodedFrame {
         self.picture.is_corrupt() || self.picture.has_decode_errors()
     }
 
-    /// Returns the width as coded, before rotation.
+    /// Returns the width as coded, before the frame becomes upright.
     pub fn width_px(&self) -> u32 {
         self.picture.width()
     }
 
-    /// Returns the height as coded, before rotation.
+    /// Returns the height as coded, before the frame becomes upright.
     pub fn height_px(&self) -> u32 {
         self.picture.height()
     }
-}
 
-/// Returns how many packets the container should contain; 0 if unknown.
-#[expect(unsafe_code, reason = "ffmpeg-next has no access to the index of a stream")]
-fn expected_packets(input: &Input, stream_index: usize, info: &VideoInfo) -> u64 {
-    let format = input.format();
-    if !format.name().starts_with("mov") && format.name() != "avi" {
-        return info.frames_declared;
+    /// Returns the width of a pixel divided by its height, as numerator and denominator; 1 / 1 if unknown.
+    pub fn sample_aspect(&self) -> (u32, u32) {
+        self.sample_aspect
     }
-    let Some(stream) = input.stream(stream_index) else { return 0 };
-    // The index is more reliable than the header. An edit list leaves out frames that the sample table counts. An AVI file may
-    // count frames that have no bytes because they repeat the frame before: they are not in the index, but in its times.
-    // SAFETY: the stream belongs to `input`, which is open and borrowed for the whole call, so its index does not change. For an
-    // entry that does not exist the function returns null.
-    let (entries, last_ticks) = unsafe {
-        let stream = stream.as_ptr().cast_mut();
-        let count = ffmpeg_next::ffi::avformat_index_get_entries_count(stream);
-        let last = ffmpeg_next::ffi::avformat_index_get_entry(stream, count - 1).as_ref();
-        (count.max(0) as u64, last.map_or(0, |entry| entry.timestamp.max(0) as u64))
-    };
-    // A truncated AVI file has lost its index, which lies at the end; FFmpeg then indexes only the packets that it has read.
-    let is_complete = format.name() != "avi" || last_ticks + 1 + MISSING_ALLOWED >= info.frames_declared;
-    if is_complete { entries } else { info.frames_declared }
-}
-
-fn nanos(ticks: i64, time_base: Rational) -> i64 {
-    let (numerator, denominator) = (i128::from(time_base.numerator()), i128::from(time_base.denominator().max(1)));
-    let nanos = i128::from(ticks) * numerator * 1_000_000_000 / denominator;
-    nanos.clamp(i128::from(i64::MIN / 2), i128::from(i64::MAX / 2)) as i64
 }

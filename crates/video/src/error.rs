@@ -1,6 +1,8 @@
 //! [`VideoError`]: why a file can't be read or written.
 
 use crate::VideoInfo;
+use ffmpeg_next::error::{EACCES, EINTR, EIO, EMFILE, ENFILE, ENODEV, ENOENT, ENOSPC, ENXIO, EPERM, ETIMEDOUT};
+use std::path::Path;
 
 /// Why a video can't be read or written. The messages do not name the file, because the caller does.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +66,7 @@ pub enum VideoError {
         /// Position of the frame, from 0.
         frame_index: u64,
     },
-    /// The file ends early, or frames are missing in the middle.
+    /// The file has fewer frames than its header declares.
     #[error("the container declares {declared} frames, but only {found} were found")]
     FramesMissing {
         /// Number of frames that the container declares.
@@ -72,6 +74,39 @@ pub enum VideoError {
         /// Number of frames found.
         found: u64,
     },
+    /// The file ends before frames that its index lists.
+    #[error("the file ends early: its index lists {listed} frames to show, but only {found} were found")]
+    FramesCut {
+        /// Number of frames in the index. An edit list may leave out some of those in the header.
+        listed: u64,
+        /// Number of frames found.
+        found: u64,
+    },
+    /// The file ends before the duration that it declares.
+    #[error("the file ends early: the container declares {declared_secs:.3} s, but the data ends at {found_secs:.3} s")]
+    EndsEarly {
+        /// The declared duration.
+        declared_secs: f64,
+        /// The end of the last packet.
+        found_secs: f64,
+    },
+    /// The file is shorter than it declares.
+    #[error("the file ends early: it has {found_bytes} of the {declared_bytes} bytes that the container declares")]
+    BytesMissing {
+        /// The declared length.
+        declared_bytes: u64,
+        /// The length of the file.
+        found_bytes: u64,
+    },
+    /// The stream does not end with the mark that its container requires.
+    #[error("the file ends early: its last page is incomplete, or not marked as the end")]
+    NoEnd,
+    /// The video is encrypted.
+    #[error("the video is encrypted")]
+    Encrypted,
+    /// The file is a known kind of file that is not a video.
+    #[error("{0}")]
+    NotAVideo(crate::NotAVideo),
     /// The decoder returned no frame.
     #[error("no frame could be decoded")]
     NoFrames,
@@ -103,4 +138,29 @@ pub enum VideoError {
         /// Number of bytes of the frame.
         found: usize,
     },
+}
+
+impl VideoError {
+    /// Returns why the file at `path` can't be read, if the machine is at fault and not the content of the file.
+    pub fn fault_of_machine(&self, path: &Path) -> Option<String> {
+        let source = match self {
+            Self::Io(error) => return Some(error.to_string()),
+            Self::Undecodable { source, .. } => return source.fault_of_machine(path),
+            Self::Open { source } | Self::Read { source, .. } | Self::Decode { source, .. } => source,
+            _ => return None,
+        };
+        let ffmpeg_next::Error::Other { errno } = *source else { return None };
+        match errno {
+            EMFILE | ENFILE | ENOSPC | EACCES | EPERM | ENOENT | ENODEV | ENXIO | ETIMEDOUT | EINTR => {
+                Some(source.to_string())
+            }
+            // FFmpeg also uses this number for a file that ends too early.
+            EIO => read_through(path).err().map(|error| error.to_string()),
+            _ => None,
+        }
+    }
+}
+
+fn read_through(path: &Path) -> std::io::Result<u64> {
+    std::io::copy(&mut fs_err::File::open(path)?, &mut std::io::sink())
 }

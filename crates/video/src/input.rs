@@ -1,6 +1,6 @@
 //! Opens a file with a fixed list of allowed containers and protocols.
 
-use crate::VideoError;
+use crate::{NotAVideo, VideoError};
 use ffmpeg_next::codec::{self, threading};
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::Disposition;
@@ -33,6 +33,9 @@ pub(crate) fn open(path: &Path) -> Result<(Input, usize), VideoError> {
     setup();
     if !fs_err::metadata(path)?.is_file() {
         return Err(VideoError::Path);
+    }
+    if let Some(kind) = NotAVideo::of(path)? {
+        return Err(VideoError::NotAVideo(kind));
     }
     let text = path.to_str().filter(|text| !text.contains('\0')).ok_or(VideoError::Path)?;
     // Without the explicit protocol, FFmpeg would treat a file named `concat:x` as a list of files.

@@ -2,6 +2,7 @@
 //!
 //! - [`probe()`] returns the properties of a video, or the reason why a file is not one. It decodes the first frame.
 //! - [`Decoder`] returns the frames of a file in presentation order, each with its time.
+//! - [`Damage`] counts what the decoder passed over.
 //! - [`RecipeFrames`] adds which of them a sampling keeps, and [`stored_size`] returns their size: the same for every stage.
 //! - [`FrameScaler`] converts a frame to full-range YUV 4:2:0, or to RGB, at another size.
 //! - [`FrameCoder`] encodes frames as JPEG, PNG or PPM files.
@@ -15,23 +16,30 @@
 
 mod coder;
 mod color;
+mod damage;
 mod decode;
 mod encode;
 mod error;
+mod extent;
 mod input;
+mod not_a_video;
 mod phash;
 mod probe;
 mod recipe;
 mod sampler;
 mod scale;
+mod structure;
 mod versions;
 
 pub use coder::{FrameCoder, ImageFormat};
+pub use damage::Damage;
 pub use decode::{DecodedFrame, Decoder};
 pub use encode::{Encoder, EncoderParams};
 pub use error::VideoError;
 pub use input::{MAX_PIXELS, MAX_SIDE_PX};
+pub use not_a_video::NotAVideo;
 pub use phash::FrameHashes;
+pub use pipe_pixels::Orientation;
 pub use probe::{VideoInfo, probe};
 pub use recipe::{RecipeFrame, RecipeFrames, stored_size};
 pub use sampler::FrameSampler;

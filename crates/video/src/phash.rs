@@ -2,9 +2,11 @@
 //!
 //! As in pHash, luma is scaled to 32x32 and transformed by a discrete cosine transform. Each of the 8x8 lowest frequencies gives
 //! one bit: whether it is above their median. Size, encoding and brightness change few of these bits; another picture changes
-//! half of them. The arithmetic uses integers, so a hash is the same on every processor.
+//! half of them. A picture and its mirror image have the same hash: of the two, the one is hashed whose strongest uneven
+//! frequency from left to right is positive. The arithmetic uses integers, so a hash is the same on every processor.
 
 use crate::{DecodedFrame, FrameScaler, VideoError};
+use pipe_pixels::Orientation;
 use pipe_schemas::tables::MAX_HASHES_PER_VIDEO;
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 use std::sync::LazyLock;
@@ -19,12 +21,14 @@ const COSINE_BITS: u32 = 14;
 /// after encoding is noise.
 const MIN_VARIANCE: i64 = 25;
 const SECOND_NANOS: i64 = 1_000_000_000;
+/// Number of hashes that are a quarter of a second apart, so that a copy that starts a few frames later has similar ones.
+const NUM_DENSE: usize = 32;
 
-/// Collects the hashes of a video: of the first frame at or after each whole second since its first frame, up to
-/// [`MAX_HASHES_PER_VIDEO`]. A frame that is nearly uniform has no hash.
+/// Collects the hashes of a video: of the first frame at or after each quarter of a second since its first frame, and after 32
+/// hashes at or after each second, up to [`MAX_HASHES_PER_VIDEO`]. A frame that is nearly uniform has no hash.
 #[derive(Debug)]
 pub struct FrameHashes {
-    rotation: u32,
+    orientation: Orientation,
     first_pts_nanos: Option<i64>,
     /// Frames before this time since the first frame are skipped.
     next_nanos: i64,
@@ -32,9 +36,9 @@ pub struct FrameHashes {
 }
 
 impl FrameHashes {
-    /// Returns an empty collection for a video with a clockwise `rotation`, in degrees.
-    pub fn new(rotation: u32) -> Self {
-        Self { rotation, first_pts_nanos: None, next_nanos: 0, hashes: Vec::new() }
+    /// Returns an empty collection for a video whose frames have an `orientation`.
+    pub fn new(orientation: Orientation) -> Self {
+        Self { orientation, first_pts_nanos: None, next_nanos: 0, hashes: Vec::new() }
     }
 
     /// Adds the next frame of the video.
@@ -46,8 +50,9 @@ impl FrameHashes {
         if since_first < self.next_nanos || self.hashes.len() == MAX_HASHES_PER_VIDEO {
             return Ok(());
         }
-        self.next_nanos = (since_first / SECOND_NANOS + 1).saturating_mul(SECOND_NANOS);
-        let mut scaler = FrameScaler::new(SIDE as u32, SIDE as u32, self.rotation)?;
+        let interval_nanos = if self.hashes.len() < NUM_DENSE { SECOND_NANOS / 4 } else { SECOND_NANOS };
+        self.next_nanos = (since_first / interval_nanos + 1).saturating_mul(interval_nanos);
+        let mut scaler = FrameScaler::new(SIDE as u32, SIDE as u32, self.orientation)?;
         self.hashes.extend(hash(&scaler.scale(frame)?.planes[0]));
         Ok(())
     }
@@ -71,12 +76,23 @@ fn hash(luma: &[u8]) -> Option<u64> {
     if count * squares - sum * sum < count * count * MIN_VARIANCE {
         return None;
     }
-    let frequencies = frequencies(luma);
+    let frequencies = unmirrored(frequencies(luma));
     // The first frequency is the mean, which is larger than all others.
     let mut sorted: Vec<i64> = frequencies[1..].to_vec();
     sorted.sort_unstable();
     let median = sorted[sorted.len() / 2];
     Some(frequencies.iter().rev().fold(0, |bits, &frequency| bits << 1 | u64::from(frequency > median)))
+}
+
+/// Returns the frequencies of a picture or of its mirror image, the same for both.
+fn unmirrored(mut frequencies: [i64; KEPT * KEPT]) -> [i64; KEPT * KEPT] {
+    // A mirror from left to right changes the sign of the uneven frequencies along a row, and nothing else.
+    let is_uneven = |at: usize| at % 2 == 1;
+    let strongest = (0..KEPT * KEPT).filter(|at| is_uneven(*at)).max_by_key(|&at| frequencies[at].abs());
+    if strongest.is_some_and(|at| frequencies[at] < 0) {
+        (0..KEPT * KEPT).filter(|at| is_uneven(*at)).for_each(|at| frequencies[at] = -frequencies[at]);
+    }
+    frequencies
 }
 
 /// Returns the lowest frequencies of a picture, row by row, times a constant.
@@ -145,12 +161,14 @@ mod tests {
     }
 
     #[test]
-    fn brightness_and_contrast_change_few_bits_and_a_mirror_many() {
+    fn brightness_contrast_and_a_mirror_change_few_bits_and_another_picture_many() {
         let original = hash(&picture(waves)).expect("a hash");
         let distance = |other: &[u8]| (original ^ hash(other).expect("a hash")).count_ones();
         assert!(distance(&picture(|x, y| 0.6 * waves(x, y) + 10.0)) <= 2);
         assert!(distance(&picture(|x, y| waves(x, y) + ((x * 7 + y * 13) % 5) as f64 - 2.0)) <= 4);
-        assert!(distance(&picture(|x, y| waves(SIDE - 1 - x, y))) > 15);
+        assert_eq!(distance(&picture(|x, y| waves(SIDE - 1 - x, y))), 0);
+        assert!(distance(&picture(|x, y| waves(x, SIDE - 1 - y))) > 15);
+        assert!(distance(&picture(|x, y| waves(y, x))) > 15);
     }
 
     #[test]

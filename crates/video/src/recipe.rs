@@ -2,8 +2,8 @@
 //! Every stage that reads videos with the same parameters gets the same frames.
 
 use crate::sampler::FrameSampler;
-use crate::{DecodedFrame, Decoder, VideoError, VideoInfo};
-use pipe_pixels::rotated_size;
+use crate::{Damage, DecodedFrame, Decoder, VideoError, VideoInfo};
+use pipe_pixels::Orientation;
 use pipe_schemas::stages::frames::{FrameResize, FrameSampling};
 use std::path::Path;
 
@@ -40,6 +40,11 @@ impl RecipeFrames {
         let num_frames = if counts { count(path, on_counted)? } else { 0 };
         let (decoder, sampler) = (Decoder::open(path)?, FrameSampler::new(sampling, num_frames));
         Ok(Self { decoder, sampling, sampler, next: None, shown_nanos: 0 })
+    }
+
+    /// Returns what the decoder passed over so far.
+    pub fn damage(&self) -> &Damage {
+        self.decoder.damage()
     }
 
     /// Returns what the container declares about the video.
@@ -82,9 +87,22 @@ fn count(path: &Path, on_counted: &mut dyn FnMut() -> bool) -> Result<u64, Video
     Ok(num_frames)
 }
 
-/// Returns the width and height at which frames are stored: after rotation by `rotation` degrees, and after `resize`.
-pub fn stored_size(frame: &DecodedFrame, rotation: u32, resize: FrameResize) -> (u32, u32) {
-    resized(rotated_size((frame.width_px(), frame.height_px()), rotation), resize)
+/// Returns the width and height at which frames are stored: upright, with square pixels if that is asked for, and after `resize`.
+pub fn stored_size(
+    frame: &DecodedFrame,
+    orientation: Orientation,
+    square_pixels: bool,
+    resize: FrameResize,
+) -> (u32, u32) {
+    let coded = (frame.width_px(), frame.height_px());
+    let shown = if square_pixels { squared(coded, frame.sample_aspect()) } else { coded };
+    resized(orientation.size(shown), resize)
+}
+
+/// Returns the size of a picture with square pixels. The height stays.
+fn squared((width_px, height_px): (u32, u32), (num, den): (u32, u32)) -> (u32, u32) {
+    let width = (u64::from(width_px) * u64::from(num) + u64::from(den) / 2) / u64::from(den.max(1));
+    (u32::try_from(width.max(1)).unwrap_or(u32::MAX), height_px)
 }
 
 fn resized((width_px, height_px): (u32, u32), resize: FrameResize) -> (u32, u32) {
@@ -103,6 +121,16 @@ fn resized((width_px, height_px): (u32, u32), resize: FrameResize) -> (u32, u32)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pixels_become_square_by_another_width() {
+        assert_eq!(squared((720, 576), (64, 45)), (1024, 576));
+        assert_eq!(squared((720, 480), (8, 9)), (640, 480));
+        assert_eq!(squared((720, 480), (10, 11)), (655, 480)); // 654.55
+        assert_eq!(squared((320, 240), (1, 1)), (320, 240));
+        assert_eq!(squared((1, 9), (1, 1000)), (1, 9));
+        assert_eq!(squared((16_384, 9), (i32::MAX as u32, 1)), (u32::MAX, 9));
+    }
 
     #[test]
     fn the_short_side_shrinks_and_never_grows() {

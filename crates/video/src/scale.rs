@@ -6,7 +6,7 @@ use crate::{DecodedFrame, VideoError};
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame;
 use ffmpeg_next::software::scaling::{self, Flags};
-use pipe_pixels::{ColorCoding, Plane, RgbImage, YuvFrame, YuvImage, YuvScaler, rotated_size};
+use pipe_pixels::{ColorCoding, Orientation, Plane, RgbImage, YuvFrame, YuvImage, YuvScaler};
 
 /// Flags with which swscale gives the same result with and without SIMD.
 pub(crate) const SCALING: Flags = Flags::BILINEAR.union(Flags::ACCURATE_RND).union(Flags::BITEXACT);
@@ -15,14 +15,14 @@ pub(crate) const SCALING: Flags = Flags::BILINEAR.union(Flags::ACCURATE_RND).uni
 ///
 /// Interlaced frames keep both fields woven into one image, as with FFmpeg, OpenCV, decord and torchcodec.
 pub struct FrameScaler {
-    /// The target size before rotation.
+    /// The target size before frames become upright.
     coded_size: (u32, u32),
-    rotation: u32,
+    orientation: Orientation,
     planes: YuvScaler,
     converter: Converter,
-    /// Images before rotation.
+    /// Images before they become upright.
     scaled: (YuvImage, RgbImage),
-    rotated: (YuvImage, RgbImage),
+    upright: (YuvImage, RgbImage),
 }
 
 /// swscale, for frames that are not 8-bit planar YUV, and for RGB.
@@ -42,17 +42,16 @@ struct Source {
 }
 
 impl FrameScaler {
-    /// Returns a scaler to `width_px` x `height_px` as displayed, that is, after clockwise rotation by `rotation` degrees (0,
-    /// 90, 180 or 270).
-    pub fn new(width_px: u32, height_px: u32, rotation: u32) -> Result<Self, VideoError> {
+    /// Returns a scaler to `width_px` x `height_px` as displayed, that is, after frames become upright.
+    pub fn new(width_px: u32, height_px: u32, orientation: Orientation) -> Result<Self, VideoError> {
         check_size(width_px, height_px)?;
         Ok(Self {
-            coded_size: rotated_size((width_px, height_px), rotation),
-            rotation,
+            coded_size: orientation.size((width_px, height_px)),
+            orientation,
             planes: YuvScaler::default(),
             converter: Converter { context: None, converted: frame::Video::empty() },
             scaled: Default::default(),
-            rotated: Default::default(),
+            upright: Default::default(),
         })
     }
 
@@ -66,11 +65,11 @@ impl FrameScaler {
             let converted = self.converter.run(picture, self.coded_size, false)?;
             self.planes.scale(&yuv_frame(converted, ColorCoding::JPEG), self.coded_size, scaled);
         }
-        if self.rotation == 0 {
+        if self.orientation.is_upright() {
             return Ok(&self.scaled.0);
         }
-        self.scaled.0.rotate(self.rotation, &mut self.rotated.0);
-        Ok(&self.rotated.0)
+        self.scaled.0.orient(self.orientation, &mut self.upright.0);
+        Ok(&self.upright.0)
     }
 
     /// Scales a frame and converts it to RGB. The image is valid until the next call.
@@ -83,11 +82,11 @@ impl FrameScaler {
         for row in converted.data(0).chunks(converted.stride(0)).take(self.coded_size.1 as usize) {
             scaled.pixels.extend_from_slice(&row[..line]);
         }
-        if self.rotation == 0 {
+        if self.orientation.is_upright() {
             return Ok(&self.scaled.1);
         }
-        self.scaled.1.rotate(self.rotation, &mut self.rotated.1);
-        Ok(&self.rotated.1)
+        self.scaled.1.orient(self.orientation, &mut self.upright.1);
+        Ok(&self.upright.1)
     }
 }
 
@@ -166,11 +165,4 @@ fn context(source: Source, (width_px, height_px): (u32, u32)) -> Result<scaling:
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_size_beyond_bounds_is_refused() {
-        assert!(FrameScaler::new(20_000, 10, 0).is_err());
-    }
-}
+mod tests;

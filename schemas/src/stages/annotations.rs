@@ -1,7 +1,8 @@
 //! `annotations`: label lists, checked and joined with the `videos` table.
 
 use crate::contract::{
-    Check, Contract, InputPort, Numerics, OddNames, OutputPort, ParamError, Params, PortType, SourceSet, Worker, parse,
+    Check, Contract, InputPort, Numerics, OddNames, OutputPort, ParamError, Params, PortType, Selection, SourceSet, Worker,
+    parse,
     schema,
 };
 use schemars::JsonSchema;
@@ -309,6 +310,7 @@ impl Params for AnnotationsParams {
             include: include.clone(),
             exclude: vec![],
             odd_names: OddNames::Refused,
+            selection: Selection::Exact,
         };
         self.root.iter().map(set).collect()
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// Contract of `frames`.
 pub const CONTRACT: Contract = Contract {
     kind: "frames",
-    version: 5,
+    version: 6,
     summary: "decodes videos and stores their frames as images in Parquet shards",
     worker: Some(Worker::Data),
     open_ports: false,
@@ -32,6 +32,9 @@ pub struct FramesParams {
     pub sample: FrameSampling,
     /// The size at which frames are stored. Default: `short_side_px: 256`.
     pub resize: FrameResize,
+    /// Whether frames with pixels that are not square are widened or narrowed until they are, before `resize`. With false,
+    /// frames keep their coded size, as with torchcodec, decord and MMAction2. Default: false.
+    pub square_pixels: bool,
     /// The image format of stored frames. Default: JPEG of quality 90.
     pub encode: FrameCoding,
     /// Number of shards. A video goes to the shard `blake3(video_id) mod buckets`, so an added video changes only one shard.
@@ -99,6 +102,7 @@ impl Default for FramesParams {
         Self {
             sample: FrameSampling::All,
             resize: FrameResize::ShortSidePx(256),
+            square_pixels: false,
             encode: FrameCoding::Jpeg { quality: 90 },
             buckets: 64,
             limits: DecodeLimits::default(),

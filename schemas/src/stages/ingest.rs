@@ -1,7 +1,7 @@
 //! `ingest`: lists the videos of a folder in the `videos` table.
 
 use crate::contract::{
-    Check, Contract, InputPort, Numerics, OddNames, OutputPort, ParamError, Params, Parts, PortType, SourceSet, Tool,
+    Check, Contract, InputPort, Numerics, OddNames, OutputPort, ParamError, Params, Parts, PortType, Selection, SourceSet, Tool,
     Worker, parse, schema,
 };
 use schemars::JsonSchema;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// Contract of `ingest`.
 pub const CONTRACT: Contract = Contract {
     kind: "ingest",
-    version: 5,
+    version: 6,
     summary: "lists the videos of a folder with codec, size, frame rate and frame count, and finds unusable files",
     worker: Some(Worker::Data),
     open_ports: false,
@@ -37,7 +37,9 @@ pub struct IngestParams {
     // The key contains the names and contents of the files, not their location.
     #[serde(skip_serializing)]
     pub root: Option<String>,
-    /// Globs of the video files, relative to the folder. Default: the usual extensions, such as `**/*.{avi,AVI}`.
+    /// Globs of the video files, relative to the folder; the letter case of extensions does not matter. Hidden files and folders,
+    /// and those that systems leave behind (`._*`, `@eaDir`, `__MACOSX`), are left out unless a glob names them. The summary counts
+    /// what is left out. Default: the extensions of the containers that can be read, such as `**/*.{avi,mp4,mts}`.
     pub include: Vec<String>,
     /// Globs of files to leave out, relative to the folder. Default: none.
     pub exclude: Vec<String>,
@@ -47,7 +49,26 @@ pub struct IngestParams {
     pub limits: DecodeLimits,
     /// What to do with a file that is not a readable video. Default: `skip`.
     pub on_error: OnError,
+    /// What to do with a video of which some frames are damaged, which `verify: decode` finds. Default: `use`.
+    pub on_damage: OnDamage,
 }
+
+/// What to do with a video of which some frames are damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDamage {
+    /// Use the frames that can be decoded. The `videos` table has the verdict `damaged` and the number of damaged frames.
+    Use,
+    /// Leave the video out, with the verdict `rejected`.
+    Skip,
+}
+
+/// The extensions of the containers that can be read, apart from those that other files have more often: `gif`, `ogg`.
+const EXTENSIONS: [&str; 46] = [
+    "264", "265", "3g2", "3gp", "asf", "avc", "avi", "divx", "dv", "f4v", "flv", "gxf", "h264", "h265", "hevc", "ivf", "m1v",
+    "m2t", "m2ts", "m2v", "m4v", "mj2", "mk3d", "mkv", "mov", "mp4", "mpe", "mpeg", "mpg", "mpv", "mts", "mxf", "nut", "obu",
+    "ogm", "ogv", "qt", "rm", "rmvb", "ts", "vc1", "vob", "webm", "wmv", "wtv", "y4m",
+];
 
 /// How thoroughly a file is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -90,16 +111,14 @@ pub enum OnError {
 
 impl Default for IngestParams {
     fn default() -> Self {
-        let include = ["avi", "mp4", "mkv", "mov", "webm", "mpg", "mpeg", "m4v", "wmv", "flv", "3gp", "ts", "ogv"];
-        // Some cameras write extensions in capitals.
-        let glob = |extension: &&str| format!("**/*.{{{extension},{}}}", extension.to_uppercase());
         Self {
             root: None,
-            include: include.iter().map(glob).collect(),
+            include: vec![format!("**/*.{{{}}}", EXTENSIONS.join(","))],
             exclude: Vec::new(),
             verify: Verify::Probe,
             limits: DecodeLimits::default(),
             on_error: OnError::Skip,
+            on_damage: OnDamage::Use,
         }
     }
 }
@@ -124,6 +143,7 @@ impl Params for IngestParams {
             include: self.include.clone(),
             exclude: self.exclude.clone(),
             odd_names: OddNames::Listed,
+            selection: Selection::Data,
         };
         self.root.iter().map(set).collect()
     }

@@ -17,7 +17,7 @@ use pipe_schemas::tables::{FrameIndexRow, Verdict, VideoRow};
 use pipe_stage::protocol::{Grant, Input, MakePart, MakeParts, PROTOCOL_VERSION, Request, Task};
 use pipe_stage::{Context, PartedStage, WorkerInfo, serve};
 use pipe_stage_frames::{Frames, JOB};
-use pipe_video::{Decoder, FrameScaler};
+use pipe_video::{Decoder, FrameScaler, Orientation};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -69,7 +69,7 @@ fn code(files: &[PathBuf]) -> Result<(u64, f64)> {
     let (mut encoder, mut jpeg) = (JpegEncoder::new(QUALITY)?, Vec::new());
     let (mut frames, mut secs) = (0, 0.0);
     for file in files {
-        let mut scaler = FrameScaler::new(SIZE_PX.0, SIZE_PX.1, 0)?;
+        let mut scaler = FrameScaler::new(SIZE_PX.0, SIZE_PX.1, Orientation::default())?;
         for frame in Decoder::open(file)? {
             let image = scaler.scale(&frame?)?;
             let start = cpu_secs()?;
@@ -88,7 +88,7 @@ fn write_files(out: &Path, files: &[PathBuf]) -> Result<(u64, f64)> {
     for file in files {
         let folder = out.join(file.file_stem().ok_or("a file has no name")?);
         fs_err::create_dir_all(&folder)?;
-        let mut scaler = FrameScaler::new(SIZE_PX.0, SIZE_PX.1, 0)?;
+        let mut scaler = FrameScaler::new(SIZE_PX.0, SIZE_PX.1, Orientation::default())?;
         for (number, frame) in Decoder::open(file)?.enumerate() {
             jpeg.clear();
             encoder.encode(scaler.scale(&frame?)?, &mut jpeg)?;
@@ -121,7 +121,13 @@ fn make(out: &Path, files: &[PathBuf]) -> Result<(u64, f64)> {
         ..FramesParams::default()
     };
     // The paths in the table are absolute, without the first slash.
-    let videos = Input { path: table, digest: String::new(), files: None, media_root: Some("/".into()) };
+    let videos = Input {
+        path: table,
+        digest: String::new(),
+        files: None,
+        media_root: Some("/".into()),
+        left_out: BTreeMap::new(),
+    };
     let request = Request {
         protocol: PROTOCOL_VERSION,
         id: 1,
@@ -175,7 +181,10 @@ fn row(file: &Path) -> Result<VideoRow> {
         fps_den: 1,
         frames_declared: 0,
         frames_decoded: None,
+        mirrored: false,
         rotation: 0,
+        sample_aspect_num: 1,
+        sample_aspect_den: 1,
         hashes: Vec::new(),
         verdict: Verdict::Ok,
         reason: String::new(),

@@ -1,7 +1,7 @@
 //! Encodes the kept frames of a video as image files. [`Coders`] runs this in helper processes, which return frames one by one.
 
 use pipe_schemas::stages::frames::{FrameCoding, FrameResize, FrameSampling, FramesParams};
-use pipe_stage::{Context, Helpers, Job, JobLimits, SendPiece, StageError};
+use pipe_stage::{Context, HelperFailure, Helpers, Job, JobFailure, JobLimits, SendPiece, StageError};
 use pipe_tables::frames::FrameBuffer;
 use pipe_video::{FrameCoder, ImageFormat, RecipeFrame, RecipeFrames, VideoError, VideoInfo, stored_size};
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,8 @@ pub(crate) struct EncodedVideo {
     pub(crate) height_px: u32,
     /// Average rate of the kept frames, in frames per second.
     pub(crate) fps: f64,
+    /// What the decoder passed over; empty if the video is intact.
+    pub(crate) damage: String,
 }
 
 /// Why a video has no frames.
@@ -27,6 +29,8 @@ pub(crate) enum Failure {
     Video(String),
     /// The file can't be read; the reason.
     Io(String),
+    /// The machine ended the decoder.
+    Machine(HelperFailure),
 }
 
 /// Encodes the frames of files in helpers; shared by several threads.
@@ -43,13 +47,14 @@ struct Task {
     path: String,
     sample: FrameSampling,
     resize: FrameResize,
+    square_pixels: bool,
     encode: FrameCoding,
 }
 
 /// The result of a helper's job.
 #[derive(Serialize, Deserialize)]
 enum Outcome {
-    Made { width_px: u32, height_px: u32, fps: f64 },
+    Made { width_px: u32, height_px: u32, fps: f64, damage: String },
     Video(String),
     Io(String),
 }
@@ -63,26 +68,27 @@ impl<'a> Coders<'a> {
     /// Encodes the kept frames of a file.
     pub(crate) fn encode(&self, path: &Path) -> Result<Result<EncodedVideo, Failure>, StageError> {
         let Some(path) = path.to_str() else { return Ok(Err(Failure::Video(VideoError::Path.to_string()))) };
-        let FramesParams { sample, resize, encode, .. } = *self.params;
-        let task = serde_json::to_vec(&Task { path: path.into(), sample, resize, encode })?;
-        let mut frames = FrameBuffer::new(self.folder);
-        let take = &mut |piece: &[u8]| -> Result<(), StageError> {
+        let FramesParams { sample, resize, square_pixels, encode, .. } = *self.params;
+        let task = serde_json::to_vec(&Task { path: path.into(), sample, resize, square_pixels, encode })?;
+        let take = |frames: &mut FrameBuffer, piece: &[u8]| -> Result<(), StageError> {
             // An empty piece only shows that the helper is alive.
             if let Some((pts_nanos, image)) = piece.split_first_chunk() {
                 frames.push(i64::from_le_bytes(*pts_nanos), image)?;
             }
             Ok(())
         };
-        Ok(match self.helpers.run(&task, take)? {
+        let (frames, result) = self.helpers.run(&task, || FrameBuffer::new(self.folder), take)?;
+        Ok(match result {
             Ok(outcome) => match serde_json::from_slice(&outcome)? {
-                Outcome::Made { width_px, height_px, fps: container_fps } => {
+                Outcome::Made { width_px, height_px, fps: container_fps, damage } => {
                     let fps = average_fps(frames.pts_nanos()).unwrap_or(container_fps);
-                    Ok(EncodedVideo { frames, width_px, height_px, fps })
+                    Ok(EncodedVideo { frames, width_px, height_px, fps, damage })
                 }
                 Outcome::Video(reason) => Err(Failure::Video(reason)),
                 Outcome::Io(reason) => Err(Failure::Io(reason)),
             },
-            Err(loss) => Err(Failure::Video(loss.to_string())),
+            Err(JobFailure::OfInput(failure)) => Err(Failure::Video(failure.to_string())),
+            Err(JobFailure::OfMachine(failure)) => Err(Failure::Machine(failure)),
         })
     }
 }
@@ -95,11 +101,13 @@ fn run(job: &[u8], send: SendPiece) -> io::Result<Vec<u8>> {
         sent.is_ok()
     }) {
         Ok(made) => made,
-        Err(VideoError::Io(error)) => Outcome::Io(error.to_string()),
-        Err(error) => {
-            let cause = error.source().map(|cause| format!(" ({cause})")).unwrap_or_default();
-            Outcome::Video(format!("{error}{cause}"))
-        }
+        Err(error) => match error.fault_of_machine(Path::new(&task.path)) {
+            Some(reason) => Outcome::Io(reason),
+            None => {
+                let cause = error.source().map(|cause| format!(" ({cause})")).unwrap_or_default();
+                Outcome::Video(format!("{error}{cause}"))
+            }
+        },
     };
     sent?;
     Ok(serde_json::to_vec(&outcome)?)
@@ -108,16 +116,16 @@ fn run(job: &[u8], send: SendPiece) -> io::Result<Vec<u8>> {
 /// Encodes the kept frames of a file and passes each to `keep` as its time and an image file, until that returns false. For a
 /// frame that is not kept it passes an empty piece, which shows that the work goes on.
 fn encode_video(task: &Task, keep: &mut dyn FnMut(&[u8]) -> bool) -> Result<Outcome, VideoError> {
-    let frames = RecipeFrames::open(Path::new(&task.path), task.sample, &mut || keep(&[]))?;
-    let VideoInfo { rotation, fps_num, fps_den, .. } = *frames.info();
+    let mut frames = RecipeFrames::open(Path::new(&task.path), task.sample, &mut || keep(&[]))?;
+    let VideoInfo { orientation, fps_num, fps_den, .. } = *frames.info();
     let (mut coder, mut piece) = (None, Vec::new());
-    for frame in frames {
+    for frame in frames.by_ref() {
         let RecipeFrame { frame, kept } = frame?;
         let (coder, ..) = if let Some(coder) = &mut coder {
             coder
         } else {
-            let (width_px, height_px) = stored_size(&frame, rotation, task.resize);
-            let new = FrameCoder::new(format(task.encode), width_px, height_px, rotation)?;
+            let (width_px, height_px) = stored_size(&frame, orientation, task.square_pixels, task.resize);
+            let new = FrameCoder::new(format(task.encode), width_px, height_px, orientation)?;
             coder.insert((new, width_px, height_px))
         };
         piece.clear();
@@ -130,7 +138,8 @@ fn encode_video(task: &Task, keep: &mut dyn FnMut(&[u8]) -> bool) -> Result<Outc
         }
     }
     let (_, width_px, height_px) = coder.ok_or(VideoError::NoFrames)?;
-    Ok(Outcome::Made { width_px, height_px, fps: f64::from(fps_num) / f64::from(fps_den) })
+    let damage = if frames.damage().is_none() { String::new() } else { frames.damage().to_string() };
+    Ok(Outcome::Made { width_px, height_px, fps: f64::from(fps_num) / f64::from(fps_den), damage })
 }
 
 fn format(coding: FrameCoding) -> ImageFormat {

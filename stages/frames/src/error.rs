@@ -39,6 +39,14 @@ pub enum FramesError {
         /// The error of the system.
         reason: String,
     },
+    /// Decoding a file failed, and the file is not the cause.
+    #[error("`{path}` could not be decoded: {failure}")]
+    Machine {
+        /// The path in the table.
+        path: String,
+        /// How the helper process ended, without other helpers beside it.
+        failure: pipe_stage::HelperFailure,
+    },
     /// No video could be decoded.
     #[error("none of the {num_videos} videos could be decoded")]
     NoneDecoded {
@@ -52,7 +60,7 @@ pub enum FramesError {
         part: String,
     },
     /// A note of a part is damaged.
-    #[error("{} is not valid JSON of skipped videos", path.display())]
+    #[error("{} is not valid JSON of videos with reasons", path.display())]
     Notes {
         /// The note.
         path: std::path::PathBuf,

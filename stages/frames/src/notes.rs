@@ -13,6 +13,7 @@ use std::path::Path;
 
 const INDEX: &str = "index.parquet";
 const SKIPPED: &str = "skipped.json";
+const DAMAGED: &str = "damaged.json";
 
 /// The results for the videos of a part.
 #[derive(Debug, Default, PartialEq)]
@@ -20,37 +21,44 @@ pub(crate) struct Notes {
     /// Rows of the videos in the shard.
     pub(crate) index: Vec<FrameIndexRow>,
     /// The videos that are not in the shard.
-    pub(crate) skipped: Vec<Skipped>,
+    pub(crate) skipped: Vec<Faulty>,
+    /// The videos of which some frames are not in the shard, or damaged.
+    pub(crate) damaged: Vec<Faulty>,
 }
 
-/// A video that can't be decoded.
+/// A video that can't be decoded, or only in part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Skipped {
+pub(crate) struct Faulty {
     pub(crate) video_id: String,
-    /// The error of the decoder.
+    /// The error of the decoder, or what it passed over.
     pub(crate) reason: String,
 }
 
 /// The older version of a part, and which of its videos are unchanged.
 pub(crate) struct Old<'a> {
     shards: FrameShards,
-    skipped: Vec<Skipped>,
+    skipped: Vec<Faulty>,
+    damaged: Vec<Faulty>,
     same: &'a BTreeSet<String>,
 }
 
 impl Notes {
     /// Reads the notes of a part.
     pub(crate) fn read(part: &MadePart) -> Result<Self, StageError> {
-        Ok(Self { index: pipe_tables::read_rows(&part.note(INDEX))?, skipped: read_skipped(part)? })
+        let index = pipe_tables::read_rows(&part.note(INDEX))?;
+        Ok(Self { index, skipped: read_list(part, SKIPPED)?, damaged: read_list(part, DAMAGED)? })
     }
 
     /// Writes the notes into the part.
     pub(crate) fn write(&self, part: &MakePart) -> Result<(), StageError> {
         pipe_tables::write_rows(&part.note(INDEX)?, &self.index)?;
-        let mut text = serde_json::to_vec_pretty(&self.skipped)?;
-        text.push(b'\n');
-        Ok(fs_err::write(part.note(SKIPPED)?, text)?)
+        for (name, list) in [(SKIPPED, &self.skipped), (DAMAGED, &self.damaged)] {
+            let mut text = serde_json::to_vec_pretty(list)?;
+            text.push(b'\n');
+            fs_err::write(part.note(name)?, text)?;
+        }
+        Ok(())
     }
 }
 
@@ -59,7 +67,8 @@ impl<'a> Old<'a> {
     pub(crate) fn open(old: &'a OldPart, frames: &str) -> Result<Self, StageError> {
         let OldPart { made, same_items } = old;
         let shards = FrameShards::open_with_index(&made.file(frames), &made.note(INDEX))?;
-        Ok(Self { shards, skipped: read_skipped(made)?, same: same_items })
+        let (skipped, damaged) = (read_list(made, SKIPPED)?, read_list(made, DAMAGED)?);
+        Ok(Self { shards, skipped, damaged, same: same_items })
     }
 
     /// Returns the frames of a video, or why it was skipped; `None` if the video must be decoded. Frames that are not held in
@@ -68,14 +77,16 @@ impl<'a> Old<'a> {
         &self,
         video_id: &str,
         folder: &Path,
-    ) -> Result<Option<Result<EncodedVideo, Skipped>>, StageError> {
+    ) -> Result<Option<Result<EncodedVideo, Faulty>>, StageError> {
         if !self.same.contains(video_id) {
             return Ok(None);
         }
         if let Some(row) = self.shards.find(video_id) {
             let FrameIndexRow { width_px, height_px, fps, .. } = *row;
             let frames = self.shards.read_video(row, folder)?;
-            return Ok(Some(Ok(EncodedVideo { frames, width_px, height_px, fps })));
+            let damage = self.damaged.iter().find(|damaged| damaged.video_id == video_id);
+            let damage = damage.map_or(String::new(), |damaged| damaged.reason.clone());
+            return Ok(Some(Ok(EncodedVideo { frames, width_px, height_px, fps, damage })));
         }
         Ok(self.skipped.iter().find(|skipped| skipped.video_id == video_id).map(|skipped| Err(skipped.clone())))
     }
@@ -87,8 +98,8 @@ pub(crate) fn shard_bytes(part: &MadePart, frames: &str) -> Result<u64, StageErr
     Ok(if path.exists() { fs_err::metadata(path)?.len() } else { 0 })
 }
 
-fn read_skipped(part: &MadePart) -> Result<Vec<Skipped>, StageError> {
-    let path = part.note(SKIPPED);
-    let skipped = serde_json::from_slice(&fs_err::read(&path)?);
-    Ok(skipped.map_err(|source| FramesError::Notes { path, source })?)
+fn read_list(part: &MadePart, name: &str) -> Result<Vec<Faulty>, StageError> {
+    let path = part.note(name);
+    let list = serde_json::from_slice(&fs_err::read(&path)?);
+    Ok(list.map_err(|source| FramesError::Notes { path, source })?)
 }

@@ -23,8 +23,10 @@ pub(crate) fn shard_name(part: &str) -> String {
 
 /// Returns the parts; the table in the crate's documentation lists what their keys contain.
 pub(crate) fn parts(videos: &[VideoRow], params: &FramesParams) -> Vec<PlannedPart> {
-    let FramesParams { sample, resize, encode, limits, buckets, on_error: _ } = params;
-    let with = json!({ "sample": sample, "resize": resize, "encode": encode, "limits": limits });
+    let FramesParams { sample, resize, square_pixels, encode, limits, buckets, on_error: _ } = params;
+    let with = json!({
+        "sample": sample, "resize": resize, "square_pixels": square_pixels, "encode": encode, "limits": limits,
+    });
     let part = |(name, videos): (String, Vec<&VideoRow>)| {
         let mut fields = vec![(vec!["bucket".to_owned()], name.clone())];
         fields.extend(json_fields(&["with"], &with));

@@ -2,7 +2,7 @@
 
 use crate::FramesError;
 use crate::encode::{Coders, EncodedVideo, Failure};
-use crate::notes::{Notes, Old, Skipped};
+use crate::notes::{Faulty, Notes, Old};
 use crate::plan::shard_name;
 use pipe_schemas::stages::frames::FramesParams;
 use pipe_schemas::stages::ingest::OnError;
@@ -51,7 +51,7 @@ impl Maker<'_> {
                 group.par_iter().map(|video| self.frames_of(video, bucket)).collect();
             for (video, frames) in group.iter().zip(frames?) {
                 let video_id = video.video_id.clone();
-                let EncodedVideo { frames, width_px, height_px, fps } = match frames {
+                let EncodedVideo { frames, width_px, height_px, fps, damage } = match frames {
                     Ok(encoded) => encoded,
                     Err(skipped) => {
                         notes.skipped.push(skipped);
@@ -64,6 +64,9 @@ impl Maker<'_> {
                         writer.insert(ShardWriter::create(&bucket.part.file(&format!("{}/{shard}", self.frames))?)?)
                     }
                 };
+                if !damage.is_empty() {
+                    notes.damaged.push(Faulty { video_id: video_id.clone(), reason: damage });
+                }
                 let row_group = writer.write_frames(&video_id, &frames, width_px, height_px)?;
                 let (shard, num_frames) = (shard.clone(), frames.len() as u32);
                 notes.index.push(FrameIndexRow { video_id, shard, row_group, num_frames, width_px, height_px, fps });
@@ -79,7 +82,7 @@ impl Maker<'_> {
 
     /// Returns the frames of a video, from the older version of the bucket if it has them. The inner error is a video that
     /// `on_error: skip` skips.
-    fn frames_of(&self, video: &VideoRow, bucket: &Bucket) -> Result<Result<EncodedVideo, Skipped>, StageError> {
+    fn frames_of(&self, video: &VideoRow, bucket: &Bucket) -> Result<Result<EncodedVideo, Faulty>, StageError> {
         self.context.check_cancelled()?;
         let kept = bucket.old.as_ref().map(|old| old.video(&video.video_id, self.context.scratch()));
         let frames = match kept.transpose()?.flatten() {
@@ -92,29 +95,37 @@ impl Maker<'_> {
         Ok(frames)
     }
 
-    fn decode(&self, video: &VideoRow) -> Result<Result<EncodedVideo, Skipped>, StageError> {
+    fn decode(&self, video: &VideoRow) -> Result<Result<EncodedVideo, Faulty>, StageError> {
         let path = self.media_root.join(&video.path);
         check_digest(&path, video)?;
         let video_id = video.video_id.clone();
         match self.coders.encode(&path)? {
             Ok(encoded) => Ok(Ok(encoded)),
-            Err(Failure::Video(reason)) => Ok(self.skip(Skipped { video_id, reason })?),
+            Err(Failure::Video(reason)) => Ok(self.skip(Faulty { video_id, reason })?),
+            Err(Failure::Machine(failure)) => {
+                let path = video.path.clone();
+                Err(StageError::from(FramesError::Machine { path, failure }).with_help(MACHINE_HELP))
+            }
             // Its content was read just before: the machine is at fault, not the video.
             Err(Failure::Io(reason)) => Err(FramesError::Lost { path: video.path.clone(), reason }.into()),
         }
     }
 
-    fn skip(&self, skipped: Skipped) -> Result<Result<EncodedVideo, Skipped>, StageError> {
+    fn skip(&self, skipped: Faulty) -> Result<Result<EncodedVideo, Faulty>, StageError> {
         if self.params.on_error == OnError::Skip {
             return Ok(Err(skipped));
         }
-        let Skipped { video_id, reason } = skipped;
+        let Faulty { video_id, reason } = skipped;
         Err(StageError::from(FramesError::Video { video_id, reason }).with_help(UNUSABLE_HELP))
     }
 }
 
 /// The help for a video that can't be decoded.
 pub(crate) const UNUSABLE_HELP: &str = "remove the file, or write `on_error: skip`";
+
+/// The help for a failure of the machine.
+const MACHINE_HELP: &str =
+    "free memory or processes of this machine, and run again: nothing is recorded about the video";
 
 /// Checks that the content of a file is the one that `ingest` recorded.
 fn check_digest(path: &Path, video: &VideoRow) -> Result<(), StageError> {

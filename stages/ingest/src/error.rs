@@ -1,5 +1,6 @@
 //! [`IngestError`]: why the stage failed.
 
+use pipe_stage::HelperFailure;
 use std::path::PathBuf;
 
 /// Why the stage `ingest` failed.
@@ -51,6 +52,14 @@ pub enum IngestError {
         path: PathBuf,
         /// The error of the system.
         reason: String,
+    },
+    /// Examining a file failed, and the file is not the cause.
+    #[error("{} could not be examined: {failure}", path.display())]
+    Machine {
+        /// The file.
+        path: PathBuf,
+        /// How the helper process ended, without other helpers beside it.
+        failure: HelperFailure,
     },
     /// The notes of a part are damaged.
     #[error("{} is not valid JSON of examined files", path.display())]

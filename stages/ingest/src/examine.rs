@@ -3,8 +3,8 @@
 use crate::IngestError;
 use pipe_schemas::stages::ingest::{DecodeLimits, Verify};
 use pipe_schemas::tables::{Verdict, VideoRow};
-use pipe_stage::{Context, HelperFailure, Helpers, Job, JobLimits, SendPiece, SourceFile, StageError};
-use pipe_video::{Decoder, FrameHashes, VideoError, VideoInfo};
+use pipe_stage::{Context, HelperFailure, Helpers, Job, JobFailure, JobLimits, SendPiece, SourceFile, StageError};
+use pipe_video::{Damage, Decoder, FrameHashes, Orientation, VideoError, VideoInfo};
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::io;
@@ -15,6 +15,10 @@ pub const JOB: Job = Job { name: "ingest", run };
 
 /// A helper reports that it is alive after every 16 frames.
 const FRAMES_PER_PIECE: u64 = 16;
+
+/// The help for a failure of the machine.
+const MACHINE_HELP: &str =
+    "free memory or processes of this machine, and run again: nothing is recorded about the file";
 
 /// Examines files; shared by several threads.
 pub(crate) struct Examiner<'a> {
@@ -39,7 +43,9 @@ pub(crate) struct Found {
     fps_den: u32,
     frames_declared: u64,
     frames_decoded: Option<u64>,
+    mirrored: bool,
     rotation: u32,
+    sample_aspect: (u32, u32),
     hashes: Vec<u64>,
     /// The verdict and its reason, unless the verdict is `ok`.
     wrong: Option<(Verdict, String)>,
@@ -56,14 +62,14 @@ impl<'a> Examiner<'a> {
 
     /// Examines the file at `path`.
     pub(crate) fn examine(&self, path: &Path) -> Result<Found, StageError> {
-        let Some(text) = path.to_str() else { return Ok(Found::unusable(&VideoError::Path)) };
+        let Some(text) = path.to_str() else { return Ok(Found::unusable(&VideoError::Path, path)) };
         let task = serde_json::to_vec(&Task { path: text.into(), verify: self.verify })?;
-        let mut frames = 0;
-        let take = &mut |piece: &[u8]| -> Result<(), StageError> {
-            frames = piece.try_into().map_or(0, u64::from_le_bytes);
+        let take = |frames: &mut u64, piece: &[u8]| -> Result<(), StageError> {
+            *frames = piece.try_into().map_or(0, u64::from_le_bytes);
             Ok(())
         };
-        let loss = match self.helpers.run(&task, take)? {
+        let (frames, result) = self.helpers.run(&task, || 0, take)?;
+        let failure = match result {
             Ok(found) => {
                 let found: Found = serde_json::from_slice(&found)?;
                 // The file was hashed just before: the machine is at fault, not the file.
@@ -72,15 +78,21 @@ impl<'a> Examiner<'a> {
                     None => Ok(found),
                 };
             }
-            Err(loss) => loss,
+            Err(JobFailure::OfInput(failure)) => failure,
+            Err(JobFailure::OfMachine(failure)) => {
+                let path = path.into();
+                return Err(StageError::from(IngestError::Machine { path, failure }).with_help(MACHINE_HELP));
+            }
         };
-        let verdict = match loss {
+        let verdict = match failure {
             HelperFailure::OutOfTime { .. } | HelperFailure::Hung { .. } => Verdict::TimedOut,
-            HelperFailure::Crashed { .. } | HelperFailure::Ended { .. } => Verdict::Crashed,
+            HelperFailure::Crashed { .. } | HelperFailure::Ended { .. } | HelperFailure::NotStarted { .. } => {
+                Verdict::Crashed
+            }
         };
-        let decoded = if frames == 0 { String::new() } else { format!("; at least {frames} frames can be decoded") };
+        let decoded = if frames == 0 { String::new() } else { format!("; at least {}", can_be_decoded(frames)) };
         let frames_decoded = (self.verify == Verify::Decode).then_some(frames);
-        Ok(Found { frames_decoded, wrong: Some((verdict, format!("{loss}{decoded}"))), ..Found::default() })
+        Ok(Found { frames_decoded, wrong: Some((verdict, format!("{failure}{decoded}"))), ..Found::default() })
     }
 }
 
@@ -89,7 +101,7 @@ fn run(job: &[u8], send: SendPiece) -> io::Result<Vec<u8>> {
     let path = Path::new(&task.path);
     let mut found = match pipe_video::probe(path) {
         Ok(info) => Found::of(info),
-        Err(error) => Found::unusable(&error),
+        Err(error) => Found::unusable(&error, path),
     };
     if task.verify == Verify::Decode {
         found.frames_decoded = Some(0);
@@ -102,38 +114,41 @@ fn run(job: &[u8], send: SendPiece) -> io::Result<Vec<u8>> {
 
 /// Decodes all frames of a file.
 fn decode(path: &Path, found: &mut Found, send: SendPiece) -> io::Result<()> {
-    let (mut frames, mut damaged, mut hashes) = (0_u64, Vec::new(), FrameHashes::new(found.rotation));
+    let orientation = Orientation { mirrored: found.mirrored, rotation: found.rotation };
+    let (mut frames, mut hashes, mut damage) = (0_u64, FrameHashes::new(orientation), Damage::default());
     let mut error = None;
-    let decoder = Decoder::open(path).map_err(|opening| error = Some(opening));
-    for frame in decoder.into_iter().flatten() {
-        let examined = match frame {
-            Ok(frame) if frame.is_damaged() => {
-                damaged.push(frame.frame_index());
-                Ok(())
+    match Decoder::open(path) {
+        Ok(mut decoder) => {
+            while error.is_none()
+                && let Some(frame) = decoder.next()
+            {
+                let examined = frame.and_then(|frame| if frame.is_damaged() { Ok(()) } else { hashes.add(&frame) });
+                if let Err(decoding) = examined {
+                    error = Some(decoding);
+                    break;
+                }
+                frames += 1;
+                if frames.is_multiple_of(FRAMES_PER_PIECE) {
+                    send(&frames.to_le_bytes())?;
+                }
             }
-            Ok(frame) => hashes.add(&frame),
-            Err(decoding) => Err(decoding),
-        };
-        if let Err(decoding) = examined {
-            error = Some(decoding);
-            break;
+            damage = decoder.damage().clone();
         }
-        frames += 1;
-        if frames.is_multiple_of(FRAMES_PER_PIECE) {
-            send(&frames.to_le_bytes())?;
-        }
+        Err(opening) => error = Some(opening),
     }
     (found.frames_decoded, found.hashes) = (Some(frames), hashes.into_hashes());
-    if let Some(VideoError::Io(error)) = error {
-        found.lost = Some(error.to_string());
-    } else if let Some(error) = error {
+    if let Some(error) = error {
+        found.lost = error.fault_of_machine(path);
         let (verdict, reason) = judge(&error);
-        found.wrong = Some((verdict, format!("{reason}; {frames} frames can be decoded")));
-    } else if let Some(first) = damaged.first() {
-        let reason = format!("{} of {frames} frames are damaged, frame {first} is the first", damaged.len());
-        found.wrong = Some((Verdict::Damaged, reason));
+        found.wrong = Some((verdict, format!("{reason}; {}", can_be_decoded(frames))));
+    } else if !damage.is_none() {
+        found.wrong = Some((Verdict::Damaged, format!("{damage}; {}", can_be_decoded(frames))));
     }
     Ok(())
+}
+
+fn can_be_decoded(frames: u64) -> String {
+    if frames == 1 { "1 frame can be decoded".into() } else { format!("{frames} frames can be decoded") }
 }
 
 impl Found {
@@ -168,7 +183,10 @@ impl Found {
             fps_den: self.fps_den.max(1),
             frames_declared: self.frames_declared,
             frames_decoded: self.frames_decoded,
+            mirrored: self.mirrored,
             rotation: self.rotation,
+            sample_aspect_num: self.sample_aspect.0.max(1),
+            sample_aspect_den: self.sample_aspect.1.max(1),
             hashes: self.hashes,
             verdict,
             reason,
@@ -176,7 +194,8 @@ impl Found {
     }
 
     fn of(info: VideoInfo) -> Self {
-        let VideoInfo { codec, width_px, height_px, fps_num, fps_den, frames_declared, rotation } = info;
+        let VideoInfo { codec, width_px, height_px, fps_num, fps_den, frames_declared, orientation, sample_aspect } =
+            info;
         Self {
             codec,
             width_px,
@@ -184,7 +203,9 @@ impl Found {
             fps_num,
             fps_den,
             frames_declared,
-            rotation,
+            mirrored: orientation.mirrored,
+            rotation: orientation.rotation,
+            sample_aspect,
             frames_decoded: None,
             hashes: Vec::new(),
             wrong: None,
@@ -192,13 +213,12 @@ impl Found {
         }
     }
 
-    fn unusable(error: &VideoError) -> Self {
+    fn unusable(error: &VideoError, path: &Path) -> Self {
         let known = match error {
             VideoError::Undecodable { info, .. } => Self::of((**info).clone()),
-            VideoError::Io(error) => return Self { lost: Some(error.to_string()), ..Self::default() },
             _ => Self::default(),
         };
-        Self { wrong: Some(judge(error)), ..known }
+        Self { wrong: Some(judge(error)), lost: error.fault_of_machine(path), ..known }
     }
 }
 
@@ -219,9 +239,14 @@ fn verdict(error: &VideoError) -> Verdict {
             Verdict::Truncated => Verdict::Truncated,
             _ => Verdict::Undecodable,
         },
-        VideoError::CutShort { .. } | VideoError::FramesMissing { .. } => Verdict::Truncated,
+        VideoError::CutShort { .. }
+        | VideoError::FramesMissing { .. }
+        | VideoError::FramesCut { .. }
+        | VideoError::EndsEarly { .. }
+        | VideoError::BytesMissing { .. }
+        | VideoError::NoEnd => Verdict::Truncated,
         VideoError::NoVideoStream => Verdict::NoVideoStream,
-        VideoError::Path | VideoError::Open { .. } => Verdict::Unreadable,
+        VideoError::Path | VideoError::Open { .. } | VideoError::NotAVideo(_) => Verdict::Unreadable,
         _ => Verdict::Undecodable,
     }
 }

@@ -13,7 +13,7 @@
 //! | in the key of a part | not in the key |
 //! |---|---|
 //! | number of the part | other parts |
-//! | `verify`, `limits` | `on_error` and duplicates, which are decided when the parts are assembled |
+//! | `verify`, `limits` | `on_error`, `on_damage` and duplicates, which are decided when the parts are assembled |
 //! | its files: path and content | `root`, `include` and `exclude`, which only determine the list of files |
 //! | version of FFmpeg | |
 //!

@@ -27,7 +27,7 @@ pub(crate) fn by_part(files: &[SourceFile]) -> BTreeMap<String, Vec<&SourceFile>
 
 /// Returns the parts; the table in the crate's documentation lists what their keys contain.
 pub(crate) fn parts(files: &[SourceFile], params: &IngestParams) -> Vec<PlannedPart> {
-    let IngestParams { verify, limits, root: _, include: _, exclude: _, on_error: _ } = params;
+    let IngestParams { verify, limits, root: _, include: _, exclude: _, on_error: _, on_damage: _ } = params;
     let with = json!({ "verify": verify, "limits": limits });
     let part = |(name, files): (String, Vec<&SourceFile>)| {
         let mut fields = vec![(vec!["bucket".to_owned()], name.clone())];

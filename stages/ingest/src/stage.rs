@@ -5,12 +5,14 @@ use crate::examine::{Examiner, Found};
 use crate::ids::video_ids;
 use crate::parts::{self, Notes};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use pipe_schemas::stages::ingest::{CONTRACT, IngestParams, OnError};
+use pipe_schemas::data_files::{EXCLUDED, LEFT_BEHIND, extension_name, is_left_behind, with_lower_case_extension};
+use pipe_schemas::stages::ingest::{CONTRACT, IngestParams, OnDamage, OnError};
 use pipe_schemas::tables::{Verdict, VideoRow};
 use pipe_stage::protocol::{Made, MadePart, MakePart, MakeParts, PlannedPart};
 use pipe_stage::{Context, PartedStage, SourceFile, Sources, StageError, Summary};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -56,9 +58,13 @@ impl PartedStage for Ingest {
         let sources = sources(context, &params)?;
         let mut rows = rows(&sources, parts)?;
         mark_duplicates(&mut rows);
-        let summary = judge(context, &params, &sources, &rows)?;
+        if params.on_damage == OnDamage::Skip {
+            reject_damaged(&mut rows);
+        }
+        let line = judge(context, &params, &sources, &rows)?;
+        let left_out = left_out(&num_left_out(context, &params)?);
         pipe_tables::write_rows(&context.output(CONTRACT.outputs[0].path)?, &rows)?;
-        Ok(summary)
+        Ok(Summary::lines([line].into_iter().chain(left_out).collect()))
     }
 }
 
@@ -79,6 +85,14 @@ fn sources(context: &Context, params: &IngestParams) -> Result<Sources, StageErr
             .with_help("set `include` to other globs, or `root` to another folder"));
     }
     Ok(sources)
+}
+
+/// Returns the numbers of files that are not examined, by what they are.
+fn num_left_out(context: &Context, params: &IngestParams) -> Result<BTreeMap<String, u64>, StageError> {
+    if context.optional_input("folder").is_some() {
+        return Ok(keep_fitting(&mut context.files("folder", "root")?.files, params)?);
+    }
+    Ok(context.left_out("root"))
 }
 
 /// What all parts have in common.
@@ -148,10 +162,30 @@ fn rows(sources: &Sources, parts: &[MadePart]) -> Result<Vec<VideoRow>, StageErr
     Ok(rows)
 }
 
-fn keep_fitting(files: &mut Vec<SourceFile>, params: &IngestParams) -> Result<(), IngestError> {
+/// Keeps the files of an input folder that the engine would list for `root`. Returns the number of the others by what they are.
+fn keep_fitting(files: &mut Vec<SourceFile>, params: &IngestParams) -> Result<BTreeMap<String, u64>, IngestError> {
     let (include, exclude) = (globs(&params.include)?, globs(&params.exclude)?);
-    files.retain(|file| include.is_match(&file.path) && !exclude.is_match(&file.path));
-    Ok(())
+    let matches = |globs: &GlobSet, path: &Path| {
+        globs.is_match(path) || with_lower_case_extension(path).is_some_and(|path| globs.is_match(path))
+    };
+    let named: Vec<&str> = params.include.iter().flat_map(|glob| glob.split('/')).collect();
+    let is_named = |name: &OsStr| named.iter().any(|part| OsStr::new(part) == name);
+    let mut left_out = BTreeMap::new();
+    files.retain(|file| {
+        let path = Path::new(&file.path);
+        let what = if path.iter().any(|name| is_left_behind(name) && !is_named(name)) && !file.has_odd_name() {
+            LEFT_BEHIND.to_owned()
+        } else if matches(&exclude, path) {
+            EXCLUDED.to_owned()
+        } else if !matches(&include, path) {
+            extension_name(path)
+        } else {
+            return true;
+        };
+        *left_out.entry(what).or_default() += 1;
+        false
+    });
+    Ok(left_out)
 }
 
 fn globs(patterns: &[String]) -> Result<GlobSet, globset::Error> {
@@ -174,13 +208,15 @@ fn mark_duplicates(rows: &mut [VideoRow]) {
     }
 }
 
-/// Reports files with a verdict other than `ok`, as `on_error` asks, and returns the summary.
-fn judge(
-    context: &Context,
-    params: &IngestParams,
-    sources: &Sources,
-    rows: &[VideoRow],
-) -> Result<Summary, StageError> {
+/// Makes damaged videos unusable.
+fn reject_damaged(rows: &mut [VideoRow]) {
+    for row in rows.iter_mut().filter(|row| row.verdict == Verdict::Damaged) {
+        row.verdict = Verdict::Rejected;
+    }
+}
+
+/// Reports files with a verdict other than `ok`, as `on_error` asks, and returns the line of the summary.
+fn judge(context: &Context, params: &IngestParams, sources: &Sources, rows: &[VideoRow]) -> Result<String, StageError> {
     let (usable, unusable): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.verdict.is_usable());
     let (num_files, num_unusable) = (rows.len(), unusable.len());
     if num_unusable > 0 {
@@ -201,7 +237,7 @@ fn judge(
             context.warn(format!("{} of {num_files} files {what}: {}", such.len(), list(&such)));
         }
     }
-    Ok(Summary::line(summary(usable.len(), rows)))
+    Ok(summary(usable.len(), rows))
 }
 
 /// Returns the number of usable videos, and the number of files per verdict other than `ok`.
@@ -215,11 +251,20 @@ fn summary(num_usable: usize, rows: &[VideoRow]) -> String {
     format!("{num_usable} videos{others}")
 }
 
+/// Returns the numbers of files that are not in the table, by what they are; `None` if all are.
+fn left_out(counts: &BTreeMap<String, u64>) -> Option<String> {
+    let total: u64 = counts.values().sum();
+    let list: Vec<String> = counts.iter().map(|(what, count)| format!("{count} {what}")).collect();
+    let files = if total == 1 { "1 file is" } else { &format!("{total} files or folders are") };
+    (total > 0).then(|| format!("{files} left out: {}", list.join(", ")))
+}
+
 fn name(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Ok => "ok",
         Verdict::Duplicate => "duplicate",
         Verdict::Damaged => "damaged",
+        Verdict::Rejected => "rejected as damaged",
         Verdict::Truncated => "truncated",
         Verdict::Undecodable => "undecodable",
         Verdict::NoVideoStream => "without video",

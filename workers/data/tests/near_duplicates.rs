@@ -1,15 +1,16 @@
 //! Finds a real clip that was re-encoded and listed in the other split: `ingest` with `verify: decode`, then `annotations`.
 
+use pipe_pixels::RgbImage;
 use pipe_schemas::tables::VideoRow;
 use pipe_stage::SourceFile;
 use pipe_stage::protocol::Input;
 use pipe_stage_annotations::Annotations;
 use pipe_stage_ingest::Ingest;
 use pipe_testkit::{Bench, Ran, input, run_stage, shared};
-use pipe_video::{Decoder, Encoder, EncoderParams, FrameScaler};
+use pipe_video::{Decoder, Encoder, EncoderParams, FrameScaler, Orientation};
 use serde_json::{Value, json};
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Links to real clips, laid out as in UCF101: `Class/v_Class_gNN_cMM.avi`. Tests add more.
 struct Clips {
@@ -43,7 +44,7 @@ impl Clips {
         let media = self.path("media");
         let params = EncoderParams { width_px, height_px, fps: 25, quantizer };
         let mut encoder = Encoder::create(&media.join(name), params).expect("created");
-        let mut scaler = FrameScaler::new(width_px, height_px, 0).expect("a scaler");
+        let mut scaler = FrameScaler::new(width_px, height_px, Orientation::default()).expect("a scaler");
         let num_frames = Decoder::open(&media.join(of)).expect("opened").count();
         for frame in Decoder::open(&media.join(of)).expect("opened").take(num_frames - cut).skip(cut) {
             let image = scaler.scale_rgb(&frame.expect("decoded")).expect("scaled");
@@ -151,4 +152,105 @@ fn the_check_of_probed_videos_is_skipped_and_reported() {
     assert_eq!(clips.annotations(is_test, json!({"near_duplicates": "off"})).lines().len(), 1);
     let failed = clips.annotations(is_test, json!({"near_duplicates": "error"}));
     assert_eq!(failed.error(), "the near-duplicate check needs decoded videos, but `ingest` only probed them");
+}
+
+/// Makes the image of a copy from an image of the original; `None` leaves the frame out.
+type Change = fn(usize, usize, &RgbImage) -> Option<RgbImage>;
+
+/// Returns a part of an image.
+fn part(image: &RgbImage, (left, top): (u32, u32), (width_px, height_px): (u32, u32)) -> RgbImage {
+    let rows = (top..top + height_px).map(|row| 3 * (row * image.width_px + left) as usize);
+    let pixels = rows.flat_map(|start| &image.pixels[start..start + 3 * width_px as usize]).copied().collect();
+    RgbImage { width_px, height_px, pixels }
+}
+
+fn mirrored(image: &RgbImage) -> RgbImage {
+    let mut upright = RgbImage::default();
+    image.orient(Orientation { mirrored: true, rotation: 0 }, &mut upright);
+    upright
+}
+
+fn letterboxed(image: &RgbImage) -> RgbImage {
+    let bar = vec![16; 3 * image.width_px as usize * 24];
+    let pixels = [&bar[..], &image.pixels, &bar].concat();
+    RgbImage { width_px: image.width_px, height_px: image.height_px + 48, pixels }
+}
+
+/// Kinds of copies, of which README.md states how many are found.
+const COPIES: [(&str, Change); 8] = [
+    ("encoded again", |_, _, image| Some(image.clone())),
+    ("without their first 5 frames", |frame, _, image| (frame >= 5).then(|| image.clone())),
+    ("of their first half", |frame, frames, image| (frame < frames / 2).then(|| image.clone())),
+    ("mirrored", |_, _, image| Some(mirrored(image))),
+    ("brighter", |_, _, image| {
+        let pixels = image.pixels.iter().map(|&value| value.saturating_add(25)).collect();
+        Some(RgbImage { pixels, ..*image })
+    }),
+    ("mirrored, without their first 7 frames", |frame, _, image| (frame >= 7).then(|| mirrored(image))),
+    ("cropped by 10 %", |_, _, image| {
+        let size = (image.width_px * 9 / 10 / 2 * 2, image.height_px * 9 / 10 / 2 * 2);
+        Some(part(image, ((image.width_px - size.0) / 2, (image.height_px - size.1) / 2), size))
+    }),
+    ("letterboxed", |_, _, image| Some(letterboxed(image))),
+];
+
+/// Returns how many pairs the stage reports.
+fn num_pairs(ran: &Ran) -> usize {
+    ran.lines();
+    let warning = ran.warnings.iter().find(|text| text.contains("look alike"));
+    warning.map_or(0, |text| text.split(' ').next().and_then(|number| number.parse().ok()).expect("a number"))
+}
+
+/// Writes a changed copy of a clip.
+fn write_changed(from: &Path, to: &Path, change: Change) {
+    let num_frames = Decoder::open(from).expect("opened").count();
+    let mut encoder = None;
+    for (number, frame) in Decoder::open(from).expect("opened").enumerate() {
+        let frame = frame.expect("decoded");
+        let mut scaler =
+            FrameScaler::new(frame.width_px(), frame.height_px(), Orientation::default()).expect("a scaler");
+        let image = scaler.scale_rgb(&frame).expect("converted");
+        let Some(RgbImage { width_px, height_px, pixels }) = change(number, num_frames, image) else { continue };
+        let params = EncoderParams { width_px, height_px, fps: 25, quantizer: 6 };
+        let encoder = encoder.get_or_insert_with(|| Encoder::create(to, params).expect("created"));
+        encoder.write_rgb(&pixels).expect("written");
+    }
+    encoder.expect("a frame").finish().expect("finished");
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn the_rates_of_found_copies_are_those_of_the_readme() {
+    let Some(mut clips) = Clips::new() else { return };
+    let originals = clips.names.clone();
+    // Each pair of originals differs in one of these bits of their numbers.
+    clips.ingest("decode");
+    let false_pairs: usize = (0..7)
+        .map(|bit| {
+            let is_test = |name: &str| {
+                let number = originals.iter().position(|original| original == name).expect("an original");
+                number >> bit & 1 == 1
+            };
+            num_pairs(&clips.annotations(is_test, json!({})))
+        })
+        .sum();
+    print(&format!("{} clips, false pairs: {false_pairs}", originals.len()));
+    for (what, change) in COPIES {
+        clips.names.clone_from(&originals);
+        for (number, of) in originals.iter().enumerate() {
+            let name = format!("{}_g98_c{number:03}.avi", of.rsplit_once("_g").expect("a group").0);
+            write_changed(&clips.path("media").join(of), &clips.path("media").join(&name), change);
+            clips.names.push(name);
+        }
+        clips.names.sort();
+        clips.ingest("decode");
+        let found = num_pairs(&clips.annotations(|name| name.contains("_g98_"), json!({})));
+        print(&format!("{what}: {found} of {}", originals.len()));
+    }
+    assert_eq!(false_pairs, 0);
+}
+
+#[expect(clippy::print_stderr, reason = "people read the figures")]
+fn print(text: &str) {
+    eprintln!("{text}");
 }

@@ -58,7 +58,13 @@ impl Space {
         threads: usize,
         load_from: Option<&Path>,
     ) -> Outcome {
-        let input = |path: PathBuf| Input { path, digest: String::new(), files: None, media_root: None };
+        let input = |path: PathBuf| Input {
+            path,
+            digest: String::new(),
+            files: None,
+            media_root: None,
+            left_out: BTreeMap::new(),
+        };
         let mut inputs = BTreeMap::from([
             ("frames".to_owned(), input(self.path("frames"))),
             ("samples".to_owned(), input(self.path("samples"))),

@@ -178,13 +178,15 @@ impl Job {
         for (port, input) in &self.inputs {
             let files = input.files.as_ref().map(|files| self.write_files(port, files)).transpose()?;
             let JobInput { path, digest, media_root, tree: _, files: _ } = input;
-            let input = Input { path: path.clone(), digest: digest.clone(), files, media_root: media_root.clone() };
+            let (path, digest, media_root) = (path.clone(), digest.clone(), media_root.clone());
+            let input = Input { path, digest, files, media_root, left_out: BTreeMap::new() };
             inputs.insert(port.clone(), input);
         }
         let mut sources = BTreeMap::new();
         for (param, source) in &self.sources {
             let files = Some(self.write_files(param, &source.files)?);
-            let input = Input { path: source.root.clone(), digest: String::new(), files, media_root: None };
+            let (path, left_out) = (source.root.clone(), source.left_out.clone());
+            let input = Input { path, digest: String::new(), files, media_root: None, left_out };
             sources.insert((*param).to_owned(), input);
         }
         Ok(Request {

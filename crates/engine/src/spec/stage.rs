@@ -9,7 +9,7 @@ use crate::yaml::keys::check_keys;
 use crate::yaml::{Entry, Node, Value};
 use pipe_schemas::contract::Parsed;
 use pipe_schemas::stages::command::{CommandParams, Placeholder};
-use pipe_schemas::{Contract, OddNames, Output, SourceSet, stages};
+use pipe_schemas::{Contract, OddNames, Output, Selection, SourceSet, stages};
 use serde::Deserialize;
 use std::path::Path;
 
@@ -236,6 +236,7 @@ fn source_globs(entry: &Entry, contract: &Contract, problems: &mut Vec<Problem>)
         include,
         exclude: vec![],
         odd_names: OddNames::Refused,
+        selection: Selection::Exact,
     })
 }
 

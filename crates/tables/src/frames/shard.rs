@@ -3,6 +3,7 @@
 use super::{JPEG_COLUMN, TABLE, VERSION, schema};
 use crate::TableError;
 use crate::buffer::FrameBuffer;
+use crate::file::naming;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use bytes::Bytes;
@@ -82,6 +83,6 @@ impl Shard {
 fn map(path: &Path) -> Result<Bytes, TableError> {
     let file = File::open(path)?;
     // SAFETY: shards are read from the store, whose files are read-only and never change; a file that is deleted stays mapped.
-    let mapped = unsafe { memmap2::Mmap::map(file.file()) }?;
+    let mapped = unsafe { memmap2::Mmap::map(file.file()) }.map_err(naming("map", path))?;
     Ok(Bytes::from_owner(mapped))
 }

@@ -1,6 +1,6 @@
 //! [`LoadFrom`]: published weights to start from.
 
-use crate::contract::{OddNames, ParamError, SourceSet};
+use crate::contract::{OddNames, ParamError, Selection, SourceSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +32,7 @@ impl LoadFrom {
             include: Vec::new(),
             exclude: Vec::new(),
             odd_names: OddNames::Refused,
+            selection: Selection::Exact,
         }
     }
 }

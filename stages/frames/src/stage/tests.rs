@@ -35,7 +35,10 @@ fn row(folder: &Path, name: &str) -> VideoRow {
         fps_den: 1,
         frames_declared: 0,
         frames_decoded: None,
+        mirrored: false,
         rotation: 0,
+        sample_aspect_num: 1,
+        sample_aspect_den: 1,
         hashes: Vec::new(),
         verdict: Verdict::Ok,
         reason: String::new(),
@@ -133,6 +136,64 @@ fn damaged_videos_fail_or_are_skipped_with_a_warning() {
     assert!(error.contains("the video `f` can't be used: "), "{error}");
 }
 
+/// Writes a stream of grey noise of which the bytes around the middle are lost, so that it has damaged frames.
+fn damage_middle(path: &Path) {
+    encode(path, 30);
+    let mut bytes = fs_err::read(path).expect("read");
+    let frame = bytes.windows(4).enumerate().filter(|(_, window)| *window == b"00dc").nth(15).expect("a frame").0;
+    // The start of the data of a frame, after the name and the size of its chunk.
+    bytes[frame + 8..frame + 28].fill(0);
+    fs_err::write(path, bytes).expect("written");
+}
+
+#[test]
+fn every_video_is_stored_or_counted_and_named() {
+    let (media, output) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let mut rows = videos(media.path());
+    let bytes = fs_err::read(media.path().join("f.avi")).expect("read");
+    fs_err::write(media.path().join("f.avi"), &bytes[..bytes.len() * 6 / 10]).expect("written");
+    rows[5] = row(media.path(), "f.avi");
+    damage_middle(&media.path().join("d.avi"));
+    rows[3] = row(media.path(), "d.avi");
+    rows[0].verdict = Verdict::Unreadable;
+    rows[1].verdict = Verdict::Rejected;
+    let skip = FramesParams { on_error: OnError::Skip, buckets: 3, ..FramesParams::default() };
+    let (summary, warnings) = run(media.path(), output.path(), &rows, &skip, 2);
+    let line = summary.expect("made").lines.remove(0);
+    assert!(
+        line.starts_with("3 videos, ") && line.ends_with(", 1 damaged, 1 skipped, 2 unusable in `videos`"),
+        "{line}"
+    );
+    let index = FrameShards::open(&output.path().join("frames")).expect("opened").index().len();
+    assert_eq!(rows.len(), index + 1 + 2);
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].starts_with("skipped the video `f`: "), "{warnings:?}");
+    assert!(warnings[1].starts_with("1 of 3 videos is damaged, and stored without the frames that are lost: `d` ("));
+}
+
+#[test]
+fn pixels_become_square_if_that_is_asked_for() {
+    let (media, output) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let check = |aspect: &str, square_pixels: bool, resize: FrameResize, expect: (u32, u32)| {
+        write_y4m(&media.path().join("v.y4m"), aspect);
+        let row = VideoRow { video_id: "v".into(), ..row(media.path(), "v.y4m") };
+        let params = FramesParams { square_pixels, resize, ..FramesParams::default() };
+        run(media.path(), output.path(), &[row], &params, 1).0.expect("made");
+        let shards = FrameShards::open(&output.path().join("frames")).expect("opened");
+        let row = &shards.index()[0];
+        assert_eq!((row.width_px, row.height_px), expect, "{aspect} {square_pixels}");
+        fs_err::remove_dir_all(output.path().join("frames")).expect("removed");
+    };
+    check("2:1", false, FrameResize::None, (16, 16));
+    check("2:1", true, FrameResize::None, (32, 16));
+    check("1:2", true, FrameResize::None, (8, 16));
+    check("12:11", true, FrameResize::None, (17, 16)); // 17.45
+    check("2:1", true, FrameResize::ShortSidePx(8), (16, 8));
+    check("2:1", true, FrameResize::Exact { width_px: 20, height_px: 10 }, (20, 10));
+    check("1:1", true, FrameResize::None, (16, 16));
+    check("0:0", true, FrameResize::None, (16, 16));
+}
+
 #[test]
 fn a_changed_file_fails_the_stage() {
     let (media, output) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
@@ -226,7 +287,9 @@ impl Bucketful {
         let Making { result, finished } = self.bench(rows).make(MakeParts::independent(vec![part]));
         result.expect("made");
         assert_eq!(finished, ["00000"]);
-        for file in ["files/frames/shard-00000.parquet", "notes/index.parquet", "notes/skipped.json"] {
+        for file in
+            ["files/frames/shard-00000.parquet", "notes/index.parquet", "notes/skipped.json", "notes/damaged.json"]
+        {
             let read = |part: &MadePart| fs_err::read(part.folder.join(file)).expect("read");
             assert!(read(&updated) == read(&clean), "{file} differs for {decoded:?}");
         }
@@ -302,6 +365,7 @@ fn the_key_of_a_part_contains_only_its_own_videos() {
     let expect = [
         "with.sample=\"all\"",
         "with.resize.short_side_px=256",
+        "with.square_pixels=false",
         "with.encode.jpeg.quality=90",
         "with.limits.cpu_secs=3600",
         "with.limits.memory_mb=4096",
@@ -351,8 +415,8 @@ fn finished_parts_are_reported_when_another_fails() {
 }
 
 /// Writes an uncompressed video of two frames, with bytes that do not depend on an encoder.
-fn write_y4m(path: &Path) {
-    let mut bytes = b"YUV4MPEG2 W16 H16 F25:1 Ip A1:1 C420jpeg\n".to_vec();
+fn write_y4m(path: &Path, aspect: &str) {
+    let mut bytes = format!("YUV4MPEG2 W16 H16 F25:1 Ip A{aspect} C420jpeg\n").into_bytes();
     for frame in 0..2u8 {
         bytes.extend(b"FRAME\n");
         bytes.extend((0..=255u8).map(|at| at.wrapping_mul(3).wrapping_add(40 * frame)));
@@ -370,7 +434,7 @@ fn bytes_change_only_with_the_version() {
         return;
     }
     let (media, output) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
-    write_y4m(&media.path().join("v.y4m"));
+    write_y4m(&media.path().join("v.y4m"), "1:1");
     let row = VideoRow { video_id: "v".into(), ..row(media.path(), "v.y4m") };
     let resize = FrameResize::Exact { width_px: 39, height_px: 21 };
     let params = FramesParams { resize, buckets: 1, ..FramesParams::default() };
@@ -385,5 +449,5 @@ fn bytes_change_only_with_the_version() {
         "shard": digest("shard-00000.parquet"),
         "index": digest("index.parquet"),
     });
-    assert_eq!(found, json!({ "version": 5, "shard": "36bbc5a68721dca5", "index": "293a63f43c739386" }));
+    assert_eq!(found, json!({ "version": 6, "shard": "36bbc5a68721dca5", "index": "293a63f43c739386" }));
 }

@@ -60,7 +60,7 @@ fn run_on(files: &[SourceFile], folder: &Path, output: &Path, params: &IngestPar
 fn each_matching_file_is_a_row() {
     let (folder, output) = (folder(), tempfile::tempdir().expect("a folder"));
     let (summary, warnings) = run(folder.path(), output.path(), &IngestParams::default());
-    assert_eq!(summary.expect("made").lines, ["2 videos, 1 unreadable"]);
+    assert_eq!(summary.expect("made").lines, ["2 videos, 1 unreadable", "1 file is left out: 1 .txt"]);
     let reason = "not a readable video container: Invalid data found when processing input";
     assert_eq!(warnings, [format!("1 of 3 files is not a readable video: b/text.avi ({reason})")]);
     let rows: Vec<VideoRow> = pipe_tables::read_rows(&output.path().join("videos.parquet")).expect("read");
@@ -186,7 +186,8 @@ fn unusable_files_may_fail_the_stage() {
     let error = run(folder.path(), output.path(), &params).0.expect_err("refused");
     assert!(error.starts_with("1 of 3 files is not a readable video: b/text.avi ("), "{error}");
     let params = IngestParams { exclude: vec!["**/text.*".into()], ..params };
-    assert_eq!(run(folder.path(), output.path(), &params).0.expect("made").lines, ["2 videos"]);
+    let lines = run(folder.path(), output.path(), &params).0.expect("made").lines;
+    assert_eq!(lines, ["2 videos", "2 files or folders are left out: 1 .txt, 1 excluded"]);
 }
 
 #[test]
@@ -198,4 +199,69 @@ fn a_folder_without_videos_is_named() {
     let params = IngestParams { include: vec!["b/t*.avi".into()], ..IngestParams::default() };
     let error = run(folder.path(), output.path(), &params).0.expect_err("none usable");
     assert!(error.starts_with("no file in "), "{error}");
+}
+
+#[test]
+fn every_file_is_a_row_or_counted() {
+    let (folder, output) = (folder(), tempfile::tempdir().expect("a folder"));
+    let names = [
+        "b/text.avi",
+        "b/x.avi",
+        "y.avi",
+        "z.AVI",
+        "list.txt",
+        "notes.TXT",
+        "b/clip.xyz",
+        "README",
+        "._y.avi",
+        ".git/y.avi",
+        "@eaDir/y.avi",
+        "old/y.avi",
+    ];
+    let files = names.map(|path| SourceFile { path: path.into(), digest: path.into(), size_bytes: 1 });
+    fs_err::copy(folder.path().join("y.avi"), folder.path().join("z.AVI")).expect("copied");
+    let params = IngestParams { exclude: vec!["old/**".into()], ..IngestParams::default() };
+    let (summary, _) = run_on(&files, folder.path(), output.path(), &params);
+    let expect = [
+        "3 videos, 1 unreadable",
+        "8 files or folders are left out: 2 .txt, 1 .xyz, 1 excluded, 3 hidden or of a system, 1 without an extension",
+    ];
+    assert_eq!(summary.expect("made").lines, expect);
+    let rows: Vec<VideoRow> = pipe_tables::read_rows(&output.path().join("videos.parquet")).expect("read");
+    assert_eq!(names.len(), rows.len() + 8);
+}
+
+#[test]
+fn every_extension_of_a_readable_container_is_included_in_any_letter_case() {
+    let params = IngestParams::default();
+    for name in ["a.mts", "a.MTS", "a.M4v", "a.asf", "a.vob", "a.m2ts", "a.mxf", "a.ogv", "a.3g2", "a.dv", "b/c.Mp4"] {
+        let mut files = vec![SourceFile { path: name.into(), digest: String::new(), size_bytes: 1 }];
+        assert!(keep_fitting(&mut files, &params).expect("globs").is_empty(), "{name}");
+        assert_eq!(files.len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn damaged_videos_are_used_or_rejected() {
+    let (media, output) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    encode_noise(&media.path().join("a.avi"), 20);
+    let mut bytes = fs_err::read(media.path().join("a.avi")).expect("read");
+    // The header has the name of the chunks too.
+    let frames = bytes.windows(4).position(|window| window == b"movi").expect("the frames");
+    let names = bytes[frames..].windows(4).enumerate().filter(|(_, window)| *window == b"00dc");
+    let chunks: Vec<usize> = names.map(|(at, _)| frames + at).collect();
+    bytes[chunks[10] + 8..chunks[10] + 28].fill(0);
+    fs_err::write(media.path().join("b.avi"), bytes).expect("written");
+    let files = ["a.avi", "b.avi"].map(|path| SourceFile { path: path.into(), digest: path.into(), size_bytes: 1 });
+    let check = |on_damage: OnDamage, line: &str, verdict: Verdict| {
+        let params = IngestParams { verify: Verify::Decode, on_damage, ..IngestParams::default() };
+        let (summary, warnings) = run_on(&files, media.path(), output.path(), &params);
+        assert_eq!(summary.expect("made").lines, [line]);
+        let rows: Vec<VideoRow> = pipe_tables::read_rows(&output.path().join("videos.parquet")).expect("read");
+        assert_eq!((rows[0].verdict, rows[1].verdict), (Verdict::Ok, verdict));
+        assert!(rows[1].reason.contains("at frame 10; "), "{}", rows[1].reason);
+        assert!(warnings.len() == 1 && warnings[0].contains("b.avi"), "{warnings:?}");
+    };
+    check(OnDamage::Use, "2 videos, 1 damaged", Verdict::Damaged);
+    check(OnDamage::Skip, "1 videos, 1 rejected as damaged", Verdict::Rejected);
 }
