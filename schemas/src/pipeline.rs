@@ -23,9 +23,8 @@ pub fn pipeline_schema() -> Value {
         "properties": {
             "pipeline": { "type": "string", "description": "The name of the pipeline: letters, digits, `_` and `-`." },
             "extends": {
-                "type": "array",
-                "items": { "type": "string" },
-                "description": "Files to extend, relative to this file. Later files override earlier ones, and this file overrides all.",
+                "anyOf": [{ "type": "array", "items": { "type": "string" } }, { "type": "string" }],
+                "description": "Files to extend, relative to this file, or built-in files such as builtin/models/tsn_r50. Later files override earlier ones, and this file overrides all.",
             },
             "vars": {
                 "type": "object",

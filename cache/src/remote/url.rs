@@ -61,7 +61,7 @@ impl RemoteUrl {
     }
 
     /// Returns the folder, if the remote is one.
-    pub(super) fn folder(&self) -> Option<&Path> {
+    pub fn folder(&self) -> Option<&Path> {
         (self.scheme == Scheme::File).then(|| Path::new(&self.path))
     }
 }

@@ -66,6 +66,24 @@ pub enum RunError {
         /// Why it can't be moved.
         why: String,
     },
+    /// A stage is selected, and `--until` leaves it out.
+    #[error("`--until` leaves out `{name}`: it depends on {until}; remove one of the two")]
+    LeftOut {
+        /// The selected name.
+        name: String,
+        /// The stages after which the run ends.
+        until: String,
+    },
+    /// A stage that should run again is not among the selected ones.
+    #[error(
+        "`{option} {name}` has no effect: the selection does not include this stage; add `{name}` to the stages to run"
+    )]
+    NotSelected {
+        /// The option that names it.
+        option: &'static str,
+        /// The name.
+        name: String,
+    },
     /// The action was cancelled before it started.
     #[error("stopped")]
     Stopped,
@@ -96,6 +114,11 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// Returns whether the command line is wrong: nothing ran.
+    pub fn is_bad_selection(&self) -> bool {
+        matches!(self, Self::NoStage { .. } | Self::LeftOut { .. } | Self::NotSelected { .. })
+    }
+
     /// Returns what the user can do about it, if the message does not say it.
     pub(crate) fn help(&self) -> Option<&'static str> {
         match self {
@@ -112,6 +135,8 @@ impl RunError {
             | Self::DamageInPlace { .. }
             | Self::NoSource { .. }
             | Self::NoStage { .. }
+            | Self::LeftOut { .. }
+            | Self::NotSelected { .. }
             | Self::Stopped
             | Self::NoExecutor { .. }
             | Self::Worker { .. }

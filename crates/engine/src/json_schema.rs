@@ -4,11 +4,14 @@
 //! that failed; this one names what the user should have written.
 
 mod choice;
+mod numbers;
+mod text;
 mod words;
 
 use crate::nearest::nearest;
 use serde_json::{Map, Number, Value};
 use std::cmp::Ordering;
+pub(crate) use text::takes_only_text;
 use words::{first_line, found, list, type_words};
 
 /// One place where a value does not match its schema.
@@ -154,15 +157,21 @@ impl<'s, 'v> Checker<'s, 'v> {
     }
 
     fn unexpected(&mut self, expected: &str, value: &Value) {
-        let unquoted = match value.as_str() {
-            Some(text) if expected.contains("number") && text.parse::<f64>().is_ok() => Some(text),
-            Some("yes" | "Yes" | "on" | "On" | "True" | "TRUE") if expected.contains("true or false") => Some("true"),
-            Some("no" | "No" | "off" | "Off" | "False" | "FALSE") if expected.contains("true or false") => {
-                Some("false")
+        let help = match value.as_str() {
+            Some(text) if expected.contains("number") => numbers::help(text),
+            Some("yes" | "Yes" | "YES" | "on" | "On" | "ON") if expected.contains("true or false") => {
+                Some("YAML 1.2 has only true and false: write true".into())
+            }
+            Some("no" | "No" | "NO" | "off" | "Off" | "OFF") if expected.contains("true or false") => {
+                Some("YAML 1.2 has only true and false: write false".into())
+            }
+            Some(text @ ("true" | "True" | "TRUE" | "false" | "False" | "FALSE"))
+                if expected.contains("true or false") =>
+            {
+                Some(format!("write {} without quotes", text.to_lowercase()))
             }
             _ => None,
         };
-        let help = unquoted.map(|text| format!("write {text} without quotes"));
         self.push(false, format!("expected {expected}, found {}", found(value)), help);
     }
 
@@ -179,6 +188,10 @@ impl<'s, 'v> Checker<'s, 'v> {
         let known: Vec<_> = known.collect();
         let help = match nearest(key, known.iter().copied()) {
             Some(name) => format!("did you mean `{name}`?"),
+            // YAML reads `{ lr: 0,01 }` as `lr: 0` and a key `01`.
+            None if key.bytes().all(|byte| byte.is_ascii_digit()) => {
+                "a number has a decimal point, not a comma: a comma begins another key".into()
+            }
             None if known.is_empty() => "no parameters are known here".into(),
             None => format!("known here: {}", list(known.into_iter())),
         };

@@ -8,6 +8,7 @@
 //! plan. The engine knows stages by their contracts only. It prints nothing: callers receive [`events::RunEvent`]s.
 
 mod bookkeeping;
+mod builtin;
 mod config;
 pub mod diagnostics;
 mod environment;
@@ -17,6 +18,7 @@ mod executor;
 mod findings;
 mod forecast;
 pub mod housekeeping;
+mod init;
 mod json_schema;
 mod key_planner;
 mod keys;
@@ -33,6 +35,7 @@ mod reasons;
 pub mod record;
 pub mod remote;
 mod run;
+mod settings;
 mod sources;
 mod spec;
 mod tools;
@@ -41,6 +44,7 @@ mod vars;
 mod yaml;
 
 pub use bookkeeping::Bookkeeping;
+pub use builtin::{BASES, Base, base};
 pub use config::Config;
 pub use diagnostics::{Problem, Problems};
 pub use environment::environment_line;
@@ -48,6 +52,7 @@ pub use error::RunError;
 pub use executor::reaper;
 pub use findings::{Findings, Unchecked, findings};
 pub use forecast::{Forecast, StageForecast, forecast};
+pub use init::{DraftFile, InitError, draft};
 pub use load::{Setting, load};
 pub use lockfile::{LockFile, LockFileError, Locked};
 pub use options::{Executables, RunMode, RunOptions, Selection};

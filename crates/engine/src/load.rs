@@ -1,11 +1,11 @@
 //! [`load`]: from a pipeline file, with what it extends, to a checked [`Plan`].
 
-use crate::place::SourceText;
+use crate::merge::Texts;
 use crate::plan::Plan;
 use crate::spec::Spec;
-use crate::{Problem, Problems, merge, spec};
+use crate::vars::unused;
+use crate::{Problem, Problems, merge, settings, spec};
 use std::path::Path;
-use std::sync::Arc;
 
 /// A change to a pipeline from the command line, `PATH=VALUE`.
 #[derive(Debug, Clone)]
@@ -13,30 +13,27 @@ pub struct Setting(pub String);
 
 /// Reads the pipeline file at `path` with what it extends, applies `settings`, and checks all of it.
 pub fn load(path: &Path, settings: &[Setting]) -> Result<Plan, Problems> {
-    let (mut files, mut problems) = (Vec::new(), Vec::new());
-    match read(path, settings, &mut files, &mut problems).and_then(Plan::new) {
+    let (mut texts, mut problems) = (Texts::default(), Vec::new());
+    match read(path, settings, &mut texts, &mut problems).and_then(Plan::new) {
         Some(plan) if problems.is_empty() => Ok(plan),
-        _ => Err(Problems::sorted(problems, &files)),
+        _ => Err(Problems::sorted(problems, &texts.all)),
     }
 }
 
-fn read(
-    path: &Path,
-    settings: &[Setting],
-    files: &mut Vec<Arc<SourceText>>,
-    problems: &mut Vec<Problem>,
-) -> Option<Spec> {
-    let mut root = match merge::read(path, files) {
+fn read(path: &Path, settings: &[Setting], texts: &mut Texts, problems: &mut Vec<Problem>) -> Option<Spec> {
+    let mut root = match merge::read(path, texts) {
         Ok(root) => root,
         Err(found) => {
             problems.extend(found);
             return None;
         }
     };
+    let num_files = texts.all.len();
     for Setting(setting) in settings {
-        if let Err(problem) = merge::set(&mut root, setting, files) {
+        if let Err(problem) = settings::set(&mut root, setting, texts) {
             problems.push(problem);
         }
     }
+    unused::check(&root, texts, num_files, problems);
     spec::read(root, path, problems)
 }

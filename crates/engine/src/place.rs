@@ -46,14 +46,27 @@ impl SourceText {
     pub(crate) fn read(path: &Path) -> io::Result<Arc<Self>> {
         let mut bytes = Vec::new();
         fs::File::open(path)?.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-        let text = String::from_utf8(bytes)
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("{} is not UTF-8", path.display())))?;
+        let text = decode(bytes).map_err(|what| {
+            let message = format!("{} {what}; save it as UTF-8", path.display());
+            io::Error::new(io::ErrorKind::InvalidData, message)
+        })?;
         Ok(Self::new(path.display().to_string(), Some(path.to_owned()), text))
     }
 
     /// Returns the positions of all values, which are read on the first call.
     pub(crate) fn marks(&self) -> &Marks {
         self.marks.get_or_init(|| Marks::read(&self.text))
+    }
+}
+
+/// Returns a text without its byte-order mark, which some editors write, or what is wrong with its encoding.
+fn decode(bytes: Vec<u8>) -> Result<String, &'static str> {
+    match bytes.as_slice() {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Err("is UTF-16"),
+        _ => {
+            let text = String::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
+            Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+        }
     }
 }
 
@@ -79,6 +92,16 @@ impl Place {
         };
         let text = self.source.text.get(offset..offset + length).unwrap_or_default();
         (offset, text.lines().next().map_or(0, |line| line.trim_end().len()))
+    }
+
+    /// Returns the text of a value in one line, without its anchor.
+    pub(crate) fn text(&self) -> Option<&str> {
+        let At::Value(_) = self.at else { return None };
+        let (offset, length) = self.range();
+        let text = self.source.text.get(offset..offset + length)?;
+        let after_anchor = || text.split_once(char::is_whitespace).map_or("", |(_, after)| after.trim_start());
+        let text = if text.starts_with('&') { after_anchor() } else { text };
+        Some(text).filter(|text| !text.is_empty())
     }
 
     /// Returns whether both places start at the same byte of the same text.

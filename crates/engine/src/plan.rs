@@ -24,12 +24,13 @@ pub struct Plan {
     remote: Option<RemoteSetting>,
     graph: DiGraph<StageSpec, Connection>,
     order: Vec<usize>,
+    notes: Vec<String>,
 }
 
 impl Plan {
     /// Connects the stages of `spec`; `None` if they form a cycle.
     pub(crate) fn new(spec: Spec) -> Option<Self> {
-        let Spec { name, remote, stages, connections } = spec;
+        let Spec { name, remote, stages, connections, notes } = spec;
         let mut graph = DiGraph::with_capacity(stages.len(), connections.len());
         for stage in stages {
             graph.add_node(stage);
@@ -38,7 +39,7 @@ impl Plan {
             graph.add_edge(NodeIndex::new(from), NodeIndex::new(to), connection);
         }
         let order = order(&graph)?;
-        Some(Self { name, remote, graph, order })
+        Some(Self { name, remote, graph, order, notes })
     }
 
     /// Returns the pipeline's name.
@@ -49,6 +50,11 @@ impl Plan {
     /// Returns the remote that the pipeline file names.
     pub fn remote(&self) -> Option<&RemoteSetting> {
         self.remote.as_ref()
+    }
+
+    /// Returns what the pipeline file says without an effect.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Returns the number of stages.
@@ -146,7 +152,28 @@ impl Plan {
             }
         }
         wanted.retain(|stage| !after.contains(stage) || last.contains(stage));
+        for name in stages {
+            if self.named(std::slice::from_ref(name))?.is_disjoint(&wanted) {
+                let until = until.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
+                return Err(RunError::LeftOut { name: name.clone(), until });
+            }
+        }
         Ok(self.with_needed(wanted))
+    }
+
+    /// Returns the stages that the values of `option` name. Each must select a stage of `wanted`.
+    pub(crate) fn named_among(
+        &self,
+        wanted: &BTreeSet<usize>,
+        option: &'static str,
+        names: &[String],
+    ) -> Result<BTreeSet<usize>, RunError> {
+        for name in names {
+            if self.named(std::slice::from_ref(name))?.is_disjoint(wanted) {
+                return Err(RunError::NotSelected { option, name: name.clone() });
+            }
+        }
+        self.named(names)
     }
 
     /// Adds everything that the stages of `wanted` need.

@@ -1,6 +1,7 @@
 //! [`Spec`]: a pipeline file that passed every check of keys, stage kinds, parameters, ports and sources.
 
 use crate::diagnostics::Problem;
+use crate::place::Place;
 use crate::yaml::keys::{self, check_keys};
 use crate::yaml::{Node, Value};
 use crate::{merge, vars};
@@ -12,6 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 mod cycles;
+mod foreign;
 mod limits;
 mod matrix;
 mod ports;
@@ -50,6 +52,8 @@ pub(crate) struct Spec {
     pub(crate) stages: Vec<StageSpec>,
     /// Every connected input of every stage.
     pub(crate) connections: Vec<Edge>,
+    /// What the file says without an effect.
+    pub(crate) notes: Vec<String>,
 }
 
 /// A connection between two stages, by their positions in [`Spec::stages`].
@@ -147,8 +151,28 @@ pub(crate) fn read(mut root: Node, path: &Path, problems: &mut Vec<Problem>) -> 
         return None;
     }
     let entries = matrix::expand(&root, entries, &matrices, &vars, problems);
-    let (stages, connections) = stage::read_all(&entries, problems)?;
-    Some(Spec { name, remote, stages, connections })
+    let mut ignored = Vec::new();
+    let (stages, connections) = stage::read_all(&entries, &mut ignored, problems)?;
+    let notes = match ignored.as_slice() {
+        [] => Vec::new(),
+        paths => vec![format!("these keys of MMAction2 change nothing here: {}", paths.join(", "))],
+    };
+    Some(Spec { name, remote, stages, connections, notes })
+}
+
+/// Maximum length of a name: files and folders are named after pipelines, stages and ports, with extensions.
+const MAX_NAME_BYTES: usize = 200;
+
+/// Reports a name that is too long for a file; `what` names it in the message.
+fn check_length(what: &str, name: &str, place: &Place, help: &str, problems: &mut Vec<Problem>) {
+    if name.len() > MAX_NAME_BYTES {
+        let shown: String = name.chars().take(40).collect();
+        let message = format!(
+            "the name of {what} `{shown}…` has {} bytes; files are named after it, so it may have at most {MAX_NAME_BYTES}",
+            name.len()
+        );
+        problems.push(Problem::new("long-name", place, message).help(help));
+    }
 }
 
 fn is_name(text: &str) -> bool {
@@ -157,7 +181,10 @@ fn is_name(text: &str) -> bool {
 
 fn name_of(root: &Node, path: &Path, problems: &mut Vec<Problem>) -> String {
     match root.get("pipeline") {
-        Some(Node { value: Value::Text(name), .. }) if is_name(name) => name.clone(),
+        Some(Node { value: Value::Text(name), place, .. }) if is_name(name) => {
+            check_length("the pipeline", name, place, "choose a shorter name", problems);
+            name.clone()
+        }
         Some(node) => {
             let problem =
                 Problem::new("wrong-type", &node.place, format!("{} is not a valid pipeline name", node.describe()));

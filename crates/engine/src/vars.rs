@@ -8,6 +8,7 @@ use crate::yaml::{Entry, Node, Value};
 use std::collections::BTreeMap;
 
 pub(crate) mod resolve;
+pub(crate) mod unused;
 pub(crate) mod uses;
 
 /// Replaces every `${name}` in `node`, and reports each that can't be replaced.
@@ -16,7 +17,7 @@ pub(crate) fn interpolate(node: &mut Node, vars: &BTreeMap<String, Node>, proble
         Value::Map(entries) => entries.iter_mut().for_each(|Entry { node, .. }| interpolate(node, vars, problems)),
         Value::List(nodes) => nodes.iter_mut().for_each(|node| interpolate(node, vars, problems)),
         Value::Text(text) if text.contains("${") => match expand(text, vars) {
-            Ok(value) => node.value = value,
+            Ok((value, spelling)) => (node.value, node.spelling) = (value, spelling),
             Err((message, help)) => {
                 let problem = Problem::new(UNDEFINED, &node.place, message);
                 problems.push(if let Some(help) = help { problem.help(help) } else { problem });
@@ -75,7 +76,13 @@ fn pieces(mut rest: &str) -> impl Iterator<Item = Piece<'_>> {
 
 /// Returns message and help for a variable that is not defined.
 fn undefined<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> (String, String) {
-    let define = format!("define it under `vars:` or with --set vars.{name}=…");
+    let is_environment =
+        name.len() > 1 && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+    let define = if is_environment {
+        format!("environment variables are not read; pass it with --set vars.{name}=\"${name}\"")
+    } else {
+        format!("define it under `vars:` or with --set vars.{name}=…")
+    };
     let help = match nearest(name, known) {
         Some(nearest) => format!("did you mean `${{{nearest}}}`? If not, {define}"),
         None => define,
@@ -83,7 +90,10 @@ fn undefined<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> (String, S
     (format!("the variable `{name}` is not defined"), help)
 }
 
-fn expand(text: &str, vars: &BTreeMap<String, Node>) -> Result<Value, (String, Option<String>)> {
+/// A value, and how it is written if it is a number or a truth value.
+type Spelled = (Value, Option<Box<str>>);
+
+fn expand(text: &str, vars: &BTreeMap<String, Node>) -> Result<Spelled, (String, Option<String>)> {
     let find = |name: &str| {
         vars.get(name).ok_or_else(|| {
             let (message, help) = undefined(name, vars.keys().map(String::as_str));
@@ -99,9 +109,9 @@ fn expand(text: &str, vars: &BTreeMap<String, Node>) -> Result<Value, (String, O
             Piece::Name(name) => {
                 let node = find(name)?;
                 if position == 0 && text.len() == name.len() + "${}".len() {
-                    return Ok(node.value.clone());
+                    return Ok((node.value.clone(), node.spelled().map(Box::from)));
                 }
-                let text = node.value.as_plain_text();
+                let text = node.plain_text();
                 let not_text = || (format!("the value of the variable `{name}` can't be part of a text"), None);
                 whole.push_str(&text.ok_or_else(not_text)?);
                 if whole.len() > text_limit {
@@ -110,7 +120,7 @@ fn expand(text: &str, vars: &BTreeMap<String, Node>) -> Result<Value, (String, O
             }
         }
     }
-    Ok(Value::Text(whole))
+    Ok((Value::Text(whole), None))
 }
 
 #[cfg(test)]
@@ -140,6 +150,9 @@ mod tests {
         check("{vars: {a: 1}, x: 'ü${a}$${a}$'}", Ok(json!("ü1${a}$")));
         check("{vars: {a: 1}, x: '${inputs.a}/${a}'}", Ok(json!("${inputs.a}/1")));
         check("{vars: {a: ü, b: '${a}/c'}, x: ['${b}']}", Ok(json!(["ü/c"])));
+        check("{vars: {a: 1.10}, x: 'v${a}'}", Ok(json!("v1.10")));
+        check("{vars: {a: 1.10, b: '${a}'}, x: 'v${b}'}", Ok(json!("v1.10")));
+        check("{vars: {a: True, b: 1e3}, x: '${a}${b}'}", Ok(json!("True1e3")));
     }
 
     #[test]
@@ -150,6 +163,7 @@ mod tests {
         check("{vars: {a: '${b}', b: '${c}'}, x: 1}", Err("`c` is not defined"));
         check("{x: 'a${b'}", Err("without `}`"));
         check("{vars: {a: [1]}, x: 1}", Err("a single value"));
+        check("{vars: {a: }, x: 1}", Err("`a` has no value"));
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(crate) struct Node {
     pub(crate) place: Place,
     /// Tagged `!replace`: replaces the value that it extends instead of merging with it.
     pub(crate) replace: bool,
+    /// How a number or a truth value is written, if that is not the text at its place: it comes from an alias or a variable.
+    pub(crate) spelling: Option<Box<str>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -45,18 +47,6 @@ pub(crate) struct Entry {
     pub(crate) node: Node,
 }
 
-impl Value {
-    /// Returns a scalar as the text that it has inside another text; `None` for other values.
-    pub(crate) fn as_plain_text(&self) -> Option<String> {
-        match self {
-            Self::Text(text) => Some(text.clone()),
-            Self::Number(number) => Some(number.to_string()),
-            Self::Bool(value) => Some(value.to_string()),
-            Self::Null | Self::List(_) | Self::Map(_) => None,
-        }
-    }
-}
-
 /// Nodes with equal values are equal, whatever their places.
 impl PartialEq for Node {
     fn eq(&self, other: &Self) -> bool {
@@ -72,7 +62,27 @@ impl PartialEq for Place {
 
 impl Node {
     pub(crate) fn new(value: Value, place: Place) -> Self {
-        Self { value, place, replace: false }
+        Self { value, place, replace: false, spelling: None }
+    }
+
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(self.value, Value::Null)
+    }
+
+    /// Returns how a number or a truth value is written: `1.10` is not `1.1`. `None` for other values.
+    pub(crate) fn spelled(&self) -> Option<String> {
+        let number = match &self.value {
+            Value::Number(number) => number.to_string(),
+            Value::Bool(value) => value.to_string(),
+            Value::Null | Value::Text(_) | Value::List(_) | Value::Map(_) => return None,
+        };
+        let written = self.spelling.as_deref().or_else(|| self.place.text());
+        Some(written.map_or(number, str::to_owned))
+    }
+
+    /// Returns a scalar as the text that it has inside another text; `None` for other values.
+    pub(crate) fn plain_text(&self) -> Option<String> {
+        if let Value::Text(text) = &self.value { Some(text.clone()) } else { self.spelled() }
     }
 
     pub(crate) fn entries(&self) -> &[Entry] {
@@ -212,6 +222,37 @@ mod tests {
         let source = "a: &x {b: [1, 2]}\nc: *x\nd: 3\n";
         assert_eq!(at(source, &["c", "b", "1"]), (2, 4));
         assert_eq!(at(source, &["d"]), (3, 4));
+    }
+
+    #[test]
+    fn numbers_keep_their_spelling_also_through_aliases() {
+        let source = "a: &x 1.10\nb: *x\nc: &m {d: 1e3, e: [0x10, True]}\nf: *m\ng: {<<: *m, h: 2.50}\n1.10: y\n";
+        let node = parse(&text(source)).expect("parsed");
+        let spelled = |path: &[&str]| path.iter().try_fold(&node, |node, key| node.get(key)).and_then(Node::spelled);
+        assert_eq!(spelled(&["a"]).as_deref(), Some("1.10"));
+        assert_eq!(spelled(&["b"]).as_deref(), Some("1.10"));
+        for map in ["c", "f", "g"] {
+            assert_eq!(spelled(&[map, "d"]).as_deref(), Some("1e3"), "{map}");
+            let Some(Value::List(items)) = node.get(map).and_then(|map| map.get("e")).map(|list| &list.value) else {
+                panic!("no list in {map}");
+            };
+            let items: Vec<String> = items.iter().filter_map(Node::spelled).collect();
+            assert_eq!(items, ["0x10", "True"], "{map}");
+        }
+        assert_eq!(spelled(&["g", "h"]).as_deref(), Some("2.50"));
+        assert!(node.get("1.10").is_some());
+    }
+
+    #[test]
+    fn a_merge_key_adds_what_a_map_does_not_have() {
+        let json = |source: &str| parse(&text(source)).map(|node| node.to_json()).map_err(|problem| problem.message);
+        let base = "a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\n";
+        let merged = |map: &str| json(&format!("{base}c: {map}\n")).map(|value| value["c"].clone());
+        assert_eq!(merged("{<<: *a, y: 3}"), Ok(serde_json::json!({"x": 1, "y": 3})));
+        assert_eq!(merged("{y: 3, <<: *a}"), Ok(serde_json::json!({"x": 1, "y": 3})));
+        assert_eq!(merged("{<<: [*a, *b]}"), Ok(serde_json::json!({"x": 1, "y": 1, "z": 2})));
+        assert!(merged("{<<: 3}").is_err_and(|message| message.contains("expected a map or a list of maps")));
+        assert!(merged("{<<: [*a, 3]}").is_err_and(|message| message.contains("found the number 3")));
     }
 
     #[test]

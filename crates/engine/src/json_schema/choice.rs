@@ -12,10 +12,13 @@ impl<'s, 'v> Checker<'s, 'v> {
         if value.is_null() && branches.iter().any(is_null) {
             return;
         }
+        let is_optional = branches.iter().any(is_null);
         let branches: Vec<_> = branches.into_iter().filter(|branch| !is_null(branch)).collect();
         let tags: Option<Vec<_>> = branches.iter().map(|branch| Some((tag(branch)?, *branch))).collect();
         let variants: Option<Vec<_>> = branches.iter().map(|branch| variants(branch)).collect();
         match (branches.as_slice(), tags, variants) {
+            // An optional map with one required key looks like a choice between one.
+            ([only], None, _) if is_optional => self.value(only, value),
             ([only], None, None) => self.value(only, value),
             (_, Some(tags), _) => self.internally_tagged(&tags, value),
             (_, _, Some(variants)) => self.externally_tagged(&variants.concat(), value),

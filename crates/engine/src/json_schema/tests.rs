@@ -185,7 +185,7 @@ fn lists_report_each_entry() {
 fn a_tuple_is_checked_entry_by_entry() {
     let schema = json!({ "prefixItems": [{ "type": "string" }, { "type": "boolean" }], "minItems": 2 });
     let found = check(&schema, &json!(["a", "yes"]));
-    let help = Some("write true without quotes".to_owned());
+    let help = Some("YAML 1.2 has only true and false: write true".to_owned());
     let message = "expected true or false, found the text \"yes\"".to_owned();
     assert_eq!(found, [Violation { path: vec!["1".into()], at_key: false, message, help }]);
 }

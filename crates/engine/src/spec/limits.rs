@@ -42,9 +42,7 @@ fn measure<T>(
     problems: &mut Vec<Problem>,
 ) -> Option<T> {
     let node = node?;
-    let read = match &node.value {
-        Value::Text(text) => parse(text),
-        other => parse(&other.as_plain_text().unwrap_or_default()),
-    };
-    read.map_err(|error| problems.push(Problem::new("wrong-value", &node.place, format!("`{name}`: {error}")))).ok()
+    parse(&node.plain_text().unwrap_or_default())
+        .map_err(|error| problems.push(Problem::new("wrong-value", &node.place, format!("`{name}`: {error}"))))
+        .ok()
 }

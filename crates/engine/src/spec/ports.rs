@@ -54,7 +54,7 @@ pub(super) fn inputs(
     problems: &mut Vec<Problem>,
 ) -> Vec<(usize, Connection)> {
     let mut inputs = Vec::new();
-    let Some(node) = stage.entry.node.get("inputs") else { return inputs };
+    let Some(node) = stage.entry.node.get("inputs").filter(|node| !node.is_null()) else { return inputs };
     if !matches!(node.value, Value::Map(_)) {
         let message = format!("expected a map from port to stage, found {}", node.describe());
         problems.push(Problem::new("wrong-type", &node.place, message).help("inputs: { videos: videos }"));

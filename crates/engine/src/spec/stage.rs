@@ -1,7 +1,7 @@
 //! Reads each stage of the file: its kind, its parameters and its sources.
 
 use super::ports::{self, Stage};
-use super::{Edge, StageName, StageSpec, cycles, is_name, limits, matrix};
+use super::{Edge, StageName, StageSpec, check_length, cycles, foreign, is_name, limits, matrix};
 use crate::diagnostics::Problem;
 use crate::json_schema;
 use crate::nearest::nearest;
@@ -17,8 +17,16 @@ const KEYS: &[&str] = &["uses", "with", "inputs", "sources", "matrix", "resource
 
 /// Reads all stages and their connections. A stage with a problem makes the result `None`; the other stages are still checked
 /// against it.
-pub(super) fn read_all(entries: &[Entry], problems: &mut Vec<Problem>) -> Option<(Vec<StageSpec>, Vec<Edge>)> {
-    let drafts: Vec<Draft> = entries.iter().map(|entry| draft(entry, problems)).collect();
+/// The parameters that change nothing are added to `ignored`, with the names of their stages.
+pub(super) fn read_all(
+    entries: &[Entry],
+    ignored: &mut Vec<String>,
+    problems: &mut Vec<Problem>,
+) -> Option<(Vec<StageSpec>, Vec<Edge>)> {
+    let drafts: Vec<Draft> = entries.iter().map(|entry| draft(entry, ignored, problems)).collect();
+    // The copies of a matrix have the same ones.
+    ignored.sort();
+    ignored.dedup();
     let known: Vec<Stage> = drafts.iter().map(Draft::known).collect();
     let names = ports::Names::of(&known, problems);
     let mut edges = Vec::new();
@@ -51,11 +59,22 @@ impl<'a> Draft<'a> {
     }
 }
 
-fn draft<'a>(entry: &'a Entry, problems: &mut Vec<Problem>) -> Draft<'a> {
+fn draft<'a>(entry: &'a Entry, ignored: &mut Vec<String>, problems: &mut Vec<Problem>) -> Draft<'a> {
     let place = &entry.key_place;
     if !is_name(entry.key.split(matrix::MARK).next().unwrap_or_default()) {
         let problem = Problem::new("bad-name", place, format!("`{}` is not a valid stage name", entry.key));
         problems.push(problem.help("letters, digits, `_` and `-`"));
+    }
+    let help = if entry.key.contains(matrix::MARK) { "choose shorter matrix values" } else { "choose a shorter name" };
+    check_length("the stage", &entry.key, place, help, problems);
+    for output in entry.node.get("with").and_then(|with| with.get("outputs")).map(Node::entries).unwrap_or_default() {
+        check_length("the output", &output.key, &output.key_place, "choose a shorter name", problems);
+    }
+    if entry.node.is_null() {
+        let message = format!("there is no stage `{}` that a null could remove", entry.key);
+        let help = "a null removes a stage of a file that this one extends; a stage has `uses`, `with` and `inputs`";
+        problems.push(Problem::new("unknown-stage", place, message).help(help));
+        return Draft { entry, contract: None, parsed: None };
     }
     if !matches!(entry.node.value, Value::Map(_)) {
         let message = format!("expected a stage, found {}", entry.node.describe());
@@ -66,7 +85,7 @@ fn draft<'a>(entry: &'a Entry, problems: &mut Vec<Problem>) -> Draft<'a> {
     }
     check_keys(&entry.node, format_args!("the stage `{}`", entry.key), KEYS, problems);
     let contract = kind(entry, problems);
-    let parsed = contract.and_then(|contract| params(entry, contract, problems));
+    let parsed = contract.and_then(|contract| params(entry, contract, ignored, problems));
     Draft { entry, contract, parsed }
 }
 
@@ -133,10 +152,19 @@ fn finish(
     })
 }
 
-fn params(entry: &Entry, contract: &Contract, problems: &mut Vec<Problem>) -> Option<Parsed> {
+/// Returns the parameters of a stage, and adds those that change nothing to `ignored`.
+fn params(
+    entry: &Entry,
+    contract: &Contract,
+    ignored: &mut Vec<String>,
+    problems: &mut Vec<Problem>,
+) -> Option<Parsed> {
     let empty = Node::new(Value::Map(Vec::new()), entry.key_place.clone());
-    let with = entry.node.get("with").unwrap_or(&empty);
-    let mut value = with.to_json();
+    // `with:` without a value is a map without entries.
+    let with = entry.node.get("with").filter(|with| !with.is_null()).unwrap_or(&empty);
+    let mut value = spelled_texts(with, contract.schema(), &mut Vec::new());
+    let stage = entry.key.split(matrix::MARK).next().unwrap_or_default();
+    ignored.extend(foreign::take(contract, &mut value).into_iter().map(|path| format!("{stage}.{path}")));
     let before = problems.len();
     let violations = json_schema::check(contract.schema(), &value);
     for violation in &violations {
@@ -164,6 +192,34 @@ fn params(entry: &Entry, contract: &Contract, problems: &mut Vec<Problem>) -> Op
             check_sources(&entry.node, &parsed, problems);
             (problems.len() == before).then_some(parsed)
         }
+    }
+}
+
+/// Returns parameters as JSON. A number or truth value that comes from a variable is text where only text is accepted: `${year}` may
+/// be the name of a folder.
+fn spelled_texts<'n>(node: &'n Node, schema: &serde_json::Value, path: &mut Vec<&'n str>) -> serde_json::Value {
+    match &node.value {
+        Value::Map(entries) => {
+            let mut inside = |entry: &'n Entry| {
+                path.push(&entry.key);
+                let value = spelled_texts(&entry.node, schema, path);
+                path.pop();
+                (entry.key.clone(), value)
+            };
+            entries.iter().map(&mut inside).collect()
+        }
+        Value::List(nodes) => {
+            // The items of a list have the same schema, except those of a tuple, which are not text.
+            path.push("0");
+            let values = nodes.iter().map(|node| spelled_texts(node, schema, path)).collect();
+            path.pop();
+            values
+        }
+        Value::Number(_) | Value::Bool(_) => match &node.spelling {
+            Some(text) if json_schema::takes_only_text(schema, path.iter().copied()) => text.to_string().into(),
+            Some(_) | None => node.to_json(),
+        },
+        Value::Null | Value::Text(_) => node.to_json(),
     }
 }
 
@@ -197,11 +253,26 @@ fn check_sources(node: &Node, parsed: &Parsed, problems: &mut Vec<Problem>) {
         let place = node.get("with").map_or(&node.place, |with| with.place_of(&path, false));
         let message = format!("{} does not exist", source.root.display());
         let problem = Problem::new("missing-source", place, message);
-        problems.push(if source.root.is_relative() {
-            problem.help("paths are relative to the current folder")
-        } else {
-            problem
+        problems.push(match unexpanded(&source.root.to_string_lossy()) {
+            Some(help) => problem.help(help),
+            None if source.root.is_relative() => problem.help("paths are relative to the current folder"),
+            None => problem,
         });
+    }
+}
+
+/// Returns what to do about a path that only a shell would expand; `None` for other paths.
+fn unexpanded(path: &str) -> Option<&'static str> {
+    let names_variable =
+        path.split('$').skip(1).any(|after| after.starts_with(|c: char| c.is_alphabetic() || c == '_'));
+    if path == "~" || path.starts_with("~/") {
+        Some("`~` is not expanded in a pipeline file; write the whole path, or --set vars.NAME=\"$HOME/…\"")
+    } else if names_variable {
+        Some(
+            "environment variables are not read in a pipeline file; write the whole path, or --set vars.NAME=\"$NAME\"",
+        )
+    } else {
+        None
     }
 }
 
@@ -227,6 +298,9 @@ fn source_globs(entry: &Entry, contract: &Contract, problems: &mut Vec<Problem>)
         };
         if let Err(error) = globset::Glob::new(text) {
             return wrong(glob, format!("`sources`: {error}"), "`*` matches any name, `**` any number of folders");
+        }
+        if let Some(help) = unexpanded(text).filter(|_| text.starts_with('~')) {
+            return wrong(glob, format!("`sources`: the glob `{text}` can't match a file"), help);
         }
         include.push(text.clone());
     }

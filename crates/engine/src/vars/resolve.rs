@@ -23,6 +23,11 @@ pub(crate) fn read(
             let message = format!("expected a single value, found {}", entry.node.describe());
             problems.push(Problem::new("wrong-type", &entry.node.place, message));
         }
+        if entry.node.is_null() {
+            let message = format!("the variable `{}` has no value", entry.key);
+            let problem = Problem::new("wrong-type", &entry.node.place, message);
+            problems.push(problem.help("give it one; an empty text is \"\""));
+        }
         vars.insert(entry.key.clone(), entry.node.clone());
     }
     vars.extend(matrix.iter().map(|(name, node)| (name.clone(), node.clone())));

@@ -45,7 +45,7 @@ impl Uses {
 }
 
 /// Returns the variables that the texts in `node` name.
-fn named(node: &Node) -> BTreeSet<&str> {
+pub(crate) fn named(node: &Node) -> BTreeSet<&str> {
     let (mut named, mut open) = (BTreeSet::new(), vec![node]);
     while let Some(node) = open.pop() {
         match &node.value {

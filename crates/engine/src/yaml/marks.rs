@@ -19,7 +19,8 @@ pub(crate) struct Marks {
 struct Mark {
     offset: usize,
     length: usize,
-    is_alias: bool,
+    /// For an alias, the number of the value that it stands for.
+    stands_for: Option<usize>,
 }
 
 /// A mistake that makes a text unusable as YAML.
@@ -64,13 +65,15 @@ impl Marks {
         self.marks.get(number).map_or((0, 0), |mark| (mark.offset, mark.length))
     }
 
-    pub(crate) fn is_alias(&self, number: usize) -> bool {
-        self.marks.get(number).is_some_and(|mark| mark.is_alias)
+    /// Returns the number of the value that an alias stands for; `None` if the value is not an alias.
+    pub(crate) fn stands_for(&self, number: usize) -> Option<usize> {
+        self.marks.get(number).and_then(|mark| mark.stands_for)
     }
 
     fn read_events(&mut self, text: &str) -> Result<(), Mistake> {
         let offsets = ByteOffsets::new(text);
         let (mut depth, mut documents, mut keys, mut weights) = (0usize, 0, Keys::default(), Weights::default());
+        let mut anchors: HashMap<usize, usize> = HashMap::new();
         for event in Parser::new_from_str(text) {
             let (event, span) = event.map_err(|error| {
                 let offset = offsets.of(error.marker().index());
@@ -101,7 +104,9 @@ impl Marks {
                 return mistake("too-large", "the aliases expand to too many values".into(), None);
             }
             if begins_value(&event) {
-                self.marks.push(Mark { offset, length, is_alias: matches!(event, Event::Alias(_)) });
+                let stands_for = if let Event::Alias(anchor) = event { anchors.get(&anchor).copied() } else { None };
+                anchors.extend(anchor(&event).map(|anchor| (anchor, self.marks.len())));
+                self.marks.push(Mark { offset, length, stands_for });
             }
         }
         Ok(())
@@ -110,6 +115,16 @@ impl Marks {
 
 fn begins_value(event: &Event) -> bool {
     matches!(event, Event::Scalar(..) | Event::Alias(_) | Event::SequenceStart(..) | Event::MappingStart(..))
+}
+
+/// Returns the number of the anchor that a value has.
+fn anchor(event: &Event) -> Option<usize> {
+    match event {
+        Event::Scalar(_, _, anchor, _) | Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _) => {
+            (*anchor > 0).then_some(*anchor)
+        }
+        _ => None,
+    }
 }
 
 /// The keys of the open maps, to find duplicates; `serde_yaml` would only name the map.

@@ -6,8 +6,12 @@ use crate::diagnostics::Problem;
 use crate::place::{Place, SourceText};
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+
+/// The key of YAML 1.1 whose value is merged into its map.
+const MERGE_KEY: &str = "<<";
 
 /// Why a text can't be read.
 pub(super) enum Failure {
@@ -18,8 +22,9 @@ pub(super) enum Failure {
 
 /// Reads a text with one document.
 pub(super) fn read(source: &Arc<SourceText>, has_aliases: bool) -> Result<Node, Failure> {
-    let reading = Reading { source, has_aliases, num_begun: Cell::new(0), problem: RefCell::new(None) };
-    let node = NodeSeed { reading: &reading, inside: None, depth: 0 };
+    let reading = Reading { source, has_aliases, problem: RefCell::new(None) };
+    let cursor = Cursor { next: Cell::new(0), inside: None };
+    let node = NodeSeed { reading: &reading, cursor: &cursor, depth: 0 };
     let node = node.deserialize(serde_yaml::Deserializer::from_str(&source.text));
     node.map_err(|error| reading.problem.take().map_or(Failure::Yaml(error), Failure::Problem))
 }
@@ -27,30 +32,30 @@ pub(super) fn read(source: &Arc<SourceText>, has_aliases: bool) -> Result<Node, 
 struct Reading<'a> {
     source: &'a Arc<SourceText>,
     has_aliases: bool,
-    /// Number of values and keys read so far.
-    num_begun: Cell<usize>,
     /// The problem to report instead of the error that ended the reading.
     problem: RefCell<Option<Problem>>,
 }
 
 impl Reading<'_> {
-    /// Returns the place of the next value of the text, and whether it is an alias.
-    fn begin(&self) -> (Place, bool) {
-        let number = self.num_begun.replace(self.num_begun.get() + 1);
-        (Place::value(self.source, number), self.has_aliases && self.source.marks().is_alias(number))
-    }
-
     fn reject<E: Error>(&self, problem: Problem) -> E {
         *self.problem.borrow_mut() = Some(problem);
         E::custom("rejected")
     }
 }
 
-/// Reads one value. Values inside an alias have the place of the alias.
+/// Where the reading is in the values of the text, or in those that an alias stands for.
+struct Cursor<'a> {
+    /// The number of the next value or key.
+    next: Cell<usize>,
+    /// The place of the alias, which all values inside it have.
+    inside: Option<&'a Place>,
+}
+
+/// Reads one value.
 #[derive(Clone, Copy)]
 struct NodeSeed<'a> {
     reading: &'a Reading<'a>,
-    inside: Option<&'a Place>,
+    cursor: &'a Cursor<'a>,
     depth: usize,
 }
 
@@ -58,17 +63,22 @@ impl<'de> DeserializeSeed<'de> for NodeSeed<'_> {
     type Value = Node;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
-        let (place, is_alias) = match self.inside {
-            Some(place) => (place.clone(), true),
-            None => self.reading.begin(),
-        };
+        let source = self.reading.source;
+        let number = self.cursor.next.replace(self.cursor.next.get() + 1);
+        let place = self.cursor.inside.map_or_else(|| Place::value(source, number), Place::clone);
         if self.depth > MAX_DEPTH {
             let problem = Problem::new("too-deep", &place, format!("nested deeper than {MAX_DEPTH} levels"));
             return Err(self.reading.reject(problem));
         }
-        let below = NodeSeed { inside: is_alias.then_some(&place), depth: self.depth + 1, ..self };
+        let target = if self.reading.has_aliases { source.marks().stands_for(number) } else { None };
+        let inside = Cursor { next: Cell::new(target.unwrap_or(number) + 1), inside: Some(&place) };
+        let cursor = if target.is_some() { &inside } else { self.cursor };
+        let below = NodeSeed { cursor, depth: self.depth + 1, ..self };
         let (value, replace) = deserializer.deserialize_any(NodeVisitor { below, place: &place, tagged: false })?;
-        Ok(Node { value, place, replace })
+        let is_spelled = cursor.inside.is_some() && matches!(value, Value::Number(_) | Value::Bool(_));
+        let written = is_spelled.then(|| Place::value(source, target.unwrap_or(number)));
+        let spelling = written.and_then(|written| written.text().map(Box::from));
+        Ok(Node { value, place, replace, spelling })
     }
 }
 
@@ -93,10 +103,26 @@ impl NodeVisitor<'_> {
         Err(self.below.reading.reject(Problem::new("bad-number", self.place, message)))
     }
 
+    /// Replaces the YAML merge key `<<: *anchor` by those entries of the map, or maps, that `entries` does not have.
+    fn with_merge_key<E: Error>(self, mut entries: Vec<Entry>) -> Result<Vec<Entry>, E> {
+        let Some(position) = entries.iter().position(|entry| entry.key == MERGE_KEY) else { return Ok(entries) };
+        let merged = entries.remove(position);
+        let maps = if let Value::List(nodes) = &merged.node.value { nodes } else { std::slice::from_ref(&merged.node) };
+        for map in maps {
+            let Value::Map(added) = &map.value else {
+                let message = format!("`{MERGE_KEY}`: expected a map or a list of maps, found {}", map.describe());
+                let problem = Problem::new("wrong-type", &map.place, message);
+                return Err(self.below.reading.reject(problem.help(format!("{MERGE_KEY}: *anchor"))));
+            };
+            let known: BTreeSet<String> = entries.iter().map(|entry| entry.key.clone()).collect();
+            entries.extend(added.iter().filter(|entry| !known.contains(&entry.key)).cloned());
+        }
+        Ok(entries)
+    }
+
     fn name<E: Error>(self, key: Node) -> Result<(String, Place), E> {
-        match key.value {
-            Value::Text(text) => Ok((text, key.place)),
-            Value::Number(number) => Ok((number.to_string(), key.place)),
+        match &key.value {
+            Value::Text(_) | Value::Number(_) => Ok((key.plain_text().unwrap_or_default(), key.place)),
             Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => {
                 let message = format!("expected a word as key, found {}", key.describe());
                 Err(self.below.reading.reject(Problem::new("bad-key", &key.place, message)))
@@ -161,7 +187,7 @@ impl<'de> Visitor<'de> for NodeVisitor<'_> {
         }
         match duplicate(&entries) {
             Some(key) => Err(A::Error::custom(format!("duplicate key `{key}`"))),
-            None => Ok(self.plain(Value::Map(entries))),
+            None => Ok(self.plain(Value::Map(self.with_merge_key(entries)?))),
         }
     }
 

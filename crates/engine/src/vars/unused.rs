@@ -1,0 +1,137 @@
+//! [`check`]: variables that nothing uses. Most are misspelt: the value that was meant stays as it was.
+
+use super::uses::{Uses, named};
+use crate::diagnostics::Problem;
+use crate::merge::Texts;
+use crate::nearest::nearest;
+use crate::yaml::{Entry, Node};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Maximum number of variables that a hint names.
+const MAX_NAMED: usize = 10;
+
+/// Who defines a variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    PipelineFile,
+    /// A file may define variables for some of the files that extend it.
+    ExtendedFile,
+    Setting,
+}
+
+/// Reports the variables of the pipeline file that no text uses, and those of settings that have no effect. The first `num_files`
+/// of the texts are files, the others settings.
+pub(crate) fn check(root: &Node, texts: &Texts, num_files: usize, problems: &mut Vec<Problem>) {
+    let vars = root.get("vars");
+    let effective = effective(root);
+    let matrix = root.get("matrix").map(Node::entries).unwrap_or_default();
+    let origin = |entry: &Entry| match texts.all.iter().position(|text| Arc::ptr_eq(text, &entry.key_place.source)) {
+        Some(0) => Origin::PipelineFile,
+        Some(position) if position < num_files => Origin::ExtendedFile,
+        Some(_) | None => Origin::Setting,
+    };
+    let is_unused = |entry: &Entry| match origin(entry) {
+        Origin::PipelineFile => !texts.used_vars.contains(&entry.key),
+        Origin::ExtendedFile => false,
+        Origin::Setting => !effective.contains(entry.key.as_str()),
+    };
+    let defined = vars.map(Node::entries).unwrap_or_default();
+    for entry in defined.iter().filter(|entry| !entry.node.is_null()) {
+        if is_unused(entry) {
+            problems.push(unused(entry, "", texts, defined));
+        } else if origin(entry) == Origin::Setting && matrix.iter().any(|axis| axis.key == entry.key) {
+            let message = format!("`matrix` has the values of the variable `{}`, so this one has no effect", entry.key);
+            let help = format!("--set matrix.{}=[VALUE]", entry.key);
+            problems.push(Problem::new("unused-variable", &entry.key_place, message).help(help));
+        }
+    }
+    for entry in matrix.iter().filter(|entry| is_unused(entry)) {
+        problems.push(unused(entry, " of the matrix", texts, defined));
+    }
+}
+
+fn unused(entry: &Entry, of: &str, texts: &Texts, defined: &[Entry]) -> Problem {
+    let used: Vec<&str> = texts.used_vars.iter().map(String::as_str).collect();
+    let known = used.iter().copied().chain(defined.iter().map(|entry| entry.key.as_str()));
+    let help = match nearest(&entry.key, known.filter(|known| *known != entry.key)) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None if used.is_empty() => format!("remove it, or use it as ${{{}}}", entry.key),
+        None => {
+            let more = if used.len() > MAX_NAMED { ", …" } else { "" };
+            let names = used.iter().take(MAX_NAMED).copied().collect::<Vec<_>>().join(", ");
+            format!("the variables that are used are {names}{more}")
+        }
+    };
+    let message = format!("nothing uses the variable `{}`{of}", entry.key);
+    Problem::new("unused-variable", &entry.key_place, message).help(help)
+}
+
+/// Returns the variables that the merged pipeline uses, directly or through other variables.
+fn effective(root: &Node) -> BTreeSet<&str> {
+    let outside_vars = root.entries().iter().filter(|entry| entry.key != "vars");
+    let direct: BTreeSet<&str> = outside_vars.flat_map(|entry| named(&entry.node)).collect();
+    let vars = root.get("vars").map(Node::entries).unwrap_or_default();
+    let used = Uses::of(root.get("vars"), vars.iter().map(|entry| entry.key.as_str()));
+    let through = |name: &str| -> Vec<&str> {
+        let used: BTreeSet<&str> = used.by(name).collect();
+        vars.iter().map(|entry| entry.key.as_str()).filter(|key| used.contains(key)).collect()
+    };
+    direct.iter().flat_map(|name| through(name)).chain(direct.iter().copied()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Setting, load};
+    use fs_err as fs;
+
+    const STAGES: &str =
+        "stages: { a: { uses: command, with: { run: [echo, '${epochs}', '${n}'], outputs: { o: o } } } }";
+
+    /// Returns the problems of a pipeline, one per line, with their hints.
+    fn problems(vars: &str, base: &str, settings: &[&str]) -> String {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("base.yaml"), base).expect("written");
+        let path = folder.path().join("p.yaml");
+        fs::write(&path, format!("pipeline: p\nextends: [base.yaml]\n{vars}\n{STAGES}\n")).expect("written");
+        let settings: Vec<Setting> = settings.iter().map(|setting| Setting((*setting).to_owned())).collect();
+        let line =
+            |problem: &crate::Problem| format!("{} ({})", problem.message, problem.help.as_deref().unwrap_or(""));
+        match load(&path, &settings) {
+            Ok(_) => String::new(),
+            Err(problems) => problems.0.iter().map(line).collect::<Vec<_>>().join("\n"),
+        }
+    }
+
+    const BASE: &str = "vars: { epochs: 1, n: 1, shared: 1 }";
+
+    #[test]
+    fn a_variable_that_nothing_uses_is_a_mistake() {
+        let unused = "nothing uses the variable `epoch` (did you mean `epochs`?)";
+        assert_eq!(problems("", BASE, &[]), "");
+        assert_eq!(problems("vars: { epochs: 2 }", BASE, &["vars.n=${epochs}"]), "");
+        assert_eq!(problems("vars: { epoch: 2 }", BASE, &[]), unused);
+        assert_eq!(problems("", BASE, &["vars.epoch=2"]), unused);
+        assert_eq!(problems("", BASE, &["vars={epoch: 2}"]), unused);
+        // `n` uses it, and nothing uses `n` after `--set`.
+        let overridden =
+            problems("vars: { x: 1, n: '${x}' }", BASE, &["vars.x=2", "stages.a.with.run=[echo, '${epochs}']"]);
+        assert!(overridden.starts_with("nothing uses the variable `x`"), "{overridden}");
+        let matrix = problems("matrix: { splits: [1, 2] }", BASE, &[]);
+        assert!(matrix.starts_with("nothing uses the variable `splits` of the matrix"), "{matrix}");
+    }
+
+    #[test]
+    fn a_setting_that_a_matrix_overrides_is_a_mistake() {
+        assert_eq!(problems("matrix: { n: [1, 2] }", BASE, &[]), "");
+        let found = problems("matrix: { n: [1, 2] }", BASE, &["vars.n=3"]);
+        assert!(found.contains("`matrix` has the values") && found.contains("--set matrix.n=[VALUE]"), "{found}");
+    }
+
+    #[test]
+    fn a_variable_without_a_value_is_a_mistake() {
+        assert!(problems("vars: { epoch: }", BASE, &[]).starts_with("the variable `epoch` has no value"));
+        assert!(problems("", BASE, &["vars.epoch=null"]).starts_with("the variable `epoch` has no value"));
+        assert!(problems("", BASE, &["vars.epochs=null"]).contains("`epochs` is not defined"));
+    }
+}
