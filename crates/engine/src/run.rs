@@ -108,10 +108,10 @@ pub fn run(
     on_event: &mut dyn FnMut(&RunEvent),
 ) -> Result<RunSummary, RunError> {
     let wanted = plan.select(&options.selection.stages, &options.selection.until)?;
-    let forced = plan.named(&options.selection.force)?;
+    let forced = plan.named_among(&wanted, "--force", &options.selection.force)?;
     let checked = match &options.check {
         Some(stages) if stages.is_empty() => wanted.clone(),
-        Some(stages) => plan.named(stages)?,
+        Some(stages) => plan.named_among(&wanted, "--check", stages)?,
         None => BTreeSet::new(),
     };
     let store = Store::open(&options.root)?.hold(|| on_event(&RunEvent::StoreWaiting))?;

@@ -40,6 +40,9 @@ impl Run<'_> {
             }
             Err(error) => return self.failed_to_start(stage, &error, since),
         };
+        if let Some(failure) = self.locked_key_mismatch(stage, &prepared) {
+            return self.over(stage, Some(prepared.key), Outcome::Failed, Some(failure), since);
+        }
         let mut purpose = Purpose::Result;
         let reasons = match self.prefetch.find(&self.store, prepared.key) {
             _ if self.forced.contains(&stage) => {

@@ -3,6 +3,7 @@
 use super::Run;
 use crate::environment::{environment_line, gives_equal_bits};
 use crate::events::{FailedBy, Failure};
+use crate::key_planner::Prepared;
 use crate::lockfile::Locked;
 use pipe_cache::ActionRecord;
 use pipe_schemas::{Numerics, Tolerance};
@@ -18,6 +19,23 @@ pub(super) enum LockedComparison {
 }
 
 impl Run<'_> {
+    /// Returns why a result with this key can't equal the locked one, if that is certain before the stage runs: floating-point
+    /// results of other parameters or inputs differ.
+    pub(super) fn locked_key_mismatch(&self, stage: usize, prepared: &Prepared) -> Option<Failure> {
+        let lock = self.options.locked.as_ref()?;
+        let spec = self.plan.stage(stage);
+        let Some(locked) = lock.0.get(spec.name.as_str()) else { return Some(no_locked_result()) };
+        let is_exact = matches!(spec.contract.numerics, Numerics::Exact);
+        let reads_approximate = self.plan.dependencies(stage).any(|needed| self.approximate.contains(&needed));
+        let other_library =
+            |(name, version): (&&str, &String)| locked.environment.get(*name).is_some_and(|locked| locked != version);
+        let may_match =
+            locked.key == prepared.key || is_exact || reads_approximate || prepared.tools.iter().any(other_library);
+        (!may_match).then(|| {
+            failure("its parameters or inputs differ from those of the locked result, so it was not run".to_owned())
+        })
+    }
+
     /// Compares a result with that of the lock file, if the run is locked. Returns how they were compared, where that is not
     /// evident, or why the stage fails.
     pub(super) fn compare_with_locked(
@@ -28,7 +46,7 @@ impl Run<'_> {
         let Some(lock) = &self.options.locked else { return Ok(LockedComparison::Evident) };
         let spec = self.plan.stage(stage);
         let Some(locked) = lock.0.get(spec.name.as_str()) else {
-            return Err(failure("the lock file has no result of this stage".to_owned()));
+            return Err(no_locked_result());
         };
         let (was, is) = (locked.output, record.output.tree);
         let reads_approximate = self.plan.dependencies(stage).any(|needed| self.approximate.contains(&needed));
@@ -77,6 +95,10 @@ fn compare_figures(locked: &Locked, record: &ActionRecord, tolerance: Tolerance)
     }
     let names = locked.figures.keys().cloned().collect::<Vec<_>>().join(", ");
     Ok(format!("{names} equal the locked figures within {tolerance}; the locked result is of: {environment}"))
+}
+
+fn no_locked_result() -> Failure {
+    failure("the lock file has no result of this stage".to_owned())
 }
 
 fn failure(error: String) -> Failure {
