@@ -41,7 +41,7 @@ impl ReportArgs {
 }
 
 // The remote of a command.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct RemoteArgs {
     /// Remote store to share results with: `s3://bucket/prefix`, `gs://…`, `az://…`, `file:///folder`, or `none` [default: `remote` in
     /// `.pipe/config.yaml`, else in the pipeline file]

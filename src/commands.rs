@@ -3,15 +3,18 @@
 //! A command is a file `commands/NAME.rs` with its arguments and what it does, a file `commands/NAME/view.rs` with what it prints,
 //! and two lines here: its module and its entry in [`ALL`].
 
+mod bases;
 mod cache;
 mod check;
 mod completions;
+mod init;
 mod logs;
 mod ls;
 mod metrics;
 mod plan;
 mod run;
 mod runs;
+mod schema;
 mod show;
 mod stages;
 mod status;
@@ -24,6 +27,7 @@ use clap::{ArgAction, ArgMatches};
 
 /// Every command, in the order of `pipe --help`.
 pub(crate) const ALL: &[Entry] = &[
+    Entry::of::<init::Init>(),
     Entry::of::<run::Run>(),
     Entry::of::<check::Check>(),
     Entry::of::<plan::Plan>(),
@@ -35,6 +39,8 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::of::<status::Status>(),
     Entry::of::<ls::Ls>(),
     Entry::of::<stages::Stages>(),
+    Entry::of::<bases::Bases>(),
+    Entry::of::<schema::Schema>(),
     cache::GROUP,
     Entry::of::<completions::Completions>(),
 ];
@@ -121,6 +127,13 @@ pub(crate) fn pipe() -> clap::Command {
         .arg_required_else_help(true)
         .arg(verbose)
         .subcommands(ALL.iter().map(Entry::command))
+}
+
+/// Returns whether a command was given `--output json`.
+pub(crate) fn wants_json(matches: &ArgMatches) -> bool {
+    let own = matches.try_get_raw("output").ok().flatten();
+    own.is_some_and(|mut values| values.any(|value| value == "json"))
+        || matches.subcommand().is_some_and(|(_, below)| wants_json(below))
 }
 
 /// Runs the command of `entries` that `matches` names.

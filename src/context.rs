@@ -3,7 +3,7 @@
 use crate::args::{FileArgs, RemoteArgs, StoreArgs};
 use crate::error::CommandError;
 use crate::render;
-use pipe_cache::{Remote, RemoteSetting};
+use pipe_cache::{Remote, RemoteSetting, RemoteUrl};
 use pipe_engine::{
     Bookkeeping, Cancel, Config, Executables, Plan, RunMode, RunOptions, Selection, Setting, StageForecast,
 };
@@ -15,7 +15,9 @@ use std::sync::Arc;
 pub(crate) fn load(args: &FileArgs) -> Result<Plan, CommandError> {
     let _span = tracing::info_span!("load", file = %args.file.display()).entered();
     let settings: Vec<Setting> = args.settings.iter().cloned().map(Setting).collect();
-    pipe_engine::load(&args.file, &settings).map_err(CommandError::Problems)
+    let plan = pipe_engine::load(&args.file, &settings).map_err(CommandError::Problems)?;
+    plan.notes().iter().for_each(|note| render::message(&format!("note: {note}")));
+    Ok(plan)
 }
 
 /// Returns the folder of the store: the given one, the nearest `.pipe` in this folder or a parent, or a new one here.
@@ -92,13 +94,50 @@ pub(crate) fn forecasts(plan: &Plan, store: &StoreArgs) -> Result<Vec<StageForec
     Ok(forecasts)
 }
 
+/// What a command does with a remote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RemoteUse {
+    /// It takes results from it, if it has some.
+    Fetch,
+    /// It sends results, and creates the folder of a remote.
+    Send,
+    /// It checks the setting only.
+    Check,
+}
+
 /// Returns the remote of a command, store and pipeline, if one is set.
-pub(crate) fn remote(args: &RemoteArgs, root: &Path, plan: Option<&Plan>) -> Result<Option<Remote>, CommandError> {
+pub(crate) fn remote(
+    args: &RemoteArgs,
+    root: &Path,
+    plan: Option<&Plan>,
+    usage: RemoteUse,
+) -> Result<Option<Remote>, CommandError> {
     let given = args.remote.as_deref().map(str::parse::<RemoteSetting>).transpose();
     let given = given.map_err(|error| CommandError::BadInput(error.into()))?;
+    let is_given = given.is_some();
     let config = Config::read(root).map_err(CommandError::Problems)?;
-    let url = pipe_engine::remote::remote_url(given, config, plan);
-    Ok(url.map(|url| Remote::new(url, std::env::vars_os().collect())))
+    let Some(url) = pipe_engine::remote::remote_url(given, config, plan) else { return Ok(None) };
+    if let Some(folder) = missing_folder(&url, usage) {
+        let message = format!("the remote {url} can't be used, because {} is not a folder", folder.display());
+        // A run does without the remote of a file that several people share.
+        if usage == RemoteUse::Fetch && !is_given {
+            render::warning(&message);
+        } else {
+            let remedy = "create the folder, correct the remote, or use `--remote none`";
+            return Err(CommandError::bad_input(format!("{message}; {remedy}")));
+        }
+    }
+    Ok(Some(Remote::new(url, std::env::vars_os().collect())))
+}
+
+/// Returns the folder that a remote needs and that does not exist.
+fn missing_folder(url: &RemoteUrl, usage: RemoteUse) -> Option<&Path> {
+    let folder = url.folder()?;
+    let needed = match usage {
+        RemoteUse::Send => folder.parent().unwrap_or(folder),
+        RemoteUse::Fetch | RemoteUse::Check => folder,
+    };
+    (!needed.is_dir()).then_some(needed)
 }
 
 /// Returns the environment variables that every `command` stage gets; it declares others as `env`.

@@ -11,6 +11,7 @@ mod logging;
 mod records;
 mod render;
 
+use exit::Code;
 use std::process::ExitCode;
 
 /// A run of many stages makes millions of small allocations.
@@ -23,13 +24,24 @@ fn main() -> ExitCode {
         let _ = pipe_engine::reaper::run(); // stderr belongs to a process that has ended
         return ExitCode::SUCCESS;
     }
-    let matches = commands::pipe().get_matches();
+    let matches = match commands::pipe().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return shown(&error),
+    };
     logging::start(matches.get_count(logging::VERBOSE));
-    match commands::dispatch(commands::ALL, &matches) {
-        Ok(code) => code.into(),
-        Err(error) => {
-            render::command_error(&error);
-            error.code().into()
-        }
+    let code = commands::dispatch(commands::ALL, &matches).unwrap_or_else(|error| {
+        render::command_error(&error, commands::wants_json(&matches));
+        error.code()
+    });
+    render::finish(code).into()
+}
+
+/// Shows a help text, the version or wrong arguments, which are all errors of clap.
+fn shown(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        let _ = error.print(); // a closed stderr has no reader
+        return Code::BadInput.into();
     }
+    render::print_help(error);
+    render::finish(Code::Ok).into()
 }

@@ -14,6 +14,7 @@ mod transfer;
 pub(crate) use transfer::TransferBar;
 
 use crate::error::CommandError;
+use crate::exit::Code;
 use crate::logging;
 use clap::ValueEnum;
 use miette::{GraphicalReportHandler, GraphicalTheme};
@@ -21,8 +22,9 @@ use pipe_engine::events::RunEvent;
 use pipe_engine::{Bookkeeping, Problems, RunSummary};
 use serde::Serialize;
 use std::error::Error;
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 /// How a run shows its progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -82,22 +84,53 @@ pub(crate) fn message(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// Writes a line to stdout. A reader that closes it early, as `head` does, needs no more lines.
+/// Why a part of the report could not be written to stdout, if that happened.
+static UNWRITTEN: Mutex<Option<std::io::Error>> = Mutex::new(None);
+
+/// Writes a line to stdout.
 pub(crate) fn print(text: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+    print_bytes(format!("{text}\n").as_bytes());
 }
 
 /// Writes a value to stdout as one line of JSON.
 pub(crate) fn print_json(value: &impl Serialize) {
     match serde_json::to_string(value) {
         Ok(line) => print(&line),
-        Err(error) => warning(&format!("a line is missing, because it cannot be written as JSON: {error}")),
+        Err(error) => unwritten(error.into()),
     }
 }
 
 /// Writes bytes to stdout as they are.
 pub(crate) fn print_bytes(bytes: &[u8]) {
-    let _ = std::io::stdout().lock().write_all(bytes);
+    let mut stdout = std::io::stdout().lock();
+    if let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        unwritten(error);
+    }
+}
+
+/// Writes a help text or the version to stdout, in colour on a terminal.
+pub(crate) fn print_help(help: &clap::Error) {
+    if let Err(error) = help.print().and_then(|()| std::io::stdout().flush()) {
+        unwritten(error);
+    }
+}
+
+/// Records that a part of the report is lost. A reader that closes stdout early, as `head` does, needs no more of it.
+fn unwritten(error: std::io::Error) {
+    if error.kind() != ErrorKind::BrokenPipe {
+        UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+}
+
+/// Returns the exit code of a command that ended with `code`: a command whose report is incomplete failed.
+pub(crate) fn finish(code: Code) -> Code {
+    match (UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner).take(), code) {
+        (None, code) => code,
+        (Some(error), code) => {
+            message(&format!("error: the output is incomplete, because stdout cannot be written\n  because: {error}"));
+            if code == Code::Ok { Code::Failed } else { code }
+        }
+    }
 }
 
 /// Why commands wait for the store, as text for [`waiting`].
@@ -118,10 +151,11 @@ pub(crate) fn warnings(kept: &Bookkeeping) {
     kept.take_warnings().iter().for_each(|text| warning(text));
 }
 
-/// Shows why a command ended early.
-pub(crate) fn command_error(failure: &CommandError) {
+/// Shows why a command ended early; with `json`, mistakes in a file are JSON on stdout.
+pub(crate) fn command_error(failure: &CommandError, json: bool) {
     match failure {
         CommandError::Usage(error) => message(error.to_string().trim_end()),
+        CommandError::Problems(found) if json => problems_json(found),
         CommandError::Problems(found) => problems(found),
         CommandError::NoRemote => message(
             "error: no remote is set\n  help: pass --remote URL, or write `remote: URL` in .pipe/config.yaml or in the pipeline file",
@@ -146,6 +180,23 @@ const MAX_PROBLEMS: usize = 100;
 
 /// A problem in a longer line is shown without the line.
 const MAX_LINE_BYTES: usize = 500;
+
+/// Writes each mistake of a pipeline file as a line of JSON. Their number is on stderr.
+fn problems_json(problems: &Problems) {
+    for problem in &problems.0 {
+        let (line, column) = problem.place.line_column();
+        print_json(&serde_json::json!({
+            "event": "mistake",
+            "file": problem.place.source.name,
+            "line": line,
+            "column": column,
+            "code": problem.code,
+            "message": problem.message,
+            "help": problem.help,
+        }));
+    }
+    message(&format!("error: {problems}; nothing was run"));
+}
 
 /// Shows the mistakes of a pipeline file.
 fn problems(problems: &Problems) {

@@ -3,8 +3,8 @@
 mod view;
 
 use super::Command;
-use crate::args::{FileArgs, StoreArgs};
-use crate::context;
+use crate::args::{FileArgs, RemoteArgs, ReportArgs};
+use crate::context::{self, RemoteUse};
 use crate::error::CommandError;
 use crate::exit::Code;
 use crate::render;
@@ -20,7 +20,7 @@ pub(crate) struct Check {
     #[command(flatten)]
     file: FileArgs,
     #[command(flatten)]
-    store: StoreArgs,
+    report: ReportArgs,
 }
 
 impl Command for Check {
@@ -28,17 +28,21 @@ impl Command for Check {
 
     fn run(self) -> Result<Code, CommandError> {
         let plan = context::load(&self.file)?;
-        let file = view::valid_file(&plan);
+        let file = view::ValidFile::of(&plan);
+        let json = self.report.json();
+        let root = context::store_root(&self.report.store)?;
+        // A remote that cannot be used is a mistake of the file.
+        context::remote(&RemoteArgs::default(), &root, Some(&plan), RemoteUse::Check)?;
         if !plan.has_findings() {
-            render::print(&file);
+            view::findings(&file, &Findings::default(), json);
             return Ok(Code::Ok);
         }
-        let mut options = context::run_options(context::store_root(&self.store)?, None)?;
+        let mut options = context::run_options(root, None)?;
         options.keep_going = true;
         let cancel = context::cancel_on_signal()?;
         let mut progress = render::progress();
         let findings = pipe_engine::findings(plan, &options, &cancel, &mut |event| progress.event(event))?;
-        view::findings(&file, &findings);
+        view::findings(&file, &findings, json);
         Ok(code(&findings))
     }
 }

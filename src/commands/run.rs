@@ -3,12 +3,12 @@
 use super::Command;
 use super::cache::push;
 use crate::args::{FileArgs, RemoteArgs, StoreArgs};
-use crate::context;
+use crate::context::{self, RemoteUse};
 use crate::error::CommandError;
 use crate::exit::Code;
 use crate::render::{self, Output};
 use pipe_engine::events::Outcome;
-use pipe_engine::{Bookkeeping, LockFile, Plan, Prefetch, RunError, RunOptions, RunSummary, Selection};
+use pipe_engine::{Bookkeeping, LockFile, Plan, Prefetch, RunOptions, RunSummary, Selection};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -77,7 +77,8 @@ impl Command for Run {
             let message = format!("{} does not exist; a run without `--locked` writes it", lock_path.display());
             return Err(CommandError::bad_input(message));
         }
-        let remote = context::remote(&self.remote, &root, Some(&plan))?.map(Arc::new);
+        let usage = if self.push { RemoteUse::Send } else { RemoteUse::Fetch };
+        let remote = context::remote(&self.remote, &root, Some(&plan), usage)?.map(Arc::new);
         if self.push && remote.is_none() {
             return Err(CommandError::NoRemote);
         }
@@ -96,7 +97,7 @@ impl Command for Run {
             pipe_engine::run(&plan, &options, ahead.unwrap_or_default(), &cancel, &mut |event| renderer.event(event));
         drop(span);
         let summary = ran.map_err(|error| match error {
-            RunError::NoStage { .. } => CommandError::BadInput(error.into()),
+            error if error.is_bad_selection() => CommandError::BadInput(error.into()),
             error => error.into(),
         })?;
         renderer.finish(&summary, &options.root);

@@ -110,6 +110,22 @@ fn a_locked_result_of_another_processor_is_compared_by_its_figures() {
     assert!(shown.contains("environment: ") && shown.contains(processor), "{shown}");
 }
 
+#[test]
+fn a_training_that_cannot_equal_the_locked_one_is_not_run() {
+    let space = Space::new();
+    space.write("smoke.yaml", &std::fs::read_to_string(repository().join("pipelines/smoke.yaml")).unwrap());
+    space.run("smoke.yaml", &tiny(&[])).ok();
+    let mut args = crate::space::run_args("smoke.yaml", &tiny(&["stages.model.with.optim_wrapper.optimizer.lr=0.5"]));
+    args.push("--locked".into());
+    let run = crate::space::run_output(&space.output(&args.iter().map(String::as_str).collect::<Vec<_>>()));
+    assert_eq!(run.code, Some(1));
+    let error = run.stage("model")["failure"]["error"].to_string();
+    assert!(error.contains("its parameters or inputs differ from those of the locked result"), "{error}");
+    let started = run.events.iter().any(|event| event["event"] == "stage_started" && event["stage"] == "model");
+    assert!(!started, "nothing was trained");
+    assert_eq!(run.stages("skipped"), ["eval", "onnx"]);
+}
+
 /// Returns a file of one tensor `w` of two floats.
 fn tensor(values: [f32; 2]) -> Vec<u8> {
     let header = r#"{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;

@@ -36,6 +36,45 @@ fn selected_stages_run_with_the_stages_that_they_need() {
 }
 
 #[test]
+fn a_selection_that_selects_nothing_is_an_error() {
+    let space = Space::new();
+    space.write("p.yaml", DIAMOND);
+    let check = |args: &[&str], expect: &str| {
+        let output = space.output(&[&["run", "p.yaml"], args].concat());
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {stderr}");
+        assert!(stderr.contains(expect), "{args:?}: {stderr}");
+    };
+    check(&["d", "--until", "a"], "`--until` leaves out `d`: it depends on `a`");
+    check(&["e", "d", "--until", "b", "--until", "c"], "leaves out `d`: it depends on `b` and `c`");
+    check(&["b", "--force", "d"], "`--force d` has no effect");
+    check(&["--until", "b", "--force", "d"], "`--force d` has no effect");
+    check(&["b", "--check", "d"], "`--check d` has no effect");
+    check(&["e", "--until", "x"], "no stage `x`");
+}
+
+#[test]
+fn names_that_are_too_long_for_a_file_are_mistakes() {
+    let space = Space::new();
+    let long = "x".repeat(201);
+    let stage = |name: &str, value: &str, output: &str| {
+        format!("  {name}: {{ uses: command, with: {{ run: [echo, \"{value}\"], outputs: {{ {output}: o }} }} }}\n")
+    };
+    let check = |text: &str, expect: &str| {
+        space.write("p.yaml", text);
+        let output = space.output(&["plan", "p.yaml"]);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.replace("\n  |", "").contains(expect), "{stderr}");
+    };
+    check(&format!("pipeline: {long}\nstages:\n{}", stage("a", "x", "o")), "the name of the pipeline");
+    check(&format!("pipeline: p\nstages:\n{}", stage(&long, "x", "o")), "the name of the stage");
+    check(&format!("pipeline: p\nstages:\n{}", stage("a", "x", &long)), "the name of the output");
+    let matrix = format!("pipeline: p\nmatrix: {{ n: [{long}, b] }}\nstages:\n{}", stage("a", "${n}", "o"));
+    check(&matrix, "choose shorter matrix values");
+}
+
+#[test]
 fn a_failure_stops_the_run_or_with_keep_going_only_dependents() {
     let space = Space::new();
     space.write(

@@ -63,4 +63,26 @@ fn a_damaged_or_missing_remote_is_a_warning() {
     let nowhere = space(&folder.path().join("no/such/folder"));
     let run = run_output(&nowhere.output(&["run", "p.yaml", "--output", "json"])).ok();
     assert_eq!(run.stages("ran"), ["a", "b"]);
+    assert!(run.stderr.contains("warning: the remote file://"), "{}", run.stderr);
+}
+
+#[test]
+fn a_remote_folder_that_does_not_exist_is_found_before_anything_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let absent = folder.path().join("no/such");
+    let space = space(&absent);
+    let url = format!("file://{}", absent.display());
+    let asked: [&[&str]; 4] = [
+        &["run", "p.yaml", "--remote", &url],
+        &["run", "p.yaml", "--push"],
+        &["check", "p.yaml"],
+        &["cache", "pull", "--remote", &url],
+    ];
+    for args in asked {
+        let output = space.output(args);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {stderr}");
+        assert!(stderr.contains("can't be used, because") && stderr.contains("is not a folder"), "{args:?}: {stderr}");
+    }
+    assert!(!space.path("marks").exists(), "nothing ran");
 }

@@ -4,6 +4,7 @@ mod view;
 
 use super::transfer::{self, Transfer, TransferArgs};
 use crate::commands::Command;
+use crate::context::RemoteUse;
 use crate::error::CommandError;
 use crate::exit::Code;
 use crate::render::TransferBar;
@@ -23,7 +24,7 @@ impl Command for Pull {
     const NAME: &'static str = "pull";
 
     fn run(self) -> Result<Code, CommandError> {
-        let Transfer { store, plan, remote, .. } = transfer::begin(self.transfer)?;
+        let Transfer { store, plan, remote, .. } = transfer::begin(self.transfer, RemoteUse::Fetch)?;
         let kinds = plan.map(|plan| plan.stages().map(|stage| stage.contract.kind).collect::<BTreeSet<_>>());
         let is_wanted = |fields: &Fields| {
             let kind = pipe_engine::remote::kind(fields);

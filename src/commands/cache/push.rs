@@ -4,6 +4,7 @@ mod view;
 
 use super::transfer::{self, Transfer, TransferArgs};
 use crate::commands::Command;
+use crate::context::RemoteUse;
 use crate::error::CommandError;
 use crate::exit::Code;
 use crate::render::{self, TransferBar};
@@ -31,7 +32,7 @@ impl Command for Push {
     const NAME: &'static str = "push";
 
     fn run(self) -> Result<Code, CommandError> {
-        let Transfer { root, store, plan, remote } = transfer::begin(self.transfer)?;
+        let Transfer { root, store, plan, remote } = transfer::begin(self.transfer, RemoteUse::Send)?;
         let kept = Bookkeeping::to_read(&root);
         let keys = pipe_engine::remote::latest_keys(&kept, plan.as_ref())?;
         render::warnings(&kept);

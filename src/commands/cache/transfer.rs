@@ -1,6 +1,7 @@
 //! What `pipe cache push` and `pipe cache pull` share.
 
 use crate::args::{FileArgs, RemoteArgs, StoreArgs};
+use crate::context::RemoteUse;
 use crate::error::CommandError;
 use crate::exit::Code;
 use crate::{context, render};
@@ -32,11 +33,11 @@ pub(super) struct Transfer {
 }
 
 /// Opens store and remote. Ctrl-C stops the transfer.
-pub(super) fn begin(args: TransferArgs) -> Result<Transfer, CommandError> {
+pub(super) fn begin(args: TransferArgs, usage: RemoteUse) -> Result<Transfer, CommandError> {
     let settings = args.settings;
     let plan = args.file.map(|file| context::load(&FileArgs { file, settings })).transpose()?;
     let root = context::store_root(&args.store)?;
-    let remote = context::remote(&args.remote, &root, plan.as_ref())?;
+    let remote = context::remote(&args.remote, &root, plan.as_ref(), usage)?;
     let remote = remote.map(Arc::new).ok_or(CommandError::NoRemote)?;
     let on_signal = Arc::clone(&remote);
     ctrlc::set_handler(move || on_signal.stop())?;
