@@ -1,15 +1,21 @@
 //! [`check`]: variables that nothing uses. Most are misspelt: the value that was meant stays as it was.
 
-use super::uses::{Uses, named};
+use super::uses::named;
 use crate::diagnostics::Problem;
 use crate::merge::Texts;
 use crate::nearest::nearest;
 use crate::yaml::{Entry, Node};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+
+/// The code of a problem with a variable that nothing uses.
+const UNUSED: &str = "unused-variable";
 
 /// Maximum number of variables that a hint names.
 const MAX_NAMED: usize = 10;
+
+/// Maximum number of variables that are compared with all others, to find what is meant.
+const MAX_COMPARED: usize = 100;
 
 /// Who defines a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,47 +43,50 @@ pub(crate) fn check(root: &Node, texts: &Texts, num_files: usize, problems: &mut
         Origin::Setting => !effective.contains(entry.key.as_str()),
     };
     let defined = vars.map(Node::entries).unwrap_or_default();
-    for entry in defined.iter().filter(|entry| !entry.node.is_null()) {
-        if is_unused(entry) {
-            problems.push(unused(entry, "", texts, defined));
-        } else if origin(entry) == Origin::Setting && matrix.iter().any(|axis| axis.key == entry.key) {
-            let message = format!("`matrix` has the values of the variable `{}`, so this one has no effect", entry.key);
-            let help = format!("--set matrix.{}=[VALUE]", entry.key);
-            problems.push(Problem::new("unused-variable", &entry.key_place, message).help(help));
-        }
+    let known: Vec<&str> =
+        texts.used_vars.iter().map(String::as_str).chain(defined.iter().map(|entry| entry.key.as_str())).collect();
+    let named = defined.iter().filter(|entry| !entry.node.is_null()).map(|entry| (entry, ""));
+    let axes = matrix.iter().map(|entry| (entry, " of the matrix"));
+    let unused = named.clone().chain(axes).filter(|(entry, _)| is_unused(entry));
+    for (position, (entry, of)) in unused.enumerate() {
+        let message = format!("nothing uses the variable `{}`{of}", entry.key);
+        let problem = Problem::new(UNUSED, &entry.key_place, message);
+        problems.push(if position < MAX_COMPARED { problem.help(help(&entry.key, &known, texts)) } else { problem });
     }
-    for entry in matrix.iter().filter(|entry| is_unused(entry)) {
-        problems.push(unused(entry, " of the matrix", texts, defined));
+    let is_axis = |key: &str| matrix.iter().any(|axis| axis.key == key);
+    for (entry, _) in named.filter(|(entry, _)| origin(entry) == Origin::Setting && is_axis(&entry.key)) {
+        let message = format!("`matrix` has the values of the variable `{}`, so this one has no effect", entry.key);
+        let help = format!("--set matrix.{}=[VALUE]", entry.key);
+        problems.push(Problem::new(UNUSED, &entry.key_place, message).help(help));
     }
 }
 
-fn unused(entry: &Entry, of: &str, texts: &Texts, defined: &[Entry]) -> Problem {
-    let used: Vec<&str> = texts.used_vars.iter().map(String::as_str).collect();
-    let known = used.iter().copied().chain(defined.iter().map(|entry| entry.key.as_str()));
-    let help = match nearest(&entry.key, known.filter(|known| *known != entry.key)) {
-        Some(nearest) => format!("did you mean `{nearest}`?"),
-        None if used.is_empty() => format!("remove it, or use it as ${{{}}}", entry.key),
-        None => {
-            let more = if used.len() > MAX_NAMED { ", …" } else { "" };
-            let names = used.iter().take(MAX_NAMED).copied().collect::<Vec<_>>().join(", ");
-            format!("the variables that are used are {names}{more}")
-        }
-    };
-    let message = format!("nothing uses the variable `{}`{of}", entry.key);
-    Problem::new("unused-variable", &entry.key_place, message).help(help)
+/// Returns what is probably meant by a variable that nothing uses.
+fn help(name: &str, known: &[&str], texts: &Texts) -> String {
+    if let Some(nearest) = nearest(name, known.iter().copied().filter(|known| *known != name)) {
+        return format!("did you mean `{nearest}`?");
+    }
+    let used: Vec<&str> = texts.used_vars.iter().take(MAX_NAMED).map(String::as_str).collect();
+    let more = if texts.used_vars.len() > MAX_NAMED { ", …" } else { "" };
+    match used.as_slice() {
+        [] => format!("remove it, or use it as ${{{name}}}"),
+        used => format!("the variables that are used are {}{more}", used.join(", ")),
+    }
 }
 
 /// Returns the variables that the merged pipeline uses, directly or through other variables.
 fn effective(root: &Node) -> BTreeSet<&str> {
-    let outside_vars = root.entries().iter().filter(|entry| entry.key != "vars");
-    let direct: BTreeSet<&str> = outside_vars.flat_map(|entry| named(&entry.node)).collect();
     let vars = root.get("vars").map(Node::entries).unwrap_or_default();
-    let used = Uses::of(root.get("vars"), vars.iter().map(|entry| entry.key.as_str()));
-    let through = |name: &str| -> Vec<&str> {
-        let used: BTreeSet<&str> = used.by(name).collect();
-        vars.iter().map(|entry| entry.key.as_str()).filter(|key| used.contains(key)).collect()
-    };
-    direct.iter().flat_map(|name| through(name)).chain(direct.iter().copied()).collect()
+    let values: HashMap<&str, &Node> = vars.iter().map(|entry| (entry.key.as_str(), &entry.node)).collect();
+    let outside_vars = root.entries().iter().filter(|entry| entry.key != "vars");
+    let mut open: Vec<&str> = outside_vars.flat_map(|entry| named(&entry.node)).collect();
+    let mut used = BTreeSet::new();
+    while let Some(name) = open.pop() {
+        if used.insert(name) {
+            open.extend(values.get(name).into_iter().flat_map(|node| named(node)));
+        }
+    }
+    used
 }
 
 #[cfg(test)]
