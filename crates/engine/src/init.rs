@@ -11,6 +11,9 @@ use layout::Layout;
 use std::path::Path;
 use survey::Survey;
 
+/// Maximum number of files that a line names.
+const MAX_NAMED: usize = 5;
+
 /// A pipeline file that is not written yet.
 #[derive(Debug, PartialEq, Eq)]
 pub struct DraftFile {
@@ -64,6 +67,12 @@ pub fn draft(folder: &Path) -> Result<DraftFile, InitError> {
     let name = name(folder);
     let mut found = vec![count(survey.videos.len(), "video")];
     found.push(layout.found.clone());
+    let unused = layout.unused(&survey);
+    if !unused.is_empty() {
+        let more = if unused.len() > MAX_NAMED { ", …" } else { "" };
+        let names = unused.iter().take(MAX_NAMED).copied().collect::<Vec<_>>().join(", ");
+        found.push(format!("not used: {}: {names}{more}", count(unused.len(), "text file")));
+    }
     found.extend(survey.remarks());
     Ok(DraftFile { text: template::text(&name, &shown, &survey, &layout), name, found })
 }

@@ -37,13 +37,21 @@ impl Layout {
         let known: [fn(&Survey) -> Option<Self>; 7] = [ucf101, hmdb51, kinetics, sthv2, activitynet, video_list, table];
         let mut found: Vec<Self> = known.iter().filter_map(|recognise| recognise(survey)).collect();
         match found.len() {
-            0 => class_folder(survey),
+            0 => rawframe_list(survey).map_or_else(|| class_folder(survey), Ok),
             1 => Ok(found.remove(0)),
             _ => {
                 let found: Vec<String> = found.into_iter().map(|layout| layout.found).collect();
                 Err(format!("lists of several formats ({}); give the folder of one of them", found.join("; ")))
             }
         }
+    }
+
+    /// Returns the text files that the layout does not use.
+    pub(super) fn unused<'s>(&self, survey: &'s Survey) -> Vec<&'s str> {
+        let is_named = |list: &ListFile| self.params.iter().any(|(_, value)| value == list.split().1);
+        let takes_all = self.params.iter().any(|(_, value)| value == "ucf101" || value == "hmdb51");
+        let is_used = |list: &ListFile| self.lists.as_deref() == Some(list.split().0) && (takes_all || is_named(list));
+        survey.lists.iter().filter(|list| !is_used(list)).map(|list| list.path.as_str()).collect()
     }
 
     fn with_lists(survey: &Survey, found: String, lists: &str, params: Vec<(&'static str, Value)>) -> Self {
@@ -101,6 +109,16 @@ fn video_list(survey: &Survey) -> Option<Layout> {
     let is_list = |list: &&ListFile| !official(list) && is_video_list(list);
     let (train, test) = pair(survey.lists.iter().filter(is_list))?;
     Some(named(survey, "video_list", "lists of lines `VIDEO LABEL`", train, test))
+}
+
+fn rawframe_list(survey: &Survey) -> Option<Layout> {
+    let is_row = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        matches!(fields.as_slice(), [_, frames, label] if frames.parse::<u32>().is_ok() && label.parse::<u32>().is_ok())
+    };
+    let is_list = |list: &&ListFile| lines(list).next().is_some() && lines(list).all(is_row);
+    let (train, test) = pair(survey.lists.iter().filter(is_list))?;
+    Some(named(survey, "rawframe_list", "lists of lines `FOLDER FRAMES LABEL`", train, test))
 }
 
 /// Returns whether every line is the path of a video and a label.
@@ -228,10 +246,11 @@ fn pair<'l>(lists: impl Iterator<Item = &'l ListFile>) -> Option<(&'l ListFile, 
         let (folder, name) = train.split();
         let (before, after) = name.split_once("train")?;
         let after = after.strip_prefix("ing").unwrap_or(after);
-        let is_partner = |list: &&&ListFile| {
-            list.split().0 == folder && TEST.iter().any(|word| list.split().1 == format!("{before}{word}{after}"))
+        let partner = |word: &&str| {
+            let name = format!("{before}{word}{after}");
+            lists.iter().find(|list| list.split() == (folder, name.as_str()))
         };
-        Some((*train, *lists.iter().find(is_partner)?))
+        Some((*train, *TEST.iter().find_map(partner)?))
     })
 }
 

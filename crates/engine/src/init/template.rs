@@ -20,7 +20,9 @@ pub(super) fn text(name: &str, data: &str, survey: &Survey, layout: &Layout) -> 
         labels.push(format!("group: {{ regex: \"{GROUP}\" }}"));
     }
     let labels = labels.join(", ");
-    let (videos, comment, found) = (below_data(&layout.videos), layout.comment, &layout.found);
+    // A name with a line break must not end the comment.
+    let found = layout.found.replace(char::is_control, " ");
+    let (videos, comment) = (below_data(&layout.videos), layout.comment);
     let (name, data, buckets) = (scalar(name), scalar(&data.replace("${", "$${")), buckets(survey.videos.len()));
     format!(
         "# Written by `pipe init`: {found}.

@@ -83,6 +83,14 @@ fn lists_are_recognised() {
     let table = [("labels.csv", "\u{feff}video;class;split\na.avi;A;train\n")];
     check(&with(&table), "format: table, file: labels.csv, columns: { video: video, label: class, subset: split }");
     check(&with(&[("labels.tsv", "path\tlabel\na.avi\tA\n")]), "test_share: 0.2");
+    let subsets = [("train.csv", csv), ("test.csv", csv), ("validate.csv", csv)];
+    check(&with(&subsets), "format: kinetics, train: train.csv, test: validate.csv");
+    let frames = [("train_rawframes.txt", "A/v_A 30 0\n"), ("val_rawframes.txt", "B/v_B 30 1\n")];
+    check(&with(&frames), "format: rawframe_list, train: train_rawframes.txt, test: val_rawframes.txt");
+    let both = good(&with(&[&lists[..], &frames[..]].concat()));
+    assert!(both.text.contains("format: video_list"), "{}", both.text);
+    let unused = "not used: 2 text files: train_rawframes.txt, val_rawframes.txt".to_owned();
+    assert!(both.found.contains(&unused), "{:?}", both.found);
     let activitynet = [("a.json", r#"{"database": {"x": {"annotations": [{"segment": [0, 1], "label": "A"}]}}}"#)];
     check(&with(&activitynet), "format: activitynet, file: a.json");
     let rows = r#"[{"id": "1", "label": "x", "template": "x"}]"#;
