@@ -1,9 +1,8 @@
 //! `annotations`: label lists, checked and joined with the `videos` table.
 
 use crate::contract::{
-    Check, Contract, InputPort, Numerics, OddNames, OutputPort, ParamError, Params, PortType, Selection, SourceSet, Worker,
-    parse,
-    schema,
+    Check, Contract, InputPort, Numerics, OddNames, OutputPort, ParamError, Params, PortType, Selection, SourceSet,
+    Worker, parse, schema,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -173,7 +173,8 @@ mod tests {
                 "test_share: must be greater than 0 and less than 1",
             ],
         );
-        let three = json!({"video": "a", "label": "b", "labels": ["b", "c"], "segments": "d", "start": "e", "end": "f"});
+        let three =
+            json!({"video": "a", "label": "b", "labels": ["b", "c"], "segments": "d", "start": "e", "end": "f"});
         check(
             json!({"format": "table", "file": "a.csv", "columns": three}),
             &[
