@@ -12,17 +12,19 @@ impl Run<'_> {
     pub(super) fn check_num_classes(&self, stage: usize, record: &ActionRecord) -> Result<(), Failure> {
         let spec = self.plan.stage(stage);
         let has_labels = spec.outputs.iter().any(|output| output.port_type == PortType::Annotations);
-        let Some(&found) = record.figures.get(NUM_CLASSES).filter(|_| has_labels) else { return Ok(()) };
+        let Some(found) = record.figures.get(NUM_CLASSES).filter(|_| has_labels) else { return Ok(()) };
+        let found = *found as u64;
         for reader in 0..self.plan.num_stages() {
             let reading = self.plan.stage(reader);
             let Some((param, expected)) = reading.num_classes else { continue };
-            if found != f64::from(expected) && self.plan.with_needed(BTreeSet::from([reader])).contains(&stage) {
+            if found != u64::from(expected) && self.plan.with_needed(BTreeSet::from([reader])).contains(&stage) {
                 let error = format!(
-                    "the labels have {found} classes, but the stage `{}` sets `{param}: {expected}`",
+                    "the labels have {found} {}, but the stage `{}` sets `{param}: {expected}`",
+                    if found == 1 { "class" } else { "classes" },
                     reading.name.as_str()
                 );
                 let help = format!("remove `{param}` to use the number of the labels, or correct the labels");
-                return Err(Failure { by: FailedBy::Run, error, causes: Vec::new(), help: Some(help), log: None });
+                return Err(Failure { by: FailedBy::Stage, error, causes: Vec::new(), help: Some(help), log: None });
             }
         }
         Ok(())
