@@ -45,8 +45,9 @@ impl Extent {
         Ok(Self {
             declared_packets: index.map_or(info.frames_declared, |(entries, _)| entries),
             last_position: index.map(|(_, position)| position),
-            // The index is more reliable: an edit list changes the duration.
-            duration_nanos: if index.is_some() { None } else { declared_nanos(input) },
+            // The index is more reliable, because an edit list changes the duration; and an MP4 file in fragments, which has none, may
+            // declare any duration.
+            duration_nanos: if index.is_some() || is_mov(input) { None } else { declared_nanos(input) },
             ending: ending(path, input.format().name())?,
             packets: 0,
             max_position: -1,
@@ -118,6 +119,11 @@ impl Extent {
     }
 }
 
+/// Returns whether the container is of the family of QuickTime and MP4.
+fn is_mov(input: &Input) -> bool {
+    input.format().name().starts_with("mov")
+}
+
 /// Returns the duration that the container declares.
 #[expect(unsafe_code, reason = "ffmpeg-next does not tell a declared duration from an estimated one")]
 fn declared_nanos(input: &Input) -> Option<i64> {
@@ -132,7 +138,7 @@ fn declared_nanos(input: &Input) -> Option<i64> {
 fn index_of(input: &Input, stream_index: usize, info: &VideoInfo) -> Option<(u64, i64)> {
     let format = input.format();
     let is_avi = format.name() == "avi";
-    if !format.name().starts_with("mov") && !is_avi {
+    if !is_mov(input) && !is_avi {
         return None;
     }
     let stream = input.stream(stream_index)?;

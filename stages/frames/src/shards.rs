@@ -124,8 +124,7 @@ impl Maker<'_> {
 pub(crate) const UNUSABLE_HELP: &str = "remove the file, or write `on_error: skip`";
 
 /// The help for a failure of the machine.
-const MACHINE_HELP: &str =
-    "free memory or processes of this machine, and run again: nothing is recorded about the video";
+const MACHINE_HELP: &str = "free memory or processes of this machine, or lower `limits.memory_mb`, and run again; nothing is recorded about the video";
 
 /// Checks that the content of a file is the one that `ingest` recorded.
 fn check_digest(path: &Path, video: &VideoRow) -> Result<(), StageError> {

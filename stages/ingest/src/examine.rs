@@ -17,8 +17,7 @@ pub const JOB: Job = Job { name: "ingest", run };
 const FRAMES_PER_PIECE: u64 = 16;
 
 /// The help for a failure of the machine.
-const MACHINE_HELP: &str =
-    "free memory or processes of this machine, and run again: nothing is recorded about the file";
+const MACHINE_HELP: &str = "free memory or processes of this machine, or lower `limits.memory_mb`, and run again; nothing is recorded about the file";
 
 /// Examines files; shared by several threads.
 pub(crate) struct Examiner<'a> {
