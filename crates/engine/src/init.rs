@@ -8,6 +8,7 @@ mod survey;
 mod template;
 
 use layout::Layout;
+use pipe_schemas::stages::ingest::EXTENSIONS;
 use std::path::Path;
 use survey::Survey;
 
@@ -60,7 +61,7 @@ pub fn draft(folder: &Path) -> Result<DraftFile, InitError> {
     let survey = Survey::of(folder)?;
     let shown = folder.display().to_string();
     if survey.videos.is_empty() {
-        let extensions = survey::extensions().join(", ");
+        let extensions = EXTENSIONS.join(", ");
         return Err(InitError::NoVideos { folder: shown, extensions, others: survey.num_others });
     }
     let layout = Layout::of(&survey).map_err(|found| InitError::Unclear { folder: shown.clone(), found })?;

@@ -64,7 +64,7 @@ pub enum OnDamage {
 }
 
 /// The extensions of the containers that can be read, apart from those that other files have more often: `gif`, `ogg`.
-const EXTENSIONS: [&str; 46] = [
+pub const EXTENSIONS: [&str; 46] = [
     "264", "265", "3g2", "3gp", "asf", "avc", "avi", "divx", "dv", "f4v", "flv", "gxf", "h264", "h265", "hevc", "ivf", "m1v",
     "m2t", "m2ts", "m2v", "m4v", "mj2", "mk3d", "mkv", "mov", "mp4", "mpe", "mpeg", "mpg", "mpv", "mts", "mxf", "nut", "obu",
     "ogm", "ogv", "qt", "rm", "rmvb", "ts", "vc1", "vob", "webm", "wmv", "wtv", "y4m",

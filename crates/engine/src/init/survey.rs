@@ -2,14 +2,13 @@
 
 use super::count;
 use fs_err as fs;
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use pipe_schemas::stages::ingest::IngestParams;
+use pipe_schemas::stages::ingest::EXTENSIONS;
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Deeper folders are not read.
+/// Deeper folders are not read, and counted.
 const MAX_DEPTH: usize = 12;
 /// Number of bytes of a list that decide its format.
 const HEAD_BYTES: u64 = 1 << 16;
@@ -54,13 +53,13 @@ impl Survey {
     pub(super) fn of(folder: &Path) -> std::io::Result<Self> {
         let mut survey = Self::default();
         drop(fs::read_dir(folder)?); // of all folders, this one must be readable
-        survey.read(folder, "", 0, &videos());
+        survey.read(folder, "", 0);
         survey.videos.sort();
         survey.lists.sort_by(|one, two| one.path.cmp(&two.path));
         Ok(survey)
     }
 
-    fn read(&mut self, folder: &Path, below: &str, depth: usize, videos: &GlobSet) {
+    fn read(&mut self, folder: &Path, below: &str, depth: usize) {
         let entries = fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
         let Ok(entries) = entries else {
             self.num_unreadable += 1;
@@ -79,11 +78,13 @@ impl Survey {
             match fs::metadata(entry.path()) {
                 Err(_) => self.num_unreadable += 1,
                 Ok(metadata) if metadata.is_dir() => {
-                    if depth < MAX_DEPTH && self.seen.insert((metadata.dev(), metadata.ino())) {
-                        self.read(&entry.path(), &format!("{path}/"), depth + 1, videos);
+                    if depth >= MAX_DEPTH {
+                        self.num_unreadable += 1;
+                    } else if self.seen.insert((metadata.dev(), metadata.ino())) {
+                        self.read(&entry.path(), &format!("{path}/"), depth + 1);
                     }
                 }
-                Ok(_) if videos.is_match(&path) => self.videos.push(path),
+                Ok(_) if is_video(&path) => self.videos.push(path),
                 Ok(_) => self.add_list(&entry.path(), path),
             }
         }
@@ -140,28 +141,9 @@ fn head(path: &Path) -> std::io::Result<String> {
     Ok(text[..end].to_owned())
 }
 
-/// Returns the globs of video files, in any letter case.
-fn videos() -> GlobSet {
-    let mut set = GlobSetBuilder::new();
-    for glob in IngestParams::default().include {
-        if let Ok(glob) = GlobBuilder::new(&glob).case_insensitive(true).build() {
-            set.add(glob);
-        }
-    }
-    set.build().unwrap_or_else(|_| GlobSet::empty())
-}
-
-/// Returns whether a path in a list looks like that of a video.
+/// Returns whether a path has the extension of a video file, in any letter case.
 pub(super) fn is_video(path: &str) -> bool {
-    let extension = path.rsplit_once('.').map(|(_, extension)| extension.to_lowercase()).unwrap_or_default();
-    extensions().contains(&extension)
-}
-
-/// Returns the extensions of video files.
-pub(super) fn extensions() -> Vec<String> {
-    let names = |glob: &String| {
-        let after = glob.rsplit_once('.').map_or("", |(_, after)| after);
-        after.trim_matches(['{', '}']).split(',').next().unwrap_or_default().to_lowercase()
-    };
-    IngestParams::default().include.iter().map(names).collect()
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_lowercase());
+    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
 }
