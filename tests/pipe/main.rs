@@ -24,6 +24,7 @@ mod lock;
 mod main_job;
 mod mistakes;
 mod model;
+mod odd_folder;
 mod output;
 mod race;
 mod reading;

@@ -2,7 +2,7 @@
 
 use pipe_testkit::repository;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -22,7 +22,9 @@ const TINY: &[&str] = &[
 
 /// A temporary folder in which `pipe` runs, with its store in `.pipe`.
 pub(crate) struct Space {
-    folder: tempfile::TempDir,
+    /// Removed with the space.
+    _temporary: tempfile::TempDir,
+    folder: PathBuf,
 }
 
 /// The output of a run with `--output json`.
@@ -35,13 +37,19 @@ pub(crate) struct RunOutput {
 
 impl Space {
     pub(crate) fn new() -> Self {
-        let space = Self { folder: tempfile::tempdir().unwrap() };
-        std::fs::create_dir(space.path(".pipe")).unwrap();
+        Self::below("")
+    }
+
+    /// Returns a space in a folder with this name.
+    pub(crate) fn below(name: impl AsRef<Path>) -> Self {
+        let temporary = tempfile::tempdir().unwrap();
+        let space = Self { folder: temporary.path().join(name), _temporary: temporary };
+        std::fs::create_dir_all(space.path(".pipe")).unwrap();
         space
     }
 
     pub(crate) fn path(&self, below: &str) -> PathBuf {
-        self.folder.path().join(below)
+        self.folder.join(below)
     }
 
     pub(crate) fn write(&self, below: &str, text: &str) {
@@ -52,7 +60,7 @@ impl Space {
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pipe"));
-        command.args(args).current_dir(self.folder.path()).env("NO_COLOR", "1").stdin(Stdio::null());
+        command.args(args).current_dir(&self.folder).env("NO_COLOR", "1").stdin(Stdio::null());
         command
     }
 
@@ -97,7 +105,7 @@ impl Space {
         let output = Command::new("bash")
             .args(["-c", script, "bash", env!("CARGO_BIN_EXE_pipe")])
             .args(args)
-            .current_dir(self.folder.path())
+            .current_dir(&self.folder)
             .output()
             .unwrap();
         let text = String::from_utf8(output.stderr).unwrap();

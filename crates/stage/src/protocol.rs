@@ -10,13 +10,14 @@ use std::path::PathBuf;
 
 mod grant;
 mod parts;
+pub mod paths;
 pub mod values;
 
 pub use grant::{Device, Grant, UnknownDevice};
 pub use parts::{Made, MadePart, MakePart, MakeParts, OldPart, PART_FILES, PART_NOTES, PART_STATE, PlannedPart};
 
 /// Raised when messages change. `pipe` refuses a worker of another version.
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;
 
 /// A message from `pipe` to a worker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -24,7 +25,7 @@ pub const PROTOCOL_VERSION: u32 = 4;
 pub enum Message {
     /// Run a stage.
     Run(Box<Request>),
-    /// Stop the running request soon.
+    /// Stop the request that was sent last soon.
     Cancel,
 }
 
@@ -49,11 +50,14 @@ pub struct Request {
     /// Files from outside the pipeline, by the parameter that names them.
     pub sources: BTreeMap<String, Input>,
     /// An empty folder for the stage's output.
+    #[serde(with = "paths")]
     pub output: PathBuf,
     /// An empty folder for temporary files.
+    #[serde(with = "paths")]
     pub scratch: PathBuf,
     /// A folder for downloads that a later request can resume. All requests share it, also those of other processes. It may
     /// not exist yet.
+    #[serde(with = "paths")]
     pub downloads: PathBuf,
     /// The threads and devices that the stage may use.
     pub grant: Grant,
@@ -82,12 +86,15 @@ pub enum Task {
 #[serde(deny_unknown_fields)]
 pub struct Input {
     /// The file or folder.
+    #[serde(with = "paths")]
     pub path: PathBuf,
     /// Digest of the content, as in the action key. Empty for sources: there, each file has its own.
     pub digest: String,
     /// A JSON array of the files below `path` with their digests ([`crate::SourceFile`]), for sources and folder inputs.
+    #[serde(with = "paths::optional")]
     pub files: Option<PathBuf>,
     /// For a `videos` table: the folder that its paths are relative to.
+    #[serde(with = "paths::optional")]
     pub media_root: Option<PathBuf>,
     /// For sources: how many files below `path` are left out, by what they are: `.txt`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -184,5 +191,6 @@ pub struct Info {
     /// Versions of the libraries that determine bytes, by [`pipe_schemas::Tool::name`].
     pub tools: BTreeMap<String, String>,
     /// Shared libraries in the process. `pipe` asks for the versions again when one of these files changes.
+    #[serde(with = "paths::list")]
     pub libraries: Vec<PathBuf>,
 }

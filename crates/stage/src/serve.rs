@@ -4,10 +4,12 @@ use crate::helper::{HELPER_FLAG, Job, JobLimits, help};
 use crate::protocol::{Grant, Info, Made, Message, PROTOCOL_VERSION, Reply, Request, Task};
 use crate::{AnyStage, Context, Environment, StageError, Summary};
 use pipe_schemas::Numerics;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{BufRead, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,7 +48,8 @@ pub fn serve(info: impl FnOnce() -> WorkerInfo) -> ExitCode {
         Err(error) => return startup_failure("can't set up its output", &error),
     };
     let worker = info();
-    let args: Vec<String> = std::env::args().collect();
+    // The first argument is the path of the program, which may not be UTF-8.
+    let args: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
     if let [_, flag, name, memory_mb, cpu_secs, pieces] = args.as_slice()
         && flag == HELPER_FLAG
     {
@@ -73,9 +76,8 @@ pub fn serve(info: impl FnOnce() -> WorkerInfo) -> ExitCode {
         return if write_line(&replies, &info).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let cancelled = Arc::new(AtomicBool::new(false));
-    let requests = read_messages(Arc::clone(&cancelled));
+    let requests = read_messages(BufReader::new(std::io::stdin()), Arc::clone(&cancelled));
     for request in requests {
-        cancelled.store(false, Ordering::Relaxed);
         let id = request.id;
         let last = run(&worker, request, Arc::clone(&cancelled), Arc::clone(&replies));
         let last = last.unwrap_or_else(|error| failed(id, &error));
@@ -101,13 +103,15 @@ fn startup_failure(what: &str, error: &dyn std::error::Error) -> ExitCode {
 }
 
 /// Reads messages on a separate thread, so that a running request can be cancelled.
-fn read_messages(cancelled: Arc<AtomicBool>) -> mpsc::Receiver<Request> {
+fn read_messages(messages: impl BufRead + Send + 'static, cancelled: Arc<AtomicBool>) -> mpsc::Receiver<Request> {
     let (send, receive) = mpsc::sync_channel(1);
     let reader = move || {
-        for line in std::io::stdin().lock().lines() {
+        for line in messages.lines() {
             let Ok(line) = line else { return };
             match serde_json::from_str(&line) {
                 Ok(Message::Run(request)) => {
+                    // Here, because the next message may be a cancellation of this request before it starts to run.
+                    cancelled.store(false, Ordering::Relaxed);
                     if send.send(*request).is_err() {
                         return;
                     }
@@ -215,10 +219,68 @@ fn write_line(replies: &Mutex<File>, value: &impl serde::Serialize) -> std::io::
 
 /// Returns the shared libraries in this process whose versions determine bytes.
 fn loaded_libraries() -> Vec<PathBuf> {
-    let maps = fs_err::read_to_string("/proc/self/maps").unwrap_or_default();
-    let paths = maps.lines().filter_map(|line| line.split_ascii_whitespace().nth(5));
+    libraries_in(&fs_err::read("/proc/self/maps").unwrap_or_default())
+}
+
+/// Returns the libraries in a list of mapped files, as in `/proc/self/maps`: the path is the last column.
+fn libraries_in(maps: &[u8]) -> Vec<PathBuf> {
     let ours = ["libav", "libsw", "libtorch", "libc10", "libonnxruntime"];
-    let named = |path: &&str| path.rsplit('/').next().is_some_and(|name| ours.iter().any(|our| name.starts_with(our)));
-    let unique: std::collections::BTreeSet<PathBuf> = paths.filter(named).map(PathBuf::from).collect();
+    let path = |line: &[u8]| {
+        let start = line.iter().position(|byte| *byte == b'/')?;
+        Some(PathBuf::from(OsStr::from_bytes(&line[start..])))
+    };
+    let is_ours = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().as_bytes();
+        ours.iter().any(|our| name.starts_with(our.as_bytes()))
+    };
+    let unique: BTreeSet<PathBuf> = maps.split(|byte| *byte == b'\n').filter_map(path).filter(is_ours).collect();
     unique.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cancellation_belongs_to_the_request_before_it() {
+        let request = Request {
+            protocol: PROTOCOL_VERSION,
+            id: 7,
+            kind: "train".into(),
+            version: 1,
+            task: Task::Plan,
+            params: serde_json::Value::Null,
+            inputs: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            output: "/o".into(),
+            scratch: "/s".into(),
+            downloads: "/d".into(),
+            grant: Grant::devices(1, Vec::new()),
+        };
+        let line = |message: &Message| serde_json::to_string(message).expect("JSON") + "\n";
+        let (run, cancel) = (line(&Message::Run(Box::new(request))), line(&Message::Cancel));
+        for (messages, expect) in [
+            (format!("{run}{cancel}"), true),
+            (format!("{run}{cancel}{run}"), false),
+            (format!("{cancel}{run}"), false),
+            (format!("{run}{run}{cancel}"), true),
+        ] {
+            let cancelled = Arc::new(AtomicBool::new(false));
+            let requests = read_messages(std::io::Cursor::new(messages.clone()), Arc::clone(&cancelled));
+            // The end comes after all messages were read.
+            assert!(requests.iter().all(|request| request.id == 7), "{messages}");
+            assert_eq!(cancelled.load(Ordering::Relaxed), expect, "{messages}");
+        }
+    }
+
+    #[test]
+    fn libraries_are_found_in_folders_of_any_name() {
+        let line = |path: &[u8]| [b"7f00-7f01 r-xp 00000000 fe:00 1234           ", path, b"\n"].concat();
+        let paths: [&[u8]; 4] =
+            [b"/my libs/libtorch_cpu.so", b"/caf\xe9/libavutil.so.59", b"/lib/libc.so.6", b"[stack]"];
+        let maps = paths.map(line).concat();
+        let found = libraries_in(&[maps.as_slice(), b"7f00-7f01 rw-p 00000000 00:00 0\n"].concat());
+        let expect = [paths[1], paths[0]].map(|path| PathBuf::from(OsStr::from_bytes(path)));
+        assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), BTreeSet::from(expect));
+    }
 }

@@ -4,6 +4,7 @@ use crate::VideoError;
 use crate::color::set_coding;
 use crate::input::{check_size, setup};
 use crate::scale::SCALING;
+use crate::url::FileUrl;
 use ffmpeg_next::codec::{self, threading};
 use ffmpeg_next::error::EAGAIN;
 use ffmpeg_next::format::{Pixel, context::Output};
@@ -43,9 +44,9 @@ impl Encoder {
     pub fn create(path: &Path, params: EncoderParams) -> Result<Self, VideoError> {
         setup();
         check_size(params.width_px, params.height_px)?;
-        let text = path.to_str().filter(|text| !text.contains('\0')).ok_or(VideoError::Path)?;
+        let url = FileUrl::of(path)?;
         let encode = |source| VideoError::Encode { source };
-        let mut output = ffmpeg_next::format::output_as(&format!("file:{text}"), "avi").map_err(encode)?;
+        let mut output = ffmpeg_next::format::output_as(url.as_str(), "avi").map_err(encode)?;
         let codec = open_encoder(&params).map_err(encode)?;
         let mut stream = output.add_stream_with(&codec).map_err(encode)?;
         stream.set_time_base(Rational::new(1, params.fps as i32));

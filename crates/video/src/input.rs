@@ -1,5 +1,6 @@
 //! Opens a file with a fixed list of allowed containers and protocols.
 
+use crate::url::FileUrl;
 use crate::{NotAVideo, VideoError};
 use ffmpeg_next::codec::{self, threading};
 use ffmpeg_next::format::context::Input;
@@ -37,12 +38,10 @@ pub(crate) fn open(path: &Path) -> Result<(Input, usize), VideoError> {
     if let Some(kind) = NotAVideo::of(path)? {
         return Err(VideoError::NotAVideo(kind));
     }
-    let text = path.to_str().filter(|text| !text.contains('\0')).ok_or(VideoError::Path)?;
-    // Without the explicit protocol, FFmpeg would treat a file named `concat:x` as a list of files.
-    let url = format!("file:{text}");
+    let url = FileUrl::of(path)?;
     let options = Dictionary::from_iter([("protocol_whitelist", "file"), ("format_whitelist", CONTAINERS)]);
-    let input =
-        ffmpeg_next::format::input_with_dictionary(&url, options).map_err(|source| VideoError::Open { source })?;
+    let input = ffmpeg_next::format::input_with_dictionary(url.as_str(), options)
+        .map_err(|source| VideoError::Open { source })?;
     let best = input.streams().best(media::Type::Video);
     // The cover image of an audio file is a video stream too.
     let moving = best.filter(|stream| !stream.disposition().contains(Disposition::ATTACHED_PIC));

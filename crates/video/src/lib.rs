@@ -29,6 +29,7 @@ mod recipe;
 mod sampler;
 mod scale;
 mod structure;
+mod url;
 mod versions;
 
 pub use coder::{FrameCoder, ImageFormat};

@@ -7,7 +7,7 @@ use pipe_video::{FrameCoder, ImageFormat, RecipeFrame, RecipeFrames, VideoError,
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The job of a helper process of this stage.
 pub const JOB: Job = Job { name: "frames", run };
@@ -44,7 +44,8 @@ pub(crate) struct Coders<'a> {
 /// The input of a helper's job.
 #[derive(Serialize, Deserialize)]
 struct Task {
-    path: String,
+    #[serde(with = "pipe_stage::protocol::paths")]
+    path: PathBuf,
     sample: FrameSampling,
     resize: FrameResize,
     square_pixels: bool,
@@ -67,9 +68,8 @@ impl<'a> Coders<'a> {
 
     /// Encodes the kept frames of a file.
     pub(crate) fn encode(&self, path: &Path) -> Result<Result<EncodedVideo, Failure>, StageError> {
-        let Some(path) = path.to_str() else { return Ok(Err(Failure::Video(VideoError::Path.to_string()))) };
         let FramesParams { sample, resize, square_pixels, encode, .. } = *self.params;
-        let task = serde_json::to_vec(&Task { path: path.into(), sample, resize, square_pixels, encode })?;
+        let task = serde_json::to_vec(&Task { path: path.to_owned(), sample, resize, square_pixels, encode })?;
         let take = |frames: &mut FrameBuffer, piece: &[u8]| -> Result<(), StageError> {
             // An empty piece only shows that the helper is alive.
             if let Some((pts_nanos, image)) = piece.split_first_chunk() {
@@ -116,7 +116,7 @@ fn run(job: &[u8], send: SendPiece) -> io::Result<Vec<u8>> {
 /// Encodes the kept frames of a file and passes each to `keep` as its time and an image file, until that returns false. For a
 /// frame that is not kept it passes an empty piece, which shows that the work goes on.
 fn encode_video(task: &Task, keep: &mut dyn FnMut(&[u8]) -> bool) -> Result<Outcome, VideoError> {
-    let mut frames = RecipeFrames::open(Path::new(&task.path), task.sample, &mut || keep(&[]))?;
+    let mut frames = RecipeFrames::open(&task.path, task.sample, &mut || keep(&[]))?;
     let VideoInfo { orientation, fps_num, fps_den, .. } = *frames.info();
     let (mut coder, mut piece) = (None, Vec::new());
     for frame in frames.by_ref() {

@@ -8,7 +8,7 @@ use pipe_video::{Damage, Decoder, FrameHashes, Orientation, VideoError, VideoInf
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The job of a helper process of this stage.
 pub const JOB: Job = Job { name: "ingest", run };
@@ -28,7 +28,8 @@ pub(crate) struct Examiner<'a> {
 /// The input of a helper's job.
 #[derive(Serialize, Deserialize)]
 struct Task {
-    path: String,
+    #[serde(with = "pipe_stage::protocol::paths")]
+    path: PathBuf,
     verify: Verify,
 }
 
@@ -61,8 +62,7 @@ impl<'a> Examiner<'a> {
 
     /// Examines the file at `path`.
     pub(crate) fn examine(&self, path: &Path) -> Result<Found, StageError> {
-        let Some(text) = path.to_str() else { return Ok(Found::unusable(&VideoError::Path, path)) };
-        let task = serde_json::to_vec(&Task { path: text.into(), verify: self.verify })?;
+        let task = serde_json::to_vec(&Task { path: path.to_owned(), verify: self.verify })?;
         let take = |frames: &mut u64, piece: &[u8]| -> Result<(), StageError> {
             *frames = piece.try_into().map_or(0, u64::from_le_bytes);
             Ok(())
@@ -97,7 +97,7 @@ impl<'a> Examiner<'a> {
 
 fn run(job: &[u8], send: SendPiece) -> io::Result<Vec<u8>> {
     let task: Task = serde_json::from_slice(job)?;
-    let path = Path::new(&task.path);
+    let path = task.path.as_path();
     let mut found = match pipe_video::probe(path) {
         Ok(info) => Found::of(info),
         Err(error) => Found::unusable(&error, path),

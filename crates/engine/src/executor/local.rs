@@ -1,5 +1,6 @@
 //! [`LocalExecutor`]: workers on this machine. They live as long as the run and run one request at a time.
 
+use super::handle::Handle;
 use super::process::WorkerProcess;
 use super::reaper::ReaperOnDemand;
 use super::resources::Capacity;
@@ -28,12 +29,20 @@ pub(super) struct LocalExecutor {
 struct LocalSession {
     kind: Worker,
     worker: WorkerProcess,
+    handle: Handle,
     idle: Idle,
 }
 
 impl LocalExecutor {
     pub(super) fn new(options: &RunOptions, capacity: Capacity, reaper: Arc<ReaperOnDemand>) -> Self {
         Self { folder: options.executables.workers.clone(), capacity, reaper, idle: Idle::default() }
+    }
+
+    /// Returns a worker that waits for a request. A worker that has ended in the meantime says nothing about the next request.
+    fn idle_worker(&self, kind: Worker) -> Option<WorkerProcess> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let workers = idle.get_mut(&kind)?;
+        std::iter::from_fn(|| workers.pop()).find(WorkerProcess::is_idle)
     }
 }
 
@@ -48,24 +57,24 @@ impl Executor for LocalExecutor {
 
     fn start(&mut self, contract: &Contract) -> Result<Started, RunError> {
         let Some(kind) = contract.worker else { return Err(RunError::NoExecutor { kind: contract.kind }) };
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&kind).and_then(Vec::pop);
-        let worker = match idle {
+        let worker = match self.idle_worker(kind) {
             Some(worker) => worker,
             None => WorkerProcess::start(&self.folder.join(kind.program()), self.reaper.get()?)?,
         };
         let handle = worker.handle();
-        let session = Box::new(LocalSession { kind, worker, idle: Arc::clone(&self.idle) });
+        let idle = Arc::clone(&self.idle);
+        let session = Box::new(LocalSession { kind, worker, handle: handle.clone(), idle });
         Ok(Started { session, handle })
     }
 }
 
 impl Session for LocalSession {
     fn run(&mut self, request: Request, log: &Path, report: Report) -> Result<Ended, RunError> {
-        self.worker.run(request, log, report)
+        self.worker.run(request, &self.handle, log, report)
     }
 
     fn release(self: Box<Self>) {
-        let Self { kind, worker, idle } = *self;
+        let Self { kind, worker, handle: _, idle } = *self;
         idle.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default().push(worker);
     }
 }

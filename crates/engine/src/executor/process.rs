@@ -1,38 +1,51 @@
 //! [`WorkerProcess`]: a process that speaks `pipe_stage::protocol` over its stdin and stdout.
+//!
+//! Nothing here waits for a worker without end, unless the worker does the work it was asked for: messages are written by a
+//! thread of their own, and [`Replies`] notices that the worker has ended or has closed one of its pipes.
 
 use super::handle::{Handle, Target};
 use super::reaper::Reaper;
 use super::session::{Ended, Report, WorkerUpdate};
 use crate::error::RunError;
+use child::WorkerChild;
 use fs_err as fs;
-use nix::unistd::Pid;
+use messages::Messages;
 use pipe_stage::protocol::{Message, Reply, Request};
+use replies::{Lost, Replies};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{ChildStderr, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+
+mod child;
+mod messages;
+mod replies;
+#[cfg(test)]
+mod tests;
+
+pub(super) use child::describe;
 
 /// Number of lines of a dead worker's log that are shown.
 pub(super) const LAST_LINES: usize = 10;
-/// How long a worker may take to end after it has closed its output.
-const END_WITHIN: Duration = Duration::from_secs(2);
+
+/// Number of characters of an invalid reply that are shown.
+const SHOWN_CHARS: usize = 200;
 
 /// A worker process.
 #[derive(Debug)]
 pub(super) struct WorkerProcess {
     handle: WorkerHandle,
-    stdout: BufReader<ChildStdout>,
+    replies: Replies,
     log: Arc<Mutex<Log>>,
-    reaper: Arc<Reaper>,
+    reaper: Option<Arc<Reaper>>,
 }
 
 #[derive(Debug, Clone)]
 struct WorkerHandle {
-    child: Arc<Mutex<Child>>,
-    stdin: Arc<Mutex<ChildStdin>>,
+    child: Arc<WorkerChild>,
+    messages: Messages,
 }
 
 /// The log of the stage that a worker runs; receives its stderr.
@@ -49,25 +62,32 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl WorkerProcess {
     /// Starts a worker. It dies with the thread that calls this, which therefore must live as long as the run.
     pub(super) fn start(program: &Path, reaper: Arc<Reaper>) -> std::io::Result<Self> {
-        let mut child = Command::new(program)
+        let worker = Self::spawn(&mut Command::new(program), Some(reaper))?;
+        // The worker ties itself to `pipe`, but only after its libraries are loaded.
+        worker.reaper.iter().for_each(|reaper| reaper.watch(worker.handle.child.group()));
+        Ok(worker)
+    }
+
+    fn spawn(command: &mut Command, reaper: Option<Arc<Reaper>>) -> std::io::Result<Self> {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .env(pipe_stage::PARENT_VARIABLE, std::process::id().to_string())
             .process_group(0) // Ctrl-C on the terminal is for `pipe` to handle
             .spawn()?;
-        let missing = || std::io::Error::other("a pipe to the worker is missing");
-        let stdin = child.stdin.take().ok_or_else(missing)?;
-        let stdout = BufReader::new(child.stdout.take().ok_or_else(missing)?);
-        let stderr = child.stderr.take().ok_or_else(missing)?;
-        let log = Arc::new(Mutex::new(Log::default()));
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        // From here on, an error ends the worker.
+        let child = Arc::new(WorkerChild::new(child));
+        let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
+            return Err(std::io::Error::other("a pipe to the worker is missing"));
+        };
+        let (stdin, log) = (Arc::new(stdin), Arc::new(Mutex::new(Log::default())));
         let sink = Arc::clone(&log);
         std::thread::Builder::new().name("worker-log".into()).spawn(move || copy_log(stderr, &sink))?;
-        let handle = WorkerHandle { child: Arc::new(Mutex::new(child)), stdin: Arc::new(Mutex::new(stdin)) };
-        let worker = Self { handle, stdout, log, reaper };
-        // The worker ties itself to `pipe`, but only after its libraries are loaded.
-        worker.reaper.watch(worker.group());
-        Ok(worker)
+        let messages = Messages::start(Arc::clone(&stdin))?;
+        let replies = Replies::new(stdout, stdin, Arc::clone(&child));
+        Ok(Self { handle: WorkerHandle { child, messages }, replies, log, reaper })
     }
 
     /// Returns a handle for the next action.
@@ -75,22 +95,34 @@ impl WorkerProcess {
         Handle::new(self.handle.clone())
     }
 
-    /// Runs a request to its end, and passes on what the worker reports before. Its stderr is added to the file at `log`.
-    pub(super) fn run(&mut self, request: Request, log: &Path, report: Report) -> Result<Ended, RunError> {
+    /// Returns whether the worker waits for a request: it runs, reads its input, and has sent nothing since its last reply.
+    pub(super) fn is_idle(&self) -> bool {
+        self.replies.is_idle()
+    }
+
+    /// Runs a request of the action of `handle` to its end, and passes on what the worker reports before. Its stderr is added
+    /// to the file at `log`.
+    pub(super) fn run(
+        &mut self,
+        request: Request,
+        handle: &Handle,
+        log: &Path,
+        report: Report,
+    ) -> Result<Ended, RunError> {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
         *lock(&self.log) = Log { file: Some(file), last_lines: VecDeque::new() };
         self.reset_peak_memory();
-        if self.handle.send(&Message::Run(Box::new(request))).is_err() {
-            return Ok(self.died());
+        self.handle.messages.send(&Message::Run(Box::new(request)))?;
+        if handle.is_stopped() {
+            self.handle.cancel(); // it was stopped just before there was a request to stop
         }
         let mut warnings = Vec::new();
-        let mut line = String::new();
         loop {
-            line.clear();
-            if self.stdout.read_line(&mut line)? == 0 {
-                return Ok(self.died());
-            }
-            match serde_json::from_str(&line) {
+            let line = match self.replies.next_line() {
+                Ok(line) => line,
+                Err(lost) => return Ok(self.died(&lost)),
+            };
+            match serde_json::from_slice(line) {
                 Ok(Reply::Warning { text }) => warnings.push(text),
                 Ok(Reply::Progress { done, total, unit }) => report(WorkerUpdate::Progress { done, total, unit })?,
                 Ok(Reply::Measured { step, values }) => report(WorkerUpdate::Measured { step, values })?,
@@ -106,48 +138,47 @@ impl WorkerProcess {
                     return Ok(Ended::Failed { error, causes, help, cancelled });
                 }
                 Err(error) => {
+                    let how = format!("it sent something that is not a reply ({error}): {}", shown(line));
                     self.handle.kill();
-                    let how = format!("it sent something that is not a reply ({error}): {}", line.trim_end());
-                    return Ok(Ended::Died { how, last_lines: Vec::new() });
+                    return Ok(self.dead(how));
                 }
             }
         }
     }
 
-    /// Waits for a worker that has closed its output, and returns how it ended.
-    fn died(&mut self) -> Ended {
-        let until = Instant::now() + END_WITHIN;
-        let status = loop {
-            match lock(&self.handle.child).try_wait() {
-                Ok(Some(status)) => break describe(status),
-                Ok(None) if Instant::now() < until => {}
-                Ok(None) => {
-                    self.handle.kill();
-                    break "it closed its output but did not end".to_owned();
-                }
-                Err(error) => break error.to_string(),
-            }
-            std::thread::sleep(Duration::from_millis(5));
+    /// Ends a worker that can't be used any more, and returns how it ended.
+    fn died(&self, lost: &Lost) -> Ended {
+        let ended = match lost {
+            Lost::ClosedOutput { .. } | Lost::Ended { .. } | Lost::Io(_) => self.handle.child.wait_for_end(),
+            Lost::ClosedInput | Lost::LongLine { .. } => self.handle.child.ended(),
         };
-        Ended::Died { how: status, last_lines: lock(&self.log).last_lines.iter().cloned().collect() }
+        self.handle.kill();
+        let how = match (lost, ended) {
+            (Lost::LongLine { limit_bytes }, _) => format!("it sent a line of more than {limit_bytes} bytes"),
+            (Lost::Io(error), None) => format!("its output can't be read: {error}"),
+            (Lost::ClosedOutput { .. } | Lost::Ended { .. } | Lost::ClosedInput | Lost::Io(_), Some(how)) => how,
+            (Lost::ClosedInput, None) => "it closed its input but did not end".to_owned(),
+            (Lost::ClosedOutput { .. } | Lost::Ended { .. }, None) => "it closed its output but did not end".to_owned(),
+        };
+        match lost {
+            Lost::ClosedOutput { unfinished } | Lost::Ended { unfinished } if !unfinished.is_empty() => {
+                self.dead(format!("{how}, in the middle of a reply: {}", shown(unfinished)))
+            }
+            _ => self.dead(how),
+        }
     }
 
-    /// Returns the process group, which has the same number as the process.
-    fn group(&self) -> Pid {
-        Pid::from_raw(self.pid() as i32)
-    }
-
-    fn pid(&self) -> u32 {
-        lock(&self.handle.child).id()
+    fn dead(&self, how: String) -> Ended {
+        Ended::Died { how, last_lines: lock(&self.log).last_lines.iter().cloned().collect() }
     }
 
     fn reset_peak_memory(&self) {
         // Without this file, the kernel reports the peak of the worker's whole life.
-        let _ = fs::write(format!("/proc/{}/clear_refs", self.pid()), "5");
+        let _ = fs::write(format!("/proc/{}/clear_refs", self.handle.child.group()), "5");
     }
 
     fn peak_memory(&self) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
+        let status = fs::read_to_string(format!("/proc/{}/status", self.handle.child.group())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
         Some(line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024)
     }
@@ -156,32 +187,32 @@ impl WorkerProcess {
 /// Kills the worker. It would also end when its stdin closes, but not while it runs a request.
 impl Drop for WorkerProcess {
     fn drop(&mut self) {
-        self.handle.kill();
-        // The process has ended or is about to; this only removes its entry from the process table.
-        let _ = lock(&self.handle.child).wait();
-        self.reaper.forget(self.group());
+        self.handle.child.end();
+        if let Some(reaper) = &self.reaper {
+            reaper.forget(self.handle.child.group());
+        }
     }
 }
 
 impl Target for WorkerHandle {
     fn cancel(&self) {
-        // If it fails, the worker is dead already; the thread that reads from it sees that.
-        drop(self.send(&Message::Cancel));
+        // If it can't be sent, the worker is dead or does not read; the thread that reads from it sees that, or it is killed.
+        drop(self.messages.send(&Message::Cancel));
     }
 
     fn kill(&self) {
-        let _ = lock(&self.child).kill();
+        self.child.kill();
     }
 }
 
-impl WorkerHandle {
-    fn send(&self, message: &Message) -> std::io::Result<()> {
-        let mut line = serde_json::to_vec(message)?;
-        line.push(b'\n');
-        let mut stdin = lock(&self.stdin);
-        stdin.write_all(&line)?;
-        stdin.flush()
+/// Returns the start of a line that the worker sent.
+fn shown(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let mut shown: String = text.trim_end().chars().take(SHOWN_CHARS).collect();
+    if shown.len() < text.trim_end().len() {
+        shown.push('…');
     }
+    shown
 }
 
 fn copy_log(stderr: ChildStderr, log: &Mutex<Log>) {
@@ -196,13 +227,5 @@ fn copy_log(stderr: ChildStderr, log: &Mutex<Log>) {
             log.last_lines.pop_front();
         }
         log.last_lines.push_back(String::from_utf8_lossy(&line).into_owned());
-    }
-}
-
-pub(super) fn describe(status: ExitStatus) -> String {
-    match (status.signal().map(nix::sys::signal::Signal::try_from), status.code()) {
-        (Some(Ok(signal)), _) => format!("killed by {signal}"),
-        (Some(Err(_)), _) => "killed by an unknown signal".into(),
-        (None, code) => format!("ended with exit code {}", code.unwrap_or(-1)),
     }
 }

@@ -60,6 +60,7 @@ pub struct MakePart {
     /// As in [`PlannedPart::name`].
     pub name: String,
     /// An empty folder; see [`MakePart::file`], [`MakePart::note`] and [`MakePart::state`].
+    #[serde(with = "super::paths")]
     pub folder: PathBuf,
     /// An older version of the part with equal [`PlannedPart::fields`].
     pub old: Option<OldPart>,
@@ -82,8 +83,10 @@ pub struct MadePart {
     /// As in [`PlannedPart::name`].
     pub name: String,
     /// The folder with files and notes, read-only.
+    #[serde(with = "super::paths")]
     pub folder: PathBuf,
     /// For a link of a chain: the folder with the state, read-only; `None` if the state was dropped.
+    #[serde(with = "super::paths::optional")]
     pub state: Option<PathBuf>,
 }
 
