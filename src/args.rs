@@ -55,6 +55,6 @@ pub(crate) struct RemoteArgs {
 pub(crate) enum Format {
     /// For people
     Text,
-    /// JSON for scripts, one object per line
+    /// JSON lines for scripts: one object per line
     Json,
 }

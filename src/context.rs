@@ -67,7 +67,8 @@ pub(crate) fn run_options(root: PathBuf, jobs: Option<u16>) -> Result<RunOptions
         mode: RunMode::Results,
         // Run ids sort by time.
         run: format!("{}{:03}-{}", now.strftime("%Y%m%dT%H%M%S"), now.millisecond(), std::process::id()),
-        started: now.timestamp().to_string(),
+        // All with the same number of digits.
+        started: now.timestamp().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
     })
 }
 

@@ -8,6 +8,7 @@ mod json;
 mod lines;
 mod live;
 pub(crate) mod record;
+pub(crate) mod table;
 pub(crate) mod text;
 mod transfer;
 
@@ -19,7 +20,7 @@ use crate::logging;
 use clap::ValueEnum;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use pipe_engine::events::RunEvent;
-use pipe_engine::{Bookkeeping, Problems, RunSummary};
+use pipe_engine::{Bookkeeping, Problems, RunSummary, UNREADABLE_FILE};
 use serde::Serialize;
 use std::error::Error;
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -33,7 +34,7 @@ pub(crate) enum Output {
     Auto,
     /// One line on stderr per event
     Lines,
-    /// JSON on stdout for scripts, one object per event
+    /// JSON lines on stdout for scripts: one object per line and event
     Json,
 }
 
@@ -200,6 +201,11 @@ fn problems_json(problems: &Problems) {
 
 /// Shows the mistakes of a pipeline file.
 fn problems(problems: &Problems) {
+    if let [problem] = problems.0.as_slice()
+        && problem.code == UNREADABLE_FILE
+    {
+        return message(&format!("error: {}; nothing was run", problem.message));
+    }
     let theme = match (colour(), std::io::stderr().is_terminal()) {
         (true, _) => GraphicalTheme::unicode(),
         (false, true) => GraphicalTheme::unicode_nocolor(),

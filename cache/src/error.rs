@@ -31,10 +31,10 @@ pub enum CacheError {
         path: PathBuf,
     },
     /// There is no store.
-    #[error("there is no store at {}", path.display())]
+    #[error("there is no store `{}`; `pipe run FILE` makes one, `--store DIR` names another", root.display())]
     NoStore {
-        /// The expected folder.
-        path: PathBuf,
+        /// The expected `.pipe` folder.
+        root: PathBuf,
     },
     /// A stage wrote something that is neither a file nor a folder.
     #[error("the output {} is neither a file nor a folder", path.display())]

@@ -85,7 +85,7 @@ impl Store {
     /// Opens an existing store below `root`.
     pub fn open_existing(root: &Path) -> Result<Self, CacheError> {
         let store = Self { root: root.join("store/v1"), held: None };
-        if store.root.is_dir() { Ok(store) } else { Err(CacheError::NoStore { path: store.root }) }
+        if store.root.is_dir() { Ok(store) } else { Err(CacheError::NoStore { root: root.to_owned() }) }
     }
 
     /// Returns the store below `root` for a command that only reads. Creates nothing: a missing store has no results.

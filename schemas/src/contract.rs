@@ -148,6 +148,16 @@ pub enum Parts {
     Chain,
 }
 
+impl Parts {
+    /// Returns what messages call the parts.
+    pub const fn noun(self) -> &'static str {
+        match self {
+            Self::Independent => "parts",
+            Self::Chain => "epochs",
+        }
+    }
+}
+
 /// What `pipe check` does with a stage. It does not decode whole videos, download, train or start programs of the user.
 #[derive(Debug, Clone, Copy)]
 pub enum Check {

@@ -239,7 +239,7 @@ impl SampleRow {
 /// The results of one epoch of training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainingLogRow {
-    /// Epoch, from 0.
+    /// Epoch, from 0. Messages and progress count from 1.
     pub epoch: u32,
     /// Number of clips that were shown.
     pub num_clips: u32,

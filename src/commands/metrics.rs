@@ -6,7 +6,7 @@ use super::Command;
 use crate::args::ReportArgs;
 use crate::error::CommandError;
 use crate::exit::Code;
-use crate::{context, records};
+use crate::{context, records, render};
 use fs_err as fs;
 use pipe_engine::RunRecord;
 use std::collections::BTreeMap;
@@ -40,12 +40,18 @@ impl Command for Metrics {
         let runs = records::all(&root)?;
         let json = self.report.json();
         if let [one, two] = self.diff.as_slice() {
-            let (one, two) = (records::find(&runs, one)?, records::find(&runs, two)?);
+            let (one, two) = (records::find(&runs, one, &root)?, records::find(&runs, two, &root)?);
             view::difference(&metrics_of(&root, one), &metrics_of(&root, two), json);
             return Ok(Code::Ok);
         }
-        for run in records::newest(&runs, self.pipeline.as_deref(), self.limit) {
-            view::metrics(run, &metrics_of(&root, run), json);
+        let shown = records::newest(&runs, self.pipeline.as_deref(), self.limit)?;
+        let shown: Vec<_> = shown.into_iter().map(|run| (run, metrics_of(&root, run))).collect();
+        if json {
+            view::json(&shown);
+        } else if runs.is_empty() {
+            render::message(&records::none(&root));
+        } else {
+            view::tables(&shown);
         }
         Ok(Code::Ok)
     }

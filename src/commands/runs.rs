@@ -6,7 +6,7 @@ use super::Command;
 use crate::args::ReportArgs;
 use crate::error::CommandError;
 use crate::exit::Code;
-use crate::{context, records};
+use crate::{context, records, render};
 
 /// List runs, newest first
 #[derive(Debug, clap::Args)]
@@ -24,9 +24,15 @@ impl Command for Runs {
     const NAME: &'static str = "runs";
 
     fn run(self) -> Result<Code, CommandError> {
-        let runs = records::all(&context::store_root(&self.report.store)?)?;
-        for run in records::newest(&runs, self.pipeline.as_deref(), self.limit) {
-            view::run(run, self.report.json());
+        let root = context::store_root(&self.report.store)?;
+        let runs = records::all(&root)?;
+        let shown = records::newest(&runs, self.pipeline.as_deref(), self.limit)?;
+        if self.report.json() {
+            view::json(&shown);
+        } else if runs.is_empty() {
+            render::message(&records::none(&root));
+        } else {
+            view::table(&shown);
         }
         Ok(Code::Ok)
     }

@@ -22,8 +22,9 @@ impl Command for Show {
     const NAME: &'static str = "show";
 
     fn run(self) -> Result<Code, CommandError> {
-        let runs = records::all(&context::store_root(&self.report.store)?)?;
-        let run = records::find(&runs, &self.run)?;
+        let root = context::store_root(&self.report.store)?;
+        let runs = records::all(&root)?;
+        let run = records::find(&runs, &self.run, &root)?;
         if self.report.json() {
             view::json(run);
         } else {

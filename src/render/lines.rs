@@ -16,8 +16,8 @@ pub(crate) struct Lines {
     width: usize,
     /// When each running stage last got a line.
     shown_at: BTreeMap<String, Instant>,
-    /// The newest numbers that each stage measured.
-    measured: BTreeMap<String, String>,
+    /// The newest numbers that each stage measured, by stage and name.
+    measured: BTreeMap<String, BTreeMap<String, f64>>,
 }
 
 impl Lines {
@@ -54,16 +54,16 @@ impl Renderer for Lines {
             }
             RunEvent::StageFetched { stage, bytes } => message(&fetched(stage, width, *bytes)),
             RunEvent::RemoteTrouble { text } | RunEvent::Warning { text } => warning(text),
-            RunEvent::StageWaiting { stage } => {
-                message(&format!("wait    {stage:width$}  another `pipe` is running it"));
+            RunEvent::StageWaiting { stage, made_by } => {
+                message(&format!("wait    {stage:width$}  {}", text::waits_for(made_by.as_deref())));
             }
             RunEvent::StageMeasured { stage, values, .. } => {
-                self.measured.insert(stage.clone(), text::measured(values));
+                self.measured.entry(stage.clone()).or_default().extend(values.clone());
             }
             RunEvent::StageProgress { stage, done, total, unit } => {
                 if self.shown_at.get(stage).is_none_or(|at| at.elapsed() >= PROGRESS_EVERY) {
                     self.shown_at.insert(stage.clone(), Instant::now());
-                    let measured = self.measured.get(stage).map_or("", String::as_str);
+                    let measured = self.measured.get(stage).map(text::measured).unwrap_or_default();
                     message(format!("        {stage:width$}  {done}/{total} {unit}  {measured}").trim_end());
                 }
             }

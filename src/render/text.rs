@@ -1,6 +1,7 @@
 //! Outcomes, times and sizes as text for people.
 
 use pipe_engine::events::{Failure, Outcome, RunEvent};
+pub(crate) use pipe_engine::size_text as bytes;
 use pipe_engine::{StageSummary, grouped};
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -16,17 +17,6 @@ pub(crate) fn duration(millis: u64) -> String {
     }
 }
 
-/// Returns a size as `813 B`, `21.0 MB` or `2.0 GB`.
-pub(crate) fn bytes(bytes: u64) -> String {
-    let size = bytes as f64;
-    match bytes {
-        0..1_000 => format!("{bytes} B"),
-        1_000..1_000_000 => format!("{:.1} kB", size / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", size / 1e6),
-        _ => format!("{:.1} GB", size / 1e9),
-    }
-}
-
 /// Returns a count with its noun, such as `1 result` or `1,200 results`.
 pub(crate) fn count(count: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
@@ -37,10 +27,42 @@ pub(crate) fn count_of(count: u64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(count), if count == 1 { one } else { many })
 }
 
-/// Returns measured numbers as `loss 0.41  lr 1.0e-4  top1 0.55`.
+/// Returns a duration in whole seconds as `5 s`, `4 m 05 s` or `2 h 03 m`.
+pub(crate) fn duration_in_secs(secs: u64) -> String {
+    if secs < 60 { format!("{secs} s") } else { duration(secs.saturating_mul(1000)) }
+}
+
+/// Returns why a stage waits. `made_by` is the stage of the same run that makes the result; else another process makes it.
+pub(crate) fn waits_for(made_by: Option<&str>) -> String {
+    match made_by {
+        Some(stage) => format!("the stage `{stage}` of this run makes the same result"),
+        None => "another `pipe` is running it".to_owned(),
+    }
+}
+
+/// Returns measured numbers as `loss 0.41  top1 0.55  lr 1.0e-4  55.1 clips/s`: what tells how training goes, most important
+/// first. `--output json` has all of them.
 pub(crate) fn measured(values: &BTreeMap<String, f64>) -> String {
-    let texts: Vec<String> = values.iter().map(|(name, value)| format!("{name} {}", number(*value))).collect();
-    texts.join("  ")
+    let mut shown: Vec<(u8, String)> =
+        values.iter().filter_map(|(name, value)| measured_number(name, *value)).collect();
+    shown.sort_by_key(|(rank, _)| *rank);
+    shown.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join("  ")
+}
+
+/// Returns a measured number with its name and rank; `None` if it is of interest only when something is wrong.
+fn measured_number(name: &str, value: f64) -> Option<(u8, String)> {
+    if let Some(items) = name.strip_suffix("_per_sec") {
+        return Some((5, format!("{} {items}/s", number(value))));
+    }
+    let rank = match name {
+        "epoch" => 0,
+        "loss" => 1,
+        "lr" => 4,
+        _ if name.ends_with("_secs") || name.ends_with("_norm") => return None,
+        _ if name.starts_with("val_") => 3,
+        _ => 2,
+    };
+    Some((rank, format!("{name} {}", number(value))))
 }
 
 /// Returns a measured number: whole numbers as they are, others with two decimals, or two significant digits if that is
@@ -61,14 +83,26 @@ pub(crate) fn outcome(outcome: Outcome, colour: bool) -> String {
         Outcome::Failed => ("failed ", "31;1"),
         Outcome::Skipped => ("skipped", "33"),
     };
+    coloured(word, code, colour)
+}
+
+/// Returns the word for a stage that was stopped while it ran.
+fn stopped(colour: bool) -> String {
+    coloured("stopped", "33", colour)
+}
+
+fn coloured(word: &str, code: &str, colour: bool) -> String {
     if colour { format!("\u{1b}[{code}m{word}\u{1b}[0m") } else { word.to_owned() }
 }
 
 /// Returns the lines for the end of a stage.
 pub(crate) fn stage(stage: &StageSummary, width: usize, colour: bool) -> String {
     let StageSummary { stage: name, outcome: how, duration_millis, parts, summary, warnings, failure, .. } = stage;
-    let mut text = format!("{} {name:width$}", outcome(*how, colour));
-    if *how == Outcome::Ran || *how == Outcome::Failed {
+    // A stage that was started has a key.
+    let was_stopped = *how == Outcome::Skipped && stage.key.is_some();
+    let word = if was_stopped { stopped(colour) } else { outcome(*how, colour) };
+    let mut text = format!("{word} {name:width$}");
+    if *how == Outcome::Ran || *how == Outcome::Failed || was_stopped {
         text += &format!("  {:>8}", duration(*duration_millis));
     } else {
         text += &format!("  {:>8}", "");
@@ -98,6 +132,10 @@ fn failed(failure: &Failure) -> String {
     let mut text = format!("\n  error: {}", indented(&failure.error));
     for cause in &failure.causes {
         text += &format!("\n    because: {}", indented(cause));
+    }
+    if !failure.last_lines.is_empty() {
+        text += "\n  the last lines of its log:";
+        text.extend(failure.last_lines.iter().map(|line| format!("\n    {}", line.trim_end())));
     }
     if let Some(help) = &failure.help {
         text += &format!("\n  help: {}", indented(help));
@@ -151,17 +189,15 @@ mod tests {
 
     #[test]
     fn measured_numbers_read_well() {
-        let values = [("loss", 0.4149), ("lr", 0.0001), ("top1", 0.55), ("images_per_sec", 1234.5), ("epoch", 3.0)];
-        let values = values.map(|(name, value)| (name.to_owned(), value)).into();
-        assert_eq!(measured(&values), "epoch 3  images_per_sec 1234.50  loss 0.41  lr 1.0e-4  top1 0.55");
+        let text = |values: &[(&str, f64)]| {
+            measured(&values.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect())
+        };
+        let step =
+            [("clips_per_sec", 1234.5), ("compute_secs", 0.7), ("data_secs", 0.01), ("epoch", 3.0), ("grad_norm", 3.9)];
+        let step = [&step[..], &[("loss", 0.4149), ("lr", 0.0001), ("top1", 0.55), ("val_top1", 0.5)]].concat();
+        assert_eq!(text(&step), "epoch 3  loss 0.41  top1 0.55  val_top1 0.50  lr 1.0e-4  1234.50 clips/s");
+        assert_eq!(text(&[("top5", 0.9), ("mean_average_precision", 0.25)]), "mean_average_precision 0.25  top5 0.90");
+        assert_eq!(text(&[]), "");
         assert_eq!([number(f64::NAN), number(-0.5), number(0.0)], ["NaN", "-0.50", "0"]);
-    }
-
-    #[test]
-    fn sizes_read_well() {
-        let check = |size, expect: &str| assert_eq!(bytes(size), expect);
-        check(813, "813 B");
-        check(21_040_000, "21.0 MB");
-        check(2_000_000_000, "2.0 GB");
     }
 }

@@ -14,7 +14,7 @@ impl TransferBar {
         if !std::io::stderr().is_terminal() {
             return Self(ProgressBar::hidden());
         }
-        let style = ProgressStyle::with_template("{msg} {bar:24} {pos}/{len} results  {prefix}");
+        let style = ProgressStyle::with_template("{msg} {bar:16} {pos}/{len} results  {prefix}");
         let bar = ProgressBar::new(0).with_message(verb);
         Self(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
     }

@@ -324,7 +324,7 @@ fn wrong_arguments_and_a_missing_store_are_errors() {
     );
     check(&["gc", "--max-age", "30"], 2, "the unit is missing");
     for command in ["verify", "gc", "stats"] {
-        check(&[command], 1, "error: there is no store at ");
+        check(&[command], 1, "error: there is no store `.pipe`; `pipe run FILE` makes one");
     }
     assert_eq!(fs::read_dir(space.path(".pipe")).unwrap().count(), 0, "no store is created");
 }

@@ -1,6 +1,7 @@
 //! `command` stages: their environment, their outputs, failures, time limits and cancellation.
 
 use crate::space::Space;
+use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// Writes a pipeline of commands.
@@ -105,7 +106,7 @@ fn a_failure_names_its_cause_and_is_not_stored() {
     let space = Space::new();
     let outcome = failure(&space, "    with: { shell: 'echo out; echo oh no >&2; exit 3', outputs: { r: r } }");
     assert_eq!(outcome["error"], "the program ended with exit code 3");
-    assert_eq!(outcome["causes"], serde_json::json!(["out", "oh no"]));
+    assert_eq!((&outcome["last_lines"], &outcome["causes"]), (&json!(["out", "oh no"]), &json!([])));
     assert!(std::fs::read_to_string(space.path(outcome["log"].as_str().unwrap())).unwrap().contains("oh no"));
     let outcome = failure(&space, "    with: { run: [true], outputs: { r: r.csv } }");
     assert_eq!(outcome["error"], "the program did not write its output `r`");
@@ -115,8 +116,45 @@ fn a_failure_names_its_cause_and_is_not_stored() {
     assert!(outcome["error"].as_str().unwrap().contains("SIGSEGV"), "{outcome}");
     let outcome = failure(&space, "    sources: [absent/*.txt]\n    with: { run: [true], outputs: { r: r } }");
     assert!(outcome["error"].as_str().unwrap().contains("no file matches the source `absent/*.txt`"), "{outcome}");
-    let outcome = failure(&space, "    with: { shell: 'ln -s /etc/passwd \"${outputs.r}\"', outputs: { r: r } }");
-    assert!(outcome["error"].as_str().unwrap().contains("neither a file nor a folder"), "{outcome}");
+}
+
+#[test]
+fn links_in_an_output_are_errors_and_empty_folders_are_warnings() {
+    let space = Space::new();
+    let error = |shell: &str| {
+        let outcome = failure(&space, &format!("    with: {{ shell: '{shell}', outputs: {{ r: r }} }}"));
+        outcome["error"].as_str().unwrap().to_owned()
+    };
+    let to_passwd = "the program wrote a link or special file to its output `r`: r (a link to /etc/passwd)";
+    assert_eq!(error(r#"ln -s /etc/passwd "${outputs.r}""#), to_passwd);
+    assert_eq!(
+        error(
+            r#"cd "$(dirname "${outputs.r}")"; mkdir -p r/a; ln -s ../x r/a/one; ln -s . r/loop; mkfifo r/pipe; echo 1 > r/x"#
+        ),
+        "the program wrote links or special files to its output `r`: r/a/one (a link to ../x), r/loop (a link to .), \
+         r/pipe (neither a file nor a folder)"
+    );
+    let nothing = "the program did not write its output `r`";
+    assert_eq!(error("true"), nothing);
+    assert_eq!(error(r#"mkdir -p "${outputs.r}/a/b""#), format!("{nothing}: there are only empty folders"));
+    let shell = r#"mkdir -p "${outputs.r}/kept" "${outputs.r}/b/c" "${outputs.r}/a"; echo 1 > "${outputs.r}/kept/x""#;
+    pipeline(&space, &format!("  s: {{ uses: command, with: {{ shell: '{shell}', outputs: {{ r: r }} }} }}\n"));
+    let warnings = json!(["the output `r` has empty folders, which are not kept: r/a, r/b/c"]);
+    assert_eq!(space.run("p.yaml", &[]).ok().stage("s")["warnings"], warnings);
+    assert!(space.path(".pipe/out/p/s/r/kept/x").is_file());
+    assert_eq!(space.run("p.yaml", &[]).ok().stage("s")["warnings"], warnings, "a hit repeats them");
+}
+
+/// Two stages of a matrix that are the same action: one waits for the other, and says so.
+#[test]
+fn a_stage_that_waits_for_another_of_its_run_names_it() {
+    let space = Space::new();
+    let stage = "    uses: command\n    with: { shell: 'sleep 1; echo 1 > \"${outputs.r}\"', outputs: { r: r } }\n";
+    pipeline(&space, &format!("  one:\n{stage}  two:\n{stage}"));
+    let run = space.run("p.yaml", &[]).ok();
+    let waiting: Vec<_> = run.events.iter().filter(|event| event["event"] == "stage_waiting").collect();
+    assert_eq!(waiting, [&json!({ "event": "stage_waiting", "stage": "two", "made_by": "one" })]);
+    assert_eq!((run.stages("ran"), run.stages("hit")), (vec!["one".to_owned()], vec!["two".to_owned()]));
 }
 
 #[test]

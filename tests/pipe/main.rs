@@ -37,4 +37,5 @@ mod snapshot;
 mod soak;
 mod space;
 mod states;
+mod stopping;
 mod ucf101;

@@ -60,13 +60,30 @@ fn runs_are_listed_newest_first_and_shown() {
     let runs = lines(&space, &["runs"]);
     let counts = |run: &Value| ["hits", "ran", "failed", "skipped"].map(|count| run[count].as_u64().unwrap());
     assert_eq!(runs.iter().map(counts).collect::<Vec<_>>(), [[0, 0, 1, 1], [0, 2, 0, 0]]);
-    assert_eq!(shown(&space, &["runs", "--limit", "1"]).lines().count(), 1);
-    assert_eq!(shown(&space, &["runs", "other"]), "");
+    assert_eq!(lines(&space, &["runs", "--limit", "1"]).len(), 1);
+    assert!(
+        refused(&space, &["runs", "other"]).contains("no run of a pipeline `other` is recorded; `pipe runs` lists all")
+    );
+    let table = shown(&space, &["runs"]);
+    let columns: Vec<Vec<&str>> =
+        table.lines().map(|line| line.split("  ").map(str::trim).filter(|c| !c.is_empty()).collect()).collect();
+    assert_eq!(columns[0], ["run", "pipeline", "started", "duration", "stages"], "{table}");
+    assert!(columns.iter().all(|line| line.len() == 5), "{table}");
+    assert_eq!(columns.iter().map(|line| line[4]).collect::<Vec<_>>(), ["stages", "1 failed, 1 skipped", "2 ran"]);
+    assert!(
+        columns[1..].iter().all(|line| line[3].ends_with(" s") && line[2].len() == "2026-11-25 21:34:10".len()),
+        "{table}"
+    );
+    assert!(
+        runs.iter().all(|run| run["started"].as_str().unwrap().len() == "2026-11-25T20:34:10.123Z".len()),
+        "{runs:?}"
+    );
+    assert!(runs.iter().all(|run| run["duration_millis"].is_u64() && run["alive"] == false), "{runs:?}");
 
     let stages = lines(&space, &["show"]);
     let failed = stages.iter().find(|stage| stage["stage"] == "score").unwrap();
     assert_eq!(failed["outcome"], "failed");
-    assert_eq!(failed["failure"]["causes"], json!(["scoring with 0.25"]));
+    assert_eq!(failed["failure"]["last_lines"], json!(["scoring with 0.25"]));
     let older = shown(&space, &["show", "latest~1"]);
     assert!(older.contains("2 ran") && older.contains("score") && older.contains("table"), "{older}");
     let by_name = shown(&space, &["show", runs[1]["run"].as_str().unwrap()]);
@@ -89,6 +106,9 @@ fn logs_prints_the_log_of_the_newest_run_that_wrote_one() {
     );
     assert_eq!(shown(&space, &["logs", "score", "--run", "latest~2"]), "scoring with 0.5\n");
     assert!(refused(&space, &["logs", "table"]).contains("no log of the stage `table` in any run"));
+    assert!(refused(&space, &["logs", "scor"]).contains("no recorded run has a stage `scor`; did you mean `score`?"));
+    let of_run = refused(&space, &["logs", "x", "--run", "latest"]);
+    assert!(of_run.contains("this run has no stage `x`; `pipe show` lists the stages of a run"), "{of_run}");
 }
 
 #[test]
@@ -106,8 +126,20 @@ fn metrics_belong_to_the_run_not_to_the_newest_result() {
     assert!(diff.contains(&expect), "{diff:?}");
     let text = shown(&space, &["metrics", "--diff", "latest~1", "latest"]);
     assert_eq!(text, "score.count       12345       12345  same\nscore.loss       0.5000      0.2500  -0.2500\n");
+    let table = shown(&space, &["metrics"]);
+    let columns =
+        |line: &str| line.split("  ").map(|c| c.trim().to_owned()).filter(|c| !c.is_empty()).collect::<Vec<_>>();
+    let table: Vec<Vec<String>> = table.lines().map(columns).collect();
+    assert_eq!(table[0], ["run", "pipeline", "started", "score.count", "score.loss"]);
+    assert_eq!(
+        table[1..].iter().map(|line| &line[3..]).collect::<Vec<_>>(),
+        [["12345", "0.2500"], ["12345", "0.5000"]]
+    );
+    assert!(refused(&space, &["metrics", "q"]).contains("no run of a pipeline `q` is recorded; did you mean `p`?"));
     std::fs::remove_dir_all(space.path(".pipe/store")).unwrap();
-    assert!(shown(&space, &["metrics", "--limit", "1"]).contains("no metrics"), "the results were deleted");
+    let output = space.output(&["metrics", "--limit", "1"]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.starts_with("no metrics: "), "the results were deleted: {text}");
 }
 
 #[test]
@@ -123,11 +155,19 @@ fn status_distinguishes_a_running_run_from_a_killed_one() {
     }
     assert_eq!(status(&space).unwrap()["alive"], true);
     assert!(shown(&space, &["status"]).starts_with("p: no stage finished, running: score"));
+    assert!(shown(&space, &["runs"]).ends_with(" s  no stage finished, running: score\n"));
+    let running = shown(&space, &["show"]);
+    assert!(
+        running.contains(": no stage finished, running: score\n") && running.ends_with("\nrunning score\n"),
+        "{running}"
+    );
     child.kill().unwrap();
     child.wait().unwrap();
     let killed = status(&space).unwrap();
     assert_eq!((&killed["alive"], &killed["ended"], &killed["running"]), (&json!(false), &json!(false), &json!([])));
     assert!(shown(&space, &["status"]).contains(", interrupted  ("));
+    assert!(shown(&space, &["runs"]).ends_with(" -  no stage finished, interrupted\n"));
+    assert!(shown(&space, &["show"]).ends_with("\ninterrupted score\n"));
     std::fs::remove_file(space.path("wait")).unwrap();
     assert_eq!(run(&space, &[]), Some(0));
     assert!(shown(&space, &["status", "p"]).starts_with("p: 2 ran  ("));
@@ -147,4 +187,35 @@ fn ls_shows_results_and_their_files_with_sizes() {
     );
     assert_eq!(names(shown(&space, &["ls", "p/table"])).len(), 1);
     assert!(refused(&space, &["ls", "p/other"]).contains("`p/other` has no result"));
+}
+
+#[test]
+fn status_shows_as_many_pipelines_as_wanted() {
+    let space = space();
+    for name in ["one", "two", "three"] {
+        space.write(&format!("{name}.yaml"), &PIPELINE.replace("pipeline: p", &format!("pipeline: {name}")));
+        assert_eq!(space.output(&["run", &format!("{name}.yaml")]).status.code(), Some(0));
+    }
+    assert_eq!(shown(&space, &["status"]).lines().count(), 3);
+    let one = shown(&space, &["status", "--limit", "1"]);
+    assert!(one.starts_with("three: ") && one.lines().count() == 1, "{one}");
+    assert!(refused(&space, &["status", "tow"]).contains("did you mean `two`?"));
+}
+
+#[test]
+fn without_a_store_or_a_run_commands_say_so() {
+    let space = Space::new();
+    let stderr = |args: &[&str]| String::from_utf8(space.output(args).stderr).unwrap();
+    for command in ["runs", "status", "metrics"] {
+        assert_eq!(shown(&space, &[command]), "");
+        assert!(stderr(&[command]).starts_with("no run is recorded in the store `.pipe`; `pipe run FILE` makes one"));
+        assert!(stderr(&[command, "--store", "x"]).starts_with("there is no store `x` yet; `pipe run FILE` makes one"));
+        assert_eq!(lines(&space, &[command]), Vec::<Value>::new());
+    }
+    for args in [&["show"][..], &["logs", "s"], &["metrics", "--diff", "latest", "latest"]] {
+        assert!(refused(&space, args).starts_with("error: no run is recorded in the store `.pipe`; "));
+        let elsewhere = [args, &["--store", "x"]].concat();
+        assert!(refused(&space, &elsewhere).starts_with("error: there is no store `x` yet; "));
+    }
+    assert!(!space.path("x").exists(), "to look makes no store");
 }

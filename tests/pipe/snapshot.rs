@@ -10,6 +10,10 @@ const REDACTED: &[(&str, &str)] = &[
     (r" *\b(\d+ m \d\d s|\d+(\.\d+)? s)\b", " [TIME]"),
     (r"\d{8}T\d{9}-\d+", "[RUN]"),
     (r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "[WHEN]"),
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "[WHEN]"),
+    // The columns of a table with ids and times are as wide as these.
+    (r"\brun {10,}pipeline", "run  pipeline"),
+    (r"\bstarted {10,}", "started  "),
     (r"\b[0-9a-f]{64}\b", "[DIGEST]"),
     (r"\b(loss|top1|top5|up to|by) \d+(\.\d+)?(e-?\d+)?", "$1 [NUMBER]"),
     // Whether a source file is read again depends on how long ago it changed.

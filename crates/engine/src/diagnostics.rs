@@ -9,6 +9,9 @@ use std::sync::Arc;
 /// The code of a problem with an undefined variable.
 pub(crate) const UNDEFINED: &str = "undefined-variable";
 
+/// The code of a file that can't be read; it has no text to point at.
+pub const UNREADABLE_FILE: &str = "unreadable-file";
+
 /// Longer messages are cut: a name in the file may be a megabyte long.
 const MAX_MESSAGE_CHARS: usize = 1000;
 

@@ -59,10 +59,13 @@ pub enum RunEvent {
         /// The warning, in one line.
         text: String,
     },
-    /// Another process is running the same action; this one waits for its result.
+    /// The same action is already running; this stage waits for its result.
     StageWaiting {
         /// Name of the stage.
         stage: String,
+        /// The stage of this run that makes the result; `None` if another process makes it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        made_by: Option<String>,
     },
     /// The worker of a stage crashed or was killed; the stage is run again.
     StageRetried {
@@ -188,8 +191,18 @@ pub struct Failure {
     pub error: String,
     /// Why, outermost first.
     pub causes: Vec<String>,
+    /// The end of the log of a program or worker that ended without a reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_lines: Vec<String>,
     /// What to do.
     pub help: Option<String>,
     /// Path of the stage's log.
     pub log: Option<String>,
+}
+
+impl Failure {
+    /// Returns a failure around a stage, without details.
+    pub(crate) fn of_run(error: String) -> Self {
+        Self { by: FailedBy::Run, error, causes: Vec::new(), last_lines: Vec::new(), help: None, log: None }
+    }
 }

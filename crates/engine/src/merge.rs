@@ -1,7 +1,7 @@
 //! Merges a pipeline file with the files that it extends: maps merge key by key, all other values are replaced.
 
 use crate::builtin;
-use crate::diagnostics::Problem;
+use crate::diagnostics::{Problem, UNREADABLE_FILE};
 use crate::place::{Place, SourceText};
 use crate::vars::uses;
 use crate::yaml::{Entry, Node, Value, parse};
@@ -65,7 +65,7 @@ pub(crate) fn read(path: &Path, texts: &mut Texts) -> Result<Node, Vec<Problem>>
         let empty = SourceText::new(path.display().to_string(), None, "");
         let place = Place::start_of(&empty);
         texts.all.push(empty);
-        vec![Problem::new("unreadable-file", &place, error.to_string())]
+        vec![Problem::new(UNREADABLE_FILE, &place, error.to_string())]
     })?;
     read_text(&source, &[], texts)
 }

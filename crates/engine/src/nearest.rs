@@ -6,7 +6,7 @@ const MAX_LETTERS: usize = 100;
 const MAX_KNOWN: usize = 1000;
 
 /// Returns the known name that `name` probably means: one with few typing errors, a prefix, a longer form or its initials.
-pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let max_known = if name.len() <= MAX_LETTERS { MAX_KNOWN } else { 0 };
     let known = known.into_iter().filter(|known| known.len() <= MAX_LETTERS).take(max_known);
     let name = name.to_lowercase();

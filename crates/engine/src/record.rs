@@ -24,6 +24,9 @@ pub struct RunSummary {
     pub stages: Vec<StageSummary>,
     /// Whether the user cancelled the run.
     pub cancelled: bool,
+    /// Duration of the run; `None` before its end, and in old records.
+    #[serde(default)]
+    pub duration_millis: Option<u64>,
 }
 
 /// The result of a stage in a run.
@@ -69,13 +72,29 @@ pub struct RunRecord {
     folder: PathBuf,
     /// The results; those so far if the run is still running or was killed.
     pub summary: RunSummary,
-    /// Whether the run ended and wrote its summary.
-    pub ended: bool,
+    /// Whether it is still running.
+    pub state: RunState,
     /// Stages that were started and have not ended.
     pub running: Vec<String>,
 }
 
+/// Whether a run is still running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunState {
+    /// Its process runs.
+    Running,
+    /// It ended and wrote its summary.
+    Ended,
+    /// Its process was killed.
+    Interrupted,
+}
+
 impl RunRecord {
+    /// Returns the names of the stages that have ended or were started.
+    pub fn stages(&self) -> impl Iterator<Item = &str> {
+        self.summary.stages.iter().map(|stage| stage.stage.as_str()).chain(self.running.iter().map(String::as_str))
+    }
+
     /// Returns the log of a stage in this run, if it wrote one.
     pub fn log(&self, stage: &str) -> Option<PathBuf> {
         let path = log(&self.folder, stage);
@@ -83,10 +102,11 @@ impl RunRecord {
     }
 }
 
-/// Returns whether the process of a run is still running.
-pub fn is_alive(store_root: &Path, run: &str) -> bool {
+/// Returns the state of a run without a summary.
+fn state(store_root: &Path, run: &str) -> RunState {
     let lock = store_root.join("work").join(format!("{run}.lock"));
-    fs::File::open(lock).is_ok_and(|lock| matches!(lock.file().try_lock(), Err(std::fs::TryLockError::WouldBlock)))
+    let locked = |lock: fs::File| matches!(lock.file().try_lock(), Err(std::fs::TryLockError::WouldBlock));
+    if fs::File::open(lock).is_ok_and(locked) { RunState::Running } else { RunState::Interrupted }
 }
 
 /// Returns the folder with the files of an output.
@@ -124,9 +144,17 @@ pub(crate) fn recorded_keys(kept: &Bookkeeping, folder: &Path) -> BTreeSet<Actio
 }
 
 fn read(kept: &Bookkeeping, folder: &Path) -> Option<RunRecord> {
+    // Before the summary is read: a run that ends in between has one.
+    let without_summary = state(kept.root(), folder.file_name()?.to_str()?);
     match read_summary(kept, folder) {
-        Some(summary) => Some(RunRecord { folder: folder.to_owned(), summary, ended: true, running: Vec::new() }),
-        None => read_events(kept, folder),
+        Some(summary) => {
+            Some(RunRecord { folder: folder.to_owned(), summary, state: RunState::Ended, running: Vec::new() })
+        }
+        None => {
+            let record = read_events(kept, folder)?;
+            let state = if record.state == RunState::Ended { RunState::Ended } else { without_summary };
+            Some(RunRecord { state, ..record })
+        }
     }
 }
 
@@ -140,7 +168,7 @@ fn read_summary(kept: &Bookkeeping, folder: &Path) -> Option<RunSummary> {
     summary.ok()
 }
 
-/// Reads the events of a run. Leaves out lines that can't be read.
+/// Reads the events of a run, which has ended or was interrupted according to them. Leaves out lines that can't be read.
 fn read_events(kept: &Bookkeeping, folder: &Path) -> Option<RunRecord> {
     let mut summary = RunSummary {
         pipeline: String::new(),
@@ -148,8 +176,9 @@ fn read_events(kept: &Bookkeeping, folder: &Path) -> Option<RunRecord> {
         started: String::new(),
         stages: Vec::new(),
         cancelled: false,
+        duration_millis: None,
     };
-    let (mut running, mut ended) = (Vec::new(), false);
+    let (mut running, mut state) = (Vec::new(), RunState::Interrupted);
     let path = folder.join("events.jsonl");
     let bytes = fs::read(&path).ok()?;
     for line in bytes.split_inclusive(|&byte| byte == b'\n') {
@@ -158,7 +187,10 @@ fn read_events(kept: &Bookkeeping, folder: &Path) -> Option<RunRecord> {
                 (summary.pipeline, summary.started) = (pipeline, started);
             }
             Ok(RunEvent::StageStarted { stage, .. }) => running.push(stage),
-            Ok(RunEvent::RunFinished { cancelled, .. }) => (ended, summary.cancelled) = (true, cancelled),
+            Ok(RunEvent::RunFinished { cancelled, duration_millis, .. }) => {
+                state = RunState::Ended;
+                (summary.cancelled, summary.duration_millis) = (cancelled, Some(duration_millis));
+            }
             Ok(event) => {
                 let stage = StageSummary::of(&event);
                 running.retain(|name| stage.as_ref().is_none_or(|stage| stage.stage != *name));
@@ -169,7 +201,7 @@ fn read_events(kept: &Bookkeeping, folder: &Path) -> Option<RunRecord> {
             Err(_) => {}
         }
     }
-    Some(RunRecord { folder: folder.to_owned(), summary, ended, running })
+    Some(RunRecord { folder: folder.to_owned(), summary, state, running })
 }
 
 fn log(folder: &Path, stage: &str) -> PathBuf {

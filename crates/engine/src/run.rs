@@ -13,7 +13,9 @@ use crate::record::{Recorder, RunSummary};
 use crate::sources::Collected;
 use action::JobEnd;
 use cancel::Cancel;
+use claims::Claims;
 use files::RunFiles;
+use job::KeptParts;
 use pipe_cache::remote::Pulled;
 use pipe_cache::verify::Damage;
 use pipe_cache::{ActionKey, ActionRecord, CacheError, Store};
@@ -28,7 +30,9 @@ use std::time::{Duration, Instant};
 mod action;
 mod begin;
 pub(crate) mod cancel;
+mod claims;
 mod classes;
+mod clock;
 mod compare;
 mod end;
 mod failure;
@@ -41,6 +45,7 @@ mod pool;
 mod schedule;
 mod whole;
 pub(crate) mod work;
+mod written;
 
 /// The folder of unfinished downloads in `.pipe`. Later runs resume them.
 pub(crate) const DOWNLOADS: &str = "downloads";
@@ -52,7 +57,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 enum RunMessage {
     Event(RunEvent),
-    Ended { stage: usize, end: JobEnd },
+    Ended { stage: usize, end: JobEnd, kept: Option<KeptParts> },
     Fetched { stage: usize, found: Result<Pulled, CacheError> },
     Verified { stage: usize, record: Box<ActionRecord>, found: Result<Vec<Damage>, CacheError> },
     Cancel,
@@ -122,6 +127,7 @@ pub fn run(
         started: options.started.clone(),
         stages: Vec::new(),
         cancelled: false,
+        duration_millis: None,
     };
     let RunFiles { work, recorder, latest } = RunFiles::create(plan, options, &kept, summary)?;
     let (sender, receiver) = sync_channel(256);
@@ -161,6 +167,7 @@ pub fn run(
         fetched: BTreeSet::new(),
         running: BTreeSet::new(),
         tries: BTreeMap::new(),
+        claims: Claims::default(),
         pool: Pool::default(),
         threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         failed: false,
@@ -193,6 +200,7 @@ struct Run<'a> {
     running: BTreeSet<usize>,
     /// Number of retries so far, by stage.
     tries: BTreeMap<usize, u32>,
+    claims: Claims,
     executors: Vec<Box<dyn Executor>>,
     /// The executor that runs each stage.
     executor_of: Vec<usize>,
@@ -236,7 +244,7 @@ impl Run<'_> {
                 Ok(RunMessage::Event(event)) => self.event(&event)?,
                 Ok(RunMessage::Fetched { stage, found }) => self.fetched(stage, found)?,
                 Ok(RunMessage::Verified { stage, record, found }) => self.verified(stage, record, found)?,
-                Ok(RunMessage::Ended { stage, end }) => self.ended(stage, end)?,
+                Ok(RunMessage::Ended { stage, end, kept }) => self.ended(stage, end, kept)?,
                 Ok(RunMessage::Cancel) if self.cancel.level() < 2 => {
                     stop_at = Some(Instant::now() + STOP_WITHIN);
                     self.options.remote.iter().for_each(|remote| remote.stop());
@@ -254,6 +262,7 @@ impl Run<'_> {
         self.recorder.summary.cancelled = self.cancel.level() > 0;
         let summary = &self.recorder.summary;
         let count = |outcome| summary.count(outcome);
+        let duration_millis = since.elapsed().as_millis() as u64;
         let finished = RunEvent::RunFinished {
             pipeline,
             run,
@@ -262,9 +271,10 @@ impl Run<'_> {
             failed: count(Outcome::Failed),
             skipped: count(Outcome::Skipped),
             cancelled: summary.cancelled,
-            duration_millis: since.elapsed().as_millis() as u64,
+            duration_millis,
         };
         self.event(&finished)?;
+        self.recorder.summary.duration_millis = Some(duration_millis);
         self.recorder.finish()
     }
 

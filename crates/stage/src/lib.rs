@@ -22,7 +22,7 @@ pub use error::StageError;
 pub use fields::json_fields;
 pub use helper::{HelperFailure, Helpers, Job, JobFailure, JobLimits, SendPiece};
 pub use serve::{PARENT_VARIABLE, WorkerInfo, serve};
-pub use text::grouped;
+pub use text::{grouped, size_text};
 
 use protocol::{Made, MadePart, MakeParts, PlannedPart};
 use serde::{Deserialize, Serialize};

@@ -1,19 +1,50 @@
-//! What `pipe metrics` prints: a line per run, or a line per metric of two runs.
+//! What `pipe metrics` prints: a table of runs and metrics, or a line per metric of two runs.
 
 use super::MetricsByName;
-use crate::render;
-use pipe_engine::RunRecord;
+use crate::render::table::{Align, Table};
+use crate::render::{self, record};
+use pipe_engine::{RunRecord, RunSummary};
 use serde_json::json;
+use std::collections::BTreeSet;
 
-/// Prints the metrics of a run.
-pub(super) fn metrics(run: &RunRecord, metrics: &MetricsByName, json: bool) {
-    let summary = &run.summary;
-    if json {
-        return render::print_json(&json!({ "run": summary.run, "pipeline": summary.pipeline, "metrics": metrics }));
+/// Prints a JSON object per run.
+pub(super) fn json(runs: &[(&RunRecord, MetricsByName)]) {
+    for (run, metrics) in runs {
+        let RunSummary { run, pipeline, .. } = &run.summary;
+        render::print_json(&json!({ "run": run, "pipeline": pipeline, "metrics": metrics }));
     }
-    let figures: Vec<String> = metrics.iter().map(|(name, value)| format!("{name} {}", number(*value))).collect();
-    let figures = if figures.is_empty() { "no metrics".to_owned() } else { figures.join("  ") };
-    render::print(&format!("{}  {:16}  {figures}", summary.run, summary.pipeline));
+}
+
+/// Prints a table for each pipeline, with a line per run and a column per metric.
+pub(super) fn tables(runs: &[(&RunRecord, MetricsByName)]) {
+    let mut pipelines: Vec<&str> = Vec::new();
+    for (run, _) in runs {
+        if !pipelines.contains(&run.summary.pipeline.as_str()) {
+            pipelines.push(&run.summary.pipeline);
+        }
+    }
+    for (index, pipeline) in pipelines.into_iter().enumerate() {
+        if index > 0 {
+            render::print("");
+        }
+        table(&runs.iter().filter(|(run, _)| run.summary.pipeline == pipeline).collect::<Vec<_>>());
+    }
+}
+
+fn table(runs: &[&(&RunRecord, MetricsByName)]) {
+    let names: BTreeSet<&str> = runs.iter().flat_map(|(_, metrics)| metrics.keys().map(String::as_str)).collect();
+    let columns = [("run", Align::Left), ("pipeline", Align::Left), ("started", Align::Left)];
+    let metrics = names.iter().map(|name| (*name, Align::Right));
+    let mut table = Table::new(columns.into_iter().chain(metrics));
+    for (run, metrics) in runs {
+        let value = |name: &&str| metrics.get(*name).map_or("-".to_owned(), |value| number(*value));
+        let id = [run.summary.run.clone(), run.summary.pipeline.clone(), record::started(run)];
+        table.row(id.into_iter().chain(names.iter().map(value)));
+    }
+    table.print();
+    if names.is_empty() {
+        render::message("no metrics: no stage of these runs has a result with a file `metrics.json` in the store");
+    }
 }
 
 /// Prints each metric of two runs, and the difference.

@@ -1,20 +1,28 @@
 //! What `pipe runs` prints: a line per run.
 
+use crate::render::table::{Align, Table};
 use crate::render::{self, record};
 use pipe_engine::RunRecord;
 
-/// Prints a run.
-pub(super) fn run(run: &RunRecord, json: bool) {
-    if json {
-        return render::print_json(&record::json(run));
+/// Prints a JSON object per run.
+pub(super) fn json(runs: &[&RunRecord]) {
+    runs.iter().for_each(|run| render::print_json(&record::json(run)));
+}
+
+/// Prints the runs as a table.
+pub(super) fn table(runs: &[&RunRecord]) {
+    let columns = [
+        ("run", Align::Left),
+        ("pipeline", Align::Left),
+        ("started", Align::Left),
+        ("duration", Align::Right),
+        ("stages", Align::Left),
+    ];
+    let mut table = Table::new(columns);
+    for run in runs {
+        let stages = record::counts(run) + &record::state(run);
+        let (id, pipeline) = (run.summary.run.clone(), run.summary.pipeline.clone());
+        table.row([id, pipeline, record::started(run), record::duration(run), stages]);
     }
-    let summary = &run.summary;
-    let end = record::end(run);
-    render::print(&format!(
-        "{}  {:16}  {}  {}{end}",
-        summary.run,
-        summary.pipeline,
-        summary.started,
-        record::counts(run)
-    ));
+    table.print();
 }

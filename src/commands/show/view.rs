@@ -1,7 +1,7 @@
 //! What `pipe show` prints: a line for the run, then its stages.
 
 use crate::render::{self, record, text};
-use pipe_engine::RunRecord;
+use pipe_engine::{RunRecord, RunState};
 
 /// Prints a JSON object per stage.
 pub(super) fn json(run: &RunRecord) {
@@ -11,8 +11,10 @@ pub(super) fn json(run: &RunRecord) {
 /// Prints the run and its stages.
 pub(super) fn text(run: &RunRecord) {
     let summary = &run.summary;
-    let (counts, end) = (record::counts(run), record::end(run));
-    render::print(&format!("{} of {}, started {}: {counts}{end}", summary.run, summary.pipeline, summary.started));
+    let (counts, state) = (record::counts(run), record::state(run));
+    let (started, duration) = (record::started(run), record::duration(run));
+    let duration = if duration == "-" { String::new() } else { format!(", {duration}") };
+    render::print(&format!("{} of {}, started {started}{duration}: {counts}{state}", summary.run, summary.pipeline));
     let width = summary.stages.iter().map(|stage| stage.stage.len()).max().unwrap_or(0);
     for stage in &summary.stages {
         render::print(&text::stage(stage, width, false));
@@ -22,6 +24,10 @@ pub(super) fn text(run: &RunRecord) {
         }
     }
     for stage in &run.running {
-        render::print(&format!("started {stage}, and did not finish"));
+        let word = match run.state {
+            RunState::Running => "running",
+            RunState::Interrupted | RunState::Ended => "interrupted",
+        };
+        render::print(&format!("{word} {stage}"));
     }
 }

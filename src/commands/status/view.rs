@@ -3,19 +3,13 @@
 use crate::render::{self, record};
 use pipe_engine::RunRecord;
 
-/// Prints how the newest run of a pipeline stands; `alive` if its process still runs.
-pub(super) fn status(run: &RunRecord, alive: bool, json: bool) {
+/// Prints how the newest run of a pipeline stands.
+pub(super) fn status(run: &RunRecord, json: bool) {
     if json {
-        let mut status = record::json(run);
-        status["alive"] = alive.into();
-        status["running"] = if alive { run.running.clone() } else { Vec::new() }.into();
-        return render::print_json(&status);
+        return render::print_json(&record::json(run));
     }
-    let state = match (alive, run.running.as_slice()) {
-        (true, []) => ", running".to_owned(),
-        (true, running) => format!(", running: {}", running.join(", ")),
-        (false, _) => record::end(run).to_owned(),
-    };
-    let (summary, counts) = (&run.summary, record::counts(run));
-    render::print(&format!("{}: {counts}{state}  ({}, started {})", summary.pipeline, summary.run, summary.started));
+    let (summary, counts, state) = (&run.summary, record::counts(run), record::state(run));
+    let (started, duration) = (record::started(run), record::duration(run));
+    let duration = if duration == "-" { String::new() } else { format!(", {duration}") };
+    render::print(&format!("{}: {counts}{state}  ({}, started {started}{duration})", summary.pipeline, summary.run));
 }

@@ -9,7 +9,7 @@
 //! | writes | |
 //! |---|---|
 //! | `model/` | see `pipe_learn::TrainedModel` |
-//! | `training_log.parquet` | one row per epoch |
+//! | `training_log.parquet` | one row per epoch; `epoch` counts from 0, messages count from 1 |
 //!
 //! Each epoch is a part, named `0000`, `0001` and so on. Together they are a chain: training continues from the last epoch that
 //! exists, after a crash or because `max_epochs` was raised.

@@ -129,7 +129,8 @@ impl CommandSession {
         }
         Ok(Ended::Failed {
             error: format!("the program {}", describe(status)),
-            causes: last_lines(log_path),
+            causes: Vec::new(),
+            last_lines: last_lines(log_path),
             help: None,
             cancelled: self.handle.is_stopped(),
         })
@@ -186,6 +187,7 @@ fn not_started(command: &Command, error: &std::io::Error) -> Ended {
     Ended::Failed {
         error: format!("the program `{program}` can't be started"),
         causes: vec![error.to_string()],
+        last_lines: Vec::new(),
         help: (error.kind() == std::io::ErrorKind::NotFound).then(|| {
             "it is looked up in PATH; a path such as ./convert.sh is relative to the folder `pipe` runs in".into()
         }),

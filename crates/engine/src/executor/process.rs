@@ -135,7 +135,7 @@ impl WorkerProcess {
                     return Ok(Ended::Finished { summary, warnings, peak_memory_bytes: self.peak_memory() });
                 }
                 Ok(Reply::Failed { error, causes, help, cancelled, .. }) => {
-                    return Ok(Ended::Failed { error, causes, help, cancelled });
+                    return Ok(Ended::Failed { error, causes, last_lines: Vec::new(), help, cancelled });
                 }
                 Err(error) => {
                     let how = format!("it sent something that is not a reply ({error}): {}", shown(line));

@@ -90,6 +90,8 @@ pub(crate) enum Ended {
     Failed {
         error: String,
         causes: Vec<String>,
+        /// The end of the log of a program.
+        last_lines: Vec<String>,
         help: Option<String>,
         cancelled: bool,
     },

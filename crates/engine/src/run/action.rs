@@ -1,6 +1,7 @@
 //! Runs a [`Job`] on a thread of its own, from its lock to its record.
 
 use super::RunMessage;
+use super::clock::unix_secs;
 use super::compare::{Comparer, Comparison};
 use super::failure::{failure_of, log_if_any};
 use super::job::{ActionError, ActionOutput, Job, Purpose};
@@ -16,7 +17,7 @@ use pipe_cache::store::Lookup;
 use pipe_cache::{ActionRecord, CacheError, OutputRecord};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// If less is free, an action may have failed because the disk is full, without being able to report it.
 const NO_SPACE_BYTES: u64 = 1 << 20;
@@ -74,8 +75,9 @@ impl Job {
         } else {
             drop(session);
         }
+        let kept = self.kept.get();
         // Without a receiver the run is over.
-        let _ = self.sender.send(RunMessage::Ended { stage: self.stage, end });
+        let _ = self.sender.send(RunMessage::Ended { stage: self.stage, end, kept });
     }
 
     /// Returns how a request without a result ends the action, and whether its session can be released.
@@ -87,16 +89,15 @@ impl Job {
                 let help = (how.contains("SIGKILL")).then(|| {
                     "if it was not killed by hand, the machine ran out of memory: try a smaller batch".to_owned()
                 });
-                (JobEnd::Died(Failure { by: FailedBy::Run, error, causes: last_lines, help, log }), false)
+                (JobEnd::Died(Failure { by: FailedBy::Run, error, causes: Vec::new(), last_lines, help, log }), false)
             }
             Ended::Failed { cancelled: true, .. } => (JobEnd::Cancelled, true),
-            Ended::Failed { error, causes, help, .. } => {
-                (JobEnd::Failed(Failure { by: FailedBy::Stage, error, causes, help, log }), true)
+            Ended::Failed { error, causes, last_lines, help, .. } => {
+                (JobEnd::Failed(Failure { by: FailedBy::Stage, error, causes, last_lines, help, log }), true)
             }
             Ended::Planned { .. } | Ended::Made { .. } | Ended::StateNeeded { .. } | Ended::Finished { .. } => {
                 let error = "the worker sent a reply that does not answer the request".to_owned();
-                let failure = Failure { by: FailedBy::Run, error, causes: Vec::new(), help: None, log };
-                (JobEnd::Failed(failure), false)
+                (JobEnd::Failed(Failure { log, ..Failure::of_run(error) }), false)
             }
         }
     }
@@ -153,7 +154,7 @@ impl Job {
         };
         let help = Some("the first path is the result in the store, the second the result of the rerun".to_owned());
         let (causes, log) = (vec![place], log_if_any(&self.log));
-        Ok(JobEnd::Failed(Failure { by: FailedBy::Stage, error, causes, help, log }))
+        Ok(JobEnd::Failed(Failure { by: FailedBy::Stage, error, causes, last_lines: Vec::new(), help, log }))
     }
 
     fn record_of(&self, output: &ActionOutput, since: Instant) -> Result<ActionRecord, CacheError> {
@@ -181,9 +182,4 @@ impl Job {
 fn rounded(figures: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
     let finite = figures.iter().filter(|(_, value)| value.is_finite());
     finite.filter_map(|(name, value)| Some((name.clone(), format!("{value:.9e}").parse().ok()?))).collect()
-}
-
-#[expect(clippy::disallowed_methods, reason = "recorded with a result for people; no key depends on it")]
-pub(super) fn unix_secs() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

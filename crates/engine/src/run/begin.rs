@@ -15,7 +15,7 @@ use pipe_cache::store::Lookup;
 use pipe_schemas::{Check, Worker};
 use pipe_stage::SourceFile;
 use pipe_stage::protocol::Grant;
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -157,6 +157,8 @@ impl Run<'_> {
             handle: handle.clone(),
             environment: RefCell::default(),
             input_guards: OnceCell::new(),
+            claims: self.claims.clone(),
+            kept: Cell::default(),
             sender: self.sender.clone(),
         };
         let until = spec.limits.timeout.map(|timeout| since + timeout);

@@ -24,7 +24,7 @@ impl Run<'_> {
                     reading.name.as_str()
                 );
                 let help = format!("remove `{param}` to use the number of the labels, or correct the labels");
-                return Err(Failure { by: FailedBy::Stage, error, causes: Vec::new(), help: Some(help), log: None });
+                return Err(Failure { by: FailedBy::Stage, help: Some(help), ..Failure::of_run(error) });
             }
         }
         Ok(())

@@ -2,11 +2,14 @@
 
 use super::action::JobEnd;
 use super::failure::{failure_of, timed_out};
+use super::job::KeptParts;
 use super::locked::LockedComparison;
 use super::{Done, Run, StageState};
 use crate::error::RunError;
 use crate::events::{Failure, Outcome, PartCounts, RunEvent};
 use pipe_cache::ActionKey;
+use pipe_schemas::Parts;
+use pipe_stage::grouped;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -22,7 +25,7 @@ pub(super) struct Details {
 }
 
 impl Run<'_> {
-    pub(super) fn ended(&mut self, stage: usize, end: JobEnd) -> Result<(), RunError> {
+    pub(super) fn ended(&mut self, stage: usize, end: JobEnd, kept: Option<KeptParts>) -> Result<(), RunError> {
         let StageState::Running(running) = std::mem::replace(&mut self.states[stage], StageState::Over) else {
             return Ok(());
         };
@@ -46,15 +49,15 @@ impl Run<'_> {
             JobEnd::Cancelled | JobEnd::Failed(_) | JobEnd::Died(_) if running.timed_out => {
                 let failure =
                     timed_out(spec.limits.timeout.unwrap_or_default(), &self.recorder.log(spec.name.as_str()));
-                self.over(stage, Some(key), Outcome::Failed, Some(failure), since)
+                self.stopped(stage, key, Outcome::Failed, Some(failure), since, kept)
             }
-            JobEnd::Cancelled => self.over(stage, Some(key), Outcome::Skipped, None, since),
+            JobEnd::Cancelled => self.stopped(stage, key, Outcome::Skipped, None, since, kept),
             JobEnd::Died(_) if running.handle.is_stopped() => {
-                self.over(stage, Some(key), Outcome::Skipped, None, since)
+                self.stopped(stage, key, Outcome::Skipped, None, since, kept)
             }
             JobEnd::Died(failure) if self.has_a_try_left(stage) => self.again(stage, failure),
             JobEnd::Died(failure) | JobEnd::Failed(failure) => {
-                self.over(stage, Some(key), Outcome::Failed, Some(failure), since)
+                self.stopped(stage, key, Outcome::Failed, Some(failure), since, kept)
             }
         }
     }
@@ -124,6 +127,7 @@ impl Run<'_> {
         self.over(stage, None, Outcome::Failed, Some(failure), since)
     }
 
+    /// Ends a stage without a result.
     pub(super) fn over(
         &mut self,
         stage: usize,
@@ -131,6 +135,36 @@ impl Run<'_> {
         outcome: Outcome,
         failure: Option<Failure>,
         since: Instant,
+    ) -> Result<(), RunError> {
+        self.over_with(stage, key, outcome, failure, since, Vec::new())
+    }
+
+    /// Ends a stage that has run without a result. What it made until then is kept.
+    fn stopped(
+        &mut self,
+        stage: usize,
+        key: ActionKey,
+        outcome: Outcome,
+        failure: Option<Failure>,
+        since: Instant,
+        kept: Option<KeptParts>,
+    ) -> Result<(), RunError> {
+        let noun = self.plan.stage(stage).contract.parts.map_or("parts", Parts::noun);
+        let lines = kept.filter(|parts| parts.kept > 0).map(|KeptParts { kept, total }| {
+            let are = if kept == 1 { "is" } else { "are" };
+            format!("{} of {} {noun} {are} kept: the next run continues from there", grouped(kept), grouped(total))
+        });
+        self.over_with(stage, Some(key), outcome, failure, since, lines.into_iter().collect())
+    }
+
+    fn over_with(
+        &mut self,
+        stage: usize,
+        key: Option<ActionKey>,
+        outcome: Outcome,
+        failure: Option<Failure>,
+        since: Instant,
+        summary: Vec<String>,
     ) -> Result<(), RunError> {
         self.failed |= outcome == Outcome::Failed;
         self.states[stage] = StageState::Over;
@@ -141,7 +175,7 @@ impl Run<'_> {
             output: None,
             duration_millis: since.elapsed().as_millis() as u64,
             parts: None,
-            summary: Vec::new(),
+            summary,
             figures: BTreeMap::new(),
             environment: BTreeMap::new(),
             warnings: Vec::new(),

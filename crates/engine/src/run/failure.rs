@@ -1,7 +1,7 @@
 //! Turns errors around a stage into the [`Failure`] that the user reads.
 
 use crate::error::RunError;
-use crate::events::{FailedBy, Failure};
+use crate::events::Failure;
 use fs_err as fs;
 use std::error::Error;
 use std::path::Path;
@@ -10,11 +10,9 @@ use std::time::Duration;
 /// Returns the failure of a stage that ran longer than its `timeout`.
 pub(super) fn timed_out(timeout: Duration, log: &Path) -> Failure {
     Failure {
-        by: FailedBy::Run,
-        error: format!("it was ended after its `timeout` of {} s", timeout.as_secs()),
-        causes: Vec::new(),
         help: Some("give it more time, or find out from its log what it waits for".into()),
         log: log_if_any(log),
+        ..Failure::of_run(format!("it was ended after its `timeout` of {} s", timeout.as_secs()))
     }
 }
 
@@ -27,7 +25,7 @@ pub(super) fn failure_of(error: &RunError) -> Failure {
         source = cause.source();
     }
     let help = error.help().map(str::to_owned);
-    Failure { by: FailedBy::Run, error: error.to_string(), causes, help, log: None }
+    Failure { causes, help, ..Failure::of_run(error.to_string()) }
 }
 
 /// Returns the path of a log that is not empty.

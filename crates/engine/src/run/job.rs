@@ -1,6 +1,7 @@
 //! [`Job`]: an action with everything that it needs, and the requests that it sends to a worker.
 
 use super::RunMessage;
+use super::claims::{Claim, Claims};
 use crate::error::RunError;
 use crate::events::{PartCounts, RunEvent};
 use crate::executor::{Ended, Handle, WorkerUpdate};
@@ -12,7 +13,7 @@ use pipe_cache::{ActionKey, ActionLock, ActionRecord, CacheError, Digest, Fields
 use pipe_schemas::{Contract, Output};
 use pipe_stage::protocol::{Grant, Input, PROTOCOL_VERSION, Request, Task};
 use pipe_stage::{Environment, SourceFile, Summary};
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,7 +52,24 @@ pub(super) struct Job {
     pub(super) environment: RefCell<Environment>,
     /// The state of the inputs before the action runs.
     pub(super) input_guards: OnceCell<Vec<(String, OutputGuard)>>,
+    pub(super) claims: Claims,
+    /// The parts that the store has; `None` for an action without parts.
+    pub(super) kept: Cell<Option<KeptParts>>,
     pub(super) sender: SyncSender<RunMessage>,
+}
+
+/// The lock of an action that this run holds.
+pub(super) struct HeldLock {
+    // Released first: a stage that waits for it must not take this stage for the one that holds it.
+    _lock: ActionLock,
+    _claim: Claim,
+}
+
+/// How many parts of an action are in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct KeptParts {
+    pub(super) kept: u64,
+    pub(super) total: u64,
 }
 
 /// Why an action runs.
@@ -108,17 +126,33 @@ impl Job {
         matches!(self.purpose, Purpose::Result)
     }
 
-    /// Waits until no other process runs the action `key`, and locks it.
-    pub(super) fn lock(&self, key: ActionKey) -> Result<ActionLock, RunError> {
+    /// Waits until nothing else runs the action `key`, and locks it.
+    pub(super) fn lock(&self, key: ActionKey) -> Result<HeldLock, RunError> {
+        let claim = self.claims.claim(key, &self.name);
         let mut is_reported = false;
         let lock = self.store.lock(key, || {
             if !is_reported {
                 is_reported = true;
-                self.send(RunEvent::StageWaiting { stage: self.name.clone() });
+                self.send(RunEvent::StageWaiting { stage: self.name.clone(), made_by: claim.first_other() });
             }
             !self.handle.is_stopped()
         })?;
-        lock.ok_or(RunError::Stopped)
+        let lock = lock.ok_or(RunError::Stopped)?;
+        Ok(HeldLock { _lock: lock, _claim: claim })
+    }
+
+    /// Locks the action `key`, unless something else runs it.
+    pub(super) fn try_lock(&self, key: ActionKey) -> Result<Option<HeldLock>, RunError> {
+        let claim = self.claims.claim(key, &self.name);
+        Ok(self.store.try_lock(key)?.map(|lock| HeldLock { _lock: lock, _claim: claim }))
+    }
+
+    /// Notes how many of the action's parts are in the store. Those of a check do not go there.
+    pub(super) fn note_kept(&self, kept: usize, total: usize) {
+        if matches!(self.purpose, Purpose::Check(_)) {
+            return;
+        }
+        self.kept.set(Some(KeptParts { kept: kept as u64, total: total as u64 }));
     }
 
     /// Returns a source that has changed since the key was made.

@@ -2,7 +2,7 @@
 
 use super::Run;
 use crate::environment::{environment_line, gives_equal_bits};
-use crate::events::{FailedBy, Failure};
+use crate::events::Failure;
 use crate::key_planner::Prepared;
 use crate::lockfile::Locked;
 use pipe_cache::ActionRecord;
@@ -103,5 +103,5 @@ fn no_locked_result() -> Failure {
 
 fn failure(error: String) -> Failure {
     let help = Some("run without `--locked` to accept the new result".to_owned());
-    Failure { by: FailedBy::Run, error, causes: Vec::new(), help, log: None }
+    Failure { help, ..Failure::of_run(error) }
 }

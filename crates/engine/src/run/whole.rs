@@ -1,10 +1,9 @@
 //! Runs an action in one go: a stage without parts in a worker, or a program of the user.
 
 use super::job::{ActionError, ActionOutput, Job};
+use super::written::Found;
 use crate::executor::{Ended, Session};
-use fs_err as fs;
 use pipe_cache::Tree;
-use pipe_schemas::Output;
 use pipe_stage::Summary;
 use pipe_stage::protocol::Task;
 use std::collections::BTreeMap;
@@ -30,15 +29,15 @@ pub(super) fn command(job: &Job, session: &mut dyn Session) -> Result<ActionOutp
     let request = job.request(Task::Whole)?;
     let output = request.output.clone();
     let ended = session.run(request, &job.log, &mut |_| Ok(()))?;
-    let Ended::Finished { summary, warnings, peak_memory_bytes } = ended else {
+    let Ended::Finished { summary, mut warnings, peak_memory_bytes } = ended else {
         return Err(ActionError::Ended(ended));
     };
     for port in &job.outputs {
-        let path = output.join(&port.path);
-        let metadata = fs::symlink_metadata(&path).map_err(|_| ActionError::Ended(not_written(port)))?;
-        if metadata.is_dir() && fs::read_dir(&path)?.next().is_none() {
-            return Err(ActionError::Ended(not_written(port)));
+        let found = Found::in_output(&output, &port.path)?;
+        if let Some(failure) = found.failure(port) {
+            return Err(ActionError::Ended(failure));
         }
+        warnings.extend(found.warning(port));
     }
     let declared = |path: &str| {
         job.outputs
@@ -58,13 +57,4 @@ fn output_of(
 ) -> ActionOutput {
     let (parts, dropped_states, environment) = (BTreeMap::new(), Vec::new(), job.environment.take());
     ActionOutput { tree, parts, environment, counts: None, dropped_states, summary, warnings, peak_memory_bytes }
-}
-
-fn not_written(port: &Output) -> Ended {
-    Ended::Failed {
-        error: format!("the program did not write its output `{}`", port.name),
-        causes: Vec::new(),
-        help: Some(format!("it must write to ${{outputs.{}}}, which ends in {}", port.name, port.path)),
-        cancelled: false,
-    }
 }

@@ -78,13 +78,13 @@ impl<'a> Chain<'a> {
             let job = self.job;
             let find = || job.takes_hits().then(|| CachedPart::find(job, key)).flatten();
             if let Some(found) = find() {
-                self.links.push(found);
+                self.add(found);
                 continue;
             }
             // Another process may be making this link: then it is there afterwards.
             let lock = job.lock(key)?;
             match find() {
-                Some(found) => self.links.push(found),
+                Some(found) => self.add(found),
                 None => return Ok(Some(PendingPart { key, fields, lock: Some(lock) })),
             }
         }
@@ -147,7 +147,7 @@ impl<'a> Chain<'a> {
                 let key = fields.key();
                 // Taken before the last one is released, so that a process that waits for the last link next waits for this
                 // one.
-                let lock = job.store.try_lock(key)?;
+                let lock = job.try_lock(key)?;
                 pending = Some(PendingPart { key, fields, lock });
             }
             drop(link.lock);
@@ -173,9 +173,15 @@ impl<'a> Chain<'a> {
         }
         match self.links.get_mut(index) {
             Some(link) => *link = made,
-            None => self.links.push(made),
+            None => self.add(made),
         }
         self.made.insert(index);
+    }
+
+    /// Adds the next link.
+    fn add(&mut self, link: CachedPart) {
+        self.links.push(link);
+        self.job.note_kept(self.links.len(), self.planned.len());
     }
 
     /// Returns the links as a worker reads them.

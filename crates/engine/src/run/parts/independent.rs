@@ -37,6 +37,7 @@ pub(super) fn make(
         cached.extend(found.filter_map(|(index, (key, _))| Some((index, CachedPart::find(job, *key)?))));
     }
     counts.hits = cached.len() as u64;
+    job.note_kept(cached.len(), planned.len());
     let old = old_parts(job);
     loop {
         let missing = (0..planned.len()).filter(|index| !cached.contains_key(index));
@@ -47,7 +48,7 @@ pub(super) fn make(
         let mut pending: BTreeMap<usize, PendingPart> = BTreeMap::new();
         for &index in &missing {
             let (key, fields) = &all[index];
-            if let Some(lock) = job.store.try_lock(*key)? {
+            if let Some(lock) = job.try_lock(*key)? {
                 pending.insert(index, PendingPart { key: *key, fields: fields.clone(), lock: Some(lock) });
             }
         }
@@ -64,22 +65,25 @@ pub(super) fn make(
                 pending.remove(&index);
                 counts.hits += 1;
                 cached.insert(index, found);
+                job.note_kept(cached.len(), planned.len());
             }
         }
         if !pending.is_empty() {
             counts.ran += pending.len() as u64;
-            cached.extend(make_pending(job, session, planned, pending, &old)?);
+            make_pending(job, session, planned, pending, &old, &mut cached)?;
         }
     }
 }
 
+/// Makes the parts in `pending`, and adds each to `cached` as soon as it is complete.
 fn make_pending(
     job: &Job,
     session: &mut dyn Session,
     planned: &[PlannedPart],
     mut pending: BTreeMap<usize, PendingPart>,
     old: &OldParts,
-) -> Result<BTreeMap<usize, CachedPart>, ActionError> {
+    cached: &mut BTreeMap<usize, CachedPart>,
+) -> Result<(), ActionError> {
     let mut parts = Vec::new();
     for (&index, part) in &pending {
         let name = &planned[index].name;
@@ -91,7 +95,6 @@ fn make_pending(
         parts.push(MakePart { name: name.clone(), folder: create_folder(job, name)?, old });
     }
     let request = job.request(Task::Make(MakeParts::independent(parts)))?;
-    let mut made = BTreeMap::new();
     // Parts are made side by side: each counts for the time since the one before, so that together they count for the whole time.
     let mut since = Instant::now();
     let ended = session.run(request, &job.log, &mut |update| {
@@ -101,13 +104,14 @@ fn make_pending(
         };
         let index = planned.iter().position(|part| part.name == name);
         if let Some((index, part)) = index.and_then(|index| Some((index, pending.remove(&index)?))) {
-            made.insert(index, record(job, &part, &name, since)?);
+            cached.insert(index, record(job, &part, &name, since)?);
+            job.note_kept(cached.len(), planned.len());
             since = Instant::now();
         }
         Ok(())
     })?;
     match ended {
-        Ended::Made { .. } if pending.is_empty() => Ok(made),
+        Ended::Made { .. } if pending.is_empty() => Ok(()),
         other => Err(ActionError::Ended(other)),
     }
 }

@@ -1,11 +1,11 @@
 //! One part of an action: [`CachedPart`], [`PendingPart`], and [`record`], which puts a part into the store.
 
 use crate::error::RunError;
-use crate::run::action::unix_secs;
-use crate::run::job::{Job, Purpose};
+use crate::run::clock::unix_secs;
+use crate::run::job::{HeldLock, Job, Purpose};
 use fs_err as fs;
 use pipe_cache::store::Lookup;
-use pipe_cache::{ActionKey, ActionLock, ActionRecord, Digest, Fields, OutputRecord, StateRecord};
+use pipe_cache::{ActionKey, ActionRecord, Digest, Fields, OutputRecord, StateRecord};
 use pipe_schemas::Parts;
 use pipe_stage::Environment;
 use pipe_stage::protocol::{MadePart, PART_FILES, PART_NOTES, PART_STATE};
@@ -30,7 +30,7 @@ pub(super) struct PendingPart {
     pub(super) key: ActionKey,
     pub(super) fields: Fields,
     /// Held until the part is recorded.
-    pub(super) lock: Option<ActionLock>,
+    pub(super) lock: Option<HeldLock>,
 }
 
 impl CachedPart {
