@@ -28,7 +28,7 @@ stages:
     uses: command
     sources: ["data/**/*.avi"]
     inputs: { videos: videos, clips: samples.clips }
-    with: { shell: 'cp -r "${inputs.videos}" "${outputs.videos}"; ls "${inputs.clips}" > "${outputs.names}"', outputs: { videos: v, names: n } }
+    with: { shell: 'cp -rL "${inputs.videos}" "${outputs.videos}"; ls "${inputs.clips}" > "${outputs.names}"', outputs: { videos: v, names: n } }
 "#;
 
 fn space(name: &[u8]) -> Space {

@@ -12,7 +12,7 @@ fn settings(patience: u32) -> String {
 }
 
 fn run(space: &Space, settings: &[&str]) -> RunOutput {
-    space.run_tiny(&[&["vars.epochs=6"], settings].concat()).ok()
+    space.run_tiny(&[&["vars.epochs=6", "stages.model.with.train_cfg.val_interval=1"], settings].concat()).ok()
 }
 
 /// Returns the number of reused and of trained epochs.

@@ -63,7 +63,8 @@ impl Found {
             let error = format!("the program wrote {noun} to its output `{name}`: {}", shown(&self.links));
             (
                 error,
-                "write a copy of the file, for example with `cp -L`: a result is kept without what it points to".into(),
+                "write a copy of the file, for example with `cp -rL`: a result is kept without what it points to"
+                    .into(),
             )
         } else if self.num_files == 0 {
             let empty = if self.empty_folders.is_empty() { "" } else { ": there are only empty folders" };

@@ -198,7 +198,11 @@ impl<'a> Chain<'a> {
     /// Returns the links whose states are not needed after the chain was assembled.
     pub(super) fn dropped_states(&self, summary: &Summary) -> Vec<ActionKey> {
         let num_used = summary.used_parts.unwrap_or(self.links.len()).min(self.links.len());
+        // Unused links are there because the stopping rule was looser once. With the newest state, it can be so again without
+        // making them again.
+        let newest_unused = Some(self.links.len()).filter(|count| num_used < *count);
         let is_kept = |index: usize, name: &String| match &summary.kept_states {
+            _ if newest_unused == Some(index + 1) => true,
             Some(names) => names.contains(name),
             None => index + 1 == num_used,
         };
