@@ -9,7 +9,7 @@ use pipe_learn::{COMPUTE_THREADS, LearnError, TrainedModel, pin_threads, predict
 use pipe_schemas::ExportMetadata;
 use pipe_schemas::stages::export::ExportParams;
 use pipe_schemas::tables::{MissingCounts, Split};
-use pipe_stage::{Context, Stage, StageError, Summary};
+use pipe_stage::{Context, Stage, StageError, Summary, size_text};
 use pipe_tables::{SamplesFolder, write_json};
 use std::path::{Path, PathBuf};
 
@@ -43,8 +43,8 @@ impl Stage for Export {
         let parity = comparison.finish(params.tolerance, format!("onnxruntime {}", runtime.version()))?;
         write_json(&context.output("parity.json")?, &parity)?;
         Ok(Summary::line(format!(
-            "{:.1} MB, differs from libtorch by {:.1e} on {} of {} test views, logits up to {:.1}",
-            size_bytes as f64 / 1e6,
+            "{}, differs from libtorch by {:.1e} on {} of {} test views, logits up to {:.1}",
+            size_text(size_bytes as u64),
             parity.max_abs_diff,
             parity.num_views,
             parity.num_test_views,

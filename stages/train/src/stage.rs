@@ -144,7 +144,9 @@ fn lines(params: &TrainParams, log: &[TrainingLogRow], report: &WeightsReport) -
     }
     if let Some(stopping) = params.early_stopping.as_ref().filter(|_| log.len() < params.train_cfg.max_epochs as usize)
     {
-        lines.push(format!("stopped early: {} did not improve in {} validations", stopping.monitor, stopping.patience));
+        let (monitor, patience) = (&stopping.monitor, stopping.patience);
+        let plural = if patience == 1 { "" } else { "s" };
+        lines.push(format!("stopped early: {monitor} did not improve in {patience} validation{plural}"));
     }
     if let WeightsReport::Loaded(report) = report {
         lines.extend(report.lines());

@@ -341,7 +341,7 @@ fn a_changed_patience_trains_only_epochs_that_do_not_exist() {
 
     let ran = space.assemble(&stopping(1), &made, "out");
     assert_eq!(space.log("out").len(), 2, "as if training had ended there");
-    assert_eq!(ran.lines()[1], "stopped early: loss did not improve in 1 validations");
+    assert_eq!(ran.lines()[1], "stopped early: loss did not improve in 1 validation");
     let summary = ran.result.expect("assembled");
     assert_eq!((summary.used_parts, summary.kept_states), (Some(2), Some(vec!["0001".into()])));
     let card = ModelFolder::open(space.path("out/model")).card().expect("a card");
