@@ -134,6 +134,23 @@ fn a_byte_order_mark_a_cut_file_and_an_empty_one_stop_nothing() {
 }
 
 #[test]
+fn gc_writes_a_damaged_summary_again() {
+    let space = space();
+    let summary = files(&space.path(".pipe/runs")).into_iter().find(|path| path.ends_with("summary.json")).unwrap();
+    let before = fs::read(&summary).unwrap();
+    fs::write(&summary, b"\xFF").unwrap();
+    let listed = space.output(&["runs"]);
+    let text = String::from_utf8(listed.stdout).unwrap();
+    assert!(text.contains("3 ran") && !text.contains("interrupted"), "{text}");
+    space.output(&["cache", "gc", "--dry-run"]);
+    assert_eq!(fs::read(&summary).unwrap(), b"\xFF", "a dry run writes nothing");
+    space.output(&["cache", "gc"]);
+    let value = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).unwrap();
+    assert_eq!(value(&fs::read(&summary).unwrap()), value(&before));
+    assert_eq!(stderr(&space.output(&["runs"])), "");
+}
+
+#[test]
 fn a_locked_run_refuses_a_damaged_lock_file() {
     let space = space();
     let mut bytes = fs::read(space.path("p.lock")).unwrap();

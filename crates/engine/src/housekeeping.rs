@@ -41,7 +41,7 @@ pub fn wanted_keys(kept: &Bookkeeping) -> Result<BTreeSet<ActionKey>, RunError> 
     }
     ended.sort();
     for (_, run) in ended.iter().rev().take(KEPT_RUNS) {
-        keys.extend(recorded_keys(kept, run));
+        keys.extend(recorded_keys(kept, run)?);
     }
     Ok(keys)
 }

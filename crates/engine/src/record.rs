@@ -4,7 +4,7 @@ use crate::bookkeeping::Bookkeeping;
 use crate::error::RunError;
 use crate::events::{Failure, Outcome, PartCounts, RunEvent};
 use fs_err as fs;
-use pipe_cache::{ActionKey, Store};
+use pipe_cache::{ActionKey, Store, replace_file};
 use pipe_stage::Environment;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -136,11 +136,24 @@ pub(crate) fn newest_keys(kept: &Bookkeeping, pipeline: &str) -> std::io::Result
     Ok(keys)
 }
 
-/// Returns the keys that the record of a run names. Its two files name the same ones, so that one damaged file hides none.
-pub(crate) fn recorded_keys(kept: &Bookkeeping, folder: &Path) -> BTreeSet<ActionKey> {
-    let records = [read_summary(kept, folder), read_events(kept, folder).map(|record| record.summary)];
+/// Returns the keys that the record of a run names. Its two files name the same ones, so that one damaged file hides none. A damaged
+/// summary is written again from the events.
+pub(crate) fn recorded_keys(kept: &Bookkeeping, folder: &Path) -> std::io::Result<BTreeSet<ActionKey>> {
+    let (summary, events) = (read_summary(kept, folder), read_events(kept, folder));
+    if let (None, Some(record)) = (&summary, &events)
+        && record.ended
+    {
+        let (path, bytes) = (folder.join("summary.json"), serde_json::to_vec(&record.summary)?);
+        // Its time says when the run ended.
+        let ended = fs::metadata(&path)?.modified()?;
+        kept.update(|| {
+            replace_file(&path, &bytes)?;
+            fs::File::open(&path)?.file().set_modified(ended)
+        })?;
+    }
+    let records = [summary, events.map(|record| record.summary)];
     let stages = records.into_iter().flatten().flat_map(|summary| summary.stages);
-    stages.filter_map(|stage| stage.key?.parse().ok()).collect()
+    Ok(stages.filter_map(|stage| stage.key?.parse().ok()).collect())
 }
 
 fn read(kept: &Bookkeeping, folder: &Path) -> Option<RunRecord> {

@@ -43,7 +43,7 @@ impl Command for Gc {
         let lock = if self.dry_run { None } else { Some(store.lock_alone(waiting)?) };
         #[expect(clippy::disallowed_methods, reason = "the age of results counts from now; no key depends on it")]
         let now = SystemTime::now();
-        let kept = Bookkeeping::to_update(&root);
+        let kept = if self.dry_run { Bookkeeping::to_read(&root) } else { Bookkeeping::to_update(&root) };
         let wanted = housekeeping::wanted_keys(&kept)?;
         render::warnings(&kept);
         if let (true, Some(path)) =
