@@ -149,7 +149,9 @@ pub(crate) fn warning(text: &str) {
 
 /// Shows what was wrong with the files that `pipe` keeps beside the store.
 pub(crate) fn warnings(kept: &Bookkeeping) {
-    kept.take_warnings().iter().for_each(|text| warning(text));
+    for text in kept.take_warnings() {
+        warning(&text);
+    }
 }
 
 /// Shows why a command ended early; with `json`, mistakes in a file are JSON on stdout.

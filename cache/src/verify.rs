@@ -171,7 +171,9 @@ pub fn verify(store: &Store, progress: &(dyn Fn(u64) + Sync)) -> Result<Verifica
         let affected = if matches!(remedy, Repair::Rebuilt(_)) { None } else { affected.remove(&object) };
         let affected: Vec<AffectedResult> = affected.into_iter().flatten().collect();
         if !matches!(remedy, Repair::Failed(_)) {
-            affected.iter().for_each(|result| retire(store, result.key));
+            for result in &affected {
+                retire(store, result.key);
+            }
         }
         Damage { object, fault, remedy, affected }
     });
