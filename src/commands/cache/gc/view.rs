@@ -67,12 +67,10 @@ pub(super) fn text(collected: &Collected, now: SystemTime) {
     }
     let verb = if *dry_run { "would free" } else { "freed" };
     let (freed, left) = (text::bytes(collected.freed_bytes()), text::bytes(plan.left.size_bytes));
-    render::print(&format!("{verb} {freed}; {} results remain ({left})", plan.left.count));
-    render::print(&format!(
-        "kept {} results used by recent runs ({})",
-        plan.kept.count,
-        text::bytes(plan.kept.size_bytes)
-    ));
+    let remain = if plan.left.count == 1 { "remains" } else { "remain" };
+    render::print(&format!("{verb} {freed}; {} {remain} ({left})", text::count(plan.left.count, "result")));
+    let (kept, bytes) = (text::count(plan.kept.count, "result"), text::bytes(plan.kept.size_bytes));
+    render::print(&format!("kept {kept} used by recent runs ({bytes})"));
     if plan.over_bytes > 0 {
         render::print(&format!("still {} over --max-size", text::bytes(plan.over_bytes)));
     }

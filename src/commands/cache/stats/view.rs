@@ -34,7 +34,8 @@ pub(super) fn text(stats: &Stats, now: SystemTime) {
 
 fn kind(name: &str, stats: &KindStats) {
     let (bytes, time) = (text::bytes(stats.output_bytes), text::duration(stats.duration_millis));
-    render::print(&format!("{name:12} {:6} results  {bytes:>9}  {time:>10} to make", stats.count));
+    let results = if stats.count == 1 { "result" } else { "results" };
+    render::print(&format!("{name:12} {:6} {results:7}  {bytes:>9}  {time:>10} to make", stats.count));
 }
 
 fn counted(counted: Counted) -> String {
