@@ -218,11 +218,15 @@ fn registered(root: &Path) -> std::io::Result<Vec<(PathBuf, Option<PathBuf>)>> {
     };
     let mut all = Vec::new();
     for entry in entries {
-        let entry = entry?.path();
-        let path = fs::read(&entry)?;
+        let entry = entry?;
+        // A hidden file is one that a run is writing or left incomplete.
+        if entry.file_name().as_bytes().starts_with(b".") {
+            continue;
+        }
+        let path = fs::read(entry.path())?;
         // Its name is the digest of its content.
-        let is_right = entry.file_name().is_some_and(|name| *name == *Digest::of(&path).to_string());
-        all.push((entry, is_right.then(|| OsString::from_vec(path).into())));
+        let is_right = *entry.file_name() == *Digest::of(&path).to_string();
+        all.push((entry.path(), is_right.then(|| OsString::from_vec(path).into())));
     }
     all.sort();
     Ok(all)
@@ -266,6 +270,8 @@ mod tests {
         lock.write(&path, folder.path()).expect("written");
         assert_eq!(LockFile::read(&path).expect("read"), Some(lock));
         assert_eq!(LockFile::all_keys(&Bookkeeping::to_read(folder.path())).expect("read"), BTreeSet::from([key]));
+        fs::write(folder.path().join("lockfiles/.tmpAb"), "incomplete").expect("written");
+        assert!(LockFile::unknown(folder.path()).expect("read").is_empty(), "a run is just writing it");
         for wrong in ["a b", "  figures {}", "a b c d"] {
             fs::write(&path, format!("# fine\n{wrong}\n")).expect("written");
             let error = LockFile::read(&path).expect_err("wrong").to_string();
