@@ -127,16 +127,14 @@ impl LockFile {
                         }
                     }
                 }
-                text => match text.ok().and_then(stage_line) {
-                    Some((stage, locked)) => {
-                        stages.insert(stage.clone(), locked);
-                        last = Some(stage);
-                    }
-                    None => {
+                text => {
+                    let read = text.ok().and_then(stage_line);
+                    if read.is_none() {
                         wrong.push(position + 1);
-                        last = None;
                     }
-                },
+                    last = read.as_ref().map(|(stage, _)| stage.clone());
+                    stages.extend(read);
+                }
             }
         }
         Ok(Some((Self(stages), wrong)))
@@ -196,7 +194,7 @@ impl LockFile {
                     keys.extend(lock.0.values().map(|locked| locked.key));
                 }
                 None => {
-                    kept.damaged(&entry, "it is unknown which lock file it names; a run of that pipeline restores it")
+                    kept.damaged(&entry, "it is unknown which lock file it names; a run of that pipeline restores it");
                 }
             }
         }
