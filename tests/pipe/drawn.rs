@@ -224,9 +224,9 @@ fn clips_of_an_activitynet_list_come_from_their_segments() {
     let run = space.run("p.yaml", &[]).ok();
     let drawn = run.stage("samples");
     assert!(drawn["summary"].to_string().contains("3 training clips x 20 epochs, 3 test views"), "{drawn}");
-    let expect =
-        "1 training segment contains no frame and can't be shown: MoveRight/v_MoveRight_g02_c01 from 3 s to 4 s (";
-    assert!(drawn["warnings"].to_string().contains(expect), "{drawn}");
+    let labels = run.stage("labels")["warnings"].to_string();
+    let expect = "1 segment lies past the end of its video: MoveRight_g02_c01 (activity.json:";
+    assert!(labels.contains(expect) && labels.contains("3 to 4 s of a video of 2.00 s"), "{labels}");
     let train = shown_in_training(&space);
     assert_eq!(train.len(), 3);
     // Classes are sorted: jump is 0.
