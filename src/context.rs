@@ -16,7 +16,9 @@ pub(crate) fn load(args: &FileArgs) -> Result<Plan, CommandError> {
     let _span = tracing::info_span!("load", file = %args.file.display()).entered();
     let settings: Vec<Setting> = args.settings.iter().cloned().map(Setting).collect();
     let plan = pipe_engine::load(&args.file, &settings).map_err(CommandError::Problems)?;
-    plan.notes().iter().for_each(|note| render::message(&format!("note: {note}")));
+    for note in plan.notes() {
+        render::message(&format!("note: {note}"));
+    }
     Ok(plan)
 }
 

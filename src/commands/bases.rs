@@ -26,7 +26,9 @@ impl Command for Bases {
 
     fn run(self) -> Result<Code, CommandError> {
         let Some(name) = &self.name else {
-            BASES.iter().for_each(|base| view::base(base, self.output == Format::Json));
+            for base in BASES {
+                view::base(base, self.output == Format::Json);
+            }
             return Ok(Code::Ok);
         };
         let base = pipe_engine::base(name).map_err(|nearest| {
