@@ -89,11 +89,10 @@ impl Extent {
                 }
                 return Completeness::Hole { num_missing: declared - found };
             }
-            Some(_) => (),
             None if found + self.missing_allowed() < declared => {
                 return Completeness::Cut(VideoError::FramesMissing { declared, found });
             }
-            None => (),
+            Some(_) | None => (),
         }
         match self.ending {
             Ending::Whole => return Completeness::Complete,
@@ -119,7 +118,7 @@ impl Extent {
     }
 }
 
-/// Returns whether the container is of the family of QuickTime and MP4.
+/// Returns whether the container is of the family of MP4.
 fn is_mov(input: &Input) -> bool {
     input.format().name().starts_with("mov")
 }

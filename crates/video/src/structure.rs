@@ -89,7 +89,7 @@ fn flv_length(head: &[u8]) -> Option<u64> {
     const NAME: &[u8] = b"\0\x08filesize\0";
     let at = head.windows(NAME.len()).position(|window| window == NAME)? + NAME.len();
     let length = f64::from_be_bytes(*head.get(at..)?.first_chunk()?);
-    (length >= 1.0 && length < 1e15).then_some(length as u64)
+    (1.0..1e15).contains(&length).then_some(length as u64)
 }
 
 /// Returns the file size in the object "file properties" of an ASF file. A broadcast declares none.

@@ -101,13 +101,14 @@ fn run(job: &[u8], send: SendPiece) -> io::Result<Vec<u8>> {
         sent.is_ok()
     }) {
         Ok(made) => made,
-        Err(error) => match error.fault_of_machine(Path::new(&task.path)) {
-            Some(reason) => Outcome::Io(reason),
-            None => {
+        Err(error) => {
+            if let Some(reason) = error.fault_of_machine(Path::new(&task.path)) {
+                Outcome::Io(reason)
+            } else {
                 let cause = error.source().map(|cause| format!(" ({cause})")).unwrap_or_default();
                 Outcome::Video(format!("{error}{cause}"))
             }
-        },
+        }
     };
     sent?;
     Ok(serde_json::to_vec(&outcome)?)

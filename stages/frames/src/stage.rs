@@ -80,7 +80,7 @@ impl PartedStage for Frames {
         }
         pipe_tables::write_rows(&context.output(&format!("{FRAMES}/{INDEX_FILE}"))?, &index)?;
         let (_, num_unusable) = usable_videos(context)?;
-        let losses = Losses { num_damaged: damaged.len(), num_skipped: skipped.len(), num_unusable };
+        let losses = Losses { damaged: damaged.len(), skipped: skipped.len(), unusable: num_unusable };
         Ok(summary(&index, &losses, size_bytes))
     }
 }
@@ -115,20 +115,20 @@ fn damaged_videos(damaged: &[Faulty], num_videos: usize) -> String {
 
 /// The videos of the table that are not in the index, or only in part.
 struct Losses {
-    num_damaged: usize,
-    num_skipped: usize,
+    damaged: usize,
+    skipped: usize,
     /// Videos that `ingest` found unusable.
-    num_unusable: usize,
+    unusable: usize,
 }
 
 fn summary(index: &[FrameIndexRow], losses: &Losses, size_bytes: u64) -> Summary {
-    let Losses { num_damaged, num_skipped, num_unusable } = *losses;
+    let Losses { damaged, skipped, unusable } = *losses;
     let num_frames: u64 = index.iter().map(|row| u64::from(row.num_frames)).sum();
     let megabytes = size_bytes.div_ceil(1_000_000);
     let mut parts = vec![format!("{} videos, {} frames, {megabytes} MB", index.len(), grouped(num_frames))];
-    parts.extend((num_damaged > 0).then(|| format!("{num_damaged} damaged")));
-    parts.extend((num_skipped > 0).then(|| format!("{num_skipped} skipped")));
-    parts.extend((num_unusable > 0).then(|| format!("{num_unusable} unusable in `videos`")));
+    parts.extend((damaged > 0).then(|| format!("{damaged} damaged")));
+    parts.extend((skipped > 0).then(|| format!("{skipped} skipped")));
+    parts.extend((unusable > 0).then(|| format!("{unusable} unusable in `videos`")));
     Summary::line(parts.join(", "))
 }
 
