@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(line(&board, 60, 5), "model       5 s  100/640 steps  loss 0.41  top1 0.55  lr…");
         assert_eq!(
             line(&board, 90, 5),
-            "model       5 s  █░░░░░░░░░░░ 100/640 steps  loss 0.41  top1 0.55  lr 1.0e-3  812 clips…"
+            "model       5 s  █░░░░░░░░░░░ 100/640 steps  loss 0.41  top1 0.55  lr 1.0e-3  812 clip…"
         );
         let finished = RunEvent::StageFetched { stage: "model".into(), bytes: 1 };
         board.event(&finished, now);
