@@ -34,6 +34,16 @@ fn read(path: &Path, settings: &[Setting], texts: &mut Texts, problems: &mut Vec
             problems.push(problem);
         }
     }
-    unused::check(&root, texts, num_files, problems);
-    spec::read(root, path, problems)
+    let unused: Vec<String> = unused::check(&root, texts, num_files, problems).into_iter().map(code).collect();
+    let mut spec = spec::read(root, path, problems)?;
+    if !unused.is_empty() {
+        let variables = if unused.len() == 1 { "variable" } else { "variables" };
+        spec.notes.push(format!("nothing uses the {variables} {}", unused.join(", ")));
+    }
+    Some(spec)
+}
+
+/// Returns a name as messages write it.
+fn code(name: &str) -> String {
+    format!("`{name}`")
 }

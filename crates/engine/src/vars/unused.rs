@@ -28,7 +28,10 @@ enum Origin {
 
 /// Reports the variables of the pipeline file that no text uses, and those of settings that have no effect. The first `num_files`
 /// of the texts are files, the others settings.
-pub(crate) fn check(root: &Node, texts: &Texts, num_files: usize, problems: &mut Vec<Problem>) {
+///
+/// A variable of the pipeline file is a mistake only if its name is similar to a variable that is used: a pipeline without such a name
+/// runs as it was meant. Those that are no mistake are returned.
+pub(crate) fn check<'r>(root: &'r Node, texts: &Texts, num_files: usize, problems: &mut Vec<Problem>) -> Vec<&'r str> {
     let vars = root.get("vars");
     let effective = effective(root);
     let matrix = root.get("matrix").map(Node::entries).unwrap_or_default();
@@ -48,7 +51,13 @@ pub(crate) fn check(root: &Node, texts: &Texts, num_files: usize, problems: &mut
     let named = defined.iter().filter(|entry| !entry.node.is_null()).map(|entry| (entry, ""));
     let axes = matrix.iter().map(|entry| (entry, " of the matrix"));
     let unused = named.clone().chain(axes).filter(|(entry, _)| is_unused(entry));
+    let mut harmless = Vec::new();
     for (position, (entry, of)) in unused.enumerate() {
+        let used = texts.used_vars.iter().map(String::as_str);
+        if of.is_empty() && origin(entry) == Origin::PipelineFile && nearest(&entry.key, used).is_none() {
+            harmless.push(entry.key.as_str());
+            continue;
+        }
         let message = format!("nothing uses the variable `{}`{of}", entry.key);
         let problem = Problem::new(UNUSED, &entry.key_place, message);
         problems.push(if position < MAX_COMPARED { problem.help(help(&entry.key, &known, texts)) } else { problem });
@@ -59,6 +68,7 @@ pub(crate) fn check(root: &Node, texts: &Texts, num_files: usize, problems: &mut
         let help = format!("--set matrix.{}=[VALUE]", entry.key);
         problems.push(Problem::new(UNUSED, &entry.key_place, message).help(help));
     }
+    harmless
 }
 
 /// Returns what is probably meant by a variable that nothing uses.
@@ -128,6 +138,16 @@ mod tests {
         assert!(overridden.starts_with("nothing uses the variable `x`"), "{overridden}");
         let matrix = problems("matrix: { splits: [1, 2] }", BASE, &[]);
         assert!(matrix.starts_with("nothing uses the variable `splits` of the matrix"), "{matrix}");
+    }
+
+    #[test]
+    fn a_variable_that_nothing_uses_is_a_note_if_no_name_is_similar() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("p.yaml");
+        let stages = "stages: { a: { uses: command, with: { run: [echo], outputs: { o: o } } } }";
+        fs::write(&path, format!("pipeline: p\nvars: {{ epochs: 1, batch: 4 }}\n{stages}\n")).expect("written");
+        let plan = load(&path, &[]).expect("no mistake");
+        assert_eq!(plan.notes(), ["nothing uses the variables `epochs`, `batch`"]);
     }
 
     #[test]
