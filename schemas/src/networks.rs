@@ -121,5 +121,12 @@ macro_rules! define_families {
 define_families! {
     resnet: ResNet, ResNetTSM;
     mobilenet_v2: MobileNetV2, MobileNetV2TSM;
-    r3d: R3D;
+    r3d: R3D, MC3, R2Plus1D;
+    resnet_rnn: ResNetRNN;
+    c3d: C3D;
+    s3d: S3D;
+    resnet3d: ResNet3d, ResNet3dSlowOnly;
+    resnet3d_slowfast: ResNet3dSlowFast;
+    resnet2plus1d: ResNet2Plus1d;
+    x3d: X3D;
 }

@@ -141,6 +141,12 @@ pub(crate) fn bench(root: &Path, args: &[OsString]) -> Result<(), Failure> {
     succeed(python.arg(script).arg(target.join("release/pipe")).args(rest))
 }
 
+/// Compares with values of the Python originals, see `crates/learn/examples/golden`.
+pub(crate) fn golden(root: &Path, args: &[OsString]) -> Result<(), Failure> {
+    let mut compare = cargo(root, &["run", "--quiet", "--package", "pipe-learn", "--example", "golden", "--"]);
+    succeed(compare.args(args))
+}
+
 /// Installs `pipe` and its workers into cargo's folder of programs.
 pub(crate) fn install(root: &Path, args: &[OsString]) -> Result<(), Failure> {
     for path in PROGRAMS {

@@ -29,6 +29,8 @@ cargo xtask TASK
                       Measure loading of clips, against MMAction2 and PyTorch's DataLoader on videos and on JPEG files
   bench data_frames CLIPS
                       Measure decoding and coding of frames, against OpenCV, PyAV and torchcodec
+  golden networks FILE… [--only ID]
+                      Compare networks with values of the Python originals
   install [ARGS]      Install pipe and its workers; arguments are passed to cargo install
   docs                Update generated files: the schema of pipeline files, and the tables of README.md";
 
@@ -55,6 +57,7 @@ fn task(mut args: impl Iterator<Item = OsString>) -> Result<(), Failure> {
         Some("soak") => setup::setup(&root).and_then(|()| cargo::soak(&root, &args)),
         Some("fuzz") => setup::setup(&root).and_then(|()| cargo::fuzz(&root, &args)),
         Some("bench") => cargo::bench(&root, &args),
+        Some("golden") => setup::setup(&root).and_then(|()| cargo::golden(&root, &args)),
         Some("install") => setup::setup(&root).and_then(|()| cargo::install(&root, &args)),
         Some("docs") => docs::docs(&root),
         Some("help" | "-h" | "--help") => {

@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 /// let x = g.node("relu", x, Relu)?;
 /// let x = g.node("avgpool", x, GlobalAvgPool)?; // [N * 8, 16]
 /// let x = g.node("consensus", x, SegmentMean)?; // [N, 16]
-/// let x = g.node("fc", x, LinearParams { out_features: 5, init: Init::Normal { std: 0.01 } })?; // [N, 5]
+/// let x = g.node("fc", x, LinearParams { out_features: 5, init: Init::Normal { std: 0.01 }, bias: true })?; // [N, 5]
 /// let graph = g.finish(x, x)?;
 /// assert_eq!(graph.params[0].name, "conv1.weight");
 /// # Ok::<(), pipe_graph::GraphError>(())

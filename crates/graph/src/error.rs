@@ -179,6 +179,40 @@ pub enum ShapeError {
         /// The axes of the second input, rows per sample first.
         right: Vec<usize>,
     },
+    /// The factors of a product have shapes that can't be matched.
+    #[error("can't multiply {left:?} by {right:?}")]
+    Product {
+        /// The axes of the first input, rows per sample first.
+        left: Vec<usize>,
+        /// The axes of the second input, rows per sample first.
+        right: Vec<usize>,
+    },
+    /// The inputs of a concatenation differ on another axis.
+    #[error("can't concatenate {left:?} and {right:?} along axis {axis} after the batch")]
+    Concat {
+        /// The axes of the first input, rows per sample first.
+        left: Vec<usize>,
+        /// The axes of another input, rows per sample first.
+        right: Vec<usize>,
+        /// The axis that grows, counted from 0 after the batch.
+        axis: usize,
+    },
+    /// A frame that the clip does not have.
+    #[error("frame {frame} does not exist in a clip of {frames} frames")]
+    NoSuchFrame {
+        /// The position, from 0.
+        frame: usize,
+        /// The length of the clip.
+        frames: usize,
+    },
+    /// The network does not take clips of this length.
+    #[error("a clip of {frames} frames does not fit; the number of frames must be a multiple of {multiple_of}")]
+    Frames {
+        /// The length of the clip.
+        frames: usize,
+        /// The divisor of all lengths that fit.
+        multiple_of: usize,
+    },
     /// A number is outside its range.
     #[error("{what} is {found}, expected {expected}")]
     Range {

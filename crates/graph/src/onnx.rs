@@ -219,7 +219,7 @@ mod tests {
         let mut g =
             Builder::new("huge", ClipShape { channels: 1 << 15, frames: 1, height: 1, width: 1 }).expect("a clip");
         let x = g.node("pool", g.input(), GlobalAvgPool).expect("pixels");
-        let params = LinearParams { out_features: 1 << 15, init: Init::Constant(0.0) };
+        let params = LinearParams { out_features: 1 << 15, init: Init::Constant(0.0), bias: true };
         let fc = g.node("fc", x, params).expect("features");
         let graph = g.finish(fc, fc).expect("logits");
         let size_bytes = ((1 << 30) + (1 << 15)) * 4;

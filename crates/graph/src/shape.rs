@@ -68,6 +68,15 @@ pub(crate) struct Window<'a> {
 }
 
 impl Window<'_> {
+    /// Rejects the padding of a pooling that lets some windows see only padding.
+    pub(crate) fn check_pool_padding(&self) -> Result<(), ShapeError> {
+        let mut sizes = self.padding.iter().zip(self.kernel);
+        match sizes.find(|(padding, window)| padding.saturating_mul(2) > **window) {
+            Some((&padding, &window)) => Err(ShapeError::PoolPadding { padding, window }),
+            None => Ok(()),
+        }
+    }
+
     /// Returns the axes `[out_channels, …]` of the result: `floor((size + 2 padding - kernel) / stride) + 1` per axis.
     pub(crate) fn slide(&self, x: &Shape, out_channels: usize) -> Result<Shape, ShapeError> {
         let num_axes = self.kernel.len();

@@ -45,7 +45,8 @@ impl Graph {
         text
     }
 
-    fn node_macs(&self, node: &Node) -> u64 {
+    /// Returns the multiply-adds of a node of a checked graph for one sample.
+    pub fn node_macs(&self, node: &Node) -> u64 {
         // Every id of a checked graph exists.
         operands(node, &self.nodes, &self.params).map_or(0, |operands| node.op.operation().macs(&operands, &node.shape))
     }

@@ -49,7 +49,7 @@ pub(crate) fn tiny() -> Graph {
         let x = g.node("avgpool", x, GlobalAvgPool)?;
         let x = g.node("consensus", x, SegmentMean)?;
         let x = g.node("dropout", x, Dropout { ratio: 0.5 })?;
-        let x = g.node("fc", x, LinearParams { out_features: 5, init: Init::Normal { std: 0.01 } })?;
+        let x = g.node("fc", x, LinearParams { out_features: 5, init: Init::Normal { std: 0.01 }, bias: true })?;
         g.finish(x, x)
     };
     build().expect("the network fits the clip")
@@ -71,7 +71,7 @@ fn a_graph_ends_with_logits_of_a_classifier() {
         let mut g = Builder::new("test", CLIP)?;
         let x = g.node("frames", g.input(), FramesToBatch)?;
         let pooled = g.node("a", x, GlobalAvgPool)?;
-        let fc = g.node("fc", pooled, LinearParams { out_features: 3, init: Init::Constant(0.0) })?;
+        let fc = g.node("fc", pooled, LinearParams { out_features: 3, init: Init::Constant(0.0), bias: true })?;
         let (output, classifier) = end(&mut g, pooled, fc)?;
         g.finish(output, classifier)
     };

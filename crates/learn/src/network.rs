@@ -96,6 +96,16 @@ impl Network {
     /// - `clips`: `[N, C, T, H, W]`
     /// - returns: `[N, K]`, logits
     pub fn forward(&self, clips: &Tensor, training: Option<TrainingStep>) -> Result<Tensor, LearnError> {
+        self.forward_with(clips, training, |_, _| {})
+    }
+
+    /// Runs the network as [`forward`](Self::forward) does, and passes the result of each node to `observe`.
+    pub fn forward_with(
+        &self,
+        clips: &Tensor,
+        training: Option<TrainingStep>,
+        mut observe: impl FnMut(&Node, &Tensor),
+    ) -> Result<Tensor, LearnError> {
         let expected = &self.graph.nodes[0].shape.dims;
         let found = clips.size();
         if found.len() != 5 || found[1..] != dims(expected) {
@@ -106,6 +116,7 @@ impl Network {
         for (position, node) in self.graph.nodes.iter().enumerate() {
             let call = self.call(node, clips, &values, training).at(&node.name)?;
             let value = run(&call).at(&node.name)?;
+            observe(node, &value);
             values.push(Some(value));
             for input in node.inputs.iter().filter(|input| self.last_readers[input.0] == position) {
                 values[input.0] = None;

@@ -32,7 +32,7 @@ fn graph() -> Result<Graph, GraphError> {
     let x = g.node("avgpool", x, GlobalAvgPool)?;
     let x = g.node("consensus", x, SegmentMean)?;
     let x = g.node("dropout", x, Dropout { ratio: 0.2 })?;
-    let x = g.node("fc", x, LinearParams { out_features: 2, init: Init::Normal { std: 0.01 } })?;
+    let x = g.node("fc", x, LinearParams { out_features: 2, init: Init::Normal { std: 0.01 }, bias: true })?;
     g.finish(x, x)
 }
 

@@ -1,5 +1,6 @@
 //! [`Architecture`]: what the file of a network family implements.
 
+use crate::NameMap;
 use crate::head::{Head, Logits};
 use pipe_graph::{Builder, ClipShape, GraphError};
 
@@ -13,6 +14,11 @@ pub(crate) trait Architecture: Sized {
 
     /// Appends the whole network to its input.
     fn build(&self, g: &mut Builder, head: &Head) -> Result<Logits, GraphError>;
+
+    /// Returns the names of other projects that publish weights for this network. Our own names need no map.
+    fn name_maps(&self) -> Vec<NameMap> {
+        Vec::new()
+    }
 
     /// Returns small configurations that run in a fraction of a second. Together they cover every branch of the builder.
     fn small() -> Vec<Small<Self>>;

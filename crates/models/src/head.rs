@@ -61,12 +61,26 @@ impl Head {
     /// Classifies features of clips, `[N, C, T, H, W]`.
     pub(crate) fn of_clips(&self, g: &mut Builder, x: NodeId, classifier: &str) -> Result<Logits, GraphError> {
         let x = g.node("avgpool", x, GlobalAvgPool)?; // [N, C]
-        let fc = self.classify(g, x, classifier)?; // [N, K]
+        self.of_features(g, x, classifier) // [N, K]
+    }
+
+    /// Classifies rows of features, `[M, F]`.
+    pub(crate) fn of_features(&self, g: &mut Builder, x: NodeId, classifier: &str) -> Result<Logits, GraphError> {
+        let fc = self.classify(g, x, classifier)?;
         Ok(Logits { output: fc, classifier: fc })
     }
 
+    /// Appends the dropout of features in training.
+    pub(crate) fn dropout(&self, g: &mut Builder, x: NodeId, name: &str) -> Result<NodeId, GraphError> {
+        g.node(name, x, Dropout { ratio: self.dropout_ratio })
+    }
+
     fn classify(&self, g: &mut Builder, x: NodeId, name: &str) -> Result<NodeId, GraphError> {
-        let x = g.node("dropout", x, Dropout { ratio: self.dropout_ratio })?;
-        g.node(name, x, LinearParams { out_features: self.num_classes, init: Init::Normal { std: self.init_std } })
+        let x = self.dropout(g, x, "dropout")?;
+        g.node(
+            name,
+            x,
+            LinearParams { out_features: self.num_classes, init: Init::Normal { std: self.init_std }, bias: true },
+        )
     }
 }

@@ -1,8 +1,8 @@
 //! [`build`]: from parameters to a network. [`zoo`]: the list of all families.
 
-use crate::ModelError;
 use crate::architecture::{Architecture, Published, Small};
 use crate::head::{Head, Logits};
+use crate::{ModelError, NameMap};
 use pipe_graph::{Builder, ClipShape, Graph, GraphError};
 use pipe_schemas::networks::{Backbone, ModelParams};
 
@@ -72,6 +72,11 @@ macro_rules! define_zoo {
             match backbone { $($(Backbone::$name(family) => family.build(g, head),)+)* }
         }
 
+        /// Returns the names that other projects give to the tensors of a network.
+        pub fn name_maps(backbone: &Backbone) -> Vec<NameMap> {
+            match backbone { $($(Backbone::$name(family) => family.name_maps(),)+)* }
+        }
+
         /// Returns all families, in the order of [`FAMILIES`](pipe_schemas::networks::FAMILIES).
         pub fn zoo() -> Vec<Entry> {
             vec![$($(Entry::of::<pipe_schemas::networks::$module::$name>(stringify!($name)),)+)*]
@@ -82,5 +87,12 @@ macro_rules! define_zoo {
 define_zoo! {
     resnet: ResNet, ResNetTSM;
     mobilenet_v2: MobileNetV2, MobileNetV2TSM;
-    r3d: R3D;
+    r3d: R3D, MC3, R2Plus1D;
+    resnet_rnn: ResNetRNN;
+    c3d: C3D;
+    s3d: S3D;
+    resnet3d: ResNet3d, ResNet3dSlowOnly;
+    resnet3d_slowfast: ResNet3dSlowFast;
+    resnet2plus1d: ResNet2Plus1d;
+    x3d: X3D;
 }

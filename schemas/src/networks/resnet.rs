@@ -18,9 +18,9 @@ pub struct ResNet {
 }
 
 impl Family for ResNet {
-    const SUMMARY: &'static str = "ResNet-18 or -50 on each frame; features are averaged over frames (TSN)";
+    const SUMMARY: &'static str = "ResNet-18, -34, -50 or -101 on each frame; features are averaged over frames (TSN)";
     const PAPER: &'static str = "Wang et al. 2016";
-    const WEIGHTS: &'static str = "torchvision `resnet18`, `resnet50`";
+    const WEIGHTS: &'static str = "torchvision `resnet18`, `resnet34`, `resnet50`, `resnet101`";
 }
 
 /// ResNet with temporal shift before each block's first convolution (TSM; Lin et al. 2019). Names and weights: torchvision.
@@ -40,20 +40,43 @@ pub struct ResNetTSM {
 }
 
 impl Family for ResNetTSM {
-    const SUMMARY: &'static str = "ResNet-18 or -50 with temporal shift; logits are averaged over frames (TSM)";
+    const SUMMARY: &'static str = "ResNet-18, -34, -50 or -101 with temporal shift; logits are averaged over frames (TSM)";
     const PAPER: &'static str = "Lin et al. 2019";
-    const WEIGHTS: &'static str = "torchvision `resnet18`, `resnet50`";
+    const WEIGHTS: &'static str = "torchvision `resnet18`, `resnet34`, `resnet50`, `resnet101`";
 }
 
-/// The number of layers of a ResNet: 18 or 50.
+/// The number of layers of a ResNet: 18, 34, 50 or 101.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "u32", into = "u32")]
-#[schemars(extend("type" = "integer", "enum" = [18, 50]))]
+#[schemars(extend("type" = "integer", "enum" = [18, 34, 50, 101]))]
 pub enum ResNetDepth {
     /// ResNet-18, of basic blocks.
     D18,
+    /// ResNet-34, of basic blocks.
+    D34,
     /// ResNet-50, of bottlenecks.
     D50,
+    /// ResNet-101, of bottlenecks.
+    D101,
+}
+
+impl ResNetDepth {
+    /// Returns the number of blocks of each of the four stages (He et al. 2016, table 1).
+    pub fn num_blocks(self) -> [usize; 4] {
+        match self {
+            Self::D18 => [2, 2, 2, 2],
+            Self::D34 | Self::D50 => [3, 4, 6, 3],
+            Self::D101 => [3, 4, 23, 3],
+        }
+    }
+
+    /// Returns whether the blocks are bottlenecks, of three convolutions, and not basic blocks, of two.
+    pub fn has_bottlenecks(self) -> bool {
+        match self {
+            Self::D18 | Self::D34 => false,
+            Self::D50 | Self::D101 => true,
+        }
+    }
 }
 
 impl TryFrom<u32> for ResNetDepth {
@@ -62,8 +85,10 @@ impl TryFrom<u32> for ResNetDepth {
     fn try_from(depth: u32) -> Result<Self, String> {
         match depth {
             18 => Ok(Self::D18),
+            34 => Ok(Self::D34),
             50 => Ok(Self::D50),
-            other => Err(format!("ResNet-{other} is not supported; use 18 or 50")),
+            101 => Ok(Self::D101),
+            other => Err(format!("ResNet-{other} is not supported; use 18, 34, 50 or 101")),
         }
     }
 }
@@ -72,7 +97,9 @@ impl From<ResNetDepth> for u32 {
     fn from(depth: ResNetDepth) -> Self {
         match depth {
             ResNetDepth::D18 => 18,
+            ResNetDepth::D34 => 34,
             ResNetDepth::D50 => 50,
+            ResNetDepth::D101 => 101,
         }
     }
 }

@@ -10,6 +10,7 @@ pub(crate) const INT64: i32 = 7;
 pub(crate) enum AttributeType {
     Float = 1,
     Int = 2,
+    String = 3,
     Ints = 7,
 }
 
@@ -79,6 +80,8 @@ pub(crate) struct AttributeProto {
     pub(crate) f: Option<f32>,
     #[prost(int64, optional, tag = "3")]
     pub(crate) i: Option<i64>,
+    #[prost(bytes = "vec", optional, tag = "4")]
+    pub(crate) s: Option<Vec<u8>>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub(crate) ints: Vec<i64>,
     #[prost(int32, optional, tag = "20")]

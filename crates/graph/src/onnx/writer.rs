@@ -56,6 +56,11 @@ impl NodeWriter<'_> {
         self.operands.optional(slot).map_or(&[], |param| &param.shape)
     }
 
+    /// Returns the name of a tensor; the name of the slot if the node does not have it, which no checked graph allows.
+    pub(crate) fn param_name(&self, slot: &str) -> String {
+        self.operands.optional(slot).map_or_else(|| slot.to_owned(), |param| param.name.clone())
+    }
+
     /// Writes the last node. Its value is the result of the op.
     pub(crate) fn result(&mut self, op_type: &str, inputs: Vec<String>, attributes: Vec<AttributeProto>) {
         self.file.push(self.name, op_type, inputs, self.output.clone(), attributes);
@@ -150,6 +155,11 @@ pub(crate) fn int(name: &str, value: i64) -> AttributeProto {
 /// Returns an attribute with a list of integers.
 pub(crate) fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto { ints: values.to_vec(), ..attribute(name, AttributeType::Ints) }
+}
+
+/// Returns a text attribute.
+pub(crate) fn text(name: &str, value: &str) -> AttributeProto {
+    AttributeProto { s: Some(value.into()), ..attribute(name, AttributeType::String) }
 }
 
 /// Returns a float attribute.

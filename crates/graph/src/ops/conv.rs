@@ -24,7 +24,7 @@ pub struct Conv {
 }
 
 /// The parameters of a convolution over `D` axes, 2 or 3. The default is one filter of size 1 with stride 1 and without bias.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ConvParams<const D: usize> {
     /// The number of filters.
     pub out_channels: usize,
@@ -38,11 +38,14 @@ pub struct ConvParams<const D: usize> {
     pub groups: usize,
     /// Whether a bias is added to the result.
     pub bias: bool,
+    /// The initial weight; the initial bias is 0.
+    pub init: Init,
 }
 
 impl<const D: usize> Default for ConvParams<D> {
     fn default() -> Self {
-        Self { out_channels: 1, kernel: [1; D], stride: [1; D], padding: [0; D], groups: 1, bias: false }
+        let init = Init::KaimingFanOut;
+        Self { out_channels: 1, kernel: [1; D], stride: [1; D], padding: [0; D], groups: 1, bias: false, init }
     }
 }
 
@@ -50,13 +53,13 @@ impl<const D: usize> Layer for ConvParams<D> {
     type Op = Conv;
 
     fn resolve(self, inputs: &[&Shape]) -> Result<(Conv, Vec<TensorSpec>), ShapeError> {
-        let Self { out_channels, kernel, stride, padding, groups, bias } = self;
+        let Self { out_channels, kernel, stride, padding, groups, bias, init } = self;
         let [x] = inputs else { return Err(ShapeError::Inputs { expected: 1, found: inputs.len() }) };
         if groups == 0 {
             return Err(ShapeError::Zero { what: "the number of groups" });
         }
         let shape = [out_channels, x.channels()? / groups].into_iter().chain(kernel).collect();
-        let mut tensors = vec![TensorSpec { slot: "weight", shape, role: Role::Weight, init: Init::KaimingFanOut }];
+        let mut tensors = vec![TensorSpec { slot: "weight", shape, role: Role::Weight, init }];
         if bias {
             let (shape, init) = (vec![out_channels], Init::Constant(0.0));
             tensors.push(TensorSpec { slot: "bias", shape, role: Role::Bias, init });

@@ -1,18 +1,18 @@
 //! [`Linear`]: a fully connected layer.
 
-use crate::onnx::writer::{NodeWriter, int};
+use crate::onnx::writer::{NodeWriter, int, ints};
 use crate::operands::Operands;
 use crate::operation::{Layer, Operation, TensorSpec};
 use crate::shape::check_param;
 use crate::{Init, Role, Shape, ShapeError};
 use serde::Serialize;
 
-/// A fully connected layer: `x Wᵀ + b`.
+/// A fully connected layer on the last axis: `x Wᵀ + b`.
 ///
 /// # Shapes
-/// - input: `[M, in]`
-/// - `weight`: `[out, in]`; `bias`: `[out]`
-/// - result: `[M, out]`
+/// - input: `[M, …, in]`
+/// - `weight`: `[out, in]`; `bias` (optional): `[out]`
+/// - result: `[M, …, out]`
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Linear;
 
@@ -23,19 +23,24 @@ pub struct LinearParams {
     pub out_features: usize,
     /// The initial weight; the initial bias is 0.
     pub init: Init,
+    /// Whether a bias is added to the result.
+    pub bias: bool,
 }
 
 impl Layer for LinearParams {
     type Op = Linear;
 
     fn resolve(self, inputs: &[&Shape]) -> Result<(Linear, Vec<TensorSpec>), ShapeError> {
-        let Self { out_features, init } = self;
+        let Self { out_features, init, bias } = self;
         let [x] = inputs else { return Err(ShapeError::Inputs { expected: 1, found: inputs.len() }) };
-        let shape = vec![out_features, x.channels()?];
-        let weight = TensorSpec { slot: "weight", shape, role: Role::Weight, init };
-        let (shape, init) = (vec![out_features], Init::Constant(0.0));
-        let bias = TensorSpec { slot: "bias", shape, role: Role::Bias, init };
-        Ok((Linear, vec![weight, bias]))
+        let features = *x.dims.last().ok_or_else(|| x.wrong_rank(1))?;
+        let shape = vec![out_features, features];
+        let mut tensors = vec![TensorSpec { slot: "weight", shape, role: Role::Weight, init }];
+        if bias {
+            let (shape, init) = (vec![out_features], Init::Constant(0.0));
+            tensors.push(TensorSpec { slot: "bias", shape, role: Role::Bias, init });
+        }
+        Ok((Linear, tensors))
     }
 }
 
@@ -46,12 +51,14 @@ impl Operation for Linear {
 
     fn infer(&self, operands: &Operands<'_>) -> Result<Shape, ShapeError> {
         let [x] = operands.inputs()?;
-        let (weight, bias) = (operands.param("weight")?, operands.param("bias")?);
-        let [features] = *x.dims.as_slice() else { return Err(x.wrong_rank(1)) };
+        let weight = operands.param("weight")?;
+        let [leading @ .., features] = x.dims.as_slice() else { return Err(x.wrong_rank(1)) };
         let out = weight.shape.first().copied().unwrap_or(0);
-        check_param(weight, &[out, features])?;
-        check_param(bias, &[out])?;
-        Ok(x.with_dims(vec![out]))
+        check_param(weight, &[out, *features])?;
+        if let Some(bias) = operands.optional("bias") {
+            check_param(bias, &[out])?;
+        }
+        Ok(x.with_dims([leading, &[out]].concat()))
     }
 
     fn macs(&self, operands: &Operands<'_>, output: &Shape) -> u64 {
@@ -61,7 +68,20 @@ impl Operation for Linear {
 
     fn write_onnx(&self, writer: &mut NodeWriter<'_>) {
         let inputs = writer.inputs_and_params();
-        writer.result("Gemm", inputs, vec![int("transB", 1)]);
+        if writer.input_shape().dims.len() == 1 {
+            return writer.result("Gemm", inputs, vec![int("transB", 1)]);
+        }
+        // `Gemm` takes matrices only. Engines transpose the constant weight once, when they load the file.
+        let [x, weight, bias @ ..] = inputs.as_slice() else { return };
+        let weight = writer.step("transposed", "Transpose", vec![weight.clone()], vec![ints("perm", &[1, 0])]);
+        let operands = vec![x.clone(), weight];
+        match bias {
+            [] => writer.result("MatMul", operands, Vec::new()),
+            [bias, ..] => {
+                let product = writer.step("product", "MatMul", operands, Vec::new());
+                writer.result("Add", vec![product, bias.clone()], Vec::new());
+            }
+        }
     }
 }
 
@@ -69,12 +89,12 @@ impl Operation for Linear {
 mod tests {
     use super::*;
     use crate::ops::global_avg_pool::GlobalAvgPool;
-    use crate::tests::{check_error, check_shape};
+    use crate::tests::check_shape;
 
-    const THREE: LinearParams = LinearParams { out_features: 3, init: Init::Constant(0.0) };
+    const THREE: LinearParams = LinearParams { out_features: 3, init: Init::Constant(0.0), bias: true };
 
     #[test]
-    fn the_input_is_a_row_of_features() {
+    fn the_last_axis_changes() {
         check_shape(
             |g, x| {
                 let x = g.node("a", x, GlobalAvgPool)?;
@@ -83,6 +103,6 @@ mod tests {
             8,
             &[3],
         );
-        check_error(|g, x| g.node("l", x, THREE), "expected 1 axis after the batch, found [4, 9, 12]");
+        check_shape(|g, x| g.node("l", x, LinearParams { bias: false, ..THREE }), 8, &[4, 9, 3]);
     }
 }

@@ -31,11 +31,9 @@ impl MaxPool {
 impl Operation for MaxPool {
     fn infer(&self, operands: &Operands<'_>) -> Result<Shape, ShapeError> {
         let [x] = operands.inputs()?;
-        let mut sizes = self.padding.iter().zip(&self.kernel);
-        if let Some((&padding, &window)) = sizes.find(|(padding, window)| *padding * 2 > **window) {
-            return Err(ShapeError::PoolPadding { padding, window });
-        }
-        self.window().slide(x, x.channels()?)
+        let window = self.window();
+        window.check_pool_padding()?;
+        window.slide(x, x.channels()?)
     }
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {

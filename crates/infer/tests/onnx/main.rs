@@ -56,7 +56,8 @@ pub(crate) fn until_here(mut g: Builder, output: NodeId) -> Graph {
     if g.shape(x).expect("the node exists").per_sample != 1 {
         x = g.node("end.mean", x, SegmentMean).expect("frames");
     }
-    let x = g.node("end.fc", x, LinearParams { out_features: 1, init: Init::Constant(0.0) }).expect("features");
+    let x =
+        g.node("end.fc", x, LinearParams { out_features: 1, init: Init::Constant(0.0), bias: true }).expect("features");
     let mut graph = g.finish(x, x).expect("logits");
     graph.nodes.truncate(output.0 + 1);
     graph.params.retain(|param| !param.name.starts_with("end."));

@@ -60,7 +60,9 @@ fn frames_are_normalised_averaged_and_classified() {
     let x = g.node("avgpool", x, GlobalAvgPool).expect("pixels");
     let x = g.node("consensus", x, SegmentMean).expect("frames");
     let x = g.node("dropout", x, Dropout { ratio: 0.5 }).expect("a ratio");
-    let fc = g.node("fc", x, LinearParams { out_features: 2, init: Init::Normal { std: 0.01 } }).expect("features");
+    let fc = g
+        .node("fc", x, LinearParams { out_features: 2, init: Init::Normal { std: 0.01 }, bias: true })
+        .expect("features");
     let graph = g.finish(fc, fc).expect("logits");
     let tensors: [(&str, &[f32]); 7] = [
         ("conv1.weight", &[2.0, -1.0]),
@@ -124,7 +126,8 @@ fn a_dropout_at_the_end_has_no_node() {
     let Some(runtime) = runtime() else { return };
     let mut g = Builder::new("dropouts", clip(1, 1, 1, 1)).expect("a clip");
     let x = g.node("pool", g.input(), GlobalAvgPool).expect("pixels");
-    let fc = g.node("fc", x, LinearParams { out_features: 1, init: Init::Constant(1.0) }).expect("features");
+    let fc =
+        g.node("fc", x, LinearParams { out_features: 1, init: Init::Constant(1.0), bias: true }).expect("features");
     let x = g.node("dropout1", fc, Dropout { ratio: 0.5 }).expect("a ratio");
     let x = g.node("dropout2", x, Dropout { ratio: 0.5 }).expect("a ratio");
     let graph = g.finish(x, fc).expect("logits");

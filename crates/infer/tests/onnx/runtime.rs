@@ -10,7 +10,8 @@ use std::path::Path;
 fn tiny() -> Graph {
     let mut g = Builder::new("tiny", clip(1, 1, 1, 1)).expect("a clip");
     let x = g.node("pool", g.input(), GlobalAvgPool).expect("pixels");
-    let fc = g.node("fc", x, LinearParams { out_features: 1, init: Init::Constant(1.0) }).expect("features");
+    let fc =
+        g.node("fc", x, LinearParams { out_features: 1, init: Init::Constant(1.0), bias: true }).expect("features");
     g.finish(fc, fc).expect("logits")
 }
 

@@ -4,6 +4,7 @@
 //! Names match torchvision's `mobilenet_v2`: `features.2.conv.0.0.weight`, `classifier.1.weight`. The shift is before the expansion
 //! of each block that has an expansion and a residual connection, as in MMAction2's `MobileNetV2TSM`.
 
+use crate::NameMap;
 use crate::architecture::{Architecture, Published, Small};
 use crate::frames::{ShiftDiv, classify_frames, shift};
 use crate::head::{Head, Logits};
@@ -26,6 +27,10 @@ impl Architecture for MobileNetV2 {
 
     fn build(&self, g: &mut Builder, head: &Head) -> Result<Logits, GraphError> {
         classify_frames(g, head, CLASSIFIER, None, |g, x| features(g, x, None))
+    }
+
+    fn name_maps(&self) -> Vec<NameMap> {
+        vec![mmaction2(false)]
     }
 
     fn small() -> Vec<Small<Self>> {
@@ -54,6 +59,10 @@ impl Architecture for MobileNetV2TSM {
     fn build(&self, g: &mut Builder, head: &Head) -> Result<Logits, GraphError> {
         let shift_div = Some(self.shift_div);
         classify_frames(g, head, CLASSIFIER, shift_div, |g, x| features(g, x, shift_div))
+    }
+
+    fn name_maps(&self) -> Vec<NameMap> {
+        vec![mmaction2(true)]
     }
 
     fn small() -> Vec<Small<Self>> {
@@ -92,6 +101,36 @@ const STAGES: [Stage; 7] = [
     Stage { expand_ratio: 6, out_channels: 160, num_blocks: 3, stride: 2 },
     Stage { expand_ratio: 6, out_channels: 320, num_blocks: 1, stride: 1 },
 ];
+
+/// Returns MMAction2's names. It counts layers and blocks, and wraps the first convolution of blocks that shift.
+fn mmaction2(shifts: bool) -> NameMap {
+    let mut map = NameMap::new("mmaction2");
+    for (position, name) in [("features.0", "conv1"), ("features.18", "conv2")] {
+        map = map
+            .rule(format!("{position}.0.*"), format!("backbone.{name}.conv.*"))
+            .rule(format!("{position}.1.*"), format!("backbone.{name}.bn.*"));
+    }
+    let mut position = 1;
+    for (layer, stage) in STAGES.iter().enumerate() {
+        for index in 0..stage.num_blocks {
+            let (ours, theirs) =
+                (format!("features.{position}.conv"), format!("backbone.layer{}.{index}.conv", layer + 1));
+            // The projection, without activation, follows one convolution in the first block and two in the others.
+            let last = if stage.expand_ratio == 1 { 1 } else { 2 };
+            for conv in 0..last {
+                let wrapped = if shifts && conv == 0 && index > 0 { ".net" } else { "" };
+                map = map
+                    .rule(format!("{ours}.{conv}.0.*"), format!("{theirs}.{conv}{wrapped}.conv.*"))
+                    .rule(format!("{ours}.{conv}.1.*"), format!("{theirs}.{conv}{wrapped}.bn.*"));
+            }
+            map = map
+                .rule(format!("{ours}.{last}.weight"), format!("{theirs}.{last}.conv.weight"))
+                .rule(format!("{ours}.{}.*", last + 1), format!("{theirs}.{last}.bn.*"));
+            position += 1;
+        }
+    }
+    map.rule("classifier.1.*", "cls_head.fc_cls.*")
+}
 
 /// Appends everything except pooling and classifier: `[M, C, H, W]` → `[M, 1280, H/32, W/32]`.
 fn features(g: &mut Builder, x: NodeId, shift_div: ShiftDiv) -> Result<NodeId, GraphError> {

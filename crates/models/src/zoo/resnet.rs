@@ -1,9 +1,10 @@
 //! ResNet (He et al. 2016, "Deep Residual Learning for Image Recognition") on frames, optionally with temporal shift (Lin et al. 2019,
 //! "TSM: Temporal Shift Module for Efficient Video Understanding").
 //!
-//! Names match torchvision's `resnet18` and `resnet50`: `layer1.0.conv1.weight`. As in torchvision, the stride of a bottleneck is on
+//! Names match torchvision's `resnet18` to `resnet101`: `layer1.0.conv1.weight`. As in torchvision, the stride of a bottleneck is on
 //! its 3x3 convolution. The shift is before the first convolution of each block, within the residual branch (`blockres`).
 
+use crate::NameMap;
 use crate::architecture::{Architecture, Published, Small};
 use crate::frames::{ShiftDiv, classify_frames, shift};
 use crate::head::{Head, Logits};
@@ -25,7 +26,11 @@ impl Architecture for ResNet {
 
     fn build(&self, g: &mut Builder, head: &Head) -> Result<Logits, GraphError> {
         let Self { depth, base_channels } = *self;
-        classify_frames(g, head, "fc", None, |g, x| features(g, x, depth, base_channels, None))
+        classify_frames(g, head, "fc", None, |g, x| features(g, x, "", depth, base_channels, None))
+    }
+
+    fn name_maps(&self) -> Vec<NameMap> {
+        vec![mmaction2(NameMap::new("mmaction2"))]
     }
 
     fn small() -> Vec<Small<Self>> {
@@ -40,7 +45,9 @@ impl Architecture for ResNet {
         };
         vec![
             published(ResNetDepth::D18, 1000, 11_689_512, 1.81, Some("torchvision-resnet18.txt")),
+            published(ResNetDepth::D34, 1000, 21_797_672, 3.66, Some("torchvision-resnet34.txt")),
             published(ResNetDepth::D50, 1000, 25_557_032, 4.09, Some("torchvision-resnet50.txt")),
+            published(ResNetDepth::D101, 1000, 44_549_160, 7.80, Some("torchvision-resnet101.txt")),
             // MMAction2's TSN on Kinetics-400.
             published(ResNetDepth::D50, 400, 24_327_632, 4.09, None),
         ]
@@ -57,7 +64,19 @@ impl Architecture for ResNetTSM {
     fn build(&self, g: &mut Builder, head: &Head) -> Result<Logits, GraphError> {
         let Self { depth, base_channels, shift_div } = *self;
         let shift_div = Some(shift_div);
-        classify_frames(g, head, "fc", shift_div, |g, x| features(g, x, depth, base_channels, shift_div))
+        classify_frames(g, head, "fc", shift_div, |g, x| features(g, x, "", depth, base_channels, shift_div))
+    }
+
+    /// MMAction2 wraps the first convolution of each block that shifts.
+    fn name_maps(&self) -> Vec<NameMap> {
+        let mut map = NameMap::new("mmaction2");
+        for (layer, num_blocks) in self.depth.num_blocks().into_iter().enumerate() {
+            for block in (0..num_blocks).step_by(shift_every(self.depth)) {
+                let name = format!("layer{}.{block}.conv1", layer + 1);
+                map = map.rule(format!("{name}.weight"), format!("backbone.{name}.conv.net.weight"));
+            }
+        }
+        vec![mmaction2(map)]
     }
 
     fn small() -> Vec<Small<Self>> {
@@ -70,14 +89,37 @@ impl Architecture for ResNetTSM {
             let backbone = Self { depth, base_channels: 64, shift_div: 8 };
             Published { backbone, clip: EIGHT_FRAMES, num_classes: 400, num_params, gmacs, weight_keys: None }
         };
-        vec![published(ResNetDepth::D18, 11_381_712, 14.5), published(ResNetDepth::D50, 24_327_632, 32.7)]
+        vec![
+            published(ResNetDepth::D18, 11_381_712, 14.5),
+            published(ResNetDepth::D34, 21_489_872, 29.3),
+            published(ResNetDepth::D50, 24_327_632, 32.7),
+            published(ResNetDepth::D101, 43_319_760, 62.4),
+        ]
     }
 }
 
+/// Appends the rules that all ResNets of MMAction2 share.
+fn mmaction2(map: NameMap) -> NameMap {
+    map.rule("conv1.weight", "backbone.conv1.conv.weight")
+        .rule("bn1.*", "backbone.conv1.bn.*")
+        .rule("layer#.#.conv#.weight", "backbone.layer#.#.conv#.conv.weight")
+        .rule("layer#.#.bn#.*", "backbone.layer#.#.conv#.bn.*")
+        .rule("layer#.#.downsample.0.weight", "backbone.layer#.#.downsample.conv.weight")
+        .rule("layer#.#.downsample.1.*", "backbone.layer#.#.downsample.bn.*")
+        .rule("fc.*", "cls_head.fc_cls.*")
+}
+
+/// Returns the distance between blocks that shift: MMAction2 shifts in every second block of networks with 23 blocks in a layer.
+fn shift_every(depth: ResNetDepth) -> usize {
+    if depth.num_blocks()[2] >= 23 { 2 } else { 1 }
+}
+
 /// Appends everything except pooling and classifier: `[M, C, H, W]` → `[M, 8 base, H/32, W/32]`, or 32 base for bottlenecks.
-fn features(
+/// The names of all nodes begin with `prefix`.
+pub(super) fn features(
     g: &mut Builder,
     x: NodeId,
+    prefix: &str,
     depth: ResNetDepth,
     base_channels: u32,
     shift_div: ShiftDiv,
@@ -90,26 +132,21 @@ fn features(
         padding: [3; 2],
         ..ConvParams::default()
     };
-    let x = conv_bn(g, x, ["conv1", "bn1"], stem)?; // [M, base, H/2, W/2]
-    let x = g.node("relu", x, Relu)?;
+    let named = |name: &str| format!("{prefix}{name}");
+    let x = conv_bn(g, x, [&named("conv1"), &named("bn1")], stem)?; // [M, base, H/2, W/2]
+    let x = g.node(&named("relu"), x, Relu)?;
     let pool = MaxPool { kernel: vec![3; 2], stride: vec![2; 2], padding: vec![1; 2] };
-    let mut x = g.node("maxpool", x, pool)?; // [M, base, H/4, W/4]
-    let num_blocks = match depth {
-        ResNetDepth::D18 => [2, 2, 2, 2],
-        ResNetDepth::D50 => [3, 4, 6, 3],
-    };
+    let mut x = g.node(&named("maxpool"), x, pool)?; // [M, base, H/4, W/4]
+    let num_blocks = depth.num_blocks();
     for (layer, num_blocks) in num_blocks.into_iter().enumerate() {
         for index in 0..num_blocks {
             let block = Block {
-                name: format!("layer{}.{index}", layer + 1),
+                name: named(&format!("layer{}.{index}", layer + 1)),
                 planes: base_channels << layer,
                 stride: if layer > 0 && index == 0 { 2 } else { 1 },
-                shift_div,
+                shift_div: shift_div.filter(|_| index % shift_every(depth) == 0),
             };
-            x = match depth {
-                ResNetDepth::D18 => basic_block(g, x, &block)?,
-                ResNetDepth::D50 => bottleneck(g, x, &block)?,
-            };
+            x = if depth.has_bottlenecks() { bottleneck(g, x, &block)? } else { basic_block(g, x, &block)? };
         }
     }
     Ok(x)

@@ -1,0 +1,27 @@
+//! [`Sigmoid`]: `1 / (1 + exp(-x))`.
+
+use crate::onnx::writer::NodeWriter;
+use crate::operands::Operands;
+use crate::operation::Operation;
+use crate::{Shape, ShapeError};
+use serde::Serialize;
+
+/// The logistic function: `1 / (1 + exp(-x))`, value by value.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Sigmoid;
+
+impl Operation for Sigmoid {
+    fn infer(&self, operands: &Operands<'_>) -> Result<Shape, ShapeError> {
+        let [x] = operands.inputs()?;
+        Ok(x.clone())
+    }
+
+    fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {
+        0
+    }
+
+    fn write_onnx(&self, writer: &mut NodeWriter<'_>) {
+        let inputs = writer.inputs();
+        writer.result("Sigmoid", inputs, Vec::new());
+    }
+}

@@ -1,0 +1,210 @@
+//! Compares networks: logits, parameters, entries and names of the state dict, and multiply-adds.
+
+use crate::architectures::{Architecture, architecture};
+use crate::formula;
+use pipe_graph::ops::recurrent::{Cell, Recurrent};
+use pipe_graph::{ClipShape, Graph, Op};
+use pipe_learn::Network;
+use pipe_models::NameMap;
+use pipe_schemas::networks::ModelParams;
+use pipe_weights::{Checkpoint, Tensor};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::error::Error;
+
+/// The largest accepted difference of logits, relative to the largest logit.
+const LIMIT: f64 = 2e-5;
+/// The largest accepted difference of the norm of a part's output; the files have six digits.
+const STAGE_LIMIT: f64 = 1e-4;
+
+#[derive(Deserialize)]
+struct File {
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    id: String,
+    arch: String,
+    num_classes: usize,
+    gain: f64,
+    /// `[N, C, T, H, W]`.
+    input: [usize; 5],
+    params: usize,
+    entries: usize,
+    keys_sha256: String,
+    macs: u64,
+    logits: Vec<Vec<f64>>,
+    /// Name, shape, mean and 2-norm of each part's output.
+    stages: Vec<(String, Vec<usize>, f64, f64)>,
+}
+
+/// The number of values and the 2-norm of a node's result.
+struct Output {
+    len: usize,
+    norm: f64,
+}
+
+/// What a case gave.
+struct Measured {
+    difference: f64,
+    /// The first part whose output no node has.
+    first_stage: Option<String>,
+    /// Counts that differ, with both values.
+    counts: Vec<String>,
+}
+
+/// Compares all cases of the files, prints a row for each, and returns the number of cases that differ.
+#[expect(clippy::print_stdout, reason = "the report of a program")]
+pub(crate) fn compare(files: &[String], only: Option<&str>) -> Result<usize, Box<dyn Error>> {
+    pipe_learn::pin_threads();
+    let (mut failed, mut compared) = (0, 0);
+    for path in files {
+        let text = fs_err::read_to_string(path)?;
+        let file: File = serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))?;
+        for case in file.cases.iter().filter(|case| only.is_none_or(|only| case.id == only)) {
+            compared += 1;
+            let row = match measure(case) {
+                Ok(Measured { difference, first_stage, counts }) => {
+                    let equal = difference <= LIMIT && counts.is_empty();
+                    failed += usize::from(!equal);
+                    let verdict = if equal { "equal" } else { "DIFFERS" };
+                    let stage = first_stage.filter(|_| difference > LIMIT);
+                    let stage = stage.map(|stage| format!("; first different part: {stage}")).unwrap_or_default();
+                    let counts = counts.iter().map(|count| format!("; {count}")).collect::<String>();
+                    format!("{verdict:8} {:36} {difference:9.1e}{stage}{counts}", case.id)
+                }
+                Err(error) => {
+                    failed += 1;
+                    format!("FAILED   {:36} {error}", case.id)
+                }
+            };
+            println!("{row}");
+        }
+    }
+    println!(
+        "{} of {compared} cases within {LIMIT:e} of the largest logit, with equal parameters, names and multiply-adds",
+        compared - failed
+    );
+    if compared == 0 { Err("no case has been compared".into()) } else { Ok(failed) }
+}
+
+fn measure(case: &Case) -> Result<Measured, Box<dyn Error>> {
+    let Architecture { backbone, map } = architecture(&case.arch)?;
+    let [batch, channels, frames, height, width] = case.input;
+    let params = ModelParams { backbone, ..ModelParams::default() };
+    let graph = pipe_models::build(&params, ClipShape { channels, frames, height, width }, case.num_classes)
+        .map_err(|error| chain(&error))?;
+    let mut counts = Vec::new();
+    let mut check = |what: &str, found: String, expected: String| {
+        if found != expected {
+            counts.push(format!("{what} {found} instead of {expected}"));
+        }
+    };
+    let entries = entries(&graph, map.as_ref())?;
+    let trained = |name: &str| !name.contains("running_") && !name.ends_with("num_batches_tracked");
+    let num_params: usize =
+        entries.iter().filter(|(name, _)| trained(name)).map(|(_, shape)| shape.iter().product::<usize>()).sum();
+    check("parameters", num_params.to_string(), case.params.to_string());
+    check("entries", entries.len().to_string(), case.entries.to_string());
+    check("names", digest(&entries), case.keys_sha256.clone());
+    check("multiply-adds", (graph.macs() + counted_twice(&graph)).to_string(), case.macs.to_string());
+    let mut network = Network::new(graph, 0);
+    network.load(&checkpoint(network.graph(), map.as_ref(), case.gain)?)?;
+    let clips = tch::Tensor::from_slice(&formula::clip(case.input)).view(case.input.map(|size| size as i64).as_slice());
+    let mut outputs = Vec::new();
+    let observe = |_: &pipe_graph::Node, value: &tch::Tensor| {
+        let norm = value.to_kind(tch::Kind::Double).norm().double_value(&[]);
+        outputs.push(Output { len: value.numel(), norm });
+    };
+    let logits = tch::no_grad(|| network.forward_with(&clips, None, observe)).map_err(|error| chain(&error))?;
+    let logits = Vec::<f32>::try_from(logits.contiguous().view(-1))?;
+    if case.logits.len() != batch || logits.len() != case.logits.iter().map(Vec::len).sum::<usize>() {
+        return Err(
+            format!("{} logits instead of {}", logits.len(), case.logits.iter().map(Vec::len).sum::<usize>()).into()
+        );
+    }
+    let expected = case.logits.iter().flatten();
+    let largest = expected.clone().fold(0.0_f64, |largest, logit| largest.max(logit.abs()));
+    let difference = expected.zip(&logits).fold(0.0_f64, |most, (a, b)| most.max((a - f64::from(*b)).abs())) / largest;
+    // A NaN compares false with the limit everywhere else.
+    let difference = if logits.iter().all(|logit| logit.is_finite()) { difference } else { f64::INFINITY };
+    Ok(Measured { difference, first_stage: first_stage(case, &outputs), counts })
+}
+
+/// Returns the multiply-adds that the files count twice: those of a GRU, which PyTorch computes as separate products, so that they were
+/// counted as products and as a recurrence.
+fn counted_twice(graph: &Graph) -> u64 {
+    let is_gru = |op: &Op| matches!(op, Op::Recurrent(Recurrent { cell: Cell::Gru, .. }));
+    graph.nodes.iter().filter(|node| is_gru(&node.op)).map(|node| graph.node_macs(node)).sum()
+}
+
+/// Returns the names and shapes of the state dict, as the project of the case writes it.
+fn entries(graph: &Graph, map: Option<&NameMap>) -> Result<Vec<(String, Vec<usize>)>, Box<dyn Error>> {
+    let mut entries = Vec::new();
+    for param in &graph.params {
+        let Some((name, shape)) = theirs(map, &param.name, &param.shape)? else { continue };
+        if let Some(node) = name.strip_suffix("running_mean") {
+            entries.push((format!("{node}num_batches_tracked"), Vec::new()));
+        }
+        entries.push((name, shape));
+    }
+    entries.sort();
+    Ok(entries)
+}
+
+/// Returns the project's name and shape of a tensor, or `None` for one that it does not have.
+fn theirs(map: Option<&NameMap>, name: &str, shape: &[usize]) -> Result<Option<(String, Vec<usize>)>, Box<dyn Error>> {
+    let Some(map) = map else { return Ok(Some((name.to_owned(), shape.to_vec()))) };
+    if map.made.iter().any(|made| made.name == name) {
+        return Ok(None);
+    }
+    Ok(Some(map.to_theirs(name, shape).ok_or_else(|| format!("`{name}` has no name in {}", map.source))?))
+}
+
+fn digest(entries: &[(String, Vec<usize>)]) -> String {
+    let mut hasher = Sha256::new();
+    for (name, shape) in entries {
+        let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
+        let sizes = if sizes.is_empty() { "scalar".to_owned() } else { sizes.join("x") };
+        hasher.update(format!("{name} {sizes}\n"));
+    }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Makes the tensors of the network, by the formula on the project's names.
+fn checkpoint(graph: &Graph, map: Option<&NameMap>, gain: f64) -> Result<Checkpoint, Box<dyn Error>> {
+    let mut tensors = BTreeMap::new();
+    for param in &graph.params {
+        let values = match theirs(map, &param.name, &param.shape)? {
+            Some((name, shape)) => formula::weights(&name, &shape, gain),
+            None => {
+                let made = map.and_then(|map| map.made.iter().find(|made| made.name == param.name));
+                vec![made.map_or(0.0, |made| made.value) as f32; param.len()]
+            }
+        };
+        tensors.insert(param.name.clone(), Tensor::from_f32(param.shape.clone(), &values));
+    }
+    Ok(Checkpoint { tensors, ..Checkpoint::default() })
+}
+
+/// Returns the first part of the original whose output no node of ours has.
+fn first_stage(case: &Case, outputs: &[Output]) -> Option<String> {
+    let has = |shape: &[usize], norm: f64| {
+        let len: usize = shape.iter().product();
+        outputs.iter().any(|output| output.len == len && (output.norm - norm).abs() <= STAGE_LIMIT * norm)
+    };
+    case.stages.iter().find(|(_, shape, _, norm)| !has(shape, *norm)).map(|(name, ..)| name.clone())
+}
+
+/// Returns an error and its causes as one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,9 @@
+//! The kernel of [`Concat`].
+
+use super::call::Call;
+use pipe_graph::ops::concat::Concat;
+use tch::{TchError, Tensor};
+
+pub(super) fn forward(op: &Concat, call: &Call<'_>) -> Result<Tensor, TchError> {
+    Tensor::f_cat(&call.inputs, op.axis as i64 + 1)
+}

@@ -1,0 +1,50 @@
+//! ResNet-50 inflated to clips: I3D and SlowOnly.
+
+use super::defaults;
+use super::family::Family;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// I3D-R50 (Carreira and Zisserman 2017; Wang et al. 2018). Names: MMAction2 `i3d_r50`.
+///
+/// The defaults are those of MMAction2. PyTorchVideo and PySlowFast publish the same tensors for a network with
+/// `conv1_stride_t: 1` and `pool1_stride_t: 1`: with the wrong strides all weights match and the results are wrong.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResNet3d {
+    /// The channels of the stem; 64 in the published weights.
+    #[serde(default = "defaults::base_channels")]
+    #[schemars(range(min = 4, max = 256))]
+    pub base_channels: u32,
+    /// The temporal stride of the stem.
+    #[serde(default = "defaults::two")]
+    #[schemars(range(min = 1, max = 2))]
+    pub conv1_stride_t: u32,
+    /// The temporal stride of the pooling after the stem.
+    #[serde(default = "defaults::two")]
+    #[schemars(range(min = 1, max = 2))]
+    pub pool1_stride_t: u32,
+}
+
+impl Family for ResNet3d {
+    const SUMMARY: &'static str = "inflated ResNet-50 (I3D)";
+    const PAPER: &'static str = "Carreira and Zisserman 2017";
+    const WEIGHTS: &'static str = "MMAction2, PyTorchVideo and PySlowFast `i3d_r50`";
+}
+
+/// SlowOnly-R50 (Feichtenhofer et al. 2019). Names: MMAction2 `slowonly_r50`; PyTorchVideo `slow_r50` and PySlowFast `SLOW_8x8_R50`
+/// are renamed when they are loaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResNet3dSlowOnly {
+    /// The channels of the stem; 64 in the published weights.
+    #[serde(default = "defaults::base_channels")]
+    #[schemars(range(min = 4, max = 256))]
+    pub base_channels: u32,
+}
+
+impl Family for ResNet3dSlowOnly {
+    const SUMMARY: &'static str = "inflated ResNet-50 without temporal stride (SlowOnly)";
+    const PAPER: &'static str = "Feichtenhofer et al. 2019";
+    const WEIGHTS: &'static str = "MMAction2, PyTorchVideo and PySlowFast `slow_r50`";
+}
