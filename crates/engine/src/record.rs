@@ -141,7 +141,7 @@ pub(crate) fn newest_keys(kept: &Bookkeeping, pipeline: &str) -> std::io::Result
 pub(crate) fn recorded_keys(kept: &Bookkeeping, folder: &Path) -> std::io::Result<BTreeSet<ActionKey>> {
     let (summary, events) = (read_summary(kept, folder), read_events(kept, folder));
     if let (None, Some(record)) = (&summary, &events)
-        && record.ended
+        && record.state == RunState::Ended
     {
         let (path, bytes) = (folder.join("summary.json"), serde_json::to_vec(&record.summary)?);
         // Its time says when the run ended.
