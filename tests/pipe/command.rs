@@ -145,7 +145,7 @@ fn links_in_an_output_are_errors_and_empty_folders_are_warnings() {
     assert_eq!(space.run("p.yaml", &[]).ok().stage("s")["warnings"], warnings, "a hit repeats them");
 }
 
-/// Two stages of a matrix that are the same action: one waits for the other, and says so.
+/// Two stages that are the same action: one waits for the other, and says so. Either may be the first.
 #[test]
 fn a_stage_that_waits_for_another_of_its_run_names_it() {
     let space = Space::new();
@@ -153,8 +153,9 @@ fn a_stage_that_waits_for_another_of_its_run_names_it() {
     pipeline(&space, &format!("  one:\n{stage}  two:\n{stage}"));
     let run = space.run("p.yaml", &[]).ok();
     let waiting: Vec<_> = run.events.iter().filter(|event| event["event"] == "stage_waiting").collect();
-    assert_eq!(waiting, [&json!({ "event": "stage_waiting", "stage": "two", "made_by": "one" })]);
-    assert_eq!((run.stages("ran"), run.stages("hit")), (vec!["one".to_owned()], vec!["two".to_owned()]));
+    let (ran, hit) = (run.stages("ran"), run.stages("hit"));
+    assert_eq!((ran.len(), hit.len()), (1, 1), "{ran:?} {hit:?}");
+    assert_eq!(waiting, [&json!({ "event": "stage_waiting", "stage": hit[0], "made_by": ran[0] })]);
 }
 
 #[test]

@@ -179,7 +179,9 @@ impl Job {
     pub(super) fn check_inputs(&self) -> Result<(), RunError> {
         for (port, guard) in self.input_guards.get().into_iter().flatten() {
             if let Some(damage) = guard.changes()?.first() {
-                return Err(RunError::InputChanged { port: port.clone(), what: damage.to_string() });
+                let folder = self.inputs.get(port).map(|input| self.store.view(input.tree));
+                let place = folder.map(|folder| format!(" ({})", folder.display())).unwrap_or_default();
+                return Err(RunError::InputChanged { port: port.clone(), what: format!("{damage}{place}") });
             }
         }
         Ok(())
