@@ -5,7 +5,7 @@ use super::family::Family;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// S3D (Xie et al. 2018). Names and weights: torchvision `s3d`. Clips have at least 13 frames of at least 193 pixels, because
+/// S3D (Xie et al. 2018). Names and weights: torchvision `s3d`. Clips have at least 13 frames of at least 209 pixels, because
 /// features are pooled with a window of 2x7x7.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -1,8 +1,8 @@
 //! `ingest`: lists the videos of a folder in the `videos` table.
 
 use crate::contract::{
-    Check, Contract, InputPort, Numerics, OddNames, OutputPort, ParamError, Params, Parts, PortType, Selection, SourceSet, Tool,
-    Worker, parse, schema,
+    Check, Contract, InputPort, Numerics, OddNames, OutputPort, ParamError, Params, Parts, PortType, Selection,
+    SourceSet, Tool, Worker, parse, schema,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -65,9 +65,9 @@ pub enum OnDamage {
 
 /// The extensions of the containers that can be read, apart from those that other files have more often: `gif`, `ogg`.
 pub const EXTENSIONS: [&str; 46] = [
-    "264", "265", "3g2", "3gp", "asf", "avc", "avi", "divx", "dv", "f4v", "flv", "gxf", "h264", "h265", "hevc", "ivf", "m1v",
-    "m2t", "m2ts", "m2v", "m4v", "mj2", "mk3d", "mkv", "mov", "mp4", "mpe", "mpeg", "mpg", "mpv", "mts", "mxf", "nut", "obu",
-    "ogm", "ogv", "qt", "rm", "rmvb", "ts", "vc1", "vob", "webm", "wmv", "wtv", "y4m",
+    "264", "265", "3g2", "3gp", "asf", "avc", "avi", "divx", "dv", "f4v", "flv", "gxf", "h264", "h265", "hevc", "ivf",
+    "m1v", "m2t", "m2ts", "m2v", "m4v", "mj2", "mk3d", "mkv", "mov", "mp4", "mpe", "mpeg", "mpg", "mpv", "mts", "mxf",
+    "nut", "obu", "ogm", "ogv", "qt", "rm", "rmvb", "ts", "vc1", "vob", "webm", "wmv", "wtv", "y4m",
 ];
 
 /// How thoroughly a file is checked.

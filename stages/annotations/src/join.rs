@@ -154,6 +154,9 @@ impl Joiner {
 
     /// Matches names without a video by one spelling of their path or of their alias: first whole paths, then their ends.
     fn apply(&mut self, spelling: &Spelling, by_alias: bool) -> PolarsResult<()> {
+        if !(0..self.names.len()).any(|name| self.is_unknown(name)) {
+            return Ok(());
+        }
         let path = |name: &Name| if by_alias { name.alias.clone() } else { Some(name.path.clone()) };
         let listed: Vec<Option<String>> =
             self.names.iter().map(|name| Some((spelling.listed)(&path(name)?).into_owned())).collect();

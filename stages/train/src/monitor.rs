@@ -3,9 +3,10 @@
 use crate::TrainError;
 use crate::samples::Samples;
 use pipe_metrics::Metric;
-use pipe_schemas::stages::train::{Scheduler, TrainParams};
+use pipe_schemas::stages::train::{EarlyStopping, Scheduler, TrainParams};
 use pipe_schemas::tables::{Labelling, TrainingLogRow};
 use pipe_schemas::{Monitor, Rule};
+use std::collections::BTreeSet;
 
 /// Checks that each watched metric is computed, and that better values are what the parameters take them for.
 pub(crate) fn check_monitors(params: &TrainParams, samples: &Samples) -> Result<(), TrainError> {
@@ -35,6 +36,22 @@ pub(crate) fn ends_early(params: &TrainParams, samples: &Samples, log: &[Trainin
 /// Returns the number of epochs of `log` after which training ends.
 pub(crate) fn num_used(params: &TrainParams, samples: &Samples, log: &[TrainingLogRow]) -> usize {
     (1..log.len()).find(|num_epochs| ends_early(params, samples, &log[..*num_epochs])).unwrap_or(log.len())
+}
+
+/// Returns the epochs of `log`, from 0, after which a smaller patience would have ended training: at most one for each patience.
+pub(crate) fn ends_of_smaller_patience(
+    params: &TrainParams,
+    samples: &Samples,
+    log: &[TrainingLogRow],
+) -> BTreeSet<u32> {
+    let Some(stopping) = &params.early_stopping else { return BTreeSet::new() };
+    // A longer wait than the log has epochs never ends training.
+    let smaller = 1..stopping.patience.min(log.len() as u32);
+    let last_epoch = |patience| {
+        let early_stopping = Some(EarlyStopping { patience, ..stopping.clone() });
+        num_used(&TrainParams { early_stopping, ..params.clone() }, samples, log) as u32 - 1
+    };
+    smaller.map(last_epoch).collect()
 }
 
 fn rule_of(metric: &str, labelling: Labelling) -> Result<Rule, TrainError> {

@@ -1,7 +1,7 @@
 //! [`Train`]: the stage itself.
 
 use crate::epochs::{self, read_log, restore};
-use crate::monitor::num_used;
+use crate::monitor::{ends_of_smaller_patience, num_used};
 use crate::plan;
 use crate::samples::Samples;
 use crate::start::first_network;
@@ -13,6 +13,7 @@ use pipe_schemas::tables::{ModelCard, TrainingLogRow};
 use pipe_stage::protocol::{Made, MadePart, MakeParts, PlannedPart};
 use pipe_stage::{Context, PartedStage, StageError, Summary};
 use pipe_tables::write_training_log;
+use std::collections::BTreeSet;
 
 /// The stage `train`.
 pub struct Train;
@@ -54,6 +55,7 @@ impl PartedStage for Train {
             row.validation = Some(validate(context, &params, &samples, &loader, learner.network())?);
         }
 
+        let kept_states = kept_states(&params, parts, &ends_of_smaller_patience(&params, &samples, &log));
         let card = ModelCard {
             model: params.model.clone(),
             classes: samples.classes,
@@ -66,7 +68,7 @@ impl PartedStage for Train {
         let summary = Summary::lines(lines(&params, &log, &report));
         Ok(Summary {
             used_parts: Some(num_epochs),
-            kept_states: kept_states(&params, parts),
+            kept_states,
             ..summary.with_figures(figures(&log).iter().map(|(name, value)| (name.as_str(), *value)))
         })
     }
@@ -103,18 +105,19 @@ fn left_out(samples: &Samples, epochs: &[u32]) -> Result<String, StageError> {
     Ok(format!("{clips} and would be a batch of its own: {}{more}", names.join(", ")))
 }
 
-/// Returns the epochs whose states are kept; `None` for the last one only.
-fn kept_states(params: &TrainParams, parts: &[MadePart]) -> Option<Vec<String>> {
+/// Returns the epochs whose states are kept; `None` for the last one only. `possible_ends` are the last epochs of a training with a
+/// smaller patience, whose model would be the state of one of them.
+fn kept_states(params: &TrainParams, parts: &[MadePart], possible_ends: &BTreeSet<u32>) -> Option<Vec<String>> {
     let milestones = params.milestones();
     // An epoch starts from the state of the one before it.
-    let is_before_milestone = |epoch: u32| milestones.contains(&(epoch + 1));
+    let is_milestone = |epoch: u32| milestones.contains(&(epoch + 1)) || possible_ends.contains(&epoch);
     let named = |is_kept: &dyn Fn(u32) -> bool| {
         let parts = (0..).zip(parts).filter(|(epoch, _)| is_kept(*epoch) || *epoch as usize + 1 == parts.len());
         Some(parts.map(|(_, part)| part.name.clone()).collect())
     };
     match params.checkpoint.keep {
         KeepStates::All => named(&|_| true),
-        KeepStates::Milestones => named(&is_before_milestone),
+        KeepStates::Milestones => named(&is_milestone),
         KeepStates::Last => None,
     }
 }

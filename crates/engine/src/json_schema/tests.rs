@@ -163,8 +163,8 @@ fn numbers_are_whole_where_they_must_be_and_in_range() {
     expect_violations(&train::CONTRACT, &model(json!(1u64 << 32)), &[beyond]);
     let words = "model.cls_head.num_classes: expected a whole number or nothing, found true";
     expect_violations(&train::CONTRACT, &model(json!(true)), &[words]);
-    let depth = json!({ "model": { "backbone": { "type": "ResNet", "depth": 34 } } });
-    expect_violations(&train::CONTRACT, &depth, &["model.backbone.depth: expected one of 18, 50, found 34"]);
+    let depth = json!({ "model": { "backbone": { "type": "ResNet", "depth": 20 } } });
+    expect_violations(&train::CONTRACT, &depth, &["model.backbone.depth: expected one of 18, 34, 50, 101, found 20"]);
 }
 
 #[test]

@@ -51,7 +51,7 @@ impl Architecture for S3D {
     }
 
     fn small() -> Vec<Small<Self>> {
-        let clip = ClipShape { channels: 3, frames: 14, height: 224, width: 208 };
+        let clip = ClipShape { channels: 3, frames: 14, height: 224, width: 212 };
         vec![Small { backbone: Self { base_channels: 4 }, clip }]
     }
 

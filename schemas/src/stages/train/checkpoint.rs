@@ -22,7 +22,8 @@ pub enum KeepStates {
     /// Training can continue from every epoch.
     All,
     /// Training can continue from the last epoch, for example for more epochs, and from each epoch at which a schedule of the learning
-    /// rate begins, ends or has a milestone, for example when a milestone is moved to a later epoch.
+    /// rate begins, ends or has a milestone, for example when a milestone is moved to a later epoch. The epochs at which a smaller
+    /// `patience` would end training are kept too.
     #[default]
     Milestones,
     /// Training can continue from the last epoch only.

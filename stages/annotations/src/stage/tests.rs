@@ -522,7 +522,7 @@ fn whole_sets() -> Option<[WholeSet; 2]> {
 
 #[test]
 #[expect(clippy::print_stderr, reason = "prints a measurement")]
-fn whole_sets_are_checked_in_a_second() {
+fn whole_sets_are_checked_in_seconds() {
     let Some(sets) = whole_sets() else { return };
     let mut work: Vec<_> = Vec::new();
     for set in &sets {
@@ -547,7 +547,8 @@ fn whole_sets_are_checked_in_a_second() {
     runs.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (secs, found) = runs.swap_remove(0);
     eprintln!("all splits of UCF101 and HMDB51, parsed, joined and checked: {secs:.3} s of CPU");
-    assert!(secs < 1.0, "{secs}");
+    // 2.4 s on two cores of 2021 without optimisation of polars; a join in quadratic time takes minutes.
+    assert!(secs < 30.0, "{secs}");
     let counts = sets.iter().flat_map(|set| set.counts);
     for (report, (train, test)) in found.iter().zip(counts) {
         assert_eq!((report.messages(Severity::Error), report.messages(Severity::Warn)), (vec![], vec![]));
