@@ -115,7 +115,7 @@ fn the_output_clips_needs_store_clips() {
     let run = space.run("p.yaml", &["stages.samples.with.store_clips=null"]);
     assert_eq!(run.code, Some(2));
     let mistakes = format!("{:?}", run.events);
-    assert!(mistakes.contains("store_clips"), "{mistakes} {}", run.stderr);
+    assert!(mistakes.contains("has no output `clips`"), "{mistakes} {}", run.stderr);
 }
 
 /// Clips are written one row group at a time, so ten times as many clips need no more memory. An epoch has 32 clips of 0.6 MB.

@@ -74,7 +74,7 @@ fn a_read_only_disk_serves_results_and_can_be_inspected() {
         "$pipe" run p.yaml --no-lock >first.log; echo "writable $?"
         mount --bind .pipe .pipe && mount -o remount,bind,ro .pipe || exit 77
         "$pipe" run p.yaml --no-lock; echo "read-only $?"
-        "$pipe" run p.yaml --no-lock --force >forced.log 2>&1; echo "forced $?"
+        "$pipe" run p.yaml --no-lock --force large >forced.log 2>&1; echo "forced $?"
         "$pipe" plan p.yaml | tail -n 1
         for command in status runs show ls "cache stats" "metrics p"; do
             "$pipe" $command >look.log || echo "failed: $command"
