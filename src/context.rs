@@ -3,6 +3,7 @@
 use crate::args::{FileArgs, RemoteArgs, StoreArgs};
 use crate::error::CommandError;
 use crate::render;
+use fs_err as fs;
 use pipe_cache::{Remote, RemoteSetting, RemoteUrl};
 use pipe_engine::{
     Bookkeeping, Cancel, Config, Executables, Plan, RunMode, RunOptions, Selection, Setting, StageForecast,
@@ -40,7 +41,7 @@ pub(crate) fn store_root(args: &StoreArgs) -> Result<PathBuf, CommandError> {
 /// Fails if there is something at `path` that is not a folder.
 fn folder_or_nothing(path: PathBuf) -> Result<PathBuf, CommandError> {
     let shown = path.display();
-    match (std::fs::metadata(&path), std::fs::read_link(&path)) {
+    match (fs::metadata(&path), fs::read_link(&path)) {
         (Ok(metadata), _) if !metadata.is_dir() => {
             Err(CommandError::bad_input(format!("the store {shown} is not a folder; remove it, or pass --store DIR")))
         }

@@ -159,16 +159,13 @@ pub(crate) fn recorded_keys(kept: &Bookkeeping, folder: &Path) -> std::io::Resul
 fn read(kept: &Bookkeeping, folder: &Path) -> Option<RunRecord> {
     // Before the summary is read: a run that ends in between has one.
     let without_summary = state(kept.root(), folder.file_name()?.to_str()?);
-    match read_summary(kept, folder) {
-        Some(summary) => {
-            Some(RunRecord { folder: folder.to_owned(), summary, state: RunState::Ended, running: Vec::new() })
-        }
-        None => {
-            let record = read_events(kept, folder)?;
-            let state = if record.state == RunState::Ended { RunState::Ended } else { without_summary };
-            Some(RunRecord { state, ..record })
-        }
+    if let Some(summary) = read_summary(kept, folder) {
+        let folder = folder.to_owned();
+        return Some(RunRecord { folder, summary, state: RunState::Ended, running: Vec::new() });
     }
+    let record = read_events(kept, folder)?;
+    let state = if record.state == RunState::Ended { RunState::Ended } else { without_summary };
+    Some(RunRecord { state, ..record })
 }
 
 /// Reads the summary of a run that has ended.

@@ -1,7 +1,5 @@
 //! Files that FFmpeg's encoders and muxers make: whole, cut, damaged and mirrored.
 
-#![expect(clippy::disallowed_methods, reason = "tests may panic; their files, threads and times are their own")]
-
 #[path = "made_files/cut.rs"]
 mod cut;
 #[path = "made_files/damage.rs"]

@@ -6,7 +6,9 @@ use pipe_engine::RunRecord;
 
 /// Prints a JSON object per run.
 pub(super) fn json(runs: &[&RunRecord]) {
-    runs.iter().for_each(|run| render::print_json(&record::json(run)));
+    for run in runs {
+        render::print_json(&record::json(run));
+    }
 }
 
 /// Prints the runs as a table.

@@ -204,7 +204,7 @@ fn copy(
 fn name(stage: &str, keys: &BTreeSet<String>, values: &Values) -> String {
     let fit = |letter: char| if letter.is_ascii_alphanumeric() || "_-.+".contains(letter) { letter } else { '-' };
     let value = |key: &String| {
-        let text = values.get(key).and_then(|node| node.plain_text()).unwrap_or_default();
+        let text = values.get(key).and_then(Node::plain_text).unwrap_or_default();
         format!("{key}={}", text.chars().map(fit).collect::<String>())
     };
     let values: Vec<String> = keys.iter().map(value).collect();

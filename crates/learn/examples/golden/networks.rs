@@ -40,6 +40,9 @@ struct Case {
     stages: Vec<(String, Vec<usize>, f64, f64)>,
 }
 
+/// The name and shape of a tensor in a state dict.
+type Entry = (String, Vec<usize>);
+
 /// The number of values and the 2-norm of a node's result.
 struct Output {
     len: usize,
@@ -141,7 +144,7 @@ fn counted_twice(graph: &Graph) -> u64 {
 }
 
 /// Returns the names and shapes of the state dict, as the project of the case writes it.
-fn entries(graph: &Graph, map: Option<&NameMap>) -> Result<Vec<(String, Vec<usize>)>, Box<dyn Error>> {
+fn entries(graph: &Graph, map: Option<&NameMap>) -> Result<Vec<Entry>, Box<dyn Error>> {
     let mut entries = Vec::new();
     for param in &graph.params {
         let Some((name, shape)) = theirs(map, &param.name, &param.shape)? else { continue };
@@ -155,7 +158,7 @@ fn entries(graph: &Graph, map: Option<&NameMap>) -> Result<Vec<(String, Vec<usiz
 }
 
 /// Returns the project's name and shape of a tensor, or `None` for one that it does not have.
-fn theirs(map: Option<&NameMap>, name: &str, shape: &[usize]) -> Result<Option<(String, Vec<usize>)>, Box<dyn Error>> {
+fn theirs(map: Option<&NameMap>, name: &str, shape: &[usize]) -> Result<Option<Entry>, Box<dyn Error>> {
     let Some(map) = map else { return Ok(Some((name.to_owned(), shape.to_vec()))) };
     if map.made.iter().any(|made| made.name == name) {
         return Ok(None);
@@ -177,12 +180,11 @@ fn digest(entries: &[(String, Vec<usize>)]) -> String {
 fn checkpoint(graph: &Graph, map: Option<&NameMap>, gain: f64) -> Result<Checkpoint, Box<dyn Error>> {
     let mut tensors = BTreeMap::new();
     for param in &graph.params {
-        let values = match theirs(map, &param.name, &param.shape)? {
-            Some((name, shape)) => formula::weights(&name, &shape, gain),
-            None => {
-                let made = map.and_then(|map| map.made.iter().find(|made| made.name == param.name));
-                vec![made.map_or(0.0, |made| made.value) as f32; param.len()]
-            }
+        let values = if let Some((name, shape)) = theirs(map, &param.name, &param.shape)? {
+            formula::weights(&name, &shape, gain)
+        } else {
+            let made = map.and_then(|map| map.made.iter().find(|made| made.name == param.name));
+            vec![made.map_or(0.0, |made| made.value) as f32; param.len()]
         };
         tensors.insert(param.name.clone(), Tensor::from_f32(param.shape.clone(), &values));
     }

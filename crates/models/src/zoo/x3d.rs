@@ -162,10 +162,10 @@ impl Block {
         let y = if self.has_gate { squeeze_excite(g, y, &named("se_module"))? } else { y };
         let y = g.node(&named("swish"), y, Swish)?;
         let y = unit(g, y, "conv3", conv_same(*out_channels, [1; 3], [1; 3]))?;
-        let x = if *stride != 1 {
-            unit(g, x, "downsample", conv_same(*out_channels, [1; 3], [1, *stride, *stride]))?
-        } else {
+        let x = if *stride == 1 {
             x
+        } else {
+            unit(g, x, "downsample", conv_same(*out_channels, [1; 3], [1, *stride, *stride]))?
         };
         let y = g.node(&named("add"), [y, x], Add)?;
         g.node(&named("relu"), y, Relu)

@@ -3,7 +3,7 @@
 use ffmpeg_next::codec::{self, Flags};
 use ffmpeg_next::error::EAGAIN;
 use ffmpeg_next::format::{Pixel, context::Output};
-use ffmpeg_next::{Dictionary, Error, Packet, Rational, encoder, ffi, format, frame};
+use ffmpeg_next::{Error, Packet, Rational, encoder, ffi, format, frame};
 use std::path::Path;
 
 /// How a video is made.
@@ -49,7 +49,7 @@ pub(crate) fn make(
     stream.set_time_base(Rational::new(1, 25));
     stream.set_avg_frame_rate(Rational::new(25, 1));
     set_matrix(&mut stream, recipe.matrix);
-    output.write_header_with(Dictionary::from_iter(recipe.options.iter().copied()))?;
+    output.write_header_with(recipe.options.iter().copied().collect())?;
     for number in 0..recipe.frames {
         let mut picture = frame::Video::new(recipe.pixel, recipe.size.0, recipe.size.1);
         for plane in 0..picture.planes() {
