@@ -15,7 +15,7 @@ macro_rules! define_ops {
         /// What a node computes.
         #[derive(Debug, Clone, PartialEq)]
         pub enum Op {
-            $(#[doc = concat!("See [`", stringify!($module), "`].")] $name($module::$name),)*
+            $(#[doc = concat!("See [`", stringify!($module), "`](mod@", stringify!($module), ").")] $name($module::$name),)*
         }
 
         impl Op {
