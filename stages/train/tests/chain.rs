@@ -351,13 +351,15 @@ fn a_changed_patience_trains_only_epochs_that_do_not_exist() {
     let summary = space.assemble(&last, &made, "last-out").result.expect("assembled");
     assert_eq!((summary.used_parts, summary.kept_states), (Some(3), None));
 
-    // More epochs continue from the last one, and another milestone from the one before it.
+    // A smaller patience ends with the second epoch, more epochs continue from the last one, and another milestone from the one
+    // before it.
     let milestones = TrainParams { param_scheduler: vec![multi_step(1)], ..stopping(2) };
     let all = CheckpointParams { keep: KeepStates::All };
     let kept =
         |params: &TrainParams, out: &str| space.assemble(params, &made, out).result.expect("assembled").kept_states;
-    assert_eq!(kept(&milestones, "milestones-out"), Some(vec!["0000".into(), "0002".into()]));
     let every = ["0000", "0001", "0002"].map(String::from).to_vec();
+    assert_eq!(kept(&stopping(2), "stopping-out"), Some(every[1..].to_vec()));
+    assert_eq!(kept(&milestones, "milestones-out"), Some(every.clone()));
     assert_eq!(kept(&TrainParams { checkpoint: all, ..milestones }, "all-out"), Some(every));
 }
 
