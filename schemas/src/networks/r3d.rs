@@ -32,7 +32,8 @@ pub struct MC3 {
 }
 
 impl Family for MC3 {
-    const SUMMARY: &'static str = "ResNet-18 with 3x3x3 convolutions in its first layer and 1x3x3 after it; all frames are kept";
+    const SUMMARY: &'static str =
+        "ResNet-18 with 3x3x3 convolutions in its first layer and 1x3x3 after it; all frames are kept";
     const PAPER: &'static str = "Tran et al. 2018";
     const WEIGHTS: &'static str = "torchvision `mc3_18`";
 }

@@ -40,7 +40,8 @@ pub struct ResNetTSM {
 }
 
 impl Family for ResNetTSM {
-    const SUMMARY: &'static str = "ResNet-18, -34, -50 or -101 with temporal shift; logits are averaged over frames (TSM)";
+    const SUMMARY: &'static str =
+        "ResNet-18, -34, -50 or -101 with temporal shift; logits are averaged over frames (TSM)";
     const PAPER: &'static str = "Lin et al. 2019";
     const WEIGHTS: &'static str = "torchvision `resnet18`, `resnet34`, `resnet50`, `resnet101`";
 }

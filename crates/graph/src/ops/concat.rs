@@ -62,8 +62,14 @@ mod tests {
     fn one_axis_grows_and_the_others_agree() {
         check_shape(|g, x| g.node("c", [x, x, x], Concat { axis: 0 }), 8, &[12, 9, 12]);
         check_shape(|g, x| g.node("c", [x, x], Concat { axis: 2 }), 8, &[4, 9, 24]);
-        check_error(|g, x| g.node("c", [x, g.input()], Concat { axis: 0 }), "can't concatenate [8, 4, 9, 12] and [1, 4, 8, 9, 12] along axis 0 after the batch");
+        check_error(
+            |g, x| g.node("c", [x, g.input()], Concat { axis: 0 }),
+            "can't concatenate [8, 4, 9, 12] and [1, 4, 8, 9, 12] along axis 0 after the batch",
+        );
         check_error(|g, x| g.node("c", x, Concat { axis: 0 }), "expected 2 inputs, found 1");
-        check_error(|g, x| g.node("c", [x, x], Concat { axis: 3 }), "expected 4 axes after the batch, found [4, 9, 12]");
+        check_error(
+            |g, x| g.node("c", [x, x], Concat { axis: 3 }),
+            "expected 4 axes after the batch, found [4, 9, 12]",
+        );
     }
 }

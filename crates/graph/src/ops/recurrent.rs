@@ -12,14 +12,38 @@ const MAX_LAYERS: usize = 4;
 
 /// The tensors of PyTorch's `LSTM` and `GRU`: four for each layer and direction.
 const SLOTS: &[&str] = &[
-    "weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0",
-    "weight_ih_l0_reverse", "weight_hh_l0_reverse", "bias_ih_l0_reverse", "bias_hh_l0_reverse",
-    "weight_ih_l1", "weight_hh_l1", "bias_ih_l1", "bias_hh_l1",
-    "weight_ih_l1_reverse", "weight_hh_l1_reverse", "bias_ih_l1_reverse", "bias_hh_l1_reverse",
-    "weight_ih_l2", "weight_hh_l2", "bias_ih_l2", "bias_hh_l2",
-    "weight_ih_l2_reverse", "weight_hh_l2_reverse", "bias_ih_l2_reverse", "bias_hh_l2_reverse",
-    "weight_ih_l3", "weight_hh_l3", "bias_ih_l3", "bias_hh_l3",
-    "weight_ih_l3_reverse", "weight_hh_l3_reverse", "bias_ih_l3_reverse", "bias_hh_l3_reverse",
+    "weight_ih_l0",
+    "weight_hh_l0",
+    "bias_ih_l0",
+    "bias_hh_l0",
+    "weight_ih_l0_reverse",
+    "weight_hh_l0_reverse",
+    "bias_ih_l0_reverse",
+    "bias_hh_l0_reverse",
+    "weight_ih_l1",
+    "weight_hh_l1",
+    "bias_ih_l1",
+    "bias_hh_l1",
+    "weight_ih_l1_reverse",
+    "weight_hh_l1_reverse",
+    "bias_ih_l1_reverse",
+    "bias_hh_l1_reverse",
+    "weight_ih_l2",
+    "weight_hh_l2",
+    "bias_ih_l2",
+    "bias_hh_l2",
+    "weight_ih_l2_reverse",
+    "weight_hh_l2_reverse",
+    "bias_ih_l2_reverse",
+    "bias_hh_l2_reverse",
+    "weight_ih_l3",
+    "weight_hh_l3",
+    "bias_ih_l3",
+    "bias_hh_l3",
+    "weight_ih_l3_reverse",
+    "weight_hh_l3_reverse",
+    "bias_ih_l3_reverse",
+    "bias_hh_l3_reverse",
 ];
 
 /// A recurrent network over the frames of a sample; the result is its output for the last frame. The first state is zero.
@@ -179,7 +203,8 @@ impl Recurrent {
             let mut biases = Vec::new();
             for (position, slot) in direction.slots.iter().enumerate() {
                 let param = writer.param_name(slot);
-                let gates = writer.step(&format!("{slot}/gates"), "Gather", vec![param, rows.clone()], vec![int("axis", 0)]);
+                let gates =
+                    writer.step(&format!("{slot}/gates"), "Gather", vec![param, rows.clone()], vec![int("axis", 0)]);
                 if position < 2 {
                     let inputs = vec![gates, axis.clone()];
                     joined[position].push(writer.step(&format!("{slot}/direction"), "Unsqueeze", inputs, Vec::new()));
@@ -193,9 +218,10 @@ impl Recurrent {
             joined[2].push(writer.step(&format!("{slot}/direction"), "Unsqueeze", inputs, Vec::new()));
         }
         let names = ["W", "R", "B"];
-        let tensors = names.iter().zip(joined).map(|(name, parts)| {
-            writer.step(&format!("{layer}/{name}"), "Concat", parts, vec![int("axis", 0)])
-        });
+        let tensors = names
+            .iter()
+            .zip(joined)
+            .map(|(name, parts)| writer.step(&format!("{layer}/{name}"), "Concat", parts, vec![int("axis", 0)]));
         let inputs = std::iter::once(x).chain(tensors.collect::<Vec<_>>()).collect();
         let direction = if self.bidirectional { "bidirectional" } else { "forward" };
         let mut attributes = vec![int("hidden_size", hidden as i64), text("direction", direction)];

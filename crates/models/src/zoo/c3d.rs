@@ -5,9 +5,7 @@
 
 use crate::architecture::{Architecture, Published, Small};
 use crate::head::{Head, Logits};
-use pipe_graph::ops::{
-    conv::ConvParams, flatten::Flatten, linear::LinearParams, max_pool::MaxPool, relu::Relu,
-};
+use pipe_graph::ops::{conv::ConvParams, flatten::Flatten, linear::LinearParams, max_pool::MaxPool, relu::Relu};
 use pipe_graph::{Builder, ClipShape, GraphError, Init, NodeId};
 use pipe_schemas::networks::c3d::C3D;
 

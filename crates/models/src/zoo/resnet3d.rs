@@ -59,7 +59,8 @@ impl Architecture for ResNet3d {
     fn name_maps(&self) -> Vec<NameMap> {
         // PyTorchVideo counts the pooling after the first layer as a block.
         let pytorchvideo = NameMap::new("pytorchvideo").rule("cls_head.fc_cls.*", "blocks.6.proj.*");
-        let pytorchvideo = pytorchvideo_path(pytorchvideo, "backbone.", [1, 3, 4, 5].map(|block| format!("blocks.{block}")));
+        let pytorchvideo =
+            pytorchvideo_path(pytorchvideo, "backbone.", [1, 3, 4, 5].map(|block| format!("blocks.{block}")));
         vec![pytorchvideo_stem(pytorchvideo, "backbone.", "blocks.0"), pyslowfast()]
     }
 
@@ -102,7 +103,8 @@ impl Architecture for ResNet3dSlowOnly {
 
     fn name_maps(&self) -> Vec<NameMap> {
         let pytorchvideo = NameMap::new("pytorchvideo").rule("cls_head.fc_cls.*", "blocks.5.proj.*");
-        let pytorchvideo = pytorchvideo_path(pytorchvideo, "backbone.", [1, 2, 3, 4].map(|block| format!("blocks.{block}")));
+        let pytorchvideo =
+            pytorchvideo_path(pytorchvideo, "backbone.", [1, 2, 3, 4].map(|block| format!("blocks.{block}")));
         vec![pytorchvideo_stem(pytorchvideo, "backbone.", "blocks.0"), pyslowfast()]
     }
 

@@ -9,8 +9,8 @@ use crate::NameMap;
 use crate::architecture::{Architecture, Published, Small};
 use crate::head::{Head, Logits};
 use pipe_graph::ops::{
-    batch_norm::BatchNorm, concat::Concat, conv::ConvParams, frame_select::FrameSelect,
-    global_avg_pool::GlobalAvgPool, relu::Relu,
+    batch_norm::BatchNorm, concat::Concat, conv::ConvParams, frame_select::FrameSelect, global_avg_pool::GlobalAvgPool,
+    relu::Relu,
 };
 use pipe_graph::{Builder, ClipShape, GraphError, NodeId, ShapeError};
 use pipe_schemas::networks::resnet3d_slowfast::{ResNet3dSlowFast, SlowFastForm};
@@ -200,6 +200,11 @@ mod tests {
     #[test]
     fn other_numbers_of_frames_are_errors() {
         let clip = ClipShape { frames: 30, ..CLIP };
-        check_error(four_by_sixteen(), clip, 10, "a clip of 30 frames does not fit; the number of frames must be a multiple of 8");
+        check_error(
+            four_by_sixteen(),
+            clip,
+            10,
+            "a clip of 30 frames does not fit; the number of frames must be a multiple of 8",
+        );
     }
 }

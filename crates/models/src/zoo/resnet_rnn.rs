@@ -53,7 +53,11 @@ impl Architecture for ResNetRNN {
             },
             clip,
         };
-        vec![small(RecurrentCell::Lstm, 1, false), small(RecurrentCell::Lstm, 2, true), small(RecurrentCell::Gru, 2, true)]
+        vec![
+            small(RecurrentCell::Lstm, 1, false),
+            small(RecurrentCell::Lstm, 2, true),
+            small(RecurrentCell::Gru, 2, true),
+        ]
     }
 
     fn published() -> Vec<Published<Self>> {

@@ -145,6 +145,11 @@ mod tests {
     #[test]
     fn clips_that_end_smaller_than_the_pooling_are_errors() {
         let short = ClipShape { frames: 8, ..CLIP };
-        check_error(S3D { base_channels: 64 }, short, 10, "a window of 2 is larger than the padded input of 1 on axis 0");
+        check_error(
+            S3D { base_channels: 64 },
+            short,
+            10,
+            "a window of 2 is larger than the padded input of 1 on axis 0",
+        );
     }
 }

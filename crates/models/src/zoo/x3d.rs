@@ -7,8 +7,8 @@ use crate::architecture::{Architecture, Published, Small};
 use crate::head::{Head, Logits};
 use crate::layers::{conv_bn, conv_same};
 use pipe_graph::ops::{
-    add::Add, conv::ConvParams, global_avg_pool::GlobalAvgPool, linear::LinearParams, mean::Mean,
-    mul::Mul, relu::Relu, sigmoid::Sigmoid, swish::Swish,
+    add::Add, conv::ConvParams, global_avg_pool::GlobalAvgPool, linear::LinearParams, mean::Mean, mul::Mul, relu::Relu,
+    sigmoid::Sigmoid, swish::Swish,
 };
 use pipe_graph::{Builder, ClipShape, GraphError, Init, NodeId};
 use pipe_schemas::networks::x3d::X3D;
@@ -45,7 +45,8 @@ impl Architecture for X3D {
         let x = g.node("backbone.conv5.relu", x, Relu)?;
         let x = g.node("avgpool", x, GlobalAvgPool)?;
         let out_features = self.fc1_channels as usize;
-        let x = g.node("cls_head.fc1", x, LinearParams { out_features, init: Init::Normal { std: 0.01 }, bias: false })?;
+        let x =
+            g.node("cls_head.fc1", x, LinearParams { out_features, init: Init::Normal { std: 0.01 }, bias: false })?;
         let x = g.node("cls_head.relu", x, Relu)?;
         head.of_features(g, x, "cls_head.fc2")
     }
