@@ -141,7 +141,7 @@ fn missing_objects_are_reported_once_and_their_results_are_absent() {
     let damage = verified(&test).damage;
     let found: Vec<_> = damage.iter().map(|damage| (&damage.fault, &damage.remedy, damage.affected[0].key)).collect();
     assert_eq!(found, [(&Fault::Missing, &Repair::None, other), (&Fault::Missing, &Repair::None, key)]);
-    assert!(verified(&test).damage.is_empty(), "a result that nobody makes again is not reported for ever");
+    assert!(verified(&test).damage.is_empty(), "damage that was set aside is not reported again");
     assert!(matches!((test.store.find(key), test.store.find(other)), (Lookup::Absent, Lookup::Absent)));
     test.action("x", FILES);
     test.action("y", &[("d.txt", "three")]);

@@ -10,9 +10,9 @@ const EXTENSION: &str = ".yaml";
 /// A built-in file.
 #[derive(Debug)]
 pub struct Base {
-    /// Its name after `builtin/`, such as `models/tsn_r50`.
+    /// The name after `builtin/`, such as `models/tsn_r50`.
     pub name: &'static str,
-    /// Its content.
+    /// The YAML text of the file.
     pub text: &'static str,
 }
 

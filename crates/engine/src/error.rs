@@ -55,13 +55,13 @@ pub enum RunError {
     InputChanged {
         /// The name of the port.
         port: String,
-        /// The change.
+        /// The damaged object, its fault, and its folder in the store.
         what: String,
     },
     /// A damaged object of the store can't be moved away.
     #[error("{what}, and it can't be moved out of the way: {why}")]
     DamageInPlace {
-        /// The damage.
+        /// The damaged object and its fault.
         what: String,
         /// Why it can't be moved.
         why: String,

@@ -35,7 +35,7 @@ pub enum InitError {
     /// There are no videos.
     #[error("{folder} contains no videos: no file name ends in one of {extensions}; {others} other files")]
     NoVideos {
-        /// The folder.
+        /// The folder that was examined, as given.
         folder: String,
         /// The known extensions.
         extensions: String,
@@ -49,7 +49,7 @@ pub enum InitError {
          `VIDEO CLASS`, or write `with: {{ format: … }}` of the stage `labels` yourself"
     )]
     Unclear {
-        /// The folder.
+        /// The folder that was examined, as given.
         folder: String,
         /// What is in it.
         found: String,

@@ -96,7 +96,7 @@ fn a_misspelt_key_of_a_pipeline_or_stage_without_a_value_is_a_mistake() {
     };
     for path in ["", "/stages", "/stages/s", "/stages/s/with", "/stages/s/resources", "/stages/s/inputs"] {
         match path {
-            // Any name may be an input of a command; a null is no stage.
+            // Any name may be an input of a command; a null is not a stage.
             "/stages/s/inputs" => {
                 let folder = tempfile::tempdir().expect("a folder");
                 let file = folder.path().join("p.yaml");

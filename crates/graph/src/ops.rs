@@ -71,6 +71,5 @@ define_ops! {
     swish::Swish,
     frame_select::FrameSelect,
     flatten::Flatten,
-    affine_input::AffineInput,
     recurrent::Recurrent,
 }

@@ -44,6 +44,5 @@ define_kernels! {
     swish::Swish,
     frame_select::FrameSelect,
     flatten::Flatten,
-    affine_input::AffineInput,
     recurrent::Recurrent,
 }

@@ -20,7 +20,7 @@ pub enum MetricsError {
     /// A label or a prediction is not a class.
     #[error("class {class_index} of `{video_id}` is out of range: there are {num_classes} classes, counted from 0")]
     Class {
-        /// The index.
+        /// The index, at or above `num_classes`.
         class_index: u32,
         /// The first such video.
         video_id: String,

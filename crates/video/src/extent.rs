@@ -124,7 +124,7 @@ fn is_mov(input: &Input) -> bool {
 }
 
 /// Returns the duration that the container declares.
-#[expect(unsafe_code, reason = "ffmpeg-next does not tell a declared duration from an estimated one")]
+#[expect(unsafe_code, reason = "ffmpeg-next does not report whether a duration is declared or estimated")]
 fn declared_nanos(input: &Input) -> Option<i64> {
     // SAFETY: the context is open while it is borrowed, and the field is a plain number.
     let method = unsafe { (*input.as_ptr()).duration_estimation_method };

@@ -19,9 +19,9 @@ pub enum WeightsError {
     /// It is unclear which files of a folder are meant.
     #[error("can't read weights from the folder {}: {message}", path.display())]
     Folder {
-        /// The folder.
+        /// The folder that `load_from` names.
         path: PathBuf,
-        /// The reason.
+        /// What is unclear, such as several files of weights.
         message: String,
     },
     /// The file is intact, but has no dictionary of tensors where one is expected.

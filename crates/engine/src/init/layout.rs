@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Subsets that [`pipe_schemas::stages::annotations::Subsets`] takes for training and for test videos.
 const TRAIN: [&str; 2] = ["train", "training"];
 const TEST: [&str; 6] = ["val", "valid", "validate", "validation", "test", "testing"];
-/// Names of columns, the most telling first.
+/// Names of columns, the least ambiguous first.
 const VIDEO_COLUMNS: [&str; 9] =
     ["video_path", "video", "path", "filename", "file_name", "file", "video_id", "video_name", "clip"];
 const LABEL_COLUMNS: [&str; 6] = ["label", "class", "class_name", "category", "action", "label_name"];

@@ -29,8 +29,8 @@ enum Origin {
 /// Reports the variables of the pipeline file that no text uses, and those of settings that have no effect. The first `num_files`
 /// of the texts are files, the others settings.
 ///
-/// A variable of the pipeline file is a mistake only if its name is similar to a variable that is used: a pipeline without such a name
-/// runs as it was meant. Those that are no mistake are returned.
+/// A variable of the pipeline file is a mistake only if its name is similar to a variable that is used: without such a name it
+/// changes nothing. The names of variables that are not mistakes are returned.
 pub(crate) fn check<'r>(root: &'r Node, texts: &Texts, num_files: usize, problems: &mut Vec<Problem>) -> Vec<&'r str> {
     let vars = root.get("vars");
     let effective = effective(root);

@@ -26,16 +26,16 @@ impl Architecture for ResNet3dSlowFast {
         let (base, thin) = (self.base_channels as usize, (self.base_channels / self.channel_ratio) as usize);
         let slow = Pathway { prefix: "backbone.slow_path.", base_channels: base, inflated: |layer, _| layer >= 2 };
         let fast = Pathway { prefix: "backbone.fast_path.", base_channels: thin, inflated: |_, _| true };
-        let frames = self.slow_frames(g)?;
+        let frames = slow_frames(self, g)?;
         let x = g.node("backbone.slow_path.frames", g.input(), FrameSelect { frames })?;
         let mut x = slow.stem(g, x, 1, [1, 1])?; // [N, base, T/τ, H/4, W/4]
         let mut y = fast.stem(g, g.input(), 5, [1, 1])?; // [N, base/8, T, H/4, W/4]
-        x = self.lateral(g, x, y, "conv1")?;
+        x = lateral(self, g, x, y, "conv1")?;
         for layer in 0..4 {
             x = slow.layer(g, x, layer)?;
             y = fast.layer(g, y, layer)?;
             if layer < 3 {
-                x = self.lateral(g, x, y, &format!("layer{}", layer + 1))?;
+                x = lateral(self, g, x, y, &format!("layer{}", layer + 1))?;
             }
         }
         let x = g.node("cls_head.slow_mean", x, GlobalAvgPool)?;
@@ -130,46 +130,45 @@ fn pyslowfast() -> NameMap {
 /// What the lateral connections follow.
 const LATERALS: [&str; 4] = ["conv1", "layer1", "layer2", "layer3"];
 
-trait SlowFast {
-    fn slow_frames(&self, g: &Builder) -> Result<Vec<usize>, GraphError>;
-    fn lateral(&self, g: &mut Builder, slow: NodeId, fast: NodeId, after: &str) -> Result<NodeId, GraphError>;
+/// Returns the positions of the frames that the slow pathway sees.
+fn slow_frames(slowfast: &ResNet3dSlowFast, g: &Builder) -> Result<Vec<usize>, GraphError> {
+    let (frames, step) = (g.shape(g.input())?.dims[1], slowfast.resample_rate as usize);
+    if !frames.is_multiple_of(step) {
+        let source = ShapeError::Frames { frames, multiple_of: step };
+        return Err(GraphError::Shape { node: "backbone.slow_path.frames".to_owned(), source });
+    }
+    let count = frames / step;
+    let position = |index: usize| match slowfast.form {
+        SlowFastForm::Mmaction2 => index * step,
+        // `linspace(0, frames - 1, count)`, rounded down.
+        SlowFastForm::Pytorchvideo => index * (frames - 1) / (count - 1).max(1),
+    };
+    Ok((0..count).map(position).collect())
 }
 
-impl SlowFast for ResNet3dSlowFast {
-    /// Returns the positions of the frames that the slow pathway sees.
-    fn slow_frames(&self, g: &Builder) -> Result<Vec<usize>, GraphError> {
-        let (frames, step) = (g.shape(g.input())?.dims[1], self.resample_rate as usize);
-        if !frames.is_multiple_of(step) {
-            let source = ShapeError::Frames { frames, multiple_of: step };
-            return Err(GraphError::Shape { node: "backbone.slow_path.frames".to_owned(), source });
-        }
-        let count = frames / step;
-        let position = |index: usize| match self.form {
-            SlowFastForm::Mmaction2 => index * step,
-            // `linspace(0, frames - 1, count)`, rounded down.
-            SlowFastForm::Pytorchvideo => index * (frames - 1) / (count - 1).max(1),
-        };
-        Ok((0..count).map(position).collect())
+/// Appends the connection from the fast pathway to the slow one; its channels come after the slow ones.
+fn lateral(
+    slowfast: &ResNet3dSlowFast,
+    g: &mut Builder,
+    slow: NodeId,
+    fast: NodeId,
+    after: &str,
+) -> Result<NodeId, GraphError> {
+    let (kernel, stride) = (slowfast.fusion_kernel as usize, slowfast.speed_ratio as usize);
+    let name = format!("backbone.slow_path.{after}_lateral");
+    let params = ConvParams {
+        out_channels: g.channels(fast)? * 2,
+        kernel: [kernel, 1, 1],
+        stride: [stride, 1, 1],
+        padding: [kernel / 2, 0, 0],
+        ..ConvParams::default()
+    };
+    let mut y = g.node(&format!("{name}.conv"), fast, params)?;
+    if slowfast.form == SlowFastForm::Pytorchvideo {
+        y = g.node(&format!("{name}.bn"), y, BatchNorm::default())?;
+        y = g.node(&format!("{name}.relu"), y, Relu)?;
     }
-
-    /// Appends the connection from the fast pathway to the slow one; its channels come after the slow ones.
-    fn lateral(&self, g: &mut Builder, slow: NodeId, fast: NodeId, after: &str) -> Result<NodeId, GraphError> {
-        let (kernel, stride) = (self.fusion_kernel as usize, self.speed_ratio as usize);
-        let name = format!("backbone.slow_path.{after}_lateral");
-        let params = ConvParams {
-            out_channels: g.channels(fast)? * 2,
-            kernel: [kernel, 1, 1],
-            stride: [stride, 1, 1],
-            padding: [kernel / 2, 0, 0],
-            ..ConvParams::default()
-        };
-        let mut y = g.node(&format!("{name}.conv"), fast, params)?;
-        if self.form == SlowFastForm::Pytorchvideo {
-            y = g.node(&format!("{name}.bn"), y, BatchNorm::default())?;
-            y = g.node(&format!("{name}.relu"), y, Relu)?;
-        }
-        g.node(&format!("{name}.concat"), [slow, y], Concat { axis: 0 })
-    }
+    g.node(&format!("{name}.concat"), [slow, y], Concat { axis: 0 })
 }
 
 #[cfg(test)]
@@ -180,7 +179,7 @@ mod tests {
     const CLIP: ClipShape = ClipShape { channels: 3, frames: 32, height: 224, width: 224 };
 
     fn frames(slowfast: &ResNet3dSlowFast) -> Vec<usize> {
-        slowfast.slow_frames(&Builder::new("test", CLIP).expect("a clip")).expect("a multiple")
+        slow_frames(slowfast, &Builder::new("test", CLIP).expect("a clip")).expect("a multiple")
     }
 
     #[test]

@@ -33,14 +33,14 @@ impl Architecture for X3D {
                 let block = Block {
                     name: format!("backbone.layer{}.{index}", layer + 1),
                     out_channels: base << layer,
-                    mid_channels: self.inner(base << layer),
+                    mid_channels: inner_channels(self, base << layer),
                     stride: if index == 0 { 2 } else { 1 },
                     has_gate: index % 2 == 0,
                 };
                 x = block.append(g, x)?;
             }
         }
-        let params = conv_same(self.inner(base << 3), [1; 3], [1; 3]);
+        let params = conv_same(inner_channels(self, base << 3), [1; 3], [1; 3]);
         let x = conv_bn(g, x, ["backbone.conv5.conv", "backbone.conv5.bn"], params)?; // [N, 18 base, T, H/32, W/32]
         let x = g.node("backbone.conv5.relu", x, Relu)?;
         let x = g.node("avgpool", x, GlobalAvgPool)?;
@@ -119,15 +119,9 @@ fn pyslowfast() -> NameMap {
         .rule("cls_head.fc2.*", "head.projection.*")
 }
 
-trait Expansion {
-    fn inner(&self, channels: usize) -> usize;
-}
-
-impl Expansion for X3D {
-    /// Returns the channels inside a block, rounded down.
-    fn inner(&self, channels: usize) -> usize {
-        (channels as f64 * self.gamma_b) as usize
-    }
+/// Returns the channels inside a block of `channels`, rounded down.
+fn inner_channels(x3d: &X3D, channels: usize) -> usize {
+    (channels as f64 * x3d.gamma_b) as usize
 }
 
 /// A convolution in space and a depthwise one in time, with one batch normalisation after both.

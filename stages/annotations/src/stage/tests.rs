@@ -547,7 +547,7 @@ fn whole_sets_are_checked_in_seconds() {
     runs.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (secs, found) = runs.swap_remove(0);
     eprintln!("all splits of UCF101 and HMDB51, parsed, joined and checked: {secs:.3} s of CPU");
-    // 2.4 s on two cores of 2021 without optimisation of polars; a join in quadratic time takes minutes.
+    // Only a guard against quadratic time: a limit near the real figure would depend on the processor.
     assert!(secs < 30.0, "{secs}");
     let counts = sets.iter().flat_map(|set| set.counts);
     for (report, (train, test)) in found.iter().zip(counts) {
