@@ -66,7 +66,8 @@ impl Builder {
         Ok(self.shape(x)?.dims.first().copied().unwrap_or(0))
     }
 
-    /// Appends a node and returns its id. The names of its tensors are `NAME.SLOT`, such as `conv1.weight`.
+    /// Appends a node and returns its id. The names of its tensors are `NAME.SLOT`, such as `conv1.weight`;
+    /// the tensor of a table has the name of the node.
     ///
     /// # Errors
     /// [`GraphError::Shape`] if the layer does not fit its inputs, [`GraphError::DuplicateName`] if the name is taken, and
@@ -110,8 +111,11 @@ impl Builder {
     fn param(&mut self, node: &str, spec: TensorSpec) -> Result<NodeParam, GraphError> {
         let TensorSpec { slot, shape, role, init } = spec;
         check_size(&shape).map_err(|source| GraphError::Shape { node: node.to_owned(), source })?;
-        let name = format!("{node}.{slot}");
-        self.take_name(&name)?;
+        // A table is a tensor itself: both have one name.
+        let name = if slot.is_empty() { node.to_owned() } else { format!("{node}.{slot}") };
+        if !slot.is_empty() {
+            self.take_name(&name)?;
+        }
         self.params.push(Param { name, shape, role, init });
         Ok(NodeParam { slot, id: ParamId(self.params.len() - 1) })
     }

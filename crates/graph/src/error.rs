@@ -117,6 +117,58 @@ pub enum ShapeError {
         /// The number that the input has.
         found: usize,
     },
+    /// An op that works on samples was given a table, which has no batch axis.
+    #[error("a table of {dims:?} can't be used here, it has no batch axis")]
+    Table {
+        /// The axes of the table.
+        dims: Vec<usize>,
+    },
+    /// An op that works on tables was given a value with a batch axis.
+    #[error("expected a table, found {found:?} for each sample")]
+    NoTable {
+        /// The axes of the value, rows per sample first.
+        found: Vec<usize>,
+    },
+    /// A reshape changes the number of values.
+    #[error("{found:?} can't be reshaped to {expected:?}")]
+    Reshape {
+        /// The axes of the input, rows per sample first.
+        found: Vec<usize>,
+        /// The axes asked for, rows per sample first.
+        expected: Vec<usize>,
+    },
+    /// A list of axes is not an order of the input's axes.
+    #[error("{axes:?} is not an order of the axes of {found:?}")]
+    Axes {
+        /// The list.
+        axes: Vec<usize>,
+        /// The axes of the input.
+        found: Vec<usize>,
+    },
+    /// A slice reaches beyond its axis, or is empty.
+    #[error("a slice from {start} to {end} does not fit into an axis of {size}")]
+    Slice {
+        /// The first position.
+        start: usize,
+        /// The position after the last one.
+        end: usize,
+        /// The size of the axis.
+        size: usize,
+    },
+    /// Queries, keys, values or biases of an attention do not fit each other.
+    #[error("attention of {heads} head{} does not fit queries {query:?}, keys {key:?} and {what} {other:?}", plural(*heads))]
+    Attention {
+        /// The number of heads.
+        heads: usize,
+        /// The axes of the queries.
+        query: Vec<usize>,
+        /// The axes of the keys.
+        key: Vec<usize>,
+        /// The other operand: `values` or `a bias`.
+        what: &'static str,
+        /// Its axes.
+        other: Vec<usize>,
+    },
     /// A window is larger than the padded input.
     #[error("a window of {window} is larger than the padded input of {padded} on axis {axis}")]
     TooSmall {

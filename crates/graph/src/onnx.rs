@@ -9,7 +9,7 @@ mod proto;
 pub(crate) mod writer;
 
 use crate::check::operands;
-use crate::{Graph, GraphError, NodeId, Param, Shape};
+use crate::{Graph, GraphError, NodeId, Op, Param, Shape};
 use prost::Message;
 use proto::{
     Dimension, FLOAT, GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto, TensorShapeProto,
@@ -109,6 +109,10 @@ fn value_name(graph: &Graph, id: NodeId) -> String {
         INPUT.to_owned()
     } else if source == self::source(graph, graph.output) {
         OUTPUT.to_owned()
+    } else if let node = &graph.nodes[source.0]
+        && let (Op::Table(_), [param, ..]) = (&node.op, node.params.as_slice())
+    {
+        graph.params[param.id.0].name.clone()
     } else {
         graph.nodes[source.0].name.clone()
     }

@@ -9,8 +9,17 @@ pub(crate) struct Operands<'a> {
 }
 
 impl<'a> Operands<'a> {
-    /// Returns the inputs of an op that takes exactly `COUNT`.
+    /// Returns the inputs of an op that takes exactly `COUNT`, none of them a table.
     pub(crate) fn inputs<const COUNT: usize>(&self) -> Result<[&'a Shape; COUNT], ShapeError> {
+        let inputs = self.inputs_or_tables()?;
+        match inputs.iter().find(|shape| shape.is_table()) {
+            Some(shape) => Err(ShapeError::Table { dims: shape.dims.clone() }),
+            None => Ok(inputs),
+        }
+    }
+
+    /// Returns the inputs of an op that takes exactly `COUNT`.
+    pub(crate) fn inputs_or_tables<const COUNT: usize>(&self) -> Result<[&'a Shape; COUNT], ShapeError> {
         let found = self.inputs.len();
         self.inputs.as_slice().try_into().map_err(|_| ShapeError::Inputs { expected: COUNT, found })
     }

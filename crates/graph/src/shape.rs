@@ -7,9 +7,11 @@ use serde::Serialize;
 const MAX_VALUES: usize = 1 << 31;
 
 /// A shape with a multiple of the batch as its first axis: `[N * per_sample, dims…]`.
+///
+/// A *table*, such as position embeddings, is the same for all samples: it has no batch axis, and `per_sample` is 0.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Shape {
-    /// Rows per sample of the batch: 1, or `T` after frames were folded into the batch.
+    /// Rows per sample of the batch: 1, or `T` after frames were folded into the batch; 0 for a table.
     pub per_sample: usize,
     /// The other axes, channels first.
     pub dims: Vec<usize>,
@@ -29,14 +31,44 @@ pub struct ClipShape {
 }
 
 impl Shape {
-    /// Returns the number of values per sample of the batch.
-    pub fn values_per_sample(&self) -> usize {
-        self.per_sample * self.dims.iter().product::<usize>()
+    /// Returns the shape of a table, `[dims…]`.
+    pub fn table(dims: Vec<usize>) -> Self {
+        Self { per_sample: 0, dims }
     }
 
-    /// Returns `[per_sample, dims…]`, as error messages print a shape.
+    /// Returns whether the value is a table, without a batch axis.
+    pub fn is_table(&self) -> bool {
+        self.per_sample == 0
+    }
+
+    /// Returns the number of axes before `dims`: 1 for the batch, 0 for a table.
+    pub fn batch_axes(&self) -> usize {
+        usize::from(!self.is_table())
+    }
+
+    /// Returns the number of values per sample of the batch, or of the table.
+    pub fn values_per_sample(&self) -> usize {
+        self.axes().iter().product()
+    }
+
+    /// Returns `[per_sample, dims…]`, or `[dims…]` for a table, as error messages print a shape.
     pub(crate) fn axes(&self) -> Vec<usize> {
-        [self.per_sample].iter().chain(&self.dims).copied().collect()
+        let rows = Some(self.per_sample).filter(|_| !self.is_table());
+        rows.iter().chain(&self.dims).copied().collect()
+    }
+
+    /// Returns the shape of a sum or product of a value and a table, whose axes are repeated as in numpy: compared from the last one,
+    /// each has the size of the value's axis or 1. `None` if they do not fit.
+    pub(crate) fn with_table(&self, other: &Self) -> Option<Self> {
+        let (value, table) = match (self.is_table(), other.is_table()) {
+            (_, true) => (self, other),
+            (true, false) => (other, self),
+            (false, false) => return None,
+        };
+        let mut sizes = value.dims.iter().rev().zip(table.dims.iter().rev());
+        let fits =
+            table.dims.len() <= value.dims.len() && sizes.all(|(size, repeated)| size == repeated || *repeated == 1);
+        fits.then(|| value.clone())
     }
 
     /// Returns the size of the channel axis.

@@ -54,10 +54,11 @@ impl Graph {
 
 fn shape_text(shape: &Shape) -> String {
     let batch = match shape.per_sample {
-        1 => "N".to_owned(),
-        rows => format!("N*{rows}"),
+        0 => None,
+        1 => Some("N".to_owned()),
+        rows => Some(format!("N*{rows}")),
     };
-    let axes: Vec<String> = std::iter::once(batch).chain(shape.dims.iter().map(usize::to_string)).collect();
+    let axes: Vec<String> = batch.into_iter().chain(shape.dims.iter().map(usize::to_string)).collect();
     format!("[{}]", axes.join(", "))
 }
 

@@ -15,6 +15,7 @@ mod layers;
 mod name_map;
 #[cfg(test)]
 mod testing;
+mod tokens;
 mod zoo;
 
 pub use architecture::{Published, Small};

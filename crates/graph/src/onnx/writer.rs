@@ -1,6 +1,7 @@
 //! [`NodeWriter`]: what an op writes its ONNX nodes with.
 
-use super::proto::{AttributeProto, AttributeType, FLOAT, INT64, NodeProto, TensorProto};
+pub(crate) use super::proto::AttributeProto;
+use super::proto::{AttributeType, FLOAT, INT64, NodeProto, TensorProto};
 use crate::Shape;
 use crate::operands::Operands;
 use crate::shape::Window;
@@ -46,6 +47,16 @@ impl NodeWriter<'_> {
         self.inputs.iter().cloned().chain(params).collect()
     }
 
+    /// Returns the shape of the result.
+    pub(crate) fn shape(&self) -> &Shape {
+        self.shape
+    }
+
+    /// Returns the shapes of the inputs.
+    pub(crate) fn input_shapes(&self) -> Vec<Shape> {
+        self.operands.inputs.iter().map(|shape| (*shape).clone()).collect()
+    }
+
     /// Returns the shape of the first input; the shape of the result if the op has none.
     pub(crate) fn input_shape(&self) -> &Shape {
         self.operands.inputs.first().copied().unwrap_or(self.shape)
@@ -68,7 +79,7 @@ impl NodeWriter<'_> {
 
     /// Writes the last node as a reshape of `x` to the shape of the result.
     pub(crate) fn reshape_to_result(&mut self, x: String) {
-        let shape = self.constant_i64("shape", &batch_first(&self.shape.dims));
+        let shape = self.constant_i64("shape", &onnx_shape(self.shape));
         self.result("Reshape", vec![x, shape], Vec::new());
     }
 
@@ -87,10 +98,16 @@ impl NodeWriter<'_> {
 
     /// Writes a step that gives each sample of the first input an axis of its own: `[N * T, …]` to `[N, T, …]`.
     pub(crate) fn input_by_sample(&mut self, suffix: &str) -> String {
-        let axes = batch_first(&self.input_shape().axes());
-        let shape = self.constant_i64(&format!("{suffix}/shape"), &axes);
-        let inputs = self.inputs.iter().take(1).cloned().chain([shape]).collect();
-        self.step(suffix, "Reshape", inputs, Vec::new())
+        let Shape { per_sample, dims } = self.input_shape();
+        let by_sample = Shape { per_sample: 1, dims: [&[*per_sample], dims.as_slice()].concat() };
+        let x = self.inputs.first().cloned().unwrap_or_default();
+        self.reshape(suffix, &x, &by_sample)
+    }
+
+    /// Writes a step that reshapes `x`, and returns the name of its value.
+    pub(crate) fn reshape(&mut self, suffix: &str, x: &str, shape: &Shape) -> String {
+        let shape = self.constant_i64(&format!("{suffix}/shape"), &onnx_shape(shape));
+        self.step(suffix, "Reshape", vec![x.to_owned(), shape], Vec::new())
     }
 
     /// Writes a constant of integers and returns the name of its value.
@@ -134,9 +151,10 @@ impl Nodes {
     }
 }
 
-/// Returns the argument of `Reshape` for a batch of any size: `[-1, dims…]`.
-fn batch_first(dims: &[usize]) -> Vec<i64> {
-    std::iter::once(-1).chain(dims.iter().map(|size| *size as i64)).collect()
+/// Returns the argument of `Reshape` for a batch of any size: `[-1, dims…]`, or `[dims…]` for a table.
+fn onnx_shape(shape: &Shape) -> Vec<i64> {
+    let batch = (!shape.is_table()).then_some(-1);
+    batch.into_iter().chain(shape.dims.iter().map(|size| *size as i64)).collect()
 }
 
 /// Returns the attributes of a convolution or pooling.

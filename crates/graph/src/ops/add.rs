@@ -6,17 +6,22 @@ use crate::operation::Operation;
 use crate::{Shape, ShapeError};
 use serde::Serialize;
 
-/// The sum of two values of the same shape.
+/// The sum of two values of the same shape, or of a value and a table that is repeated for every sample, such as position embeddings.
+///
+/// # Shapes
+/// - inputs: `[M, …]` and `[M, …]`; or `[M, …]` and a table whose last axes have the same sizes or 1
+/// - result: `[M, …]`
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Add;
 
 impl Operation for Add {
     fn infer(&self, operands: &Operands<'_>) -> Result<Shape, ShapeError> {
-        let [left, right] = operands.inputs()?;
-        if left != right {
-            return Err(ShapeError::Unequal { left: left.axes(), right: right.axes() });
+        let [left, right] = operands.inputs_or_tables()?;
+        if left == right {
+            return Ok(left.clone());
         }
-        Ok(left.clone())
+        let unequal = || ShapeError::Unequal { left: left.axes(), right: right.axes() };
+        left.with_table(right).ok_or_else(unequal)
     }
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {
@@ -32,7 +37,25 @@ impl Operation for Add {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::table::TableParams;
     use crate::tests::{check_error, check_shape};
+
+    #[test]
+    fn a_table_is_repeated() {
+        for dims in [[4, 9, 12].as_slice(), &[9, 1], &[12]] {
+            let table = TableParams::zeros(dims);
+            let sum = |g: &mut crate::Builder, x| {
+                let table = g.node("t", [], table)?;
+                g.node("s", [x, table], Add)
+            };
+            check_shape(sum, 8, &[4, 9, 12]);
+        }
+        let sum = |g: &mut crate::Builder, x| {
+            let table = g.node("t", [], TableParams::zeros(&[9]))?;
+            g.node("s", [x, table], Add)
+        };
+        check_error(sum, "can't add [8, 4, 9, 12] and [9]");
+    }
 
     #[test]
     fn both_inputs_have_the_same_shape() {

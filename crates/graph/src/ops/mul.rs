@@ -6,23 +6,24 @@ use crate::operation::Operation;
 use crate::{Shape, ShapeError};
 use serde::Serialize;
 
-/// The product of two values; the second may have axes of size 1, which are repeated, as the gate of squeeze-and-excitation has.
+/// The product of two values; the second may have axes of size 1, which are repeated, as the gate of squeeze-and-excitation has. One
+/// of them may be a table that is repeated for every sample.
 ///
 /// # Shapes
-/// - inputs: `[M, C, …]`, and `[M, C or 1, … or 1]`
+/// - inputs: `[M, C, …]`, and `[M, C or 1, … or 1]`; or `[M, …]` and a table whose last axes have the same sizes or 1
 /// - result: `[M, C, …]`
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Mul;
 
 impl Operation for Mul {
     fn infer(&self, operands: &Operands<'_>) -> Result<Shape, ShapeError> {
-        let [left, right] = operands.inputs()?;
+        let [left, right] = operands.inputs_or_tables()?;
         let fits = |(left, right): (&usize, &usize)| left == right || *right == 1;
         let same_rank = left.per_sample == right.per_sample && left.dims.len() == right.dims.len();
         if same_rank && left.dims.iter().zip(&right.dims).all(fits) {
             return Ok(left.clone());
         }
-        Err(ShapeError::Product { left: left.axes(), right: right.axes() })
+        left.with_table(right).ok_or_else(|| ShapeError::Product { left: left.axes(), right: right.axes() })
     }
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {

@@ -15,7 +15,7 @@ pub(super) fn forward(op: &Dropout, call: &Call<'_>) -> Result<Tensor, TchError>
 
 /// Returns 0 with a probability of `ratio`, else `1 / (1 - ratio)`. The draws are our own because the generator of libtorch is
 /// global and its draws depend on the version.
-fn mask(size: &[i64], ratio: f64, node: &str, training: TrainingStep) -> Result<Tensor, TchError> {
+pub(super) fn mask(size: &[i64], ratio: f64, node: &str, training: TrainingStep) -> Result<Tensor, TchError> {
     let TrainingStep { seed, epoch, step } = training;
     let mut draws = Draws::new(seed, &["dropout", node, &epoch.to_string(), &step.to_string()]);
     let kept = (1.0 / (1.0 - ratio)) as f32;

@@ -1,0 +1,51 @@
+//! [`DropPath`]: leaves out residual branches in training.
+
+use crate::onnx::writer::NodeWriter;
+use crate::operands::Operands;
+use crate::operation::Operation;
+use crate::shape::check_range;
+use crate::{Shape, ShapeError};
+use serde::Serialize;
+
+/// Stochastic depth (Huang et al. 2016): in training, sets all values of random samples to 0 and scales the others by
+/// `1 / (1 - rate)`; returns its input otherwise.
+///
+/// # Shapes
+/// - input and result: `[M, …]`; all rows of a sample have the same fate
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DropPath {
+    /// The probability of a sample to be set to 0: at least 0, below 1.
+    pub rate: f64,
+}
+
+impl Operation for DropPath {
+    fn infer(&self, operands: &Operands<'_>) -> Result<Shape, ShapeError> {
+        let [x] = operands.inputs()?;
+        check_range("rate", self.rate, (0.0..1.0).contains(&self.rate), "at least 0 and below 1")?;
+        Ok(x.clone())
+    }
+
+    fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {
+        0
+    }
+
+    fn is_identity_at_inference(&self) -> bool {
+        true
+    }
+
+    fn write_onnx(&self, writer: &mut NodeWriter<'_>) {
+        let inputs = writer.inputs();
+        writer.result("Identity", inputs, Vec::new());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::check_error;
+
+    #[test]
+    fn the_rate_is_a_probability_below_1() {
+        check_error(|g, x| g.node("d", x, DropPath { rate: 1.0 }), "rate is 1, expected at least 0 and below 1");
+    }
+}

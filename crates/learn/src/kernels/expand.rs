@@ -1,0 +1,12 @@
+//! The kernel of [`Expand`].
+
+use super::call::Call;
+use crate::convert::dims;
+use pipe_graph::ops::expand::Expand;
+use tch::{TchError, Tensor};
+
+pub(super) fn forward(_op: &Expand, call: &Call<'_>) -> Result<Tensor, TchError> {
+    let [table, like] = call.inputs()?;
+    let rows = like.size()[0];
+    table.f_expand(std::iter::once(rows).chain(dims(&call.node.shape.dims)).collect::<Vec<_>>(), false)
+}

@@ -1,0 +1,10 @@
+//! The kernel of [`Gelu`].
+
+use super::call::Call;
+use pipe_graph::ops::gelu::Gelu;
+use tch::{TchError, Tensor};
+
+pub(super) fn forward(op: &Gelu, call: &Call<'_>) -> Result<Tensor, TchError> {
+    let [x] = call.inputs()?;
+    x.f_gelu(if op.tanh { "tanh" } else { "none" })
+}

@@ -1,0 +1,11 @@
+//! The kernel of [`Permute`].
+
+use super::call::Call;
+use pipe_graph::ops::permute::Permute;
+use tch::{TchError, Tensor};
+
+pub(super) fn forward(op: &Permute, call: &Call<'_>) -> Result<Tensor, TchError> {
+    let [x] = call.inputs()?;
+    let batch = call.node.shape.batch_axes();
+    x.f_permute((0..batch).chain(op.axes.iter().map(|axis| axis + batch)).map(|axis| axis as i64).collect::<Vec<_>>())
+}
