@@ -5,8 +5,10 @@
 
 mod defaults;
 mod family;
+mod project;
 
 pub use family::{Family, FamilyInfo};
+pub use project::Project;
 
 use crate::losses::Loss;
 use schemars::JsonSchema;

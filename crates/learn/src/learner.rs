@@ -136,7 +136,7 @@ impl Learner {
                 state.tensors.insert(name.to_owned(), tensor);
             }
         }
-        let report = self.network.load(&network)?;
+        let report = self.network.load(network)?;
         let mut missing = report.reinitialised;
         missing.extend(self.optimizer.restore(self.network.trained(), &state.tensors));
         if missing.is_empty() { Ok(()) } else { Err(LearnError::Incomplete { path: path.into(), missing }) }

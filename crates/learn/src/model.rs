@@ -3,10 +3,11 @@
 use crate::{LearnError, Network, Normalisation};
 use pipe_clips::ClipSize;
 use pipe_graph::{ClipShape, Graph};
+use pipe_models::LoadReport;
 use pipe_schemas::networks::ModelParams;
 use pipe_schemas::tables::{ModelCard, Preprocessing};
 use pipe_tables::ModelFolder;
-use pipe_weights::{Checkpoint, LoadReport, write_safetensors};
+use pipe_weights::{Checkpoint, write_safetensors};
 use std::path::Path;
 
 /// A trained network for test clips.
@@ -64,7 +65,7 @@ impl TrainedModel {
         }
         let mut network = Network::new(graph(card.preprocessing.test_frames)?, 0);
         let path = folder.checkpoint_path();
-        let missing = network.load(&Checkpoint::open(&path)?)?.reinitialised;
+        let missing = network.load(Checkpoint::open(&path)?)?.reinitialised;
         if missing.is_empty() { Ok(Self { card, network }) } else { Err(LearnError::Incomplete { path, missing }) }
     }
 

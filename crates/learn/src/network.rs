@@ -4,8 +4,10 @@ use crate::convert::{copy_into, dims, to_weights};
 use crate::error::{At, LearnError};
 use crate::init;
 use crate::kernels::{Call, TrainingStep, run};
-use pipe_graph::{Graph, Node, ParamId, Role};
-use pipe_weights::{Checkpoint, LoadReport, MatchError, Wanted, match_weights};
+use pipe_graph::{Graph, Node, Role};
+use pipe_models::{Imported, Layout, LoadReport, NameMap, StateDict, import};
+use pipe_schemas::networks::Project;
+use pipe_weights::{Checkpoint, MatchError};
 use std::collections::BTreeMap;
 use tch::{TchError, Tensor};
 
@@ -52,20 +54,24 @@ impl Network {
         self.graph.nodes[self.graph.output.0].shape.dims.first().copied().unwrap_or(0)
     }
 
-    /// Loads the tensors of `checkpoint`; [`match_weights`] defines which ones must match.
-    pub fn load(&mut self, checkpoint: &Checkpoint) -> Result<LoadReport, MatchError> {
-        let is_head = |id: usize| self.graph.head.contains(&ParamId(id));
-        let params = self.graph.params.iter().enumerate();
-        let wanted: Vec<Wanted> =
-            params.map(|(id, param)| Wanted { name: &param.name, shape: &param.shape, head: is_head(id) }).collect();
-        let report = match_weights(&wanted, checkpoint)?;
-        let tensors = self.graph.params.iter().zip(&mut self.params);
-        for (param, tensor) in tensors.filter(|(param, _)| report.matched.contains(&param.name)) {
-            if let Some(values) = checkpoint.tensors.get(&param.name) {
+    /// Loads the tensors of a checkpoint with our own names.
+    ///
+    /// # Errors
+    /// [`MatchError`] if other tensors than those of the classifier do not fit.
+    pub fn load(&mut self, checkpoint: Checkpoint) -> Result<LoadReport, MatchError> {
+        let layout = Layout::own(&self.graph);
+        let Imported { tensors, report } = import(&NameMap::same(Project::Pipe), &layout, checkpoint)?;
+        self.set(&tensors);
+        Ok(report)
+    }
+
+    /// Overwrites tensors, given by our names and with the shapes of the network, as [`import`] returns them. The others stay.
+    pub fn set(&mut self, tensors: &StateDict) {
+        for (param, tensor) in self.graph.params.iter().zip(&mut self.params) {
+            if let Some(values) = tensors.get(&param.name).filter(|values| values.shape == param.shape) {
                 copy_into(tensor, values);
             }
         }
-        Ok(report)
     }
 
     /// Returns all tensors by name.

@@ -15,7 +15,11 @@ pub(crate) trait Architecture: Sized {
     /// Appends the whole network to its input.
     fn build(&self, g: &mut Builder, head: &Head) -> Result<Logits, GraphError>;
 
-    /// Returns the names of other projects that publish weights for this network. Our own names need no map.
+    /// Returns our own names: [`NameMap::same`] of the project that has the same names. [`NameMap::requires`] says which of its
+    /// parameters tensors do not show.
+    fn own_names(&self) -> NameMap;
+
+    /// Returns the names of other projects that publish weights for this network.
     fn name_maps(&self) -> Vec<NameMap> {
         Vec::new()
     }

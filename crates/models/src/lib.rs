@@ -2,8 +2,11 @@
 //!
 //! The parameters of a family, its paper and its published weights are in `pipe_schemas::networks`, which also has the list of all
 //! families ([`FAMILIES`](pipe_schemas::networks::FAMILIES)). [`zoo()`] returns example configurations of each family, which tests
-//! of this and other crates iterate. [`name_maps`] returns the names that other projects give to the same tensors. To add a family, write `zoo/NAME.rs` (copy `r3d.rs`, or `resnet.rs` for a 2-D
-//! network) and add a line to the list in `zoo.rs`.
+//! of this and other crates iterate. To add a family, write `zoo/NAME.rs` (copy `r3d.rs`, or `resnet.rs` for a 2-D network) and add a
+//! line to the list in `zoo.rs`.
+//!
+//! [`name_maps`] returns the names that projects give to the tensors of a network, our own first. [`NameMap::layout`] applies a map to
+//! a network; with it, [`import`] takes the tensors of a checkpoint, and [`export`] makes the state dict of a project.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -12,7 +15,10 @@ mod error;
 mod frames;
 mod head;
 mod layers;
+mod layout;
+mod load_report;
 mod name_map;
+mod state_dict;
 #[cfg(test)]
 mod testing;
 mod tokens;
@@ -20,5 +26,8 @@ mod zoo;
 
 pub use architecture::{Published, Small};
 pub use error::ModelError;
-pub use name_map::{Made, NameMap};
+pub use layout::{Layout, LayoutError, Link, Ours, Theirs};
+pub use load_report::LoadReport;
+pub use name_map::{Axes, Conflict, MadeValue, NameMap, Part};
+pub use state_dict::{ExportError, Exported, Imported, StateDict, export, import};
 pub use zoo::{Entry, build, name_maps, zoo};

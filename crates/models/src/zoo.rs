@@ -72,9 +72,9 @@ macro_rules! define_zoo {
             match backbone { $($(Backbone::$name(family) => family.build(g, head),)+)* }
         }
 
-        /// Returns the names that other projects give to the tensors of a network.
+        /// Returns the names that projects give to the tensors of a network: our own names first, then those of other projects.
         pub fn name_maps(backbone: &Backbone) -> Vec<NameMap> {
-            match backbone { $($(Backbone::$name(family) => family.name_maps(),)+)* }
+            match backbone { $($(Backbone::$name(family) => [vec![family.own_names()], family.name_maps()].concat(),)+)* }
         }
 
         /// Returns all families, in the order of [`FAMILIES`](pipe_schemas::networks::FAMILIES).

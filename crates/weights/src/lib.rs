@@ -22,10 +22,10 @@ mod test_data;
 mod torch_zip;
 mod wrapper;
 
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, not_finite};
 pub use diff::{difference, difference_beyond};
 pub use error::WeightsError;
-pub use matching::{LoadReport, MatchError, Mismatch, Wanted, match_weights};
+pub use matching::{MatchError, Matching, Mismatch, Wanted, match_weights};
 pub use origin::{Origin, Prefix};
 pub use safe::write_safetensors;
 pub use tensor::{Dtype, Tensor};

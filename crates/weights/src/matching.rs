@@ -1,60 +1,33 @@
 //! [`match_weights`]: compares a checkpoint with the tensors of a network.
 
-use crate::{Checkpoint, Origin};
-use serde::{Deserialize, Serialize};
+use crate::Checkpoint;
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// A tensor of a network.
+/// A tensor that a network takes from a checkpoint.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
-    /// The name that it must have in the checkpoint.
-    pub name: &'a str,
+    /// The names that it may have in the checkpoint, the preferred one first. Without a name it is never there.
+    pub names: &'a [String],
     /// The shape that it must have in the checkpoint.
     pub shape: &'a [usize],
     /// Whether it belongs to the classifier, which is initialised again for another number of classes.
     pub head: bool,
+    /// Whether it may be missing.
+    pub optional: bool,
 }
 
-/// How the tensors of a network were initialised; the content of `weights.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LoadReport {
-    /// The number of tensors loaded from the checkpoint.
-    pub num_matched: usize,
-    /// The number of tensors of the classifier that keep their initial values.
-    pub num_reinitialised: usize,
-    /// The number of tensors of the checkpoint that the network does not have; always 0, because others are an error.
-    pub num_unused: usize,
-    /// The number of step counters of batch normalisations (`num_batches_tracked`), which are ignored.
-    pub num_batch_counters: usize,
-    /// The number of values of all tensors of the network.
-    pub num_values: u64,
-    /// The number of those that were loaded from the checkpoint.
-    pub num_values_matched: u64,
-    /// The names of the tensors loaded from the checkpoint.
-    pub matched: Vec<String>,
-    /// The names of the tensors that keep their initial values.
-    pub reinitialised: Vec<String>,
-    /// Where in the file the tensors were found.
-    pub origin: Origin,
-}
-
-impl LoadReport {
-    /// Returns the report in short lines.
-    pub fn lines(&self) -> Vec<String> {
-        let Self { num_matched, num_reinitialised, num_unused, reinitialised, num_values, num_values_matched, .. } =
-            self;
-        let names = if reinitialised.is_empty() { String::new() } else { format!(" ({})", reinitialised.join(", ")) };
-        let mut lines = vec![format!(
-            "{num_matched} tensors matched, {num_reinitialised} reinitialised{names}, {num_unused} unused"
-        )];
-        if num_values_matched < num_values {
-            let percent = 100.0 * *num_values_matched as f64 / *num_values as f64;
-            lines.push(format!("{percent:.1} % of the network's values are from the checkpoint"));
-        }
-        lines.extend(self.origin.notes());
-        lines
-    }
+/// A checkpoint that fits a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Matching {
+    /// The name in the checkpoint of each wanted tensor; `None` for an optional one that is missing, and for those of a new classifier.
+    pub found: Vec<Option<String>>,
+    /// Whether the classifier of the checkpoint is not used, because it is missing, incomplete or of another shape.
+    pub new_head: bool,
+    /// The names of tensors that the network does not need: those that `ignored` accepts.
+    pub unused: Vec<String>,
+    /// The number of tensors without information: step counters of batch normalisations and tables of indices.
+    pub num_derived: usize,
 }
 
 /// A checkpoint that does not fit a network.
@@ -96,61 +69,106 @@ pub enum Mismatch {
 
 /// Compares a checkpoint with the tensors of a network.
 ///
-/// Names and shapes must be equal, with one exception: if a tensor of the classifier is missing or has another shape, the whole
-/// classifier keeps its initial values.
+/// Names and shapes must be equal, with two exceptions: if a tensor of the classifier is missing or has another shape, the whole
+/// classifier keeps its initial values; and tensors of the checkpoint that `ignored` accepts are not used.
 ///
 /// # Errors
 /// [`MatchError`] with every tensor that does not fit.
-pub fn match_weights(wanted: &[Wanted], checkpoint: &Checkpoint) -> Result<LoadReport, MatchError> {
-    let names: BTreeSet<&str> = wanted.iter().map(|tensor| tensor.name).collect();
-    let found = |tensor: &Wanted| checkpoint.tensors.get(tensor.name).map(|tensor| tensor.shape.as_slice());
-    let new_head = wanted.iter().any(|tensor| tensor.head && found(tensor) != Some(tensor.shape));
-    let extra = checkpoint.tensors.keys().map(String::as_str).filter(|name| !names.contains(name));
-    let (counters, unused): (Vec<&str>, Vec<&str>) =
-        extra.partition(|name| *name == "num_batches_tracked" || name.ends_with(".num_batches_tracked"));
-    let missing: Vec<&str> = wanted.iter().filter(|tensor| found(tensor).is_none()).map(|tensor| tensor.name).collect();
+pub fn match_weights(
+    wanted: &[Wanted],
+    checkpoint: &Checkpoint,
+    ignored: &dyn Fn(&str) -> bool,
+) -> Result<Matching, MatchError> {
+    let fits: Vec<Fit> = wanted.iter().map(|tensor| Fit::of(tensor, checkpoint)).collect();
+    let pairs = || wanted.iter().zip(&fits);
+    let new_head = pairs().any(|(tensor, fit)| tensor.head && !matches!(fit, Fit::Equal(_) | Fit::Absent));
+    let needed: Vec<(&Wanted, &Fit)> = pairs().filter(|(tensor, _)| !(tensor.head && new_head)).collect();
+    let missing: Vec<&str> =
+        pairs().filter(|(_, fit)| **fit == Fit::Missing).map(|(tensor, _)| tensor.name()).collect();
 
-    let (mut matched, mut reinitialised, mut mismatches) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut num_values, mut num_values_matched) = (0, 0);
+    let names: BTreeSet<&str> = fits.iter().filter_map(Fit::name).collect();
+    let extra = checkpoint.tensors.keys().map(String::as_str).filter(|name| !names.contains(name));
+    let (derived, extra): (Vec<&str>, Vec<&str>) = extra.partition(|name| is_derived(name));
+    let (unused, unknown): (Vec<&str>, Vec<&str>) = extra.into_iter().partition(|name| ignored(name));
+
+    let mut mismatches = Vec::new();
     let mut num_missing = 0;
-    for tensor in wanted {
-        let name = tensor.name.to_owned();
-        let count = tensor.shape.iter().product::<usize>() as u64;
-        num_values += count;
-        match found(tensor) {
-            _ if tensor.head && new_head => reinitialised.push(name),
-            Some(shape) if shape == tensor.shape => {
-                matched.push(name);
-                num_values_matched += count;
+    for (tensor, fit) in &needed {
+        match fit {
+            Fit::Equal(_) | Fit::Absent => {}
+            Fit::OtherShape(name, found) => {
+                let (name, expected, found) = ((*name).to_owned(), tensor.shape.into(), (*found).into());
+                mismatches.push(Mismatch::Shape { name, expected, found });
             }
-            Some(shape) => {
-                mismatches.push(Mismatch::Shape { name, expected: tensor.shape.into(), found: shape.into() });
-            }
-            None => {
+            Fit::Missing => {
                 num_missing += 1;
-                let nearest = (num_missing <= MAX_NAMED).then(|| nearest(tensor.name, &unused)).flatten();
-                mismatches.push(Mismatch::Missing { name, nearest });
+                let nearest = (num_missing <= MAX_NAMED).then(|| nearest(tensor.name(), &unknown)).flatten();
+                mismatches.push(Mismatch::Missing { name: tensor.name().to_owned(), nearest });
             }
         }
     }
-    for (at, name) in unused.iter().enumerate() {
+    for (at, name) in unknown.iter().enumerate() {
         let nearest = (at < MAX_NAMED).then(|| nearest(name, &missing)).flatten();
         mismatches.push(Mismatch::Unused { name: (*name).into(), nearest });
     }
     if !mismatches.is_empty() {
-        return Err(MatchError { mismatches, num_matched: matched.len() });
+        let num_matched = needed.iter().filter(|(_, fit)| matches!(fit, Fit::Equal(_))).count();
+        return Err(MatchError { mismatches, num_matched });
     }
-    Ok(LoadReport {
-        num_matched: matched.len(),
-        num_reinitialised: reinitialised.len(),
-        num_unused: unused.len(),
-        num_batch_counters: counters.len(),
-        num_values,
-        num_values_matched,
-        matched,
-        reinitialised,
-        origin: checkpoint.origin.clone(),
+    let taken = |(tensor, fit): (&Wanted, &Fit)| match fit {
+        Fit::Equal(name) if !(tensor.head && new_head) => Some((*name).to_owned()),
+        Fit::Equal(_) | Fit::Absent | Fit::OtherShape(..) | Fit::Missing => None,
+    };
+    Ok(Matching {
+        found: pairs().map(taken).collect(),
+        new_head,
+        unused: unused.into_iter().map(str::to_owned).collect(),
+        num_derived: derived.len(),
     })
+}
+
+/// How a checkpoint has a tensor.
+#[derive(Debug, PartialEq)]
+enum Fit<'a> {
+    /// Under this name, with the shape of the network.
+    Equal(&'a str),
+    /// It is not there, and need not be.
+    Absent,
+    /// Under this name, with this shape instead.
+    OtherShape(&'a str, &'a [usize]),
+    Missing,
+}
+
+impl<'a> Fit<'a> {
+    fn of(tensor: &Wanted<'a>, checkpoint: &'a Checkpoint) -> Self {
+        let find = |name: &'a String| Some((name.as_str(), checkpoint.tensors.get(name)?.shape.as_slice()));
+        match tensor.names.iter().find_map(find) {
+            Some((name, shape)) if shape == tensor.shape => Self::Equal(name),
+            Some((name, shape)) => Self::OtherShape(name, shape),
+            None if tensor.optional => Self::Absent,
+            None => Self::Missing,
+        }
+    }
+
+    /// Returns the name in the checkpoint.
+    fn name(&self) -> Option<&'a str> {
+        match self {
+            Self::Equal(name) | Self::OtherShape(name, _) => Some(name),
+            Self::Absent | Self::Missing => None,
+        }
+    }
+}
+
+impl Wanted<'_> {
+    fn name(&self) -> &str {
+        self.names.first().map_or("", String::as_str)
+    }
+}
+
+/// Returns whether a tensor follows from others or from sizes: step counters of batch normalisations, and Swin's tables of indices.
+fn is_derived(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    ["num_batches_tracked", "relative_position_index"].contains(&last)
 }
 
 /// The maximum number of tensors of each kind that an error names, and with which a nearest name is looked up.
@@ -212,20 +230,25 @@ mod tests {
     use super::*;
     use crate::Tensor;
 
-    const WANTED: [Wanted; 4] = [
-        Wanted { name: "conv1.weight", shape: &[2, 1], head: false },
-        Wanted { name: "bn1.running_mean", shape: &[2], head: false },
-        Wanted { name: "fc.weight", shape: &[3, 2], head: true },
-        Wanted { name: "fc.bias", shape: &[3], head: true },
-    ];
-
-    fn check(tensors: &[(&str, &[usize])]) -> Result<(Vec<String>, Vec<String>), String> {
-        let zeros = |shape: &[usize]| Tensor::from_f32(shape.into(), &vec![0.0; shape.iter().product()]);
-        let tensors = tensors.iter().map(|(name, shape)| ((*name).to_owned(), zeros(shape))).collect();
-        match match_weights(&WANTED, &Checkpoint { tensors, ..Checkpoint::default() }) {
-            Ok(report) => Ok((report.matched, report.reinitialised)),
+    /// Matches four tensors; returns the names that are found, and whether the classifier is new.
+    fn check(tensors: &[(&str, &[usize])]) -> Result<(Vec<String>, bool), String> {
+        let names = ["conv1.weight", "bn1.running_mean", "fc.weight", "fc.bias"].map(|name| [name.to_owned()]);
+        let shapes: [&[usize]; 4] = [&[2, 1], &[2], &[3, 2], &[3]];
+        let wanted: Vec<Wanted> =
+            (0..4).map(|at| Wanted { names: &names[at], shape: shapes[at], head: at >= 2, optional: false }).collect();
+        match match_weights(&wanted, &checkpoint(tensors), &|name| name.starts_with("decoder.")) {
+            Ok(matching) => {
+                assert_eq!(matching.found.len(), 4);
+                Ok((matching.found.into_iter().flatten().collect(), matching.new_head))
+            }
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    fn checkpoint(tensors: &[(&str, &[usize])]) -> Checkpoint {
+        let zeros = |shape: &[usize]| Tensor::from_f32(shape.into(), &vec![0.0; shape.iter().product()]);
+        let tensors = tensors.iter().map(|(name, shape)| ((*name).to_owned(), zeros(shape))).collect();
+        Checkpoint { tensors, ..Checkpoint::default() }
     }
 
     #[test]
@@ -237,16 +260,13 @@ mod tests {
             ("fc.weight", &[3, 2]),
             ("fc.bias", &[3]),
         ];
-        let (matched, reinitialised) = check(all).expect("fits");
-        assert_eq!((matched.len(), reinitialised.len()), (4, 0));
+        let (found, new_head) = check(all).expect("fits");
+        assert_eq!((found.len(), new_head), (4, false));
     }
 
     #[test]
     fn the_classifier_is_initialised_as_a_whole() {
-        let expect = Ok((
-            vec!["conv1.weight".to_owned(), "bn1.running_mean".to_owned()],
-            vec!["fc.weight".to_owned(), "fc.bias".to_owned()],
-        ));
+        let expect = Ok((vec!["conv1.weight".to_owned(), "bn1.running_mean".to_owned()], true));
         let base: [(&str, &[usize]); 2] = [("conv1.weight", &[2, 1]), ("bn1.running_mean", &[2])];
         let with = |more: &[(&'static str, &'static [usize])]| [&base[..], more].concat();
         assert_eq!(check(&with(&[("fc.weight", &[400, 2]), ("fc.bias", &[400])])), expect);
@@ -269,27 +289,46 @@ mod tests {
 
     #[test]
     fn an_error_is_short_however_many_tensors_do_not_fit() {
-        let names: Vec<String> = (0..200).map(|number| format!("block.{number}.weight")).collect();
-        let wanted: Vec<Wanted> = names.iter().map(|name| Wanted { name, shape: &[1], head: false }).collect();
-        let tensors = names.iter().map(|name| (format!("{name}_v"), Tensor::from_f32(vec![1], &[0.0]))).collect();
+        let names: Vec<[String; 1]> = (0..200).map(|number| [format!("block.{number}.weight")]).collect();
+        let wanted = |names| Wanted { names, shape: &[1], head: false, optional: false };
+        let wanted: Vec<Wanted> = names.iter().map(|names| wanted(names)).collect();
+        let tensors = names.iter().map(|[name]| (format!("{name}_v"), Tensor::from_f32(vec![1], &[0.0]))).collect();
         let checkpoint = Checkpoint { tensors, ..Checkpoint::default() };
-        let error = match_weights(&wanted, &checkpoint).expect_err("an error").to_string();
+        let error = match_weights(&wanted, &checkpoint, &|_| false).expect_err("an error").to_string();
         assert_eq!(error.lines().count(), 3, "{error}");
         let expect = "block.0.weight (the checkpoint has block.0.weight_v); block.1.weight (the checkpoint has block.1.weight_v)";
         assert!(error.contains(expect) && error.contains("; and 197 more\n"), "{error}");
     }
 
     #[test]
-    fn the_report_has_the_share_of_values() {
-        let tensors = [("conv1.weight", vec![2, 1]), ("bn1.running_mean", vec![2])];
-        let zeros = |shape: Vec<usize>| Tensor::from_f32(shape.clone(), &vec![0.0; shape.iter().product()]);
-        let tensors = tensors.into_iter().map(|(name, shape)| (name.to_owned(), zeros(shape))).collect();
-        let report = match_weights(&WANTED, &Checkpoint { tensors, ..Checkpoint::default() }).expect("fits");
-        assert_eq!((report.num_values, report.num_values_matched), (13, 4));
-        let expect = [
-            "2 tensors matched, 2 reinitialised (fc.weight, fc.bias), 0 unused",
-            "30.8 % of the network's values are from the checkpoint",
+    fn other_spellings_are_found_and_optional_tensors_may_be_missing() {
+        let names = [vec!["q_bias".to_owned(), "query.bias".to_owned()], vec!["key.bias".to_owned()], vec![]];
+        let wanted = |(at, names)| Wanted { names, shape: &[2], head: false, optional: at > 0 };
+        let wanted: Vec<Wanted> = names.iter().map(Vec::as_slice).enumerate().map(wanted).collect();
+        let check = |tensors: &[(&str, &[usize])]| match_weights(&wanted, &checkpoint(tensors), &|_| false);
+        let found = |tensors: &[(&str, &[usize])]| check(tensors).expect("fits").found;
+        assert_eq!(found(&[("query.bias", &[2])]), [Some("query.bias".to_owned()), None, None]);
+        let both = [Some("q_bias".to_owned()), Some("key.bias".to_owned()), None];
+        assert_eq!(found(&[("q_bias", &[2]), ("key.bias", &[2])]), both);
+        let error = check(&[("query.bias", &[3]), ("key.bias", &[2])]).expect_err("another shape").to_string();
+        assert!(error.contains("query.bias is [3] in the checkpoint, [2] in the network"), "{error}");
+        let error = check(&[("q_bias", &[2]), ("query.bias", &[2])]).expect_err("twice").to_string();
+        assert!(error.contains("1 not in the network: query.bias"), "{error}");
+    }
+
+    #[test]
+    fn tensors_that_are_not_needed_are_named() {
+        let all: &[(&str, &[usize])] = &[
+            ("conv1.weight", &[2, 1]),
+            ("bn1.running_mean", &[2]),
+            ("fc.weight", &[3, 2]),
+            ("fc.bias", &[3]),
+            ("decoder.norm", &[3]),
         ];
-        assert_eq!(report.lines(), expect);
+        assert_eq!(check(all).expect("fits").0.len(), 4);
+        let matching = match_weights(&[], &checkpoint(&all[4..]), &|name| name == "decoder.norm").expect("fits");
+        assert_eq!(matching.unused, ["decoder.norm"]);
+        let error = match_weights(&[], &checkpoint(&all[4..]), &|_| false).expect_err("not ignored").to_string();
+        assert!(error.contains("1 not in the network: decoder.norm"), "{error}");
     }
 }

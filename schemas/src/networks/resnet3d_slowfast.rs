@@ -4,6 +4,7 @@ use super::defaults;
 use super::family::Family;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// SlowFast-R50 (Feichtenhofer et al. 2019). Names: MMAction2 `slowfast_r50`.
 ///
@@ -54,4 +55,14 @@ pub enum SlowFastForm {
     /// PyTorchVideo and PySlowFast: the laterals have batch normalisation and ReLU, the slow frames are spread evenly from the first to the
     /// last one, and the classifier reads the slow features first.
     Pytorchvideo,
+}
+
+/// The word of the parameter.
+impl fmt::Display for SlowFastForm {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str(match self {
+            Self::Mmaction2 => "mmaction2",
+            Self::Pytorchvideo => "pytorchvideo",
+        })
+    }
 }

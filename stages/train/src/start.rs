@@ -4,9 +4,11 @@ use crate::TrainError;
 use crate::samples::Samples;
 use pipe_graph::{Graph, Op};
 use pipe_learn::{Network, TrainedModel, WeightsReport};
+use pipe_models::{Imported, Layout, NameMap, import};
+use pipe_schemas::networks::Project;
 use pipe_schemas::stages::train::TrainParams;
 use pipe_stage::{Context, SourceFile, Sources, StageError};
-use pipe_weights::{Checkpoint, WeightsError};
+use pipe_weights::{Checkpoint, WeightsError, not_finite};
 use std::path::PathBuf;
 
 /// Builds the network's graph for training clips.
@@ -40,11 +42,14 @@ pub(crate) fn first_network(
         None => Checkpoint::open(&path),
     };
     let checkpoint = checkpoint.map_err(open_error)?.without_prefixes(&names);
-    let report = network.load(&checkpoint).map_err(|mismatches| {
-        let error = TrainError::OtherWeights { path: path.clone(), notes: notes(&checkpoint), mismatches };
+    let notes = notes(&checkpoint);
+    let own = (NameMap::same(Project::Pipe), Layout::own(network.graph()));
+    let Imported { tensors, report } = import(&own.0, &own.1, checkpoint).map_err(|mismatches| {
+        let error = TrainError::OtherWeights { path: path.clone(), notes, mismatches };
         StageError::from(error).with_help("check that `model.backbone` is the network of these weights")
     })?;
-    let tensors = checkpoint.not_finite(&report.matched);
+    network.set(&tensors);
+    let tensors = not_finite(&tensors);
     if !tensors.is_empty() {
         return Err(StageError::from(TrainError::WeightsNotFinite { path, tensors })
             .with_help("the training that wrote the file diverged, or the file is damaged: use another checkpoint"));

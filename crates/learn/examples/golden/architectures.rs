@@ -8,22 +8,22 @@ use std::error::Error;
 /// A network and the names of its tensors in the file.
 pub(crate) struct Architecture {
     pub(crate) backbone: Backbone,
-    /// `None` for our own names.
-    pub(crate) map: Option<NameMap>,
+    pub(crate) map: NameMap,
+    /// Which of several spellings of a tensor's name the case has.
+    pub(crate) spelling: usize,
 }
 
 /// Returns the architecture of this name.
 pub(crate) fn architecture(name: &str) -> Result<Architecture, Box<dyn Error>> {
     let (params, source) = parameters(name).ok_or_else(|| format!("`{name}` is not a known architecture"))?;
     let backbone: Backbone = serde_json::from_value(params)?;
-    let map = match source {
-        "" => None,
-        source => {
-            let mut maps = name_maps(&backbone).into_iter();
-            Some(maps.find(|map| map.source == source).ok_or_else(|| format!("{name} has no names of {source}"))?)
-        }
+    let mut maps = name_maps(&backbone);
+    let position = match source {
+        "" => Some(0),
+        source => maps.iter().position(|map| map.project.name() == source),
     };
-    Ok(Architecture { backbone, map })
+    let map = maps.swap_remove(position.ok_or_else(|| format!("{name} has no names of {source}"))?);
+    Ok(Architecture { backbone, map, spelling: 0 })
 }
 
 /// Returns the parameters of an architecture and the project of its names; empty for ours.

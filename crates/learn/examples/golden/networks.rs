@@ -3,9 +3,9 @@
 use crate::architectures::{Architecture, architecture};
 use crate::formula;
 use pipe_graph::ops::recurrent::{Cell, Recurrent};
-use pipe_graph::{ClipShape, Graph, Op};
+use pipe_graph::{ClipShape, Graph, Op, Role};
 use pipe_learn::Network;
-use pipe_models::NameMap;
+use pipe_models::{Layout, Link, Theirs, import};
 use pipe_schemas::networks::ModelParams;
 use pipe_weights::{Checkpoint, Tensor};
 use serde::Deserialize;
@@ -31,6 +31,9 @@ struct Case {
     gain: f64,
     /// `[N, C, T, H, W]`.
     input: [usize; 5],
+    /// Tensors that are not made by formula, but keep the values that the network gives them.
+    #[serde(default)]
+    kept_as_built: Vec<String>,
     params: usize,
     entries: usize,
     keys_sha256: String,
@@ -94,27 +97,26 @@ pub(crate) fn compare(files: &[String], only: Option<&str>) -> Result<usize, Box
 }
 
 fn measure(case: &Case) -> Result<Measured, Box<dyn Error>> {
-    let Architecture { backbone, map } = architecture(&case.arch)?;
+    let Architecture { backbone, map, spelling } = architecture(&case.arch)?;
     let [batch, channels, frames, height, width] = case.input;
     let params = ModelParams { backbone, ..ModelParams::default() };
     let graph = pipe_models::build(&params, ClipShape { channels, frames, height, width }, case.num_classes)
         .map_err(|error| chain(&error))?;
+    let layout = map.layout(&graph)?;
     let mut counts = Vec::new();
     let mut check = |what: &str, found: String, expected: String| {
         if found != expected {
             counts.push(format!("{what} {found} instead of {expected}"));
         }
     };
-    let entries = entries(&graph, map.as_ref())?;
-    let trained = |name: &str| !name.contains("running_") && !name.ends_with("num_batches_tracked");
-    let num_params: usize =
-        entries.iter().filter(|(name, _)| trained(name)).map(|(_, shape)| shape.iter().product::<usize>()).sum();
-    check("parameters", num_params.to_string(), case.params.to_string());
+    let entries = entries(&layout, spelling);
+    check("parameters", num_params(&layout).to_string(), case.params.to_string());
     check("entries", entries.len().to_string(), case.entries.to_string());
     check("names", digest(&entries), case.keys_sha256.clone());
     check("multiply-adds", (graph.macs() + counted_twice(&graph)).to_string(), case.macs.to_string());
     let mut network = Network::new(graph, 0);
-    network.load(&checkpoint(network.graph(), map.as_ref(), case.gain)?)?;
+    let checkpoint = checkpoint(case, &layout, spelling, &network);
+    network.set(&import(&map, &layout, checkpoint)?.tensors);
     let clips = tch::Tensor::from_slice(&formula::clip(case.input)).view(case.input.map(|size| size as i64).as_slice());
     let mut outputs = Vec::new();
     let observe = |_: &pipe_graph::Node, value: &tch::Tensor| {
@@ -144,26 +146,25 @@ fn counted_twice(graph: &Graph) -> u64 {
 }
 
 /// Returns the names and shapes of the state dict, as the project of the case writes it.
-fn entries(graph: &Graph, map: Option<&NameMap>) -> Result<Vec<Entry>, Box<dyn Error>> {
-    let mut entries = Vec::new();
-    for param in &graph.params {
-        let Some((name, shape)) = theirs(map, &param.name, &param.shape)? else { continue };
-        if let Some(node) = name.strip_suffix("running_mean") {
-            entries.push((format!("{node}num_batches_tracked"), Vec::new()));
-        }
-        entries.push((name, shape));
-    }
+fn entries(layout: &Layout, spelling: usize) -> Vec<Entry> {
+    let stored = layout.theirs().filter_map(|tensor| Some((spelled(tensor, spelling)?, tensor.shape.clone())));
+    let derived = layout.derived.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone()));
+    let mut entries: Vec<Entry> = stored.chain(derived).collect();
     entries.sort();
-    Ok(entries)
+    entries
 }
 
-/// Returns the project's name and shape of a tensor, or `None` for one that it does not have.
-fn theirs(map: Option<&NameMap>, name: &str, shape: &[usize]) -> Result<Option<Entry>, Box<dyn Error>> {
-    let Some(map) = map else { return Ok(Some((name.to_owned(), shape.to_vec()))) };
-    if map.made.iter().any(|made| made.name == name) {
-        return Ok(None);
-    }
-    Ok(Some(map.to_theirs(name, shape).ok_or_else(|| format!("`{name}` has no name in {}", map.source))?))
+/// Returns the name of a tensor in the state dict; `None` for zeros, which are not stored.
+fn spelled(tensor: &Theirs, spelling: usize) -> Option<String> {
+    tensor.spellings.get(spelling).or(tensor.spellings.last()).cloned()
+}
+
+/// Returns the number of trained values in the state dict.
+fn num_params(layout: &Layout) -> usize {
+    let trained = |link: &&Link| link.ours.iter().all(|tensor| tensor.role != Role::Buffer);
+    let stored = |tensor: &&Theirs| !tensor.spellings.is_empty();
+    let tensors = layout.links.iter().filter(trained).flat_map(|link| &link.theirs).filter(stored);
+    tensors.map(|tensor| tensor.shape.iter().product::<usize>()).sum()
 }
 
 fn digest(entries: &[(String, Vec<usize>)]) -> String {
@@ -176,19 +177,20 @@ fn digest(entries: &[(String, Vec<usize>)]) -> String {
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Makes the tensors of the network, by the formula on the project's names.
-fn checkpoint(graph: &Graph, map: Option<&NameMap>, gain: f64) -> Result<Checkpoint, Box<dyn Error>> {
-    let mut tensors = BTreeMap::new();
-    for param in &graph.params {
-        let values = if let Some((name, shape)) = theirs(map, &param.name, &param.shape)? {
-            formula::weights(&name, &shape, gain)
+/// Makes the state dict, by the formula on the project's names.
+fn checkpoint(case: &Case, layout: &Layout, spelling: usize, network: &Network) -> Checkpoint {
+    let built = if case.kept_as_built.is_empty() { BTreeMap::new() } else { network.tensors() };
+    let tensor = |(link, tensor): (&Link, &Theirs)| {
+        let name = spelled(tensor, spelling)?;
+        let values = if case.kept_as_built.contains(&name) {
+            built.get(&link.ours.first()?.name)?.to_f32()
         } else {
-            let made = map.and_then(|map| map.made.iter().find(|made| made.name == param.name));
-            vec![made.map_or(0.0, |made| made.value) as f32; param.len()]
+            formula::weights(&name, &tensor.shape, case.gain)
         };
-        tensors.insert(param.name.clone(), Tensor::from_f32(param.shape.clone(), &values));
-    }
-    Ok(Checkpoint { tensors, ..Checkpoint::default() })
+        Some((name, Tensor::from_f32(tensor.shape.clone(), &values)))
+    };
+    let tensors = layout.links.iter().flat_map(|link| link.theirs.iter().map(move |tensor| (link, tensor)));
+    Checkpoint { tensors: tensors.filter_map(tensor).collect(), ..Checkpoint::default() }
 }
 
 /// Returns the first part of the original whose output no node of ours has.

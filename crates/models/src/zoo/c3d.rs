@@ -3,10 +3,12 @@
 //! Names match MMAction2's `c3d_sports1m`: `backbone.conv1a.conv.weight`, `backbone.fc6.weight`. Its input are pixels from 0 to 255
 //! minus (104, 117, 128).
 
+use crate::NameMap;
 use crate::architecture::{Architecture, Published, Small};
 use crate::head::{Head, Logits};
 use pipe_graph::ops::{conv::ConvParams, flatten::Flatten, linear::LinearParams, max_pool::MaxPool, relu::Relu};
 use pipe_graph::{Builder, ClipShape, GraphError, Init, NodeId};
+use pipe_schemas::networks::Project;
 use pipe_schemas::networks::c3d::C3D;
 
 /// The convolutions before each pooling, and their filters in multiples of the base.
@@ -32,6 +34,10 @@ impl Architecture for C3D {
         let x = hidden(g, x, head, "6", self.fc_channels as usize)?;
         let x = fully_connected(g, x, "7", self.fc_channels as usize)?;
         head.of_features(g, x, "cls_head.fc_cls")
+    }
+
+    fn own_names(&self) -> NameMap {
+        NameMap::same(Project::Mmaction2)
     }
 
     fn small() -> Vec<Small<Self>> {

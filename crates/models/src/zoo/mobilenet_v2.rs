@@ -11,6 +11,7 @@ use crate::head::{Head, Logits};
 use crate::layers::{conv_bn, conv1, conv3};
 use pipe_graph::ops::{add::Add, conv::ConvParams, relu6::Relu6};
 use pipe_graph::{Builder, ClipShape, GraphError, NodeId};
+use pipe_schemas::networks::Project;
 use pipe_schemas::networks::mobilenet_v2::{MobileNetV2, MobileNetV2TSM};
 
 const CLASSIFIER: &str = "classifier.1";
@@ -27,6 +28,10 @@ impl Architecture for MobileNetV2 {
 
     fn build(&self, g: &mut Builder, head: &Head) -> Result<Logits, GraphError> {
         classify_frames(g, head, CLASSIFIER, None, |g, x| features(g, x, None))
+    }
+
+    fn own_names(&self) -> NameMap {
+        NameMap::same(Project::Torchvision)
     }
 
     fn name_maps(&self) -> Vec<NameMap> {
@@ -59,6 +64,10 @@ impl Architecture for MobileNetV2TSM {
     fn build(&self, g: &mut Builder, head: &Head) -> Result<Logits, GraphError> {
         let shift_div = Some(self.shift_div);
         classify_frames(g, head, CLASSIFIER, shift_div, |g, x| features(g, x, shift_div))
+    }
+
+    fn own_names(&self) -> NameMap {
+        NameMap::same(Project::Torchvision)
     }
 
     fn name_maps(&self) -> Vec<NameMap> {
@@ -104,7 +113,7 @@ const STAGES: [Stage; 7] = [
 
 /// Returns MMAction2's names. It counts layers and blocks, and wraps the first convolution of blocks that shift.
 fn mmaction2(shifts: bool) -> NameMap {
-    let mut map = NameMap::new("mmaction2");
+    let mut map = NameMap::new(Project::Mmaction2);
     for (position, name) in [("features.0", "conv1"), ("features.18", "conv2")] {
         map = map
             .rule(format!("{position}.0.*"), format!("backbone.{name}.conv.*"))

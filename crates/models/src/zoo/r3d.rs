@@ -4,11 +4,13 @@
 //! Names match torchvision's `r3d_18`, `mc3_18` and `r2plus1d_18`: `stem.0.weight`, `layer1.0.conv1.0.weight`, and for a factorised
 //! convolution `layer1.0.conv1.0.0.weight`.
 
+use crate::NameMap;
 use crate::architecture::{Architecture, Published, Small};
 use crate::head::{Head, Logits};
 use crate::layers::{conv_bn, conv_same};
 use pipe_graph::ops::{add::Add, relu::Relu};
 use pipe_graph::{Builder, ClipShape, GraphError, NodeId};
+use pipe_schemas::networks::Project;
 use pipe_schemas::networks::r3d::{MC3, R2Plus1D, R3D};
 
 const SMALL: ClipShape = ClipShape { channels: 3, frames: 4, height: 64, width: 48 };
@@ -37,6 +39,10 @@ impl Architecture for R3D {
         head.of_clips(g, x, "fc")
     }
 
+    fn own_names(&self) -> NameMap {
+        NameMap::same(Project::Torchvision)
+    }
+
     fn small() -> Vec<Small<Self>> {
         vec![Small { backbone: Self { base_channels: 8 }, clip: SMALL }]
     }
@@ -59,6 +65,10 @@ impl Architecture for MC3 {
         head.of_clips(g, x, "fc")
     }
 
+    fn own_names(&self) -> NameMap {
+        NameMap::same(Project::Torchvision)
+    }
+
     fn small() -> Vec<Small<Self>> {
         vec![Small { backbone: Self { base_channels: 8 }, clip: SMALL }]
     }
@@ -78,6 +88,10 @@ impl Architecture for R2Plus1D {
     fn build(&self, g: &mut Builder, head: &Head) -> Result<Logits, GraphError> {
         let x = features(g, self.base_channels as usize, [Kind::Factorised; 4])?;
         head.of_clips(g, x, "fc")
+    }
+
+    fn own_names(&self) -> NameMap {
+        NameMap::same(Project::Torchvision)
     }
 
     fn small() -> Vec<Small<Self>> {

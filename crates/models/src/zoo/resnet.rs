@@ -11,6 +11,7 @@ use crate::head::{Head, Logits};
 use crate::layers::{conv_bn, conv1, conv3};
 use pipe_graph::ops::{add::Add, conv::ConvParams, max_pool::MaxPool, relu::Relu};
 use pipe_graph::{Builder, ClipShape, GraphError, NodeId};
+use pipe_schemas::networks::Project;
 use pipe_schemas::networks::resnet::{ResNet, ResNetDepth, ResNetTSM};
 
 const SMALL: ClipShape = ClipShape { channels: 3, frames: 4, height: 64, width: 48 };
@@ -29,8 +30,12 @@ impl Architecture for ResNet {
         classify_frames(g, head, "fc", None, |g, x| features(g, x, "", depth, base_channels, None))
     }
 
+    fn own_names(&self) -> NameMap {
+        NameMap::same(Project::Torchvision)
+    }
+
     fn name_maps(&self) -> Vec<NameMap> {
-        vec![mmaction2(NameMap::new("mmaction2"))]
+        vec![mmaction2(NameMap::new(Project::Mmaction2))]
     }
 
     fn small() -> Vec<Small<Self>> {
@@ -67,9 +72,13 @@ impl Architecture for ResNetTSM {
         classify_frames(g, head, "fc", shift_div, |g, x| features(g, x, "", depth, base_channels, shift_div))
     }
 
+    fn own_names(&self) -> NameMap {
+        NameMap::same(Project::Torchvision)
+    }
+
     /// MMAction2 wraps the first convolution of each block that shifts.
     fn name_maps(&self) -> Vec<NameMap> {
-        let mut map = NameMap::new("mmaction2");
+        let mut map = NameMap::new(Project::Mmaction2);
         for (layer, num_blocks) in self.depth.num_blocks().into_iter().enumerate() {
             for block in (0..num_blocks).step_by(shift_every(self.depth)) {
                 let name = format!("layer{}.{block}.conv1", layer + 1);

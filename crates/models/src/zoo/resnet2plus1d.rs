@@ -3,11 +3,13 @@
 //! Names match MMAction2's `r2plus1d_r34`: `backbone.layer1.0.conv1.conv.conv_s.weight`. Unlike torchvision's R(2+1)D, the stem and
 //! the shortcuts are factorised, a pooling follows the stem, and inner widths are computed for each convolution.
 
+use crate::NameMap;
 use crate::architecture::{Architecture, Published, Small};
 use crate::head::{Head, Logits};
 use crate::layers::{conv_norm, conv_same, max_pool_same};
 use pipe_graph::ops::{add::Add, batch_norm::BatchNorm, relu::Relu};
 use pipe_graph::{Builder, ClipShape, GraphError, NodeId};
+use pipe_schemas::networks::Project;
 use pipe_schemas::networks::resnet2plus1d::ResNet2Plus1d;
 
 /// The batch normalisation after a whole convolution; the one inside has PyTorch's constants.
@@ -33,6 +35,10 @@ impl Architecture for ResNet2Plus1d {
             }
         }
         head.of_clips(g, x, "cls_head.fc_cls")
+    }
+
+    fn own_names(&self) -> NameMap {
+        NameMap::same(Project::Mmaction2)
     }
 
     fn small() -> Vec<Small<Self>> {

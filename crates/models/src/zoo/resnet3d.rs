@@ -10,6 +10,7 @@ use crate::head::{Head, Logits};
 use crate::layers::{conv_bn, conv_same, max_pool_same};
 use pipe_graph::ops::{add::Add, conv::ConvParams, max_pool::MaxPool, relu::Relu};
 use pipe_graph::{Builder, ClipShape, GraphError, NodeId};
+use pipe_schemas::networks::Project;
 use pipe_schemas::networks::resnet3d::{ResNet3d, ResNet3dSlowOnly};
 
 const SMALL: ClipShape = ClipShape { channels: 3, frames: 8, height: 64, width: 48 };
@@ -56,12 +57,17 @@ impl Architecture for ResNet3d {
         head.of_clips(g, x, "cls_head.fc_cls")
     }
 
+    fn own_names(&self) -> NameMap {
+        with_strides(NameMap::same(Project::Mmaction2), self, 2)
+    }
+
     fn name_maps(&self) -> Vec<NameMap> {
         // PyTorchVideo counts the pooling after the first layer as a block.
-        let pytorchvideo = NameMap::new("pytorchvideo").rule("cls_head.fc_cls.*", "blocks.6.proj.*");
+        let pytorchvideo = NameMap::new(Project::Pytorchvideo).rule("cls_head.fc_cls.*", "blocks.6.proj.*");
         let pytorchvideo =
             pytorchvideo_path(pytorchvideo, "backbone.", [1, 3, 4, 5].map(|block| format!("blocks.{block}")));
-        vec![pytorchvideo_stem(pytorchvideo, "backbone.", "blocks.0"), pyslowfast()]
+        let pytorchvideo = pytorchvideo_stem(pytorchvideo, "backbone.", "blocks.0");
+        vec![with_strides(pytorchvideo, self, 1), with_strides(pyslowfast(), self, 1)]
     }
 
     fn small() -> Vec<Small<Self>> {
@@ -101,8 +107,12 @@ impl Architecture for ResNet3dSlowOnly {
         head.of_clips(g, x, "cls_head.fc_cls")
     }
 
+    fn own_names(&self) -> NameMap {
+        NameMap::same(Project::Mmaction2)
+    }
+
     fn name_maps(&self) -> Vec<NameMap> {
-        let pytorchvideo = NameMap::new("pytorchvideo").rule("cls_head.fc_cls.*", "blocks.5.proj.*");
+        let pytorchvideo = NameMap::new(Project::Pytorchvideo).rule("cls_head.fc_cls.*", "blocks.5.proj.*");
         let pytorchvideo =
             pytorchvideo_path(pytorchvideo, "backbone.", [1, 2, 3, 4].map(|block| format!("blocks.{block}")));
         vec![pytorchvideo_stem(pytorchvideo, "backbone.", "blocks.0"), pyslowfast()]
@@ -124,9 +134,14 @@ impl Architecture for ResNet3dSlowOnly {
     }
 }
 
+/// Says that the weights of a project belong to an I3D with this temporal stride of stem and pooling.
+fn with_strides(map: NameMap, i3d: &ResNet3d, stride: u32) -> NameMap {
+    map.requires("conv1_stride_t", i3d.conv1_stride_t, stride).requires("pool1_stride_t", i3d.pool1_stride_t, stride)
+}
+
 /// Returns PySlowFast's names of a network with one pathway.
 fn pyslowfast() -> NameMap {
-    pyslowfast_path(NameMap::new("pyslowfast"), "backbone.", 0).rule("cls_head.fc_cls.*", "head.projection.*")
+    pyslowfast_path(NameMap::new(Project::Pyslowfast), "backbone.", 0).rule("cls_head.fc_cls.*", "head.projection.*")
 }
 
 /// Appends PySlowFast's names of one pathway.

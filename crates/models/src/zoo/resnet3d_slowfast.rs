@@ -13,6 +13,7 @@ use pipe_graph::ops::{
     relu::Relu,
 };
 use pipe_graph::{Builder, ClipShape, GraphError, NodeId, ShapeError};
+use pipe_schemas::networks::Project;
 use pipe_schemas::networks::resnet3d_slowfast::{ResNet3dSlowFast, SlowFastForm};
 
 impl Architecture for ResNet3dSlowFast {
@@ -48,11 +49,12 @@ impl Architecture for ResNet3dSlowFast {
         head.of_features(g, x, "cls_head.fc_cls")
     }
 
+    fn own_names(&self) -> NameMap {
+        with_form(NameMap::same(Project::Mmaction2), self, SlowFastForm::Mmaction2)
+    }
+
     fn name_maps(&self) -> Vec<NameMap> {
-        match self.form {
-            SlowFastForm::Mmaction2 => Vec::new(),
-            SlowFastForm::Pytorchvideo => vec![pytorchvideo(), pyslowfast()],
-        }
+        [pytorchvideo(), pyslowfast()].map(|map| with_form(map, self, SlowFastForm::Pytorchvideo)).into()
     }
 
     fn small() -> Vec<Small<Self>> {
@@ -94,11 +96,16 @@ fn four_by_sixteen() -> ResNet3dSlowFast {
     }
 }
 
+/// Says that the weights of a project belong to this form of the network.
+fn with_form(map: NameMap, slowfast: &ResNet3dSlowFast, form: SlowFastForm) -> NameMap {
+    map.requires("form", slowfast.form, form)
+}
+
 /// The names of both pathways.
 const PATHWAYS: [&str; 2] = ["backbone.slow_path.", "backbone.fast_path."];
 
 fn pytorchvideo() -> NameMap {
-    let mut map = NameMap::new("pytorchvideo").rule("cls_head.fc_cls.*", "blocks.6.proj.*");
+    let mut map = NameMap::new(Project::Pytorchvideo).rule("cls_head.fc_cls.*", "blocks.6.proj.*");
     for (pathway, ours) in PATHWAYS.into_iter().enumerate() {
         let block = |block| format!("blocks.{block}.multipathway_blocks.{pathway}");
         map = pytorchvideo_path(pytorchvideo_stem(map, ours, &block(0)), ours, [1, 2, 3, 4].map(block));
@@ -114,7 +121,7 @@ fn pytorchvideo() -> NameMap {
 }
 
 fn pyslowfast() -> NameMap {
-    let mut map = NameMap::new("pyslowfast").rule("cls_head.fc_cls.*", "head.projection.*");
+    let mut map = NameMap::new(Project::Pyslowfast).rule("cls_head.fc_cls.*", "head.projection.*");
     for (pathway, ours) in PATHWAYS.into_iter().enumerate() {
         map = pyslowfast_path(map, ours, pathway);
     }

@@ -4,11 +4,13 @@
 //! Names: `cnn.*` as torchvision's ResNet without `fc`, `rnn.*` as PyTorch's `LSTM` and `GRU`, `fc`.
 
 use super::resnet::features;
+use crate::NameMap;
 use crate::architecture::{Architecture, Published, Small};
 use crate::head::{Head, Logits};
 use pipe_graph::ops::recurrent::{Cell, Recurrent};
 use pipe_graph::ops::{frames_to_batch::FramesToBatch, global_avg_pool::GlobalAvgPool};
 use pipe_graph::{Builder, ClipShape, GraphError};
+use pipe_schemas::networks::Project;
 use pipe_schemas::networks::resnet::ResNetDepth;
 use pipe_schemas::networks::resnet_rnn::{RecurrentCell, ResNetRNN};
 
@@ -38,6 +40,10 @@ impl Architecture for ResNetRNN {
         };
         let x = g.node("rnn", x, rnn)?; // [N, directions * hidden]
         head.of_features(g, x, "fc")
+    }
+
+    fn own_names(&self) -> NameMap {
+        NameMap::same(Project::Pipe)
     }
 
     fn small() -> Vec<Small<Self>> {

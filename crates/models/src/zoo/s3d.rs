@@ -3,6 +3,7 @@
 //!
 //! Names match torchvision's `s3d`: `features.0.0.0.weight`, `features.5.branch1.0.0.weight`, `classifier.1.weight`.
 
+use crate::NameMap;
 use crate::architecture::{Architecture, Published, Small};
 use crate::head::{Head, Logits};
 use crate::layers::{conv_norm, conv_same, max_pool_same};
@@ -11,6 +12,7 @@ use pipe_graph::ops::{
     max_pool::MaxPool, relu::Relu,
 };
 use pipe_graph::{Builder, ClipShape, GraphError, Init, NodeId};
+use pipe_schemas::networks::Project;
 use pipe_schemas::networks::s3d::S3D;
 
 const NORM: BatchNorm = BatchNorm { eps: 1e-3, momentum: 1e-3 };
@@ -48,6 +50,10 @@ impl Architecture for S3D {
         let classifier = g.node("classifier.1", x, params)?;
         let output = g.node("logits_mean", classifier, GlobalAvgPool)?;
         Ok(Logits { output, classifier })
+    }
+
+    fn own_names(&self) -> NameMap {
+        NameMap::same(Project::Torchvision)
     }
 
     fn small() -> Vec<Small<Self>> {

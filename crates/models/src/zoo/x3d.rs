@@ -11,6 +11,7 @@ use pipe_graph::ops::{
     sigmoid::Sigmoid, swish::Swish,
 };
 use pipe_graph::{Builder, ClipShape, GraphError, Init, NodeId};
+use pipe_schemas::networks::Project;
 use pipe_schemas::networks::x3d::X3D;
 
 /// The blocks of each layer before they are multiplied.
@@ -51,6 +52,10 @@ impl Architecture for X3D {
         head.of_features(g, x, "cls_head.fc2")
     }
 
+    fn own_names(&self) -> NameMap {
+        NameMap::same(Project::Mmaction2)
+    }
+
     fn name_maps(&self) -> Vec<NameMap> {
         vec![pytorchvideo(), pyslowfast()]
     }
@@ -74,7 +79,7 @@ impl Architecture for X3D {
 
 /// PyTorchVideo calls the convolution in space `conv_t` and the one in time `conv_xy`. Its first shortcut has no batch normalisation.
 fn pytorchvideo() -> NameMap {
-    let mut map = NameMap::new("pytorchvideo")
+    let mut map = NameMap::new(Project::Pytorchvideo)
         .rule("backbone.conv1_s.conv.*", "blocks.0.conv.conv_t.*")
         .rule("backbone.conv1_t.conv.*", "blocks.0.conv.conv_xy.*")
         .rule("backbone.conv1_t.bn.*", "blocks.0.norm.*");
@@ -97,7 +102,7 @@ fn pytorchvideo() -> NameMap {
 
 /// PySlowFast calls the convolution in space `conv_xy` and the one in time `conv`.
 fn pyslowfast() -> NameMap {
-    let mut map = NameMap::new("pyslowfast")
+    let mut map = NameMap::new(Project::Pyslowfast)
         .rule("backbone.conv1_s.conv.*", "s1.pathway0_stem.conv_xy.*")
         .rule("backbone.conv1_t.conv.*", "s1.pathway0_stem.conv.*")
         .rule("backbone.conv1_t.bn.*", "s1.pathway0_stem.bn.*");

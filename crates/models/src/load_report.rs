@@ -1,0 +1,79 @@
+//! [`LoadReport`]: which tensors of a network were taken from a checkpoint.
+
+use pipe_schemas::networks::Project;
+use pipe_weights::Origin;
+use serde::{Deserialize, Serialize};
+
+/// Which tensors of a network were taken from a checkpoint; the content of `weights.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadReport {
+    /// Whose names the checkpoint has.
+    pub map: Project,
+    /// The number of tensors loaded from the checkpoint.
+    pub num_matched: usize,
+    /// The number of tensors that the project does not have, and that were made with the value that its network implies.
+    pub num_made: usize,
+    /// The number of tensors of the classifier that keep their initial values.
+    pub num_reinitialised: usize,
+    /// The number of tensors of the checkpoint that the network has no use for, such as the decoder of a pretraining.
+    pub num_unused: usize,
+    /// The number of step counters of batch normalisations and of tables of indices in the checkpoint, which are ignored.
+    pub num_derived: usize,
+    /// The number of values of all tensors of the network.
+    pub num_values: u64,
+    /// The number of those that were loaded from the checkpoint.
+    pub num_values_matched: u64,
+    /// The number of those that were made.
+    pub num_values_made: u64,
+    /// The number of those that keep their initial values.
+    pub num_values_reinitialised: u64,
+    /// Our names of the tensors loaded from the checkpoint.
+    pub matched: Vec<String>,
+    /// Our names of the tensors that were made.
+    pub made: Vec<String>,
+    /// Our names of the tensors that keep their initial values.
+    pub reinitialised: Vec<String>,
+    /// The checkpoint's names of the tensors that were not used.
+    pub unused: Vec<String>,
+    /// Where in the file the tensors were found.
+    pub origin: Origin,
+}
+
+/// The maximum number of names in a line.
+const MAX_NAMED: usize = 5;
+
+impl LoadReport {
+    /// Returns the report in short lines.
+    pub fn lines(&self) -> Vec<String> {
+        let parts = [
+            (self.num_matched, "tensors matched", &[][..]),
+            (self.num_made, "made", &self.made),
+            (self.num_reinitialised, "reinitialised", &self.reinitialised),
+            (self.num_unused, "unused", &self.unused),
+        ];
+        // Only the made ones are rare enough to be left out at 0.
+        let parts = parts.iter().filter(|(count, what, _)| *count > 0 || *what != "made");
+        let parts: Vec<String> =
+            parts.map(|(count, what, names)| format!("{count} {what}{}", in_brackets(names))).collect();
+        let mut lines = vec![parts.join(", ")];
+        if self.num_values_matched < self.num_values {
+            let percent = 100.0 * self.num_values_matched as f64 / self.num_values as f64;
+            lines.push(format!("{percent:.1} % of the network's values are from the checkpoint"));
+        }
+        if self.map != Project::Pipe {
+            lines.push(format!("the tensors have the names of {}", self.map));
+        }
+        lines.extend(self.origin.notes());
+        lines
+    }
+}
+
+/// Returns ` (a, b, and 3 more)`, or nothing.
+fn in_brackets(names: &[String]) -> String {
+    if names.is_empty() {
+        return String::new();
+    }
+    let named = names.iter().take(MAX_NAMED).cloned().collect::<Vec<_>>().join(", ");
+    let more = if names.len() > MAX_NAMED { format!(", and {} more", names.len() - MAX_NAMED) } else { String::new() };
+    format!(" ({named}{more})")
+}
