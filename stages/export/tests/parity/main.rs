@@ -1,0 +1,132 @@
+//! Networks on libtorch against the same networks as ONNX files on ONNX Runtime, and against `onnx.checker`.
+
+#![expect(clippy::disallowed_methods, reason = "tests may panic; their files, threads and times are their own")]
+
+mod networks;
+mod ops;
+
+use pipe_clips::{Batch, ClipSize};
+use pipe_graph::{Graph, Init, Param, onnx};
+use pipe_infer::{Runtime, Session};
+use pipe_learn::{LearnError, Network, Normalisation, pin_threads, predict_clips};
+use pipe_schemas::networks::DataPreprocessor;
+use pipe_weights::{Checkpoint, Tensor};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The largest difference of a logit, relative to the largest logit.
+const LIMIT: f32 = 1e-4;
+
+/// Returns the library of `ORT_DYLIB_PATH`, or the one that `cargo xtask setup` unpacked.
+fn library() -> Option<PathBuf> {
+    let path = |name| std::env::var_os(name).map(PathBuf::from);
+    if let Some(library) = path("ORT_DYLIB_PATH") {
+        return Some(library);
+    }
+    let cache = path("XDG_CACHE_HOME").or_else(|| Some(path("HOME")?.join(".cache")))?.join("pipe");
+    let files = |folder: &Path, start: &str| -> Vec<PathBuf> {
+        let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let has_start = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(start));
+        files.filter(has_start).collect()
+    };
+    files(&cache, "onnxruntime-").iter().flat_map(|folder| files(folder, "libonnxruntime.so")).max()
+}
+
+fn runtime() -> Option<Runtime> {
+    let Some(library) = library() else {
+        pipe_testkit::skip("no ONNX Runtime, which `cargo xtask setup` brings");
+        return None;
+    };
+    Some(Runtime::load(&library).expect("ONNX Runtime loads"))
+}
+
+/// Draws numbers between -1 and 1 that depend on a name only.
+fn noise(name: &str, len: usize) -> Vec<f32> {
+    let seed = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let mut state = seed | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        (f64::from(state) / f64::from(u32::MAX) * 2.0 - 1.0) as f32
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// Returns values that keep activations within bounds. No tensor keeps its initial value: parts that start with zeros would hide mistakes.
+fn values(param: &Param) -> Vec<f32> {
+    let noise = noise(&param.name, param.len());
+    let fan_in: usize = param.shape.iter().skip(1).product();
+    let (offset, scale) = match param.init {
+        Init::Constant(constant) => (constant as f32, if param.shape.len() > 1 { 0.5 } else { 0.1 }),
+        _ => (0.0, (3.0 / fan_in as f32).sqrt()),
+    };
+    noise.into_iter().map(|value| offset + value * scale).collect()
+}
+
+/// Returns a network with values by formula.
+fn network(graph: Graph) -> Network {
+    pin_threads();
+    let tensor = |param: &Param| (param.name.clone(), Tensor::from_f32(param.shape.clone(), &values(param)));
+    let tensors: BTreeMap<String, Tensor> = graph.params.iter().map(tensor).collect();
+    let mut network = Network::new(graph, 0);
+    network.load(&Checkpoint { tensors, ..Checkpoint::default() }).expect("the tensors fit");
+    network
+}
+
+/// Returns clips of noise with brighter and brighter frames, so that the order of the frames matters.
+fn clips(size: ClipSize, num_clips: usize) -> Batch {
+    let ClipSize { frames, height, width } = size;
+    let frame = height * width * 3;
+    let noise = noise("clips", num_clips * frames * frame);
+    let brightness = |index: usize| (index / frame % frames) as f32 / frames as f32;
+    let pixels = noise.iter().enumerate().map(|(index, value)| (100.0 + 60.0 * value + 90.0 * brightness(index)) as u8);
+    let class_indices = (0..num_clips as i64).map(|clip| clip % 2).collect();
+    Batch { pixels: pixels.collect(), class_indices, num_clips, rows: 0..num_clips, ..Batch::default() }
+}
+
+fn clip_size(graph: &Graph) -> ClipSize {
+    let dims = &graph.nodes[0].shape.dims;
+    ClipSize { frames: dims[1], height: dims[2], width: dims[3] }
+}
+
+/// Compares the logits of one clip and of two clips, and returns the bytes of the file.
+fn compare(runtime: &Runtime, network: &Network) -> Vec<u8> {
+    let (graph, size) = (network.graph(), clip_size(network.graph()));
+    let normalisation = Normalisation::new(&DataPreprocessor::default());
+    let tensors = network.tensors();
+    let values = |param: &Param| tensors.get(&param.name).map(Tensor::to_f32);
+    let bytes = onnx::write(graph, values, &BTreeMap::new()).expect("the network is written");
+    let failed = |error| -> Session { panic!("{}: {error:?}", graph.name) };
+    let mut session = runtime.session_from_bytes(&bytes, 2).unwrap_or_else(failed);
+    for num_clips in [1, 2] {
+        let batch = clips(size, num_clips);
+        let shape = [num_clips, 3, size.frames, size.height, size.width];
+        let (_, found) = session.run(onnx::INPUT, shape, normalisation.values(&batch, size)).expect("it runs");
+        let batches = std::iter::once(Ok(batch));
+        let expect = predict_clips::<LearnError>(network, &normalisation, size, batches, |_| Ok(())).expect("logits");
+        let expect = expect.concat();
+        let largest = expect.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+        let difference = found.iter().zip(&expect).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs())) / largest;
+        assert_eq!(found.len(), expect.len(), "{}", graph.name);
+        assert!(difference <= LIMIT, "{}: logits of {num_clips} clips differ by {difference:e}", graph.name);
+    }
+    bytes
+}
+
+/// Passes files to `onnx.checker`, if Python has it.
+fn check_files(files: &[(String, Vec<u8>)]) {
+    let has_onnx = Command::new("python3").args(["-c", "import onnx"]).output().is_ok_and(|run| run.status.success());
+    if !has_onnx {
+        return pipe_testkit::skip("no Python with `onnx` (`pip install onnx`): `onnx.checker` does not run");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, bytes) in files {
+        let path = folder.path().join(format!("{name}.onnx"));
+        std::fs::write(&path, bytes).expect("the file is written");
+        let script = "import onnx, sys; onnx.checker.check_model(sys.argv[1], full_check=True)";
+        let run = Command::new("python3").args(["-c", script]).arg(&path).output().expect("Python runs");
+        assert!(run.status.success(), "{name}: {}", String::from_utf8_lossy(&run.stderr));
+    }
+}

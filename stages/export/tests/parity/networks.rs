@@ -1,0 +1,59 @@
+//! Every network of the zoo: two training steps, and its file on ONNX Runtime.
+
+use crate::{check_files, clip_size, clips, compare, network, runtime};
+use pipe_graph::{ClipShape, Graph};
+use pipe_infer::Runtime;
+use pipe_learn::{Epoch, LearnError, Learner, Network, pin_threads};
+use pipe_models::zoo;
+use pipe_schemas::networks::{Backbone, ClsHead, ModelParams};
+use pipe_schemas::stages::train::TrainParams;
+use pipe_schemas::tables::Labelling;
+
+fn graph(backbone: Backbone, clip: ClipShape) -> Graph {
+    // Draws of dropout would hide whether the loss falls.
+    let cls_head = ClsHead { dropout_ratio: 0.0, ..ClsHead::default() };
+    let params = ModelParams { backbone, cls_head, ..ModelParams::default() };
+    pipe_models::build(&params, clip, 5).expect("the network fits")
+}
+
+/// Makes two steps on the same clips, and checks that the loss of the second is lower.
+fn check_training(graph: Graph) {
+    pin_threads();
+    let (name, size) = (graph.name.clone(), clip_size(&graph));
+    let mut learner = Learner::new(Network::new(graph, 0), &TrainParams::default(), Labelling::SingleLabel);
+    let mut loss = |index| {
+        let epoch = Epoch { index, learning_rates: &[1e-3], clip_size: size };
+        let batches = std::iter::once(Ok(clips(size, 2)));
+        learner.train_epoch::<LearnError>(epoch, batches, |_| Ok(())).expect("a step").loss
+    };
+    let [first, second] = [0, 1].map(&mut loss);
+    assert!(second < first, "{name}: the loss is {first} and then {second}");
+}
+
+fn check(runtime: Option<&Runtime>, configurations: Vec<(Backbone, ClipShape)>) {
+    let mut files = Vec::new();
+    for (backbone, clip) in configurations {
+        let graph = graph(backbone, clip);
+        check_training(graph.clone());
+        if let Some(runtime) = runtime {
+            let name = format!("{}-{}", graph.name, files.len());
+            files.push((name, compare(runtime, &network(graph))));
+        }
+    }
+    check_files(&files);
+}
+
+#[test]
+fn small_networks_train_and_their_files_have_the_same_logits() {
+    let small = zoo().into_iter().flat_map(|entry| entry.small);
+    check(runtime().as_ref(), small.map(|small| (small.backbone, small.clip)).collect());
+}
+
+#[test]
+#[ignore = "takes many minutes; `.ci/long` runs it"]
+fn full_networks_train_and_their_files_have_the_same_logits() {
+    let published = zoo().into_iter().flat_map(|entry| entry.published);
+    for published in published {
+        check(runtime().as_ref(), vec![(published.backbone, published.clip)]);
+    }
+}
