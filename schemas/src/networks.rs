@@ -131,4 +131,5 @@ define_families! {
     resnet3d_slowfast: ResNet3dSlowFast;
     resnet2plus1d: ResNet2Plus1d;
     x3d: X3D;
+    inception_v3: InceptionV3;
 }

@@ -4,7 +4,8 @@ use crate::check::infer_node;
 use crate::ops::input::Input;
 use crate::shape::check_size;
 use crate::{
-    ClipShape, Graph, GraphError, Layer, Node, NodeId, NodeParam, Op, Param, ParamId, Shape, ShapeError, TensorSpec,
+    Auxiliary, ClipShape, Graph, GraphError, Layer, Node, NodeId, NodeParam, Op, Param, ParamId, Shape, ShapeError,
+    TensorSpec,
 };
 use std::collections::BTreeSet;
 
@@ -32,6 +33,8 @@ pub struct Builder {
     nodes: Vec<Node>,
     params: Vec<Param>,
     names: BTreeSet<String>,
+    /// The second classifier and its layer with a row per class.
+    auxiliary: Option<(Auxiliary, NodeId)>,
 }
 
 impl Builder {
@@ -40,7 +43,8 @@ impl Builder {
     /// # Errors
     /// [`GraphError::Shape`] if an axis is 0 or the clip is too large.
     pub fn new(name: &str, clip: ClipShape) -> Result<Self, GraphError> {
-        let mut builder = Self { name: name.to_owned(), nodes: Vec::new(), params: Vec::new(), names: BTreeSet::new() };
+        let (nodes, params, names) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let mut builder = Self { name: name.to_owned(), nodes, params, names, auxiliary: None };
         builder.node("clip", [], Input { clip })?;
         Ok(builder)
     }
@@ -90,11 +94,26 @@ impl Builder {
         Ok(NodeId(self.nodes.len() - 1))
     }
 
+    /// Sets a second classifier, whose loss is added to that of the logits in training. `classifier` is its layer with a row per class.
+    pub fn set_auxiliary(&mut self, auxiliary: Auxiliary, classifier: NodeId) {
+        self.auxiliary = Some((auxiliary, classifier));
+    }
+
     /// Ends the graph. `output` are the logits; the tensors of `classifier` depend on the number of classes.
     ///
     /// # Errors
     /// [`GraphError::Output`] if `output` is not `[N, K]`, [`GraphError::Head`] if `classifier` has no tensors.
     pub fn finish(self, output: NodeId, classifier: NodeId) -> Result<Graph, GraphError> {
+        let mut head = self.head(output, classifier)?;
+        if let Some((auxiliary, classifier)) = self.auxiliary {
+            head.extend(self.head(auxiliary.output, classifier)?);
+        }
+        let auxiliary = self.auxiliary.map(|(auxiliary, _)| auxiliary);
+        Ok(Graph { name: self.name, nodes: self.nodes, params: self.params, output, auxiliary, head })
+    }
+
+    /// Returns the tensors of a classifier and checks its logits.
+    fn head(&self, output: NodeId, classifier: NodeId) -> Result<Vec<ParamId>, GraphError> {
         let node = |id: NodeId| self.nodes.get(id.0).ok_or(GraphError::UnknownNode { id });
         let (last, classifier) = (node(output)?, node(classifier)?);
         if last.shape.per_sample != 1 || last.shape.dims.len() != 1 {
@@ -104,8 +123,7 @@ impl Builder {
         if classifier.params.is_empty() {
             return Err(GraphError::Head { node: classifier.name.clone() });
         }
-        let head = classifier.params.iter().map(|param| param.id).collect();
-        Ok(Graph { name: self.name, nodes: self.nodes, params: self.params, output, head })
+        Ok(classifier.params.iter().map(|param| param.id).collect())
     }
 
     fn param(&mut self, node: &str, spec: TensorSpec) -> Result<NodeParam, GraphError> {

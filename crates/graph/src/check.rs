@@ -26,8 +26,10 @@ impl Graph {
                 return Err(GraphError::WrongShape { node: node.name.clone(), expected, found });
             }
         }
-        if self.output.0 >= self.nodes.len() {
-            return Err(GraphError::UnknownNode { id: self.output });
+        for id in [self.output].into_iter().chain(self.auxiliary.map(|auxiliary| auxiliary.output)) {
+            if id.0 >= self.nodes.len() {
+                return Err(GraphError::UnknownNode { id });
+            }
         }
         match self.head.iter().find(|id| id.0 >= self.params.len()) {
             Some(&id) => Err(GraphError::UnknownParam { id }),

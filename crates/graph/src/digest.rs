@@ -11,12 +11,12 @@
 //!  "output":9,"head":[5,6]}
 //! ```
 //!
-//! An op is its name and an object: first the tensor of each slot (an index into `params`, `null` for an empty slot), then the
+//! A network with a second classifier has `"auxiliary":{"output":12,"loss_weight":0.4}` at the end. An op is its name and an object: first the tensor of each slot (an index into `params`, `null` for an empty slot), then the
 //! fields of its struct in the order of their declaration. An op without slots and fields is its name alone. Trained networks are
 //! found again only if their digest stays the same. Therefore a field that is added to an existing op must not be serialised while
 //! it has its default (`#[serde(skip_serializing_if = …)]`), and fields are not renamed or reordered.
 
-use crate::{Graph, Node};
+use crate::{Auxiliary, Graph, Node};
 use serde_json::{Map, Value, json};
 
 /// Precedes the canonical text; changes with the meaning of a graph.
@@ -37,13 +37,16 @@ impl Graph {
         let node =
             |node: &Node| json!({ "name": node.name, "op": op(node), "inputs": node.inputs, "shape": node.shape });
         let nodes: Vec<Value> = self.nodes.iter().map(node).collect();
-        let graph = json!({
+        let mut graph = json!({
             "name": self.name,
             "nodes": nodes,
             "params": self.params,
             "output": self.output,
             "head": self.head,
         });
+        if let Some(Auxiliary { output, loss_weight }) = self.auxiliary {
+            graph["auxiliary"] = json!({ "output": output, "loss_weight": loss_weight });
+        }
         graph.to_string()
     }
 }

@@ -129,6 +129,14 @@ pub enum ShapeError {
         /// The axes of the value, rows per sample first.
         found: Vec<usize>,
     },
+    /// The number of constants is not the number of channels.
+    #[error("{found} constant{} for {channels} channel{}", plural(*found), plural(*channels))]
+    Constants {
+        /// The number of channels.
+        channels: usize,
+        /// The number of constants.
+        found: usize,
+    },
     /// A reshape changes the number of values.
     #[error("{found:?} can't be reshaped to {expected:?}")]
     Reshape {

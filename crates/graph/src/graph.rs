@@ -13,8 +13,34 @@ pub struct Graph {
     pub params: Vec<Param>,
     /// The node of the logits, `[N, K]`.
     pub output: NodeId,
-    /// The tensors of the classifier, which are initialised again for another number of classes.
+    /// A second classifier that only training uses.
+    pub auxiliary: Option<Auxiliary>,
+    /// The tensors of the classifiers, which are initialised again for another number of classes.
     pub head: Vec<ParamId>,
+}
+
+/// A classifier on an inner layer, whose loss is added to that of the logits in training.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Auxiliary {
+    /// The node of its logits, `[N, K]`.
+    pub output: NodeId,
+    /// The factor of its loss.
+    pub loss_weight: f64,
+}
+
+impl Graph {
+    /// Returns, for each node, whether the logits depend on it. The others are computed in training only.
+    pub fn used_at_inference(&self) -> Vec<bool> {
+        let mut used = vec![false; self.nodes.len()];
+        let mut waiting = vec![self.output];
+        while let Some(id) = waiting.pop() {
+            if let Some(used @ false) = used.get_mut(id.0) {
+                *used = true;
+                waiting.extend(&self.nodes[id.0].inputs);
+            }
+        }
+        used
+    }
 }
 
 /// An op applied to the results of earlier nodes.

@@ -23,7 +23,7 @@ mod summary;
 
 pub use builder::Builder;
 pub use error::{GraphError, ShapeError};
-pub use graph::{Graph, Node, NodeParam};
+pub use graph::{Auxiliary, Graph, Node, NodeParam};
 pub use id::{NodeId, ParamId};
 pub use operation::{Layer, TensorSpec};
 pub use ops::Op;

@@ -2,14 +2,15 @@
 //!
 //! The file has IR version 8 and opset 17, which ONNX Runtime, OpenVINO and TensorRT support. Equal graphs, values
 //! and metadata give equal bytes. Tensors keep their names. The result of a node has the node's name, and helper nodes append
-//! `/…` to it. Ops that return their input unchanged at inference, such as dropout, have no node.
+//! `/…` to it. Ops that return their input unchanged at inference, such as dropout, and nodes that only training uses
+//! have no node.
 
 mod diff;
 mod proto;
 pub(crate) mod writer;
 
 use crate::check::operands;
-use crate::{Graph, GraphError, NodeId, Op, Param, Shape};
+use crate::{Graph, GraphError, NodeId, Op, Param, ParamId, Shape};
 use prost::Message;
 use proto::{
     Dimension, FLOAT, GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto, TensorShapeProto,
@@ -41,7 +42,10 @@ pub fn write(
     graph.check()?;
     check_bytes(graph.params.iter().map(|param| param.len() as u64 * 4).fold(0, u64::saturating_add))?;
     let mut file = Nodes::default();
-    for param in &graph.params {
+    let used = graph.used_at_inference();
+    let nodes = graph.nodes.iter().zip(&used).filter(|(_, used)| **used);
+    let ids: BTreeSet<ParamId> = nodes.flat_map(|(node, _)| node.params.iter().map(|param| param.id)).collect();
+    for param in ids.iter().map(|id| &graph.params[id.0]) {
         let values = tensor(param).ok_or_else(|| GraphError::MissingTensor { name: param.name.clone() })?;
         if values.len() != param.len() {
             let (expected, found) = (param.len(), values.len());
@@ -49,7 +53,7 @@ pub fn write(
         }
         file.floats(&param.name, &param.shape, &values);
     }
-    for position in 0..graph.nodes.len() {
+    for (position, _) in used.iter().enumerate().filter(|(_, used)| **used) {
         write_node(&mut file, graph, NodeId(position))?;
     }
     check_names(&file)?;

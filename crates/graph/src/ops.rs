@@ -84,4 +84,5 @@ define_ops! {
     gelu::Gelu,
     attention::Attention,
     drop_path::DropPath,
+    channel_affine::ChannelAffine,
 }

@@ -10,12 +10,13 @@ impl Graph {
         self.params.iter().filter(|param| param.role != Role::Buffer).map(Param::len).sum()
     }
 
-    /// Returns the multiply-adds of a checked graph for one sample.
+    /// Returns the multiply-adds of a checked graph for one sample at inference.
     ///
     /// torchvision and MMAction2 publish this figure as FLOPs: a multiplication and its addition count once; biases,
     /// normalisations, activations, poolings and sums are not counted.
     pub fn macs(&self) -> u64 {
-        self.nodes.iter().map(|node| self.node_macs(node)).fold(0, u64::saturating_add)
+        let used = self.nodes.iter().zip(self.used_at_inference()).filter(|(_, used)| *used);
+        used.map(|(node, _)| self.node_macs(node)).fold(0, u64::saturating_add)
     }
 
     /// Returns a checked graph as a table for people: one line per node, then the totals.

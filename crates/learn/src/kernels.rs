@@ -57,4 +57,5 @@ define_kernels! {
     gelu::Gelu,
     attention::Attention,
     drop_path::DropPath,
+    channel_affine::ChannelAffine,
 }

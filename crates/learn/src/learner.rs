@@ -7,13 +7,14 @@ use crate::losses::criterion;
 use crate::totals::{EpochTotals, num_correct};
 use crate::{EpochResult, Network, Normalisation, Optimizer, StepResult};
 use pipe_clips::{Batch, ClipError, ClipSize};
+use pipe_graph::Auxiliary;
 use pipe_schemas::losses::Loss;
 use pipe_schemas::stages::train::TrainParams;
 use pipe_schemas::tables::Labelling;
 use pipe_weights::{Checkpoint, write_safetensors};
 use std::path::Path;
 use std::time::Instant;
-use tch::Tensor;
+use tch::{TchError, Tensor};
 
 /// Trains a network, epoch by epoch.
 #[derive(Debug)]
@@ -90,8 +91,8 @@ impl Learner {
         self.check_labels(batch)?;
         let clips = self.normalisation.clips(batch, epoch.clip_size)?;
         let training_step = TrainingStep { seed: self.seed, epoch: index, step };
-        let logits = self.network.forward(&clips, Some(training_step))?;
-        let loss = criterion(&self.loss).loss(&logits, batch).at("the loss")?;
+        let (logits, auxiliary) = self.network.forward_training(&clips, training_step)?;
+        let loss = self.loss(&logits, auxiliary.as_ref(), batch).at("the loss")?;
         let loss_value = loss.double_value(&[]);
         if !loss_value.is_finite() {
             return Err(LearnError::Diverged { what: "loss", epoch: index, step });
@@ -106,6 +107,17 @@ impl Learner {
         self.optimizer.step(lr, &mut self.weights, gradients);
         let num_correct = num_correct(&logits, batch).at("the accuracy")?;
         Ok(totals.add(batch.num_clips, lr, loss_value, num_correct, grad_norm))
+    }
+
+    /// Returns the loss of the logits, plus that of the auxiliary classifier times its weight.
+    fn loss(&self, logits: &Tensor, auxiliary: Option<&Tensor>, batch: &Batch) -> Result<Tensor, TchError> {
+        let loss = criterion(&self.loss).loss(logits, batch)?;
+        match (auxiliary, self.network.graph().auxiliary) {
+            (Some(logits), Some(Auxiliary { loss_weight, .. })) => {
+                loss.f_add(&criterion(&self.loss).loss(logits, batch)?.f_mul_scalar(loss_weight)?)
+            }
+            _ => Ok(loss),
+        }
     }
 
     fn check_labels(&self, batch: &Batch) -> Result<(), LearnError> {

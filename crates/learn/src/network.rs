@@ -4,7 +4,7 @@ use crate::convert::{copy_into, dims, to_weights};
 use crate::error::{At, LearnError};
 use crate::init;
 use crate::kernels::{Call, TrainingStep, run};
-use pipe_graph::{Graph, Node, Role};
+use pipe_graph::{Graph, Node, NodeId, ParamId, Role};
 use pipe_models::{Imported, Layout, LoadReport, NameMap, StateDict, import};
 use pipe_schemas::networks::Project;
 use pipe_weights::{Checkpoint, MatchError};
@@ -19,6 +19,8 @@ pub struct Network {
     params: Vec<Tensor>,
     /// For each node, the last node that reads its result.
     last_readers: Vec<usize>,
+    /// For each node, whether the logits depend on it.
+    used_at_inference: Vec<bool>,
 }
 
 impl Network {
@@ -29,7 +31,7 @@ impl Network {
             tensor.set_requires_grad(param.role != Role::Buffer)
         };
         let params = graph.params.iter().map(tensor).collect();
-        Self { last_readers: last_readers(&graph), graph, params }
+        Self::with_params(graph, params)
     }
 
     /// Returns a network of another graph that shares the tensors of this one, such as the graph for test clips of another length.
@@ -41,7 +43,11 @@ impl Network {
             return Err(LearnError::OtherTensors { network: graph.name });
         }
         let params = self.params.iter().map(Tensor::shallow_clone).collect();
-        Ok(Self { last_readers: last_readers(&graph), graph, params })
+        Ok(Self::with_params(graph, params))
+    }
+
+    fn with_params(graph: Graph, params: Vec<Tensor>) -> Self {
+        Self { last_readers: last_readers(&graph), used_at_inference: graph.used_at_inference(), graph, params }
     }
 
     /// Returns the graph.
@@ -105,13 +111,38 @@ impl Network {
         self.forward_with(clips, training, |_, _| {})
     }
 
+    /// Runs the network in training, and returns the logits and those of the auxiliary classifier.
+    ///
+    /// # Shapes
+    /// - `clips`: `[N, C, T, H, W]`
+    /// - returns: `[N, K]` each
+    pub(crate) fn forward_training(
+        &self,
+        clips: &Tensor,
+        step: TrainingStep,
+    ) -> Result<(Tensor, Option<Tensor>), LearnError> {
+        let mut values = self.values(clips, Some(step), |_, _| {})?;
+        let auxiliary = self.graph.auxiliary.map(|auxiliary| take(&mut values, auxiliary.output)).transpose()?;
+        Ok((take(&mut values, self.graph.output)?, auxiliary))
+    }
+
     /// Runs the network as [`forward`](Self::forward) does, and passes the result of each node to `observe`.
     pub fn forward_with(
         &self,
         clips: &Tensor,
         training: Option<TrainingStep>,
-        mut observe: impl FnMut(&Node, &Tensor),
+        observe: impl FnMut(&Node, &Tensor),
     ) -> Result<Tensor, LearnError> {
+        take(&mut self.values(clips, training, observe)?, self.graph.output)
+    }
+
+    /// Computes the nodes in order, and returns the results that no other node reads.
+    fn values(
+        &self,
+        clips: &Tensor,
+        training: Option<TrainingStep>,
+        mut observe: impl FnMut(&Node, &Tensor),
+    ) -> Result<Vec<Option<Tensor>>, LearnError> {
         let expected = &self.graph.nodes[0].shape.dims;
         let found = clips.size();
         if found.len() != 5 || found[1..] != dims(expected) {
@@ -120,6 +151,10 @@ impl Network {
         }
         let mut values: Vec<Option<Tensor>> = Vec::with_capacity(self.graph.nodes.len());
         for (position, node) in self.graph.nodes.iter().enumerate() {
+            if training.is_none() && !self.used_at_inference[position] {
+                values.push(None);
+                continue;
+            }
             let call = self.call(node, clips, &values, training).at(&node.name)?;
             let value = run(&call).at(&node.name)?;
             observe(node, &value);
@@ -128,8 +163,7 @@ impl Network {
                 values[input.0] = None;
             }
         }
-        let missing = || TchError::Shape("the graph's output was not computed".into());
-        values[self.graph.output.0].take().ok_or_else(missing).at("the output")
+        Ok(values)
     }
 
     /// Looks up the inputs and tensors of a node.
@@ -155,7 +189,14 @@ impl Network {
     }
 }
 
-/// Returns, for each node, the last node that reads its result, so that memory is released early. The output is never released.
+/// Takes the result of a node.
+fn take(values: &mut [Option<Tensor>], id: NodeId) -> Result<Tensor, LearnError> {
+    let missing = || TchError::Shape("the graph's output was not computed".into());
+    values.get_mut(id.0).and_then(Option::take).ok_or_else(missing).at("the output")
+}
+
+/// Returns, for each node, the last node that reads its result, so that memory is released early. Outputs are never
+/// released.
 fn last_readers(graph: &Graph) -> Vec<usize> {
     let mut last_readers: Vec<usize> = (0..graph.nodes.len()).collect();
     for (position, node) in graph.nodes.iter().enumerate() {
@@ -163,6 +204,8 @@ fn last_readers(graph: &Graph) -> Vec<usize> {
             last_readers[input.0] = position;
         }
     }
-    last_readers[graph.output.0] = usize::MAX;
+    for output in [graph.output].into_iter().chain(graph.auxiliary.map(|auxiliary| auxiliary.output)) {
+        last_readers[output.0] = usize::MAX;
+    }
     last_readers
 }

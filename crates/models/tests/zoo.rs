@@ -90,9 +90,12 @@ fn the_head_depends_on_the_number_of_classes() {
         let params = ModelParams { backbone: small.backbone.clone(), cls_head, ..ModelParams::default() };
         let graph = build(&params, small.clip, 51).expect("the network fits the clip");
         let head: Vec<_> = graph.head.iter().map(|id| &graph.params[id.0]).collect();
-        let [weight, bias] = head.as_slice() else { panic!("{head:?}") };
-        assert_eq!((weight.role, weight.init, weight.shape[0]), (Role::Weight, Init::Normal { std: 0.001 }, 51));
-        assert_eq!((bias.role, bias.init, &bias.shape[..]), (Role::Bias, Init::Constant(0.0), &[51][..]));
+        assert_eq!(head.len(), if graph.auxiliary.is_some() { 4 } else { 2 }, "{head:?}");
+        for pair in head.chunks_exact(2) {
+            let (weight, bias) = (pair[0], pair[1]);
+            assert_eq!((weight.role, weight.init, weight.shape[0]), (Role::Weight, Init::Normal { std: 0.001 }, 51));
+            assert_eq!((bias.role, bias.init, &bias.shape[..]), (Role::Bias, Init::Constant(0.0), &[51][..]));
+        }
         assert_eq!(build(&params, small.clip, 101), Err(ModelError::NumClasses { asked: 51, found: 101 }));
     }
 }

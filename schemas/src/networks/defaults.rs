@@ -47,3 +47,15 @@ pub(super) fn gamma_b() -> f64 {
 pub(super) fn gamma_d() -> f64 {
     2.2
 }
+
+pub(super) fn thirty_two() -> u32 {
+    32
+}
+
+pub(super) fn yes() -> bool {
+    true
+}
+
+pub(super) fn aux_loss_weight() -> f64 {
+    0.4
+}

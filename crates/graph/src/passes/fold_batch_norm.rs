@@ -41,7 +41,8 @@ pub fn fold_batch_norm(
     }
     let head = graph.head.iter().map(|id| rewriter.keep(*id)).collect::<Result<_, _>>()?;
     let Rewriter { params, values, .. } = rewriter;
-    let folded = Graph { name: graph.name.clone(), nodes, params, output: node_ids[graph.output.0], head };
+    let folded =
+        Graph { name: graph.name.clone(), nodes, params, output: node_ids[graph.output.0], auxiliary: None, head };
     folded.check()?;
     Ok((folded, values))
 }

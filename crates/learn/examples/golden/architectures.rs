@@ -44,6 +44,7 @@ fn parameters(name: &str) -> Option<(Value, &'static str)> {
         "tsn_resnet34" => (json!({"type": "ResNet", "depth": 34}), ""),
         "tsn_resnet50" => (json!({"type": "ResNet", "depth": 50}), ""),
         "tsn_resnet101" => (json!({"type": "ResNet", "depth": 101}), ""),
+        "tsn_inception_v3" => (json!({"type": "InceptionV3"}), ""),
         "mm_tsn_r50" => (json!({"type": "ResNet", "depth": 50}), "mmaction2"),
         "tsm_r18" => (json!({"type": "ResNetTSM", "depth": 18}), "mmaction2"),
         "tsm_r34" => (json!({"type": "ResNetTSM", "depth": 34}), "mmaction2"),
