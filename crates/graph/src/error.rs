@@ -109,6 +109,14 @@ pub enum ShapeError {
         /// The axes of the input.
         found: Vec<usize>,
     },
+    /// An input has another shape than its op needs.
+    #[error("the input has the axes {found:?}, expected {expected:?}")]
+    Input {
+        /// The axes that the op takes, rows per sample first.
+        expected: Vec<usize>,
+        /// The axes of the input, rows per sample first.
+        found: Vec<usize>,
+    },
     /// Frames are folded into the batch where they must not be, or the reverse.
     #[error("expected {expected} row{} per sample, found {found}", plural(*expected))]
     Rows {

@@ -85,4 +85,7 @@ define_ops! {
     attention::Attention,
     drop_path::DropPath,
     channel_affine::ChannelAffine,
+    rel_pos_bias::RelPosBias,
+    window_mask::WindowMask,
+    decomposed_rel_pos::DecomposedRelPos,
 }

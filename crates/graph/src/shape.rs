@@ -84,6 +84,14 @@ impl Shape {
         ShapeError::Rank { expected, found: self.dims.clone() }
     }
 
+    /// Checks that the shape is `expected`.
+    pub(crate) fn check(&self, expected: &Self) -> Result<(), ShapeError> {
+        if self == expected {
+            return Ok(());
+        }
+        Err(ShapeError::Input { expected: expected.axes(), found: self.axes() })
+    }
+
     /// Returns the shape with other axes after the batch.
     pub(crate) fn with_dims(&self, dims: Vec<usize>) -> Self {
         Self { per_sample: self.per_sample, dims }

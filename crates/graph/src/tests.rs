@@ -28,6 +28,11 @@ pub(crate) fn check_shape(
     assert_eq!(shape, Shape { per_sample, dims: dims.to_vec() });
 }
 
+/// Checks the shape of a node that is the same for all samples.
+pub(crate) fn check_table(build: impl FnOnce(&mut Builder) -> Result<NodeId, GraphError>, dims: &[usize]) {
+    check_shape(|g, _| build(g), 0, dims);
+}
+
 /// Checks that a node can't be built on frames, and the end of the error message.
 pub(crate) fn check_error(build: impl FnOnce(&mut Builder, NodeId) -> Result<NodeId, GraphError>, expect: &str) {
     let error = on_frames(build).expect_err("it does not fit");

@@ -58,4 +58,7 @@ define_kernels! {
     attention::Attention,
     drop_path::DropPath,
     channel_affine::ChannelAffine,
+    rel_pos_bias::RelPosBias,
+    window_mask::WindowMask,
+    decomposed_rel_pos::DecomposedRelPos,
 }
