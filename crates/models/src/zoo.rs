@@ -96,4 +96,6 @@ define_zoo! {
     resnet2plus1d: ResNet2Plus1d;
     x3d: X3D;
     inception_v3: InceptionV3;
+    mvit: MViT;
+    swin3d: SwinTransformer3D;
 }

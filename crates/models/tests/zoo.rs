@@ -46,7 +46,8 @@ fn parameters_and_multiply_adds_are_as_published() {
     }
 }
 
-/// Parses lines such as `conv1.weight (64, 3, 7, 7)`. `bn1.num_batches_tracked ()` counts steps and is not a tensor of the network.
+/// Parses lines such as `conv1.weight (64, 3, 7, 7)`. Counters of steps (`num_batches_tracked`) and tables of indices that follow from
+/// sizes (`relative_position_index`) are not tensors of the network.
 fn weight_keys(file: &str) -> Option<BTreeMap<String, Vec<usize>>> {
     let text = std::fs::read_to_string(shared(format!("reference/weight-keys/{file}"))?).expect("read");
     let parse = |line: &str| {
@@ -54,7 +55,8 @@ fn weight_keys(file: &str) -> Option<BTreeMap<String, Vec<usize>>> {
         let sizes = shape.trim_matches(['(', ')']).split(',').map(str::trim).filter(|size| !size.is_empty());
         (name.to_owned(), sizes.map(|size| size.parse().expect("a size is a number")).collect())
     };
-    Some(text.lines().filter(|line| !line.contains("num_batches_tracked")).map(parse).collect())
+    let derived = |line: &&str| line.contains("num_batches_tracked") || line.contains("relative_position_index");
+    Some(text.lines().filter(|line| !derived(line)).map(parse).collect())
 }
 
 #[test]
