@@ -3,6 +3,7 @@
 use crate::NameMap;
 use crate::head::{Head, Logits};
 use pipe_graph::{Builder, ClipShape, GraphError};
+use pipe_schemas::networks::Backbone;
 
 /// A network family. It is implemented for the family's parameters in `pipe_schemas::networks`.
 pub(crate) trait Architecture: Sized {
@@ -24,11 +25,31 @@ pub(crate) trait Architecture: Sized {
         Vec::new()
     }
 
+    /// Returns the 2-D network from whose weights this network can start; `None` if there is none.
+    fn inflation(&self) -> Option<Inflation> {
+        None
+    }
+
+    /// Returns parameters that the `config.json` of Hugging Face calls otherwise: our name and theirs. Parameters of the same name need
+    /// no entry.
+    fn config_names(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
     /// Returns small configurations that run in a fraction of a second. Together they cover every branch of the builder.
     fn small() -> Vec<Small<Self>>;
 
     /// Returns the published configurations with the figures that they must reproduce.
     fn published() -> Vec<Published<Self>>;
+}
+
+/// The 2-D network that a 3-D network is inflated from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Inflation {
+    /// The 2-D network.
+    pub(crate) from: Backbone,
+    /// The names of its tensors for those of the 3-D network. Those that it does not have are [`initial`](NameMap::initial).
+    pub(crate) names: NameMap,
 }
 
 /// A small configuration for tests.

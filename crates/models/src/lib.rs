@@ -6,18 +6,23 @@
 //! line to the list in `zoo.rs`.
 //!
 //! [`name_maps`] returns the names that projects give to the tensors of a network, our own first. [`NameMap::layout`] applies a map to
-//! a network; with it, [`import`] takes the tensors of a checkpoint, and [`export`] makes the state dict of a project.
+//! a network; with it, [`import`] takes the tensors of a checkpoint, and [`export`] makes the state dict of a project. [`recognise`] finds the
+//! map of a checkpoint; [`load`] does all of it.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod architecture;
+mod config;
 mod error;
 mod frames;
 mod head;
+mod inflate;
 mod layers;
 mod layout;
+mod load;
 mod load_report;
 mod name_map;
+mod recognise;
 mod state_dict;
 #[cfg(test)]
 mod testing;
@@ -25,9 +30,13 @@ mod tokens;
 mod zoo;
 
 pub use architecture::{Published, Small};
+pub use config::{ConfigConflict, ConfigValue, check_config};
 pub use error::ModelError;
+pub use inflate::InflateError;
 pub use layout::{Layout, LayoutError, Link, Ours, Theirs};
+pub use load::{LoadError, LoadOptions, load};
 pub use load_report::LoadReport;
 pub use name_map::{Axes, Conflict, MadeValue, NameMap, Part};
+pub use recognise::{RecogniseError, Recognised, recognise, share};
 pub use state_dict::{ExportError, Exported, Imported, StateDict, export, import};
 pub use zoo::{Entry, build, name_maps, zoo};

@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 pub struct LoadReport {
     /// Whose names the checkpoint has.
     pub map: Project,
+    /// The 2-D network of the checkpoint, if its tensors were inflated.
+    pub inflated_from: Option<String>,
     /// The number of tensors loaded from the checkpoint.
     pub num_matched: usize,
     /// The number of tensors that the project does not have, and that were made with the value that its network implies.
     pub num_made: usize,
-    /// The number of tensors of the classifier that keep their initial values.
+    /// The number of tensors that keep their initial values: those of the classifier, and those that inflation does not give.
     pub num_reinitialised: usize,
     /// The number of tensors of the checkpoint that the network has no use for, such as the decoder of a pretraining.
     pub num_unused: usize,
@@ -62,6 +64,9 @@ impl LoadReport {
         }
         if self.map != Project::Pipe {
             lines.push(format!("the tensors have the names of {}", self.map));
+        }
+        if let Some(network) = &self.inflated_from {
+            lines.push(format!("the weights were inflated from {network}"));
         }
         lines.extend(self.origin.notes());
         lines

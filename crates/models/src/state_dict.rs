@@ -41,6 +41,7 @@ pub fn import(map: &NameMap, layout: &Layout, checkpoint: Checkpoint) -> Result<
     let Matching { unused, num_derived, .. } = matching;
     let report = LoadReport {
         map: map.project,
+        inflated_from: None,
         num_matched: matched.names.len(),
         num_made: made.names.len(),
         num_reinitialised: reinitialised.names.len(),

@@ -1,6 +1,6 @@
 //! [`build`]: from parameters to a network. [`zoo`]: the list of all families.
 
-use crate::architecture::{Architecture, Published, Small};
+use crate::architecture::{Architecture, Inflation, Published, Small};
 use crate::head::{Head, Logits};
 use crate::{ModelError, NameMap};
 use pipe_graph::{Builder, ClipShape, Graph, GraphError};
@@ -75,6 +75,16 @@ macro_rules! define_zoo {
         /// Returns the names that projects give to the tensors of a network: our own names first, then those of other projects.
         pub fn name_maps(backbone: &Backbone) -> Vec<NameMap> {
             match backbone { $($(Backbone::$name(family) => [vec![family.own_names()], family.name_maps()].concat(),)+)* }
+        }
+
+        /// Returns the 2-D network from whose weights a network can start.
+        pub(crate) fn inflation(backbone: &Backbone) -> Option<Inflation> {
+            match backbone { $($(Backbone::$name(family) => family.inflation(),)+)* }
+        }
+
+        /// Returns the parameters that the `config.json` of Hugging Face calls otherwise: our name and theirs.
+        pub(crate) fn config_names(backbone: &Backbone) -> &'static [(&'static str, &'static str)] {
+            match backbone { $($(Backbone::$name(family) => family.config_names(),)+)* }
         }
 
         /// Returns all families, in the order of [`FAMILIES`](pipe_schemas::networks::FAMILIES).

@@ -5,7 +5,7 @@
 //! its 3x3 convolution. The shift is before the first convolution of each block, within the residual branch (`blockres`).
 
 use crate::NameMap;
-use crate::architecture::{Architecture, Published, Small};
+use crate::architecture::{Architecture, Inflation, Published, Small};
 use crate::frames::{ShiftDiv, classify_frames, shift};
 use crate::head::{Head, Logits};
 use crate::layers::{conv_bn, conv1, conv3};
@@ -105,6 +105,19 @@ impl Architecture for ResNetTSM {
             published(ResNetDepth::D101, 43_319_760, 62.4),
         ]
     }
+}
+
+/// Returns the 2-D ResNet from which a network is inflated, and the names of its tensors. `prefix` is that of the 3-D network, whose other
+/// names are those of MMAction2.
+pub(super) fn inflation(depth: ResNetDepth, base_channels: u32, prefix: &str) -> Inflation {
+    let names = NameMap::new(Project::Torchvision)
+        .rule(format!("{prefix}conv1.conv.weight"), "conv1.weight")
+        .rule(format!("{prefix}conv1.bn.*"), "bn1.*")
+        .rule(format!("{prefix}layer#.#.conv#.conv.weight"), "layer#.#.conv#.weight")
+        .rule(format!("{prefix}layer#.#.conv#.bn.*"), "layer#.#.bn#.*")
+        .rule(format!("{prefix}layer#.#.downsample.conv.weight"), "layer#.#.downsample.0.weight")
+        .rule(format!("{prefix}layer#.#.downsample.bn.*"), "layer#.#.downsample.1.*");
+    Inflation { from: ResNet { depth, base_channels }.into(), names }
 }
 
 /// Appends the rules that all ResNets of MMAction2 share.

@@ -4,13 +4,15 @@
 //! Names match MMAction2's `i3d_r50` and `slowonly_r50`: `backbone.layer1.0.conv1.conv.weight`. Strides of blocks are spatial only.
 //! [`Pathway`] is the part that SlowFast shares.
 
+use super::resnet::inflation;
 use crate::NameMap;
-use crate::architecture::{Architecture, Published, Small};
+use crate::architecture::{Architecture, Inflation, Published, Small};
 use crate::head::{Head, Logits};
 use crate::layers::{conv_bn, conv_same, max_pool_same};
 use pipe_graph::ops::{add::Add, conv::ConvParams, max_pool::MaxPool, relu::Relu};
 use pipe_graph::{Builder, ClipShape, GraphError, NodeId};
 use pipe_schemas::networks::Project;
+use pipe_schemas::networks::resnet::ResNetDepth;
 use pipe_schemas::networks::resnet3d::{ResNet3d, ResNet3dSlowOnly};
 
 const SMALL: ClipShape = ClipShape { channels: 3, frames: 8, height: 64, width: 48 };
@@ -70,6 +72,10 @@ impl Architecture for ResNet3d {
         vec![with_strides(pytorchvideo, self, 1), with_strides(pyslowfast(), self, 1)]
     }
 
+    fn inflation(&self) -> Option<Inflation> {
+        Some(inflation(ResNetDepth::D50, self.base_channels, "backbone."))
+    }
+
     fn small() -> Vec<Small<Self>> {
         let small = |stride| {
             let backbone = Self { base_channels: 8, conv1_stride_t: stride, pool1_stride_t: stride };
@@ -116,6 +122,10 @@ impl Architecture for ResNet3dSlowOnly {
         let pytorchvideo =
             pytorchvideo_path(pytorchvideo, "backbone.", [1, 2, 3, 4].map(|block| format!("blocks.{block}")));
         vec![pytorchvideo_stem(pytorchvideo, "backbone.", "blocks.0"), pyslowfast()]
+    }
+
+    fn inflation(&self) -> Option<Inflation> {
+        Some(inflation(ResNetDepth::D50, self.base_channels, "backbone."))
     }
 
     fn small() -> Vec<Small<Self>> {

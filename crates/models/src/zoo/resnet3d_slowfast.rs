@@ -4,9 +4,10 @@
 //! Names match MMAction2's `slowfast_r50`: `backbone.slow_path.conv1_lateral.conv.weight`. In the form of PyTorchVideo the laterals
 //! have a batch normalisation, `backbone.slow_path.conv1_lateral.bn`.
 
+use super::resnet::inflation;
 use super::resnet3d::{Pathway, pyslowfast_path, pytorchvideo_path, pytorchvideo_stem};
 use crate::NameMap;
-use crate::architecture::{Architecture, Published, Small};
+use crate::architecture::{Architecture, Inflation, Published, Small};
 use crate::head::{Head, Logits};
 use pipe_graph::ops::{
     batch_norm::BatchNorm, concat::Concat, conv::ConvParams, frame_select::FrameSelect, global_avg_pool::GlobalAvgPool,
@@ -14,6 +15,7 @@ use pipe_graph::ops::{
 };
 use pipe_graph::{Builder, ClipShape, GraphError, NodeId, ShapeError};
 use pipe_schemas::networks::Project;
+use pipe_schemas::networks::resnet::ResNetDepth;
 use pipe_schemas::networks::resnet3d_slowfast::{ResNet3dSlowFast, SlowFastForm};
 
 impl Architecture for ResNet3dSlowFast {
@@ -55,6 +57,15 @@ impl Architecture for ResNet3dSlowFast {
 
     fn name_maps(&self) -> Vec<NameMap> {
         [pytorchvideo(), pyslowfast()].map(|map| with_form(map, self, SlowFastForm::Pytorchvideo)).into()
+    }
+
+    /// Only the slow pathway has the widths of the 2-D network.
+    fn inflation(&self) -> Option<Inflation> {
+        let Inflation { from, names } = inflation(ResNetDepth::D50, self.base_channels, PATHWAYS[0]);
+        let names = LATERALS.iter().fold(names.initial(format!("{}*", PATHWAYS[1])), |names, after| {
+            names.initial(format!("{}{after}_lateral.*", PATHWAYS[0]))
+        });
+        Some(Inflation { from, names })
     }
 
     fn small() -> Vec<Small<Self>> {

@@ -1,0 +1,95 @@
+//! [`check_config`]: the parameters of a network against the `config.json` of Hugging Face.
+
+use crate::zoo::config_names;
+use pipe_schemas::networks::Backbone;
+use pipe_weights::HfConfig;
+use serde_json::Value;
+
+/// Parameters of a network that differ from those in `config.json`.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("the weights belong to another network: {}", list(of))]
+pub struct ConfigConflict {
+    /// All that differ.
+    pub of: Vec<ConfigValue>,
+}
+
+/// A parameter of a network that differs from the one in `config.json`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConfigValue {
+    /// The key in `config.json`.
+    pub key: String,
+    /// The value there.
+    pub expected: Value,
+    /// The parameter of the network.
+    pub parameter: String,
+    /// Its value.
+    pub found: Value,
+}
+
+fn list(of: &[ConfigValue]) -> String {
+    let text = |ConfigValue { key, expected, parameter, found }: &ConfigValue| {
+        format!("`{key}` is {expected} in config.json, but `{parameter}` of the network is {found}")
+    };
+    of.iter().map(text).collect::<Vec<_>>().join("; ")
+}
+
+impl ConfigConflict {
+    /// Returns what to do about it, where parameters of the network are below `backbone`.
+    pub fn help(&self, backbone: &str) -> String {
+        let set = |value: &ConfigValue| format!("`{backbone}.{}: {}`", value.parameter, value.expected);
+        format!("set {}", self.of.iter().map(set).collect::<Vec<_>>().join(" and "))
+    }
+}
+
+/// Compares the parameters of a network with those that `config.json` has under the same name, or under the name that the family
+/// knows for it. Keys that are not parameters are ignored.
+///
+/// # Errors
+/// [`ConfigConflict`] with all values that differ.
+pub fn check_config(backbone: &Backbone, config: &HfConfig) -> Result<(), ConfigConflict> {
+    let Ok(Value::Object(params)) = serde_json::to_value(backbone) else { return Ok(()) };
+    let names = config_names(backbone);
+    let conflict = |(parameter, found): (String, Value)| {
+        let key = names.iter().find(|(ours, _)| *ours == parameter).map_or(parameter.as_str(), |(_, theirs)| theirs);
+        let expected = config.values.get(key).filter(|value| !value.is_null() && parameter != "type")?;
+        let (key, expected) = (key.to_owned(), expected.clone());
+        (!equal(&found, &expected)).then_some(ConfigValue { key, expected, parameter, found })
+    };
+    let of: Vec<ConfigValue> = params.into_iter().filter_map(conflict).collect();
+    if of.is_empty() { Ok(()) } else { Err(ConfigConflict { of }) }
+}
+
+/// Compares values; 1 and 1.0 are equal.
+fn equal(one: &Value, two: &Value) -> bool {
+    match (one, two) {
+        (Value::Number(one), Value::Number(two)) => one.as_f64() == two.as_f64(),
+        (Value::Array(one), Value::Array(two)) => {
+            one.len() == two.len() && one.iter().zip(two).all(|(one, two)| equal(one, two))
+        }
+        (one, two) => one == two,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pipe_schemas::networks::x3d::X3D;
+
+    fn check(config: &str) -> Result<(), String> {
+        let x3d = X3D { base_channels: 24, gamma_b: 2.25, gamma_d: 2.2, fc1_channels: 2048 };
+        let config = HfConfig::parse(config.as_bytes()).expect("valid");
+        check_config(&x3d.into(), &config).map_err(|error| format!("{error}\n{}", error.help("model.backbone")))
+    }
+
+    #[test]
+    fn values_of_the_same_name_are_compared() {
+        assert_eq!(
+            check(r#"{"base_channels": 24.0, "gamma_b": 2.25, "hidden_size": 5, "type": "other", "gamma_d": null}"#),
+            Ok(())
+        );
+        let expect = "the weights belong to another network: `base_channels` is 32 in config.json, but `base_channels` of the \
+                      network is 24; `gamma_d` is 5 in config.json, but `gamma_d` of the network is 2.2\n\
+                      set `model.backbone.base_channels: 32` and `model.backbone.gamma_d: 5`";
+        assert_eq!(check(r#"{"base_channels": 32, "gamma_d": 5}"#), Err(expect.to_owned()));
+    }
+}

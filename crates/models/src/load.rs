@@ -1,0 +1,121 @@
+//! [`load`]: the tensors of a network from a checkpoint of any project.
+
+use crate::config::{ConfigConflict, check_config};
+use crate::inflate::{InflateError, inflate};
+use crate::recognise::{RecogniseError, Recognised, recognise};
+use crate::state_dict::{Imported, import};
+use pipe_graph::Graph;
+use pipe_schemas::networks::{Backbone, Project};
+use pipe_weights::{Checkpoint, HfConfig, MatchError, not_finite};
+
+/// How a checkpoint is read.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LoadOptions {
+    /// Whose names the tensors have; by default it is recognised.
+    pub map: Option<Project>,
+    /// Whether the checkpoint is that of the 2-D network from which this one is inflated.
+    pub inflate: bool,
+    /// The `config.json` beside the checkpoint.
+    pub config: Option<HfConfig>,
+}
+
+/// A checkpoint that can't be loaded into a network.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum LoadError {
+    /// The network's parameters differ from those beside the checkpoint.
+    #[error(transparent)]
+    Config(#[from] ConfigConflict),
+    /// The names can't be used for the network.
+    #[error(transparent)]
+    Recognise(#[from] RecogniseError),
+    /// Other tensors than those of the classifier do not fit.
+    #[error("{mismatches}{}", compared(*map, notes))]
+    Match {
+        /// Whose names the tensors were compared with.
+        map: Project,
+        /// Where in the file the tensors were found.
+        notes: Vec<String>,
+        /// The tensors.
+        mismatches: MatchError,
+    },
+    /// The checkpoint can't be inflated to the network.
+    #[error(transparent)]
+    Inflate(#[from] InflateError),
+    /// Tensors contain NaN or infinity.
+    #[error("NaN or infinity in {}", not_finite_list(tensors))]
+    NotFinite {
+        /// Our names, with the number of such values and of all values.
+        tensors: Vec<(String, usize, usize)>,
+    },
+}
+
+/// The maximum number of tensors that an error names.
+const MAX_NAMED: usize = 5;
+
+fn not_finite_list(tensors: &[(String, usize, usize)]) -> String {
+    let named = tensors.iter().take(MAX_NAMED).map(|(name, bad, all)| format!("{name} ({bad} of {all} values)"));
+    let count = tensors.len();
+    let more = if count > MAX_NAMED { format!(", and {} more tensors", count - MAX_NAMED) } else { String::new() };
+    format!("{}{more}", named.collect::<Vec<_>>().join(", "))
+}
+
+/// Says with what the tensors were compared, as the last line of an error.
+fn compared(map: Project, notes: &[String]) -> String {
+    let names = match map {
+        Project::Pipe => "they were compared with the network's own names".to_owned(),
+        project => format!("they were compared with the names of {project}"),
+    };
+    let notes: String = notes.iter().map(|note| format!("; {note}")).collect();
+    format!("\n  {names}{notes}")
+}
+
+/// Takes the tensors of a network from a checkpoint: recognises whose names they have, renames, joins and splits them, and makes those
+/// that the project does not have. `graph` is the network of `backbone`.
+///
+/// # Errors
+/// [`LoadError`] if anything but the classifier does not fit, or if values are not finite.
+pub fn load(
+    backbone: &Backbone,
+    graph: &Graph,
+    checkpoint: Checkpoint,
+    options: &LoadOptions,
+) -> Result<Imported, LoadError> {
+    if let Some(config) = &options.config {
+        check_config(backbone, config)?;
+    }
+    let imported = if options.inflate {
+        inflate(backbone, graph, checkpoint, options.map)?
+    } else {
+        named(backbone, graph, checkpoint, options.map)?
+    };
+    let tensors = not_finite(&imported.tensors);
+    if tensors.is_empty() { Ok(imported) } else { Err(LoadError::NotFinite { tensors }) }
+}
+
+/// Takes the tensors of a network, without inflation.
+pub(crate) fn named(
+    backbone: &Backbone,
+    graph: &Graph,
+    checkpoint: Checkpoint,
+    map: Option<Project>,
+) -> Result<Imported, LoadError> {
+    let Recognised { map, layout, checkpoint, .. } = recognise(backbone, graph, checkpoint, map)?;
+    let notes = checkpoint.origin.notes();
+    import(&map, &layout, checkpoint).map_err(|mismatches| LoadError::Match { map: map.project, notes, mismatches })
+}
+
+impl LoadError {
+    /// Returns what to do about it, where parameters of the network are below `backbone`, such as `model.backbone`, and those of the
+    /// checkpoint below `load_from`.
+    pub fn help(&self, backbone: &str, load_from: &str) -> String {
+        match self {
+            Self::Config(conflict) => conflict.help(backbone),
+            Self::Recognise(error) => error.help(backbone, &format!("{load_from}.map")),
+            Self::Match { .. } => format!("check that `{backbone}` is the network of these weights"),
+            Self::Inflate(error) => error.help(backbone, load_from),
+            Self::NotFinite { .. } => {
+                "the training that wrote the file diverged, or the file is damaged: use another checkpoint".to_owned()
+            }
+        }
+    }
+}
