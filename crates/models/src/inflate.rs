@@ -58,6 +58,11 @@ impl InflateError {
     }
 }
 
+/// Returns the 2-D network that a network is inflated from; `None` if there is none.
+pub fn inflated_from(backbone: &Backbone) -> Option<Backbone> {
+    inflation(backbone).map(|inflation| inflation.from)
+}
+
 /// Images for which the 2-D network is built. Its tensors do not depend on it.
 const IMAGE: ClipShape = ClipShape { channels: 3, frames: 1, height: 224, width: 224 };
 

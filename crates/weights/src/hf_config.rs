@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
+const FILE: &str = "config.json";
 /// The maximum size of a file in bytes. That of a network with 20,000 classes has 1 MB.
 const MAX_BYTES: u64 = 16 << 20;
 /// The maximum number of classes.
@@ -29,6 +30,14 @@ impl HfConfig {
         let mut bytes = Vec::new();
         fs_err::File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
         Self::parse(&bytes).map_err(|source| WeightsError::Broken { path: path.into(), source })
+    }
+
+    /// Reads the `config.json` of a folder with these files, if there is one.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn of_folder(root: &Path, files: &[&str]) -> Result<Option<Self>, WeightsError> {
+        files.contains(&FILE).then(|| Self::open(&root.join(FILE))).transpose()
     }
 
     /// Parses the content of a file.

@@ -6,6 +6,7 @@
 
 mod checkpoint;
 mod diff;
+mod digest;
 mod error;
 mod folder;
 mod hf_config;
@@ -25,6 +26,7 @@ mod wrapper;
 
 pub use checkpoint::{Checkpoint, not_finite};
 pub use diff::{difference, difference_beyond};
+pub use digest::FileDigests;
 pub use error::WeightsError;
 pub use hf_config::HfConfig;
 pub use matching::{MatchError, Matching, Mismatch, Wanted, match_weights};

@@ -77,7 +77,7 @@ pub struct TrainParams {
     pub early_stopping: Option<EarlyStopping>,
     /// Which states of training are kept.
     pub checkpoint: CheckpointParams,
-    /// Published weights to start from. Leave it out when the input `weights` is connected to a stage that fetches the file.
+    /// Published weights to start from. If the input `weights` is connected to a stage that fetches the file, leave out `checkpoint`.
     /// Default: random weights.
     pub load_from: Option<LoadFrom>,
     /// Seed of the initial weights and of dropout. Default: 0.
@@ -108,7 +108,7 @@ impl TrainParams {
 
 impl EpochFields for TrainParams {
     fn epoch_fields(&self, context: EpochContext) -> Map<String, Value> {
-        // The digest of the file of `load_from` is a field of the first epoch, which the stage adds.
+        // The content of `load_from` and how it is read are fields of the first epoch, which the stage adds.
         let Self {
             model,
             train_dataloader,
@@ -149,12 +149,12 @@ impl Params for TrainParams {
         let schedulers = self.param_scheduler.iter().enumerate();
         errors.extend(schedulers.filter_map(|(position, scheduler)| scheduler.check(position)));
         errors.extend(self.early_stopping.as_ref().and_then(|_| EarlyStopping::check(self.train_cfg.val_interval)));
-        errors.extend(self.load_from.as_ref().and_then(LoadFrom::check));
+        errors.extend(self.load_from.iter().flat_map(LoadFrom::check));
         errors
     }
 
     fn sources(&self) -> Vec<SourceSet> {
-        self.load_from.iter().map(LoadFrom::source).collect()
+        self.load_from.iter().filter_map(LoadFrom::source).collect()
     }
 
     fn num_classes(&self) -> Option<(&'static str, u32)> {

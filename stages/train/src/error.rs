@@ -1,10 +1,11 @@
 //! [`TrainError`]: why training cannot start.
 
 use pipe_learn::LearnError;
+use pipe_models::LoadError;
 use pipe_schemas::Rule;
 use pipe_schemas::tables::{Labelling, MissingCounts};
 use pipe_stage::StageError;
-use pipe_weights::MatchError;
+use pipe_weights::FileDigests;
 use std::path::PathBuf;
 
 /// Why training cannot start.
@@ -105,23 +106,34 @@ pub enum TrainError {
     /// There are two files to start from.
     #[error("both `load_from` and the input `weights` name weights to start from")]
     TwoStarts,
+    /// Options of `load_from` without a file.
+    #[error("`load_from` has options, but no file is named")]
+    NoStart,
     /// The weights to start from are those of another network.
-    #[error("can't start from {}{notes}: {mismatches}", path.display())]
+    #[error("can't start from {}: {error}", path.display())]
     OtherWeights {
         /// The file.
         path: PathBuf,
-        /// What was read of it, in parentheses.
-        notes: String,
-        /// The tensors that do not fit.
-        mismatches: MatchError,
+        /// What does not fit.
+        error: Box<LoadError>,
     },
-    /// The weights to start from contain NaN or infinity.
-    #[error("{} contains NaN or infinity: {}", path.display(), not_finite(tensors))]
-    WeightsNotFinite {
+    /// The weights to start from have another content.
+    #[error(
+        "the digest of {} is not {expected}, but sha256:{} and blake3:{}", path.display(), found.sha256, found.blake3
+    )]
+    OtherDigest {
         /// The file.
         path: PathBuf,
-        /// The tensors, with the number of such values and of all values.
-        tensors: Vec<(String, usize, usize)>,
+        /// The value of `load_from.digest`.
+        expected: String,
+        /// The digests of the file.
+        found: FileDigests,
+    },
+    /// A digest is given for several files.
+    #[error("{} is a folder of several files, which have no common digest", path.display())]
+    DigestOfFolder {
+        /// The folder.
+        path: PathBuf,
     },
     /// There are no files of weights.
     #[error("there is no file of weights in {}", path.display())]
@@ -129,16 +141,6 @@ pub enum TrainError {
         /// The folder.
         path: PathBuf,
     },
-}
-
-/// The maximum number of tensors that an error names.
-const MAX_NAMED: usize = 5;
-
-fn not_finite(tensors: &[(String, usize, usize)]) -> String {
-    let named = tensors.iter().take(MAX_NAMED).map(|(name, bad, all)| format!("{name} ({bad} of {all} values)"));
-    let count = tensors.len();
-    let more = if count > MAX_NAMED { format!(", and {} more tensors", count - MAX_NAMED) } else { String::new() };
-    format!("{}{more}", named.collect::<Vec<_>>().join(", "))
 }
 
 /// Says why a batch has one clip.

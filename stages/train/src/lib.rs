@@ -23,7 +23,7 @@
 //! | the network's graph, `model`, `train_dataloader`, `optim_wrapper`, `seed` | class names, `num_classes` (the labels decide) |
 //! | the frames | |
 //! | whether the test samples are evaluated after it; if so, their rows and `average_clips` | `val_interval` itself |
-//! | in the first: the content of `load_from` or `weights` | which of the two it was |
+//! | in the first: the content of `load_from` or `weights`, `map` and `inflate` | which of the two it was, `digest` |
 //! | versions of libtorch and libjpeg-turbo | the number of threads: that of libtorch is a constant of `pipe-learn` |
 //!
 //! Each part of the parameters states which of its fields these are, in `EpochFields` of `pipe_schemas::stages::train`. With a

@@ -4,9 +4,9 @@ use crate::TrainError;
 use crate::batch_norm::check_batch_norm;
 use crate::monitor::check_monitors;
 use crate::samples::Samples;
-use crate::start::{graph, load_from};
+use crate::start::{check_digest, graph, load_from};
 use crate::validate::validates;
-use pipe_schemas::stages::train::{EpochContext, EpochFields, TrainParams};
+use pipe_schemas::stages::train::{EpochContext, EpochFields, LoadFrom, TrainParams};
 use pipe_stage::protocol::PlannedPart;
 use pipe_stage::{Context, StageError, json_fields};
 use serde_json::json;
@@ -27,7 +27,7 @@ pub(crate) fn parts(
 ) -> Result<Vec<PlannedPart>, StageError> {
     check_monitors(params, samples)?;
     let of_data = fields_of_data(context, params, samples)?;
-    let of_start = load_from(context)?.map(|weights| field(&["sources", "load_from", ""], weights.digest));
+    let of_start = fields_of_start(context, params)?;
     let of_test = fields_of_test(samples)?;
     let rates = fields_of_rates(params, samples);
     let part = |(epoch, rates): (u32, Fields)| {
@@ -63,6 +63,18 @@ fn fields_of_data(context: &Context, params: &TrainParams, samples: &Samples) ->
     fields.push(field(&["graph"], graph.digest().to_hex().to_string()));
     context.input("frames")?;
     fields.push(field(&["inputs", "frames"], context.input_digest("frames").unwrap_or_default()));
+    Ok(fields)
+}
+
+/// Returns what the weights to start from contribute to the first epoch.
+fn fields_of_start(context: &Context, params: &TrainParams) -> Result<Fields, StageError> {
+    let Some(weights) = load_from(context, params)? else { return Ok(Vec::new()) };
+    check_digest(&weights, params)?;
+    let mut fields = vec![field(&["sources", "load_from", ""], weights.digest)];
+    // How the file is read.
+    let LoadFrom { checkpoint: _, digest: _, map, inflate } = params.load_from.clone().unwrap_or_default();
+    fields.extend(map.map(|map| field(&["with", "load_from", "map"], map.name())));
+    fields.extend(inflate.then(|| field(&["with", "load_from", "inflate"], "true")));
     Ok(fields)
 }
 

@@ -4,11 +4,10 @@ use crate::TrainError;
 use crate::samples::Samples;
 use pipe_graph::{Graph, Op};
 use pipe_learn::{Network, TrainedModel, WeightsReport};
-use pipe_models::{Imported, Layout, NameMap, import};
-use pipe_schemas::networks::Project;
-use pipe_schemas::stages::train::TrainParams;
+use pipe_models::{LoadOptions, load};
+use pipe_schemas::stages::train::{LoadFrom, TrainParams};
 use pipe_stage::{Context, SourceFile, Sources, StageError};
-use pipe_weights::{Checkpoint, WeightsError, not_finite};
+use pipe_weights::{Checkpoint, FileDigests, HfConfig, WeightsError};
 use std::path::PathBuf;
 
 /// Builds the network's graph for training clips.
@@ -32,29 +31,40 @@ pub(crate) fn first_network(
     samples: &Samples,
 ) -> Result<(Network, WeightsReport), StageError> {
     let mut network = Network::new(graph(params, samples)?, params.seed);
-    let Some(Weights { path, files, .. }) = load_from(context)? else {
+    let Some(weights) = load_from(context, params)? else {
         let initialised = network.graph().params.len();
         return Ok((network, WeightsReport::Initialised { initialised }));
     };
-    let names = network.graph().params.iter().map(|param| param.name.as_str()).collect();
-    let checkpoint = match &files {
-        Some(files) => Checkpoint::open_folder(&path, &files.iter().map(String::as_str).collect::<Vec<_>>()),
-        None => Checkpoint::open(&path),
-    };
-    let checkpoint = checkpoint.map_err(open_error)?.without_prefixes(&names);
-    let notes = notes(&checkpoint);
-    let own = (NameMap::same(Project::Pipe), Layout::own(network.graph()));
-    let Imported { tensors, report } = import(&own.0, &own.1, checkpoint).map_err(|mismatches| {
-        let error = TrainError::OtherWeights { path: path.clone(), notes, mismatches };
-        StageError::from(error).with_help("check that `model.backbone` is the network of these weights")
+    let (checkpoint, config) = weights.open().map_err(open_error)?;
+    let LoadFrom { map, inflate, .. } = params.load_from.clone().unwrap_or_default();
+    let options = LoadOptions { map, inflate, config };
+    let loaded = load(&params.model.backbone, network.graph(), checkpoint, &options).map_err(|error| {
+        let help = error.help("model.backbone", "load_from");
+        StageError::from(TrainError::OtherWeights { path: weights.path, error: Box::new(error) }).with_help(help)
     })?;
-    network.set(&tensors);
-    let tensors = not_finite(&tensors);
-    if !tensors.is_empty() {
-        return Err(StageError::from(TrainError::WeightsNotFinite { path, tensors })
-            .with_help("the training that wrote the file diverged, or the file is damaged: use another checkpoint"));
+    for line in loaded.report.lines() {
+        context.log(line);
     }
-    Ok((network, WeightsReport::Loaded(Box::new(report))))
+    network.set(&loaded.tensors);
+    Ok((network, WeightsReport::Loaded(Box::new(loaded.report))))
+}
+
+/// Checks that the weights to start from have the digest of the parameters.
+pub(crate) fn check_digest(weights: &Weights, params: &TrainParams) -> Result<(), StageError> {
+    let Some(expected) = params.load_from.as_ref().and_then(|load_from| load_from.digest.clone()) else {
+        return Ok(());
+    };
+    let path = weights.path.clone();
+    if weights.files.is_some() {
+        let help = "name the file of weights itself in `load_from.checkpoint`, or leave out `load_from.digest`";
+        return Err(StageError::from(TrainError::DigestOfFolder { path }).with_help(help));
+    }
+    let found = FileDigests::of(&path)?;
+    if found.contain(&expected) {
+        return Ok(());
+    }
+    let help = "the file is another version, or its download is damaged: get it again, or correct `load_from.digest`";
+    Err(StageError::from(TrainError::OtherDigest { path, expected, found }).with_help(help))
 }
 
 /// Adds what to do about a file without a state dict.
@@ -64,12 +74,6 @@ fn open_error(error: WeightsError) -> StageError {
     );
     let error = StageError::from(error);
     if let Some(help) = help { error.with_help(help) } else { error }
-}
-
-/// Returns what was taken from the file, in parentheses, if it is not a plain state dict.
-fn notes(checkpoint: &Checkpoint) -> String {
-    let notes = checkpoint.origin.notes();
-    if notes.is_empty() { String::new() } else { format!(" ({})", notes.join("; ")) }
 }
 
 /// Published weights to start from.
@@ -83,14 +87,29 @@ pub(crate) struct Weights {
     pub(crate) digest: String,
 }
 
+impl Weights {
+    /// Reads the tensors, and the configuration beside them.
+    fn open(&self) -> Result<(Checkpoint, Option<HfConfig>), WeightsError> {
+        let Some(files) = &self.files else { return Ok((Checkpoint::open(&self.path)?, None)) };
+        let files: Vec<&str> = files.iter().map(String::as_str).collect();
+        Ok((Checkpoint::open_folder(&self.path, &files)?, HfConfig::of_folder(&self.path, &files)?))
+    }
+}
+
 /// Returns the published weights to start from, if there are any.
-pub(crate) fn load_from(context: &Context) -> Result<Option<Weights>, StageError> {
+pub(crate) fn load_from(context: &Context, params: &TrainParams) -> Result<Option<Weights>, StageError> {
     let named = context.source("load_from")?;
     if named.is_some() && context.optional_input("weights").is_some() {
         return Err(StageError::from(TrainError::TwoStarts).with_help("remove one of the two"));
     }
     let fetched = context.optional_input("weights").map(|_| context.files("weights", "load_from")).transpose()?;
-    let Some(Sources { root, files }) = fetched.or(named) else { return Ok(None) };
+    let Some(Sources { root, files }) = fetched.or(named) else {
+        if params.load_from.is_some() {
+            let help = "set `load_from.checkpoint`, or connect the input `weights`";
+            return Err(StageError::from(TrainError::NoStart).with_help(help));
+        }
+        return Ok(None);
+    };
     match files.as_slice() {
         [] => Err(TrainError::NoCheckpoint { path: root }.into()),
         [SourceFile { path, digest, .. }] => {

@@ -428,7 +428,7 @@ fn training_starts_from_weights_of_an_earlier_one() {
     let space = Space::new();
     space.run("train", json_of(&train_params()), None, "one").expect("trained");
     let checkpoint = ModelFolder::open(space.path("one/model")).checkpoint_path();
-    let load_from = Some(LoadFrom { checkpoint: String::new() });
+    let load_from = Some(LoadFrom::default());
     let params = TrainParams { load_from: load_from.clone(), ..train_params() };
     let summary = space.run_with("train", json_of(&params), None, "two", 1, Some(&checkpoint)).expect("trained");
     assert!(summary[1].ends_with(" tensors matched, 0 reinitialised, 0 unused"), "{summary:?}");

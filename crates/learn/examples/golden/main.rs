@@ -1,16 +1,17 @@
 //! `cargo xtask golden KIND FILE… [--only ID]`: compares with values of the Python originals.
 //!
 //! The files hold outputs only: weights and clips are made from the names of tensors, see `formula.rs`. `architectures.rs` has the
-//! network of each case, `networks.rs` compares.
+//! network of each case, `networks.rs` and `inflation.rs` compare.
 
 mod architectures;
 mod formula;
+mod inflation;
 mod networks;
 
 use std::error::Error;
 use std::process::ExitCode;
 
-const USAGE: &str = "cargo xtask golden networks FILE… [--only ID]";
+const USAGE: &str = "cargo xtask golden networks|inflation FILE… [--only ID]";
 
 #[expect(clippy::print_stderr, reason = "the end of a program")]
 fn main() -> ExitCode {
@@ -43,6 +44,7 @@ fn run(mut args: Vec<String>) -> Result<usize, Box<dyn Error>> {
     }
     match kind.as_str() {
         "networks" => networks::compare(files, only.as_deref()),
+        "inflation" => inflation::compare(files, only.as_deref()),
         other => Err(format!("`{other}` is not a kind of golden values").into()),
     }
 }

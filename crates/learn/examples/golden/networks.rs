@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 
 /// The largest accepted difference of logits, relative to the largest logit.
-const LIMIT: f64 = 2e-5;
+pub(crate) const LIMIT: f64 = 2e-5;
 /// The largest accepted difference of the norm of a part's output; the files have six digits.
 const STAGE_LIMIT: f64 = 1e-4;
 
@@ -98,7 +98,7 @@ pub(crate) fn compare(files: &[String], only: Option<&str>) -> Result<usize, Box
 
 fn measure(case: &Case) -> Result<Measured, Box<dyn Error>> {
     let Architecture { backbone, map, spelling } = architecture(&case.arch)?;
-    let [batch, channels, frames, height, width] = case.input;
+    let [_, channels, frames, height, width] = case.input;
     let params = ModelParams { backbone, ..ModelParams::default() };
     let graph = pipe_models::build(&params, ClipShape { channels, frames, height, width }, case.num_classes)
         .map_err(|error| chain(&error))?;
@@ -117,25 +117,34 @@ fn measure(case: &Case) -> Result<Measured, Box<dyn Error>> {
     let mut network = Network::new(graph, 0);
     let checkpoint = checkpoint(case, &layout, spelling, &network);
     network.set(&import(&map, &layout, checkpoint)?.tensors);
-    let clips = tch::Tensor::from_slice(&formula::clip(case.input)).view(case.input.map(|size| size as i64).as_slice());
     let mut outputs = Vec::new();
     let observe = |_: &pipe_graph::Node, value: &tch::Tensor| {
         let norm = value.to_kind(tch::Kind::Double).norm().double_value(&[]);
         outputs.push(Output { len: value.numel(), norm });
     };
+    let difference = logits_difference(&network, case.input, &case.logits, observe)?;
+    Ok(Measured { difference, first_stage: first_stage(case, &outputs), counts })
+}
+
+/// Returns the largest difference between the logits of a clip by formula and the expected ones, relative to the largest expected one.
+pub(crate) fn logits_difference(
+    network: &Network,
+    input: [usize; 5],
+    expected: &[Vec<f64>],
+    observe: impl FnMut(&pipe_graph::Node, &tch::Tensor),
+) -> Result<f64, Box<dyn Error>> {
+    let clips = tch::Tensor::from_slice(&formula::clip(input)).view(input.map(|size| size as i64).as_slice());
     let logits = tch::no_grad(|| network.forward_with(&clips, None, observe)).map_err(|error| chain(&error))?;
     let logits = Vec::<f32>::try_from(logits.contiguous().view(-1))?;
-    if case.logits.len() != batch || logits.len() != case.logits.iter().map(Vec::len).sum::<usize>() {
-        return Err(
-            format!("{} logits instead of {}", logits.len(), case.logits.iter().map(Vec::len).sum::<usize>()).into()
-        );
+    let num_expected = expected.iter().map(Vec::len).sum::<usize>();
+    if expected.len() != input[0] || logits.len() != num_expected {
+        return Err(format!("{} logits instead of {num_expected}", logits.len()).into());
     }
-    let expected = case.logits.iter().flatten();
+    let expected = expected.iter().flatten();
     let largest = expected.clone().fold(0.0_f64, |largest, logit| largest.max(logit.abs()));
     let difference = expected.zip(&logits).fold(0.0_f64, |most, (a, b)| most.max((a - f64::from(*b)).abs())) / largest;
     // A NaN compares false with the limit everywhere else.
-    let difference = if logits.iter().all(|logit| logit.is_finite()) { difference } else { f64::INFINITY };
-    Ok(Measured { difference, first_stage: first_stage(case, &outputs), counts })
+    Ok(if logits.iter().all(|logit| logit.is_finite()) { difference } else { f64::INFINITY })
 }
 
 /// Returns the multiply-adds that the files count and our networks do not have: those of a GRU again, which PyTorch computes as separate
@@ -209,7 +218,7 @@ fn first_stage(case: &Case, outputs: &[Output]) -> Option<String> {
 }
 
 /// Returns an error and its causes as one line.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -1,38 +1,65 @@
 //! [`LoadFrom`]: published weights to start from.
 
 use crate::contract::{OddNames, ParamError, Selection, SourceSet};
+use crate::networks::Project;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Published weights to start from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoadFrom {
-    /// A `.pth`, `.pt` or `.safetensors` file, or a folder with one or with shards and their index, as Hugging Face publishes them.
-    /// Reading it runs no code of the file.
+    /// A `.pth`, `.pt` or `.safetensors` file, or a folder with one or with shards and their index, as Hugging Face publishes them;
+    /// its `config.json` must agree with the parameters of the network. Reading runs no code of the file. Leave it out if the input
+    /// `weights` is connected.
     // The key has the file's content, not its path.
     #[serde(skip_serializing)]
     #[serde(default)]
     pub checkpoint: String,
+    /// The SHA-256 or the BLAKE3 of the file, in hexadecimal, as `sha256sum` and `b3sum` print them; `sha256:` or `blake3:` may precede
+    /// it. Another content is an error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Whose names the tensors have. Default: it is recognised from the names. Set it to `pipe` for weights that `pipe` has trained,
+    /// where the names alone could also mean a network with other strides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map: Option<Project>,
+    /// The weights are those of the 2-D network from which this one is inflated, such as a ResNet-50 for `ResNet3dSlowOnly`: kernels are
+    /// repeated over frames, and divided by their number.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inflate: bool,
 }
 
 impl LoadFrom {
-    pub(super) fn check(&self) -> Option<ParamError> {
-        self.checkpoint.is_empty().then(|| ParamError {
-            path: vec!["load_from".into(), "checkpoint".into()],
-            message: "the path is empty".into(),
-            help: "the path of a .pth, .pt or .safetensors file, or of a folder with one".into(),
-        })
+    pub(super) fn check(&self) -> Vec<ParamError> {
+        let mut errors = Vec::new();
+        let mut wrong = |name: &str, message: &str, help: &str| {
+            let path = vec!["load_from".into(), name.into()];
+            errors.push(ParamError { path, message: message.into(), help: help.into() });
+        };
+        let Self { checkpoint, digest, map, inflate } = self;
+        // The options also apply to the input `weights`.
+        if checkpoint.is_empty() && digest.is_none() && map.is_none() && !inflate {
+            let help = "the path of a .pth, .pt or .safetensors file, or of a folder with one";
+            wrong("checkpoint", "the path is empty", help);
+        }
+        if let Some(digest) = digest {
+            let digits = ["sha256:", "blake3:"].iter().find_map(|prefix| digest.strip_prefix(prefix)).unwrap_or(digest);
+            if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                wrong("digest", "must have 64 hexadecimal digits", "copy it from the output of `sha256sum` or `b3sum`");
+            }
+        }
+        errors
     }
 
-    pub(super) fn source(&self) -> SourceSet {
-        SourceSet {
+    pub(super) fn source(&self) -> Option<SourceSet> {
+        (!self.checkpoint.is_empty()).then(|| SourceSet {
             param: "load_from",
             root: self.checkpoint.clone().into(),
             include: Vec::new(),
             exclude: Vec::new(),
             odd_names: OddNames::Refused,
             selection: Selection::Exact,
-        }
+        })
     }
 }
