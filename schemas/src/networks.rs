@@ -1,4 +1,4 @@
-//! The networks of the zoo: the parameters under `model:` of `train`. Start at [`ModelParams`].
+//! The networks of the zoo: the parameters under `model:` of `train` and `pretrained`. Start at [`ModelParams`].
 //!
 //! A family has one file here with its parameters, and one in `pipe-models` with its graph. To add one, write `networks/NAME.rs`
 //! and add a line to the list at the end of this file.
@@ -10,6 +10,7 @@ mod project;
 pub use family::{Family, FamilyInfo};
 pub use project::Project;
 
+use crate::contract::ParamError;
 use crate::losses::Loss;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,19 @@ pub struct DataPreprocessor {
     pub mean: [f64; 3],
     /// The standard deviation of each channel: red, green, blue.
     pub std: [f64; 3],
+}
+
+impl ModelParams {
+    /// Returns violations that types can't express, at paths from `with:`.
+    pub(crate) fn check(&self) -> Vec<ParamError> {
+        let std = self.data_preprocessor.std.iter().enumerate().filter(|(_, std)| **std <= 0.0);
+        std.map(|(channel, std)| ParamError {
+            path: ["model", "data_preprocessor", "std", &channel.to_string()].map(String::from).into(),
+            message: format!("pixels cannot be divided by {std}"),
+            help: "a number above 0".into(),
+        })
+        .collect()
+    }
 }
 
 impl Default for ModelParams {

@@ -20,6 +20,7 @@ stage_kinds! {
     frames,
     augment,
     train,
+    pretrained,
     evaluate,
     export,
     command,

@@ -325,6 +325,6 @@ pub struct ModelCard {
     pub preprocessing: Preprocessing,
     /// BLAKE3 digest of the graph, in hex.
     pub graph_digest: String,
-    /// Number of epochs that it was trained.
+    /// Number of epochs that it was trained; 0 for a published checkpoint.
     pub epochs: u32,
 }

@@ -26,6 +26,7 @@ mod mistakes;
 mod model;
 mod odd_folder;
 mod output;
+mod pretrained;
 mod race;
 mod reading;
 mod records;

@@ -1,4 +1,4 @@
-//! [`TrainedModel`]: the network of a model folder, written by `train` and read by the stages after it.
+//! [`TrainedModel`]: the network of a model folder, written by `train` or `pretrained` and read by the stages after it.
 
 use crate::{LearnError, Network, Normalisation};
 use pipe_clips::ClipSize;

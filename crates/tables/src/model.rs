@@ -1,4 +1,4 @@
-//! [`ModelFolder`]: the artifact of the stage `train`.
+//! [`ModelFolder`]: the artifact of the stages `train` and `pretrained`.
 
 use crate::{TableError, read_json, write_json};
 use pipe_schemas::tables::ModelCard;

@@ -136,16 +136,7 @@ impl EpochFields for TrainParams {
 
 impl Params for TrainParams {
     fn check(&self) -> Vec<ParamError> {
-        let mut errors = Vec::new();
-        for (channel, std) in self.model.data_preprocessor.std.iter().enumerate() {
-            if *std <= 0.0 {
-                errors.push(ParamError {
-                    path: ["model", "data_preprocessor", "std", &channel.to_string()].map(String::from).into(),
-                    message: format!("pixels cannot be divided by {std}"),
-                    help: "a number above 0".into(),
-                });
-            }
-        }
+        let mut errors = self.model.check();
         let schedulers = self.param_scheduler.iter().enumerate();
         errors.extend(schedulers.filter_map(|(position, scheduler)| scheduler.check(position)));
         errors.extend(self.early_stopping.as_ref().and_then(|_| EarlyStopping::check(self.train_cfg.val_interval)));

@@ -100,7 +100,9 @@ fn read_samples(folder: &Path, card: &ModelCard) -> Result<(Arc<[SampleRow]>, Mi
     }
     let found: Vec<String> = samples.classes()?.into_iter().map(|class| class.class_name).collect();
     if found != card.classes {
-        return Err(EvaluateError::OtherClasses { expected: card.classes.clone(), found }.into());
+        return Err(StageError::from(EvaluateError::OtherClasses { expected: card.classes.clone(), found }).with_help(
+            "the classes and their order must be equal: see the label map of `annotations` and of `pretrained`",
+        ));
     }
     let rows = samples.test()?;
     let missing = MissingCounts::of(&samples.missing()?, Split::Test);

@@ -34,7 +34,12 @@ fn main() -> ExitCode {
             Runtime::load(&onnx_runtime).map_or("missing".to_owned(), |runtime| runtime.version().to_owned());
         let export: &'static Export = Box::leak(Box::new(Export { onnx_runtime }));
         WorkerInfo {
-            stages: vec![Parted(&pipe_stage_train::Train), Whole(&pipe_stage_evaluate::Evaluate), Whole(export)],
+            stages: vec![
+                Parted(&pipe_stage_train::Train),
+                Whole(&pipe_stage_pretrained::Pretrained),
+                Whole(&pipe_stage_evaluate::Evaluate),
+                Whole(export),
+            ],
             tools: BTreeMap::from([
                 (Tool::Libtorch.name().to_owned(), LIBTORCH_VERSION.to_owned()),
                 (Tool::LibjpegTurbo.name().to_owned(), pipe_pixels::libjpeg_turbo_version().to_owned()),

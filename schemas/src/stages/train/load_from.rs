@@ -31,7 +31,7 @@ pub struct LoadFrom {
 }
 
 impl LoadFrom {
-    pub(super) fn check(&self) -> Vec<ParamError> {
+    pub(in crate::stages) fn check(&self) -> Vec<ParamError> {
         let mut errors = Vec::new();
         let mut wrong = |name: &str, message: &str, help: &str| {
             let path = vec!["load_from".into(), name.into()];
@@ -52,7 +52,7 @@ impl LoadFrom {
         errors
     }
 
-    pub(super) fn source(&self) -> Option<SourceSet> {
+    pub(in crate::stages) fn source(&self) -> Option<SourceSet> {
         (!self.checkpoint.is_empty()).then(|| SourceSet {
             param: "load_from",
             root: self.checkpoint.clone().into(),

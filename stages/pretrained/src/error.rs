@@ -1,0 +1,94 @@
+//! [`PretrainedError`]: why a checkpoint does not become a model.
+
+use pipe_models::LoadError;
+use pipe_weights::FileDigests;
+use std::path::PathBuf;
+
+/// Why a checkpoint does not become a model.
+#[derive(Debug, thiserror::Error)]
+pub enum PretrainedError {
+    /// The file system failed.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// There are no files of weights.
+    #[error("there is no file of weights in {}", path.display())]
+    NoCheckpoint {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The weights are those of another network, or not finite.
+    #[error("can't use {}: {error}", path.display())]
+    OtherWeights {
+        /// The file or the folder.
+        path: PathBuf,
+        /// What does not fit.
+        error: Box<LoadError>,
+    },
+    /// The checkpoint has another content.
+    #[error(
+        "the digest of {} is not {expected}, but sha256:{} and blake3:{}", path.display(), found.sha256, found.blake3
+    )]
+    OtherDigest {
+        /// The file.
+        path: PathBuf,
+        /// The value of `load_from.digest`.
+        expected: String,
+        /// The digests of the file.
+        found: FileDigests,
+    },
+    /// A digest is given for a folder.
+    #[error("`load_from.digest` is for a single file, and {} is a folder with several", path.display())]
+    DigestOfFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The names of the classes are given twice.
+    #[error("both `label_map` and the input `classes` name the classes")]
+    TwoClassLists,
+    /// Nothing names the classes.
+    #[error("nothing names the classes of {}", path.display())]
+    NoClasses {
+        /// The file or the folder.
+        path: PathBuf,
+    },
+    /// A file of class names is invalid.
+    #[error("{} does not name the classes: {message}", path.display())]
+    LabelMap {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the line if the file has lines.
+        message: String,
+    },
+    /// The rows of the input `classes` are not numbered from 0 without gaps.
+    #[error("row {place} of classes.parquet has the class index {class_index}")]
+    ClassIndex {
+        /// The number of the row, counted from 0.
+        place: usize,
+        /// The index in the row.
+        class_index: u32,
+    },
+    /// The number of classes is not that of the checkpoint.
+    #[error("the classifier of {} has {}, but {source_of_names} names {named}", path.display(), classes(*found))]
+    NumClasses {
+        /// The file or the folder.
+        path: PathBuf,
+        /// The rows of the checkpoint's classifier.
+        found: usize,
+        /// What names the classes.
+        source_of_names: String,
+        /// The number of names.
+        named: usize,
+    },
+    /// The checkpoint has no classifier for this network.
+    #[error("{} has no classifier: the tensors {} are missing, or have another shape", path.display(), missing.join(", "))]
+    NoClassifier {
+        /// The file or the folder.
+        path: PathBuf,
+        /// The tensors of the network's classifier.
+        missing: Vec<String>,
+    },
+}
+
+fn classes(count: usize) -> String {
+    if count == 1 { "1 class".to_owned() } else { format!("{count} classes") }
+}
