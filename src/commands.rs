@@ -11,6 +11,7 @@ mod init;
 mod logs;
 mod ls;
 mod metrics;
+mod model;
 mod plan;
 mod run;
 mod runs;
@@ -41,6 +42,7 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::of::<stages::Stages>(),
     Entry::of::<bases::Bases>(),
     Entry::of::<schema::Schema>(),
+    model::GROUP,
     cache::GROUP,
     Entry::of::<completions::Completions>(),
 ];

@@ -40,3 +40,4 @@ mod space;
 mod states;
 mod stopping;
 mod ucf101;
+mod weights;

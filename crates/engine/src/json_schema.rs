@@ -16,19 +16,19 @@ use words::{first_line, found, list, type_words};
 
 /// One place where a value does not match its schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Violation {
+pub struct Violation {
     /// Steps from the root; list positions are written as numbers.
-    pub(crate) path: Vec<String>,
+    pub path: Vec<String>,
     /// Whether the problem is the key at the end of the path, not its value.
-    pub(crate) at_key: bool,
+    pub at_key: bool,
     /// A lower-case fragment without a full stop.
-    pub(crate) message: String,
+    pub message: String,
     /// A hint how to fix it, if there is one.
-    pub(crate) help: Option<String>,
+    pub help: Option<String>,
 }
 
 /// Returns every place where `value` does not match `schema`, in the order of `value`.
-pub(crate) fn check(schema: &Value, value: &Value) -> Vec<Violation> {
+pub fn check(schema: &Value, value: &Value) -> Vec<Violation> {
     let mut checker = Checker { root: schema, path: Vec::new(), violations: Vec::new() };
     checker.value(schema, value);
     checker.violations

@@ -53,6 +53,7 @@ pub use executor::reaper;
 pub use findings::{Findings, Unchecked, findings};
 pub use forecast::{Forecast, StageForecast, forecast};
 pub use init::{DraftFile, InitError, draft};
+pub use json_schema::{Violation, check as check_json};
 pub use load::{Setting, load};
 pub use lockfile::{LockFile, LockFileError, Locked};
 pub use nearest::nearest;

@@ -1,4 +1,5 @@
-//! The first tensor that differs between two checkpoints: [`difference`] compares bits, [`difference_beyond`] compares numbers.
+//! Differences of tensors: [`difference`] and [`difference_beyond`] describe the first tensor of two files that differs in bits or in
+//! numbers, and [`compare`] measures how far two tensors are apart.
 
 use crate::{Checkpoint, Dtype, Tensor, WeightsError};
 use std::path::Path;
@@ -21,6 +22,47 @@ pub fn difference_beyond(
         let same_form = a.shape == b.shape && a.dtype == b.dtype;
         a == b || (is_float && same_form && values(a).iter().zip(&values(b)).all(|(a, b)| accepts(*a, *b)))
     })
+}
+
+/// How far the values of two tensors of the same shape are apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Distance {
+    /// The number of values.
+    pub num_values: usize,
+    /// The number of those that are not equal. NaN equals NaN.
+    pub num_different: usize,
+    /// The largest absolute difference; infinite if a value is NaN or infinite in one tensor only.
+    pub max_abs: f64,
+    /// The largest finite absolute value of the first tensor.
+    pub max_value: f64,
+}
+
+impl Distance {
+    /// Returns the largest difference as a share of the largest value of the first tensor; infinite if that is 0 and there is a
+    /// difference.
+    pub fn relative(&self) -> f64 {
+        if self.max_abs == 0.0 { 0.0 } else { self.max_abs / self.max_value }
+    }
+}
+
+/// Measures how far the values of two tensors are apart, also for different types of elements; `None` if their shapes differ.
+pub fn compare(one: &Tensor, two: &Tensor) -> Option<Distance> {
+    if one.shape != two.shape {
+        return None;
+    }
+    let mut distance = Distance::default();
+    for (a, b) in values(one).into_iter().zip(values(two)) {
+        distance.num_values += 1;
+        if a.is_finite() {
+            distance.max_value = distance.max_value.max(a.abs());
+        }
+        if a != b && !(a.is_nan() && b.is_nan()) {
+            distance.num_different += 1;
+            let apart = (a - b).abs();
+            distance.max_abs = distance.max_abs.max(if apart.is_nan() { f64::INFINITY } else { apart });
+        }
+    }
+    Some(distance)
 }
 
 fn first(one: &Path, two: &Path, equal: &dyn Fn(&Tensor, &Tensor) -> bool) -> Result<Option<String>, WeightsError> {
@@ -99,5 +141,25 @@ mod tests {
             close(&[1.25, 2.5, 3.0]).as_deref(),
             Some("tensor `a`: 2 of 3 elements differ, by at most 5.000e-1")
         );
+    }
+
+    #[test]
+    fn distances_are_those_of_the_values() {
+        let tensor = |values: &[f32]| Tensor::from_f32(vec![values.len()], values);
+        let check = |one: &[f32], two: &[f32], num_different: usize, max_abs: f64, relative: f64| {
+            let found = compare(&tensor(one), &tensor(two)).expect("the same shape");
+            assert_eq!((found.num_different, found.num_values), (num_different, one.len()));
+            assert!(
+                found.max_abs.total_cmp(&max_abs).is_eq() && found.relative().total_cmp(&relative).is_eq(),
+                "{found:?}"
+            );
+        };
+        check(&[1.0, -4.0, 2.0], &[1.0, -2.0, 2.5], 2, 2.0, 0.5);
+        check(&[f32::NAN, f32::INFINITY, 1.0], &[f32::NAN, f32::INFINITY, 1.0], 0, 0.0, 0.0);
+        check(&[1.0], &[f32::NAN], 1, f64::INFINITY, f64::INFINITY);
+        check(&[0.0], &[0.5], 1, 0.5, f64::INFINITY);
+        assert_eq!(compare(&tensor(&[1.0]), &tensor(&[1.0, 2.0])), None);
+        let half = Tensor { shape: vec![1], dtype: Dtype::F16, bytes: vec![0x00, 0x3c] };
+        assert_eq!(compare(&half, &tensor(&[1.0])).map(|distance| distance.num_different), Some(0));
     }
 }

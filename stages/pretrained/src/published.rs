@@ -43,8 +43,9 @@ impl Published {
     fn check_digest(&self, expected: String) -> Result<(), StageError> {
         let path = self.path.clone();
         if self.files.is_some() {
-            return Err(StageError::from(PretrainedError::DigestOfFolder { path })
-                .with_help("name the file of weights itself in `load_from.checkpoint`, or leave out `load_from.digest`"));
+            return Err(StageError::from(PretrainedError::DigestOfFolder { path }).with_help(
+                "name the file of weights itself in `load_from.checkpoint`, or leave out `load_from.digest`",
+            ));
         }
         let found = FileDigests::of(&path)?;
         if found.contain(&expected) {
