@@ -5,9 +5,13 @@
 
 mod defaults;
 mod family;
+mod hidden_act;
+mod image_size;
 mod project;
 
 pub use family::{Family, FamilyInfo};
+pub use hidden_act::HiddenAct;
+pub use image_size::ImageSize;
 pub use project::Project;
 
 use crate::contract::ParamError;
@@ -148,4 +152,8 @@ define_families! {
     inception_v3: InceptionV3;
     mvit: MViT;
     swin3d: SwinTransformer3D;
+    vision_transformer: VisionTransformer;
+    timesformer: TimeSformer;
+    vjepa2: VJEPA2;
+    vivit: ViViT;
 }

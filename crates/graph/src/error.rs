@@ -291,6 +291,16 @@ pub enum ShapeError {
         /// The range in words.
         expected: &'static str,
     },
+    /// A size of the clip or of a parameter does not fit the network.
+    #[error("{what} is {found}, but the network takes {expected}")]
+    Size {
+        /// The quantity, with its article.
+        what: &'static str,
+        /// The size.
+        found: usize,
+        /// The sizes that fit, and the parameters that they follow from.
+        expected: String,
+    },
     /// A temporal shift moves no channel.
     #[error("a `shift_div` of {shift_div} moves none of {channels} channels; choose at most {channels}")]
     NothingShifts {

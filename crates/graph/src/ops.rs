@@ -88,4 +88,5 @@ define_ops! {
     rel_pos_bias::RelPosBias,
     window_mask::WindowMask,
     decomposed_rel_pos::DecomposedRelPos,
+    rotary::Rotary,
 }

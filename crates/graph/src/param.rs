@@ -41,6 +41,9 @@ pub enum Init {
     /// He initialisation (PyTorch's `kaiming_normal_` with `mode="fan_out"`): a normal distribution with `std = sqrt(2 / fan_out)`,
     /// where `fan_out` is the product of all axes except the second.
     KaimingFanOut,
+    /// The sine and cosine table of Vaswani et al. 2017 for the second-last axis, with the features on the last one: position `p` has
+    /// `sin(p ω)` at even features `i` and `cos(p ω)` at odd ones, with `ω = 10000^(-2 ⌊i/2⌋ / D)`.
+    SinCos,
 }
 
 impl Param {

@@ -61,4 +61,5 @@ define_kernels! {
     rel_pos_bias::RelPosBias,
     window_mask::WindowMask,
     decomposed_rel_pos::DecomposedRelPos,
+    rotary::Rotary,
 }

@@ -7,11 +7,16 @@ use pipe_schemas::networks::Backbone;
 
 /// A network family. It is implemented for the family's parameters in `pipe_schemas::networks`.
 pub(crate) trait Architecture: Sized {
-    /// Whether the logits depend on the order of the frames.
+    /// Whether the logits depend on the order of the frames, unless a parameter changes that.
     const USES_FRAME_ORDER: bool;
 
     /// Returns the network and its size, such as `tsm_resnet18`.
     fn name(&self) -> String;
+
+    /// Returns whether the logits of this configuration depend on the order of the frames.
+    fn uses_frame_order(&self) -> bool {
+        Self::USES_FRAME_ORDER
+    }
 
     /// Appends the whole network to its input.
     fn build(&self, g: &mut Builder, head: &Head) -> Result<Logits, GraphError>;

@@ -41,6 +41,9 @@ impl ConfigConflict {
     }
 }
 
+/// Parameters that do not belong to the weights: the family has another name elsewhere, and training chooses its rates itself.
+const NOT_OF_WEIGHTS: [&str; 2] = ["type", "drop_path_rate"];
+
 /// Compares the parameters of a network with those that `config.json` has under the same name, or under the name that the family
 /// knows for it. Keys that are not parameters are ignored.
 ///
@@ -51,7 +54,8 @@ pub fn check_config(backbone: &Backbone, config: &HfConfig) -> Result<(), Config
     let names = config_names(backbone);
     let conflict = |(parameter, found): (String, Value)| {
         let key = names.iter().find(|(ours, _)| *ours == parameter).map_or(parameter.as_str(), |(_, theirs)| theirs);
-        let expected = config.values.get(key).filter(|value| !value.is_null() && parameter != "type")?;
+        let of_weights = !NOT_OF_WEIGHTS.contains(&parameter.as_str());
+        let expected = config.values.get(key).filter(|value| !value.is_null() && of_weights)?;
         let (key, expected) = (key.to_owned(), expected.clone());
         (!equal(&found, &expected)).then_some(ConfigValue { key, expected, parameter, found })
     };
@@ -79,6 +83,24 @@ mod tests {
         let x3d = X3D { base_channels: 24, gamma_b: 2.25, gamma_d: 2.2, fc1_channels: 2048 };
         let config = HfConfig::parse(config.as_bytes()).expect("valid");
         check_config(&x3d.into(), &config).map_err(|error| format!("{error}\n{}", error.help("model.backbone")))
+    }
+
+    #[test]
+    fn parameters_with_other_names_are_compared_and_rates_of_training_are_not() {
+        let vit: Backbone =
+            serde_json::from_str(r#"{"type": "VisionTransformer", "drop_path_rate": 0.1}"#).expect("parameters");
+        let check = |config: &str| {
+            let config = HfConfig::parse(config.as_bytes()).expect("valid");
+            check_config(&vit, &config).map_err(|error| error.to_string())
+        };
+        let base = r#"{"image_size": 224, "hidden_size": 768, "drop_path_rate": 0.0, "layer_norm_eps": 1e-6}"#;
+        assert_eq!(check(base), Ok(()));
+        let error = check(r#"{"hidden_size": 384, "layer_norm_eps": 1e-12}"#).expect_err("another network");
+        assert!(
+            error.contains("`hidden_size` is 384 in config.json, but `embed_dims` of the network is 768"),
+            "{error}"
+        );
+        assert!(error.contains("`layer_norm_eps` is 1e-12 in config.json"), "{error}");
     }
 
     #[test]

@@ -39,4 +39,4 @@ pub use load_report::LoadReport;
 pub use name_map::{Axes, Conflict, MadeValue, NameMap, Part};
 pub use recognise::{RecogniseError, Recognised, recognise, share};
 pub use state_dict::{ExportError, Exported, Imported, StateDict, export, import};
-pub use zoo::{Entry, build, name_maps, zoo};
+pub use zoo::{Entry, build, name_maps, uses_frame_order, zoo};

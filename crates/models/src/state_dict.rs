@@ -203,13 +203,12 @@ pub fn export(map: &NameMap, layout: &Layout, ours: &StateDict) -> Result<Export
     }
     let mut left_out = Vec::new();
     for (name, shape, value) in &layout.made {
-        let values = find(name, shape)?.to_f32();
-        match value {
-            MadeValue::Constant(value) if values.iter().any(|found| *found != *value as f32) => {
-                return Err(no_place(name));
-            }
-            MadeValue::Constant(_) | MadeValue::Initial => left_out.push(name.clone()),
+        if let MadeValue::Constant(value) = value
+            && find(name, shape)?.to_f32().iter().any(|found| *found != *value as f32)
+        {
+            return Err(no_place(name));
         }
+        left_out.push(name.clone());
     }
     theirs.extend(layout.derived.iter().cloned());
     Ok(Exported { tensors: theirs, left_out })

@@ -4,9 +4,10 @@ use crate::build;
 use pipe_graph::{ClipShape, Graph, Op};
 use pipe_schemas::networks::{Backbone, ModelParams};
 
-fn graph(backbone: impl Into<Backbone>, clip: ClipShape) -> Graph {
+/// Builds a network.
+pub(crate) fn graph(backbone: impl Into<Backbone>, clip: ClipShape, num_classes: usize) -> Graph {
     let params = ModelParams { backbone: backbone.into(), ..ModelParams::default() };
-    build(&params, clip, 7).expect("the network fits the clip")
+    build(&params, clip, num_classes).expect("the network fits the clip")
 }
 
 /// Checks the shape of a node, and that the output is `[N, K]`.
@@ -17,7 +18,7 @@ pub(crate) fn check_shape(
     per_sample: usize,
     dims: &[usize],
 ) {
-    let graph = graph(backbone, clip);
+    let graph = graph(backbone, clip, 7);
     let found = &graph.nodes.iter().find(|found| found.name == node).expect("the node exists").shape;
     assert_eq!((found.per_sample, found.dims.as_slice()), (per_sample, dims), "{node} of {}", graph.name);
     let output = &graph.nodes[graph.output.0].shape;
@@ -26,7 +27,7 @@ pub(crate) fn check_shape(
 
 /// Checks the names of the nodes from the global pooling on.
 pub(crate) fn check_tail(backbone: impl Into<Backbone>, clip: ClipShape, expect: &[&str]) {
-    let graph = graph(backbone, clip);
+    let graph = graph(backbone, clip, 7);
     let start = graph.nodes.iter().position(|node| node.name == "avgpool").expect("features are pooled");
     let found: Vec<&str> = graph.nodes[start..].iter().map(|node| node.name.as_str()).collect();
     assert_eq!(found, expect);
@@ -39,7 +40,7 @@ pub(crate) fn check_shifts(
     clip: ClipShape,
     expect: &[String],
 ) {
-    let (plain, shifted) = (graph(plain, clip), graph(shifted, clip));
+    let (plain, shifted) = (graph(plain, clip, 7), graph(shifted, clip, 7));
     assert_eq!(plain.params, shifted.params);
     // TSM classifies every frame, TSN the mean of their features.
     let classifier = plain.params[plain.head[0].0].len() as u64;

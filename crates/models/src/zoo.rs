@@ -11,8 +11,6 @@ use pipe_schemas::networks::{Backbone, ModelParams};
 pub struct Entry {
     /// The value of `backbone.type`, which identifies the family in [`FAMILIES`](pipe_schemas::networks::FAMILIES).
     pub type_name: &'static str,
-    /// Whether the logits depend on the order of the frames.
-    pub uses_frame_order: bool,
     /// Small configurations for tests.
     pub small: Vec<Small<Backbone>>,
     /// Configurations with published figures.
@@ -52,7 +50,6 @@ impl Entry {
     fn of<T: Architecture + Into<Backbone>>(type_name: &'static str) -> Self {
         Self {
             type_name,
-            uses_frame_order: T::USES_FRAME_ORDER,
             small: T::small().into_iter().map(|small| small.map(Into::into)).collect(),
             published: T::published().into_iter().map(|published| published.map(Into::into)).collect(),
         }
@@ -87,6 +84,11 @@ macro_rules! define_zoo {
             match backbone { $($(Backbone::$name(family) => family.config_names(),)+)* }
         }
 
+        /// Returns whether the logits of a network depend on the order of the frames.
+        pub fn uses_frame_order(backbone: &Backbone) -> bool {
+            match backbone { $($(Backbone::$name(family) => family.uses_frame_order(),)+)* }
+        }
+
         /// Returns all families, in the order of [`FAMILIES`](pipe_schemas::networks::FAMILIES).
         pub fn zoo() -> Vec<Entry> {
             vec![$($(Entry::of::<pipe_schemas::networks::$module::$name>(stringify!($name)),)+)*]
@@ -108,4 +110,8 @@ define_zoo! {
     inception_v3: InceptionV3;
     mvit: MViT;
     swin3d: SwinTransformer3D;
+    vision_transformer: VisionTransformer;
+    timesformer: TimeSformer;
+    vjepa2: VJEPA2;
+    vivit: ViViT;
 }

@@ -9,7 +9,7 @@ use pipe_testkit::shared;
 use pipe_weights::{Checkpoint, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A line for each published list of names: file, project, classes, clip (`CxTxHxW`) and parameters of the network.
+/// A line for each published list of names: file (or files, with `+` between them), project, classes, clip (`CxTxHxW`) and parameters of the network.
 const WEIGHT_KEYS: &str = include_str!("weight_keys.txt");
 
 fn graph(backbone: &Backbone, clip: ClipShape, num_classes: usize) -> Graph {
@@ -151,7 +151,8 @@ fn maps_have_the_names_of_published_checkpoints() {
         let project = Project::ALL.into_iter().find(|known| known.name() == project).expect("a project");
         let mut maps = name_maps(&backbone).into_iter();
         let map = maps.find(|map| map.project == project).unwrap_or_else(|| panic!("{file}: no map of {project}"));
-        let text = std::fs::read_to_string(folder.join(file)).expect("read");
-        check_keys(file, weight_keys(&text), &map, &graph);
+        let read = |file: &str| std::fs::read_to_string(folder.join(file)).expect("read");
+        let keys = file.split('+').flat_map(|file| weight_keys(&read(file))).collect();
+        check_keys(file, keys, &map, &graph);
     }
 }

@@ -113,8 +113,7 @@ impl NodeWriter<'_> {
     /// Writes a constant of integers and returns the name of its value.
     pub(crate) fn constant_i64(&mut self, suffix: &str, values: &[i64]) -> String {
         let name = self.with_suffix(suffix);
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.file.initializer(&name, &[values.len()], INT64, bytes);
+        self.file.integers(&name, values);
         name
     }
 
@@ -123,6 +122,23 @@ impl NodeWriter<'_> {
         let name = self.with_suffix(suffix);
         self.file.floats(&name, shape, values);
         name
+    }
+
+    /// Writes a constant of floats that several nodes read, unless a node before has written it, and returns the name of its value.
+    /// The name says everything that the values follow from.
+    pub(crate) fn shared_f32(&mut self, name: &str, shape: &[usize], values: &[f32]) -> String {
+        if !self.file.has_initializer(name) {
+            self.file.floats(name, shape, values);
+        }
+        name.to_owned()
+    }
+
+    /// Writes a constant of integers that several nodes read, as [`shared_f32`](Self::shared_f32) does.
+    pub(crate) fn shared_i64(&mut self, name: &str, values: &[i64]) -> String {
+        if !self.file.has_initializer(name) {
+            self.file.integers(name, values);
+        }
+        name.to_owned()
     }
 
     fn with_suffix(&self, suffix: &str) -> String {
@@ -139,6 +155,15 @@ impl Nodes {
     pub(super) fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.initializer(name, shape, FLOAT, bytes);
+    }
+
+    fn integers(&mut self, name: &str, values: &[i64]) {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.initializer(name, &[values.len()], INT64, bytes);
+    }
+
+    fn has_initializer(&self, name: &str) -> bool {
+        self.initializers.iter().any(|tensor| tensor.name.as_deref() == Some(name))
     }
 
     fn initializer(&mut self, name: &str, shape: &[usize], data_type: i32, raw_data: Vec<u8>) {

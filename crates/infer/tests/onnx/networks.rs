@@ -4,7 +4,7 @@ use crate::{check, runtime};
 use pipe_graph::passes::fold_batch_norm;
 use pipe_graph::{ClipShape, Graph, Init, Op, Param, onnx};
 use pipe_infer::Runtime;
-use pipe_models::{Small, zoo};
+use pipe_models::{Small, uses_frame_order, zoo};
 use pipe_schemas::networks::{Backbone, ModelParams};
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ fn bounded_weights(graph: &Graph) -> impl Fn(&Param) -> Option<Vec<f32>> {
         let fan_in: usize = param.shape.iter().skip(1).product();
         Some(match param.init {
             Init::Constant(constant) => values.into_iter().map(|value| value * 0.2 + constant as f32).collect(),
-            Init::Normal { .. } | Init::KaimingFanOut => {
+            Init::Normal { .. } | Init::KaimingFanOut | Init::SinCos => {
                 values.into_iter().map(|value| value * 3.4 / (fan_in as f32).sqrt()).collect()
             }
         })
@@ -53,8 +53,9 @@ fn clip_and_reversed(clip: ClipShape) -> Vec<f32> {
     [first, reversed].concat()
 }
 
-fn check_network(runtime: &Runtime, small: Small<Backbone>, uses_frame_order: bool) {
+fn check_network(runtime: &Runtime, small: Small<Backbone>) {
     let Small { backbone, clip } = small;
+    let uses_frame_order = uses_frame_order(&backbone);
     let params = ModelParams { backbone, ..ModelParams::default() };
     let graph = pipe_models::build(&params, clip, 5).expect("the network fits");
     let name = &graph.name;
@@ -85,7 +86,7 @@ fn every_network_of_the_zoo_runs() {
     let Some(runtime) = runtime() else { return };
     for entry in zoo() {
         for small in entry.small {
-            check_network(&runtime, small, entry.uses_frame_order);
+            check_network(&runtime, small);
         }
     }
 }
