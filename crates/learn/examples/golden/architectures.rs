@@ -13,9 +13,17 @@ pub(crate) struct Architecture {
     pub(crate) spelling: usize,
 }
 
-/// Returns the architecture of this name.
-pub(crate) fn architecture(name: &str) -> Result<Architecture, Box<dyn Error>> {
+/// Returns the architectures that the name of a case may mean, for clips `[N, C, T, H, W]`. There are several if the tables of positions
+/// may be made for the clips, or for another size and resized; the names and shapes of the case show which one is meant.
+pub(crate) fn architectures(name: &str, input: [usize; 5]) -> Result<Vec<Architecture>, Box<dyn Error>> {
+    if let Some(WithPositions { params, source, spelling }) = with_positions(name, input) {
+        return params.into_iter().map(|params| architecture(name, params, source, spelling)).collect();
+    }
     let (params, source) = parameters(name).ok_or_else(|| format!("`{name}` is not a known architecture"))?;
+    Ok(vec![architecture(name, params, source, 0)?])
+}
+
+fn architecture(name: &str, params: Value, source: &str, spelling: usize) -> Result<Architecture, Box<dyn Error>> {
     let backbone: Backbone = serde_json::from_value(params)?;
     let mut maps = name_maps(&backbone);
     let position = match source {
@@ -23,7 +31,51 @@ pub(crate) fn architecture(name: &str) -> Result<Architecture, Box<dyn Error>> {
         source => maps.iter().position(|map| map.project.name() == source),
     };
     let map = maps.swap_remove(position.ok_or_else(|| format!("{name} has no names of {source}"))?);
-    Ok(Architecture { backbone, map, spelling: 0 })
+    Ok(Architecture { backbone, map, spelling })
+}
+
+/// A network with tables of positions.
+struct WithPositions {
+    /// One entry for each size that the tables may have.
+    params: Vec<Value>,
+    /// The project of the names; empty for ours.
+    source: &'static str,
+    /// Which of several spellings of a tensor's name the project has.
+    spelling: usize,
+}
+
+fn with_positions(name: &str, [.., frames, height, width]: [usize; 5]) -> Option<WithPositions> {
+    // The original and Hugging Face have tables for the size of the clips; MMAction2 resizes those of another size.
+    let vit = |frames: usize, img_size: Value, [embed_dims, num_heads]: [usize; 2], eps: [f64; 2]| {
+        json!({
+            "type": "VisionTransformer", "num_frames": frames, "img_size": img_size, "embed_dims": embed_dims,
+            "num_heads": num_heads, "layer_norm_eps": eps[0], "fc_norm_eps": eps[1],
+        })
+    };
+    let (small, base, eps) = ([384, 6], [768, 12], [1e-6, 1e-6]);
+    let resized =
+        |made, side, size| vec![vit(made, json!(side), size, eps), vit(frames, json!([height, width]), size, eps)];
+    let fixed = |size, eps| vec![vit(frames, json!([height, width]), size, eps)];
+    let huggingface = |size| fixed(size, [1e-12, 1e-5]);
+    let timesformer = || {
+        let params = |frames, img_size| json!({"type": "TimeSformer", "num_frames": frames, "img_size": img_size});
+        vec![params(8, json!(224)), params(frames, json!([height, width]))]
+    };
+    let (params, source, spelling) = match name {
+        "videomae_s" => (resized(16, 224, small), "", 0),
+        "videomae_b" => (resized(16, 224, base), "", 0),
+        "videomae_b_8f160" => (resized(8, 160, base), "", 0),
+        "orig_videomae_s" => (fixed(small, eps), "original", 0),
+        "orig_videomae_b" => (fixed(base, eps), "original", 0),
+        "hf_videomae_s" => (huggingface(small), "huggingface", 1),
+        "hf_videomae_b" => (huggingface(base), "huggingface", 1),
+        "hf4_videomae_b" => (huggingface(base), "huggingface", 0),
+        "timesformer_divst" => (timesformer(), "mmaction2", 0),
+        "orig_timesformer" => (timesformer(), "original", 0),
+        "hf_timesformer" => (timesformer(), "huggingface", 0),
+        _ => return None,
+    };
+    Some(WithPositions { params, source, spelling })
 }
 
 /// Returns the parameters of an architecture and the project of its names; empty for ours.

@@ -1,6 +1,6 @@
 //! Compares inflated networks: weights of a 2-D network by formula, inflated; the logits, and sums of inflated tensors.
 
-use crate::architectures::architecture;
+use crate::architectures::architectures;
 use crate::formula;
 use crate::networks::{LIMIT, chain, logits_difference};
 use pipe_graph::{ClipShape, Graph};
@@ -74,7 +74,7 @@ pub(crate) fn compare(files: &[String], only: Option<&str>) -> Result<usize, Box
 
 /// Returns the largest difference of the logits, and the sums that differ.
 fn measure(case: &Case) -> Result<(f64, Vec<String>), Box<dyn Error>> {
-    let backbone = architecture(&case.arch)?.backbone;
+    let backbone = architectures(&case.arch, case.input)?.swap_remove(0).backbone;
     let [_, channels, frames, height, width] = case.input;
     let graph = graph(&backbone, ClipShape { channels, frames, height, width }, case.num_classes)?;
     let options = LoadOptions { inflate: true, ..LoadOptions::default() };

@@ -4,6 +4,7 @@
 //! network of each case, `networks.rs` and `inflation.rs` compare.
 
 mod architectures;
+mod config;
 mod formula;
 mod inflation;
 mod networks;
@@ -11,7 +12,7 @@ mod networks;
 use std::error::Error;
 use std::process::ExitCode;
 
-const USAGE: &str = "cargo xtask golden networks|inflation FILE… [--only ID]";
+const USAGE: &str = "cargo xtask golden networks|structure|inflation FILE… [--only ID]";
 
 #[expect(clippy::print_stderr, reason = "the end of a program")]
 fn main() -> ExitCode {
@@ -43,7 +44,7 @@ fn run(mut args: Vec<String>) -> Result<usize, Box<dyn Error>> {
         return Err("no file is given".into());
     }
     match kind.as_str() {
-        "networks" => networks::compare(files, only.as_deref()),
+        "networks" | "structure" => networks::compare(files, only.as_deref()),
         "inflation" => inflation::compare(files, only.as_deref()),
         other => Err(format!("`{other}` is not a kind of golden values").into()),
     }

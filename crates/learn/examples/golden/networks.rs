@@ -1,12 +1,13 @@
 //! Compares networks: logits, parameters, entries and names of the state dict, and multiply-adds.
 
-use crate::architectures::{Architecture, architecture};
+use crate::architectures::{Architecture, architectures};
+use crate::config::{self, Config, Entry};
 use crate::formula;
 use pipe_graph::ops::recurrent::{Cell, Recurrent};
 use pipe_graph::{ClipShape, Graph, Node, Op, Role};
 use pipe_learn::Network;
 use pipe_models::{Layout, Link, Theirs, import};
-use pipe_schemas::networks::ModelParams;
+use pipe_schemas::networks::{Backbone, ModelParams};
 use pipe_weights::{Checkpoint, Tensor};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -27,24 +28,29 @@ struct File {
 struct Case {
     id: String,
     arch: String,
-    num_classes: usize,
+    num_classes: Option<usize>,
+    /// From which alone the network is built, if the case has it.
+    config: Option<Config>,
+    #[serde(default)]
     gain: f64,
-    /// `[N, C, T, H, W]`.
-    input: [usize; 5],
+    /// `[N, C, T, H, W]`; the clip of `config` if the case has no logits.
+    input: Option<[usize; 5]>,
     /// Tensors that are not made by formula, but keep the values that the network gives them.
     #[serde(default)]
     kept_as_built: Vec<String>,
     params: usize,
     entries: usize,
     keys_sha256: String,
-    macs: u64,
-    logits: Vec<Vec<f64>>,
+    params_without_predictor: Option<usize>,
+    entries_without_predictor: Option<usize>,
+    macs: Option<u64>,
+    logits: Option<Vec<Vec<f64>>>,
+    /// The logits with positions on the grid of the clip.
+    logits_input_grid: Option<Vec<Vec<f64>>>,
     /// Name, shape, mean and 2-norm of each part's output.
+    #[serde(default)]
     stages: Vec<(String, Vec<usize>, f64, f64)>,
 }
-
-/// The name and shape of a tensor in a state dict.
-type Entry = (String, Vec<usize>);
 
 /// The number of values and the 2-norm of a node's result.
 struct Output {
@@ -54,7 +60,10 @@ struct Output {
 
 /// What a case gave.
 struct Measured {
-    difference: f64,
+    /// The largest difference of logits, relative to the largest logit; `None` for a case without logits.
+    difference: Option<f64>,
+    /// The same with positions on the grid of the clip, if the case has these logits.
+    difference_input_grid: Option<f64>,
     /// The first part whose output no node has.
     first_stage: Option<String>,
     /// Counts that differ, with both values.
@@ -71,22 +80,12 @@ pub(crate) fn compare(files: &[String], only: Option<&str>) -> Result<usize, Box
         let file: File = serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))?;
         for case in file.cases.iter().filter(|case| only.is_none_or(|only| case.id == only)) {
             compared += 1;
-            let row = match measure(case) {
-                Ok(Measured { difference, first_stage, counts }) => {
-                    let equal = difference <= LIMIT && counts.is_empty();
-                    failed += usize::from(!equal);
-                    let verdict = if equal { "equal" } else { "DIFFERS" };
-                    let stage = first_stage.filter(|_| difference > LIMIT);
-                    let stage = stage.map(|stage| format!("; first different part: {stage}")).unwrap_or_default();
-                    let counts = counts.iter().map(|count| format!("; {count}")).collect::<String>();
-                    format!("{verdict:8} {:36} {difference:9.1e}{stage}{counts}", case.id)
-                }
-                Err(error) => {
-                    failed += 1;
-                    format!("FAILED   {:36} {error}", case.id)
-                }
-            };
-            println!("{row}");
+            let measured = measure(case);
+            failed += usize::from(!measured.as_ref().is_ok_and(Measured::is_equal));
+            match measured {
+                Ok(measured) => println!("{}", row(&case.id, &measured)),
+                Err(error) => println!("FAILED   {:36} {error}", case.id),
+            }
         }
     }
     println!(
@@ -96,34 +95,126 @@ pub(crate) fn compare(files: &[String], only: Option<&str>) -> Result<usize, Box
     if compared == 0 { Err("no case has been compared".into()) } else { Ok(failed) }
 }
 
+impl Measured {
+    fn is_equal(&self) -> bool {
+        // A case without logits compares counts only.
+        let within = |difference: Option<f64>| difference.is_none_or(|difference| difference <= LIMIT);
+        within(self.difference) && within(self.difference_input_grid) && self.counts.is_empty()
+    }
+}
+
+fn row(id: &str, measured: &Measured) -> String {
+    let Measured { difference, difference_input_grid, first_stage, counts } = measured;
+    let verdict = if measured.is_equal() { "equal" } else { "DIFFERS" };
+    let number = difference.map_or("no logits".to_owned(), |difference| format!("{difference:.1e}"));
+    let grid = difference_input_grid.map(|difference| format!("; on the grid of the clip {difference:.1e}"));
+    let stage = first_stage.as_ref().filter(|_| difference.is_some_and(|difference| difference > LIMIT));
+    let stage = stage.map(|stage| format!("; first different part: {stage}"));
+    let counts = counts.iter().map(|count| format!("; {count}")).collect::<String>();
+    format!("{verdict:8} {id:36} {number:>9}{}{}{counts}", grid.unwrap_or_default(), stage.unwrap_or_default())
+}
+
+/// The network of a case, with the names of its tensors.
+struct Built {
+    architecture: Architecture,
+    graph: Graph,
+    layout: Layout,
+    /// All tensors of the state dict.
+    entries: Vec<Entry>,
+}
+
 fn measure(case: &Case) -> Result<Measured, Box<dyn Error>> {
-    let Architecture { backbone, map, spelling } = architecture(&case.arch)?;
-    let [_, channels, frames, height, width] = case.input;
-    let params = ModelParams { backbone, ..ModelParams::default() };
-    let graph = pipe_models::build(&params, ClipShape { channels, frames, height, width }, case.num_classes)
-        .map_err(|error| chain(&error))?;
-    let layout = map.layout(&graph)?;
+    let clip = match (case.input, &case.config) {
+        (Some([_, channels, frames, height, width]), _) => ClipShape { channels, frames, height, width },
+        (None, Some(config)) => config::clip(config)?,
+        (None, None) => return Err("the case has neither `input` nor `config`".into()),
+    };
+    let unused = case.config.as_ref().map_or(Ok(Vec::new()), config::predictor)?;
+    let built = built(case, clip, &unused)?;
+    let counts = counts(case, &built, &unused);
+    let (Some(expected), Some(input)) = (&case.logits, case.input) else {
+        return Ok(Measured { difference: None, difference_input_grid: None, first_stage: None, counts });
+    };
+    let (difference, first_stage) = compare_logits(case, &built, input, expected)?;
+    let mut difference_input_grid = None;
+    if let Some(expected) = &case.logits_input_grid {
+        let backbone = config::on_the_grid_of_the_clip(&built.architecture.backbone);
+        let backbone = backbone.ok_or("only V-JEPA 2 has `logits_input_grid`")?;
+        let graph = graph(case, &backbone, clip)?;
+        difference_input_grid = Some(compare_logits(case, &Built { graph, ..built }, input, expected)?.0);
+    }
+    Ok(Measured { difference: Some(difference), difference_input_grid, first_stage, counts })
+}
+
+fn graph(case: &Case, backbone: &Backbone, clip: ClipShape) -> Result<Graph, Box<dyn Error>> {
+    let num_classes = case.num_classes.ok_or("the case has no `num_classes`")?;
+    let params = ModelParams { backbone: backbone.clone(), ..ModelParams::default() };
+    Ok(pipe_models::build(&params, clip, num_classes).map_err(|error| chain(&error))?)
+}
+
+/// Builds the network of a case; `unused` are tensors of the state dict that it does not have. If several networks are possible, it is
+/// the one with the names and shapes of the case, or else the first one.
+fn built(case: &Case, clip: ClipShape, unused: &[Entry]) -> Result<Built, Box<dyn Error>> {
+    let ClipShape { channels, frames, height, width } = clip;
+    let possible = match &case.config {
+        Some(config) => vec![config::architecture(config)?],
+        None => architectures(&case.arch, [1, channels, frames, height, width])?,
+    };
+    let mut first = None;
+    for architecture in possible {
+        let built = graph(case, &architecture.backbone, clip).and_then(|graph| {
+            let layout = architecture.map.layout(&graph)?;
+            let entries = entries(&layout, architecture.spelling, unused);
+            Ok(Built { architecture, graph, layout, entries })
+        });
+        if built.as_ref().is_ok_and(|built| digest(&built.entries) == case.keys_sha256) {
+            return built;
+        }
+        first = first.or(Some(built));
+    }
+    first.unwrap_or_else(|| Err("the case has no network".into()))
+}
+
+/// Returns the counts that differ.
+fn counts(case: &Case, built: &Built, unused: &[Entry]) -> Vec<String> {
     let mut counts = Vec::new();
-    let mut check = |what: &str, found: String, expected: String| {
-        if found != expected {
+    let mut check = |what: &str, found: u64, expected: Option<u64>| {
+        if let Some(expected) = expected.filter(|expected| *expected != found) {
             counts.push(format!("{what} {found} instead of {expected}"));
         }
     };
-    let entries = entries(&layout, spelling);
-    check("parameters", num_params(&layout).to_string(), case.params.to_string());
-    check("entries", entries.len().to_string(), case.entries.to_string());
-    check("names", digest(&entries), case.keys_sha256.clone());
-    check("multiply-adds", (graph.macs() + counted_more(case, &graph)).to_string(), case.macs.to_string());
-    let mut network = Network::new(graph, 0);
-    let checkpoint = checkpoint(case, &layout, spelling, &network);
-    network.set(&import(&map, &layout, checkpoint)?.tensors);
+    let unused_values: usize = unused.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+    let (params, entries) = (num_params(&built.layout), built.entries.len());
+    check("parameters", (params + unused_values) as u64, Some(case.params as u64));
+    check("entries", entries as u64, Some(case.entries as u64));
+    check("parameters without predictor", params as u64, case.params_without_predictor.map(|count| count as u64));
+    let expected = case.entries_without_predictor.map(|count| count as u64);
+    check("entries without predictor", (entries - unused.len()) as u64, expected);
+    check("multiply-adds", built.graph.macs() + counted_more(case, &built.graph), case.macs);
+    let names = digest(&built.entries);
+    if names != case.keys_sha256 {
+        counts.push(format!("names {names} instead of {}", case.keys_sha256));
+    }
+    counts
+}
+
+/// Returns the largest difference of logits, relative to the largest logit, and the first part that differs.
+fn compare_logits(
+    case: &Case,
+    built: &Built,
+    input: [usize; 5],
+    expected: &[Vec<f64>],
+) -> Result<(f64, Option<String>), Box<dyn Error>> {
+    let mut network = Network::new(built.graph.clone(), 0);
+    let checkpoint = checkpoint(case, &built.layout, built.architecture.spelling, &network);
+    network.set(&import(&built.architecture.map, &built.layout, checkpoint)?.tensors);
     let mut outputs = Vec::new();
     let observe = |_: &pipe_graph::Node, value: &tch::Tensor| {
         let norm = value.to_kind(tch::Kind::Double).norm().double_value(&[]);
         outputs.push(Output { len: value.numel(), norm });
     };
-    let difference = logits_difference(&network, case.input, &case.logits, observe)?;
-    Ok(Measured { difference, first_stage: first_stage(case, &outputs), counts })
+    let difference = logits_difference(&network, input, expected, observe)?;
+    Ok((difference, first_stage(case, &outputs)))
 }
 
 /// Returns the largest difference between the logits of a clip by formula and the expected ones, relative to the largest expected one.
@@ -151,7 +242,7 @@ pub(crate) fn logits_difference(
 /// products, so that they were counted as products and as a recurrence; and those of Inception's classifier for all frames but one,
 /// because the original classifies each frame and averages the logits, while ours averages the features, which is equal.
 fn counted_more(case: &Case, graph: &Graph) -> u64 {
-    let frames = case.input[2] as u64;
+    let frames = graph.nodes[0].shape.dims[1] as u64;
     let factor = |node: &Node| match &node.op {
         Op::Recurrent(Recurrent { cell: Cell::Gru, .. }) => 1,
         Op::Linear(_) if case.arch == "tsn_inception_v3" && node.name == "fc" => frames - 1,
@@ -161,10 +252,10 @@ fn counted_more(case: &Case, graph: &Graph) -> u64 {
 }
 
 /// Returns the names and shapes of the state dict, as the project of the case writes it.
-fn entries(layout: &Layout, spelling: usize) -> Vec<Entry> {
+fn entries(layout: &Layout, spelling: usize, unused: &[Entry]) -> Vec<Entry> {
     let stored = layout.theirs().filter_map(|tensor| Some((spelled(tensor, spelling)?, tensor.shape.clone())));
     let derived = layout.derived.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone()));
-    let mut entries: Vec<Entry> = stored.chain(derived).collect();
+    let mut entries: Vec<Entry> = stored.chain(derived).chain(unused.iter().cloned()).collect();
     entries.sort();
     entries
 }
