@@ -15,6 +15,9 @@ pub enum LearnError {
         /// The first line of its message.
         message: String,
     },
+    /// A network can't be rewritten for inference.
+    #[error(transparent)]
+    Rewrite(#[from] pipe_graph::GraphError),
     /// A batch does not have the shape of the network's input.
     #[error("the network takes clips of shape {expected:?}, not {found:?}")]
     InputShape {

@@ -4,7 +4,7 @@ use crate::convert::{copy_into, dims, to_weights};
 use crate::error::{At, LearnError};
 use crate::init;
 use crate::kernels::{Call, TrainingStep, run};
-use pipe_graph::{Graph, Node, NodeId, ParamId, Role};
+use pipe_graph::{Graph, Node, NodeId, Role};
 use pipe_models::{Imported, Layout, LoadReport, NameMap, StateDict, import};
 use pipe_schemas::networks::Project;
 use pipe_weights::{Checkpoint, MatchError};
@@ -46,7 +46,7 @@ impl Network {
         Ok(Self::with_params(graph, params))
     }
 
-    fn with_params(graph: Graph, params: Vec<Tensor>) -> Self {
+    pub(crate) fn with_params(graph: Graph, params: Vec<Tensor>) -> Self {
         Self { last_readers: last_readers(&graph), used_at_inference: graph.used_at_inference(), graph, params }
     }
 
@@ -167,7 +167,7 @@ impl Network {
     }
 
     /// Looks up the inputs and tensors of a node.
-    fn call<'a>(
+    pub(crate) fn call<'a>(
         &'a self,
         node: &'a Node,
         clips: &'a Tensor,

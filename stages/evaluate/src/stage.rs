@@ -32,7 +32,8 @@ impl Stage for Evaluate {
             context.progress(done as u64, total, "views");
             context.check_cancelled()
         };
-        let logits = predict_clips(&model.network, &model.normalisation(), size, batches, after_batch)?;
+        let network = model.network.for_inference()?;
+        let logits = predict_clips(&network, &model.normalisation(), size, batches, after_batch)?;
         let labelling = model.card.preprocessing.labelling;
         let predictions =
             average_views(&rows, &logits, model.card.model.cls_head.average_clips, labelling, &model.card.classes)?;

@@ -55,8 +55,9 @@ impl Stage for Export {
 }
 
 fn write_onnx(model: &TrainedModel, path: &Path) -> Result<usize, StageError> {
-    let graph = model.network.graph();
-    let tensors = model.network.tensors();
+    let network = model.network.with_folded_tables()?;
+    let graph = network.graph();
+    let tensors = network.tensors();
     let values = |param: &pipe_graph::Param| tensors.get(&param.name).map(pipe_weights::Tensor::to_f32);
     let metadata = ExportMetadata::new(&model.card, &graph.name).entries()?;
     let bytes = onnx::write(graph, values, &metadata)?;

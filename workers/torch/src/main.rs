@@ -1,16 +1,15 @@
 //! `pipe-torch-worker`: runs the stages that need libtorch or ONNX Runtime.
 
 use pipe_infer::Runtime;
-use pipe_learn::COMPUTE_THREADS;
+use pipe_learn::{COMPUTE_THREADS, restart_with_settings};
 use pipe_schemas::Tool;
 use pipe_stage::AnyStage::{Parted, Whole};
 use pipe_stage::protocol::Grant;
 use pipe_stage::{Environment, WorkerInfo, serve};
 use pipe_stage_export::Export;
 use std::collections::BTreeMap;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 /// Version of the linked libtorch, from its file `build-version`. libtorch does not report it at run time.
 const LIBTORCH_VERSION: &str = match option_env!("LIBTORCH_VERSION") {
@@ -25,7 +24,7 @@ const TEST_ENVIRONMENT: &str = "PIPE_TEST_ENVIRONMENT";
 fn main() -> ExitCode {
     let info_only = std::env::args().len() > 1;
     if !info_only {
-        wait_without_spinning();
+        restart_with_settings();
     }
     serve(|| {
         let onnx_runtime = onnx_runtime();
@@ -59,22 +58,6 @@ fn environment(_grant: &Grant) -> Environment {
         environment.insert("processor".to_owned(), processor);
     }
     environment
-}
-
-/// Restarts this program with `OMP_WAIT_POLICY=passive`, unless the variable is set: threads of OpenMP then sleep while they wait
-/// for each other.
-///
-/// By default they spin, which is several times slower as soon as anything else runs on the machine. OpenMP reads the
-/// variable when libtorch is loaded, before `main`.
-fn wait_without_spinning() {
-    const POLICY: &str = "OMP_WAIT_POLICY";
-    if std::env::var_os(POLICY).is_some() {
-        return;
-    }
-    if let Ok(program) = std::env::current_exe() {
-        // `exec` returns only if it fails. The work can be done without it.
-        let _ = Command::new(program).env(POLICY, "passive").exec();
-    }
 }
 
 /// Returns the path of ONNX Runtime: `ORT_DYLIB_PATH`, else where `cargo xtask setup` puts it.

@@ -71,7 +71,7 @@ fn network(graph: Graph) -> Network {
     let tensor = |param: &Param| (param.name.clone(), Tensor::from_f32(param.shape.clone(), &values(param)));
     let tensors: BTreeMap<String, Tensor> = graph.params.iter().map(tensor).collect();
     let mut network = Network::new(graph, 0);
-    network.load(&Checkpoint { tensors, ..Checkpoint::default() }).expect("the tensors fit");
+    network.load(Checkpoint { tensors, ..Checkpoint::default() }).expect("the tensors fit");
     network
 }
 
@@ -91,28 +91,42 @@ fn clip_size(graph: &Graph) -> ClipSize {
     ClipSize { frames: dims[1], height: dims[2], width: dims[3] }
 }
 
-/// Compares the logits of one clip and of two clips, and returns the bytes of the file.
+/// Compares the logits of one clip and of two clips with those of the network rewritten for inference, and with those of its file on ONNX
+/// Runtime. Returns the bytes of the file.
 fn compare(runtime: &Runtime, network: &Network) -> Vec<u8> {
-    let (graph, size) = (network.graph(), clip_size(network.graph()));
+    let (name, size) = (&network.graph().name, clip_size(network.graph()));
     let normalisation = Normalisation::new(&DataPreprocessor::default());
-    let tensors = network.tensors();
-    let values = |param: &Param| tensors.get(&param.name).map(Tensor::to_f32);
-    let bytes = onnx::write(graph, values, &BTreeMap::new()).expect("the network is written");
-    let failed = |error| -> Session { panic!("{}: {error:?}", graph.name) };
+    let logits = |network: &Network, num_clips| {
+        let batches = std::iter::once(Ok(clips(size, num_clips)));
+        predict_clips::<LearnError>(network, &normalisation, size, batches, |_| Ok(())).expect("logits").concat()
+    };
+    let bytes = write(&network.with_folded_tables().expect("tables fold"));
+    let failed = |error| -> Session { panic!("{name}: {error:?}") };
     let mut session = runtime.session_from_bytes(&bytes, 2).unwrap_or_else(failed);
+    let rewritten = network.for_inference().expect("the network is rewritten");
     for num_clips in [1, 2] {
-        let batch = clips(size, num_clips);
         let shape = [num_clips, 3, size.frames, size.height, size.width];
-        let (_, found) = session.run(onnx::INPUT, shape, normalisation.values(&batch, size)).expect("it runs");
-        let batches = std::iter::once(Ok(batch));
-        let expect = predict_clips::<LearnError>(network, &normalisation, size, batches, |_| Ok(())).expect("logits");
-        let expect = expect.concat();
-        let largest = expect.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
-        let difference = found.iter().zip(&expect).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs())) / largest;
-        assert_eq!(found.len(), expect.len(), "{}", graph.name);
-        assert!(difference <= LIMIT, "{}: logits of {num_clips} clips differ by {difference:e}", graph.name);
+        let values = normalisation.values(&clips(size, num_clips), size);
+        let (_, exported) = session.run(onnx::INPUT, shape, values).expect("it runs");
+        let expect = logits(network, num_clips);
+        check(&format!("{num_clips} clips on the file of {name}"), &exported, &expect);
+        check(&format!("{num_clips} clips on {name} for inference"), &logits(&rewritten, num_clips), &expect);
     }
     bytes
+}
+
+fn write(network: &Network) -> Vec<u8> {
+    let tensors = network.tensors();
+    let values = |param: &Param| tensors.get(&param.name).map(Tensor::to_f32);
+    onnx::write(network.graph(), values, &BTreeMap::new()).expect("the network is written")
+}
+
+fn check(what: &str, found: &[f32], expect: &[f32]) {
+    assert_eq!(found.len(), expect.len(), "{what}");
+    let largest = expect.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+    let difference = found.iter().zip(expect).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs())) / largest;
+    let finite = found.iter().all(|logit| logit.is_finite());
+    assert!(finite && difference <= LIMIT, "{what}: the logits differ by {difference:e}");
 }
 
 /// Passes files to `onnx.checker`, if Python has it.
