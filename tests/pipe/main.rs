@@ -20,6 +20,7 @@ mod first;
 mod golden;
 mod help;
 mod inputs;
+mod load_from;
 mod lock;
 mod main_job;
 mod mistakes;

@@ -66,7 +66,7 @@ impl Network {
     /// [`MatchError`] if other tensors than those of the classifier do not fit.
     pub fn load(&mut self, checkpoint: Checkpoint) -> Result<LoadReport, MatchError> {
         let layout = Layout::own(&self.graph);
-        let Imported { tensors, report } = import(&NameMap::same(Project::Pipe), &layout, checkpoint)?;
+        let Imported { tensors, report, .. } = import(&NameMap::same(Project::Pipe), &layout, checkpoint)?;
         self.set(&tensors);
         Ok(report)
     }

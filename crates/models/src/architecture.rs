@@ -52,9 +52,25 @@ pub(crate) trait Architecture: Sized {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Inflation {
     /// The 2-D network.
-    pub(crate) from: Backbone,
+    pub(crate) flat: Flat,
     /// The names of its tensors for those of the 3-D network. Those that it does not have are [`initial`](NameMap::initial).
     pub(crate) names: NameMap,
+}
+
+/// A 2-D network, as far as its tensors are concerned.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Flat {
+    /// A network of the zoo.
+    Network(Backbone),
+    /// A network that has the tensors of the 3-D network, but kernels without frames, and smaller tables of relative positions.
+    Derived {
+        /// Its name in reports.
+        name: &'static str,
+        /// The names that projects give to its tensors, its own first.
+        maps: Vec<NameMap>,
+        /// How often the 3-D network has the rows of its tables of relative positions.
+        table_repeats: usize,
+    },
 }
 
 /// A small configuration for tests.

@@ -1,13 +1,15 @@
 //! [`inflate`]: the weights of a 2-D network for the 3-D network that is made from it (Carreira and Zisserman 2017).
 //!
 //! A convolution over frames repeats the 2-D one and divides by the number of repetitions, so that a clip of equal frames gives the
-//! results of the frame, except where frames are padded. Everything else is copied.
+//! results of the frame, except where frames are padded. A table of relative positions is repeated for each distance in time. Everything
+//! else is copied.
 
-use crate::architecture::Inflation;
+use crate::architecture::{Flat, Inflation};
+use crate::layout::Layout;
 use crate::load::{LoadError, named};
-use crate::name_map::Counterpart;
+use crate::name_map::{Counterpart, NameMap};
 use crate::state_dict::{Imported, StateDict};
-use crate::zoo::inflation;
+use crate::zoo::{inflation, name_maps};
 use crate::{LoadReport, ModelError, build};
 use pipe_graph::{ClipShape, Graph, Param};
 use pipe_schemas::networks::{Backbone, ModelParams, Project};
@@ -58,13 +60,61 @@ impl InflateError {
     }
 }
 
-/// Returns the 2-D network that a network is inflated from; `None` if there is none.
-pub fn inflated_from(backbone: &Backbone) -> Option<Backbone> {
-    inflation(backbone).map(|inflation| inflation.from)
+/// Returns the tensors of the 2-D network that a network is inflated from, by the names that the 2-D network has itself.
+///
+/// # Errors
+/// [`InflateError::NotInflated`] if there is none.
+pub fn flat_layout(backbone: &Backbone, graph: &Graph) -> Result<Layout, InflateError> {
+    let (flat, _, _) = flat_network(backbone, graph)?;
+    Ok(Layout::own(&flat))
 }
 
-/// Images for which the 2-D network is built. Its tensors do not depend on it.
+/// Images for which a 2-D network is built. Its tensors do not depend on it.
 const IMAGE: ClipShape = ClipShape { channels: 3, frames: 1, height: 224, width: 224 };
+
+/// Returns the 2-D network, the names that projects give to its tensors, and the names of its tensors for those of the 3-D network.
+fn flat_network(backbone: &Backbone, graph: &Graph) -> Result<(Graph, Vec<NameMap>, NameMap), InflateError> {
+    let network = graph.name.clone();
+    let Inflation { flat, names } = inflation(backbone).ok_or(InflateError::NotInflated { network })?;
+    match flat {
+        Flat::Network(backbone) => {
+            let params = ModelParams { backbone: backbone.clone(), ..ModelParams::default() };
+            let flat = build(&params, IMAGE, 1).map_err(InflateError::Model)?;
+            Ok((flat, name_maps(&backbone), names))
+        }
+        Flat::Derived { name, maps, table_repeats } => {
+            let params = graph.params.iter().map(|param| flattened(param, &names, table_repeats));
+            let params = params.collect::<Result<_, _>>()?;
+            Ok((Graph { name: name.to_owned(), params, ..graph.clone() }, maps, names))
+        }
+    }
+}
+
+/// Returns the tensor of the 2-D network for one of the 3-D network.
+fn flattened(param: &Param, names: &NameMap, table_repeats: usize) -> Result<Param, InflateError> {
+    let mut shape = param.shape.clone();
+    if shape.len() == 5 {
+        shape.remove(2);
+    } else if param.name.ends_with(TABLE) {
+        shape[0] /= table_repeats;
+    }
+    Ok(Param { name: flat_name(param, names)?.ok_or_else(|| missing(param))?, shape, ..param.clone() })
+}
+
+/// The end of the name of a table of relative positions, whose rows are ordered by the distance in time, then in space.
+const TABLE: &str = "relative_position_bias_table";
+
+/// Returns the name in the 2-D network of a tensor of the 3-D network; `None` if the 2-D network does not have it.
+fn flat_name(param: &Param, names: &NameMap) -> Result<Option<String>, InflateError> {
+    match names.counterpart(&param.name).ok_or_else(|| missing(param))? {
+        Counterpart::Rule { theirs, .. } => Ok(theirs.into_iter().flat_map(|part| part.spellings).next()),
+        Counterpart::Made(_) => Ok(None),
+    }
+}
+
+fn missing(param: &Param) -> InflateError {
+    InflateError::Missing { name: param.name.clone() }
+}
 
 /// Takes the tensors of a network from a checkpoint of the 2-D network that it is inflated from. Tensors that the 2-D network does not
 /// have, such as lateral connections, keep their initial values, as the classifier does.
@@ -74,31 +124,24 @@ pub(crate) fn inflate(
     checkpoint: Checkpoint,
     map: Option<Project>,
 ) -> Result<Imported, LoadError> {
-    let network = graph.name.clone();
-    let Inflation { from, names } = inflation(backbone).ok_or(InflateError::NotInflated { network })?;
-    let params = ModelParams { backbone: from.clone(), ..ModelParams::default() };
-    let flat = build(&params, IMAGE, 1).map_err(InflateError::Model)?;
-    let Imported { tensors: mut flat_tensors, report } = named(&from, &flat, checkpoint, map)?;
+    let (flat, maps, names) = flat_network(backbone, graph)?;
+    let Imported { tensors: mut flat_tensors, report, unused_head } = named(maps, &flat, checkpoint, map)?;
     let mut tensors = StateDict::new();
     let (mut matched, mut reinitialised, mut used) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (id, param) in graph.params.iter().enumerate() {
         let is_head = graph.head.iter().any(|head| head.0 == id);
-        let missing = || InflateError::Missing { name: param.name.clone() };
-        match names.counterpart(&param.name).filter(|_| !is_head) {
-            Some(Counterpart::Rule { theirs, .. }) => {
-                let from = theirs.first().and_then(|part| part.spellings.first()).ok_or_else(missing)?;
-                let tensor = flat_tensors.get(from).ok_or_else(missing)?;
-                tensors.insert(param.name.clone(), inflated(tensor, param, from)?);
-                used.insert(from.clone());
-                matched.push(param);
-            }
-            Some(Counterpart::Made(_)) => reinitialised.push(param),
-            None if is_head => reinitialised.push(param),
-            None => return Err(missing().into()),
-        }
+        let from = if is_head { None } else { flat_name(param, &names)? };
+        let Some(from) = from else {
+            reinitialised.push(param);
+            continue;
+        };
+        let tensor = flat_tensors.get(&from).ok_or_else(|| missing(param))?;
+        tensors.insert(param.name.clone(), inflated(tensor, param, &from)?);
+        used.insert(from);
+        matched.push(param);
     }
     flat_tensors.retain(|name, _| !used.contains(name));
-    let unused = [report.unused, report.reinitialised, flat_tensors.into_keys().collect()].concat();
+    let unused = [report.unused, unused_head, flat_tensors.into_keys().collect()].concat();
     let count = |params: &[&Param]| params.iter().map(|param| param.len() as u64).sum();
     let names = |params: &[&Param]| params.iter().map(|param| param.name.clone()).collect();
     let report = LoadReport {
@@ -117,16 +160,24 @@ pub(crate) fn inflate(
         unused,
         map: report.map,
         num_derived: report.num_derived,
+        zeros: report.zeros,
         origin: report.origin,
     };
-    Ok(Imported { tensors, report })
+    Ok(Imported { tensors, report, unused_head: Vec::new() })
 }
 
-/// Returns a tensor with the shape of `param`: `[O, I, H, W]` becomes `[O, I', T, H, W]`, and others stay. Input channels from `I` on are
-/// zeros: they are those of connections from elsewhere.
+/// Returns a tensor with the shape of `param`: `[O, I, H, W]` becomes `[O, I', T, H, W]`, the rows of a table of relative positions are
+/// repeated, and others stay. Input channels from `I` on are zeros: they are those of connections from elsewhere.
 fn inflated(tensor: &Tensor, param: &Param, from: &str) -> Result<Tensor, InflateError> {
     if tensor.shape == param.shape {
         return Ok(tensor.clone());
+    }
+    if let ([rows, columns], [rows_3d, columns_3d]) = (tensor.shape.as_slice(), param.shape.as_slice())
+        && from.ends_with(TABLE)
+        && columns == columns_3d
+        && rows_3d.is_multiple_of(*rows)
+    {
+        return Ok(Tensor::from_f32(param.shape.clone(), &tensor.to_f32().repeat(rows_3d / rows)));
     }
     let ([out, inputs, height, width], [out_3d, inputs_3d, frames, height_3d, width_3d]) =
         (tensor.shape.as_slice(), param.shape.as_slice())
@@ -161,7 +212,8 @@ mod tests {
     fn check(shape: &[usize], values: &[f32], to: &[usize], expect: Option<&[f32]>) {
         let init = Init::Constant(0.0);
         let param = Param { name: "conv".into(), shape: to.into(), role: Role::Weight, init };
-        let found = inflated(&Tensor::from_f32(shape.into(), values), &param, "conv");
+        let from = if shape.len() == 2 { TABLE } else { "conv" };
+        let found = inflated(&Tensor::from_f32(shape.into(), values), &param, from);
         assert_eq!(found.ok().map(|tensor| tensor.to_f32()).as_deref(), expect);
     }
 
@@ -171,6 +223,7 @@ mod tests {
         check(&[1, 1, 1, 2], &[3.0, 6.0], &[1, 1, 1, 1, 2], Some(&[3.0, 6.0]));
         check(&[2, 1, 1, 1], &[3.0, 6.0], &[2, 2, 2, 1, 1], Some(&[1.5, 1.5, 0.0, 0.0, 3.0, 3.0, 0.0, 0.0]));
         check(&[2], &[3.0, 6.0], &[2], Some(&[3.0, 6.0]));
+        check(&[2, 1], &[3.0, 6.0], &[4, 1], Some(&[3.0, 6.0, 3.0, 6.0]));
     }
 
     #[test]
@@ -178,5 +231,6 @@ mod tests {
         check(&[1, 1, 1, 2], &[3.0, 6.0], &[1, 1, 3, 2, 1], None);
         check(&[1, 2, 1, 1], &[3.0, 6.0], &[1, 1, 3, 1, 1], None);
         check(&[2], &[3.0, 6.0], &[3], None);
+        check(&[2, 1], &[3.0, 6.0], &[3, 1], None);
     }
 }

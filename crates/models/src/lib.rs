@@ -32,7 +32,7 @@ mod zoo;
 pub use architecture::{Published, Small};
 pub use config::{ConfigConflict, ConfigValue, check_config};
 pub use error::ModelError;
-pub use inflate::{InflateError, inflated_from};
+pub use inflate::{InflateError, flat_layout};
 pub use layout::{Layout, LayoutError, Link, Ours, Theirs};
 pub use load::{LoadError, LoadOptions, load};
 pub use load_report::LoadReport;

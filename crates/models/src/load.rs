@@ -2,8 +2,10 @@
 
 use crate::config::{ConfigConflict, check_config};
 use crate::inflate::{InflateError, inflate};
-use crate::recognise::{RecogniseError, Recognised, recognise};
+use crate::name_map::NameMap;
+use crate::recognise::{RecogniseError, Recognised, recognise_among};
 use crate::state_dict::{Imported, import};
+use crate::zoo::name_maps;
 use pipe_graph::Graph;
 use pipe_schemas::networks::{Backbone, Project};
 use pipe_weights::{Checkpoint, HfConfig, MatchError, not_finite};
@@ -86,20 +88,20 @@ pub fn load(
     let imported = if options.inflate {
         inflate(backbone, graph, checkpoint, options.map)?
     } else {
-        named(backbone, graph, checkpoint, options.map)?
+        named(name_maps(backbone), graph, checkpoint, options.map)?
     };
     let tensors = not_finite(&imported.tensors);
     if tensors.is_empty() { Ok(imported) } else { Err(LoadError::NotFinite { tensors }) }
 }
 
-/// Takes the tensors of a network, without inflation.
+/// Takes the tensors of a network whose tensors have the names of one of the maps, our own first.
 pub(crate) fn named(
-    backbone: &Backbone,
+    maps: Vec<NameMap>,
     graph: &Graph,
     checkpoint: Checkpoint,
     map: Option<Project>,
 ) -> Result<Imported, LoadError> {
-    let Recognised { map, layout, checkpoint, .. } = recognise(backbone, graph, checkpoint, map)?;
+    let Recognised { map, layout, checkpoint, .. } = recognise_among(maps, graph, checkpoint, map)?;
     let notes = checkpoint.origin.notes();
     import(&map, &layout, checkpoint).map_err(|mismatches| LoadError::Match { map: map.project, notes, mismatches })
 }

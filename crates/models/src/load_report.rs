@@ -37,6 +37,9 @@ pub struct LoadReport {
     pub reinitialised: Vec<String>,
     /// The checkpoint's names of the tensors that were not used.
     pub unused: Vec<String>,
+    /// The checkpoint's names of tensors that are missing and taken as zeros, where the map allows it, such as biases of keys.
+    #[serde(default)]
+    pub zeros: Vec<String>,
     /// Where in the file the tensors were found.
     pub origin: Origin,
 }
@@ -62,6 +65,9 @@ impl LoadReport {
             let percent = 100.0 * self.num_values_matched as f64 / self.num_values as f64;
             lines.push(format!("{percent:.1} % of the network's values are from the checkpoint"));
         }
+        if !self.zeros.is_empty() {
+            lines.push(format!("missing and taken as zeros: {}{}", self.zeros.len(), in_brackets(&self.zeros)));
+        }
         if self.map != Project::Pipe {
             lines.push(format!("the tensors have the names of {}", self.map));
         }
@@ -81,4 +87,56 @@ fn in_brackets(names: &[String]) -> String {
     let named = names.iter().take(MAX_NAMED).cloned().collect::<Vec<_>>().join(", ");
     let more = if names.len() > MAX_NAMED { format!(", and {} more", names.len() - MAX_NAMED) } else { String::new() };
     format!(" ({named}{more})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(count: usize) -> Vec<String> {
+        (0..count).map(|number| format!("t{number}")).collect()
+    }
+
+    #[test]
+    fn a_report_has_counts_shares_and_names() {
+        let report = LoadReport {
+            map: Project::Huggingface,
+            inflated_from: None,
+            num_matched: 7,
+            num_made: 1,
+            num_reinitialised: 2,
+            num_unused: 6,
+            num_derived: 0,
+            num_values: 200,
+            num_values_matched: 150,
+            num_values_made: 10,
+            num_values_reinitialised: 40,
+            matched: names(7),
+            made: names(1),
+            reinitialised: names(2),
+            unused: names(6),
+            zeros: names(1),
+            origin: Origin::default(),
+        };
+        let expect = [
+            "7 tensors matched, 1 made (t0), 2 reinitialised (t0, t1), 6 unused (t0, t1, t2, t3, t4, and 1 more)",
+            "75.0 % of the network's values are from the checkpoint",
+            "missing and taken as zeros: 1 (t0)",
+            "the tensors have the names of huggingface",
+        ];
+        assert_eq!(report.lines(), expect);
+        let plain = LoadReport {
+            map: Project::Pipe,
+            inflated_from: Some("tsn_resnet50".to_owned()),
+            num_made: 0,
+            num_values_matched: 200,
+            num_unused: 0,
+            unused: Vec::new(),
+            zeros: Vec::new(),
+            ..report
+        };
+        let expect =
+            ["7 tensors matched, 2 reinitialised (t0, t1), 0 unused", "the weights were inflated from tsn_resnet50"];
+        assert_eq!(plain.lines(), expect);
+    }
 }

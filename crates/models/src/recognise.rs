@@ -99,8 +99,17 @@ pub fn recognise(
     checkpoint: Checkpoint,
     asked: Option<Project>,
 ) -> Result<Recognised, RecogniseError> {
+    recognise_among(name_maps(backbone), graph, checkpoint, asked)
+}
+
+/// Finds the one of the maps, our own first, whose names a checkpoint has; see [`recognise`].
+pub(crate) fn recognise_among(
+    known: Vec<NameMap>,
+    graph: &Graph,
+    checkpoint: Checkpoint,
+    asked: Option<Project>,
+) -> Result<Recognised, RecogniseError> {
     let own = || NameMap::same(Project::Pipe);
-    let known = name_maps(backbone);
     let maps: Vec<NameMap> = match asked {
         None => known,
         Some(Project::Pipe) => vec![own()],

@@ -1,6 +1,6 @@
 //! Moves state dicts between our names and those of a project: [`import`] and [`export`].
 
-use crate::layout::{Layout, Link};
+use crate::layout::{Layout, Link, Theirs};
 use crate::{LoadReport, MadeValue, NameMap};
 use pipe_weights::{Checkpoint, Dtype, MatchError, Matching, Tensor, Wanted, match_weights};
 use std::collections::BTreeMap;
@@ -15,6 +15,8 @@ pub struct Imported {
     pub tensors: StateDict,
     /// Which tensors were found.
     pub report: LoadReport,
+    /// The checkpoint's names of the tensors of a classifier that was not taken, because it is one of other classes.
+    pub unused_head: Vec<String>,
 }
 
 /// Takes the tensors of a network from a checkpoint with the names of a project.
@@ -31,14 +33,19 @@ pub fn import(map: &NameMap, layout: &Layout, checkpoint: Checkpoint) -> Result<
     let mut found = matching.found.iter();
     for link in &layout.links {
         let names: Vec<Option<&String>> = found.by_ref().take(link.theirs.len()).map(Option::as_ref).collect();
+        let is_zeros = |(tensor, name): &(&Theirs, &Option<&String>)| name.is_none() && !tensor.spellings.is_empty();
+        if !(link.head && matching.new_head) {
+            let zeros = link.theirs.iter().zip(&names).filter(is_zeros);
+            import.zeros.extend(zeros.map(|(tensor, _)| tensor.spellings[0].clone()));
+        }
         let parts = names.into_iter().map(|name| theirs.remove(name?)).collect();
         import.link(link, parts, matching.new_head);
     }
     for (name, shape, value) in &layout.made {
         import.make(name, shape, *value);
     }
-    let Import { tensors, matched, made, reinitialised } = import;
-    let Matching { unused, num_derived, .. } = matching;
+    let Import { tensors, matched, made, reinitialised, zeros } = import;
+    let Matching { unused, unused_head, num_derived, .. } = matching;
     let report = LoadReport {
         map: map.project,
         inflated_from: None,
@@ -55,9 +62,10 @@ pub fn import(map: &NameMap, layout: &Layout, checkpoint: Checkpoint) -> Result<
         made: made.names,
         reinitialised: reinitialised.names,
         unused,
+        zeros,
         origin,
     };
-    Ok(Imported { tensors, report })
+    Ok(Imported { tensors, report, unused_head })
 }
 
 /// Tensors of the network, counted.
@@ -81,6 +89,8 @@ struct Import {
     matched: Counted,
     made: Counted,
     reinitialised: Counted,
+    /// The project's names of tensors that are missing, and zeros.
+    zeros: Vec<String>,
 }
 
 impl Import {
@@ -213,3 +223,6 @@ pub fn export(map: &NameMap, layout: &Layout, ours: &StateDict) -> Result<Export
     theirs.extend(layout.derived.iter().cloned());
     Ok(Exported { tensors: theirs, left_out })
 }
+
+#[cfg(test)]
+mod tests;

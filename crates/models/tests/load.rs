@@ -3,7 +3,9 @@
 #![expect(clippy::disallowed_methods, reason = "tests may panic; their files, threads and times are their own")]
 
 use pipe_graph::{ClipShape, Graph};
-use pipe_models::{Imported, LoadError, LoadOptions, NameMap, StateDict, build, load, name_maps, zoo};
+use pipe_models::{
+    Imported, LoadError, LoadOptions, NameMap, StateDict, Theirs, build, flat_layout, load, name_maps, zoo,
+};
 use pipe_schemas::networks::{Backbone, ModelParams, Project};
 use pipe_weights::{Checkpoint, HfConfig, Tensor};
 use serde_json::{Value, json};
@@ -183,7 +185,7 @@ fn inflate(params: &Value, project: Project) -> Result<Imported, LoadError> {
 fn weights_of_a_2d_network_are_inflated() {
     let slowonly = json!({"type": "ResNet3dSlowOnly", "base_channels": 8});
     for project in [Project::Torchvision, Project::Mmaction2] {
-        let Imported { tensors, report } = inflate(&slowonly, project).expect("inflated");
+        let Imported { tensors, report, .. } = inflate(&slowonly, project).expect("inflated");
         assert_eq!((report.map, report.inflated_from.as_deref()), (project, Some("tsn_resnet50")));
         assert_eq!(report.reinitialised, ["cls_head.fc_cls.weight", "cls_head.fc_cls.bias"]);
         assert_eq!(report.num_unused, 2, "the classifier of images: {:?}", report.unused);
@@ -196,9 +198,20 @@ fn weights_of_a_2d_network_are_inflated() {
 }
 
 #[test]
+fn a_2d_checkpoint_may_have_no_classifier() {
+    let flat = backbone(json!({"type": "ResNet", "depth": 50, "base_channels": 8}));
+    let mut tensors = state_dict(&map_of(&flat, Project::Torchvision), &graph(&flat), |_| 1.0);
+    tensors.retain(|name, _| !name.starts_with("fc."));
+    let slowonly = backbone(json!({"type": "ResNet3dSlowOnly", "base_channels": 8}));
+    let options = LoadOptions { inflate: true, ..LoadOptions::default() };
+    let report = read(&slowonly, tensors, &options).expect("inflated").report;
+    assert_eq!(report.unused, [""; 0]);
+}
+
+#[test]
 fn only_the_slow_pathway_of_slowfast_is_inflated() {
     let slowfast = json!({"type": "ResNet3dSlowFast", "base_channels": 8, "resample_rate": 4, "speed_ratio": 4});
-    let Imported { tensors, report } = inflate(&slowfast, Project::Torchvision).expect("inflated");
+    let Imported { tensors, report, .. } = inflate(&slowfast, Project::Torchvision).expect("inflated");
     let is_new = |name: &String| name.contains("fast_path") || name.contains("lateral") || name.starts_with("cls_head");
     assert!(report.reinitialised.iter().all(is_new) && !report.matched.iter().any(is_new), "{report:?}");
     assert!(report.reinitialised.iter().any(|name| name == "backbone.slow_path.layer3_lateral.conv.weight"));
@@ -206,6 +219,55 @@ fn only_the_slow_pathway_of_slowfast_is_inflated() {
     let conv = &tensors["backbone.slow_path.layer1.0.conv1.conv.weight"];
     assert_eq!(conv.shape, [8, 10, 1, 1, 1]);
     assert_eq!(conv.to_f32()[..12], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 0.0, 0.0, 9.0, 10.0]);
+}
+
+/// Names of torchvision's `swin_t` and of the authors' repository.
+#[test]
+fn video_swin_is_inflated_from_swin() {
+    let params = backbone(json!({
+        "type": "SwinTransformer3D", "embed_dims": 8, "depths": [2, 1, 1, 1], "num_heads": [1, 2, 2, 4], "window_size": [2, 3, 3],
+    }));
+    let graph = graph(&params);
+    let layout = flat_layout(&params, &graph).expect("inflated");
+    let values = |tensor: &Theirs| {
+        let values: Vec<f32> = (0..tensor.shape.iter().product::<usize>()).map(|index| index as f32 + 2.0).collect();
+        (tensor.spellings[0].clone(), Tensor::from_f32(tensor.shape.clone(), &values))
+    };
+    let torchvision: StateDict = layout.theirs().map(values).collect();
+    let of_authors = |name: &str| {
+        let renamed = name
+            .replace("features.0.0", "patch_embed.proj")
+            .replace("features.0.2", "patch_embed.norm")
+            .replace("mlp.0", "mlp.fc1")
+            .replace("mlp.3", "mlp.fc2");
+        (0..4).fold(renamed, |name, stage| {
+            let name = name.replace(&format!("features.{}.", 2 * stage + 1), &format!("layers.{stage}.blocks."));
+            name.replace(&format!("features.{}.", 2 * stage + 2), &format!("layers.{stage}.downsample."))
+        })
+    };
+    let mut original: StateDict = torchvision.iter().map(|(name, tensor)| (of_authors(name), tensor.clone())).collect();
+    original.insert("layers.0.blocks.1.attn_mask".into(), Tensor::from_f32(vec![1], &[0.0]));
+    for (project, tensors, num_unused) in [(Project::Torchvision, torchvision, 2), (Project::Original, original, 3)] {
+        for name in
+            ["patch_embed.proj.weight", "layers.2.downsample.reduction.weight", "layers.3.blocks.0.attn.qkv.bias"]
+        {
+            assert!(project == Project::Torchvision || tensors.contains_key(name), "{name} of {:?}", tensors.keys());
+        }
+        let options = LoadOptions { inflate: true, ..LoadOptions::default() };
+        let checkpoint = Checkpoint { tensors, ..Checkpoint::default() };
+        let Imported { tensors, report, .. } = load(&params, &graph, checkpoint, &options).expect("inflated");
+        assert_eq!(
+            (report.map, report.inflated_from.as_deref(), report.num_unused),
+            (project, Some("swin"), num_unused)
+        );
+        assert_eq!(report.reinitialised, ["head.weight", "head.bias"]);
+        let conv = &tensors["patch_embed.proj.weight"];
+        assert_eq!((conv.shape.as_slice(), conv.to_f32()[0]), (&[8, 3, 2, 4, 4][..], 1.0), "half of 2");
+        // The rows of 5 x 5 offsets are repeated for 3 distances in time.
+        let table = &tensors["features.0.1.attn.relative_position_bias_table"];
+        assert_eq!(table.shape, [75, 1]);
+        assert_eq!([table.to_f32()[1], table.to_f32()[26], table.to_f32()[51]], [3.0; 3]);
+    }
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn state_dicts_are_the_same_after_a_round_trip() {
         let what = format!("{} of {}", graph.name, map.project);
         let layout = map.layout(&graph).unwrap_or_else(|error| panic!("{what}: {error}"));
         let theirs = state_dict(&layout);
-        let Imported { tensors: ours, report } = imported(&map, &layout, &theirs);
+        let Imported { tensors: ours, report, .. } = imported(&map, &layout, &theirs);
         let exported = export(&map, &layout, &ours).unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!(exported.tensors, theirs, "{what}: theirs, ours, theirs");
         assert_eq!(imported(&map, &layout, &exported.tensors).tensors, ours, "{what}: ours, theirs, ours");
@@ -82,7 +82,7 @@ fn the_classifier_of_other_classes_is_left_out_in_every_map() {
             let values = vec![1.0; shape.iter().product()];
             theirs.insert(tensor.spellings[0].clone(), Tensor::from_f32(shape, &values));
         }
-        let Imported { tensors, report } = imported(&map, &layout, &theirs);
+        let Imported { tensors, report, .. } = imported(&map, &layout, &theirs);
         let expect: Vec<&String> = graph.head.iter().map(|id| &graph.params[id.0].name).collect();
         assert_eq!(report.reinitialised.iter().collect::<BTreeSet<_>>(), expect.iter().copied().collect(), "{what}");
         assert!(expect.iter().all(|name| !tensors.contains_key(*name)), "{what}");

@@ -24,6 +24,8 @@ pub struct Matching {
     pub found: Vec<Option<String>>,
     /// Whether the classifier of the checkpoint is not used, because it is missing, incomplete or of another shape.
     pub new_head: bool,
+    /// The names of the tensors of that classifier.
+    pub unused_head: Vec<String>,
     /// The names of tensors that the network does not need: those that `ignored` accepts.
     pub unused: Vec<String>,
     /// The number of tensors without information: step counters of batch normalisations and tables of indices.
@@ -119,9 +121,11 @@ pub fn match_weights(
         Fit::Equal(name) if !(tensor.head && new_head) => Some((*name).to_owned()),
         Fit::Equal(_) | Fit::Absent | Fit::OtherShape(..) | Fit::Missing => None,
     };
+    let replaced = pairs().filter(|(tensor, _)| tensor.head && new_head).filter_map(|(_, fit)| fit.name());
     Ok(Matching {
         found: pairs().map(taken).collect(),
         new_head,
+        unused_head: replaced.map(str::to_owned).collect(),
         unused: unused.into_iter().map(str::to_owned).collect(),
         num_derived: derived.len(),
     })

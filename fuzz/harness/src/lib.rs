@@ -5,6 +5,7 @@
 //! `seeds`, one row of [`TARGETS`], and one file in `fuzz/fuzz_targets/`.
 
 mod archives;
+mod hf_config;
 mod lists;
 mod mutate;
 mod pickle;
@@ -29,7 +30,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     Target { name: "pipeline", run: pipeline::run, seeds: pipeline::seeds },
     Target { name: "lists", run: lists::run, seeds: lists::seeds },
     Target { name: "archives", run: archives::run, seeds: archives::seeds },
@@ -37,6 +38,7 @@ pub const TARGETS: [Target; 8] = [
     Target { name: "safetensors", run: safetensors::run, seeds: safetensors::seeds },
     Target { name: "torch_zip", run: torch_zip::run, seeds: torch_zip::seeds },
     Target { name: "shards", run: shards::run, seeds: shards::seeds },
+    Target { name: "hf_config", run: hf_config::run, seeds: hf_config::seeds },
     Target { name: "protocol", run: protocol::run, seeds: protocol::seeds },
 ];
 

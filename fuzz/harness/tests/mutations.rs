@@ -1,10 +1,13 @@
 //! Runs every fuzz target on mutated inputs for a moment. `cargo xtask fuzz` runs them for as long as asked.
 
 use pipe_fuzz_harness::{TARGETS, mutate};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// For each target.
 const TIME: Duration = Duration::from_millis(350);
+
+/// How much the peak of memory may grow while 10,000 inputs of a format are read.
+const MAX_GROWN_BYTES: u64 = 64 << 20;
 
 #[track_caller]
 fn check(name: &str) {
@@ -46,6 +49,37 @@ fn torch_zip() {
 #[test]
 fn shards() {
     check("shards");
+}
+
+#[test]
+fn hf_configs() {
+    check("hf_config");
+}
+
+/// The peak of this process's memory in bytes, where the system reports it.
+fn peak_memory() -> Option<u64> {
+    let status = fs_err::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
+}
+
+/// 10,000 mutations of each format of weights need no more memory than a few of the largest seeds.
+#[test]
+#[ignore = "takes a minute"]
+fn many_files_of_weights() {
+    for name in ["pickle", "torch_zip", "safetensors", "shards", "hf_config"] {
+        let target = TARGETS.iter().find(|target| target.name == name).expect("a target");
+        let (start, before) = (Instant::now(), peak_memory());
+        let count = mutate(target, Duration::ZERO, 10_000);
+        assert!(count >= 10_000, "{name}: only {count} inputs");
+        let grown = before.zip(peak_memory()).map(|(before, after)| after - before);
+        assert!(
+            grown.is_none_or(|bytes| bytes < MAX_GROWN_BYTES),
+            "{name}: the peak of memory grew by {grown:?} bytes"
+        );
+        let grown = grown.map_or("unknown".to_owned(), |bytes| format!("{} KiB", bytes >> 10));
+        println!("{name}: {count} inputs in {:.1?}, the peak of memory grew by {grown}", start.elapsed());
+    }
 }
 
 #[test]

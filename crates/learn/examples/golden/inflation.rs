@@ -5,7 +5,7 @@ use crate::formula;
 use crate::networks::{LIMIT, chain, logits_difference};
 use pipe_graph::{ClipShape, Graph};
 use pipe_learn::Network;
-use pipe_models::{LoadOptions, inflated_from, load, name_maps};
+use pipe_models::{LoadOptions, flat_layout, load};
 use pipe_schemas::networks::{Backbone, ModelParams};
 use pipe_weights::{Checkpoint, Tensor};
 use serde::Deserialize;
@@ -78,7 +78,8 @@ fn measure(case: &Case) -> Result<(f64, Vec<String>), Box<dyn Error>> {
     let [_, channels, frames, height, width] = case.input;
     let graph = graph(&backbone, ClipShape { channels, frames, height, width }, case.num_classes)?;
     let options = LoadOptions { inflate: true, ..LoadOptions::default() };
-    let loaded = load(&backbone, &graph, flat_checkpoint(&backbone, case.gain)?, &options).map_err(|e| chain(&e))?;
+    let loaded =
+        load(&backbone, &graph, flat_checkpoint(&backbone, &graph, case.gain)?, &options).map_err(|e| chain(&e))?;
     let mut tensors = loaded.tensors;
     let wrong = differing_sums(case, &graph, &tensors);
     // What is not inflated has values by formula.
@@ -97,11 +98,8 @@ fn graph(backbone: &Backbone, clip: ClipShape, num_classes: usize) -> Result<Gra
 }
 
 /// Makes the checkpoint of the 2-D network, by the formula on its names.
-fn flat_checkpoint(backbone: &Backbone, gain: f64) -> Result<Checkpoint, Box<dyn Error>> {
-    let flat = inflated_from(backbone).ok_or("the network is not inflated from a 2-D network")?;
-    let graph = graph(&flat, ClipShape { channels: 3, frames: 1, height: 224, width: 224 }, 1000)?;
-    let map = name_maps(&flat).into_iter().next().ok_or("the 2-D network has no names")?;
-    let layout = map.layout(&graph)?;
+fn flat_checkpoint(backbone: &Backbone, graph: &Graph, gain: f64) -> Result<Checkpoint, Box<dyn Error>> {
+    let layout = flat_layout(backbone, graph)?;
     let tensor = |tensor: &pipe_models::Theirs| {
         let name = tensor.spellings.first()?.clone();
         let values = formula::weights(&name, &tensor.shape, gain);

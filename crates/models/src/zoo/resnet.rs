@@ -5,7 +5,7 @@
 //! its 3x3 convolution. The shift is before the first convolution of each block, within the residual branch (`blockres`).
 
 use crate::NameMap;
-use crate::architecture::{Architecture, Inflation, Published, Small};
+use crate::architecture::{Architecture, Flat, Inflation, Published, Small};
 use crate::frames::{ShiftDiv, classify_frames, shift};
 use crate::head::{Head, Logits};
 use crate::layers::{conv_bn, conv1, conv3};
@@ -117,7 +117,7 @@ pub(super) fn inflation(depth: ResNetDepth, base_channels: u32, prefix: &str) ->
         .rule(format!("{prefix}layer#.#.conv#.bn.*"), "layer#.#.bn#.*")
         .rule(format!("{prefix}layer#.#.downsample.conv.weight"), "layer#.#.downsample.0.weight")
         .rule(format!("{prefix}layer#.#.downsample.bn.*"), "layer#.#.downsample.1.*");
-    Inflation { from: ResNet { depth, base_channels }.into(), names }
+    Inflation { flat: Flat::Network(ResNet { depth, base_channels }.into()), names }
 }
 
 /// Appends the rules that all ResNets of MMAction2 share.

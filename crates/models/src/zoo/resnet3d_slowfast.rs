@@ -61,11 +61,11 @@ impl Architecture for ResNet3dSlowFast {
 
     /// Only the slow pathway has the widths of the 2-D network.
     fn inflation(&self) -> Option<Inflation> {
-        let Inflation { from, names } = inflation(ResNetDepth::D50, self.base_channels, PATHWAYS[0]);
+        let Inflation { flat, names } = inflation(ResNetDepth::D50, self.base_channels, PATHWAYS[0]);
         let names = LATERALS.iter().fold(names.initial(format!("{}*", PATHWAYS[1])), |names, after| {
             names.initial(format!("{}{after}_lateral.*", PATHWAYS[0]))
         });
-        Some(Inflation { from, names })
+        Some(Inflation { flat, names })
     }
 
     fn small() -> Vec<Small<Self>> {

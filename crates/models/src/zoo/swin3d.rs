@@ -3,10 +3,11 @@
 //! Names match torchvision's `swin3d_t`: `features.0.1.attn.qkv.weight`, `features.1.reduction.weight`, `head.weight`. Blocks and the
 //! reductions between them alternate in `features`.
 
+mod flat;
 mod windows;
 
 use crate::NameMap;
-use crate::architecture::{Architecture, Published, Small};
+use crate::architecture::{Architecture, Inflation, Published, Small};
 use crate::head::{Head, Logits};
 use crate::tokens::{drop_path_rate, linear, mlp, split_qkv};
 use pipe_graph::ops::{
@@ -64,6 +65,10 @@ impl Architecture for SwinTransformer3D {
         }
         let map = map.rule("norm.*", "backbone.norm3.*").rule("head.*", "cls_head.fc_cls.*");
         vec![index_tables(self, map, |stage| format!("backbone.layers.{stage}.blocks"))]
+    }
+
+    fn inflation(&self) -> Option<Inflation> {
+        Some(flat::inflation(self))
     }
 
     fn small() -> Vec<Small<Self>> {
