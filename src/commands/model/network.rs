@@ -4,7 +4,7 @@ use crate::error::CommandError;
 use pipe_engine::{check_json, nearest};
 use pipe_graph::{ClipShape, Graph};
 use pipe_models::{build, zoo};
-use pipe_schemas::networks::{Backbone, FAMILIES, ModelParams};
+use pipe_schemas::networks::{Backbone, FAMILIES, ModelParams, Project};
 use pipe_schemas::stages::pretrained;
 use serde_json::{Map, Value, json};
 
@@ -30,6 +30,36 @@ pub(super) struct ClipSize {
     width: usize,
 }
 
+// The network of a file, for commands that recognise it otherwise.
+#[derive(Debug, clap::Args)]
+pub(super) struct NetworkArgs {
+    /// Network of the weights: its published name, such as `tsn_resnet50`, or a `type` of `model.backbone` [default: it is recognised]
+    #[arg(long, value_name = "NETWORK")]
+    network: Option<String>,
+    /// Set a parameter of the network's type; repeatable. Example: `--set depth=18`
+    #[arg(long = "set", value_name = "PARAMETER=VALUE", requires = "network")]
+    settings: Vec<String>,
+    /// Whose names the tensors of the file have, such as `mmaction2` [default: it is recognised]
+    #[arg(long, value_name = "PROJECT", value_parser = project)]
+    pub(super) map: Option<Project>,
+}
+
+impl NetworkArgs {
+    /// Returns the network that was named.
+    pub(super) fn choice(&self) -> Result<Option<Choice>, CommandError> {
+        self.network.as_ref().map(|name| Choice::named(name, &self.settings)).transpose()
+    }
+}
+
+/// Parses the name of a project.
+pub(super) fn project(text: &str) -> Result<Project, String> {
+    let known = || Project::ALL.iter().map(|project| project.name());
+    Project::ALL
+        .into_iter()
+        .find(|project| project.name() == text)
+        .ok_or_else(|| format!("expected one of {}", known().collect::<Vec<_>>().join(", ")))
+}
+
 impl std::str::FromStr for ClipSize {
     type Err = String;
 
@@ -48,10 +78,10 @@ impl Choice {
     /// `model.backbone` with `settings` such as `depth=18`.
     pub(super) fn named(name: &str, settings: &[String]) -> Result<Self, CommandError> {
         if let Some(family) = FAMILIES.iter().find(|family| family.type_name == name) {
-            return Self::of(backbone(family.type_name, settings)?).map_err(|message| unknown(name, &message));
+            return Ok(Self::of(backbone(family.type_name, settings)?));
         }
         let published = published();
-        let Some((_, mut choice)) = published.iter().find(|(known, _)| known == name).cloned() else {
+        let Some((_, choice)) = published.iter().find(|(known, _)| known == name).cloned() else {
             let known = FAMILIES.iter().map(|family| family.type_name);
             let known = known.chain(published.iter().map(|(name, _)| name.as_str()));
             let help = match nearest(name, known) {
@@ -65,18 +95,17 @@ impl Choice {
                 format!("`{name}` is complete; change parameters of a type, such as `{}`", type_name(&choice.backbone));
             return Err(unknown("--set", &message));
         }
-        choice.num_classes = choice.num_classes.max(1);
         Ok(choice)
     }
 
     /// Returns a network with the clips and classes that figures are published for, else with the usual ones.
-    fn of(backbone: Backbone) -> Result<Self, String> {
+    pub(super) fn of(backbone: Backbone) -> Self {
         let known = published();
         let same_type = |choice: &&Self| type_name(&choice.backbone) == type_name(&backbone);
         let choices = || known.iter().map(|(_, choice)| choice);
         let exact = choices().find(|choice| choice.backbone == backbone).or_else(|| choices().find(same_type));
         let (clip, num_classes) = exact.map_or((USUAL, USUAL_CLASSES), |choice| (choice.clip, choice.num_classes));
-        Ok(Self { backbone, clip, num_classes })
+        Self { backbone, clip, num_classes }
     }
 
     /// Returns the network for clips of another size.

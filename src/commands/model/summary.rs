@@ -4,6 +4,7 @@ mod view;
 
 use super::file::WeightsFile;
 use super::network::{Choice, ClipSize};
+use super::recognise::candidates;
 use crate::args::Format;
 use crate::commands::Command;
 use crate::error::CommandError;
@@ -41,7 +42,7 @@ impl Command for Summary {
         let path = Path::new(&self.subject);
         if path.exists() {
             let file = WeightsFile::open(path)?;
-            view::file(&file, json);
+            view::file(&file, &candidates(&file)?, self.input, json)?;
             return Ok(Code::Ok);
         }
         let choice = Choice::named(&self.subject, &self.settings)?.with_clip(self.input);

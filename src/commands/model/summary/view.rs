@@ -1,7 +1,10 @@
 //! What `pipe model summary` prints: a table of layers or of tensors, and the totals.
 
 use crate::commands::model::file::{WeightsFile, dtype_name, printable, shape_text};
-use crate::commands::model::network::Choice;
+use crate::commands::model::network::{Choice, ClipSize};
+use crate::commands::model::recognise::Candidate;
+use crate::commands::model::verify::network_line;
+use crate::error::CommandError;
 use crate::render::table::{Align, Table};
 use crate::render::{self, text};
 use pipe_engine::grouped;
@@ -37,15 +40,9 @@ pub(super) fn network(choice: &Choice, graph: &Graph, json: bool) {
         table.row([node.name.clone(), node.op.name().into(), node_shape(&node.shape), number(params), number(macs)]);
     }
     table.print();
-    let clip = choice.clip;
     render::print("");
     render::print(&format!("network     {}  {}", graph.name, choice.parameters()));
-    render::print(&format!(
-        "input       {} of {}x{} px (width, height)",
-        text::count(clip.frames as u64, "frame"),
-        clip.width,
-        clip.height
-    ));
+    render::print(&format!("input       {}", clip_text(choice)));
     render::print(&format!("classes     {}", grouped(choice.num_classes as u64)));
     render::print(&format!(
         "parameters  {} trained, {} running statistics",
@@ -110,23 +107,58 @@ fn node_shape(shape: &Shape) -> String {
     std::iter::once(batch).chain(shape.dims.iter().map(usize::to_string)).collect::<Vec<_>>().join("x")
 }
 
-/// Prints the tensors of a file, then the totals.
-pub(super) fn file(file: &WeightsFile, json: bool) {
+/// Prints the tensors of a file, then the totals and the networks that have these tensors.
+pub(super) fn file(
+    file: &WeightsFile,
+    candidates: &[Candidate],
+    clip: Option<ClipSize>,
+    json: bool,
+) -> Result<(), CommandError> {
+    let mut networks = Vec::new();
+    for candidate in candidates.iter().filter(|candidate| candidate.is_complete()) {
+        let choice = candidate.choice.clone().with_clip(clip);
+        networks.push((candidate, choice.graph()?, choice));
+    }
+    if json {
+        file_json(file, &networks)
+    } else {
+        file_text(file, &networks)
+    }
+    Ok(())
+}
+
+/// A network of a file, built for clips of a size.
+type Network<'a> = (&'a Candidate, Graph, Choice);
+
+fn file_json(file: &WeightsFile, networks: &[Network<'_>]) {
+    let (num_values, bytes) = file.size();
+    let tensors = file.checkpoint.tensors.iter();
+    let rows =
+        tensors.map(|(name, tensor)| json!({ "name": name, "shape": tensor.shape, "type": dtype_name(tensor.dtype) }));
+    let network = |(candidate, graph, choice): &Network<'_>| {
+        json!({
+            "network": candidate.name,
+            "backbone": choice.backbone,
+            "map": candidate.project,
+            "num_classes": choice.num_classes,
+            "input": [choice.clip.channels, choice.clip.frames, choice.clip.height, choice.clip.width],
+            "params": Totals::of(graph).params,
+            "macs": graph.macs(),
+        })
+    };
+    render::print_json(&json!({
+        "file": file.path,
+        "notes": file.checkpoint.origin.notes(),
+        "num_values": num_values,
+        "bytes": bytes,
+        "networks": networks.iter().map(network).collect::<Vec<_>>(),
+        "tensors": rows.collect::<Vec<_>>(),
+    }));
+}
+
+fn file_text(file: &WeightsFile, networks: &[Network<'_>]) {
     let (num_values, bytes) = file.size();
     let tensors = &file.checkpoint.tensors;
-    if json {
-        let rows: Vec<_> = tensors
-            .iter()
-            .map(|(name, tensor)| json!({ "name": name, "shape": tensor.shape, "type": dtype_name(tensor.dtype) }))
-            .collect();
-        return render::print_json(&json!({
-            "file": file.path,
-            "notes": file.checkpoint.origin.notes(),
-            "num_values": num_values,
-            "bytes": bytes,
-            "tensors": rows,
-        }));
-    }
     let columns = [("tensor", Align::Left), ("type", Align::Left), ("shape", Align::Left), ("values", Align::Right)];
     let mut table = Table::new(columns);
     for (name, tensor) in tensors {
@@ -141,4 +173,21 @@ pub(super) fn file(file: &WeightsFile, json: bool) {
     }
     render::print(&format!("tensors     {} ({})", grouped(tensors.len() as u64), file.types()));
     render::print(&format!("values      {}, {}", grouped(num_values), text::bytes(bytes)));
+    if networks.is_empty() {
+        render::print("network     unknown: no published network has exactly these tensors (see `pipe model verify`)");
+    }
+    for (candidate, graph, choice) in networks {
+        render::print(&format!("network     {}", network_line(candidate)));
+        let (params, macs) = (grouped(Totals::of(graph).params), grouped(graph.macs()));
+        render::print(&format!(
+            "            {params} parameters, {macs} multiply-adds per clip of {}",
+            clip_text(choice)
+        ));
+    }
+}
+
+/// Returns the size of a clip.
+fn clip_text(choice: &Choice) -> String {
+    let clip = choice.clip;
+    format!("{} of {}x{} px (width, height)", text::count(clip.frames as u64, "frame"), clip.width, clip.height)
 }

@@ -1,0 +1,59 @@
+//! `pipe model verify`.
+
+mod view;
+
+pub(in crate::commands::model) use view::network_line;
+
+use super::file::WeightsFile;
+use super::network::{Choice, NetworkArgs};
+use super::recognise::{candidates, with_classes};
+use crate::args::Format;
+use crate::commands::Command;
+use crate::error::CommandError;
+use crate::exit::Code;
+use pipe_models::{LoadOptions, load};
+use pipe_schemas::networks::Project;
+use pipe_weights::not_finite;
+use std::path::PathBuf;
+
+/// Check a file of weights: readable, finite, and whose network it is
+///
+/// The exit code is 1 if the file can't be read, if a value is NaN or infinite, or if the file does not fit `--network`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Verify {
+    /// File or folder of weights
+    file: PathBuf,
+    #[command(flatten)]
+    network: NetworkArgs,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+}
+
+impl Command for Verify {
+    const NAME: &'static str = "verify";
+
+    fn run(self) -> Result<Code, CommandError> {
+        let file = WeightsFile::open(&self.file)?;
+        let candidates = candidates(&file)?;
+        let bad = not_finite(&file.checkpoint.tensors);
+        let asked = self.network.choice()?;
+        let loaded = asked.map(|choice| fit(choice, &file, self.network.map)).transpose()?;
+        let fits = loaded.as_ref().is_none_or(Result::is_ok);
+        let report = view::Report { file: &file, bad: &bad, candidates: &candidates, loaded };
+        if self.output == Format::Json {
+            view::json(&report)
+        } else {
+            view::text(&report)
+        }
+        Ok(if bad.is_empty() && fits { Code::Ok } else { Code::Failed })
+    }
+}
+
+/// Loads the file into a network, and returns the lines of the report, or why it does not fit.
+fn fit(choice: Choice, file: &WeightsFile, map: Option<Project>) -> Result<Result<Vec<String>, String>, CommandError> {
+    let choice = with_classes(choice, file)?;
+    let options = LoadOptions { map, ..LoadOptions::default() };
+    let loaded = load(&choice.backbone, &choice.graph()?, file.checkpoint.clone(), &options);
+    Ok(loaded.map(|imported| imported.report.lines()).map_err(|error| error.to_string()))
+}
