@@ -4,6 +4,7 @@
 
 mod networks;
 mod ops;
+mod positions;
 mod runtime;
 
 use pipe_graph::ops::{global_avg_pool::GlobalAvgPool, linear::LinearParams, segment_mean::SegmentMean};

@@ -61,7 +61,16 @@ fn with_positions(name: &str, [.., frames, height, width]: [usize; 5]) -> Option
         let params = |frames, img_size| json!({"type": "TimeSformer", "num_frames": frames, "img_size": img_size});
         vec![params(8, json!(224)), params(frames, json!([height, width]))]
     };
+    let mvit = |version: &str| {
+        let params = |frames, size: [usize; 2]| json!({"type": "MViT", "version": version, "temporal_size": frames, "spatial_size": size});
+        vec![params(16, [224, 224]), params(frames, [height, width])]
+    };
     let (params, source, spelling) = match name {
+        "mvit_v1_b" => (mvit("v1"), "", 0),
+        "mvit_v2_s" => (mvit("v2"), "", 0),
+        "mm_mvit_s" => (mvit("v2"), "mmaction2", 0),
+        "sf_mvit_b" => (mvit("v1"), "pyslowfast", 0),
+        "sf_mvitv2_s" => (mvit("v2"), "pyslowfast", 0),
         "videomae_s" => (resized(16, 224, small), "", 0),
         "videomae_b" => (resized(16, 224, base), "", 0),
         "videomae_b_8f160" => (resized(8, 160, base), "", 0),
@@ -126,11 +135,6 @@ fn parameters(name: &str) -> Option<(Value, &'static str)> {
         "swin3d_t" => (json!({"type": "SwinTransformer3D"}), ""),
         "swin3d_s" => (json!({"type": "SwinTransformer3D", "depths": [2, 2, 18, 2]}), ""),
         "mm_swin_t" => (json!({"type": "SwinTransformer3D"}), "mmaction2"),
-        "mvit_v1_b" => (json!({"type": "MViT", "version": "v1"}), ""),
-        "mvit_v2_s" => (json!({"type": "MViT"}), ""),
-        "mm_mvit_s" => (json!({"type": "MViT"}), "mmaction2"),
-        "sf_mvit_b" => (json!({"type": "MViT", "version": "v1"}), "pyslowfast"),
-        "sf_mvitv2_s" => (json!({"type": "MViT"}), "pyslowfast"),
         "cnn_lstm_r18" => (rnn(18, "lstm", 1, false), ""),
         "cnn_gru_r18" => (rnn(18, "gru", 1, false), ""),
         "cnn_lstm_r50_2l_bi" => (rnn(50, "lstm", 2, true), ""),

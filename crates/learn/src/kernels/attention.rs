@@ -9,37 +9,58 @@ pub(super) fn forward(op: &Attention, call: &Call<'_>) -> Result<Tensor, TchErro
     let [query, key, value, biases @ ..] = call.inputs.as_slice() else {
         return Err(TchError::Shape(format!("expected 3 inputs, found {}", call.inputs.len())));
     };
-    let channels = *query.size().last().unwrap_or(&1) as usize;
-    let [q, k, v] = [query, key, value].map(|x| split_heads(x, op.heads as i64));
-    let (q, k, v) = (q?, k?, v?);
-    let bias = sum_of_biases(op, call, biases)?;
-    let (dropout, is_causal, groups) = (0.0, false, false);
-    let y = Tensor::f_scaled_dot_product_attention(&q, &k, &v, bias, dropout, is_causal, op.scale(channels), groups)?;
-    let rows = query.size()[0];
-    y.f_transpose(1, 2)?.f_reshape(std::iter::once(rows).chain(dims(&call.node.shape.dims)).collect::<Vec<_>>())
+    let size = query.size();
+    let scale = op.scale(*size.last().unwrap_or(&1) as usize);
+    let heads = op.heads as i64;
+    let bias = sum(biases)?;
+    let sequences = &size[1..size.len() - 2];
+    let result: Vec<i64> = std::iter::once(size[0]).chain(dims(&call.node.shape.dims)).collect();
+    // The fused kernels take four axes. Sequences are rows of the batch; if they have biases of their own, they are heads, so that the
+    // biases are not repeated for each row.
+    let bias_axes = bias.as_ref().map_or(0, Tensor::dim);
+    if bias_axes <= 3 || sequences.is_empty() {
+        let [q, k, v] = [query, key, value].map(|x| split_heads(x, heads));
+        let bias = bias.map(|bias| if bias_axes == 3 { bias.f_unsqueeze(0) } else { Ok(bias) }).transpose()?;
+        return attend(&q?, &k?, &v?, bias, scale)?.f_transpose(1, 2)?.f_reshape(result);
+    }
+    let rows = size[0];
+    let bias = bias.map(|bias| fold_sequences(&bias, sequences, heads)).transpose()?;
+    let all_heads = sequences.iter().product::<i64>() * heads;
+    let fold = |x: &Tensor| {
+        let x = split_heads(x, heads)?;
+        let [tokens, channels] = [x.size()[2], x.size()[3]];
+        x.f_reshape([rows, all_heads, tokens, channels])
+    };
+    let y = attend(&fold(query)?, &fold(key)?, &fold(value)?, bias, scale)?;
+    let [tokens, channels] = [y.size()[2], y.size()[3]];
+    y.f_reshape([-1, heads, tokens, channels])?.f_transpose(1, 2)?.f_reshape(result)
 }
 
-/// Returns `[M, …, L, D]` as `[M * …, heads, L, d]`: the fused kernels take four axes.
+/// # Shapes
+/// - `q`, `k`, `v`: `[M, heads, L, d]`
+/// - `bias`: two axes, or four that broadcast to `[M, heads, Q, K]`: only then libtorch has a fused kernel
+fn attend(q: &Tensor, k: &Tensor, v: &Tensor, bias: Option<Tensor>, scale: f64) -> Result<Tensor, TchError> {
+    let (dropout, is_causal, groups) = (0.0, false, false);
+    Tensor::f_scaled_dot_product_attention(q, k, v, bias, dropout, is_causal, scale, groups)
+}
+
+/// Returns `[M, …, L, D]` as `[M * …, heads, L, d]`.
 fn split_heads(x: &Tensor, heads: i64) -> Result<Tensor, TchError> {
     let size = x.size();
     let [.., tokens, channels] = size.as_slice() else { return Err(TchError::Shape("tokens have two axes".into())) };
     x.f_reshape([-1, *tokens, heads, channels / heads])?.f_transpose(1, 2)
 }
 
-/// Returns the sum of all biases, with axes that broadcast to `[M * …, heads, Q, K]`.
-fn sum_of_biases(op: &Attention, call: &Call<'_>, biases: &[&Tensor]) -> Result<Option<Tensor>, TchError> {
+/// Returns a bias with axes that broadcast to `[M, …, heads, Q, K]`, or without `M`, as `[M or 1, … * heads, Q, K]`.
+fn fold_sequences(bias: &Tensor, sequences: &[i64], heads: i64) -> Result<Tensor, TchError> {
+    let size = bias.size();
+    let (leading, last) = size.split_at(size.len() - 2);
+    let rows = if leading.len() > sequences.len() + 1 { leading[0] } else { 1 };
+    let axes = [&[rows], sequences, &[heads], last].concat();
+    bias.f_expand(axes, false)?.f_reshape([&[rows, sequences.iter().product::<i64>() * heads], last].concat())
+}
+
+fn sum(biases: &[&Tensor]) -> Result<Option<Tensor>, TchError> {
     let Some((first, rest)) = biases.split_first() else { return Ok(None) };
-    let mut sum = first.shallow_clone();
-    for bias in rest {
-        sum = sum.f_add(bias)?;
-    }
-    let sequences = call.node.shape.dims.len() - 2;
-    if sequences == 0 || sum.dim() <= 3 {
-        return Ok(Some(sum));
-    }
-    let query = call.inputs[0].size();
-    let (rows, last) = (&query[..=sequences], &sum.size()[sum.dim() - 2..]);
-    let heads = [op.heads as i64];
-    let sum = sum.f_expand([rows, &heads, last].concat(), false)?;
-    Ok(Some(sum.f_reshape([&[-1], heads.as_slice(), last].concat())?))
+    rest.iter().try_fold(first.shallow_clone(), |sum, bias| sum.f_add(bias)).map(Some)
 }

@@ -163,3 +163,52 @@ fn add_positions(mvit: &MViT, g: &mut Builder, x: NodeId, size: [usize; 3]) -> R
     let x = g.node("pos_encoding.add_plane", [x, plane], Add)?;
     g.node("pos_encoding.add_time", [x, time], Add)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{check_error, check_shape};
+    use pipe_graph::Op;
+    use pipe_schemas::networks::ModelParams;
+
+    const CLIP: ClipShape = ClipShape { channels: 3, frames: 5, height: 100, width: 76 };
+
+    #[test]
+    fn odd_sizes_are_rounded_up() {
+        // 3 x 25 x 19 patches; strides halve rows and columns to 13 x 10, 7 x 5 and 4 x 3.
+        check_shape(mvit(MViTVersion::V2), CLIP, "blocks.0.attn.qkv", 1, &[1 + 3 * 25 * 19, 288]);
+        check_shape(mvit(MViTVersion::V2), CLIP, "blocks.0.attn.rel_pos", 1, &[1, 1 + 3 * 25 * 19, 1 + 3 * 4 * 3]);
+        check_shape(mvit(MViTVersion::V2), CLIP, "blocks.1.mlp.add", 1, &[1 + 3 * 13 * 10, 192]);
+        check_shape(mvit(MViTVersion::V1), CLIP, "blocks.3.mlp.add", 1, &[1 + 3 * 7 * 5, 384]);
+        check_shape(mvit(MViTVersion::V1), CLIP, "blocks.15.mlp.add", 1, &[1 + 3 * 4 * 3, 768]);
+    }
+
+    #[test]
+    fn the_shortest_and_smallest_clip_fits() {
+        let clip = ClipShape { channels: 3, frames: 1, height: 1, width: 1 };
+        for version in [MViTVersion::V1, MViTVersion::V2] {
+            check_shape(mvit(version), clip, "norm", 1, &[2, 768]);
+        }
+    }
+
+    #[test]
+    fn tables_are_resized_for_other_sizes_only() {
+        let num_resized = |version, clip| {
+            let params = ModelParams { backbone: mvit(version).into(), ..ModelParams::default() };
+            let graph = crate::build(&params, clip, 7).expect("it fits");
+            graph.nodes.iter().filter(|node| matches!(node.op, Op::Resize(_))).count()
+        };
+        let clip = |frames, height, width| ClipShape { channels: 3, frames, height, width };
+        for (version, taller, shorter) in [(MViTVersion::V1, 1, 1), (MViTVersion::V2, 16, 16)] {
+            assert_eq!(num_resized(version, clip(16, 224, 224)), 0);
+            assert_eq!(num_resized(version, clip(16, 256, 224)), taller);
+            assert_eq!(num_resized(version, clip(8, 224, 224)), shorter);
+        }
+    }
+
+    #[test]
+    fn heads_divide_the_channels() {
+        let mvit = MViT { num_heads: 5, ..mvit(MViTVersion::V2) };
+        check_error(mvit, CLIP, 7, "node `blocks` can't be built: 96 channels can't be split into 5 groups");
+    }
+}

@@ -245,3 +245,45 @@ fn merge_patches(g: &mut Builder, mut x: NodeId, name: &str) -> Result<NodeId, G
     let x = g.node(&format!("{name}.norm"), x, NORM)?;
     g.node(&format!("{name}.reduction"), x, linear(2 * channels, false))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{check_error, check_shape};
+
+    const CLIP: ClipShape = ClipShape { channels: 3, frames: 10, height: 200, width: 240 };
+
+    #[test]
+    fn features_shrink_in_rows_and_columns_only() {
+        check_shape(swin3d_t(), CLIP, "patch_embed.norm", 1, &[5, 50, 60, 96]);
+        // 8 x 9 windows of 5 x 7 x 7 tokens.
+        check_shape(swin3d_t(), CLIP, "features.0.1.windows", 1, &[72, 245, 96]);
+        check_shape(swin3d_t(), CLIP, "features.3.reduction", 1, &[5, 13, 15, 384]);
+        check_shape(swin3d_t(), CLIP, "features.6.1.mlp.add", 1, &[5, 7, 8, 768]);
+    }
+
+    #[test]
+    fn the_shortest_and_smallest_clip_fits() {
+        let clip = ClipShape { channels: 3, frames: 1, height: 1, width: 1 };
+        check_shape(swin3d_t(), clip, "features.6.1.mlp.add", 1, &[1, 1, 1, 768]);
+    }
+
+    #[test]
+    fn blocks_skip_more_often_from_first_to_last() {
+        let params = pipe_schemas::networks::ModelParams { backbone: swin3d_t().into(), ..Default::default() };
+        let graph = crate::build(&params, CLIP, 7).expect("it fits");
+        let rates = graph.nodes.iter().filter_map(|node| match &node.op {
+            pipe_graph::Op::DropPath(op) => Some(op.rate),
+            _ => None,
+        });
+        let rates: Vec<f64> = rates.collect();
+        assert_eq!((rates.len(), rates[0], rates[23]), (24, 0.0, 0.1));
+        assert!((rates[2] - 0.1 / 11.0).abs() < 1e-12 && rates.is_sorted());
+    }
+
+    #[test]
+    fn heads_divide_the_channels() {
+        let swin = SwinTransformer3D { num_heads: [3, 6, 7, 24], ..swin3d_t() };
+        check_error(swin, CLIP, 7, "node `features.4` can't be built: 384 channels can't be split into 7 groups");
+    }
+}
