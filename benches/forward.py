@@ -24,9 +24,9 @@ NETWORKS = {
         "slowfast", (1, 32, 224, 224),
     ),
     "X3D-S": ({"type": "X3D"}, "x3d_s", (1, 13, 160, 160)),
-    "MViTv2-S": ({"type": "MViT", "version": "v2"}, "mvit_v2_s", (1, 16, 224, 224)),
-    "Swin3D-T": ({"type": "Swin3d"}, "swin3d_t", (1, 16, 224, 224)),
-    "VideoMAE-S": ({"type": "VideoMAE"}, "videomae_s", (1, 16, 224, 224)),
+    "MViTv2-S": ({"type": "MViT"}, "mvit_v2_s", (1, 16, 224, 224)),
+    "Swin3D-T": ({"type": "SwinTransformer3D"}, "swin3d_t", (1, 16, 224, 224)),
+    "VideoMAE-S": ({"type": "VisionTransformer", "embed_dims": 384, "num_heads": 6}, "videomae_s", (1, 16, 224, 224)),
 }
 
 PEER = """
