@@ -55,6 +55,19 @@ pub(crate) fn check_shifts(
     }
 }
 
+/// Checks the epsilon of each layer normalisation, by its name. Logits hardly show it.
+pub(crate) fn check_eps(backbone: impl Into<Backbone>, clip: ClipShape, expect: impl Fn(&str) -> f64) {
+    let graph = graph(backbone, clip, 7);
+    let mut count = 0;
+    for node in &graph.nodes {
+        if let Op::LayerNorm(op) = &node.op {
+            count += 1;
+            assert_eq!(op.eps.to_bits(), expect(&node.name).to_bits(), "{}", node.name);
+        }
+    }
+    assert!(count > 20, "{count} layer normalisations");
+}
+
 /// Checks that the network does not fit the clip, and a part of the error message.
 pub(crate) fn check_error(backbone: impl Into<Backbone>, clip: ClipShape, num_classes: usize, expect: &str) {
     let params = ModelParams { backbone: backbone.into(), ..ModelParams::default() };

@@ -20,6 +20,7 @@ pub(crate) fn tubelets(
     tubelet: [usize; 3],
     channels: usize,
 ) -> Result<(NodeId, [usize; 3]), GraphError> {
+    check_tubelet(g, x, name, tubelet)?;
     let (out_channels, init) = (channels, Init::Normal { std: 0.02 });
     let params =
         ConvParams { out_channels, kernel: tubelet, stride: tubelet, bias: true, init, ..ConvParams::default() };
@@ -29,6 +30,17 @@ pub(crate) fn tubelets(
     let x = g.node(&format!("{name}.channels_last"), x, Permute { axes: vec![1, 2, 3, 0] })?;
     let tokens = Reshape { per_sample: 1, dims: vec![grid.iter().product(), channels] };
     Ok((g.node(&format!("{name}.tokens"), x, tokens)?, grid))
+}
+
+/// Checks that a clip `[C, T, H, W]` has at least one tubelet of `[frames, rows, columns]`.
+pub(crate) fn check_tubelet(g: &Builder, x: NodeId, name: &str, tubelet: [usize; 3]) -> Result<(), GraphError> {
+    let whats = ["the number of frames", "the height", "the width"];
+    for ((what, least), found) in whats.into_iter().zip(tubelet).zip(g.shape(x)?.dims.iter().skip(1)) {
+        if *found < least {
+            return Err(wrong_size(name, what, *found, format!("at least {least}, the size of a patch")));
+        }
+    }
+    Ok(())
 }
 
 /// Two fully connected layers `[fc1, fc2]` with a GELU between them; the size of the tokens stays.

@@ -8,8 +8,8 @@ use crate::NameMap;
 use crate::architecture::{Architecture, Published, Small};
 use crate::head::{Head, Logits};
 use crate::tokens::{
-    drop_path, drop_path_rate, first_token, last_axis, layer_norm, linear, mlp, part, residual, self_attention,
-    wrong_size,
+    check_tubelet, drop_path, drop_path_rate, first_token, last_axis, layer_norm, linear, mlp, part, residual,
+    self_attention, wrong_size,
 };
 use pipe_graph::ops::resize::{Resize, ResizeMode};
 use pipe_graph::ops::{
@@ -188,6 +188,7 @@ impl Grid {
 /// Cuts the frames into patches, and adds their positions: `[N * T, P, D]`.
 fn patches(net: &TimeSformer, g: &mut Builder) -> Result<(NodeId, Grid), GraphError> {
     let (patch, features) = (net.patch_size as usize, net.embed_dims as usize);
+    check_tubelet(g, g.input(), "model.patch_embed.proj", [1, patch, patch])?;
     let x = g.node("model.frames", g.input(), FramesToBatch)?;
     let params = ConvParams {
         out_channels: features,
@@ -375,7 +376,7 @@ impl Block<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{check_error, check_shape};
+    use crate::testing::{check_eps, check_error, check_shape};
 
     fn clip(frames: usize, height: usize, width: usize) -> ClipShape {
         ClipShape { channels: 3, frames, height, width }
@@ -393,6 +394,11 @@ mod tests {
     }
 
     #[test]
+    fn all_normalisations_have_the_same_epsilon() {
+        check_eps(base(), clip(8, 32, 32), |_| 1e-6);
+    }
+
+    #[test]
     fn positions_are_resized_for_another_number_of_patches() {
         check_shape(base(), clip(16, 256, 224), "model.pos_embed.resized", 0, &[16, 14, 768]);
         check_shape(base(), clip(16, 256, 224), "model.time_embed.resized", 0, &[16, 768]);
@@ -401,7 +407,12 @@ mod tests {
 
     #[test]
     fn clips_that_do_not_fit_are_errors() {
-        check_error(base(), clip(8, 224, 15), 10, "a window of 16 is larger than the padded input of 15 on axis 1");
+        check_error(
+            base(),
+            clip(8, 224, 15),
+            10,
+            "the width is 15, but the network takes at least 16, the size of a patch",
+        );
         let small = TimeSformer { img_size: ImageSize::square(8), ..base() };
         check_error(small, clip(8, 224, 224), 10, "the network takes frames of at least 16 px (`img_size`)");
     }

@@ -214,7 +214,7 @@ fn attention(vit: &VisionTransformer, g: &mut Builder, x: NodeId, name: &str) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{check_error, check_shape};
+    use crate::testing::{check_eps, check_error, check_shape};
 
     fn clip(frames: usize, height: usize, width: usize) -> ClipShape {
         ClipShape { channels: 3, frames, height, width }
@@ -227,6 +227,13 @@ mod tests {
         check_shape(base(), clip(17, 224, 224), "backbone.fc_norm", 1, &[768]);
     }
 
+    /// As in Hugging Face, whose blocks have another epsilon than its last normalisation.
+    #[test]
+    fn blocks_and_the_last_normalisation_have_epsilons_of_their_own() {
+        let vit = VisionTransformer { layer_norm_eps: 1e-12, fc_norm_eps: 1e-5, ..base() };
+        check_eps(vit, clip(16, 32, 32), |name| if name == "backbone.fc_norm" { 1e-5 } else { 1e-12 });
+    }
+
     #[test]
     fn clips_that_do_not_fit_are_errors() {
         check_error(
@@ -235,7 +242,12 @@ mod tests {
             10,
             "the number of frames is 18, but the network takes 2 to 17 (`num_frames`)",
         );
-        check_error(base(), clip(16, 15, 224), 10, "a window of 16 is larger than the padded input of 15 on axis 1");
+        check_error(
+            base(),
+            clip(16, 15, 224),
+            10,
+            "the height is 15, but the network takes at least 16, the size of a patch",
+        );
         let heads = VisionTransformer { num_heads: 5, ..base() };
         check_error(heads, clip(16, 224, 224), 10, "attention of 5 heads");
         let few = VisionTransformer { num_frames: 1, ..base() };

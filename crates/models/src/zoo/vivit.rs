@@ -141,7 +141,7 @@ fn block(net: &ViViT, g: &mut Builder, x: NodeId, name: &str) -> Result<NodeId, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{check_error, check_shape};
+    use crate::testing::{check_eps, check_error, check_shape};
 
     fn clip(frames: usize, height: usize, width: usize) -> ClipShape {
         ClipShape { channels: 3, frames, height, width }
@@ -152,6 +152,11 @@ mod tests {
         check_shape(base(), clip(32, 224, 224), "vivit.embeddings", 1, &[3137, 768]);
         let oblong = ViViT { image_size: ImageSize { height: 64, width: 96 }, tubelet_size: [4, 16, 16], ..base() };
         check_shape(oblong, clip(32, 64, 96), "vivit.embeddings", 1, &[1 + 8 * 4 * 6, 768]);
+    }
+
+    #[test]
+    fn all_normalisations_have_the_same_epsilon() {
+        check_eps(ViViT { layer_norm_eps: 1e-12, ..base() }, clip(32, 224, 224), |_| 1e-12);
     }
 
     #[test]

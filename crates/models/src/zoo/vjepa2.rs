@@ -241,7 +241,7 @@ impl Pooler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{check_error, check_shape, graph};
+    use crate::testing::{check_eps, check_error, check_shape, graph};
     use pipe_graph::Op;
 
     fn clip(frames: usize, side: usize) -> ClipShape {
@@ -272,6 +272,13 @@ mod tests {
     }
 
     #[test]
+    fn the_pooler_may_have_another_epsilon() {
+        check_eps(large(), clip(2, 32), |_| 1e-6);
+        let original = VJEPA2 { pooler_layer_norm_eps: Some(1e-5), ..large() };
+        check_eps(original, clip(2, 32), |name| if name.starts_with("pooler") { 1e-5 } else { 1e-6 });
+    }
+
+    #[test]
     fn positions_are_those_of_the_grid() {
         let grids = |position_grid| {
             let graph = graph(VJEPA2 { position_grid, ..large() }, clip(4, 128), 7);
@@ -285,7 +292,12 @@ mod tests {
 
     #[test]
     fn sizes_that_do_not_fit_are_errors() {
-        check_error(large(), clip(2, 15), 10, "a window of 16 is larger than the padded input of 15 on axis 1");
+        check_error(
+            large(),
+            clip(2, 15),
+            10,
+            "the height is 15, but the network takes at least 16, the size of a patch",
+        );
         let heads = VJEPA2 { num_attention_heads: 5, ..large() };
         check_error(heads, clip(2, 32), 10, "1024 channels can't be split into 5 groups");
     }
