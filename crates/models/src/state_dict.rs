@@ -214,7 +214,7 @@ pub fn export(map: &NameMap, layout: &Layout, ours: &StateDict) -> Result<Export
     let mut left_out = Vec::new();
     for (name, shape, value) in &layout.made {
         if let MadeValue::Constant(value) = value
-            && find(name, shape)?.to_f32().iter().any(|found| *found != *value as f32)
+            && find(name, shape)?.to_f32().iter().any(|found| (found - *value as f32).abs() != 0.0)
         {
             return Err(no_place(name));
         }
