@@ -112,7 +112,7 @@ fn a_setting_keeps_its_spelling() {
     assert_eq!(shell(&["vars.t=010", "vars.v=1e3"]), "v1e3 1e3 010\n");
 }
 
-/// Each recipe, on a folder of videos, is a pipeline without mistakes, and its network fits its clips.
+/// Each recipe, on a folder of videos, is a pipeline without mistakes.
 #[test]
 fn every_recipe_of_a_network_is_checked() {
     let space = Space::new();

@@ -2,8 +2,13 @@
 
 use crate::snapshot;
 use crate::space::Space;
-use pipe_weights::{Dtype, Tensor, write_safetensors, write_torch};
+use pipe_graph::ClipShape;
+use pipe_models::build;
+use pipe_schemas::networks::ModelParams;
+use pipe_weights::{Checkpoint, Dtype, Tensor, write_safetensors, write_torch};
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 fn tensor(shape: &[usize], value: f32) -> Tensor {
     Tensor::from_f32(shape.into(), &vec![value; shape.iter().product()])
@@ -85,4 +90,141 @@ fn broken_files_are_errors_and_never_crash() {
             assert!(stderr.starts_with("error: ") && stderr.contains("cut.pth"), "{stderr}");
         }
     }
+}
+
+/// The network of `small`, as arguments.
+const SMALL: [&str; 6] = ["--network", "ResNet", "--set", "depth=18", "--set", "base_channels=8"];
+
+/// Writes `small.safetensors`, a narrow ResNet-18 with seven classes whose values all differ, as `train` writes it.
+fn small(space: &Space) -> BTreeMap<String, Tensor> {
+    let backbone = serde_json::json!({ "type": "ResNet", "depth": 18, "base_channels": 8 });
+    let params = ModelParams { backbone: serde_json::from_value(backbone).unwrap(), ..ModelParams::default() };
+    let graph = build(&params, ClipShape { channels: 3, frames: 1, height: 64, width: 64 }, 7).unwrap();
+    let mut next = 0.0;
+    let mut values = |len: usize| -> Vec<f32> {
+        next += len as f32;
+        (0..len).map(|at| next - at as f32).collect()
+    };
+    let tensors = graph
+        .params
+        .iter()
+        .map(|param| (param.name.clone(), Tensor::from_f32(param.shape.clone(), &values(param.len()))))
+        .collect();
+    write_safetensors(&space.path("small.safetensors"), &tensors).unwrap();
+    tensors
+}
+
+fn convert(space: &Space, file: &str, to: &str, more: &[&str]) -> std::process::Output {
+    space.output(&[&["model", "convert", file, "--to", to], &SMALL[..], more].concat())
+}
+
+#[test]
+fn a_file_comes_back_from_another_project_bit_for_bit() {
+    let space = Space::new();
+    let tensors = small(&space);
+    let there = convert(&space, "small.safetensors", "mmaction2", &[]);
+    assert_eq!(there.status.code(), Some(0), "{}", String::from_utf8_lossy(&there.stderr));
+    let renamed = Checkpoint::open(&space.path("small-mmaction2.pth")).unwrap();
+    assert_eq!(renamed.origin.wrapper.as_deref(), Some("state_dict"));
+    let moved = &renamed.tensors["backbone.layer2.0.downsample.conv.weight"];
+    assert_eq!(moved.bytes, tensors["layer2.0.downsample.0.weight"].bytes);
+    let back = convert(&space, "small-mmaction2.pth", "pipe", &["--out", "back.safetensors"]);
+    assert_eq!(back.status.code(), Some(0), "{}", String::from_utf8_lossy(&back.stderr));
+    let mut found = Checkpoint::open(&space.path("back.safetensors")).unwrap().tensors;
+    found.retain(|name, _| !name.ends_with("num_batches_tracked"));
+    assert!(found == tensors, "values differ");
+}
+
+#[test]
+fn a_file_is_never_overwritten_without_being_told() {
+    let space = Space::new();
+    small(&space);
+    space.write("taken.pth", "mine");
+    let refused = convert(&space, "small.safetensors", "torchvision", &["--out", "taken.pth"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert_eq!(std::fs::read(space.path("taken.pth")).unwrap(), b"mine");
+    let forced = convert(&space, "small.safetensors", "torchvision", &["--out", "taken.pth", "--force"]);
+    assert_eq!(forced.status.code(), Some(0), "{}", String::from_utf8_lossy(&forced.stderr));
+    assert!(
+        Checkpoint::open(&space.path("taken.pth")).unwrap().tensors.contains_key("layer1.0.bn1.num_batches_tracked")
+    );
+    let mut names: Vec<String> = std::fs::read_dir(space.path(""))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name != ".pipe")
+        .collect();
+    names.sort();
+    assert_eq!(names, ["small.safetensors", "taken.pth"]);
+}
+
+#[test]
+fn what_cannot_be_converted_is_an_error() {
+    let space = Space::new();
+    small(&space);
+    two_files(&space);
+    for (name, args) in [
+        ("error_model_convert_unknown", &["small.safetensors", "--to", "keras"][..]),
+        ("error_model_convert_unrecognised", &["a.pth", "--to", "torchvision"]),
+        ("error_model_convert_extension", &["a.pth", "--to", "pth", "--out", "b.txt"]),
+        ("error_model_convert_other", &["a.pth", "--to", "torchvision", "--network", "tsn_resnet18"]),
+        ("error_model_convert_project", &["a.pth", "--to", "huggingface", "--network", "tsn_resnet18"]),
+    ] {
+        snapshot::check_command(&space, name, &[&["model", "convert"][..], args].concat());
+    }
+}
+
+#[test]
+fn verify_finds_values_that_are_not_finite_and_files_of_another_network() {
+    let space = Space::new();
+    let mut tensors = small(&space);
+    let fits = space.output(&[&["model", "verify", "small.safetensors"][..], &SMALL].concat());
+    assert_eq!(fits.status.code(), Some(0), "{}", String::from_utf8_lossy(&fits.stdout));
+    let other = ["model", "verify", "small.safetensors", "--network", "C3D"];
+    assert_eq!(space.output(&other).status.code(), Some(1));
+    tensors.insert("fc.bias".into(), Tensor::from_f32(vec![7], &[0.0, f32::NAN, 1.0, f32::INFINITY, 0.0, 0.0, 0.0]));
+    write_safetensors(&space.path("bad.safetensors"), &tensors).unwrap();
+    snapshot::check_command(&space, "model_verify_not_finite", &["model", "verify", "bad.safetensors"]);
+    let json = space.output(&["model", "verify", "bad.safetensors", "--output", "json"]);
+    let report: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(report["not_finite"][0], serde_json::json!({ "name": "fc.bias", "num_bad": 2, "num_values": 7 }));
+}
+
+/// The published file has the tensors of two networks, with and without temporal shift.
+#[test]
+fn a_published_file_is_recognised() {
+    let Some(weights) = pipe_testkit::shared("data/weights/mobilenet_v2-b0353104.pth") else { return };
+    let space = Space::new();
+    let output = space.output(&["model", "verify", weights.to_str().unwrap(), "--output", "json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let networks: Vec<&str> =
+        report["networks"].as_array().unwrap().iter().map(|network| network["network"].as_str().unwrap()).collect();
+    assert_eq!(networks, ["tsn_mobilenet_v2", "tsm_mobilenet_v2"]);
+    assert_eq!(report["networks"][0]["num_classes"], 1000);
+}
+
+/// Runs Python with arguments, if it has the packages.
+fn python(script: &str, path: &Path) -> Option<String> {
+    let python = std::env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
+    let imports = Command::new(&python).args(["-c", "import torch"]).stderr(Stdio::null()).status();
+    if !imports.is_ok_and(|status| status.success()) {
+        pipe_testkit::skip("no Python with torch, which reads the written files");
+        return None;
+    }
+    let output = Command::new(python).args(["-c", script]).arg(path).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn python_loads_what_is_written() {
+    let space = Space::new();
+    let tensors = small(&space);
+    convert(&space, "small.safetensors", "torchvision", &[]);
+    let script = "import sys, torch\n\
+                  state = torch.load(sys.argv[1], weights_only=True)\n\
+                  print(len(state), state['conv1.weight'][0, 0, 0, 1].item(), state['bn1.num_batches_tracked'].dtype)";
+    let Some(printed) = python(script, &space.path("small-torchvision.pth")) else { return };
+    let counters = tensors.keys().filter(|name| name.ends_with("running_mean")).count();
+    let value = tensors["conv1.weight"].to_f32()[1];
+    assert_eq!(printed.trim(), format!("{} {value:.1} torch.int64", tensors.len() + counters));
 }

@@ -56,7 +56,8 @@ pub fn compare(one: &Tensor, two: &Tensor) -> Option<Distance> {
         if a.is_finite() {
             distance.max_value = distance.max_value.max(a.abs());
         }
-        if a != b && !(a.is_nan() && b.is_nan()) {
+        let differ = if a.is_nan() || b.is_nan() { a.is_nan() != b.is_nan() } else { a < b || a > b };
+        if differ {
             distance.num_different += 1;
             let apart = (a - b).abs();
             distance.max_abs = distance.max_abs.max(if apart.is_nan() { f64::INFINITY } else { apart });

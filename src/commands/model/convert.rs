@@ -3,8 +3,8 @@
 mod view;
 
 use super::file::WeightsFile;
-use super::network::{Choice, NetworkArgs};
-use super::recognise::only;
+use super::network::{Choice, NetworkArgs, project};
+use super::recognise::{only, with_classes};
 use crate::args::Format;
 use crate::commands::Command;
 use crate::error::CommandError;
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 /// Write weights in another format or with the names of another project
 ///
 /// `--to safetensors` and `--to pth` keep the names. A project, such as `torchvision`, renames, splits and joins tensors so that its
-/// own class loads the file. Values stay, bit for bit.
+/// own class loads the file. Values stay, bit for bit, except the step counters of batch normalisations, which start at 0.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Convert {
     /// File or folder of weights
@@ -61,7 +61,7 @@ impl Target {
         match text {
             "safetensors" => Ok(Self::Safetensors),
             "pth" => Ok(Self::Torch),
-            _ => super::network::project(text).map(Self::Project),
+            _ => project(text).map(Self::Project).map_err(|error| format!("{error}, safetensors or pth")),
         }
     }
 
@@ -166,7 +166,7 @@ fn same_names(file: WeightsFile) -> Converted {
 /// Moves the tensors of the file's network to the names of a project.
 fn renamed(file: &WeightsFile, project: Project, args: &NetworkArgs) -> Result<Converted, CommandError> {
     let choice = match args.choice()? {
-        Some(choice) => super::recognise::with_classes(choice, file)?,
+        Some(choice) => with_classes(choice, file)?,
         None => only(file)?.choice,
     };
     let graph = choice.graph()?;

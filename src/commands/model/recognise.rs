@@ -3,10 +3,9 @@
 use super::file::WeightsFile;
 use super::network::{Choice, published, type_name};
 use crate::error::CommandError;
-use pipe_models::{Layout, name_maps, share};
+use pipe_models::{Layout, NameMap, name_maps, share};
 use pipe_schemas::networks::{ModelParams, Project};
 use pipe_weights::Checkpoint;
-use std::collections::BTreeSet;
 
 /// A network whose tensors a file has.
 #[derive(Debug)]
@@ -38,10 +37,10 @@ pub(super) fn candidates(file: &WeightsFile) -> Result<Vec<Candidate>, CommandEr
     for (name, choice) in known {
         let graph = choice.graph()?;
         let maps = name_maps(&choice.backbone).into_iter().filter(|map| map.conflicts.is_empty());
-        let layouts = maps.filter_map(|map| Some((map.project, map.layout(&graph).ok()?)));
-        let own = file.card.is_some().then(|| (Project::Pipe, Layout::own(&graph)));
-        for (project, layout) in own.into_iter().chain(layouts) {
-            let share = common(&layout, &file.checkpoint);
+        let own = file.card.is_some().then(|| NameMap::same(Project::Pipe));
+        for map in own.into_iter().chain(maps) {
+            let Ok(layout) = map.layout(&graph) else { continue };
+            let (project, share) = (map.project, common(&map, &layout, &file.checkpoint));
             let best = found.first().map_or(0.0, |candidate| candidate.share);
             if share > best {
                 found.clear();
@@ -74,22 +73,31 @@ pub(super) fn with_classes(choice: Choice, file: &WeightsFile) -> Result<Choice,
     Ok(Choice { num_classes: found.unwrap_or(choice.num_classes), ..choice })
 }
 
-/// Returns the share of tensors that a file and a network have in common: tensors that only one of them has count against it.
-fn common(layout: &Layout, checkpoint: &Checkpoint) -> f64 {
-    let in_network = layout.theirs().filter(|tensor| !tensor.optional).count();
-    let derived: BTreeSet<&str> = layout.derived.iter().map(|(name, _)| name.as_str()).collect();
-    let is_derived = |name: &&String| name.ends_with("num_batches_tracked") || derived.contains(name.as_str());
-    let in_file = checkpoint.tensors.keys().filter(|name| !is_derived(name)).count();
-    share(layout, checkpoint) * in_network as f64 / in_network.max(in_file).max(1) as f64
+/// Returns the share of tensors that a file and a network have in common: tensors that only one of them has count against it, unless
+/// the names of the project say that they may be missing, or that the network has no use for them.
+fn common(map: &NameMap, layout: &Layout, checkpoint: &Checkpoint) -> f64 {
+    let (optional, required): (Vec<_>, Vec<_>) = layout.theirs().partition(|tensor| tensor.optional);
+    let optional: Vec<&String> = optional.iter().flat_map(|tensor| &tensor.spellings).collect();
+    let derived = layout.derived.iter().map(|(name, _)| name);
+    let uncounted: Vec<&String> = derived.chain(optional).collect();
+    let is_counted = |name: &String| !map.ignores(name) && !uncounted.iter().any(|known| ends_with(name, known));
+    let in_file = checkpoint.tensors.keys().filter(|name| is_counted(name)).count();
+    share(layout, checkpoint) * required.len() as f64 / required.len().max(in_file).max(1) as f64
+}
+
+/// Returns whether a name is `end`, or ends with it after a prefix such as `module.`.
+fn ends_with(name: &str, end: &str) -> bool {
+    name.strip_suffix(end).is_some_and(|before| before.is_empty() || before.ends_with('.'))
 }
 
 /// Returns the number of rows of the file's classifier.
 fn num_classes(layout: &Layout, checkpoint: &Checkpoint) -> Option<usize> {
     let head = || layout.links.iter().filter(|link| link.head).flat_map(|link| &link.theirs);
     let names: Vec<&String> = head().flat_map(|tensor| &tensor.spellings).collect();
-    let ends_with =
-        |name: &str, end: &str| name == end || name.strip_suffix(end).is_some_and(|rest| rest.ends_with('.'));
-    let found = checkpoint.tensors.iter().find(|(name, _)| names.iter().any(|end| ends_with(name, end)));
+    let named = |fits: fn(&str, &str) -> bool| {
+        checkpoint.tensors.iter().find(|(name, _)| names.iter().any(|known| fits(name, known)))
+    };
+    let found = named(|name, known| name == known).or_else(|| named(ends_with));
     found.and_then(|(_, tensor)| tensor.shape.first().copied()).filter(|rows| *rows > 0)
 }
 
@@ -97,12 +105,13 @@ fn num_classes(layout: &Layout, checkpoint: &Checkpoint) -> Option<usize> {
 pub(super) fn only(file: &WeightsFile) -> Result<Candidate, CommandError> {
     let mut candidates = candidates(file)?;
     let path = file.path.display();
-    if candidates.len() > 1 {
+    if candidates.len() > 1 && candidates.iter().all(Candidate::is_complete) {
         let names: Vec<&str> = candidates.iter().map(|candidate| candidate.name.as_str()).collect();
-        let message =
-            format!("several networks have the tensors of {path}; choose one with `--network`: {}", names.join(", "));
+        let names = names.join(", ");
+        let message = format!("several networks have the tensors of {path}; choose one with `--network`: {names}");
         return Err(CommandError::bad_input(message));
     }
+    candidates.truncate(1);
     match candidates.pop() {
         Some(candidate) if candidate.is_complete() => Ok(candidate),
         Some(Candidate { name, choice, share, .. }) => Err(CommandError::bad_input(format!(

@@ -37,7 +37,11 @@ pub(super) fn text(report: &Report<'_>) {
         render::print("network   unknown: no published network has any of these tensors");
     }
     for (position, candidate) in candidates.iter().enumerate() {
-        let label = if position == 0 { "network   " } else { "or        " };
+        let label = match (position, candidate.is_complete()) {
+            (0, true) => "network   ",
+            (0, false) => "closest   ",
+            _ => "or        ",
+        };
         render::print(&format!("{label}{}", network_line(candidate)));
     }
     match loaded {
