@@ -2,6 +2,7 @@
 //! numbers, and [`compare`] measures how far two tensors are apart.
 
 use crate::{Checkpoint, Dtype, Tensor, WeightsError};
+use std::cmp::Ordering;
 use std::path::Path;
 
 /// Describes the first tensor by name that differs, with the largest absolute difference of its elements. Returns `None` if all
@@ -56,8 +57,8 @@ pub fn compare(one: &Tensor, two: &Tensor) -> Option<Distance> {
         if a.is_finite() {
             distance.max_value = distance.max_value.max(a.abs());
         }
-        let differ = if a.is_nan() || b.is_nan() { a.is_nan() != b.is_nan() } else { a < b || a > b };
-        if differ {
+        let same = (a.is_nan() && b.is_nan()) || a.partial_cmp(&b).is_some_and(Ordering::is_eq);
+        if !same {
             distance.num_different += 1;
             let apart = (a - b).abs();
             distance.max_abs = distance.max_abs.max(if apart.is_nan() { f64::INFINITY } else { apart });

@@ -231,9 +231,9 @@ fn write(
         fs_err::File::open(&partial)?.sync_all()?;
         // A link fails if the file exists, a rename replaces it.
         if force {
-            fs_err::rename(&partial, path)?
+            fs_err::rename(&partial, path)?;
         } else {
-            fs_err::hard_link(&partial, path)?
+            fs_err::hard_link(&partial, path)?;
         }
         Ok(())
     });

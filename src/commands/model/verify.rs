@@ -42,9 +42,9 @@ impl Command for Verify {
         let fits = loaded.as_ref().is_none_or(Result::is_ok);
         let report = view::Report { file: &file, bad: &bad, candidates: &candidates, loaded };
         if self.output == Format::Json {
-            view::json(&report)
+            view::json(&report);
         } else {
-            view::text(&report)
+            view::text(&report);
         }
         Ok(if bad.is_empty() && fits { Code::Ok } else { Code::Failed })
     }

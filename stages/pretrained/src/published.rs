@@ -100,16 +100,13 @@ impl Published {
         missing: Vec<String>,
     ) -> StageError {
         let (path, named) = (self.path.clone(), classes.names.len());
-        match self.classifier_rows(backbone, network).filter(|rows| *rows != named) {
-            Some(found) => {
-                let source_of_names = classes.source.to_owned();
-                StageError::from(PretrainedError::NumClasses { path, found, source_of_names, named })
-                    .with_help("name the classes that the network was trained with, in their order")
-            }
-            None => StageError::from(PretrainedError::NoClassifier { path, missing }).with_help(
-                "a network without a classifier must be trained first: use the stage `train` with `load_from`",
-            ),
+        if let Some(found) = self.classifier_rows(backbone, network).filter(|rows| *rows != named) {
+            let source_of_names = classes.source.to_owned();
+            return StageError::from(PretrainedError::NumClasses { path, found, source_of_names, named })
+                .with_help("name the classes that the network was trained with, in their order");
         }
+        StageError::from(PretrainedError::NoClassifier { path, missing })
+            .with_help("a network without a classifier must be trained first: use the stage `train` with `load_from`")
     }
 
     /// Returns the rows of the checkpoint's classifier, if it has one.

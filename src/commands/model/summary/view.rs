@@ -120,9 +120,9 @@ pub(super) fn file(
         networks.push((candidate, choice.graph()?, choice));
     }
     if json {
-        file_json(file, &networks)
+        file_json(file, &networks);
     } else {
-        file_text(file, &networks)
+        file_text(file, &networks);
     }
     Ok(())
 }
