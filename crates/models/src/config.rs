@@ -44,14 +44,18 @@ impl ConfigConflict {
 /// Parameters that do not belong to the weights: the family has another name elsewhere, and training chooses its rates itself.
 const NOT_OF_WEIGHTS: [&str; 2] = ["type", "drop_path_rate"];
 
+/// Parameters that only training uses, so that a fine-tuning may change them.
+const OF_TRAINING: [&str; 1] = ["drop_path_rate"];
+
 /// Compares the parameters of a network with those that `config.json` has under the same name, or under the name that the family
-/// knows for it. Keys that are not parameters are ignored.
+/// knows for it. Keys that are not parameters, and parameters of training, are ignored.
 ///
 /// # Errors
 /// [`ConfigConflict`] with all values that differ.
 pub fn check_config(backbone: &Backbone, config: &HfConfig) -> Result<(), ConfigConflict> {
     let Ok(Value::Object(params)) = serde_json::to_value(backbone) else { return Ok(()) };
     let names = config_names(backbone);
+    let params = params.into_iter().filter(|(name, _)| name != "type" && !OF_TRAINING.contains(&name.as_str()));
     let conflict = |(parameter, found): (String, Value)| {
         let key = names.iter().find(|(ours, _)| *ours == parameter).map_or(parameter.as_str(), |(_, theirs)| theirs);
         let of_weights = !NOT_OF_WEIGHTS.contains(&parameter.as_str());
@@ -59,17 +63,19 @@ pub fn check_config(backbone: &Backbone, config: &HfConfig) -> Result<(), Config
         let (key, expected) = (key.to_owned(), expected.clone());
         (!equal(&found, &expected)).then_some(ConfigValue { key, expected, parameter, found })
     };
-    let of: Vec<ConfigValue> = params.into_iter().filter_map(conflict).collect();
+    let of: Vec<ConfigValue> = params.filter_map(conflict).collect();
     if of.is_empty() { Ok(()) } else { Err(ConfigConflict { of }) }
 }
 
-/// Compares values; 1 and 1.0 are equal.
+/// Compares values; 1 and 1.0 are equal, and so are one size and the same size of each axis.
 fn equal(one: &Value, two: &Value) -> bool {
     match (one, two) {
         (Value::Number(one), Value::Number(two)) => one.as_f64() == two.as_f64(),
         (Value::Array(one), Value::Array(two)) => {
             one.len() == two.len() && one.iter().zip(two).all(|(one, two)| equal(one, two))
         }
+        (Value::Number(_), Value::Array(sizes)) => !sizes.is_empty() && sizes.iter().all(|size| equal(one, size)),
+        (Value::Array(_), Value::Number(_)) => equal(two, one),
         (one, two) => one == two,
     }
 }
@@ -101,6 +107,32 @@ mod tests {
             "{error}"
         );
         assert!(error.contains("`layer_norm_eps` is 1e-12 in config.json"), "{error}");
+    }
+
+    #[test]
+    fn sizes_are_one_number_or_one_for_each_axis() {
+        let [one, each, other] =
+            ["224", "[224, 224.0]", "[224, 256]"].map(|text| serde_json::from_str(text).expect("JSON"));
+        let one: Value = one;
+        assert!(equal(&one, &each) && equal(&each, &one) && equal(&each, &each));
+        assert!(!equal(&one, &other) && !equal(&each, &other) && !equal(&one, &Value::Array(Vec::new())));
+    }
+
+    /// `config.json` of Hugging Face has other names than MMAction2, whose names the parameters have. A rate of training may differ.
+    #[test]
+    fn names_of_hugging_face_are_known() {
+        let backbone: Backbone =
+            serde_json::from_str(r#"{"type": "TimeSformer", "drop_path_rate": 0.3}"#).expect("parameters");
+        let check = |config: &str| check_config(&backbone, &HfConfig::parse(config.as_bytes()).expect("valid"));
+        assert_eq!(
+            check(r#"{"hidden_size": 768, "drop_path_rate": 0, "image_size": 224, "num_hidden_layers": 12}"#),
+            Ok(())
+        );
+        let error = check(r#"{"hidden_size": 384}"#).expect_err("another width").to_string();
+        assert!(
+            error.ends_with("`hidden_size` is 384 in config.json, but `embed_dims` of the network is 768"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -63,12 +63,9 @@ fn not_finite_list(tensors: &[(String, usize, usize)]) -> String {
 
 /// Says with what the tensors were compared, as the last line of an error.
 fn compared(map: Project, notes: &[String]) -> String {
-    let names = match map {
-        Project::Pipe => "they were compared with the network's own names".to_owned(),
-        project => format!("they were compared with the names of {project}"),
-    };
+    let names = if map == Project::Pipe { "the network's own names".to_owned() } else { format!("the names of {map}") };
     let notes: String = notes.iter().map(|note| format!("; {note}")).collect();
-    format!("\n  {names}{notes}")
+    format!("\n  they were compared with {names}{notes}")
 }
 
 /// Takes the tensors of a network from a checkpoint: recognises whose names they have, renames, joins and splits them, and makes those

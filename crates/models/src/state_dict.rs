@@ -1,6 +1,6 @@
 //! Moves state dicts between our names and those of a project: [`import`] and [`export`].
 
-use crate::layout::{Layout, Link, Theirs};
+use crate::layout::{Layout, Link};
 use crate::{LoadReport, MadeValue, NameMap};
 use pipe_weights::{Checkpoint, Dtype, MatchError, Matching, Tensor, Wanted, match_weights};
 use std::collections::BTreeMap;
@@ -33,10 +33,9 @@ pub fn import(map: &NameMap, layout: &Layout, checkpoint: Checkpoint) -> Result<
     let mut found = matching.found.iter();
     for link in &layout.links {
         let names: Vec<Option<&String>> = found.by_ref().take(link.theirs.len()).map(Option::as_ref).collect();
-        let is_zeros = |(tensor, name): &(&Theirs, &Option<&String>)| name.is_none() && !tensor.spellings.is_empty();
         if !(link.head && matching.new_head) {
-            let zeros = link.theirs.iter().zip(&names).filter(is_zeros);
-            import.zeros.extend(zeros.map(|(tensor, _)| tensor.spellings[0].clone()));
+            let missing = link.theirs.iter().zip(&names).filter(|(_, name)| name.is_none());
+            import.zeros.extend(missing.filter_map(|(tensor, _)| tensor.spellings.first().cloned()));
         }
         let parts = names.into_iter().map(|name| theirs.remove(name?)).collect();
         import.link(link, parts, matching.new_head);
@@ -198,16 +197,11 @@ pub fn export(map: &NameMap, layout: &Layout, ours: &StateDict) -> Result<Export
         for tensor in &link.theirs {
             let (bytes, after) = rest.split_at(tensor.shape.iter().product::<usize>() * dtype.size_bytes());
             rest = after;
-            match tensor.spellings.first() {
-                Some(name) => {
-                    theirs.insert(name.clone(), Tensor { shape: tensor.shape.clone(), dtype, bytes: bytes.into() });
-                }
-                None => {
-                    let zeros = Tensor { shape: tensor.shape.clone(), dtype, bytes: bytes.into() };
-                    if zeros.to_f32().iter().any(|value| *value != 0.0) {
-                        return Err(no_place(&link.ours[0].name));
-                    }
-                }
+            let part = Tensor { shape: tensor.shape.clone(), dtype, bytes: bytes.into() };
+            if let Some(name) = tensor.spellings.first() {
+                theirs.insert(name.clone(), part);
+            } else if part.to_f32().iter().any(|value| *value != 0.0) {
+                return Err(no_place(&link.ours[0].name));
             }
         }
     }

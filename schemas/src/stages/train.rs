@@ -38,7 +38,7 @@ use std::collections::BTreeSet;
 /// Contract of `train`.
 pub const CONTRACT: Contract = Contract {
     kind: "train",
-    version: 6,
+    version: 7,
     summary: "trains a network of the zoo, from scratch or from published weights",
     worker: Some(Worker::Torch),
     open_ports: false,
