@@ -44,9 +44,6 @@ impl ConfigConflict {
 /// Parameters that do not belong to the weights: the family has another name elsewhere, and training chooses its rates itself.
 const NOT_OF_WEIGHTS: [&str; 2] = ["type", "drop_path_rate"];
 
-/// Parameters that only training uses, so that a fine-tuning may change them.
-const OF_TRAINING: [&str; 1] = ["drop_path_rate"];
-
 /// Compares the parameters of a network with those that `config.json` has under the same name, or under the name that the family
 /// knows for it. Keys that are not parameters, and parameters of training, are ignored.
 ///
@@ -55,7 +52,6 @@ const OF_TRAINING: [&str; 1] = ["drop_path_rate"];
 pub fn check_config(backbone: &Backbone, config: &HfConfig) -> Result<(), ConfigConflict> {
     let Ok(Value::Object(params)) = serde_json::to_value(backbone) else { return Ok(()) };
     let names = config_names(backbone);
-    let params = params.into_iter().filter(|(name, _)| name != "type" && !OF_TRAINING.contains(&name.as_str()));
     let conflict = |(parameter, found): (String, Value)| {
         let key = names.iter().find(|(ours, _)| *ours == parameter).map_or(parameter.as_str(), |(_, theirs)| theirs);
         let of_weights = !NOT_OF_WEIGHTS.contains(&parameter.as_str());
@@ -63,7 +59,7 @@ pub fn check_config(backbone: &Backbone, config: &HfConfig) -> Result<(), Config
         let (key, expected) = (key.to_owned(), expected.clone());
         (!equal(&found, &expected)).then_some(ConfigValue { key, expected, parameter, found })
     };
-    let of: Vec<ConfigValue> = params.filter_map(conflict).collect();
+    let of: Vec<ConfigValue> = params.into_iter().filter_map(conflict).collect();
     if of.is_empty() { Ok(()) } else { Err(ConfigConflict { of }) }
 }
 

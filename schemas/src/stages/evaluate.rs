@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, Serializer};
 /// Contract of `evaluate`.
 pub const CONTRACT: Contract = Contract {
     kind: "evaluate",
-    version: 5,
+    version: 6,
     summary: "runs the network on every test view and writes predictions and metrics",
     worker: Some(Worker::Torch),
     open_ports: false,

@@ -22,7 +22,7 @@ fn check_training(graph: Graph) {
     let (name, size) = (graph.name.clone(), clip_size(&graph));
     let mut learner = Learner::new(Network::new(graph, 0), &TrainParams::default(), Labelling::SingleLabel);
     let mut loss = |index| {
-        let epoch = Epoch { index, learning_rates: &[1e-3], clip_size: size };
+        let epoch = Epoch { index, learning_rates: &[1e-4], clip_size: size };
         let batches = std::iter::once(Ok(clips(size, 2)));
         learner.train_epoch::<LearnError>(epoch, batches, |_| Ok(())).expect("a step").loss
     };
