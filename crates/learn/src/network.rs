@@ -15,7 +15,7 @@ use tch::{TchError, Tensor};
 #[derive(Debug)]
 pub struct Network {
     graph: Graph,
-    /// Indexed by [`ParamId`].
+    /// Indexed by [`ParamId`](pipe_graph::ParamId).
     params: Vec<Tensor>,
     /// For each node, the last node that reads its result.
     last_readers: Vec<usize>,

@@ -6,8 +6,8 @@
 //! line to the list in `zoo.rs`.
 //!
 //! [`name_maps`] returns the names that projects give to the tensors of a network, our own first. [`NameMap::layout`] applies a map to
-//! a network; with it, [`import`] takes the tensors of a checkpoint, and [`export`] makes the state dict of a project. [`recognise`] finds the
-//! map of a checkpoint; [`load`] does all of it.
+//! a network; with it, [`import`] takes the tensors of a checkpoint, and [`export`] makes the state dict of a project. [`recognise()`] finds the
+//! map of a checkpoint; [`load()`] does all of it.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 

@@ -66,6 +66,7 @@ fn peak_memory() -> Option<u64> {
 /// 10,000 mutations of each format of weights need no more memory than a few of the largest seeds.
 #[test]
 #[ignore = "takes a minute"]
+#[expect(clippy::print_stdout, reason = "the figures of a run by hand")]
 fn many_files_of_weights() {
     for name in ["pickle", "torch_zip", "safetensors", "shards", "hf_config"] {
         let target = TARGETS.iter().find(|target| target.name == name).expect("a target");

@@ -9,7 +9,7 @@ use crate::args::Format;
 use crate::commands::Command;
 use crate::error::CommandError;
 use crate::exit::Code;
-use pipe_models::{LoadOptions, NameMap, StateDict, export, load, name_maps};
+use pipe_models::{LoadOptions, LoadReport, NameMap, StateDict, export, load, name_maps};
 use pipe_schemas::networks::Project;
 use pipe_weights::{write_safetensors, write_torch};
 use std::path::{Path, PathBuf};
@@ -176,8 +176,7 @@ fn renamed(file: &WeightsFile, project: Project, args: &NetworkArgs) -> Result<C
         CommandError::failed(format!("{} is not a file of {}: {error}", file.path.display(), graph.name))
     })?;
     if !loaded.report.reinitialised.is_empty() {
-        let missing = loaded.report.reinitialised.join(", ");
-        return Err(CommandError::failed(format!("{} has no classifier: {missing}", file.path.display())));
+        return Err(CommandError::failed(format!("{}: {}", file.path.display(), bad_classifier(&loaded.report))));
     }
     let layout = map.layout(&graph)?;
     let exported = export(&map, &layout, &loaded.tensors)?;
@@ -187,6 +186,11 @@ fn renamed(file: &WeightsFile, project: Project, args: &NetworkArgs) -> Result<C
         left_out: exported.left_out,
         unused: loaded.report.unused,
     })
+}
+
+/// Returns why the classifier of a file can't be used.
+pub(in crate::commands::model) fn bad_classifier(report: &LoadReport) -> String {
+    format!("tensors of the classifier are missing or have other shapes: {}", report.reinitialised.join(", "))
 }
 
 /// Returns the names of a project for a network.

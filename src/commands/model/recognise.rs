@@ -66,11 +66,16 @@ fn made_by_pipe(model: &ModelParams, checkpoint: &Checkpoint) -> Result<(String,
 
 /// Returns a network with as many classes as the classifier of the file has rows.
 pub(super) fn with_classes(choice: Choice, file: &WeightsFile) -> Result<Choice, CommandError> {
+    let found = classes_in(&choice, file)?;
+    Ok(Choice { num_classes: found.unwrap_or(choice.num_classes), ..choice })
+}
+
+/// Returns the number of classes of the file's classifier, or `None` if it has none.
+pub(super) fn classes_in(choice: &Choice, file: &WeightsFile) -> Result<Option<usize>, CommandError> {
     let graph = choice.graph()?;
     let layouts = name_maps(&choice.backbone).into_iter().filter_map(|map| map.layout(&graph).ok());
     let layouts: Vec<Layout> = layouts.chain([Layout::own(&graph)]).collect();
-    let found = layouts.iter().find_map(|layout| num_classes(layout, &file.checkpoint));
-    Ok(Choice { num_classes: found.unwrap_or(choice.num_classes), ..choice })
+    Ok(layouts.iter().find_map(|layout| num_classes(layout, &file.checkpoint)))
 }
 
 /// Returns the share of tensors that a file and a network have in common: tensors that only one of them has count against it, unless

@@ -4,9 +4,10 @@ mod view;
 
 pub(in crate::commands::model) use view::network_line;
 
+use super::convert::bad_classifier;
 use super::file::WeightsFile;
 use super::network::{Choice, NetworkArgs};
-use super::recognise::{candidates, with_classes};
+use super::recognise::{candidates, classes_in};
 use crate::args::Format;
 use crate::commands::Command;
 use crate::error::CommandError;
@@ -52,8 +53,16 @@ impl Command for Verify {
 
 /// Loads the file into a network, and returns the lines of the report, or why it does not fit.
 fn fit(choice: Choice, file: &WeightsFile, map: Option<Project>) -> Result<Result<Vec<String>, String>, CommandError> {
-    let choice = with_classes(choice, file)?;
+    let classes = classes_in(&choice, file)?;
+    let choice = Choice { num_classes: classes.unwrap_or(choice.num_classes), ..choice };
     let options = LoadOptions { map, ..LoadOptions::default() };
     let loaded = load(&choice.backbone, &choice.graph()?, file.checkpoint.clone(), &options);
-    Ok(loaded.map(|imported| imported.report.lines()).map_err(|error| error.to_string()))
+    Ok(match loaded {
+        // The network has as many classes as the file. A file without a classifier is fine: training makes one.
+        Ok(imported) if classes.is_some() && !imported.report.reinitialised.is_empty() => {
+            Err(bad_classifier(&imported.report))
+        }
+        Ok(imported) => Ok(imported.report.lines()),
+        Err(error) => Err(error.to_string()),
+    })
 }

@@ -690,6 +690,6 @@ fn fields_of_an_epoch() {
         "with.seed: 0",
         "with.train_dataloader.batch_size: 2",
     ];
-    assert_eq!((CONTRACT.version, part.name.as_str(), part.items.len()), (6, "0001", 0));
+    assert_eq!((CONTRACT.version, part.name.as_str(), part.items.len()), (7, "0001", 0));
     assert_eq!(found, expect);
 }

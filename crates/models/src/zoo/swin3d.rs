@@ -272,10 +272,11 @@ mod tests {
     fn blocks_skip_more_often_from_first_to_last() {
         let params = pipe_schemas::networks::ModelParams { backbone: swin3d_t().into(), ..Default::default() };
         let graph = crate::build(&params, CLIP, 7).expect("it fits");
-        let rates = graph.nodes.iter().filter_map(|node| match &node.op {
-            pipe_graph::Op::DropPath(op) => Some(op.rate),
-            _ => None,
-        });
+        let rate = |node: &pipe_graph::Node| {
+            let pipe_graph::Op::DropPath(op) = &node.op else { return None };
+            Some(op.rate)
+        };
+        let rates = graph.nodes.iter().filter_map(rate);
         let rates: Vec<f64> = rates.collect();
         assert_eq!((rates.len(), rates[0], rates[23]), (24, 0.0, 0.1));
         assert!((rates[2] - 0.1 / 11.0).abs() < 1e-12 && rates.is_sorted());

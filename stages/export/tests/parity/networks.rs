@@ -22,8 +22,8 @@ fn check_training(graph: Graph) {
     let (name, size) = (graph.name.clone(), clip_size(&graph));
     let mut learner = Learner::new(Network::new(graph, 0), &TrainParams::default(), Labelling::SingleLabel);
     let mut loss = |index| {
-        let epoch = Epoch { index, learning_rates: &[1e-4], clip_size: size };
-        let batches = std::iter::once(Ok(clips(size, 2)));
+        let epoch = Epoch { index, learning_rates: &[1e-3], clip_size: size };
+        let batches = std::iter::once(Ok(clips(size, 4)));
         learner.train_epoch::<LearnError>(epoch, batches, |_| Ok(())).expect("a step").loss
     };
     let [first, second] = [0, 1].map(&mut loss);
