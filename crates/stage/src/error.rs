@@ -29,6 +29,12 @@ impl StageError {
         self
     }
 
+    /// Adds what to do about it, if there is something to say.
+    #[must_use]
+    pub fn with_optional_help(self, help: Option<&str>) -> Self {
+        Self { help: help.map(str::to_owned).or(self.help), ..self }
+    }
+
     /// Returns the error for a request that was cancelled.
     pub fn cancelled() -> Self {
         Self { error: "cancelled".into(), help: None, cause: Cause::Cancelled }

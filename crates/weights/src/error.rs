@@ -42,6 +42,18 @@ pub enum WeightsError {
     },
 }
 
+impl WeightsError {
+    /// Returns what to do about it, if there is more to say than the error does.
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::NoStateDict { .. } => Some(
+                "save the state dict alone, as `torch.save(model.state_dict(), PATH)` does, or under the key `state_dict`",
+            ),
+            Self::Io(_) | Self::UnknownFormat { .. } | Self::Folder { .. } | Self::Broken { .. } => None,
+        }
+    }
+}
+
 /// An error in the content of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {

@@ -17,6 +17,7 @@ mod origin;
 mod pickle;
 mod prefix;
 mod safe;
+mod source;
 mod state_dict;
 mod tensor;
 #[cfg(test)]
@@ -33,5 +34,6 @@ pub use hf_config::HfConfig;
 pub use matching::{MatchError, Matching, Mismatch, Wanted, match_weights};
 pub use origin::{Origin, Prefix};
 pub use safe::write_safetensors;
+pub use source::{SourceError, WeightsSource};
 pub use tensor::{Dtype, Tensor};
 pub use torch_write::write_torch;

@@ -1,7 +1,6 @@
 //! [`PretrainedError`]: why a checkpoint does not become a model.
 
 use pipe_models::LoadError;
-use pipe_weights::FileDigests;
 use std::path::PathBuf;
 
 /// Why a checkpoint does not become a model.
@@ -10,12 +9,6 @@ pub enum PretrainedError {
     /// The file system failed.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// There are no files of weights.
-    #[error("there is no file of weights in {}", path.display())]
-    NoCheckpoint {
-        /// The folder.
-        path: PathBuf,
-    },
     /// The weights are those of another network, or not finite.
     #[error("can't use {}: {error}", path.display())]
     OtherWeights {
@@ -23,24 +16,6 @@ pub enum PretrainedError {
         path: PathBuf,
         /// What does not fit.
         error: Box<LoadError>,
-    },
-    /// The checkpoint has another content.
-    #[error(
-        "the digest of {} is not {expected}, but sha256:{} and blake3:{}", path.display(), found.sha256, found.blake3
-    )]
-    OtherDigest {
-        /// The file.
-        path: PathBuf,
-        /// The value of `load_from.digest`.
-        expected: String,
-        /// The digests of the file.
-        found: FileDigests,
-    },
-    /// A digest is given for a folder.
-    #[error("`load_from.digest` is for a single file, and {} is a folder with several", path.display())]
-    DigestOfFolder {
-        /// The folder.
-        path: PathBuf,
     },
     /// The names of the classes are given twice.
     #[error("both `label_map` and the input `classes` name the classes")]

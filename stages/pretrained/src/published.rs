@@ -6,17 +6,13 @@ use pipe_learn::Network;
 use pipe_models::{LoadOptions, LoadReport, Recognised, load, recognise};
 use pipe_schemas::networks::Backbone;
 use pipe_schemas::stages::pretrained::PretrainedParams;
-use pipe_stage::{Context, SourceFile, Sources, StageError};
-use pipe_weights::{Checkpoint, FileDigests, HfConfig, WeightsError};
-use std::path::PathBuf;
+use pipe_stage::{Context, Sources, StageError};
+use pipe_weights::{SourceError, WeightsSource};
 
 /// A published checkpoint.
 pub(crate) struct Published {
-    /// The file or the folder.
-    pub(crate) path: PathBuf,
-    /// The files of the folder, below it; `None` for a file.
-    files: Option<Vec<String>>,
-    /// How it is read, with the `config.json` of the folder.
+    pub(crate) source: WeightsSource,
+    /// How it is read, with the `config.json` of a folder.
     options: LoadOptions,
 }
 
@@ -24,52 +20,19 @@ impl Published {
     /// Finds the checkpoint, checks its digest and reads the configuration beside it.
     pub(crate) fn find(context: &Context, params: &PretrainedParams) -> Result<Self, StageError> {
         let Sources { root, files } = context.files("weights", "load_from")?;
-        let (path, files) = match files.as_slice() {
-            [] => return Err(PretrainedError::NoCheckpoint { path: root }.into()),
-            [SourceFile { path, .. }] => (if root.is_dir() { root.join(path) } else { root }, None),
-            several => (root, Some(several.iter().map(|file| file.path.clone()).collect())),
-        };
+        let names: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+        let source = WeightsSource::new(root, &names).map_err(source_error)?;
         let load_from = params.load_from.clone().unwrap_or_default();
-        let mut found = Self { path, files, options: LoadOptions { map: load_from.map, ..LoadOptions::default() } };
         if let Some(expected) = load_from.digest {
-            found.check_digest(expected)?;
+            source.check_digest(&expected).map_err(source_error)?;
         }
-        if let Some(files) = found.names() {
-            found.options.config = HfConfig::of_folder(&found.path, &files)?;
-        }
-        Ok(found)
-    }
-
-    fn check_digest(&self, expected: String) -> Result<(), StageError> {
-        let path = self.path.clone();
-        if self.files.is_some() {
-            return Err(StageError::from(PretrainedError::DigestOfFolder { path }).with_help(
-                "name the file of weights itself in `load_from.checkpoint`, or leave out `load_from.digest`",
-            ));
-        }
-        let found = FileDigests::of(&path)?;
-        if found.contain(&expected) {
-            return Ok(());
-        }
-        Err(StageError::from(PretrainedError::OtherDigest { path, expected, found }).with_help(
-            "the file is another version, or its download is damaged: get it again, or correct `load_from.digest`",
-        ))
-    }
-
-    fn names(&self) -> Option<Vec<&str>> {
-        self.files.as_ref().map(|files| files.iter().map(String::as_str).collect())
+        let options = LoadOptions { map: load_from.map, config: source.config()?, ..LoadOptions::default() };
+        Ok(Self { source, options })
     }
 
     /// Returns the names of the classes in the folder's `config.json`.
     pub(crate) fn classes(&self) -> Option<Vec<String>> {
         self.options.config.as_ref().and_then(|config| config.labels.clone())
-    }
-
-    fn open(&self) -> Result<Checkpoint, WeightsError> {
-        match self.names() {
-            Some(files) => Checkpoint::open_folder(&self.path, &files),
-            None => Checkpoint::open(&self.path),
-        }
     }
 
     /// Loads every tensor of the network.
@@ -79,11 +42,12 @@ impl Published {
         network: &mut Network,
         classes: &Classes,
     ) -> Result<LoadReport, StageError> {
-        let loaded = load(backbone, network.graph(), self.open()?, &self.options).map_err(|error| {
-            let help = error.help("model.backbone", "load_from");
-            let (path, error) = (self.path.clone(), Box::new(error));
-            StageError::from(PretrainedError::OtherWeights { path, error }).with_help(help)
-        })?;
+        let loaded = load(backbone, network.graph(), self.source.open().map_err(source_error)?, &self.options)
+            .map_err(|error| {
+                let help = error.help("model.backbone", "load_from");
+                let (path, error) = (self.source.path().into(), Box::new(error));
+                StageError::from(PretrainedError::OtherWeights { path, error }).with_help(help)
+            })?;
         if !loaded.report.reinitialised.is_empty() {
             return Err(self.other_classifier(backbone, network, classes, loaded.report.reinitialised));
         }
@@ -99,7 +63,7 @@ impl Published {
         classes: &Classes,
         missing: Vec<String>,
     ) -> StageError {
-        let (path, named) = (self.path.clone(), classes.names.len());
+        let (path, named) = (self.source.path().into(), classes.names.len());
         if let Some(found) = self.classifier_rows(backbone, network).filter(|rows| *rows != named) {
             let source_of_names = classes.source.to_owned();
             return StageError::from(PretrainedError::NumClasses { path, found, source_of_names, named })
@@ -111,11 +75,18 @@ impl Published {
 
     /// Returns the rows of the checkpoint's classifier, if it has one.
     fn classifier_rows(&self, backbone: &Backbone, network: &Network) -> Option<usize> {
-        let checkpoint = self.open().ok()?;
+        let checkpoint = self.source.open().ok()?;
         let Recognised { layout, checkpoint, .. } =
             recognise(backbone, network.graph(), checkpoint, self.options.map).ok()?;
         let mut names = layout.links.iter().filter(|link| link.head).flat_map(|link| &link.theirs);
         let tensor = names.find_map(|tensor| tensor.spellings.iter().find_map(|name| checkpoint.tensors.get(name)))?;
         tensor.shape.first().copied()
     }
+}
+
+/// Adds what to do about it.
+fn source_error(error: impl Into<SourceError>) -> StageError {
+    let error = error.into();
+    let help = error.help();
+    StageError::from(error).with_optional_help(help)
 }

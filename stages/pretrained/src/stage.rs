@@ -20,7 +20,7 @@ impl Stage for Pretrained {
     fn run(&self, context: &Context) -> Result<Summary, StageError> {
         let params: PretrainedParams = context.params()?;
         let published = Published::find(context, &params)?;
-        let classes = Classes::read(context, &published.path, published.classes())?;
+        let classes = Classes::read(context, published.source.path(), published.classes())?;
         let preprocessing = SamplesFolder::open(context.input("samples")?).preprocessing()?;
         // Nothing is trained, so the network is never built for training clips.
         let preprocessing = Preprocessing { train_frames: preprocessing.test_frames, ..preprocessing };

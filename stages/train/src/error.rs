@@ -5,7 +5,6 @@ use pipe_models::LoadError;
 use pipe_schemas::Rule;
 use pipe_schemas::tables::{Labelling, MissingCounts};
 use pipe_stage::StageError;
-use pipe_weights::FileDigests;
 use std::path::PathBuf;
 
 /// Why training cannot start.
@@ -116,30 +115,6 @@ pub enum TrainError {
         path: PathBuf,
         /// What does not fit.
         error: Box<LoadError>,
-    },
-    /// The weights to start from have another content.
-    #[error(
-        "the digest of {} is not {expected}, but sha256:{} and blake3:{}", path.display(), found.sha256, found.blake3
-    )]
-    OtherDigest {
-        /// The file.
-        path: PathBuf,
-        /// The value of `load_from.digest`.
-        expected: String,
-        /// The digests of the file.
-        found: FileDigests,
-    },
-    /// A digest is given for several files.
-    #[error("{} is a folder of several files, which have no common digest", path.display())]
-    DigestOfFolder {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// There are no files of weights.
-    #[error("there is no file of weights in {}", path.display())]
-    NoCheckpoint {
-        /// The folder.
-        path: PathBuf,
     },
 }
 

@@ -7,8 +7,7 @@ use pipe_learn::{Network, TrainedModel, WeightsReport};
 use pipe_models::{LoadOptions, load};
 use pipe_schemas::stages::train::{LoadFrom, TrainParams};
 use pipe_stage::{Context, SourceFile, Sources, StageError};
-use pipe_weights::{Checkpoint, FileDigests, HfConfig, WeightsError};
-use std::path::PathBuf;
+use pipe_weights::{SourceError, WeightsSource};
 
 /// Builds the network's graph for training clips.
 pub(crate) fn graph(params: &TrainParams, samples: &Samples) -> Result<Graph, StageError> {
@@ -35,12 +34,13 @@ pub(crate) fn first_network(
         let initialised = network.graph().params.len();
         return Ok((network, WeightsReport::Initialised { initialised }));
     };
-    let (checkpoint, config) = weights.open().map_err(open_error)?;
+    let (checkpoint, config) = (weights.source.open().map_err(source_error)?, weights.source.config()?);
     let LoadFrom { map, inflate, .. } = params.load_from.clone().unwrap_or_default();
     let options = LoadOptions { map, inflate, config };
     let loaded = load(&params.model.backbone, network.graph(), checkpoint, &options).map_err(|error| {
         let help = error.help("model.backbone", "load_from");
-        StageError::from(TrainError::OtherWeights { path: weights.path, error: Box::new(error) }).with_help(help)
+        StageError::from(TrainError::OtherWeights { path: weights.source.path().into(), error: Box::new(error) })
+            .with_help(help)
     })?;
     for line in loaded.report.lines() {
         context.log(line);
@@ -51,49 +51,25 @@ pub(crate) fn first_network(
 
 /// Checks that the weights to start from have the digest of the parameters.
 pub(crate) fn check_digest(weights: &Weights, params: &TrainParams) -> Result<(), StageError> {
-    let Some(expected) = params.load_from.as_ref().and_then(|load_from| load_from.digest.clone()) else {
-        return Ok(());
-    };
-    let path = weights.path.clone();
-    if weights.files.is_some() {
-        let help = "name the file of weights itself in `load_from.checkpoint`, or leave out `load_from.digest`";
-        return Err(StageError::from(TrainError::DigestOfFolder { path }).with_help(help));
+    match params.load_from.as_ref().and_then(|load_from| load_from.digest.as_ref()) {
+        Some(expected) => weights.source.check_digest(expected).map_err(source_error),
+        None => Ok(()),
     }
-    let found = FileDigests::of(&path)?;
-    if found.contain(&expected) {
-        return Ok(());
-    }
-    let help = "the file is another version, or its download is damaged: get it again, or correct `load_from.digest`";
-    Err(StageError::from(TrainError::OtherDigest { path, expected, found }).with_help(help))
 }
 
-/// Adds what to do about a file without a state dict.
-fn open_error(error: WeightsError) -> StageError {
-    let help = matches!(error, WeightsError::NoStateDict { .. }).then_some(
-        "save the state dict alone, as `torch.save(model.state_dict(), PATH)` does, or under the key `state_dict`",
-    );
-    let error = StageError::from(error);
-    if let Some(help) = help { error.with_help(help) } else { error }
+/// Adds what to do about it.
+fn source_error(error: impl Into<SourceError>) -> StageError {
+    let error = error.into();
+    let help = error.help();
+    StageError::from(error).with_optional_help(help)
 }
 
 /// Published weights to start from.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Weights {
-    /// The file or the folder.
-    path: PathBuf,
-    /// The files of the folder, below it; `None` for a file.
-    files: Option<Vec<String>>,
+    source: WeightsSource,
     /// The digest of the content.
     pub(crate) digest: String,
-}
-
-impl Weights {
-    /// Reads the tensors, and the configuration beside them.
-    fn open(&self) -> Result<(Checkpoint, Option<HfConfig>), WeightsError> {
-        let Some(files) = &self.files else { return Ok((Checkpoint::open(&self.path)?, None)) };
-        let files: Vec<&str> = files.iter().map(String::as_str).collect();
-        Ok((Checkpoint::open_folder(&self.path, &files)?, HfConfig::of_folder(&self.path, &files)?))
-    }
 }
 
 /// Returns the published weights to start from, if there are any.
@@ -110,18 +86,10 @@ pub(crate) fn load_from(context: &Context, params: &TrainParams) -> Result<Optio
         }
         return Ok(None);
     };
-    match files.as_slice() {
-        [] => Err(TrainError::NoCheckpoint { path: root }.into()),
-        [SourceFile { path, digest, .. }] => {
-            let path = if root.is_dir() { root.join(path) } else { root };
-            Ok(Some(Weights { path, files: None, digest: digest.clone() }))
-        }
-        several => {
-            let digest = digest(several);
-            let files = several.iter().map(|file| file.path.clone()).collect();
-            Ok(Some(Weights { path: root, files: Some(files), digest }))
-        }
-    }
+    let names: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    let source = WeightsSource::new(root, &names).map_err(source_error)?;
+    let digest = if let [file] = files.as_slice() { file.digest.clone() } else { digest(&files) };
+    Ok(Some(Weights { source, digest }))
 }
 
 /// Returns the digest of the paths and contents of several files.
