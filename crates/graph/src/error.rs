@@ -156,7 +156,7 @@ pub enum ShapeError {
     /// A list of axes is not an order of the input's axes.
     #[error("{axes:?} is not an order of the axes of {found:?}")]
     Axes {
-        /// The list.
+        /// The list that was given.
         axes: Vec<usize>,
         /// The axes of the input.
         found: Vec<usize>,
@@ -182,7 +182,7 @@ pub enum ShapeError {
         key: Vec<usize>,
         /// The other operand: `values` or `a bias`.
         what: &'static str,
-        /// Its axes.
+        /// The axes of the other operand.
         other: Vec<usize>,
     },
     /// A window is larger than the padded input.

@@ -1,4 +1,4 @@
-//! Networks as data: a [`Graph`] lists the nodes of a network in topological order, and nothing in this crate computes tensors.
+//! Networks as data: a [`Graph`] lists the nodes of a network in topological order, and nothing in this crate runs one.
 //!
 //! Each [`Node`] has an [`Op`], its inputs, its tensors by slot, and a shape that is static except for the batch axis. Build a
 //! graph with [`Builder`]; [`ops`] has one file per op. `pipe-learn` runs a graph on libtorch and [`onnx`] writes it for other

@@ -52,8 +52,45 @@ impl Param {
         self.shape.iter().product()
     }
 
+    /// Returns the initial values if they follow from the shape, and `None` if they are random.
+    pub fn fixed_values(&self) -> Option<Vec<f32>> {
+        match self.init {
+            Init::Constant(value) => Some(vec![value as f32; self.len()]),
+            Init::SinCos => Some(sin_cos(&self.shape)),
+            Init::Normal { .. } | Init::KaimingFanOut => None,
+        }
+    }
+
     /// Returns whether the tensor has no values, which [`Graph::check`](crate::Graph::check) rejects.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// Returns [`Init::SinCos`] for a table `[…, P, D]`.
+fn sin_cos(shape: &[usize]) -> Vec<f32> {
+    let [.., positions, features] = *shape else { return vec![0.0; shape.iter().product()] };
+    let value = |index: usize| {
+        let (position, feature) = (index / features % positions, index % features);
+        let angle = position as f64 / 10_000_f64.powf((feature / 2 * 2) as f64 / features as f64);
+        if feature.is_multiple_of(2) { angle.sin() } else { angle.cos() }
+    };
+    (0..shape.iter().product()).map(|index| value(index) as f32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sines_and_cosines_alternate() {
+        let param = Param { name: "pos_embed".into(), shape: vec![1, 3, 4], role: Role::Buffer, init: Init::SinCos };
+        let table = param.fixed_values().expect("a table");
+        let (slow, fast) = (0.01_f64, 1.0_f64);
+        for position in 0..3 {
+            let angles = [fast, slow].map(|frequency| frequency * position as f64);
+            let expect = [angles[0].sin(), angles[0].cos(), angles[1].sin(), angles[1].cos()];
+            assert_eq!(table[4 * position..][..4], expect.map(|value| value as f32));
+        }
     }
 }

@@ -183,22 +183,3 @@ fn the_digest_depends_on_every_part() {
     check(|g| g.output.0 -= 1);
     assert_eq!(tiny().digest(), tiny().digest());
 }
-
-#[test]
-fn the_table_has_one_line_per_node() {
-    let expect = "\
-node       op             shape            values  MACs
-clip       Input          [N, 1, 2, 4, 4]       0     0
-frames     FramesToBatch  [N*2, 1, 4, 4]        0     0
-conv1      Conv           [N*2, 2, 4, 4]       20   576
-bn1        BatchNorm      [N*2, 2, 4, 4]        8     0
-relu       Relu6          [N*2, 2, 4, 4]        0     0
-shift      TemporalShift  [N*2, 2, 4, 4]        0     0
-avgpool    GlobalAvgPool  [N*2, 2]              0     0
-consensus  SegmentMean    [N, 2]                0     0
-dropout    Dropout        [N, 2]                0     0
-fc         Linear         [N, 5]               15    10
-tiny: 39 trained values, 586 multiply-adds per sample
-";
-    assert_eq!(tiny().table(), expect);
-}

@@ -6,10 +6,11 @@ use pipe_graph::{Init, Param};
 /// Returns the initial values of `param`. They depend only on the seed and the name of the tensor, so that adding a layer does not
 /// change the other layers.
 pub(crate) fn values(param: &Param, seed: u64) -> Vec<f32> {
-    let len = param.shape.iter().product();
+    if let Some(values) = param.fixed_values() {
+        return values;
+    }
     let std = match param.init {
-        Init::Constant(value) => return vec![value as f32; len],
-        Init::SinCos => return sin_cos(&param.shape),
+        Init::Constant(_) | Init::SinCos => 0.0,
         Init::Normal { std } => std,
         Init::KaimingFanOut => {
             let dims = param.shape.iter().enumerate();
@@ -18,18 +19,7 @@ pub(crate) fn values(param: &Param, seed: u64) -> Vec<f32> {
         }
     };
     let mut draws = Draws::new(seed, &["init", &param.name]);
-    std::iter::repeat_with(|| normal_pair(&mut draws)).flatten().take(len).map(|x| (x * std) as f32).collect()
-}
-
-/// Returns [`Init::SinCos`] for a table `[…, P, D]`.
-fn sin_cos(shape: &[usize]) -> Vec<f32> {
-    let [.., positions, features] = *shape else { return vec![0.0; shape.iter().product()] };
-    let value = |index: usize| {
-        let (position, feature) = (index / features % positions, index % features);
-        let angle = position as f64 / 10_000_f64.powf((feature / 2 * 2) as f64 / features as f64);
-        if feature.is_multiple_of(2) { angle.sin() } else { angle.cos() }
-    };
-    (0..shape.iter().product()).map(|index| value(index) as f32).collect()
+    std::iter::repeat_with(|| normal_pair(&mut draws)).flatten().take(param.len()).map(|x| (x * std) as f32).collect()
 }
 
 /// Draws two numbers from the standard normal distribution with the Box-Muller transform.
@@ -61,17 +51,6 @@ mod tests {
         check_std(Init::Normal { std: 0.01 }, 0.01);
         check_std(Init::KaimingFanOut, (2.0_f64 / (64.0 * 9.0)).sqrt());
         assert_eq!(values(&param("w", &[3], Init::Constant(1.0)), 1), [1.0; 3]);
-    }
-
-    #[test]
-    fn sines_and_cosines_alternate() {
-        let table = values(&param("pos_embed", &[1, 3, 4], Init::SinCos), 1);
-        let (slow, fast) = (0.01_f64, 1.0_f64);
-        for position in 0..3 {
-            let angles = [fast, slow].map(|frequency| frequency * position as f64);
-            let expect = [angles[0].sin(), angles[0].cos(), angles[1].sin(), angles[1].cos()];
-            assert_eq!(table[4 * position..][..4], expect.map(|value| value as f32));
-        }
     }
 
     #[test]

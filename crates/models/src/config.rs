@@ -22,7 +22,7 @@ pub struct ConfigValue {
     pub expected: Value,
     /// The parameter of the network.
     pub parameter: String,
-    /// Its value.
+    /// The value of this parameter.
     pub found: Value,
 }
 

@@ -22,7 +22,7 @@ pub enum InflateError {
     /// The network is not an inflated one.
     #[error("{network} is not inflated from a 2-D network")]
     NotInflated {
-        /// The network.
+        /// The name of the network that was to be inflated.
         network: String,
     },
     /// A tensor has no shape that can be inflated.
@@ -30,11 +30,11 @@ pub enum InflateError {
     Shape {
         /// The name in the 2-D network.
         from: String,
-        /// Its shape.
+        /// The shape in the 2-D network.
         found: Vec<usize>,
         /// The name in the 3-D network.
         name: String,
-        /// Its shape.
+        /// The shape in the 3-D network.
         expected: Vec<usize>,
     },
     /// The 2-D network has no tensor for one of the 3-D network.

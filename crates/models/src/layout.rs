@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 pub struct Layout {
     /// Groups of tensors that have the same values. Each tensor of the network is in one of them, or is made.
     pub links: Vec<Link>,
-    /// Tensors of ours that the project does not have, by name, shape and value.
-    pub made: Vec<(String, Vec<usize>, MadeValue)>,
+    /// Tensors of ours that the project does not have, and their values.
+    pub made: Vec<(Param, MadeValue)>,
     /// Tensors of the project's state dict that have no information of their own, by name: step counters of batch normalisations (0),
     /// and tables of indices.
     pub derived: Vec<(String, Tensor)>,
@@ -33,7 +33,7 @@ pub struct Link {
 /// A tensor of the network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ours {
-    /// The name.
+    /// Our name of the tensor.
     pub name: String,
     /// The sizes of all axes.
     pub shape: Vec<usize>,
@@ -109,7 +109,7 @@ impl NameMap {
             let name = &param.name;
             let no_name = || LayoutError::NoName { name: name.clone(), project };
             match self.counterpart(name).ok_or_else(no_name)? {
-                Counterpart::Made(value) => layout.made.push((name.clone(), param.shape.clone(), value)),
+                Counterpart::Made(value) => layout.made.push((param.clone(), value)),
                 // The first tensor of a link stands for the others.
                 Counterpart::Rule { ours, .. } if ours[0] != *name && params.contains_key(ours[0].as_str()) => {}
                 Counterpart::Rule { ours, theirs, axes } => {

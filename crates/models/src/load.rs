@@ -37,7 +37,7 @@ pub enum LoadError {
         map: Project,
         /// Where in the file the tensors were found.
         notes: Vec<String>,
-        /// The tensors.
+        /// The tensors that do not fit.
         mismatches: MatchError,
     },
     /// The checkpoint can't be inflated to the network.

@@ -22,7 +22,7 @@ use pipe_weights::{Dtype, Tensor};
 /// The names of one project for the tensors of one network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NameMap {
-    /// The project.
+    /// The project whose names these are.
     pub project: Project,
     /// Parameters of the network with other values than the project's network has. Tensors do not show the difference.
     pub conflicts: Vec<Conflict>,
@@ -37,7 +37,7 @@ pub struct NameMap {
 pub struct Conflict {
     /// The parameter, such as `conv1_stride_t`.
     pub parameter: &'static str,
-    /// Its value.
+    /// The value in the network.
     pub found: String,
     /// Its value for weights of the project.
     pub expected: String,

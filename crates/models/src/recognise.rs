@@ -35,7 +35,7 @@ pub enum RecogniseError {
     /// The network of the project has other parameters, which tensors do not show.
     #[error("the names are those of {project}, whose network has {}", conflicts(of))]
     Conflict {
-        /// The project.
+        /// The project whose names the checkpoint has.
         project: Project,
         /// The parameters with another value.
         of: Vec<Conflict>,
@@ -45,7 +45,7 @@ pub enum RecogniseError {
     /// Several projects have the same names, for networks with other parameters.
     #[error("the names are those of {}, whose networks differ in parameters that tensors do not show", list(projects))]
     Ambiguous {
-        /// The projects.
+        /// All projects whose names the checkpoint has.
         projects: Vec<Project>,
     },
     /// A map does not fit the network.

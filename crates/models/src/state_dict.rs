@@ -2,6 +2,7 @@
 
 use crate::layout::{Layout, Link};
 use crate::{LoadReport, MadeValue, NameMap};
+use pipe_graph::Param;
 use pipe_weights::{Checkpoint, Dtype, MatchError, Matching, Tensor, Wanted, match_weights};
 use std::collections::BTreeMap;
 
@@ -40,8 +41,8 @@ pub fn import(map: &NameMap, layout: &Layout, checkpoint: Checkpoint) -> Result<
         let parts = names.into_iter().map(|name| theirs.remove(name?)).collect();
         import.link(link, parts, matching.new_head);
     }
-    for (name, shape, value) in &layout.made {
-        import.make(name, shape, *value);
+    for (param, value) in &layout.made {
+        import.make(param, *value);
     }
     let Import { tensors, matched, made, reinitialised, zeros } = import;
     let Matching { unused, unused_head, num_derived, .. } = matching;
@@ -117,14 +118,24 @@ impl Import {
         }
     }
 
-    fn make(&mut self, name: &str, shape: &[usize], value: MadeValue) {
-        self.made.add(name, shape);
-        if let MadeValue::Constant(value) = value {
-            let values = vec![value as f32; shape.iter().product()];
-            self.tensors.insert(name.to_owned(), Tensor::from_f32(shape.into(), &values));
+    fn make(&mut self, param: &Param, value: MadeValue) {
+        self.made.add(&param.name, &param.shape);
+        if let Some(values) = made_values(param, value) {
+            self.tensors.insert(param.name.clone(), Tensor::from_f32(param.shape.clone(), &values));
         }
     }
 }
+
+/// Returns the values of a tensor that a project does not have; `None` if a new network draws them.
+fn made_values(param: &Param, value: MadeValue) -> Option<Vec<f32>> {
+    match value {
+        MadeValue::Constant(value) => Some(vec![value as f32; param.len()]),
+        MadeValue::Initial => param.fixed_values(),
+    }
+}
+
+/// The largest difference between a made value and a stored one: other programs compute sines with other rounding.
+const MADE_TOLERANCE: f32 = 1e-6;
 
 /// Joins tensors; `None` stands for `size` zeros. Different element types become 32-bit floats.
 fn joined(parts: Vec<Option<Tensor>>, sizes: impl Iterator<Item = usize>) -> (Dtype, Vec<u8>) {
@@ -164,7 +175,7 @@ pub enum ExportError {
     NoPlace {
         /// Our name.
         name: String,
-        /// The project.
+        /// The project whose names were asked for.
         project: pipe_schemas::networks::Project,
     },
 }
@@ -206,13 +217,14 @@ pub fn export(map: &NameMap, layout: &Layout, ours: &StateDict) -> Result<Export
         }
     }
     let mut left_out = Vec::new();
-    for (name, shape, value) in &layout.made {
-        if let MadeValue::Constant(value) = value
-            && find(name, shape)?.to_f32().iter().any(|found| (found - *value as f32).abs() != 0.0)
-        {
-            return Err(no_place(name));
+    for (param, value) in &layout.made {
+        if let Some(values) = made_values(param, *value) {
+            let found = find(&param.name, &param.shape)?.to_f32();
+            if !found.iter().zip(&values).all(|(found, made)| (found - made).abs() <= MADE_TOLERANCE) {
+                return Err(no_place(&param.name));
+            }
         }
-        left_out.push(name.clone());
+        left_out.push(param.name.clone());
     }
     theirs.extend(layout.derived.iter().cloned());
     Ok(Exported { tensors: theirs, left_out })

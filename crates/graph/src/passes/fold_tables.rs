@@ -18,8 +18,8 @@ pub fn foldable_tables(graph: &Graph) -> Vec<NodeId> {
     };
     let candidates: BTreeSet<NodeId> = (0..graph.nodes.len()).map(NodeId).filter(is_folded).collect();
     let read_by_others = |id: &NodeId| {
-        let readers = graph.nodes.iter().enumerate().filter(|(_, node)| node.inputs.contains(id));
-        readers.into_iter().any(|(reader, _)| !candidates.contains(&NodeId(reader)))
+        let mut readers = graph.nodes.iter().enumerate().filter(|(_, node)| node.inputs.contains(id));
+        readers.any(|(reader, _)| !candidates.contains(&NodeId(reader)))
     };
     candidates.iter().copied().filter(read_by_others).collect()
 }

@@ -9,7 +9,7 @@ use pipe_graph::{Builder, GraphError, NodeId};
 /// The windows of a block. Each array has frames, rows and columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Windows {
-    /// The features.
+    /// The frames, rows and columns of the features.
     size: [usize; 3],
     /// A window; where the features are smaller than a whole one, their size.
     pub(super) window: [usize; 3],
