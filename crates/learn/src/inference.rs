@@ -5,25 +5,29 @@ use crate::error::At;
 use crate::kernels::run;
 use crate::{LearnError, Network};
 use pipe_graph::passes::{fold_batch_norm, fold_tables, foldable_tables};
-use pipe_graph::{Graph, NodeId};
+use pipe_graph::{Graph, GraphError, NodeId, Op};
 use std::collections::BTreeMap;
 use tch::Tensor;
 
 impl Network {
     /// Returns the network with constants in place of tables that derive from others, such as resized positions, and without what only
-    /// training uses.
+    /// training uses. Its other tensors share the memory of this network's.
     pub fn with_folded_tables(&self) -> Result<Self, LearnError> {
         let (graph, constants) = fold_tables(self.graph(), &self.tables()?)?;
-        let mut tensors = self.values_by_name();
-        tensors.extend(constants);
-        Ok(Self::of_values(graph, &tensors))
+        self.rewritten(graph, &constants)
     }
 
     /// Returns the network with folded tables and batch normalisations. It can't be trained.
     pub fn for_inference(&self) -> Result<Self, LearnError> {
         let network = self.with_folded_tables()?;
-        let (graph, tensors) = fold_batch_norm(network.graph(), &network.values_by_name())?;
-        Ok(Self::of_values(graph, &tensors))
+        let graph = network.graph();
+        if !graph.nodes.iter().any(|node| matches!(node.op, Op::BatchNorm(_))) {
+            return Ok(network);
+        }
+        let tensors = network.tensors();
+        let values = tensors.into_iter().map(|(name, tensor)| (name, tensor.to_f32())).collect();
+        let (graph, values) = fold_batch_norm(graph, &values)?;
+        network.rewritten(graph, &values)
     }
 
     /// Computes the tables that can be folded.
@@ -44,18 +48,16 @@ impl Network {
         Ok(foldable_tables(graph).into_iter().filter_map(table).collect())
     }
 
-    fn values_by_name(&self) -> BTreeMap<String, Vec<f32>> {
-        self.tensors().into_iter().map(|(name, tensor)| (name, tensor.to_f32())).collect()
-    }
-
-    /// Returns a network with these values, which has all of them.
-    fn of_values(graph: Graph, values: &BTreeMap<String, Vec<f32>>) -> Self {
-        let tensor = |param: &pipe_graph::Param| {
-            let values = values.get(&param.name).map_or(&[][..], Vec::as_slice);
-            channels_last(&Tensor::from_slice(values).view(dims(&param.shape).as_slice()))
+    /// Returns a network of another graph, whose tensors are those of `values`, else those of this network.
+    fn rewritten(&self, graph: Graph, values: &BTreeMap<String, Vec<f32>>) -> Result<Self, LearnError> {
+        let own: BTreeMap<&str, &Tensor> = self.named_tensors().collect();
+        let tensor = |param: &pipe_graph::Param| match (values.get(&param.name), own.get(param.name.as_str())) {
+            (Some(values), _) => Ok(channels_last(&Tensor::from_slice(values).view(dims(&param.shape).as_slice()))),
+            (None, Some(tensor)) => Ok(tensor.detach()),
+            (None, None) => Err(GraphError::MissingTensor { name: param.name.clone() }),
         };
-        let params = graph.params.iter().map(tensor).collect();
-        Self::with_params(graph, params)
+        let params = graph.params.iter().map(tensor).collect::<Result<_, _>>()?;
+        Ok(Self::with_params(graph, params))
     }
 }
 

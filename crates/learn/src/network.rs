@@ -80,10 +80,14 @@ impl Network {
         }
     }
 
-    /// Returns all tensors by name.
+    /// Returns copies of all tensors by name.
     pub fn tensors(&self) -> BTreeMap<String, pipe_weights::Tensor> {
-        let named = self.graph.params.iter().zip(&self.params);
-        named.map(|(param, tensor)| (param.name.clone(), to_weights(tensor))).collect()
+        self.named_tensors().map(|(name, tensor)| (name.to_owned(), to_weights(tensor))).collect()
+    }
+
+    /// Returns all tensors by name, in the order of the graph.
+    pub(crate) fn named_tensors(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.graph.params.iter().map(|param| param.name.as_str()).zip(&self.params)
     }
 
     /// Returns the trained tensors by name, without buffers.

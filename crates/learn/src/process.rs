@@ -7,9 +7,9 @@ use std::process::Command;
 ///
 /// - Threads of OpenMP sleep while they wait for each other. By default they spin, which is several times slower as soon as anything
 ///   else runs on the machine.
-/// - glibc keeps the memory of tensors that were freed for the next ones. By default it returns blocks of more than 128 KiB to the
-///   system, which clears each page again when it is next used. 32 MiB is the largest threshold that glibc accepts; larger tensors
-///   come from the heap as well, because no block is mapped.
+/// - glibc keeps the memory of tensors that were freed for the next ones. By default it maps large blocks and returns them to the system,
+///   which clears each page again for the next one. No limit on sizes keeps all of them, because glibc accepts none above 32 MiB; so no
+///   block is mapped at all.
 const SETTINGS: [(&str, &str); 4] = [
     ("OMP_WAIT_POLICY", "passive"),
     ("MALLOC_MMAP_MAX_", "0"),
@@ -19,14 +19,12 @@ const SETTINGS: [(&str, &str); 4] = [
 
 /// Restarts this program with the environment variables of [`SETTINGS`] that are not set. Call it first in `main`.
 pub fn restart_with_settings() {
-    let missing = SETTINGS.iter().filter(|(name, _)| std::env::var_os(name).is_none());
-    let missing: Vec<_> = missing.collect();
+    let missing: Vec<_> = SETTINGS.into_iter().filter(|(name, _)| std::env::var_os(name).is_none()).collect();
     if missing.is_empty() {
         return;
     }
     if let Ok(program) = std::env::current_exe() {
-        let settings = missing.into_iter().map(|(name, value)| (name, value));
         // `exec` returns only if it fails. The work can be done without it.
-        let _ = Command::new(program).args(std::env::args_os().skip(1)).envs(settings).exec();
+        let _ = Command::new(program).args(std::env::args_os().skip(1)).envs(missing).exec();
     }
 }
