@@ -29,6 +29,26 @@ pub fn shared(path: impl AsRef<Path>) -> Option<PathBuf> {
     found
 }
 
+/// Returns the library of ONNX Runtime that `ORT_DYLIB_PATH` names, or the one that `cargo xtask setup` unpacked. If it is missing,
+/// reports that and returns `None`.
+pub fn onnx_runtime() -> Option<PathBuf> {
+    let path = |name| env::var_os(name).map(PathBuf::from);
+    let files = |folder: &Path, start: &str| -> Vec<PathBuf> {
+        let paths = folder.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
+        let has_start = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(start));
+        paths.filter(has_start).collect()
+    };
+    let unpacked = || {
+        let cache = path("XDG_CACHE_HOME").or_else(|| Some(path("HOME")?.join(".cache")))?.join("pipe");
+        files(&cache, "onnxruntime-").iter().flat_map(|folder| files(folder, "libonnxruntime.so")).max()
+    };
+    let found = path("ORT_DYLIB_PATH").or_else(unpacked);
+    if found.is_none() {
+        skip("no ONNX Runtime, which `cargo xtask setup` brings");
+    }
+    found
+}
+
 /// Reports that a test, or the rest of a test, is skipped because `missing` is not available.
 ///
 /// # Panics

@@ -11,30 +11,9 @@ use pipe_graph::ops::{global_avg_pool::GlobalAvgPool, linear::LinearParams, segm
 use pipe_graph::{Builder, ClipShape, Graph, Init, NodeId, Param, onnx};
 use pipe_infer::{Runtime, Session};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-
-/// Returns the library of `ORT_DYLIB_PATH`, or the one that `cargo xtask setup` unpacked.
-pub(crate) fn library() -> Option<PathBuf> {
-    let path = |name| std::env::var_os(name).map(PathBuf::from);
-    if let Some(library) = path("ORT_DYLIB_PATH") {
-        return Some(library);
-    }
-    let cache = path("XDG_CACHE_HOME").or_else(|| Some(path("HOME")?.join(".cache")))?.join("pipe");
-    let files = |folder: &Path| -> Vec<PathBuf> {
-        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
-    };
-    let starts_with =
-        |path: &Path, start: &str| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(start));
-    let folders = files(&cache).into_iter().filter(|folder| starts_with(folder, "onnxruntime-"));
-    folders.flat_map(|folder| files(&folder)).filter(|file| starts_with(file, "libonnxruntime.so")).max()
-}
 
 pub(crate) fn runtime() -> Option<Runtime> {
-    let Some(library) = library() else {
-        pipe_testkit::skip("no ONNX Runtime, which `cargo xtask setup` brings");
-        return None;
-    };
-    Some(Runtime::load(&library).expect("ONNX Runtime loads"))
+    pipe_testkit::onnx_runtime().map(|library| Runtime::load(&library).expect("ONNX Runtime loads"))
 }
 
 pub(crate) fn clip(channels: usize, frames: usize, height: usize, width: usize) -> ClipShape {

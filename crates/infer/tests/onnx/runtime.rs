@@ -1,6 +1,6 @@
 //! The runtime and its sessions: metadata, versions and errors.
 
-use crate::{clip, library, runtime, session};
+use crate::{clip, runtime, session};
 use pipe_graph::ops::{global_avg_pool::GlobalAvgPool, linear::LinearParams};
 use pipe_graph::{Builder, Graph, GraphError, Init, onnx};
 use pipe_infer::{InferError, Runtime};
@@ -70,7 +70,7 @@ fn a_file_that_is_not_onnx_runtime_is_an_error() {
     std::fs::write(&other, "not a library").expect("the file is written");
     assert!(matches!(Runtime::load(&other), Err(InferError::OtherLibrary { .. })));
     // A failed second load does not change the first.
-    let again = Runtime::load(&library().expect("found before")).expect("it is loaded");
+    let again = Runtime::load(&pipe_testkit::onnx_runtime().expect("found before")).expect("it is loaded");
     assert_eq!(again.version(), runtime.version());
 }
 

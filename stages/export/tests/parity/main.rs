@@ -12,33 +12,13 @@ use pipe_learn::{LearnError, Network, Normalisation, pin_threads, predict_clips}
 use pipe_schemas::networks::DataPreprocessor;
 use pipe_weights::{Checkpoint, Tensor};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The largest difference of a logit, relative to the largest logit.
 const LIMIT: f32 = 1e-4;
 
-/// Returns the library of `ORT_DYLIB_PATH`, or the one that `cargo xtask setup` unpacked.
-fn library() -> Option<PathBuf> {
-    let path = |name| std::env::var_os(name).map(PathBuf::from);
-    if let Some(library) = path("ORT_DYLIB_PATH") {
-        return Some(library);
-    }
-    let cache = path("XDG_CACHE_HOME").or_else(|| Some(path("HOME")?.join(".cache")))?.join("pipe");
-    let files = |folder: &Path, start: &str| -> Vec<PathBuf> {
-        let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        let has_start = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(start));
-        files.filter(has_start).collect()
-    };
-    files(&cache, "onnxruntime-").iter().flat_map(|folder| files(folder, "libonnxruntime.so")).max()
-}
-
 fn runtime() -> Option<Runtime> {
-    let Some(library) = library() else {
-        pipe_testkit::skip("no ONNX Runtime, which `cargo xtask setup` brings");
-        return None;
-    };
-    Some(Runtime::load(&library).expect("ONNX Runtime loads"))
+    pipe_testkit::onnx_runtime().map(|library| Runtime::load(&library).expect("ONNX Runtime loads"))
 }
 
 /// Draws numbers between -1 and 1 that depend on a name only.
