@@ -97,7 +97,11 @@ const SMALL: [&str; 6] = ["--network", "ResNet", "--set", "depth=18", "--set", "
 
 /// Writes `small.safetensors`, a narrow ResNet-18 with seven classes whose values all differ, as `train` writes it.
 fn small(space: &Space) -> BTreeMap<String, Tensor> {
-    let backbone = serde_json::json!({ "type": "ResNet", "depth": 18, "base_channels": 8 });
+    resnet18(space, "small.safetensors", 8)
+}
+
+fn resnet18(space: &Space, file: &str, base_channels: u32) -> BTreeMap<String, Tensor> {
+    let backbone = serde_json::json!({ "type": "ResNet", "depth": 18, "base_channels": base_channels });
     let params = ModelParams { backbone: serde_json::from_value(backbone).unwrap(), ..ModelParams::default() };
     let graph = build(&params, ClipShape { channels: 3, frames: 1, height: 64, width: 64 }, 7).unwrap();
     let mut next = 0.0;
@@ -110,7 +114,7 @@ fn small(space: &Space) -> BTreeMap<String, Tensor> {
         .iter()
         .map(|param| (param.name.clone(), Tensor::from_f32(param.shape.clone(), &values(param.len()))))
         .collect();
-    write_safetensors(&space.path("small.safetensors"), &tensors).unwrap();
+    write_safetensors(&space.path(file), &tensors).unwrap();
     tensors
 }
 
@@ -202,12 +206,12 @@ fn a_published_file_is_recognised() {
     assert_eq!(report["networks"][0]["num_classes"], 1000);
 }
 
-/// Runs Python with arguments, if it has the packages.
-fn python(script: &str, path: &Path) -> Option<String> {
+/// Runs Python on a file, if it has a package.
+fn python(package: &str, script: &str, path: &Path) -> Option<String> {
     let python = std::env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
-    let imports = Command::new(&python).args(["-c", "import torch"]).stderr(Stdio::null()).status();
+    let imports = Command::new(&python).args(["-c", &format!("import {package}")]).stderr(Stdio::null()).status();
     if !imports.is_ok_and(|status| status.success()) {
-        pipe_testkit::skip("no Python with torch, which reads the written files");
+        pipe_testkit::skip(&format!("no Python with {package}, which reads the written files"));
         return None;
     }
     let output = Command::new(python).args(["-c", script]).arg(path).output().unwrap();
@@ -223,8 +227,42 @@ fn python_loads_what_is_written() {
     let script = "import sys, torch\n\
                   state = torch.load(sys.argv[1], weights_only=True)\n\
                   print(len(state), state['conv1.weight'][0, 0, 0, 1].item(), state['bn1.num_batches_tracked'].dtype)";
-    let Some(printed) = python(script, &space.path("small-torchvision.pth")) else { return };
+    let Some(printed) = python("torch", script, &space.path("small-torchvision.pth")) else { return };
     let counters = tensors.keys().filter(|name| name.ends_with("running_mean")).count();
     let value = tensors["conv1.weight"].to_f32()[1];
     assert_eq!(printed.trim(), format!("{} {value:.1} torch.int64", tensors.len() + counters));
+}
+
+#[test]
+fn torchvision_loads_what_is_written() {
+    let space = Space::new();
+    let tensors = resnet18(&space, "whole.safetensors", 64);
+    let args =
+        ["model", "convert", "whole.safetensors", "--to", "torchvision", "--network", "ResNet", "--set", "depth=18"];
+    assert_eq!(space.output(&args).status.code(), Some(0));
+    let script = "import sys, torch, torchvision\n\
+                  network = torchvision.models.resnet18(num_classes=7)\n\
+                  network.load_state_dict(torch.load(sys.argv[1], weights_only=True), strict=True)\n\
+                  print(network.fc.weight[6, 511].item())";
+    let Some(printed) = python("torchvision", script, &space.path("whole-torchvision.pth")) else { return };
+    let last = tensors["fc.weight"].to_f32()[6 * 512 + 511];
+    assert_eq!(printed.trim(), format!("{last:.1}"));
+}
+
+#[test]
+fn options_that_would_have_no_effect_are_errors() {
+    let space = Space::new();
+    small(&space);
+    for (args, expect) in [
+        (&["verify", "small.safetensors", "--map", "mmaction2"][..], "`--map` needs `--network`"),
+        (&["convert", "small.safetensors", "--to", "pth", "--map", "pipe"], "`--to pth` keeps the names"),
+        (&["convert", "small.safetensors", "--to", "pth", "--out", "b.safetensors"], "are different formats"),
+        (&["convert", "small.safetensors", "--to", "pth", "--out", "absent/b.pth"], "the folder absent does not exist"),
+        (&["convert", "small.safetensors", "--to", "pth", "--out", "."], "must end with"),
+        (&["summary", "small.safetensors", "--num-classes", "5"], "small.safetensors is a file"),
+    ] {
+        let output = space.output(&[&["model"], args].concat());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && stderr.contains(expect), "{args:?}: {stderr}");
+    }
 }

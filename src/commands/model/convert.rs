@@ -25,7 +25,7 @@ pub(crate) struct Convert {
     /// Format or project: safetensors, pth, pipe, torchvision, mmaction2, pytorchvideo, pyslowfast, huggingface or original
     #[arg(long, value_parser = Target::parse)]
     to: Target,
-    /// File to write; `.safetensors` or `.pth` decides the format [default: beside FILE, named after it and the project]
+    /// File to write; `.safetensors` or `.pth` decides the format [default: in the current folder, named after the input and the project]
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -109,12 +109,19 @@ struct Converted {
     left_out: Vec<String>,
     /// Tensors of the file that the network has no use for.
     unused: Vec<String>,
+    /// The number of step counters that start at 0, whatever the file has.
+    num_counters: usize,
 }
 
 impl Command for Convert {
     const NAME: &'static str = "convert";
 
     fn run(self) -> Result<Code, CommandError> {
+        let keeps_names = matches!(self.to, Target::Safetensors | Target::Torch);
+        if keeps_names && self.network.is_given() {
+            let message = format!("`--to {}` keeps the names: leave out `--network` and `--map`", self.to.name());
+            return Err(CommandError::bad_input(message));
+        }
         let (path, format) = self.target_file()?;
         let file = WeightsFile::open(&self.file)?;
         let converted = match self.to {
@@ -139,7 +146,8 @@ impl Convert {
                 (Target::Project(project), FileFormat::Safetensors) => (format!("-{project}"), "safetensors"),
                 (Target::Project(project), FileFormat::Torch) => (format!("-{project}"), "pth"),
             };
-            self.file.with_file_name(format!("{stem}{suffix}.{extension}"))
+            // Not beside the input, which may be a result in a store, where the next run removes other files.
+            PathBuf::from(format!("{stem}{suffix}.{extension}"))
         });
         let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
         let format = match extension.as_deref() {
@@ -150,6 +158,11 @@ impl Convert {
                 return Err(CommandError::bad_input(message));
             }
         };
+        if matches!(self.to, Target::Safetensors | Target::Torch) && format != self.to.format() {
+            let message = format!("`--to {}` and the name {} are different formats", self.to.name(), path.display());
+            return Err(CommandError::bad_input(message));
+        }
+        check_place(&path)?;
         if path.exists() && !self.force {
             let message =
                 format!("{} exists; `--force` overwrites it, `--out FILE` writes another file", path.display());
@@ -159,8 +172,20 @@ impl Convert {
     }
 }
 
+/// Checks that a file can be in this place.
+fn check_place(path: &Path) -> Result<(), CommandError> {
+    if path.is_dir() {
+        return Err(CommandError::bad_input(format!("{} is a folder; name a file", path.display())));
+    }
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        Some(folder) => Err(CommandError::bad_input(format!("the folder {} does not exist", folder.display()))),
+        None => Ok(()),
+    }
+}
+
 fn same_names(file: WeightsFile) -> Converted {
-    Converted { tensors: file.checkpoint.tensors, network: None, left_out: Vec::new(), unused: Vec::new() }
+    let tensors = file.checkpoint.tensors;
+    Converted { tensors, network: None, left_out: Vec::new(), unused: Vec::new(), num_counters: 0 }
 }
 
 /// Moves the tensors of the file's network to the names of a project.
@@ -171,7 +196,7 @@ fn renamed(file: &WeightsFile, project: Project, args: &NetworkArgs) -> Result<C
     };
     let graph = choice.graph()?;
     let map = map_of(&choice, project)?;
-    let options = LoadOptions { map: args.map, ..LoadOptions::default() };
+    let options = LoadOptions { map: args.map, config: file.config.clone(), ..LoadOptions::default() };
     let loaded = load(&choice.backbone, &graph, file.checkpoint.clone(), &options).map_err(|error| {
         CommandError::failed(format!("{} is not a file of {}: {error}", file.path.display(), graph.name))
     })?;
@@ -180,7 +205,9 @@ fn renamed(file: &WeightsFile, project: Project, args: &NetworkArgs) -> Result<C
     }
     let layout = map.layout(&graph)?;
     let exported = export(&map, &layout, &loaded.tensors)?;
+    let num_counters = layout.derived.iter().filter(|(name, _)| name.ends_with("num_batches_tracked")).count();
     Ok(Converted {
+        num_counters,
         tensors: exported.tensors,
         network: Some(graph.name),
         left_out: exported.left_out,

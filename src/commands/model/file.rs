@@ -3,7 +3,7 @@
 use crate::error::CommandError;
 use fs_err as fs;
 use pipe_schemas::tables::ModelCard;
-use pipe_weights::{Checkpoint, Dtype};
+use pipe_weights::{Checkpoint, Dtype, HfConfig};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 pub(super) struct WeightsFile {
     pub(super) path: PathBuf,
     pub(super) checkpoint: Checkpoint,
+    /// The `config.json` of a folder as Hugging Face publishes it.
+    pub(super) config: Option<HfConfig>,
     /// The description of the network, if it is a model that `pipe` made.
     pub(super) card: Option<ModelCard>,
 }
@@ -18,7 +20,7 @@ pub(super) struct WeightsFile {
 impl WeightsFile {
     /// Opens a `.pth`, `.pt` or `.safetensors` file, a folder as Hugging Face publishes it, or a model that `pipe` made.
     pub(super) fn open(path: &Path) -> Result<Self, CommandError> {
-        let of = |checkpoint, card| Self { path: path.into(), checkpoint, card };
+        let of = |checkpoint, card| Self { path: path.into(), checkpoint, config: None, card };
         if !path.is_dir() {
             return Ok(of(Checkpoint::open(path)?, None));
         }
@@ -40,7 +42,8 @@ impl WeightsFile {
         }
         names.sort();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        Ok(of(Checkpoint::open_folder(path, &names)?, None))
+        let config = HfConfig::of_folder(path, &names)?;
+        Ok(Self { config, ..of(Checkpoint::open_folder(path, &names)?, None) })
     }
 
     /// Returns the number of values, and their size in bytes.

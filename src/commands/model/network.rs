@@ -3,7 +3,7 @@
 use crate::error::CommandError;
 use pipe_engine::{check_json, nearest};
 use pipe_graph::{ClipShape, Graph};
-use pipe_models::{build, zoo};
+use pipe_models::{ModelError, build, zoo};
 use pipe_schemas::networks::{Backbone, FAMILIES, ModelParams, Project};
 use pipe_schemas::stages::pretrained;
 use serde_json::{Map, Value, json};
@@ -45,6 +45,11 @@ pub(super) struct NetworkArgs {
 }
 
 impl NetworkArgs {
+    /// Returns whether any of them is given.
+    pub(super) fn is_given(&self) -> bool {
+        self.network.is_some() || self.map.is_some()
+    }
+
     /// Returns the network that was named.
     pub(super) fn choice(&self) -> Result<Option<Choice>, CommandError> {
         self.network.as_ref().map(|name| Choice::named(name, &self.settings)).transpose()
@@ -86,7 +91,10 @@ impl Choice {
             let known = known.chain(published.iter().map(|(name, _)| name.as_str()));
             let help = match nearest(name, known) {
                 Some(nearest) => format!("did you mean `{nearest}`?"),
-                None => "the table of networks in README.md lists their types, such as ResNet".to_owned(),
+                None => format!(
+                    "types are {}",
+                    FAMILIES.iter().map(|family| family.type_name).collect::<Vec<_>>().join(", ")
+                ),
             };
             return Err(CommandError::bad_input(format!("`{name}` is neither a file nor a network; {help}")));
         };
@@ -116,8 +124,13 @@ impl Choice {
 
     /// Builds the graph.
     pub(super) fn graph(&self) -> Result<Graph, CommandError> {
+        self.build().map_err(|error| CommandError::BadInput(Box::new(error)))
+    }
+
+    /// Builds the graph, or returns why the network does not fit its clips.
+    pub(super) fn build(&self) -> Result<Graph, ModelError> {
         let params = ModelParams { backbone: self.backbone.clone(), ..ModelParams::default() };
-        build(&params, self.clip, self.num_classes).map_err(|error| CommandError::BadInput(Box::new(error)))
+        build(&params, self.clip, self.num_classes)
     }
 
     /// Returns the parameters as users write them: `{ type: ResNet, depth: 50, base_channels: 64 }`.

@@ -41,8 +41,12 @@ impl Command for Summary {
         let json = self.output == Format::Json;
         let path = Path::new(&self.subject);
         if path.exists() {
+            if !self.settings.is_empty() || self.num_classes.is_some() {
+                let message = format!("{} is a file: `--set` and `--num-classes` are for networks", path.display());
+                return Err(CommandError::bad_input(message));
+            }
             let file = WeightsFile::open(path)?;
-            view::file(&file, &candidates(&file)?, self.input, json)?;
+            view::file(&file, &candidates(&file)?, self.input, json);
             return Ok(Code::Ok);
         }
         let choice = Choice::named(&self.subject, &self.settings)?.with_clip(self.input);

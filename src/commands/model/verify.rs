@@ -35,6 +35,11 @@ impl Command for Verify {
     const NAME: &'static str = "verify";
 
     fn run(self) -> Result<Code, CommandError> {
+        if self.network.map.is_some() && self.network.choice()?.is_none() {
+            return Err(CommandError::bad_input(
+                "`--map` needs `--network`, whose tensors have these names".to_owned(),
+            ));
+        }
         let file = WeightsFile::open(&self.file)?;
         let candidates = candidates(&file)?;
         let bad = not_finite(&file.checkpoint.tensors);
@@ -55,7 +60,7 @@ impl Command for Verify {
 fn fit(choice: Choice, file: &WeightsFile, map: Option<Project>) -> Result<Result<Vec<String>, String>, CommandError> {
     let classes = classes_in(&choice, file)?;
     let choice = Choice { num_classes: classes.unwrap_or(choice.num_classes), ..choice };
-    let options = LoadOptions { map, ..LoadOptions::default() };
+    let options = LoadOptions { map, config: file.config.clone(), ..LoadOptions::default() };
     let loaded = load(&choice.backbone, &choice.graph()?, file.checkpoint.clone(), &options);
     Ok(match loaded {
         // The network has as many classes as the file. A file without a classifier is fine: training makes one.

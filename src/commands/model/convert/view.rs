@@ -11,7 +11,7 @@ const MAX_NAMED: usize = 5;
 
 /// Prints what was written.
 pub(super) fn written(path: &Path, target: &str, converted: &Converted, json: bool) {
-    let Converted { tensors, network, left_out, unused } = converted;
+    let Converted { tensors, network, left_out, unused, num_counters } = converted;
     let bytes: u64 = tensors.values().map(|tensor| tensor.bytes.len() as u64).sum();
     if json {
         return render::print_json(&json!({
@@ -22,6 +22,7 @@ pub(super) fn written(path: &Path, target: &str, converted: &Converted, json: bo
             "bytes": bytes,
             "left_out": left_out,
             "unused": unused,
+            "num_counters": num_counters,
         }));
     }
     let names = network.as_ref().map_or(String::new(), |network| format!(" of {network} with the names of {target}"));
@@ -29,6 +30,10 @@ pub(super) fn written(path: &Path, target: &str, converted: &Converted, json: bo
     render::print(&format!("wrote {}: {count}{names}, {}", path.display(), text::bytes(bytes)));
     list("not stored there, because its network computes them", left_out);
     list("in the file, and not part of the network", unused);
+    if *num_counters > 0 {
+        let count = text::count(*num_counters as u64, "step counter");
+        render::print(&format!("{count} of batch normalisations set to 0"));
+    }
 }
 
 fn list(what: &str, names: &[String]) {

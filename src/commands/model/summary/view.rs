@@ -4,11 +4,11 @@ use crate::commands::model::file::{WeightsFile, dtype_name, printable, shape_tex
 use crate::commands::model::network::{Choice, ClipSize};
 use crate::commands::model::recognise::Candidate;
 use crate::commands::model::verify::network_line;
-use crate::error::CommandError;
 use crate::render::table::{Align, Table};
 use crate::render::{self, text};
 use pipe_engine::grouped;
 use pipe_graph::{Graph, Node, Role, Shape};
+use pipe_models::ModelError;
 use serde_json::json;
 
 /// The size of a parameter in memory, as a 32-bit float.
@@ -93,7 +93,7 @@ fn layer_json(graph: &Graph, node: &Node) -> serde_json::Value {
         "layer": node.name,
         "op": node.op.name(),
         "inputs": inputs,
-        // The first number is the rows per clip.
+        // The first number is the rows per clip; 0 for a table that is the same for all clips.
         "shape": shape,
         "params": params,
         "buffers": buffers,
@@ -101,34 +101,34 @@ fn layer_json(graph: &Graph, node: &Node) -> serde_json::Value {
     })
 }
 
-/// Returns a shape as `N x 64 x 56 x 56`; `8N` where each clip has 8 rows.
+/// Returns a shape as `Nx64x56x56`; `8N` where each clip has 8 rows, and no `N` for a table that is the same for all clips.
 fn node_shape(shape: &Shape) -> String {
-    let batch = if shape.per_sample == 1 { "N".to_owned() } else { format!("{}N", shape.per_sample) };
-    std::iter::once(batch).chain(shape.dims.iter().map(usize::to_string)).collect::<Vec<_>>().join("x")
+    let batch = match shape.per_sample {
+        0 => None,
+        1 => Some("N".to_owned()),
+        rows => Some(format!("{rows}N")),
+    };
+    batch.into_iter().chain(shape.dims.iter().map(usize::to_string)).collect::<Vec<_>>().join("x")
 }
 
 /// Prints the tensors of a file, then the totals and the networks that have these tensors.
-pub(super) fn file(
-    file: &WeightsFile,
-    candidates: &[Candidate],
-    clip: Option<ClipSize>,
-    json: bool,
-) -> Result<(), CommandError> {
-    let mut networks = Vec::new();
-    for candidate in candidates.iter().filter(|candidate| candidate.is_complete()) {
-        let choice = candidate.choice.clone().with_clip(clip);
-        networks.push((candidate, choice.graph()?, choice));
-    }
+pub(super) fn file(file: &WeightsFile, candidates: &[Candidate], clip: Option<ClipSize>, json: bool) {
+    let complete = candidates.iter().filter(|candidate| candidate.is_complete());
+    let networks: Vec<Network<'_>> = complete.map(|candidate| built(candidate, clip)).collect();
     if json {
         file_json(file, &networks);
     } else {
         file_text(file, &networks);
     }
-    Ok(())
 }
 
-/// A network of a file, built for clips of a size.
-type Network<'a> = (&'a Candidate, Graph, Choice);
+/// A network of a file, built for clips of a size; or why it does not take them.
+type Network<'a> = (&'a Candidate, Result<Graph, ModelError>, Choice);
+
+fn built(candidate: &Candidate, clip: Option<ClipSize>) -> Network<'_> {
+    let choice = candidate.choice.clone().with_clip(clip);
+    (candidate, choice.build(), choice)
+}
 
 fn file_json(file: &WeightsFile, networks: &[Network<'_>]) {
     let (num_values, bytes) = file.size();
@@ -142,8 +142,9 @@ fn file_json(file: &WeightsFile, networks: &[Network<'_>]) {
             "map": candidate.project,
             "num_classes": choice.num_classes,
             "input": [choice.clip.channels, choice.clip.frames, choice.clip.height, choice.clip.width],
-            "params": Totals::of(graph).params,
-            "macs": graph.macs(),
+            "params": graph.as_ref().ok().map(|graph| Totals::of(graph).params),
+            "macs": graph.as_ref().ok().map(Graph::macs),
+            "error": graph.as_ref().err().map(ToString::to_string),
         })
     };
     render::print_json(&json!({
@@ -178,11 +179,14 @@ fn file_text(file: &WeightsFile, networks: &[Network<'_>]) {
     }
     for (candidate, graph, choice) in networks {
         render::print(&format!("network     {}", network_line(candidate)));
-        let (params, macs) = (grouped(Totals::of(graph).params), grouped(graph.macs()));
-        render::print(&format!(
-            "            {params} parameters, {macs} multiply-adds per clip of {}",
-            clip_text(choice)
-        ));
+        let figures = match graph {
+            Ok(graph) => {
+                let (params, macs) = (grouped(Totals::of(graph).params), grouped(graph.macs()));
+                format!("{params} parameters, {macs} multiply-adds per clip of {}", clip_text(choice))
+            }
+            Err(error) => error.to_string(),
+        };
+        render::print(&format!("            {figures}"));
     }
 }
 
