@@ -27,9 +27,11 @@ cargo xtask TASK
   bench engine [ARGS] Measure a run with nothing to do, against ninja, turborepo, Snakemake, DVC and b3sum
   bench data --clips CLIPS
                       Measure loading of clips, against MMAction2 and PyTorch's DataLoader on videos and on JPEG files
+  bench forward [--only NETWORK]
+                      Measure forward passes of networks, against PyTorch
   bench data_frames CLIPS
                       Measure decoding and coding of frames, against OpenCV, PyAV and torchcodec
-  golden networks FILE… [--only ID]
+  golden networks|structure|inflation FILE… [--only ID]
                       Compare networks with values of the Python originals
   install [ARGS]      Install pipe and its workers; arguments are passed to cargo install
   docs                Update generated files: the schema of pipeline files, and the tables of README.md";
