@@ -8,7 +8,6 @@ use pipe_schemas::networks::ModelParams;
 use pipe_weights::{Checkpoint, Dtype, Tensor, write_safetensors, write_torch};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 fn tensor(shape: &[usize], value: f32) -> Tensor {
     Tensor::from_f32(shape.into(), &vec![value; shape.iter().product()])
@@ -206,19 +205,6 @@ fn a_published_file_is_recognised() {
     assert_eq!(report["networks"][0]["num_classes"], 1000);
 }
 
-/// Runs Python on a file, if it has a package.
-fn python(package: &str, script: &str, path: &Path) -> Option<String> {
-    let python = std::env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
-    let imports = Command::new(&python).args(["-c", &format!("import {package}")]).stderr(Stdio::null()).status();
-    if !imports.is_ok_and(|status| status.success()) {
-        pipe_testkit::skip(&format!("no Python with {package}, which reads the written files"));
-        return None;
-    }
-    let output = Command::new(python).args(["-c", script]).arg(path).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some(String::from_utf8(output.stdout).unwrap())
-}
-
 #[test]
 fn python_loads_what_is_written() {
     let space = Space::new();
@@ -227,7 +213,7 @@ fn python_loads_what_is_written() {
     let script = "import sys, torch\n\
                   state = torch.load(sys.argv[1], weights_only=True)\n\
                   print(len(state), state['conv1.weight'][0, 0, 0, 1].item(), state['bn1.num_batches_tracked'].dtype)";
-    let Some(printed) = python("torch", script, &space.path("small-torchvision.pth")) else { return };
+    let Some(printed) = pipe_testkit::python("torch", script, &space.path("small-torchvision.pth")) else { return };
     let counters = tensors.keys().filter(|name| name.ends_with("running_mean")).count();
     let value = tensors["conv1.weight"].to_f32()[1];
     assert_eq!(printed.trim(), format!("{} {value:.1} torch.int64", tensors.len() + counters));
@@ -244,7 +230,9 @@ fn torchvision_loads_what_is_written() {
                   network = torchvision.models.resnet18(num_classes=7)\n\
                   network.load_state_dict(torch.load(sys.argv[1], weights_only=True), strict=True)\n\
                   print(network.fc.weight[6, 511].item())";
-    let Some(printed) = python("torchvision", script, &space.path("whole-torchvision.pth")) else { return };
+    let Some(printed) = pipe_testkit::python("torchvision", script, &space.path("whole-torchvision.pth")) else {
+        return;
+    };
     let last = tensors["fc.weight"].to_f32()[6 * 512 + 511];
     assert_eq!(printed.trim(), format!("{last:.1}"));
 }

@@ -16,11 +16,13 @@ const DOMAIN: &[&str] = &[
     "pipe-weights",
     "pipe-learn",
     "pipe-metrics",
+    "pipe-tensorboard",
     "pipe-infer",
 ];
 
 /// Domain crates that must not link libtorch, FFmpeg, polars or an inference engine, neither directly nor through others.
-const LIGHT_DOMAIN: &[&str] = &["pipe-pixels", "pipe-graph", "pipe-models", "pipe-weights", "pipe-metrics"];
+const LIGHT_DOMAIN: &[&str] =
+    &["pipe-pixels", "pipe-graph", "pipe-models", "pipe-weights", "pipe-metrics", "pipe-tensorboard"];
 
 /// Libraries that `pipe` must not link, so that it starts in milliseconds.
 const HEAVY: &[&str] = &["tch", "torch-sys", "ffmpeg-next", "ffmpeg-sys-next", "polars", "arrow", "parquet", "ort"];

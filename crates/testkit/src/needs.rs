@@ -4,6 +4,7 @@ use std::env;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// The variable with the path of the file to which [`skip`] appends. `cargo xtask test` sets it and prints the file at its end.
 const SKIPS: &str = "PIPE_TEST_SKIPS";
@@ -47,6 +48,23 @@ pub fn onnx_runtime() -> Option<PathBuf> {
         skip("no ONNX Runtime, which `cargo xtask setup` brings");
     }
     found
+}
+
+/// Runs a Python script with the argument `path`, if Python has `package`, and returns what it prints. The variable `PYTHON` names
+/// the interpreter. If the package is missing, reports that and returns `None`.
+///
+/// # Panics
+/// If the script fails, or prints text that is not UTF-8.
+pub fn python(package: &str, script: &str, path: &Path) -> Option<String> {
+    let python = env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
+    let imports = Command::new(&python).args(["-c", &format!("import {package}")]).stderr(Stdio::null()).status();
+    if !imports.is_ok_and(|status| status.success()) {
+        skip(&format!("no Python with {package}, which reads the written files"));
+        return None;
+    }
+    let output = Command::new(python).args(["-c", script]).arg(path).output().expect("Python starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).expect("UTF-8"))
 }
 
 /// Reports that a test, or the rest of a test, is skipped because `missing` is not available.
