@@ -58,7 +58,6 @@ pub(crate) trait Command: clap::Args {
 
 /// A row of a command list.
 pub(crate) enum Entry {
-    /// A [`Command`].
     Command {
         /// The word on the command line.
         name: &'static str,

@@ -6,24 +6,17 @@ use std::path::PathBuf;
 
 /// An error of the store.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum CacheError {
     /// A file can't be read or written. The message contains its path.
     #[error(transparent)]
     Io(#[from] std::io::Error),
     /// A file of the store has an invalid format.
     #[error("{} is not a record of this version of the store", path.display())]
-    Record {
-        /// The file.
-        path: PathBuf,
-        /// The error of the parser.
-        source: serde_json::Error,
-    },
+    Record { path: PathBuf, source: serde_json::Error },
     /// A record was changed after it was written.
     #[error("{} was changed after it was written", path.display())]
-    Altered {
-        /// The record.
-        path: PathBuf,
-    },
+    Altered { path: PathBuf },
     /// A damaged file hides which objects are still needed.
     #[error("{} is damaged, so it is unknown which objects it needs; run `pipe cache verify` first", path.display())]
     Unreadable {
@@ -38,16 +31,10 @@ pub enum CacheError {
     },
     /// A stage wrote something that is neither a file nor a folder.
     #[error("the output {} is neither a file nor a folder", path.display())]
-    NotAFile {
-        /// Path of the output.
-        path: PathBuf,
-    },
+    NotAFile { path: PathBuf },
     /// A stage wrote a file whose name is not UTF-8.
     #[error("the output {} has a name that is not UTF-8", path.display())]
-    NonUtf8Name {
-        /// Path of the output.
-        path: PathBuf,
-    },
+    NonUtf8Name { path: PathBuf },
     /// A stage did not write an output of its contract.
     #[error("the output `{path}` was not written")]
     MissingOutput {
@@ -62,23 +49,14 @@ pub enum CacheError {
     },
     /// A tree contains a path that is not valid inside an output.
     #[error("{path:?} is not a valid path inside an output")]
-    InvalidPath {
-        /// The path in the tree.
-        path: String,
-    },
+    InvalidPath { path: String },
     /// The content of a blob does not have the digest of its name.
     #[error("object {} of the store is damaged", digest.short())]
-    Damaged {
-        /// The name of the blob.
-        digest: Digest,
-    },
+    Damaged { digest: Digest },
     /// A remote failed.
     #[error(transparent)]
     Remote(#[from] RemoteError),
     /// An object is missing in the store.
     #[error("object {} is missing in the store", digest.short())]
-    Lost {
-        /// The name of the object.
-        digest: Digest,
-    },
+    Lost { digest: Digest },
 }

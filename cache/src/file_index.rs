@@ -30,7 +30,7 @@ pub struct Fingerprint {
     pub mtime_nanos: i128,
     /// Time of the last change of content or metadata, since 1970. Users can't set it.
     pub ctime_nanos: i128,
-    /// Inode number.
+    /// Inode number: another file at the same path has another one.
     pub inode: u64,
 }
 

@@ -71,7 +71,7 @@ impl Remote {
         Ok(Self::new(url, environment))
     }
 
-    /// Returns the URL.
+    /// Returns where the remote is.
     pub fn url(&self) -> &RemoteUrl {
         &self.url
     }

@@ -46,7 +46,7 @@ pub struct Verification {
 /// A damaged object.
 #[derive(Debug, Serialize)]
 pub struct Damage {
-    /// The object.
+    /// What is damaged.
     pub object: StoreObject,
     /// What is wrong with it.
     pub fault: Fault,
@@ -56,7 +56,7 @@ pub struct Damage {
     pub affected: Vec<AffectedResult>,
 }
 
-/// An object of the store.
+/// What a store keeps: contents of files, lists of files, records of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(tag = "kind", content = "id", rename_all = "snake_case")]
 pub enum StoreObject {

@@ -79,21 +79,14 @@ pub enum Colours {
 
 /// Why the metadata of a file cannot be read.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum MetadataError {
     /// The file was not exported by `pipe`, or is damaged.
     #[error("the file's metadata has no key `{key}`; was it exported by `pipe`?")]
-    Missing {
-        /// The key.
-        key: &'static str,
-    },
+    Missing { key: &'static str },
     /// A value is not what this version writes.
     #[error("the value of `{key}` in the file's metadata cannot be read")]
-    Invalid {
-        /// The key.
-        key: &'static str,
-        /// What the parser reports.
-        source: serde_json::Error,
-    },
+    Invalid { key: &'static str, source: serde_json::Error },
 }
 
 impl ExportMetadata {

@@ -8,36 +8,22 @@ use object_store::client::{HttpError, HttpErrorKind};
 use std::error::Error;
 use std::fmt;
 
-/// An error of a remote.
+/// What went wrong between this machine and a remote.
 #[derive(Debug, Clone, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum RemoteError {
     /// The URL is not valid.
     #[error(transparent)]
     Url(#[from] UrlError),
     /// The remote can't be reached, or refuses requests.
     #[error("the remote {url} can't be used: {failure}")]
-    Unreachable {
-        /// The remote.
-        url: RemoteUrl,
-        /// The reason.
-        failure: RemoteFailure,
-    },
+    Unreachable { url: RemoteUrl, failure: RemoteFailure },
     /// The user stopped the transfer.
     #[error("the transfer with {url} was stopped")]
-    Stopped {
-        /// The remote.
-        url: RemoteUrl,
-    },
+    Stopped { url: RemoteUrl },
     /// An object of the remote is damaged. The result is not used.
     #[error("the remote {url} has damaged data, which is not used: {object} {error}")]
-    Damaged {
-        /// The remote.
-        url: RemoteUrl,
-        /// The name of the object.
-        object: String,
-        /// The problem.
-        error: ObjectError,
-    },
+    Damaged { url: RemoteUrl, object: String, error: ObjectError },
 }
 
 /// Why a remote can't be used.

@@ -17,7 +17,7 @@ pub struct Tree {
     pub files: Vec<TreeFile>,
 }
 
-/// A file of a [`Tree`].
+/// A file of a [`Tree`]: its path in the output, its content and its size.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TreeFile {
     /// Path relative to the output folder, with `/` between folders.

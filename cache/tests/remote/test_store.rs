@@ -53,7 +53,6 @@ pub(crate) fn environment(variables: &[(String, String)]) -> Environment {
     variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect()
 }
 
-/// Returns the name of an object.
 pub(crate) fn object(kind: &str, id: impl ToString, extension: &str) -> String {
     let hex = id.to_string();
     format!("v1/{kind}/{}/{}{extension}", &hex[..2], &hex[2..])

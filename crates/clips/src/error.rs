@@ -5,29 +5,22 @@ use pipe_tables::TableError;
 
 /// Why a clip can't be made from frame shards.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum ClipError {
     /// The shards can't be read.
     #[error(transparent)]
     Table(#[from] TableError),
     /// Adds the video to another error.
     #[error("can't make a clip of `{video_id}`")]
-    Video {
-        /// Id in the frame index.
-        video_id: String,
-        /// The error.
-        source: Box<ClipError>,
-    },
+    Video { video_id: String, source: Box<ClipError> },
     /// The video has no frames to sample from.
     #[error("it has no frames")]
     NoFrames,
     /// A crop is larger than the frame at that point of the pipeline.
     #[error("{transform} of {crop_width_px}x{crop_height_px} px does not fit into {width_px}x{height_px} px")]
     CropTooLarge {
-        /// Name of the transform.
         transform: &'static str,
-        /// Width of the crop.
         crop_width_px: u32,
-        /// Height of the crop.
         crop_height_px: u32,
         /// Width of the frame at that point.
         width_px: u32,
@@ -42,9 +35,7 @@ pub enum ClipError {
     PixelOp {
         /// The operation as JSON.
         op: String,
-        /// Width of the clip.
         width_px: u32,
-        /// Height of the clip.
         height_px: u32,
     },
     /// `ThreeCrop` moves along one side; the other must have the size of the crop.
@@ -52,7 +43,6 @@ pub enum ClipError {
         "ThreeCrop of {crop_size} px needs a frame with one side of {crop_size} px, found {width_px}x{height_px} px"
     )]
     ThreeCropSide {
-        /// Side of the crop.
         crop_size: u32,
         /// Width of the frame at that point.
         width_px: u32,
@@ -61,113 +51,60 @@ pub enum ClipError {
     },
     /// `MultiScaleCrop` has no valid scale to choose from.
     #[error("MultiScaleCrop needs `scales` above 0 and up to 1, found {scales:?}")]
-    Scales {
-        /// The parameter.
-        scales: Vec<f64>,
-    },
+    Scales { scales: Vec<f64> },
     /// A stored frame or the result of a transform has a side of 0 pixels or of more than 65,535.
     #[error("{transform} has {width_px}x{height_px} px")]
     Size {
         /// Name of the transform, or `a stored frame`.
         transform: &'static str,
-        /// Width of the frame.
         width_px: u32,
-        /// Height of the frame.
         height_px: u32,
     },
     /// A stored frame in PNG or PPM format can't be decoded.
     #[error("frame {frame_index} can't be decoded")]
-    Lossless {
-        /// Position in the video.
-        frame_index: u32,
-        /// Error of the decoder.
-        source: crate::LosslessError,
-    },
+    Lossless { frame_index: u32, source: crate::LosslessError },
     /// A row names a video that is not in the frame shards.
     #[error("it is not in the frame shards")]
     UnknownVideo,
     /// A row names a frame after the last one.
     #[error("frame {frame_index} does not exist: it has {num_frames} frames")]
-    FrameIndex {
-        /// Position in the row.
-        frame_index: u32,
-        /// Number of frames of the video.
-        num_frames: u32,
-    },
+    FrameIndex { frame_index: u32, num_frames: u32 },
     /// A row has another number of frames than the clips of the table.
     #[error("its row has {found} frames, expected {expected}")]
     NumFrames {
-        /// Number in the row.
         found: usize,
         /// Number in [`crate::ClipSize`].
         expected: usize,
     },
     /// A row has a label that is not a class.
     #[error("its label {class_index} is not one of the {num_classes} classes, counted from 0")]
-    ClassIndex {
-        /// Label in the row.
-        class_index: u32,
-        /// Number of classes.
-        num_classes: usize,
-    },
+    ClassIndex { class_index: u32, num_classes: usize },
     /// A row is blended with a row that does not exist.
     #[error("it is blended with the clip at position {position}, which is not in this table")]
-    MixPartner {
-        /// Position of the other row.
-        position: u32,
-    },
+    MixPartner { position: u32 },
     /// The share or the box of the other clip is not valid.
     #[error(
         "it is blended with a share of {share} and the box {mix_box:?}, which is not valid for {width_px}x{height_px} px"
     )]
     Mix {
-        /// Share in the row.
         share: f32,
         /// Box in the row: left, top, width and height.
         mix_box: Vec<u32>,
-        /// Width of the clip.
         width_px: usize,
-        /// Height of the clip.
         height_px: usize,
     },
     /// The crop of a row is not inside the frame.
     #[error("its crop of {width}x{height} at {x},{y} is outside the frame of {width_px}x{height_px} px")]
-    CropOutside {
-        /// Left edge of the crop.
-        x: f32,
-        /// Top edge of the crop.
-        y: f32,
-        /// Width of the crop.
-        width: f32,
-        /// Height of the crop.
-        height: f32,
-        /// Width of the stored frame.
-        width_px: u32,
-        /// Height of the stored frame.
-        height_px: u32,
-    },
+    CropOutside { x: f32, y: f32, width: f32, height: f32, width_px: u32, height_px: u32 },
     /// A stored frame can't be decoded as JPEG.
     #[error("frame {frame_index} is not a readable JPEG image")]
-    Jpeg {
-        /// Position in the video.
-        frame_index: u32,
-        /// Error of the JPEG library.
-        source: JpegError,
-    },
+    Jpeg { frame_index: u32, source: JpegError },
     /// A stored frame has another size than in the index.
     #[error("frame {frame_index} has {}x{} px, expected {}x{} px", found.0, found.1, expected.0, expected.1)]
-    FrameSize {
-        /// Position in the video.
-        frame_index: u32,
-        /// Width and height of the image.
-        found: (usize, usize),
-        /// Width and height in the index.
-        expected: (usize, usize),
-    },
+    FrameSize { frame_index: u32, found: (usize, usize), expected: (usize, usize) },
     /// A batch has no pixels, or more than 4 GiB of them.
     #[error("a batch of {batch_size} clips of {frames} frames of {width}x{height} px is empty or larger than 4 GiB")]
     BatchSize {
-        /// Number of clips in a batch.
         batch_size: usize,
         /// `T`.
         frames: usize,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 /// An error around stages. An error inside a stage is its [`Failure`](crate::events::Failure).
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum RunError {
     /// A file can't be read or written; the message contains its path.
     #[error(transparent)]
@@ -20,16 +21,10 @@ pub enum RunError {
     Glob(#[from] globset::Error),
     /// A source file's name is not UTF-8.
     #[error("{} has a name that is not UTF-8; rename or exclude it", path.display())]
-    OddName {
-        /// The file.
-        path: PathBuf,
-    },
+    OddName { path: PathBuf },
     /// A source file changes while it is read.
     #[error("{} changes while it is read", path.display())]
-    Restless {
-        /// The file.
-        path: PathBuf,
-    },
+    Restless { path: PathBuf },
     /// A glob of a command's sources matches nothing.
     #[error("no file matches the source `{glob}`")]
     NoSource {
@@ -39,7 +34,6 @@ pub enum RunError {
     /// A stage name on the command line is unknown.
     #[error("the pipeline has no stage `{name}`; it has {known}")]
     NoStage {
-        /// The unknown name.
         name: String,
         /// The most similar name, or all names.
         known: String,
@@ -53,23 +47,16 @@ pub enum RunError {
     /// A program wrote to an input in the store.
     #[error("the input `{port}` was changed while the stage ran: {what}")]
     InputChanged {
-        /// The name of the port.
         port: String,
         /// The damaged object, its fault, and its folder in the store.
         what: String,
     },
     /// A damaged object of the store can't be moved away.
     #[error("{what}, and it can't be moved out of the way: {why}")]
-    DamageInPlace {
-        /// The damaged object and its fault.
-        what: String,
-        /// Why it can't be moved.
-        why: String,
-    },
+    DamageInPlace { what: String, why: String },
     /// A stage is selected, and `--until` leaves it out.
     #[error("`--until` leaves out `{name}`: it depends on {until}; remove one of the two")]
     LeftOut {
-        /// The selected name.
         name: String,
         /// The stages after which the run ends.
         until: String,
@@ -81,7 +68,6 @@ pub enum RunError {
     NotSelected {
         /// The option that names it.
         option: &'static str,
-        /// The name.
         name: String,
     },
     /// The action was cancelled before it started.
@@ -89,28 +75,13 @@ pub enum RunError {
     Stopped,
     /// No executor runs stages of this kind.
     #[error("no executor runs stages of the kind `{kind}`")]
-    NoExecutor {
-        /// The stage kind.
-        kind: &'static str,
-    },
+    NoExecutor { kind: &'static str },
     /// A worker can't be started, or is of another version.
     #[error("{worker} can't be used ({}): {reason}", program.display())]
-    Worker {
-        /// Path of the executable.
-        program: PathBuf,
-        /// Name of the worker.
-        worker: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
+    Worker { program: PathBuf, worker: &'static str, reason: String },
     /// A worker does not report the version of a library.
     #[error("{worker} does not report its version of {tool}; install `pipe` and its workers from the same build")]
-    Tool {
-        /// Name of the worker.
-        worker: &'static str,
-        /// Name of the library.
-        tool: &'static str,
-    },
+    Tool { worker: &'static str, tool: &'static str },
 }
 
 impl RunError {

@@ -4,13 +4,13 @@ use pipe_stage::Environment;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// An event of a run.
+/// What happens in a run, in the order in which it happens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum RunEvent {
     /// Another process is collecting garbage in the store; the run starts afterwards.
     StoreWaiting,
-    /// The run starts.
+    /// The first event.
     RunStarted {
         /// Name of the pipeline.
         pipeline: String,
@@ -78,7 +78,7 @@ pub enum RunEvent {
         /// Why the worker ended.
         failure: Failure,
     },
-    /// Progress of a stage.
+    /// A worker has done more of a stage.
     StageProgress {
         /// Name of the stage.
         stage: String,
@@ -162,9 +162,9 @@ pub struct PartCounts {
 pub enum Outcome {
     /// The store had its result.
     Hit,
-    /// It ran.
+    /// Its worker, or its program, made the outputs.
     Ran,
-    /// It failed.
+    /// It ended with an error.
     Failed,
     /// It did not run.
     Skipped,

@@ -37,7 +37,7 @@ pub enum Forecast {
     },
 }
 
-/// The forecast of one stage.
+/// What a run would do with one stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StageForecast {
     /// The stage's name.

@@ -28,6 +28,7 @@ pub struct DraftFile {
 
 /// Why no pipeline file can be written for a folder.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum InitError {
     /// The folder can't be read; the message contains its path.
     #[error(transparent)]
@@ -37,7 +38,6 @@ pub enum InitError {
     NoVideos {
         /// The folder that was examined, as given.
         folder: String,
-        /// The known extensions.
         extensions: String,
         /// Number of files that are not videos.
         others: usize,
@@ -51,7 +51,6 @@ pub enum InitError {
     Unclear {
         /// The folder that was examined, as given.
         folder: String,
-        /// What is in it.
         found: String,
     },
 }

@@ -65,8 +65,9 @@ impl Locked {
     }
 }
 
-/// An error of a lock file.
+/// What is wrong with a lock file.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum LockFileError {
     /// It can't be read or written; the message contains its path.
     #[error(transparent)]
@@ -74,7 +75,6 @@ pub enum LockFileError {
     /// A line can't be parsed.
     #[error("{}:{line}: expected a stage, a key and a digest; restore the file, or remove it and run again", path.display())]
     Line {
-        /// Path of the lock file.
         path: PathBuf,
         /// Line number, from 1.
         line: usize,

@@ -57,7 +57,7 @@ impl Plan {
         &self.notes
     }
 
-    /// Returns the number of stages.
+    /// Returns the number of stages after `matrix` is expanded.
     pub fn num_stages(&self) -> usize {
         self.graph.node_count()
     }

@@ -4,22 +4,19 @@ use crate::id::{NodeId, ParamId};
 
 /// Why a network can't be built, rewritten or written.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum GraphError {
     /// A node does not fit its inputs or tensors.
     #[error("node `{node}` can't be built")]
     Shape {
         /// The name of the node, or of a tensor that is too large.
         node: String,
-        /// What does not fit.
         #[source]
         source: ShapeError,
     },
     /// Two nodes, two tensors, or two values of an ONNX file have the same name.
     #[error("the name `{name}` is used twice")]
-    DuplicateName {
-        /// The name.
-        name: String,
-    },
+    DuplicateName { name: String },
     /// A node reads a node that does not exist or comes later.
     #[error("node {} is used before it is defined", id.0)]
     UnknownNode {
@@ -34,30 +31,16 @@ pub enum GraphError {
     },
     /// The first node is not the input, or another node is one.
     #[error("node `{node}` breaks the rule that the first node is the only input, `[N, C, T, H, W]`")]
-    Input {
-        /// The node in the wrong position.
-        node: String,
-    },
+    Input { node: String },
     /// The output is not `[N, K]`.
     #[error("the output `{node}` has {rows} rows per sample and axes {dims:?}, expected one row of classes")]
-    Output {
-        /// The node.
-        node: String,
-        /// Rows per sample.
-        rows: usize,
-        /// The other axes.
-        dims: Vec<usize>,
-    },
+    Output { node: String, rows: usize, dims: Vec<usize> },
     /// The classifier has nothing to train.
     #[error("the classifier `{node}` has no tensors")]
-    Head {
-        /// The node.
-        node: String,
-    },
+    Head { node: String },
     /// The shape of a node is not the one that follows from its inputs.
     #[error("node `{node}` has shape {found:?}, but its inputs give {expected:?}")]
     WrongShape {
-        /// The node.
         node: String,
         /// The axes that follow from the inputs, rows per sample first.
         expected: Vec<usize>,
@@ -66,32 +49,23 @@ pub enum GraphError {
     },
     /// A tensor has no values.
     #[error("the tensor `{name}` has no values")]
-    MissingTensor {
-        /// The tensor.
-        name: String,
-    },
+    MissingTensor { name: String },
     /// The number of values does not match the shape.
     #[error("the tensor `{name}` has {found} values, but its shape needs {expected}")]
     TensorLength {
-        /// The tensor.
         name: String,
         /// The number that the shape needs.
         expected: usize,
-        /// The number of values given.
         found: usize,
     },
     /// ONNX files are protobuf messages, which are limited to 2 GB.
     #[error("the ONNX file needs {size_bytes} bytes, but the format is limited to {limit_bytes}")]
-    TooLargeForOnnx {
-        /// The size of the file.
-        size_bytes: u64,
-        /// The limit of the format.
-        limit_bytes: u64,
-    },
+    TooLargeForOnnx { size_bytes: u64, limit_bytes: u64 },
 }
 
 /// Why an op does not fit its inputs or tensors.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum ShapeError {
     /// Wrong number of inputs.
     #[error("expected {expected} input{}, found {found}", plural(*expected))]
@@ -106,7 +80,6 @@ pub enum ShapeError {
     Rank {
         /// The number that the op takes, channels included.
         expected: usize,
-        /// The axes of the input.
         found: Vec<usize>,
     },
     /// An input has another shape than its op needs.
@@ -127,10 +100,7 @@ pub enum ShapeError {
     },
     /// An op that works on samples was given a table, which has no batch axis.
     #[error("a table of {dims:?} can't be used here, it has no batch axis")]
-    Table {
-        /// The axes of the table.
-        dims: Vec<usize>,
-    },
+    Table { dims: Vec<usize> },
     /// An op that works on tables was given a value with a batch axis.
     #[error("expected a table, found {found:?} for each sample")]
     NoTable {
@@ -139,12 +109,7 @@ pub enum ShapeError {
     },
     /// The number of constants is not the number of channels.
     #[error("{found} constant{} for {channels} channel{}", plural(*found), plural(*channels))]
-    Constants {
-        /// The number of channels.
-        channels: usize,
-        /// The number of constants.
-        found: usize,
-    },
+    Constants { channels: usize, found: usize },
     /// A reshape changes the number of values.
     #[error("{found:?} can't be reshaped to {expected:?}")]
     Reshape {
@@ -158,31 +123,24 @@ pub enum ShapeError {
     Axes {
         /// The list that was given.
         axes: Vec<usize>,
-        /// The axes of the input.
         found: Vec<usize>,
     },
     /// A slice reaches beyond its axis, or is empty.
     #[error("a slice from {start} to {end} does not fit into an axis of {size}")]
     Slice {
-        /// The first position.
         start: usize,
         /// The position after the last one.
         end: usize,
-        /// The size of the axis.
         size: usize,
     },
     /// Queries, keys, values or biases of an attention do not fit each other.
     #[error("attention of {heads} head{} does not fit queries {query:?}, keys {key:?} and {what} {other:?}", plural(*heads))]
     Attention {
-        /// The number of heads.
         heads: usize,
-        /// The axes of the queries.
         query: Vec<usize>,
-        /// The axes of the keys.
         key: Vec<usize>,
         /// The other operand: `values` or `a bias`.
         what: &'static str,
-        /// The axes of the other operand.
         other: Vec<usize>,
     },
     /// A window is larger than the padded input.
@@ -190,7 +148,6 @@ pub enum ShapeError {
     TooSmall {
         /// The axis after the channels, from 0.
         axis: usize,
-        /// The size of the window.
         window: usize,
         /// The size of the input with its padding.
         padded: usize,
@@ -203,40 +160,26 @@ pub enum ShapeError {
     },
     /// With padding of more than half of a pooling window, some windows would see only padding.
     #[error("padding of {padding} is more than half of the window of {window}")]
-    PoolPadding {
-        /// The padding on each side.
-        padding: usize,
-        /// The size of the window.
-        window: usize,
-    },
+    PoolPadding { padding: usize, window: usize },
     /// The number of channels is not a multiple of the number of groups.
     #[error("{channels} channels can't be split into {groups} groups")]
     Groups {
         /// The number of input or output channels.
         channels: usize,
-        /// The number of groups.
         groups: usize,
     },
     /// A required tensor is missing.
     #[error("the tensor `{slot}` is missing")]
-    MissingTensor {
-        /// The name within the op.
-        slot: &'static str,
-    },
+    MissingTensor { slot: &'static str },
     /// A tensor is in a slot that the op does not have, or in the wrong order.
     #[error("the tensor `{slot}` is not one of the op, or not in its order")]
-    UnexpectedTensor {
-        /// The name within the op.
-        slot: &'static str,
-    },
+    UnexpectedTensor { slot: &'static str },
     /// A tensor has the wrong shape.
     #[error("the tensor `{name}` has shape {found:?}, expected {expected:?}")]
     Param {
-        /// The full name of the tensor.
         name: String,
         /// The shape that the op needs.
         expected: Vec<usize>,
-        /// The shape of the tensor.
         found: Vec<usize>,
     },
     /// The inputs of a sum have different shapes.
@@ -270,51 +213,33 @@ pub enum ShapeError {
     NoSuchFrame {
         /// The position, from 0.
         frame: usize,
-        /// The length of the clip.
         frames: usize,
     },
     /// The network does not take clips of this length.
     #[error("a clip of {frames} frames does not fit; the number of frames must be a multiple of {multiple_of}")]
     Frames {
-        /// The length of the clip.
         frames: usize,
         /// The divisor of all lengths that fit.
         multiple_of: usize,
     },
     /// A number is outside its range.
     #[error("{what} is {found}, expected {expected}")]
-    Range {
-        /// The quantity.
-        what: &'static str,
-        /// The number.
-        found: f64,
-        /// The range in words.
-        expected: &'static str,
-    },
+    Range { what: &'static str, found: f64, expected: &'static str },
     /// A size of the clip or of a parameter does not fit the network.
     #[error("{what} is {found}, but the network takes {expected}")]
     Size {
         /// The quantity, with its article.
         what: &'static str,
-        /// The size.
         found: usize,
         /// The sizes that fit, and the parameters that they follow from.
         expected: String,
     },
     /// A temporal shift moves no channel.
     #[error("a `shift_div` of {shift_div} moves none of {channels} channels; choose at most {channels}")]
-    NothingShifts {
-        /// The number of channels of the input.
-        channels: usize,
-        /// The divisor.
-        shift_div: usize,
-    },
+    NothingShifts { channels: usize, shift_div: usize },
     /// A tensor or result is too large for any machine.
     #[error("more than {limit} values")]
-    TooLarge {
-        /// The maximum number of values.
-        limit: usize,
-    },
+    TooLarge { limit: usize },
 }
 
 fn plural(count: usize) -> &'static str {

@@ -4,29 +4,26 @@ use std::path::PathBuf;
 
 /// Why a model can't be run.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum InferError {
     /// The library does not exist.
     #[error("ONNX Runtime not found at {}", path.display())]
     LibraryMissing {
         /// The expected path.
         path: PathBuf,
-        /// The error of the file system.
         #[source]
         source: std::io::Error,
     },
     /// The file is not a shared library.
     #[error("{} can't be loaded", path.display())]
     NotALibrary {
-        /// The path of the file.
         path: PathBuf,
-        /// The error of the loader.
         #[source]
         source: libloading::Error,
     },
     /// The library is not ONNX Runtime, or is too old.
     #[error("{} can't be used as ONNX Runtime", path.display())]
     Library {
-        /// The path of the file.
         path: PathBuf,
         /// The error of `ort`.
         #[source]
@@ -35,7 +32,6 @@ pub enum InferError {
     /// The process has already loaded ONNX Runtime from another file.
     #[error("can't load ONNX Runtime from {}: this process has already loaded {}", asked.display(), loaded.display())]
     OtherLibrary {
-        /// The library in use.
         loaded: PathBuf,
         /// The library that was requested.
         asked: PathBuf,
@@ -43,7 +39,6 @@ pub enum InferError {
     /// ONNX Runtime fails to start.
     #[error("ONNX Runtime fails to start")]
     Start {
-        /// The error of ONNX Runtime.
         #[source]
         source: ort::Error,
     },
@@ -52,7 +47,6 @@ pub enum InferError {
     Model {
         /// The path of the model, or its size if it is not a file.
         model: String,
-        /// The error of ONNX Runtime.
         #[source]
         source: ort::Error,
     },
@@ -61,13 +55,11 @@ pub enum InferError {
     InputLength {
         /// `[N, C, T, H, W]`.
         shape: [usize; 5],
-        /// The number of values.
         found: usize,
     },
     /// The model fails while it runs.
     #[error("the model failed")]
     Run {
-        /// The error of ONNX Runtime.
         #[source]
         source: ort::Error,
     },

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 
 /// Why a network cannot be run or trained.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum LearnError {
     /// libtorch reported an error, most often that there is not enough memory.
     #[error("libtorch failed at {at}: {message}")]
     Torch {
         /// Name of the node or of the operation.
         at: String,
-        /// The first line of its message.
         message: String,
     },
     /// A network can't be rewritten for inference.
@@ -31,7 +31,6 @@ pub enum LearnError {
     Label {
         /// The label, counted from 0.
         class_index: i64,
-        /// Number of classes of the network.
         num_classes: usize,
     },
     /// The loss or a gradient became NaN or infinite.
@@ -46,10 +45,7 @@ pub enum LearnError {
     },
     /// A tensor of the network contains NaN or infinity.
     #[error("tensor `{name}` contains NaN or infinity")]
-    NotFinite {
-        /// Name of the tensor.
-        name: String,
-    },
+    NotFinite { name: String },
     /// Clips cannot be loaded.
     #[error(transparent)]
     Clips(#[from] ClipError),
@@ -61,31 +57,16 @@ pub enum LearnError {
     Match(#[from] MatchError),
     /// A checkpoint that `pipe` wrote is incomplete.
     #[error("{} does not belong to this network: tensors {} are missing", path.display(), missing.join(", "))]
-    Incomplete {
-        /// The checkpoint.
-        path: PathBuf,
-        /// Names of the missing tensors.
-        missing: Vec<String>,
-    },
+    Incomplete { path: PathBuf, missing: Vec<String> },
     /// Two graphs that share their tensors do not have the same ones.
     #[error("the tensors of {network} for test clips are not those for training clips")]
-    OtherTensors {
-        /// Name of the network.
-        network: String,
-    },
+    OtherTensors { network: String },
     /// The network cannot be built.
     #[error(transparent)]
     Model(#[from] pipe_models::ModelError),
     /// The definition of the network has changed since the model was trained.
     #[error("the model in {} was trained with another definition of the network ({found}, now {expected})", path.display())]
-    OtherGraph {
-        /// The model's folder.
-        path: PathBuf,
-        /// Digest of the definition now.
-        expected: String,
-        /// Digest in the model.
-        found: String,
-    },
+    OtherGraph { path: PathBuf, expected: String, found: String },
     /// A file of a model cannot be read or written.
     #[error(transparent)]
     Table(#[from] pipe_tables::TableError),

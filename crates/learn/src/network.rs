@@ -50,12 +50,12 @@ impl Network {
         Self { last_readers: last_readers(&graph), used_at_inference: graph.used_at_inference(), graph, params }
     }
 
-    /// Returns the graph.
+    /// Returns the nodes and the shapes of the tensors.
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
 
-    /// Returns the number of classes.
+    /// Returns the length of the logits of a clip.
     pub fn num_classes(&self) -> usize {
         self.graph.nodes[self.graph.output.0].shape.dims.first().copied().unwrap_or(0)
     }

@@ -54,15 +54,11 @@ pub struct Theirs {
 
 /// A map that does not fit a network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum LayoutError {
     /// The map does not name a tensor.
     #[error("`{name}` has no name in {project}")]
-    NoName {
-        /// Our name.
-        name: String,
-        /// The project of the map.
-        project: Project,
-    },
+    NoName { name: String, project: Project },
     /// A rule names a tensor that the network does not have.
     #[error("`{name}` belongs to the same tensor of {project} as `{with}`, but the network does not have it")]
     NoSibling {
@@ -70,29 +66,14 @@ pub enum LayoutError {
         name: String,
         /// The tensor that the rule was applied to.
         with: String,
-        /// The project of the map.
         project: Project,
     },
     /// A tensor can't be divided into equal shares.
     #[error("`{name}` of {shape:?} can't be divided into the {count} tensors that {project} has")]
-    Shares {
-        /// Our name.
-        name: String,
-        /// The sizes of its axes.
-        shape: Vec<usize>,
-        /// The number of shares.
-        count: usize,
-        /// The project of the map.
-        project: Project,
-    },
+    Shares { name: String, shape: Vec<usize>, count: usize, project: Project },
     /// Two tensors of ours have the same name in the project.
     #[error("two tensors of the network are `{name}` in {project}")]
-    Twice {
-        /// The project's name.
-        name: String,
-        /// The project of the map.
-        project: Project,
-    },
+    Twice { name: String, project: Project },
 }
 
 impl NameMap {

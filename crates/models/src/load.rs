@@ -23,6 +23,7 @@ pub struct LoadOptions {
 
 /// A checkpoint that can't be loaded into a network.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum LoadError {
     /// The network's parameters differ from those beside the checkpoint.
     #[error(transparent)]
@@ -33,7 +34,6 @@ pub enum LoadError {
     /// Other tensors than those of the classifier do not fit.
     #[error("{mismatches}{}", compared(*map, notes))]
     Match {
-        /// Whose names the tensors were compared with.
         map: Project,
         /// Where in the file the tensors were found.
         notes: Vec<String>,

@@ -23,6 +23,7 @@ pub struct Recognised {
 
 /// A checkpoint whose names can't be used for a network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum RecogniseError {
     /// The project does not publish the network.
     #[error("there are no names of {asked} for this network, only of {}", list(known))]
@@ -35,19 +36,14 @@ pub enum RecogniseError {
     /// The network of the project has other parameters, which tensors do not show.
     #[error("the names are those of {project}, whose network has {}", conflicts(of))]
     Conflict {
-        /// The project whose names the checkpoint has.
         project: Project,
-        /// The parameters with another value.
         of: Vec<Conflict>,
         /// Whether `pipe` writes the same names, so that the checkpoint may be one that it trained with these parameters.
         own: bool,
     },
     /// Several projects have the same names, for networks with other parameters.
     #[error("the names are those of {}, whose networks differ in parameters that tensors do not show", list(projects))]
-    Ambiguous {
-        /// All projects whose names the checkpoint has.
-        projects: Vec<Project>,
-    },
+    Ambiguous { projects: Vec<Project> },
     /// A map does not fit the network.
     #[error(transparent)]
     Layout(#[from] LayoutError),

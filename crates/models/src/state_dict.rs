@@ -153,31 +153,17 @@ fn joined(parts: Vec<Option<Tensor>>, sizes: impl Iterator<Item = usize>) -> (Dt
 
 /// A network's tensor that the project's state dict can't hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum ExportError {
     /// A tensor is missing.
     #[error("the network's tensor `{name}` is missing")]
-    Missing {
-        /// Our name.
-        name: String,
-    },
+    Missing { name: String },
     /// A tensor has another shape than the network.
     #[error("`{name}` is {found:?}, but {expected:?} in the network")]
-    Shape {
-        /// Our name.
-        name: String,
-        /// The shape in the network.
-        expected: Vec<usize>,
-        /// The shape of the tensor.
-        found: Vec<usize>,
-    },
+    Shape { name: String, expected: Vec<usize>, found: Vec<usize> },
     /// The project has no place for values that differ from those that its network implies.
     #[error("{project} has no tensor for `{name}`, and its values are not those that a network of {project} implies")]
-    NoPlace {
-        /// Our name.
-        name: String,
-        /// The project whose names were asked for.
-        project: pipe_schemas::networks::Project,
-    },
+    NoPlace { name: String, project: pipe_schemas::networks::Project },
 }
 
 /// The state dict of a project.

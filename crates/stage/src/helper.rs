@@ -60,7 +60,7 @@ pub struct Job {
     pub run: fn(job: &[u8], send: SendPiece) -> io::Result<Vec<u8>>,
 }
 
-/// The limits of a job.
+/// What a helper may use for one job; beyond it, the helper is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JobLimits {
     /// Address space, in MiB.

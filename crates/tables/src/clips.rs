@@ -48,7 +48,7 @@ pub struct ClipGroup<'a> {
     pub pixels: Vec<u8>,
 }
 
-/// A stored clip.
+/// The pixels of a clip as they are shown to a network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredClip {
     /// Epoch of its row in `samples`, from 0.

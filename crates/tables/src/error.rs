@@ -4,22 +4,17 @@ use std::path::PathBuf;
 
 /// Why an artifact can't be read or written.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum TableError {
     /// The file can't be read or written.
     #[error(transparent)]
     Io(#[from] std::io::Error),
     /// The file is not in Parquet format, or it is damaged.
     #[error("{} is not a readable Parquet file", path.display())]
-    Parquet {
-        /// The file.
-        path: PathBuf,
-        /// Error of the Parquet library.
-        source: parquet::errors::ParquetError,
-    },
+    Parquet { path: PathBuf, source: parquet::errors::ParquetError },
     /// The columns are not those of the row type.
     #[error("the columns of {} do not match the table `{table}`", path.display())]
     Columns {
-        /// The file.
         path: PathBuf,
         /// Name of the expected table.
         table: &'static str,
@@ -29,19 +24,15 @@ pub enum TableError {
     /// The file holds another table, or another version of it.
     #[error("{} holds {found}, not `{table}` version {version}", path.display())]
     OtherTable {
-        /// The file.
         path: PathBuf,
         /// Name of the expected table.
         table: &'static str,
-        /// Expected version.
         version: u32,
-        /// Name and version in the file's metadata.
         found: String,
     },
     /// A value in the table is not valid, or the file does not hold what another table refers to.
     #[error("{}: {message}", path.display())]
     Content {
-        /// The file.
         path: PathBuf,
         /// What is wrong, as a lower-case fragment.
         message: String,
@@ -49,7 +40,6 @@ pub enum TableError {
     /// The JSON file does not hold the expected value.
     #[error("{} is not valid", path.display())]
     Json {
-        /// The file.
         path: PathBuf,
         /// Where the file differs from what was expected, and how.
         source: serde_json::Error,

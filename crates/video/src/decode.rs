@@ -58,7 +58,7 @@ enum State {
     Ended,
 }
 
-/// A decoded frame.
+/// The pixels of a frame and when it is shown.
 pub struct DecodedFrame {
     frame_index: u64,
     pts_nanos: i64,

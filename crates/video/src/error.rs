@@ -6,6 +6,7 @@ use std::path::Path;
 
 /// Why a video can't be read or written. The messages do not name the file, because the caller does.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum VideoError {
     /// The file can't be read.
     #[error(transparent)]
@@ -15,41 +16,24 @@ pub enum VideoError {
     Path,
     /// The file is not a video container, or its header is damaged.
     #[error("not a readable video container")]
-    Open {
-        /// The error of FFmpeg.
-        source: ffmpeg_next::Error,
-    },
+    Open { source: ffmpeg_next::Error },
     /// The container has no moving pictures.
     #[error("no video stream")]
     NoVideoStream,
     /// The first frame of the video stream can't be decoded.
     #[error("the first frame can't be decoded")]
-    Undecodable {
-        /// What the container declares about the video.
-        info: Box<VideoInfo>,
-        /// The error of the decoder.
-        source: Box<VideoError>,
-    },
+    Undecodable { info: Box<VideoInfo>, source: Box<VideoError> },
     /// The installed FFmpeg has no decoder for the codec.
     #[error("no decoder for `{codec}`")]
-    NoDecoder {
-        /// FFmpeg's name of the codec.
-        codec: String,
-    },
+    NoDecoder { codec: String },
     /// Frames are larger than [`crate::MAX_SIDE_PX`] or [`crate::MAX_PIXELS`].
     #[error("frames of {width_px} x {height_px} pixels are too large")]
-    TooLarge {
-        /// Width of a frame.
-        width_px: u32,
-        /// Height of a frame.
-        height_px: u32,
-    },
+    TooLarge { width_px: u32, height_px: u32 },
     /// A frame is damaged.
     #[error("frame {frame_index} can't be decoded")]
     Decode {
         /// Position of the frame, from 0.
         frame_index: u64,
-        /// The error of FFmpeg.
         source: ffmpeg_next::Error,
     },
     /// The container is damaged.
@@ -57,7 +41,6 @@ pub enum VideoError {
     Read {
         /// Position of the frame, from 0.
         frame_index: u64,
-        /// The error of FFmpeg.
         source: ffmpeg_next::Error,
     },
     /// The file ends in the middle of a frame.
@@ -71,7 +54,6 @@ pub enum VideoError {
     FramesMissing {
         /// Number of frames that the container declares.
         declared: u64,
-        /// Number of frames found.
         found: u64,
     },
     /// The file ends before frames that its index lists.
@@ -79,25 +61,14 @@ pub enum VideoError {
     FramesCut {
         /// Number of frames in the index. An edit list may leave out some of those in the header.
         listed: u64,
-        /// Number of frames found.
         found: u64,
     },
     /// The file ends before the duration that it declares.
     #[error("the file ends early: the container declares {declared_secs:.3} s, but the data ends at {found_secs:.3} s")]
-    EndsEarly {
-        /// The declared duration.
-        declared_secs: f64,
-        /// The end of the last packet.
-        found_secs: f64,
-    },
+    EndsEarly { declared_secs: f64, found_secs: f64 },
     /// The file is shorter than it declares.
     #[error("the file ends early: it has {found_bytes} of the {declared_bytes} bytes that the container declares")]
-    BytesMissing {
-        /// The declared length.
-        declared_bytes: u64,
-        /// The length of the file.
-        found_bytes: u64,
-    },
+    BytesMissing { declared_bytes: u64, found_bytes: u64 },
     /// The stream does not end with the mark that its container requires.
     #[error("the file ends early: its last page is incomplete, or not marked as the end")]
     NoEnd,
@@ -112,12 +83,7 @@ pub enum VideoError {
     NoFrames,
     /// The pixels can't be converted.
     #[error("pixels of the format `{format}` can't be converted")]
-    Convert {
-        /// FFmpeg's name of the pixel format.
-        format: String,
-        /// The error of FFmpeg.
-        source: ffmpeg_next::Error,
-    },
+    Convert { format: String, source: ffmpeg_next::Error },
     /// The PNG encoder failed.
     #[error("a frame can't be encoded as PNG")]
     Png(#[from] png::EncodingError),
@@ -126,10 +92,7 @@ pub enum VideoError {
     Jpeg(#[from] pipe_pixels::JpegError),
     /// A file can't be written.
     #[error("the video can't be written")]
-    Encode {
-        /// The error of FFmpeg.
-        source: ffmpeg_next::Error,
-    },
+    Encode { source: ffmpeg_next::Error },
     /// A frame to be encoded has the wrong size.
     #[error("the frame has {found} bytes, but {expected} are needed")]
     FrameSize {

@@ -22,7 +22,7 @@ pub struct RecipeFrames {
 
 /// A decoded frame, and whether it is kept.
 pub struct RecipeFrame {
-    /// The frame.
+    /// Its pixels, scaled as the recipe asks.
     pub frame: DecodedFrame,
     /// Whether the sampling keeps it.
     pub kept: bool,

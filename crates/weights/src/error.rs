@@ -4,18 +4,14 @@ use std::path::PathBuf;
 
 /// Why a checkpoint can't be read or written.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum WeightsError {
     /// The file system failed.
     #[error(transparent)]
     Io(#[from] std::io::Error),
     /// The file has none of the known formats.
     #[error("{} is not a checkpoint: {found}, neither a file of torch.save nor safetensors", path.display())]
-    UnknownFormat {
-        /// The file.
-        path: PathBuf,
-        /// What it is instead.
-        found: &'static str,
-    },
+    UnknownFormat { path: PathBuf, found: &'static str },
     /// It is unclear which files of a folder are meant.
     #[error("can't read weights from the folder {}: {message}", path.display())]
     Folder {
@@ -27,19 +23,13 @@ pub enum WeightsError {
     /// The file is intact, but has no dictionary of tensors where one is expected.
     #[error("{} has no state dict (a dictionary of names and tensors): it contains {contents}", path.display())]
     NoStateDict {
-        /// The file.
         path: PathBuf,
         /// What it has instead: the keys of its top level.
         contents: String,
     },
     /// The file is truncated or has invalid content.
     #[error("{} is broken", path.display())]
-    Broken {
-        /// The file.
-        path: PathBuf,
-        /// The first error.
-        source: FormatError,
-    },
+    Broken { path: PathBuf, source: FormatError },
 }
 
 impl WeightsError {
@@ -68,7 +58,6 @@ pub enum FormatError {
     /// The pickle has an instruction that `torch.save` does not write.
     #[error("the pickle has instruction {opcode:#04x} at byte {offset}, which torch.save does not write")]
     Opcode {
-        /// The code of the instruction.
         opcode: u8,
         /// The position in the pickle, in bytes.
         offset: usize,
@@ -78,31 +67,21 @@ pub enum FormatError {
     Pickle {
         /// The position in the pickle, in bytes.
         offset: usize,
-        /// The error.
         message: &'static str,
     },
     /// The pickle exceeds a limit that no real checkpoint reaches.
     #[error("the pickle has more than {limit} {what}")]
-    TooLarge {
-        /// The limit.
-        limit: usize,
-        /// The limited quantity.
-        what: &'static str,
-    },
+    TooLarge { limit: usize, what: &'static str },
     /// A part of the file is invalid.
     #[error("{what}: {message}")]
     Part {
         /// The part, such as an entry of the archive or a tensor.
         what: String,
-        /// The error.
         message: String,
     },
     /// The file has no dictionary of names and tensors, or several under unknown keys.
     #[error("no state dict found: the file contains {contents}")]
-    NoStateDict {
-        /// The keys of the top level.
-        contents: String,
-    },
+    NoStateDict { contents: String },
 }
 
 impl FormatError {

@@ -13,34 +13,27 @@ pub struct WeightsSource {
 
 /// A file or folder that can't be the one that the user means.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum SourceError {
     /// The file can't be read.
     #[error(transparent)]
     Weights(#[from] WeightsError),
     /// There are no files of weights.
     #[error("there is no file of weights in {}", path.display())]
-    Empty {
-        /// The folder.
-        path: PathBuf,
-    },
+    Empty { path: PathBuf },
     /// The file has another content.
     #[error(
         "the digest of {} is not {expected}, but sha256:{} and blake3:{}", path.display(), found.sha256, found.blake3
     )]
     OtherDigest {
-        /// The file.
         path: PathBuf,
         /// The digest that was given.
         expected: String,
-        /// The digests of the file.
         found: FileDigests,
     },
     /// A digest is given for several files.
     #[error("{} is a folder of several files, which have no common digest", path.display())]
-    DigestOfFolder {
-        /// The folder.
-        path: PathBuf,
-    },
+    DigestOfFolder { path: PathBuf },
 }
 
 impl SourceError {

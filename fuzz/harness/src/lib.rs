@@ -29,7 +29,7 @@ pub struct Target {
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
-/// All targets.
+/// Each has a program of its name in `fuzz/fuzz_targets`.
 pub const TARGETS: [Target; 9] = [
     Target { name: "pipeline", run: pipeline::run, seeds: pipeline::seeds },
     Target { name: "lists", run: lists::run, seeds: lists::seeds },

@@ -55,7 +55,7 @@ impl Params for ExportParams {}
 pub struct Parity {
     /// Number of views compared: at most `parity_views`, spread evenly over all test views.
     pub num_views: u64,
-    /// Number of all test views.
+    /// Number of test views in the samples; `num_views` of them were compared.
     pub num_test_views: u64,
     /// The largest absolute difference of a logit.
     pub max_abs_diff: f64,

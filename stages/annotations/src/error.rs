@@ -20,11 +20,7 @@ pub(crate) enum AnnotationsError {
     TwoFiles { root: PathBuf, name: String, first: String, second: String },
     /// A file is too large to be a list.
     #[error("{path} is too large for a label list: {} bytes", grouped(*size_bytes))]
-    TooLarge {
-        /// Below the root.
-        path: String,
-        size_bytes: u64,
-    },
+    TooLarge { path: String, size_bytes: u64 },
     /// A list is in an encoding that is not read.
     #[error("{list} is in {encoding}")]
     Encoding { list: String, encoding: &'static str },
@@ -33,7 +29,6 @@ pub(crate) enum AnnotationsError {
     Lines {
         /// The first ones, in the order of files and lines.
         errors: Vec<LineError>,
-        /// The number of all errors.
         count: u64,
     },
     /// No format fits, or several do.
@@ -81,12 +76,7 @@ pub(crate) enum AnnotationsError {
     NotDecoded,
     /// Checks of severity `error` found something.
     #[error("{}", findings.join("\n"))]
-    Findings {
-        /// One message per check.
-        findings: Vec<String>,
-        /// The names of the checks.
-        names: Vec<&'static str>,
-    },
+    Findings { findings: Vec<String>, names: Vec<&'static str> },
     /// A list can't be read.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -120,7 +110,6 @@ fn quoted(words: &[String]) -> String {
 pub(crate) struct LineError {
     /// The name of the list.
     pub(crate) file: String,
-    /// From 1.
     pub(crate) line: u32,
     /// The place in the list, with the row of a JSON file.
     place: String,

@@ -34,7 +34,6 @@ pub(crate) struct Finding {
 #[derive(Debug, Default)]
 pub(crate) struct Findings(pub(crate) Vec<(&'static str, Finding)>);
 
-/// A number for each split.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct SplitCounts {
     pub(crate) train: u64,

@@ -44,26 +44,13 @@ pub(crate) enum AugmentError {
     },
     /// `flip_label_map` names a class that does not exist.
     #[error("`flip_label_map` names class {class_index}, but there are {num_classes} classes, counted from 0")]
-    FlipLabel {
-        /// Class index in the map.
-        class_index: u32,
-        /// Number of classes in the labels.
-        num_classes: usize,
-    },
+    FlipLabel { class_index: u32, num_classes: usize },
     /// A bug: the engine asks for a part that was not planned, or leaves one out.
     #[error("`{part}` is not a part of this stage")]
-    UnknownPart {
-        /// Name of the part.
-        part: String,
-    },
+    UnknownPart { part: String },
     /// The contact sheet can't be written.
     #[error("can't write {}", path.display())]
-    Picture {
-        /// The file.
-        path: PathBuf,
-        /// Error of the PNG library.
-        source: png::EncodingError,
-    },
+    Picture { path: PathBuf, source: png::EncodingError },
     /// Clips have different sizes, and a network takes one size.
     #[error(
         "clips differ in size: {first_part} clips of `{first_video}` have {}x{} px, {part} clips of `{video}` {}x{} px",
@@ -72,15 +59,11 @@ pub(crate) enum AugmentError {
     MixedSizes {
         /// Pipeline of the first clip: `train` or `test`.
         first_part: String,
-        /// Video of the first clip.
         first_video: String,
-        /// Width and height of the first clip.
         first: (u32, u32),
         /// Pipeline of the other clip: `train` or `test`.
         part: String,
-        /// First video whose clips differ.
         video: String,
-        /// Width and height of its clips.
         found: (u32, u32),
     },
 }

@@ -4,6 +4,7 @@ use pipe_schemas::tables::MissingCounts;
 
 /// Why the network cannot be evaluated.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum EvaluateError {
     /// The test list is empty, or nothing of it has samples.
     #[error("there are no test samples: {}", missing.why_no_samples("test"))]
@@ -16,17 +17,11 @@ pub enum EvaluateError {
     OtherClips {
         /// Clips of the model, as `8 frames of 112x112 px`.
         expected: String,
-        /// Clips of the samples.
         found: String,
     },
     /// The classes of the samples are not those of the model.
     #[error("the samples do not have the classes of the model: {}", difference(expected, found))]
-    OtherClasses {
-        /// Class names of the model.
-        expected: Vec<String>,
-        /// Class names of the samples.
-        found: Vec<String>,
-    },
+    OtherClasses { expected: Vec<String>, found: Vec<String> },
     /// The samples have several labels per video, and the model was trained with one.
     #[error("the samples have several labels per video, but the model was trained with one")]
     SeveralLabels,

@@ -4,6 +4,7 @@ use pipe_schemas::tables::MissingCounts;
 
 /// Why a network was not exported.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum ExportError {
     /// There are no test views to compare on.
     #[error("there are no test samples to compare the exported network on: {}", missing.why_no_samples("test"))]
@@ -17,11 +18,8 @@ pub enum ExportError {
          {max_abs_logit:.3e}, on {num_views} views"
     )]
     Parity {
-        /// The largest absolute difference of a logit.
         max_abs_diff: f64,
-        /// The largest absolute logit of libtorch.
         max_abs_logit: f64,
-        /// Number of views compared.
         num_views: u64,
         /// The largest difference that passes.
         limit: f64,
@@ -33,7 +31,6 @@ pub enum ExportError {
         num_clips: usize,
         /// `K`.
         num_classes: usize,
-        /// The shape of its output.
         found: Vec<i64>,
     },
 }

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 /// An error of `fetch`. Messages show URLs without their query, which may contain a token.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum FetchError {
     /// A download failed.
     #[error("can't download {url}: {reason}")]
     Download {
         /// The URL, without its query.
         url: String,
-        /// The reason.
         reason: String,
     },
     /// A downloaded file has the wrong digest.
@@ -19,11 +19,8 @@ pub enum FetchError {
     Digest {
         /// The URL, without its query.
         url: String,
-        /// The hash algorithm.
         algorithm: &'static str,
-        /// The digest in the parameters.
         expected: String,
-        /// The digest of the downloaded file.
         found: String,
     },
     /// A file is larger than `max_bytes`.
@@ -36,46 +33,27 @@ pub enum FetchError {
     },
     /// A file is not a supported archive.
     #[error("{archive} is not a zip, tar or rar archive")]
-    NoArchive {
-        /// The name of the archive.
-        archive: String,
-    },
+    NoArchive { archive: String },
     /// An archive is damaged.
     #[error("{archive} is damaged or incomplete")]
-    Broken {
-        /// The name of the archive.
-        archive: String,
-        /// The error of the reader.
-        source: std::io::Error,
-    },
+    Broken { archive: String, source: std::io::Error },
     /// An entry of an archive must not be unpacked.
     #[error("can't unpack {archive}: entry {entry:?} {problem}")]
     Entry {
-        /// The name of the archive.
         archive: String,
         /// The name of the entry. Bytes that are not UTF-8 are replaced.
         entry: String,
-        /// The problem.
         problem: EntryProblem,
     },
     /// An archive contains no files.
     #[error("{archive} contains no files")]
-    Empty {
-        /// The name of the archive.
-        archive: String,
-    },
+    Empty { archive: String },
     /// The program that reads rar archives can't be started.
     #[error("can't start `bsdtar`, which is needed to unpack the rar archive {archive}")]
-    NoBsdtar {
-        /// The name of the archive.
-        archive: String,
-        /// The error of the reader.
-        source: std::io::Error,
-    },
+    NoBsdtar { archive: String, source: std::io::Error },
     /// Two files have the same output path.
     #[error("{url} would overwrite {}, the output of another file", path.display())]
     Overwrites {
-        /// The URL of the later file.
         url: String,
         /// The output path, relative to `files`.
         path: PathBuf,

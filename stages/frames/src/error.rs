@@ -2,57 +2,33 @@
 
 /// Why the stage `frames` failed.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum FramesError {
     /// The table has no usable video.
     #[error("none of the {num_videos} videos is readable")]
-    NoVideos {
-        /// Number of rows of the table.
-        num_videos: usize,
-    },
+    NoVideos { num_videos: usize },
     /// The content of a file is not the one that `ingest` recorded.
     #[error("`{path}` has changed since `ingest` read it")]
-    Changed {
-        /// The path in the table.
-        path: String,
-    },
+    Changed { path: String },
     /// A file can't be read.
     #[error("`{path}` can't be read")]
-    Read {
-        /// The path in the table.
-        path: String,
-        /// The error of the system.
-        source: std::io::Error,
-    },
+    Read { path: String, source: std::io::Error },
     /// A video can't be decoded.
     #[error("the video `{video_id}` can't be used: {reason}")]
-    Video {
-        /// The id in the table.
-        video_id: String,
-        /// The error of the decoder.
-        reason: String,
-    },
+    Video { video_id: String, reason: String },
     /// A file that was read before can't be read again.
     #[error("`{path}` could not be read while it was decoded: {reason}")]
-    Lost {
-        /// The path in the table.
-        path: String,
-        /// The error of the system.
-        reason: String,
-    },
+    Lost { path: String, reason: String },
     /// Decoding a file failed, and the file is not the cause.
     #[error("`{path}` could not be decoded: {failure}")]
     Machine {
-        /// The path in the table.
         path: String,
         /// How the helper process ended, without other helpers beside it.
         failure: pipe_stage::HelperFailure,
     },
     /// No video could be decoded.
     #[error("none of the {num_videos} videos could be decoded")]
-    NoneDecoded {
-        /// Number of usable videos in the table.
-        num_videos: usize,
-    },
+    NoneDecoded { num_videos: usize },
     /// The table has no video in the bucket of a part.
     #[error("bucket {part} has no usable video")]
     NoSuchPart {
@@ -61,10 +37,5 @@ pub enum FramesError {
     },
     /// A note of a part is damaged.
     #[error("{} is not valid JSON of videos with reasons", path.display())]
-    Notes {
-        /// The note.
-        path: std::path::PathBuf,
-        /// The error of the parser.
-        source: serde_json::Error,
-    },
+    Notes { path: std::path::PathBuf, source: serde_json::Error },
 }

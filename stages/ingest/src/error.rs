@@ -5,17 +5,14 @@ use std::path::PathBuf;
 
 /// Why the stage `ingest` failed.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum IngestError {
     /// The root is a file.
     #[error("{} is a file, not a folder of videos", root.display())]
-    NotAFolder {
-        /// The path of the file.
-        root: PathBuf,
-    },
+    NotAFolder { root: PathBuf },
     /// No file matches the globs.
     #[error("no file in {} matches {}{}", root.display(), include.join(", "), except(exclude))]
     NoFiles {
-        /// The folder.
         root: PathBuf,
         /// Globs of the parameter `include`.
         include: Vec<String>,
@@ -25,9 +22,7 @@ pub enum IngestError {
     /// Files match, but none is a readable video.
     #[error("no file in {} is a readable video, of {num_files} examined: {list}", root.display())]
     NoneUsable {
-        /// The folder.
         root: PathBuf,
-        /// Number of matching files.
         num_files: usize,
         /// The first ten files, with reasons.
         list: String,
@@ -37,7 +32,6 @@ pub enum IngestError {
     Unusable {
         /// Number of files that are not readable videos.
         num_unusable: usize,
-        /// Number of matching files.
         num_files: usize,
         /// The first ten files, with reasons.
         list: String,
@@ -47,28 +41,17 @@ pub enum IngestError {
     Glob(#[from] globset::Error),
     /// A file that was read before can't be read again.
     #[error("{} can't be read: {reason}", path.display())]
-    Lost {
-        /// The file.
-        path: PathBuf,
-        /// The error of the system.
-        reason: String,
-    },
+    Lost { path: PathBuf, reason: String },
     /// Examining a file failed, and the file is not the cause.
     #[error("{} could not be examined: {failure}", path.display())]
     Machine {
-        /// The file.
         path: PathBuf,
         /// How the helper process ended, without other helpers beside it.
         failure: HelperFailure,
     },
     /// The notes of a part are damaged.
     #[error("{} is not valid JSON of examined files", path.display())]
-    Notes {
-        /// The file of notes.
-        path: PathBuf,
-        /// The error of the parser.
-        source: serde_json::Error,
-    },
+    Notes { path: PathBuf, source: serde_json::Error },
 }
 
 fn except(exclude: &[String]) -> String {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 /// Why a checkpoint does not become a model.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum PretrainedError {
     /// The file system failed.
     #[error(transparent)]
@@ -14,7 +15,6 @@ pub enum PretrainedError {
     OtherWeights {
         /// The file or the folder.
         path: PathBuf,
-        /// What does not fit.
         error: Box<LoadError>,
     },
     /// The names of the classes are given twice.
@@ -29,7 +29,6 @@ pub enum PretrainedError {
     /// A file of class names is invalid.
     #[error("{} does not name the classes: {message}", path.display())]
     LabelMap {
-        /// The file.
         path: PathBuf,
         /// What is wrong, with the line if the file has lines.
         message: String,
@@ -39,7 +38,6 @@ pub enum PretrainedError {
     ClassIndex {
         /// The number of the row, counted from 0.
         place: usize,
-        /// The index in the row.
         class_index: u32,
     },
     /// The number of classes is not that of the checkpoint.
@@ -47,11 +45,8 @@ pub enum PretrainedError {
     NumClasses {
         /// The file or the folder.
         path: PathBuf,
-        /// The rows of the checkpoint's classifier.
         found: usize,
-        /// What names the classes.
         source_of_names: String,
-        /// The number of names.
         named: usize,
     },
     /// The checkpoint has no classifier for this network.
@@ -59,7 +54,6 @@ pub enum PretrainedError {
     NoClassifier {
         /// The file or the folder.
         path: PathBuf,
-        /// The tensors of the network's classifier.
         missing: Vec<String>,
     },
 }

@@ -19,7 +19,6 @@ const SMALLEST: f64 = 0.12;
 pub(crate) struct Clip {
     pub(crate) motion: Motion,
     pub(crate) class_index: usize,
-    /// Number of the group, from 1.
     pub(crate) group: u32,
     /// Number of the clip in its group, from 1.
     pub(crate) number: u32,

@@ -9,13 +9,13 @@ use std::path::PathBuf;
 
 /// Why training cannot start.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum TrainError {
     /// More epochs are asked for than were drawn.
     #[error("`train_cfg.max_epochs` is {max_epochs}, but only {drawn} epochs of samples were drawn")]
     Epochs {
         /// The value of `max_epochs`.
         max_epochs: u32,
-        /// Number of epochs in the samples.
         drawn: u32,
     },
     /// The training list is empty, or nothing of it has samples.
@@ -35,7 +35,6 @@ pub enum TrainError {
         batch_size: usize,
         /// The epoch with the smallest batch, counted from 0.
         epoch: u32,
-        /// The first such layer.
         layer: String,
         /// `T` of a clip.
         frames: u32,
@@ -53,7 +52,6 @@ pub enum TrainError {
     /// The classes are not numbered from 0 without gaps.
     #[error("row {place} of classes.parquet has the class index {class_index}")]
     Classes {
-        /// The index in the row.
         class_index: u32,
         /// The number of the row, counted from 0.
         place: usize,
@@ -61,7 +59,6 @@ pub enum TrainError {
     /// A network that shifts between frames gets a different number of frames in the test.
     #[error("{network} shifts between {train_frames} frames in training, but test clips have {test_frames}")]
     ShiftedFrames {
-        /// Name of the network.
         network: String,
         /// `T` of a training clip.
         train_frames: u32,
@@ -70,10 +67,7 @@ pub enum TrainError {
     },
     /// The loss is not defined for the labels.
     #[error("the loss `model.cls_head.loss_cls` is not defined for {}", labels(*labelling))]
-    LossLabelling {
-        /// The labelling of the samples.
-        labelling: Labelling,
-    },
+    LossLabelling { labelling: Labelling },
     /// A monitored metric does not exist.
     #[error("`{metric}` is not a metric of the validation; expected one of {known}")]
     UnknownMetric {
@@ -110,12 +104,7 @@ pub enum TrainError {
     NoStart,
     /// The weights to start from are those of another network.
     #[error("can't start from {}: {error}", path.display())]
-    OtherWeights {
-        /// The file.
-        path: PathBuf,
-        /// What does not fit.
-        error: Box<LoadError>,
-    },
+    OtherWeights { path: PathBuf, error: Box<LoadError> },
 }
 
 /// Says why a batch has one clip.

@@ -18,7 +18,6 @@ pub(crate) struct Samples {
     pub(crate) classes: Vec<String>,
     /// Number of clips by epoch, for the epochs that are trained.
     pub(crate) num_clips: Vec<usize>,
-    /// Number of test views.
     pub(crate) num_test_views: usize,
 }
 

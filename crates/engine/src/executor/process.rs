@@ -33,7 +33,6 @@ pub(super) const LAST_LINES: usize = 10;
 /// Number of characters of an invalid reply that are shown.
 const SHOWN_CHARS: usize = 200;
 
-/// A worker process.
 #[derive(Debug)]
 pub(super) struct WorkerProcess {
     handle: WorkerHandle,

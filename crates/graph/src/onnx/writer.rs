@@ -52,7 +52,6 @@ impl NodeWriter<'_> {
         self.shape
     }
 
-    /// Returns the shapes of the inputs.
     pub(crate) fn input_shapes(&self) -> Vec<Shape> {
         self.operands.inputs.iter().map(|shape| (*shape).clone()).collect()
     }

@@ -84,7 +84,7 @@ struct Direction {
 }
 
 impl Cell {
-    /// Returns the number of gates.
+    /// Returns the number of gates, which are stacked along the first axis of each tensor: 4 for an LSTM, 3 for a GRU.
     pub fn num_gates(self) -> usize {
         match self {
             Self::Lstm => 4,
@@ -102,7 +102,7 @@ impl Cell {
 }
 
 impl Recurrent {
-    /// Returns the number of directions.
+    /// Returns 2 if the sequence is also read backwards, else 1.
     pub fn num_directions(&self) -> usize {
         1 + usize::from(self.bidirectional)
     }

@@ -53,7 +53,7 @@ pub enum Made {
     ChainEnded,
 }
 
-/// A part to make.
+/// A part to make, and where its files go.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MakePart {

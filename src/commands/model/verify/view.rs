@@ -61,7 +61,6 @@ fn finite(bad: &[(String, usize, usize)]) -> String {
     format!("NaN or infinity in {}: {named}{more}", text::count(bad.len() as u64, "tensor"))
 }
 
-/// Returns a network in one line.
 pub(in crate::commands::model) fn network_line(candidate: &Candidate) -> String {
     let Candidate { name, choice, project, share } = candidate;
     let share =

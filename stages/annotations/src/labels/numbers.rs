@@ -13,7 +13,6 @@ const MAX_ERRORS: usize = 1_000;
 pub(crate) enum Number {
     /// `8`, or `8.0` as pandas writes it.
     Whole(i64),
-    /// `3.5`.
     Fraction,
 }
 

@@ -53,7 +53,6 @@ impl Replies {
         Self { stdout: BufReader::new(stdout), stdin, child, line: Vec::new() }
     }
 
-    /// Returns the next line.
     pub(super) fn next_line(&mut self) -> Result<&[u8], Lost> {
         self.line.clear();
         loop {
