@@ -278,6 +278,11 @@ impl Recorder {
         log(&self.folder, stage)
     }
 
+    /// Returns the folder of the files with which `stage` explains a failure.
+    pub(crate) fn diagnostics(&self, stage: &str) -> PathBuf {
+        self.folder.join("logs").join(stage)
+    }
+
     pub(crate) fn event(&mut self, event: &RunEvent) -> Result<(), RunError> {
         self.summary.stages.extend(StageSummary::of(event));
         if let Some(events) = &mut self.events

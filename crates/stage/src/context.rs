@@ -142,6 +142,12 @@ impl Context {
         Ok(&self.request.downloads)
     }
 
+    /// Returns where to write a file that explains a failure, and creates the folder. The file is kept with the run.
+    pub fn diagnostic(&self, name: &str) -> Result<PathBuf, StageError> {
+        fs::create_dir_all(&self.request.diagnostics)?;
+        Ok(self.request.diagnostics.join(name))
+    }
+
     /// Returns the digest of an input, as in the action key, if it is connected.
     pub fn input_digest(&self, port: &str) -> Option<&str> {
         self.request.inputs.get(port).map(|input| input.digest.as_str())

@@ -17,7 +17,7 @@ pub use grant::{Device, Grant, UnknownDevice};
 pub use parts::{Made, MadePart, MakePart, MakeParts, OldPart, PART_FILES, PART_NOTES, PART_STATE, PlannedPart};
 
 /// Raised when messages change. `pipe` refuses a worker of another version.
-pub const PROTOCOL_VERSION: u32 = 5;
+pub const PROTOCOL_VERSION: u32 = 6;
 
 /// A message from `pipe` to a worker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -59,6 +59,9 @@ pub struct Request {
     /// not exist yet.
     #[serde(with = "paths")]
     pub downloads: PathBuf,
+    /// A folder for files that explain a failure. They are kept with the run, and are not outputs. It may not exist yet.
+    #[serde(with = "paths")]
+    pub diagnostics: PathBuf,
     /// The threads and devices that the stage may use.
     pub grant: Grant,
 }

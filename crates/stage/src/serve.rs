@@ -255,6 +255,7 @@ mod tests {
             output: "/o".into(),
             scratch: "/s".into(),
             downloads: "/d".into(),
+            diagnostics: "/e".into(),
             grant: Grant::devices(1, Vec::new()),
         };
         let line = |message: &Message| serde_json::to_string(message).expect("JSON") + "\n";

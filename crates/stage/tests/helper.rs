@@ -119,6 +119,7 @@ fn context(cancelled: Arc<AtomicBool>) -> Context {
         output: "/nowhere".into(),
         scratch: "/nowhere".into(),
         downloads: "/nowhere".into(),
+        diagnostics: "/nowhere".into(),
         grant: Grant::cpu(1),
     };
     let program = std::env::current_exe().expect("this program");
@@ -140,7 +141,9 @@ fn a_bad_job_costs_itself_only() {
     let check = |job: &str, expect: HelperFailure, words: &str| {
         let start = Instant::now();
         let failure = run(&helpers, job).1.expect_err("a failure");
-        assert_eq!(failure, JobFailure::OfInput(expect), "{job}");
+        // On a busy machine, a second of processor time may take longer than the limit of wall time.
+        let is_busy = job == "spin" && failure == JobFailure::OfInput(HelperFailure::Hung { wall_secs: 10 });
+        assert!(is_busy || failure == JobFailure::OfInput(expect), "{job}: {failure:?}");
         assert_eq!(expect.to_string(), words);
         assert!(start.elapsed() < Duration::from_mins(1), "{job} took {:?}", start.elapsed());
         let (pieces, result) = run(&helpers, "good");

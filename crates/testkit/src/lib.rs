@@ -110,6 +110,7 @@ fn context(
         sources,
         scratch: output.join("scratch"),
         downloads: output.join("downloads"),
+        diagnostics: output.join("diagnostics"),
         output,
         grant: Grant::cpu(threads),
     };

@@ -59,7 +59,10 @@ impl<'a> Bench<'a> {
 
     /// Makes parts. Their folders must exist; see [`part_in`].
     pub fn make(&self, parts: MakeParts) -> Making {
-        let (context, replies) = self.context(Task::Make(parts.clone()), Path::new("nothing-is-written-but-parts"));
+        // Nothing is written here but what explains a failure.
+        let beside_parts = parts.parts.first().and_then(|part| Some(part.folder.parent()?.join("output")));
+        let output = beside_parts.unwrap_or_else(|| "no-parts".into());
+        let (context, replies) = self.context(Task::Make(parts.clone()), &output);
         let result = self.stage.make(&context, &parts);
         Making { result, finished: replies.finished() }
     }

@@ -140,6 +140,7 @@ fn make(out: &Path, files: &[PathBuf]) -> Result<(u64, f64)> {
         output: folder("output")?,
         scratch: folder("scratch")?,
         downloads: folder("downloads")?,
+        diagnostics: folder("diagnostics")?,
         grant: Grant::cpu(1),
     };
     let context = Context::new(request, Arc::default(), |_| ()).with_helper_program(std::env::current_exe()?);

@@ -129,6 +129,7 @@ impl Space {
             output: self.path(output),
             scratch: self.path("scratch"),
             downloads: self.path("downloads"),
+            diagnostics: self.path("diagnostics"),
             grant: Grant::cpu(2),
         }
     }

@@ -95,6 +95,7 @@ impl Space {
             output: self.path(output),
             scratch: self.path("scratch"),
             downloads: self.path("downloads"),
+            diagnostics: self.path("diagnostics"),
             grant: Grant::cpu(threads),
         };
         if contract.parts.is_none() {

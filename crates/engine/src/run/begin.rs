@@ -154,6 +154,7 @@ impl Run<'_> {
             root: self.options.root.clone(),
             downloads,
             log: self.recorder.log(&name),
+            diagnostics: std::path::absolute(self.recorder.diagnostics(&name))?,
             handle: handle.clone(),
             environment: RefCell::default(),
             input_guards: OnceCell::new(),

@@ -47,6 +47,8 @@ pub(super) struct Job {
     /// Unfinished downloads of all runs.
     pub(super) downloads: PathBuf,
     pub(super) log: PathBuf,
+    /// Files that explain a failure, kept with the run.
+    pub(super) diagnostics: PathBuf,
     pub(super) handle: Handle,
     /// What the bits of the result depend on, as the worker reported it; empty for exact stages.
     pub(super) environment: RefCell<Environment>,
@@ -237,6 +239,7 @@ impl Job {
             output,
             scratch,
             downloads: self.downloads.clone(),
+            diagnostics: self.diagnostics.clone(),
             grant: self.grant.clone(),
         })
     }

@@ -33,7 +33,8 @@ fn request(bytes: usize) -> Request {
         sources: BTreeMap::new(),
         output: folder.clone(),
         scratch: folder.clone(),
-        downloads: folder,
+        downloads: folder.clone(),
+        diagnostics: folder,
         grant: Grant::devices(1, Vec::new()),
     }
 }
