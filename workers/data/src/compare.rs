@@ -33,6 +33,8 @@ pub(crate) fn difference_beyond(
                 .map(|path| -> Result<Value, Box<dyn Error>> { Ok(serde_json::from_slice(&fs_err::read(path)?)?) });
             Ok(json("", &one?, &two?, &accepts))
         }
+        // Its numbers are compared where they come from.
+        Some(Format::Drawn) => Ok(None),
         None => Err(format!("{} has no numbers that can be compared", one.display()).into()),
     }
 }
@@ -43,15 +45,21 @@ enum Format {
     Tensors,
     Onnx,
     Json,
+    /// A picture or an event file of TensorBoard, drawn from the tables of the same stage.
+    Drawn,
 }
 
 impl Format {
     fn of(path: &Path) -> Option<Self> {
+        if path.file_name()?.to_str()?.starts_with("events.out.tfevents.") {
+            return Some(Self::Drawn);
+        }
         match path.extension()?.to_str()? {
             "parquet" => Some(Self::Table),
             "safetensors" => Some(Self::Tensors),
             "onnx" => Some(Self::Onnx),
             "json" => Some(Self::Json),
+            "png" => Some(Self::Drawn),
             _ => None,
         }
     }
