@@ -11,6 +11,7 @@ const DOMAIN: &[&str] = &[
     "pipe-video",
     "pipe-pixels",
     "pipe-clips",
+    "pipe-pictures",
     "pipe-graph",
     "pipe-models",
     "pipe-weights",

@@ -50,7 +50,7 @@ pub(crate) enum AugmentError {
     UnknownPart { part: String },
     /// The contact sheet can't be written.
     #[error("can't write {}", path.display())]
-    Picture { path: PathBuf, source: png::EncodingError },
+    Picture { path: PathBuf, source: std::io::Error },
     /// Clips have different sizes, and a network takes one size.
     #[error(
         "clips differ in size: {first_part} clips of `{first_video}` have {}x{} px, {part} clips of `{video}` {}x{} px",

@@ -19,7 +19,6 @@
 mod clips;
 mod draw;
 mod error;
-mod font;
 mod inputs;
 mod list;
 mod make;
