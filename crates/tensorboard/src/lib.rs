@@ -50,11 +50,14 @@ impl<W: Write> EventWriter<W> {
         self.write(step, What::Summary(Summary { value: vec![value] }))
     }
 
-    /// Adds an image, given as the bytes of a PNG file of `width` x `height` pixels with three channels.
-    pub fn image(&mut self, tag: &str, step: u64, (width, height): (u32, u32), png: &[u8]) -> io::Result<()> {
+    /// Adds an image, given as the bytes of a PNG file with three channels.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidData`] if it is not a PNG file.
+    pub fn image(&mut self, tag: &str, step: u64, png: &[u8]) -> io::Result<()> {
         const RGB: i32 = 3;
-        let image =
-            Image { height: height as i32, width: width as i32, colorspace: RGB, encoded_image_string: png.to_vec() };
+        let [width, height] = size_of_png(png)?;
+        let image = Image { height, width, colorspace: RGB, encoded_image_string: png.to_vec() };
         let value = Value { tag: tag.to_owned(), image: Some(image), ..Value::default() };
         self.write(step, What::Summary(Summary { value: vec![value] }))
     }
@@ -84,4 +87,15 @@ impl<W: Write> EventWriter<W> {
         let event = Event { wall_time: step as f64, step: step.cast_signed(), what: Some(what) };
         record::write(&mut self.out, &event.encode_to_vec())
     }
+}
+
+/// Returns the width and the height that the header of a PNG file states.
+fn size_of_png(png: &[u8]) -> io::Result<[i32; 2]> {
+    let number = |at: usize| -> Option<i32> {
+        let bytes = png.get(at..)?.first_chunk::<4>()?;
+        u32::from_be_bytes(*bytes).try_into().ok()
+    };
+    let size = || Some([number(16)?, number(20)?]);
+    let size = png.starts_with(b"\x89PNG\r\n\x1a\n").then(size).flatten();
+    size.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a PNG file"))
 }

@@ -20,16 +20,17 @@ for tag in tags['images']:
 for tag, content in sorted(events.summary_metadata.items()):
     if content.plugin_data.plugin_name == 'hparams':
         data = hparams.HParamsPluginData.FromString(content.plugin_data.content)
-        print(tag, str(data).split())
+        started = data.session_start_info.hparams
+        print(tag, {name: str(started[name]).strip() for name in sorted(started)} or str(data).split())
 ";
 
 const EXPECT: &str = "\
 loss [(10, 10.0, 2.5), (20, 20.0, 1.25)]
 acc/top1 [(20, 20.0, 0.5)]
-sheet [(20, 4, 2, 3)]
+sheet [(20, 4, 2, 24)]
 _hparams_/experiment ['experiment', '{', 'hparam_infos', '{', 'name:', '\"lr\"', 'type:', 'DATA_TYPE_FLOAT64', '}', 'hparam_infos', '{', 'name:', '\"nesterov\"', 'type:', 'DATA_TYPE_BOOL', '}', 'hparam_infos', '{', 'name:', '\"optimizer\"', 'type:', 'DATA_TYPE_STRING', '}', 'metric_infos', '{', 'name', '{', 'tag:', '\"acc/top1\"', '}', '}', '}']
 _hparams_/session_end_info ['session_end_info', '{', 'status:', 'STATUS_SUCCESS', '}']
-_hparams_/session_start_info ['session_start_info', '{', 'hparams', '{', 'key:', '\"lr\"', 'value', '{', 'number_value:', '0.1', '}', '}', 'hparams', '{', 'key:', '\"nesterov\"', 'value', '{', 'bool_value:', 'true', '}', '}', 'hparams', '{', 'key:', '\"optimizer\"', 'value', '{', 'string_value:', '\"SGD\"', '}', '}', '}']
+_hparams_/session_start_info {'lr': 'number_value: 0.1', 'nesterov': 'bool_value: true', 'optimizer': 'string_value: \"SGD\"'}
 ";
 
 #[test]
@@ -47,7 +48,9 @@ fn tensorboard_reads_scalars_images_and_hyper_parameters() {
     events.scalar("loss", 10, 2.5).expect("written");
     events.scalar("loss", 20, 1.25).expect("written");
     events.scalar("acc/top1", 20, 0.5).expect("written");
-    events.image("sheet", 20, (4, 2), b"png").expect("written");
+    let png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x04\0\0\0\x02";
+    events.image("sheet", 20, png).expect("written");
+    assert!(events.image("sheet", 20, b"GIF89a").is_err());
     events.finish().expect("written");
     if let Some(found) = pipe_testkit::python("tensorboard", SCRIPT, folder.path()) {
         assert_eq!(found, EXPECT);
