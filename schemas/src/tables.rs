@@ -32,6 +32,7 @@ table!(FrameIndexRow, "frame_index", 1);
 table!(SampleRow, "samples", 3);
 table!(MissingRow, "missing", 1);
 table!(TrainingLogRow, "training_log", 3);
+table!(TrainingStepRow, "training_steps", 1);
 table!(PredictionRow, "predictions", 3);
 
 /// Maximum number of [`VideoRow::hashes`].
@@ -255,6 +256,25 @@ pub struct TrainingLogRow {
     pub grad_norm: f64,
     /// Metrics of the test samples, if they were evaluated after this epoch: columns `val_top1`, `val_loss`, ….
     pub validation: Option<Figures>,
+}
+
+/// The results of one step of training. Sorted by `step`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainingStepRow {
+    /// Number of the step in the whole training, from 1.
+    pub step: u64,
+    /// Epoch, from 0.
+    pub epoch: u32,
+    /// Number of clips in the batch.
+    pub num_clips: u32,
+    /// Learning rate.
+    pub lr: f64,
+    /// Loss of the batch, before the step.
+    pub loss: f64,
+    /// Share of the clips of the batch whose highest logit is that of their class, before the step.
+    pub top1: f64,
+    /// 2-norm of all gradients together, before clipping.
+    pub grad_norm: f64,
 }
 
 /// The prediction for a video or a segment. Sorted by `video_id` and times.

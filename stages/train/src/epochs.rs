@@ -1,23 +1,28 @@
 //! Trains epochs, one after the other. Each leaves a state from which the next one starts.
 
 use crate::TrainError;
+use crate::diverged::{Batch, diverged};
 use crate::error::Stopped;
+use crate::interval::Interval;
+use crate::mistakes::Mistakes;
 use crate::monitor::ends_early;
 use crate::plan::name;
 use crate::samples::Samples;
 use crate::start::{first_network, graph};
 use crate::validate::{validate, validates};
 use pipe_clips::Loader;
-use pipe_learn::{Epoch, EpochResult, Learner, Network, StepResult, pin_threads};
+use pipe_learn::{Epoch, EpochResult, LearnError, Learner, Network, StepResult, pin_threads};
 use pipe_schemas::stages::evaluate::Figures;
 use pipe_schemas::stages::train::{LrChain, TrainParams};
-use pipe_schemas::tables::{Labelling, TrainingLogRow};
+use pipe_schemas::tables::{Labelling, TrainingLogRow, TrainingStepRow};
 use pipe_stage::protocol::{Made, MadePart, MakePart, MakeParts};
 use pipe_stage::{Context, StageError};
-use pipe_tables::{read_training_log, write_training_log};
+use pipe_tables::{read_rows, read_training_log, write_rows, write_training_log};
+use std::sync::Arc;
 
 const STATE: &str = "state.safetensors";
 const LOG: &str = "log.parquet";
+const STEPS: &str = "steps.parquet";
 
 /// An epoch to train.
 struct Link<'a> {
@@ -28,11 +33,11 @@ struct Link<'a> {
 }
 
 /// What all epochs need.
-struct Run<'a> {
-    context: &'a Context,
+pub(crate) struct Run<'a> {
+    pub(crate) context: &'a Context,
     params: &'a TrainParams,
-    samples: &'a Samples,
-    loader: Loader,
+    pub(crate) samples: &'a Samples,
+    pub(crate) loader: Loader,
     /// Number of steps that this request makes.
     total_steps: u64,
 }
@@ -61,11 +66,12 @@ pub(crate) fn make(context: &Context, parts: &MakeParts) -> Result<Made, StageEr
             return Ok(Made::ChainEnded);
         }
         let learning_rates = chain.next_epoch(samples.num_steps(link.epoch));
-        let row = run.epoch(&mut learner, &link, &learning_rates, steps_before, &mut steps_done)?;
+        let (row, steps) = run.epoch(&mut learner, &link, &learning_rates, steps_before, &mut steps_done)?;
         if let Some(figures) = &row.validation {
             chain.validated(figures);
         }
         write_training_log(&link.part.note(LOG)?, std::slice::from_ref(&row))?;
+        write_rows(&link.part.note(STEPS)?, &steps)?;
         learner.save(&link.part.state(STATE)?)?;
         context.part_finished(&link.part.name);
         log.push(row);
@@ -82,31 +88,55 @@ impl Run<'_> {
         learning_rates: &[f64],
         steps_before: u64,
         steps_done: &mut u64,
-    ) -> Result<TrainingLogRow, StageError> {
+    ) -> Result<(TrainingLogRow, Vec<TrainingStepRow>), StageError> {
         let Self { context, params, samples, loader, total_steps } = self;
         let clip_size = samples.clip_size(samples.preprocessing.train_frames);
         let batch_size = params.train_dataloader.batch_size as usize;
-        let mut batches = loader.clips(samples.epoch(link.epoch)?, clip_size, batch_size, context.threads())?;
+        let rows = samples.epoch(link.epoch)?;
+        let mut batches = loader.clips(Arc::clone(&rows), clip_size, batch_size, context.threads())?;
         if samples.preprocessing.labelling == Labelling::MultiLabel {
             batches = batches.with_targets(samples.classes.len())?;
         }
+        let (mut steps, mut interval) = (Vec::new(), Interval::default());
         let after_step = |result: StepResult| {
             *steps_done += 1;
-            context.measured(steps_before + *steps_done, figures_of_step(link.epoch, result));
+            let step = steps_before + *steps_done;
+            context.measured(step, figures_of_step(link.epoch, result));
             context.progress(*steps_done, *total_steps, "steps");
+            steps.push(step_row(step, link.epoch, result));
+            if let Some(line) = interval.add(result, learning_rates.len(), *total_steps - *steps_done) {
+                context.log(format!("epoch {}, {line}", link.epoch + 1));
+            }
             context.check_cancelled().map_err(Stopped::Stage)
         };
         let epoch = Epoch { index: link.epoch, learning_rates, clip_size };
-        let result = learner.train_epoch(epoch, batches, after_step).map_err(Stopped::into_stage_error)?;
+        let result = learner.train_epoch(epoch, batches, after_step).map_err(|stopped| match stopped {
+            Stopped::Learn(LearnError::Diverged { what, epoch, step }) => {
+                let batch = Batch { rows: &rows, first: step * batch_size, len: batch_size };
+                diverged(self, &batch, what, epoch, step)
+            }
+            other => other.into_stage_error(),
+        })?;
         learner.network().check_finite().map_err(Stopped::Learn).map_err(Stopped::into_stage_error)?;
-        let validated = validates(params, samples, link.epoch + 1);
-        let validation =
-            validated.then(|| validate(context, params, samples, loader, learner.network())).transpose()?;
-        if let Some(Figures { values, .. }) = &validation {
-            let names: Vec<_> = values.iter().map(|(name, value)| (format!("val_{name}"), *value)).collect();
-            context.measured(steps_before + *steps_done, names.iter().map(|(name, value)| (name.as_str(), *value)));
+        if let Some(verdict) = interval.verdict() {
+            context.log(format!("epoch {}: {verdict}", link.epoch + 1));
         }
-        Ok(log_row(link.epoch, result, samples.num_left_out(link.epoch), validation))
+        let figures = self.validation(learner, link, steps_before + *steps_done)?;
+        Ok((log_row(link.epoch, result, samples.num_left_out(link.epoch), figures), steps))
+    }
+
+    /// Evaluates the test samples after an epoch, if this belongs to it.
+    fn validation(&self, learner: &Learner, link: &Link, step: u64) -> Result<Option<Figures>, StageError> {
+        let Self { context, params, samples, loader, total_steps: _ } = self;
+        if !validates(params, samples, link.epoch + 1) {
+            return Ok(None);
+        }
+        let validation = validate(context, params, samples, loader, learner.network())?;
+        let values = &validation.figures.values;
+        let names: Vec<_> = values.iter().map(|(name, value)| (format!("val_{name}"), *value)).collect();
+        context.measured(step, names.iter().map(|(name, value)| (name.as_str(), *value)));
+        Mistakes::find(context, samples, loader, &validation)?.write(link.part)?;
+        Ok(Some(validation.figures))
     }
 }
 
@@ -123,6 +153,11 @@ fn figures_of_step(epoch: u32, result: StepResult) -> [(&'static str, f64); 8] {
         ("compute_secs", compute_secs),
         ("clips_per_sec", num_clips as f64 / (data_secs + compute_secs).max(f64::MIN_POSITIVE)),
     ]
+}
+
+fn step_row(step: u64, epoch: u32, result: StepResult) -> TrainingStepRow {
+    let StepResult { step: _, num_clips, lr, loss, top1, grad_norm, data_secs: _, compute_secs: _ } = result;
+    TrainingStepRow { step, epoch, num_clips: num_clips as u32, lr, loss, top1, grad_norm }
 }
 
 /// Returns a learner in the state that `resume_from` left, or before its first step.
@@ -153,6 +188,15 @@ pub(crate) fn read_log(parts: &[MadePart]) -> Result<Vec<TrainingLogRow>, StageE
         log.extend(read_training_log(&part.note(LOG))?);
     }
     Ok(log)
+}
+
+/// Reads the steps of epochs.
+pub(crate) fn read_steps(parts: &[MadePart]) -> Result<Vec<TrainingStepRow>, StageError> {
+    let mut steps = Vec::new();
+    for part in parts {
+        steps.extend(read_rows::<TrainingStepRow>(&part.note(STEPS))?);
+    }
+    Ok(steps)
 }
 
 /// Moves the learning rates past an epoch that was trained before; returns the number of its steps.

@@ -102,6 +102,20 @@ pub enum TrainError {
     /// Options of `load_from` without a file.
     #[error("`load_from` has options, but no file is named")]
     NoStart,
+    /// The loss or a gradient became NaN or infinite.
+    #[error("the {what} is not finite in epoch {}, step {}, with the clips of {clips}; {shown}", epoch + 1, step + 1)]
+    Diverged {
+        /// `loss` or `gradient`.
+        what: &'static str,
+        /// Counted from 0.
+        epoch: u32,
+        /// Counted from 0.
+        step: usize,
+        /// The videos of the batch.
+        clips: String,
+        /// Where they are shown.
+        shown: String,
+    },
     /// The weights to start from are those of another network.
     #[error("can't start from {}: {error}", path.display())]
     OtherWeights { path: PathBuf, error: Box<LoadError> },
@@ -153,10 +167,17 @@ impl Stopped {
         match self {
             Self::Learn(error) => {
                 let help = help(&error);
-                let error = StageError::from(error);
-                if let Some(help) = help { error.with_help(help) } else { error }
+                StageError::from(error).with_optional_help(help)
             }
             Self::Stage(error) => error,
+        }
+    }
+
+    /// Returns what to do about it.
+    pub(crate) fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::Learn(error) => help(error),
+            Self::Stage(_) => None,
         }
     }
 }

@@ -10,6 +10,8 @@
 //! |---|---|
 //! | `model/` | see `pipe_learn::TrainedModel` |
 //! | `training_log.parquet` | one row per epoch; `epoch` counts from 0, messages count from 1 |
+//! | `training_steps.parquet` | one row per step |
+//! | `tensorboard/` | the same as event files, the most confident mistakes, and the parameters: `tensorboard --logdir .pipe/out` |
 //!
 //! Each epoch is a part, named `0000`, `0001` and so on. Together they are a chain: training continues from the last epoch that
 //! exists, after a crash or because `max_epochs` was raised.
@@ -33,7 +35,7 @@
 //! An epoch is evaluated as part of its link if `val_interval` divides its number. The evaluation after the last epoch, where the
 //! interval does not ask for it, belongs to no link: otherwise the last link would change when more epochs follow it.
 //!
-//! A link has a note, `log.parquet`, its row of the log, and a state, `state.safetensors`: the tensors of the network and of the
+//! A link has notes, its rows of the log and of the steps and what its validation showed, and a state, `state.safetensors`: the tensors of the network and of the
 //! optimiser. The state has four bytes per parameter of the network and per value that the optimiser keeps: about 190 MB for a
 //! ResNet-50 with SGD and momentum, 280 MB with `AdamW`. `checkpoint` chooses which states are kept.
 //!
@@ -45,13 +47,18 @@
 //! for each epoch, so it is another clip each time.
 
 mod batch_norm;
+mod diverged;
 mod epochs;
 mod error;
+mod interval;
+mod mistakes;
 mod monitor;
+mod pictures;
 mod plan;
 mod samples;
 mod stage;
 mod start;
+mod tensorboard;
 mod validate;
 
 pub use error::TrainError;

@@ -1,10 +1,13 @@
 //! [`Train`]: the stage itself.
 
-use crate::epochs::{self, read_log, restore};
+use crate::epochs::{self, read_log, read_steps, restore};
+use crate::mistakes::Mistakes;
 use crate::monitor::{ends_of_smaller_patience, num_used};
+use crate::pictures::first_epoch;
 use crate::plan;
 use crate::samples::Samples;
 use crate::start::first_network;
+use crate::tensorboard;
 use crate::validate::{validate, validates_at_the_end};
 use pipe_clips::Loader;
 use pipe_learn::{Learner, TrainedModel, WeightsReport, pin_threads};
@@ -12,7 +15,7 @@ use pipe_schemas::stages::train::{KeepStates, TrainParams};
 use pipe_schemas::tables::{ModelCard, TrainingLogRow};
 use pipe_stage::protocol::{Made, MadePart, MakeParts, PlannedPart};
 use pipe_stage::{Context, PartedStage, StageError, Summary};
-use pipe_tables::write_training_log;
+use pipe_tables::{write_rows, write_training_log};
 use std::collections::BTreeSet;
 
 /// The stage `train`.
@@ -49,11 +52,23 @@ impl PartedStage for Train {
         let graph_digest = network.graph().digest().to_hex().to_string();
         let mut learner = Learner::new(network, &params, samples.preprocessing.labelling);
         restore(&mut learner, last)?;
-        let validates = validates_at_the_end(&params, &samples, num_epochs as u32);
-        if let Some(row) = log.last_mut().filter(|_| validates) {
-            let loader = Loader::open(context.input("frames")?)?;
-            row.validation = Some(validate(context, &params, &samples, &loader, learner.network())?);
+        let loader = Loader::open(context.input("frames")?)?;
+        let mistakes = if validates_at_the_end(&params, &samples, num_epochs as u32) {
+            let validation = validate(context, &params, &samples, &loader, learner.network())?;
+            let mistakes = Mistakes::find(context, &samples, &loader, &validation)?;
+            if let Some(row) = log.last_mut() {
+                row.validation = Some(validation.figures);
+            }
+            mistakes
+        } else if log.last().is_some_and(|row| row.validation.is_some()) {
+            Mistakes::read(last)?
+        } else {
+            Mistakes::default()
+        };
+        if let Some(warning) = mistakes.warning(&samples.classes) {
+            context.warn(warning);
         }
+        let clips = first_epoch(&samples, &loader, context.threads())?;
 
         let kept_states = kept_states(&params, parts, &ends_of_smaller_patience(&params, &samples, &log));
         let card = ModelCard {
@@ -65,6 +80,9 @@ impl PartedStage for Train {
         };
         TrainedModel::write(&context.output("model")?, &card, learner.network(), &report)?;
         write_training_log(&context.output("training_log.parquet")?, &log)?;
+        let steps = read_steps(parts)?;
+        write_rows(&context.output("training_steps.parquet")?, &steps)?;
+        tensorboard::write(&context.output("tensorboard")?, &params, &log, &steps, &clips, &mistakes.picture)?;
         let summary = Summary::lines(lines(&params, &log, &report));
         Ok(Summary {
             used_parts: Some(num_epochs),

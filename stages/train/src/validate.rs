@@ -7,6 +7,7 @@ use pipe_learn::{Network, Normalisation, TrainedModel, predict_clips};
 use pipe_metrics::{MetricsError, average_views, measure};
 use pipe_schemas::stages::evaluate::Figures;
 use pipe_schemas::stages::train::TrainParams;
+use pipe_schemas::tables::{PredictionRow, SampleRow};
 use pipe_stage::{Context, StageError};
 use std::sync::Arc;
 
@@ -22,14 +23,21 @@ pub(crate) fn validates_at_the_end(params: &TrainParams, samples: &Samples, num_
     switched_on && !validates(params, samples, num_epochs)
 }
 
-/// Returns the metrics of the test samples.
+/// The results of the test samples.
+pub(crate) struct Validation {
+    pub(crate) figures: Figures,
+    pub(crate) predictions: Vec<PredictionRow>,
+    pub(crate) views: Arc<[SampleRow]>,
+}
+
+/// Evaluates the test samples.
 pub(crate) fn validate(
     context: &Context,
     params: &TrainParams,
     samples: &Samples,
     loader: &Loader,
     network: &Network,
-) -> Result<Figures, StageError> {
+) -> Result<Validation, StageError> {
     let test_frames = samples.preprocessing.test_frames;
     let clip_size = samples.clip_size(test_frames);
     let batch_size = params.train_dataloader.batch_size as usize;
@@ -42,7 +50,7 @@ pub(crate) fn validate(
     let labelling = samples.preprocessing.labelling;
     let average = params.model.cls_head.average_clips;
     match average_views(&views, &logits, average, labelling, &samples.classes) {
-        Ok(predictions) => Ok(measure(&predictions, labelling)),
+        Ok(predictions) => Ok(Validation { figures: measure(&predictions, labelling), predictions, views }),
         Err(error @ MetricsError::NotFinite { .. }) => Err(StageError::from(error).with_help(LOWER_RATE)),
         Err(error) => Err(error.into()),
     }

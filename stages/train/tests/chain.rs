@@ -6,14 +6,16 @@ use pipe_schemas::networks::resnet::{ResNet, ResNetDepth, ResNetTSM};
 use pipe_schemas::networks::{AverageClips, ClsHead, ModelParams, Project};
 use pipe_schemas::stages::train::{
     AdamW, CONTRACT, CheckpointParams, ClipGrad, DataloaderParams, EarlyStopping, KeepStates, LinearLr, LoadFrom,
-    MultiStepLr, Optimizer, ReduceOnPlateauLr, Scheduler, TrainCfg, TrainParams,
+    MultiStepLr, Optimizer, ReduceOnPlateauLr, Scheduler, Sgd, TrainCfg, TrainParams,
 };
-use pipe_schemas::tables::{ClassRow, FrameIndexRow, Labelling, Preprocessing, SampleRow, TrainingLogRow};
+use pipe_schemas::tables::{
+    ClassRow, FrameIndexRow, Labelling, Preprocessing, SampleRow, TrainingLogRow, TrainingStepRow,
+};
 use pipe_stage::SourceFile;
 use pipe_stage::protocol::{Input, Made, MadePart, MakePart, MakeParts, PlannedPart};
 use pipe_stage_train::Train;
 use pipe_tables::frames::{EncodedFrame, ShardWriter};
-use pipe_tables::{ModelFolder, SamplesFolder, read_training_log, write_rows};
+use pipe_tables::{ModelFolder, SamplesFolder, read_rows, read_training_log, write_rows};
 use pipe_testkit::{Bench, Making, Ran, input, part_in};
 use pipe_weights::{Checkpoint, FileDigests, write_safetensors};
 use std::path::{Path, PathBuf};
@@ -175,8 +177,14 @@ fn same(old: &[PlannedPart], new: &[PlannedPart]) -> Vec<usize> {
     both.filter(|(_, (old, new))| old.fields == new.fields).map(|(epoch, _)| epoch).collect()
 }
 
-const OUTPUTS: [&str; 4] =
-    ["model/model.json", "model/checkpoint.safetensors", "model/weights.json", "training_log.parquet"];
+const OUTPUTS: [&str; 6] = [
+    "model/model.json",
+    "model/checkpoint.safetensors",
+    "model/weights.json",
+    "training_log.parquet",
+    "training_steps.parquet",
+    "tensorboard/events.out.tfevents.0",
+];
 
 #[test]
 fn an_interrupted_chain_gives_the_bits_of_an_uninterrupted_one() {
@@ -204,7 +212,49 @@ fn an_interrupted_chain_gives_the_bits_of_an_uninterrupted_one() {
         let log = space.log("one");
         assert_eq!(log.iter().map(|row| row.epoch).collect::<Vec<_>>(), [0, 1, 2]);
         assert!(log.iter().all(|row| row.validation.is_some()));
+        let steps: Vec<TrainingStepRow> = read_rows(&space.path("one/training_steps.parquet")).expect("steps");
+        // Two steps in each epoch; the chain is longer than a request.
+        assert_eq!(
+            steps.iter().map(|row| (row.step, row.epoch)).collect::<Vec<_>>(),
+            [(1, 0), (2, 0), (3, 1), (4, 1), (5, 2), (6, 2)]
+        );
+        for (epoch, row) in log.iter().enumerate() {
+            let mean = f64::midpoint(steps[2 * epoch].loss, steps[2 * epoch + 1].loss);
+            assert!((row.loss - mean).abs() < 1e-12, "{row:?}");
+        }
     }
+}
+
+#[test]
+fn tensorboard_shows_steps_validations_and_pictures() {
+    let space = Space::new();
+    let params = params(3, 2);
+    space.assemble(&params, &space.train(&params, &[], 3, "parts"), "out");
+    let script = "import sys\n\
+                  from tensorboard.backend.event_processing.event_accumulator import EventAccumulator\n\
+                  events = EventAccumulator(sys.argv[1], size_guidance={'scalars': 0})\n\
+                  events.Reload()\n\
+                  steps = lambda tag: [event.step for event in events.Scalars(tag)]\n\
+                  print(steps('loss'), steps('lr'), steps('acc/top1'), events.Tags()['images'])";
+    let Some(found) = pipe_testkit::python("tensorboard", script, &space.path("out/tensorboard")) else { return };
+    let steps = "[1, 2, 3, 4, 5, 6]";
+    assert!(found.starts_with(&format!("{steps} {steps} [4, 6] ['clips'")), "{found}");
+}
+
+#[test]
+fn a_batch_whose_loss_is_not_finite_is_named_and_shown() {
+    let space = Space::new();
+    let mut params = params(3, 0);
+    params.param_scheduler.clear();
+    params.optim_wrapper.optimizer =
+        Optimizer::SGD(Sgd { lr: 1e30, momentum: 0.0, weight_decay: 0.0, nesterov: false });
+    let parts = (0..3).map(|epoch| part_in(&space.path("parts"), &format!("{epoch:04}"))).collect();
+    let error = space.bench(&params).make(MakeParts { earlier: Vec::new(), parts }).result.expect_err("it diverges");
+    let text = error.chain().join(": ");
+    let (_, picture) = text.rsplit_once(" shown in ").expect("a picture");
+    assert!(text.contains("with the clips of l/") && text.contains(", r/"), "{text}");
+    assert!(fs_err::read(picture).expect("a file").starts_with(b"\x89PNG"), "{text}");
+    assert!(error.help().is_some_and(|help| help.contains("lower `optim_wrapper.optimizer.lr`")), "{:?}", error.help());
 }
 
 #[test]
