@@ -104,6 +104,7 @@ define_zoo! {
     c3d: C3D;
     s3d: S3D;
     resnet3d: ResNet3d, ResNet3dSlowOnly;
+    resnet3d_csn: ResNet3dCSN;
     resnet3d_slowfast: ResNet3dSlowFast;
     resnet2plus1d: ResNet2Plus1d;
     x3d: X3D;

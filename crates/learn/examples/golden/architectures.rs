@@ -89,6 +89,7 @@ fn with_positions(name: &str, [.., frames, height, width]: [usize; 5]) -> Option
 
 /// Returns the parameters of an architecture and the project of its names; empty for ours.
 fn parameters(name: &str) -> Option<(Value, &'static str)> {
+    let csn = |depth: u32, bottleneck_mode: &str, norm_eps: f64| json!({"type": "ResNet3dCSN", "depth": depth, "bottleneck_mode": bottleneck_mode, "norm_eps": norm_eps});
     let slowfast = |rate: u32, kernel: u32, form: &str| {
         json!({
             "type": "ResNet3dSlowFast", "resample_rate": rate, "speed_ratio": rate, "fusion_kernel": kernel, "form": form,
@@ -125,6 +126,14 @@ fn parameters(name: &str) -> Option<(Value, &'static str)> {
         "slowonly_r50" => (json!({"type": "ResNet3dSlowOnly"}), ""),
         "ptv_slow_r50" => (json!({"type": "ResNet3dSlowOnly"}), "pytorchvideo"),
         "sf_slow_8x8" => (json!({"type": "ResNet3dSlowOnly"}), "pyslowfast"),
+        "ircsn_r50" => (csn(50, "ir", 1e-3), ""),
+        "ircsn_r101" => (csn(101, "ir", 1e-3), ""),
+        "ircsn_r152" => (csn(152, "ir", 1e-3), ""),
+        "ipcsn_r50" => (csn(50, "ip", 1e-3), ""),
+        "ipcsn_r101" => (csn(101, "ip", 1e-3), ""),
+        "ipcsn_r152" => (csn(152, "ip", 1e-3), ""),
+        "ptv_csn_r50" => (csn(50, "ir", 1e-5), "pytorchvideo"),
+        "ptv_csn_r101" => (csn(101, "ir", 1e-5), "pytorchvideo"),
         "slowfast_r50_4x16" => (slowfast(8, 5, "mmaction2"), ""),
         "slowfast_r50_8x8" => (slowfast(4, 7, "mmaction2"), ""),
         "ptv_slowfast_r50" => (slowfast(4, 7, "pytorchvideo"), "pytorchvideo"),
