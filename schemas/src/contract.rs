@@ -10,7 +10,7 @@ mod numerics;
 mod port;
 
 pub use numerics::{Numerics, Tolerance};
-pub use port::{InputPort, Output, OutputPort, PortType};
+pub use port::{InputChoice, InputPort, Output, OutputPort, PortType};
 
 /// The executable that runs a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -128,6 +128,11 @@ pub trait Params: Serialize + DeserializeOwned + schemars::JsonSchema {
         Vec::new()
     }
 
+    /// Returns the inputs that a parameter can replace, as far as that depends on the parameters.
+    fn input_choices(&self) -> Vec<InputChoice> {
+        Vec::new()
+    }
+
     /// Returns inputs that the stage does not read with these parameters, even if the contract requires them.
     fn unread_inputs(&self) -> &'static [&'static str] {
         &[]
@@ -226,6 +231,8 @@ pub struct Parsed {
     pub sources: Vec<SourceSet>,
     /// Outputs that are not in the contract.
     pub outputs: Vec<Output>,
+    /// Inputs that a parameter can replace, beside those that the contract names.
+    pub input_choices: Vec<InputChoice>,
     /// Inputs that the stage does not read.
     pub unread_inputs: &'static [&'static str],
     /// The parameter that sets how many classes the labels have, and the number.
@@ -241,6 +248,7 @@ pub fn parse<P: Params>(value: &Value) -> Result<Parsed, serde_json::Error> {
         errors: params.check(),
         sources: params.sources(),
         outputs: params.outputs(),
+        input_choices: params.input_choices(),
         unread_inputs: params.unread_inputs(),
         num_classes: params.num_classes(),
     })

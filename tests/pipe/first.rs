@@ -111,33 +111,3 @@ fn a_setting_keeps_its_spelling() {
     assert_eq!(shell(&["vars.t=a: b #2"]), "v1.10 1.10 a: b #2\n");
     assert_eq!(shell(&["vars.t=010", "vars.v=1e3"]), "v1e3 1e3 010\n");
 }
-
-/// Each recipe, on a folder of videos, is a pipeline without mistakes.
-#[test]
-fn every_recipe_of_a_network_is_checked() {
-    let space = Space::new();
-    for file in ["a/a.mp4", "b/b.mp4"] {
-        space.write(&format!("videos/{file}"), "");
-    }
-    space.write("weights.pth", "");
-    let list = text(&space.output(&["bases", "--output", "json"]));
-    let names: Vec<String> = list
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["name"].as_str().map(str::to_owned))
-        .filter(|name| name.starts_with("builtin/models/"))
-        .collect();
-    assert!(names.len() > 15, "{names:?}");
-    for name in names {
-        // The weights are a parameter of one recipe, which others do not have.
-        let weights = if name.ends_with("tsn_mobilenet_v2") { ", weights: weights.pth" } else { "" };
-        space.write(
-            "p.yaml",
-            &format!(
-                "pipeline: p\nextends: [builtin/datasets/class_folder, {name}]\nvars: {{ data: videos{weights} }}\n"
-            ),
-        );
-        let plan = space.output(&["plan", "p.yaml"]);
-        assert_eq!(plan.status.code(), Some(0), "{name}: {}", text(&plan));
-        assert!(text(&plan).contains("onnx"), "{name}: {}", text(&plan));
-    }
-}

@@ -30,6 +30,7 @@ mod output;
 mod pretrained;
 mod race;
 mod reading;
+mod recipes;
 mod records;
 mod remote;
 mod report;

@@ -31,6 +31,16 @@ fn files_that_are_not_pipelines_are_reported() {
     check("pipeline: x", "needs a map of stages");
     check("pipeline: x\nextends: [absent.yaml]\nstages: {}", "absent.yaml");
     check("pipeline: x\nstages: { a: { uses: ingest } }", "has neither `root` nor the input `folder`");
+    let stage = |with: &str| {
+        let samples = r#"{ uses: command, with: { shell: 'touch "${outputs.s}"', outputs: { s: s } } }"#;
+        format!("pipeline: x\nstages:\n  s: {samples}\n  m: {{ uses: pretrained, inputs: {{ samples: s{with} }}\n")
+    };
+    check(&stage(" }"), "the stage `m` has neither `load_from.checkpoint` nor the input `weights`");
+    check(&stage(" }"), "with: { load_from: { checkpoint: PATH } }, or inputs: { weights: STAGE }");
+    let both = " , weights: s }, with: { load_from: { checkpoint: a.pth } }";
+    check(&stage(both), "the stage `m` has both `load_from.checkpoint` and the input `weights`");
+    let names = " , weights: s, classes: s }, with: { label_map: a.txt }";
+    check(&stage(names), "the stage `m` has both `label_map` and the input `classes`");
     assert_eq!(space.output(&["run", "absent.yaml"]).status.code(), Some(2));
     assert_eq!(space.output(&["run", "p.yaml", "--set", "nonsense"]).status.code(), Some(2));
     assert_eq!(space.output(&["fly"]).status.code(), Some(2));

@@ -7,7 +7,6 @@ use pipe_models::build;
 use pipe_schemas::networks::ModelParams;
 use pipe_weights::{Checkpoint, Dtype, Tensor, write_safetensors, write_torch};
 use std::collections::BTreeMap;
-use std::path::Path;
 
 fn tensor(shape: &[usize], value: f32) -> Tensor {
     Tensor::from_f32(shape.into(), &vec![value; shape.iter().product()])

@@ -21,6 +21,10 @@ pub enum PortType {
     Model,
     /// The `training_log` table.
     TrainingLog,
+    /// The `training_steps` table.
+    TrainingSteps,
+    /// Event files of TensorBoard.
+    TensorBoard,
     /// The `predictions` table.
     Predictions,
     /// A JSON file of metrics.
@@ -46,6 +50,8 @@ impl PortType {
             Self::Clips => "clips",
             Self::Model => "model",
             Self::TrainingLog => "training_log",
+            Self::TrainingSteps => "training_steps",
+            Self::TensorBoard => "tensorboard",
             Self::Predictions => "predictions",
             Self::Metrics => "metrics",
             Self::Onnx => "onnx",
@@ -71,6 +77,8 @@ impl PortType {
             | Self::Clips
             | Self::Model
             | Self::TrainingLog
+            | Self::TrainingSteps
+            | Self::TensorBoard
             | Self::Predictions
             | Self::Metrics
             | Self::Onnx
@@ -91,6 +99,8 @@ impl PortType {
             | Self::Clips
             | Self::Model
             | Self::TrainingLog
+            | Self::TrainingSteps
+            | Self::TensorBoard
             | Self::Predictions
             | Self::Metrics
             | Self::Onnx
@@ -116,6 +126,19 @@ pub struct InputPort {
     pub required: bool,
     /// The parameter that names files outside the pipeline instead. Exactly one of the two must be given.
     pub or_param: Option<&'static str>,
+}
+
+/// An input that a parameter can replace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InputChoice {
+    /// The name of the port.
+    pub port: &'static str,
+    /// The path of the parameter, such as `load_from.checkpoint`.
+    pub param: &'static str,
+    /// Whether the parameter is given.
+    pub given: bool,
+    /// Whether one of the two must be given. Both is an error in any case.
+    pub required: bool,
 }
 
 /// A port that a stage writes.

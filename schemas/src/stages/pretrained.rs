@@ -1,8 +1,8 @@
 //! `pretrained`: a published checkpoint becomes a model, without training.
 
 use crate::contract::{
-    Check, Contract, InputPort, Numerics, OddNames, OutputPort, ParamError, Params, PortType, Selection, SourceSet,
-    Worker, parse, schema,
+    Check, Contract, InputChoice, InputPort, Numerics, OddNames, OutputPort, ParamError, Params, PortType, Selection,
+    SourceSet, Worker, parse, schema,
 };
 use crate::networks::ModelParams;
 use crate::stages::train::LoadFrom;
@@ -63,6 +63,12 @@ impl Params for PretrainedParams {
             help: "the path of a file with the names of the classes".into(),
         }));
         errors
+    }
+
+    fn input_choices(&self) -> Vec<InputChoice> {
+        let given = self.label_map.is_some();
+        let weights = self.load_from.clone().unwrap_or_default().input_choice();
+        vec![weights, InputChoice { port: "classes", param: "label_map", given, required: false }]
     }
 
     fn sources(&self) -> Vec<SourceSet> {

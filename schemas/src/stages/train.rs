@@ -23,8 +23,8 @@ pub use schedules::{CosineAnnealingLr, LinearLr, LrChain, MultiStepLr, ReduceOnP
 pub use train_cfg::TrainCfg;
 
 use crate::contract::{
-    Check, Contract, InputPort, Numerics, OutputPort, ParamError, Params, Parts, PortType, SourceSet, Tolerance, Tool,
-    Worker, parse, schema,
+    Check, Contract, InputChoice, InputPort, Numerics, OutputPort, ParamError, Params, Parts, PortType, SourceSet,
+    Tolerance, Tool, Worker, parse, schema,
 };
 use crate::losses::Loss;
 use crate::networks::ModelParams;
@@ -38,7 +38,7 @@ use std::collections::BTreeSet;
 /// Contract of `train`.
 pub const CONTRACT: Contract = Contract {
     kind: "train",
-    version: 7,
+    version: 8,
     summary: "trains a network of the zoo, from scratch or from published weights",
     worker: Some(Worker::Torch),
     open_ports: false,
@@ -50,6 +50,8 @@ pub const CONTRACT: Contract = Contract {
     outputs: &[
         OutputPort { name: "model", port_type: PortType::Model, path: "model" },
         OutputPort { name: "log", port_type: PortType::TrainingLog, path: "training_log.parquet" },
+        OutputPort { name: "steps", port_type: PortType::TrainingSteps, path: "training_steps.parquet" },
+        OutputPort { name: "tensorboard", port_type: PortType::TensorBoard, path: "tensorboard" },
     ],
     parts: Some(Parts::Chain),
     numerics: Numerics::FloatingPoint(Tolerance { relative: 0.05, absolute: 0.02 }),
@@ -146,6 +148,10 @@ impl Params for TrainParams {
 
     fn sources(&self) -> Vec<SourceSet> {
         self.load_from.iter().filter_map(LoadFrom::source).collect()
+    }
+
+    fn input_choices(&self) -> Vec<InputChoice> {
+        self.load_from.iter().map(LoadFrom::input_choice).collect()
     }
 
     fn num_classes(&self) -> Option<(&'static str, u32)> {

@@ -4,7 +4,7 @@ use super::Connection;
 use crate::diagnostics::Problem;
 use crate::nearest::nearest;
 use crate::yaml::{Entry, Node, Value};
-use pipe_schemas::contract::PortType;
+use pipe_schemas::contract::{InputChoice, InputPort, Parsed, PortType};
 use pipe_schemas::stages::command::is_port_name;
 use pipe_schemas::{Contract, Output};
 use std::collections::HashMap;
@@ -160,39 +160,53 @@ fn shown(known: &[Stage]) -> String {
     format!("{}{more}", names.join(", "))
 }
 
-/// Checks that every required input is connected, and that no input is given twice or ignored. `unread` names the inputs that
-/// the stage ignores with its parameters.
-pub(super) fn check_required(stage: &Stage, contract: &Contract, unread: &[&str], problems: &mut Vec<Problem>) {
+/// Checks that every required input is connected, and that no input is given twice or ignored.
+pub(super) fn check_required(stage: &Stage, contract: &Contract, parsed: Option<&Parsed>, problems: &mut Vec<Problem>) {
     let (inputs, with) = (stage.entry.node.get("inputs"), stage.entry.node.get("with"));
     let (name, place) = (&stage.entry.key, &stage.entry.key_place);
+    let (unread, choices) =
+        parsed.map_or((&[][..], &[][..]), |parsed| (parsed.unread_inputs, parsed.input_choices.as_slice()));
     for port in contract.inputs {
         let connected = inputs.is_some_and(|inputs| inputs.get(port.name).is_some());
-        let param = port.or_param.filter(|param| with.is_some_and(|with| with.get(param).is_some()));
-        let wanted = port.port_type.name();
-        match (connected, param, port.or_param) {
-            (true, ..) if unread.contains(&port.name) => {
+        let of_contract = port.or_param.map(|param| InputChoice {
+            port: port.name,
+            param,
+            given: with.is_some_and(|with| with.get(param).is_some()),
+            required: true,
+        });
+        let choice = of_contract.or_else(|| choices.iter().find(|choice| choice.port == port.name).copied());
+        if unread.contains(&port.name) {
+            if connected {
                 let message = format!("the stage `{name}` ignores its input `{}` with these parameters", port.name);
                 problems.push(Problem::new("unread-input", place, message).help("remove the input"));
             }
-            _ if unread.contains(&port.name) => {}
-            (false, None, _) if port.required => {
-                let message = format!("the input `{}` of the stage `{name}` is not connected", port.name);
-                let help = format!("inputs: {{ {}: STAGE }}, with a stage that writes {wanted}", port.name);
-                problems.push(Problem::new("missing-input", place, message).help(help));
-            }
-            (false, None, Some(param)) => {
-                let message = format!("the stage `{name}` has neither `{param}` nor the input `{}`", port.name);
-                let help = format!(
-                    "with: {{ {param}: PATH }}, or inputs: {{ {}: STAGE }} with a stage that writes {wanted}",
-                    port.name
-                );
-                problems.push(Problem::new("missing-input", place, message).help(help));
-            }
-            (true, Some(param), _) => {
-                let message = format!("the stage `{name}` has both `{param}` and the input `{}`", port.name);
-                problems.push(Problem::new("two-inputs", place, message).help("remove one of the two"));
-            }
-            _ => {}
+        } else if let Some(choice) = choice {
+            problems.extend(check_choice(stage, port, choice, connected));
+        } else if port.required && !connected {
+            let message = format!("the input `{}` of the stage `{name}` is not connected", port.name);
+            let help =
+                format!("inputs: {{ {}: STAGE }}, with a stage that writes {}", port.name, port.port_type.name());
+            problems.push(Problem::new("missing-input", place, message).help(help));
         }
+    }
+}
+
+/// Checks that exactly one of an input and a parameter is given, or at most one where neither is required.
+fn check_choice(stage: &Stage, port: &InputPort, choice: InputChoice, connected: bool) -> Option<Problem> {
+    let (name, place) = (&stage.entry.key, &stage.entry.key_place);
+    let InputChoice { port: input, param, given, required } = choice;
+    match (connected, given) {
+        (true, true) => {
+            let message = format!("the stage `{name}` has both `{param}` and the input `{input}`");
+            Some(Problem::new("two-inputs", place, message).help("remove one of the two"))
+        }
+        (false, false) if required => {
+            let message = format!("the stage `{name}` has neither `{param}` nor the input `{input}`");
+            let nested = param.split('.').rev().fold("PATH".to_owned(), |value, key| format!("{{ {key}: {value} }}"));
+            let wanted = port.port_type.name();
+            let help = format!("with: {nested}, or inputs: {{ {input}: STAGE }} with a stage that writes {wanted}");
+            Some(Problem::new("missing-input", place, message).help(help))
+        }
+        (true | false, _) => None,
     }
 }

@@ -134,8 +134,7 @@ fn finish(
     let stage = Stage { entry, outputs: None };
     let connect = |(from, connection)| Edge { from, to: position, connection };
     edges.extend(ports::inputs(&stage, contract, known, names, problems).into_iter().map(connect));
-    let unread = parsed.as_ref().map_or(&[] as &[&str], |parsed| parsed.unread_inputs);
-    ports::check_required(&stage, contract, unread, problems);
+    ports::check_required(&stage, contract, parsed.as_ref(), problems);
     let parsed = parsed?;
     if contract.open_ports {
         check_placeholders(entry, &parsed, problems);

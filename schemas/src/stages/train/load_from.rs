@@ -1,6 +1,6 @@
 //! [`LoadFrom`]: published weights to start from.
 
-use crate::contract::{OddNames, ParamError, Selection, SourceSet};
+use crate::contract::{InputChoice, OddNames, ParamError, Selection, SourceSet};
 use crate::networks::Project;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,24 +32,26 @@ pub struct LoadFrom {
 
 impl LoadFrom {
     pub(in crate::stages) fn check(&self) -> Vec<ParamError> {
-        let mut errors = Vec::new();
-        let mut wrong = |name: &str, message: &str, help: &str| {
-            let path = vec!["load_from".into(), name.into()];
-            errors.push(ParamError { path, message: message.into(), help: help.into() });
-        };
-        let Self { checkpoint, digest, map, inflate } = self;
-        // The options also apply to the input `weights`.
-        if checkpoint.is_empty() && digest.is_none() && map.is_none() && !inflate {
-            let help = "the path of a .pth, .pt or .safetensors file, or of a folder with one";
-            wrong("checkpoint", "the path is empty", help);
+        let Some(digest) = &self.digest else { return Vec::new() };
+        let digits = ["sha256:", "blake3:"].iter().find_map(|prefix| digest.strip_prefix(prefix)).unwrap_or(digest);
+        if digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Vec::new();
         }
-        if let Some(digest) = digest {
-            let digits = ["sha256:", "blake3:"].iter().find_map(|prefix| digest.strip_prefix(prefix)).unwrap_or(digest);
-            if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                wrong("digest", "must have 64 hexadecimal digits", "copy it from the output of `sha256sum` or `b3sum`");
-            }
+        vec![ParamError {
+            path: vec!["load_from".into(), "digest".into()],
+            message: "must have 64 hexadecimal digits".into(),
+            help: "copy it from the output of `sha256sum` or `b3sum`".into(),
+        }]
+    }
+
+    /// Returns that the weights come from a path or from the input `weights`.
+    pub(in crate::stages) fn input_choice(&self) -> InputChoice {
+        InputChoice {
+            port: "weights",
+            param: "load_from.checkpoint",
+            given: !self.checkpoint.is_empty(),
+            required: true,
         }
-        errors
     }
 
     pub(in crate::stages) fn source(&self) -> Option<SourceSet> {

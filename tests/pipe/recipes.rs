@@ -1,0 +1,100 @@
+//! The recipes of `pipelines/base/models`: each is a pipeline without mistakes, and trains on generated clips.
+
+use crate::space::Space;
+use pipe_models::zoo;
+
+/// Returns the names of all recipes, such as `builtin/models/tsn_r50`.
+fn recipes(space: &Space) -> Vec<String> {
+    let list = String::from_utf8(space.output(&["bases", "--output", "json"]).stdout).unwrap();
+    let name =
+        |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["name"].as_str().map(str::to_owned);
+    let names: Vec<String> = list.lines().filter_map(name).filter(|name| name.starts_with("builtin/models/")).collect();
+    assert!(names.len() > 15, "{names:?}");
+    names
+}
+
+/// Each recipe, on a folder of videos, is a pipeline without mistakes.
+#[test]
+fn every_recipe_of_a_network_is_checked() {
+    let space = Space::new();
+    for file in ["a/a.mp4", "b/b.mp4"] {
+        space.write(&format!("videos/{file}"), "");
+    }
+    space.write("weights.pth", "");
+    for name in recipes(&space) {
+        // The weights are a parameter of one recipe, which others do not have.
+        let weights = if name.ends_with("tsn_mobilenet_v2") { ", weights: weights.pth" } else { "" };
+        space.write(
+            "p.yaml",
+            &format!(
+                "pipeline: p\nextends: [builtin/datasets/class_folder, {name}]\nvars: {{ data: videos{weights} }}\n"
+            ),
+        );
+        let plan = space.output(&["plan", "p.yaml"]);
+        let (stdout, stderr) = (String::from_utf8_lossy(&plan.stdout), String::from_utf8_lossy(&plan.stderr));
+        assert_eq!(plan.status.code(), Some(0), "{name}: {stderr}");
+        assert!(stdout.contains("onnx"), "{name}: {stdout}");
+    }
+}
+
+/// Each recipe trains an epoch and is evaluated, with a small network of its family, on small clips, and otherwise as it is.
+#[test]
+fn every_recipe_trains_a_small_network() {
+    let space = Space::new();
+    for name in recipes(&space) {
+        let recipe = String::from_utf8(space.output(&["bases", &name]).stdout).unwrap();
+        space.write("p.yaml", &small(&name, &recipe));
+        let run = space.run("p.yaml", &[]).ok();
+        assert_eq!(run.stage("eval")["outcome"], "ran", "{name}");
+        let metrics = space.json("recipe", "eval", "metrics.json");
+        assert_eq!(metrics["num_videos"], 6, "{name}: {metrics}");
+    }
+}
+
+/// Returns a pipeline that trains a small network with a recipe.
+fn small(name: &str, recipe: &str) -> String {
+    let (_, backbone) = recipe.split_once("backbone:").expect("a backbone");
+    let (_, type_name) = backbone.split_once("type:").expect("a type");
+    let type_name: String = type_name.trim_start().chars().take_while(char::is_ascii_alphanumeric).collect();
+    let entry = zoo().into_iter().find(|entry| entry.type_name == type_name).expect("a family of the zoo");
+    let small = entry.small.into_iter().next().expect("a small network");
+    let backbone = serde_json::to_string(&small.backbone).unwrap();
+    let (frames, width, height) = (small.clip.frames, small.clip.width, small.clip.height);
+    let sampler = format!("{{ type: SampleFrames, clip_len: {frames}, frame_interval: 1, num_clips: 1 }}");
+    let clips =
+        format!("{{ sampler: {sampler}, transforms: [{{ type: Resize, scale: {{ exact: [{width}, {height}] }} }}] }}");
+    let load_from = if recipe.contains("load_from") { "      load_from: null\n" } else { "" };
+    format!(
+        "pipeline: recipe
+extends: [{name}]
+stages:
+  clips:
+    uses: synthesize
+    with:
+      classes: [move_left, move_right, rotate_clockwise]
+      groups: 3
+      test_groups: 1
+      clips_per_group: 2
+      frames_per_clip: 40
+      width_px: 64
+      height_px: 48
+  videos: {{ uses: ingest, inputs: {{ folder: clips }} }}
+  labels:
+    uses: annotations
+    inputs: {{ videos: videos, lists: clips.lists }}
+    with: {{ format: ucf101, split: 1 }}
+  frames:
+    uses: frames
+    inputs: {{ videos: videos }}
+    with: {{ sample: all, resize: none, encode: {{ jpeg: {{ quality: 90 }} }}, buckets: 1 }}
+  samples: {{ with: {{ epochs: 1, train: !replace {clips}, test: !replace {clips} }} }}
+  model:
+    with:
+      model: {{ backbone: !replace {backbone} }}
+      train_dataloader: {{ batch_size: 4 }}
+      train_cfg: {{ max_epochs: 1 }}
+{load_from}
+  onnx: null
+"
+    )
+}
