@@ -31,8 +31,8 @@ cargo xtask TASK
                       Measure forward passes of networks, against PyTorch
   bench data_frames CLIPS
                       Measure decoding and coding of frames, against OpenCV, PyAV and torchcodec
-  golden networks|structure|inflation FILE… [--only ID]
-                      Compare networks with values of the Python originals
+  golden networks|structure|inflation|optim|schedules|losses|train-step FILE… [--only ID]
+                      Compare with values of the Python originals
   install [ARGS]      Install pipe and its workers; arguments are passed to cargo install
   docs                Update generated files: the schema of pipeline files, and the tables of README.md";
 

@@ -8,7 +8,7 @@ use pipe_graph::ops::{
 };
 use pipe_graph::{Builder, ClipShape, Graph, GraphError, Init};
 use pipe_learn::{Epoch, EpochResult, LearnError, Learner, Network, pin_threads};
-use pipe_schemas::stages::train::{AdamW, ClipGrad, LinearLr, OptimWrapper, Optimizer, Scheduler, Sgd, TrainParams};
+use pipe_schemas::stages::train::{AdamW, ClipGrad, OptimWrapper, Optimizer, Scheduler, Sgd, TrainParams};
 use pipe_schemas::tables::Labelling;
 use std::collections::BTreeMap;
 
@@ -62,10 +62,16 @@ fn batches() -> impl Iterator<Item = Result<Batch, ClipError>> {
     })
 }
 
+/// A warm-up of three epochs.
+fn warm_up() -> Scheduler {
+    let params = serde_json::json!({ "type": "LinearLR", "end": 3, "start_factor": 0.1 });
+    serde_json::from_value(params).expect("a schedule")
+}
+
 fn params(optimizer: Optimizer) -> TrainParams {
     TrainParams {
         optim_wrapper: OptimWrapper { optimizer, clip_grad: Some(ClipGrad { max_norm: 40.0 }) },
-        param_scheduler: vec![Scheduler::LinearLR(LinearLr { begin: 0, end: 3, start_factor: 0.1, by_epoch: true })],
+        param_scheduler: vec![warm_up()],
         ..TrainParams::default()
     }
 }
@@ -90,8 +96,8 @@ fn epoch(index: u32, clip_size: ClipSize) -> Epoch<'static> {
 
 /// Trains the epochs with the learning rates of `params`.
 fn train(learner: &mut Learner, params: &TrainParams, epochs: std::ops::Range<u32>) -> Vec<EpochResult> {
-    let mut chain = params.lr_chain();
     let num_steps = NUM_CLIPS.div_ceil(BATCH_SIZE);
+    let mut chain = params.lr_chain(num_steps);
     let rates: Vec<Vec<f64>> = (0..epochs.end).map(|_| chain.next_epoch(num_steps)).collect();
     let mut train = |index: u32| {
         let epoch = Epoch { index, learning_rates: &rates[index as usize], clip_size: SIZE };

@@ -19,7 +19,10 @@ pub use early_stopping::EarlyStopping;
 pub use epoch_fields::{EpochContext, EpochFields};
 pub use load_from::LoadFrom;
 pub use optimizer::{AdamW, ClipGrad, OptimWrapper, Optimizer, Sgd};
-pub use schedules::{CosineAnnealingLr, LinearLr, LrChain, MultiStepLr, ReduceOnPlateauLr, Scheduler};
+pub use schedules::{
+    AnnealStrategy, ConstantLr, CosineAnnealingLr, CosineRestartLr, ExponentialLr, LinearLr, LrChain, MultiStepLr,
+    OneCycleLr, PolyLr, ReduceOnPlateauLr, Scheduler, StepLr, ThresholdRule, Tick,
+};
 pub use train_cfg::TrainCfg;
 
 use crate::contract::{
@@ -87,9 +90,9 @@ pub struct TrainParams {
 }
 
 impl TrainParams {
-    /// Returns the learning rates, before the first epoch.
-    pub fn lr_chain(&self) -> LrChain<'_> {
-        LrChain::new(self.optim_wrapper.optimizer.lr(), &self.param_scheduler)
+    /// Returns the learning rates, before the first epoch. `steps_per_epoch` is the number of steps of the first epoch.
+    pub fn lr_chain(&self, steps_per_epoch: usize) -> LrChain<'_> {
+        LrChain::new(self.optim_wrapper.optimizer.lr(), &self.param_scheduler, steps_per_epoch)
     }
 
     /// Returns the epochs, counted from 0, at which a schedule of the learning rate begins, ends or has a milestone.
@@ -140,7 +143,7 @@ impl Params for TrainParams {
     fn check(&self) -> Vec<ParamError> {
         let mut errors = self.model.check();
         let schedulers = self.param_scheduler.iter().enumerate();
-        errors.extend(schedulers.filter_map(|(position, scheduler)| scheduler.check(position)));
+        errors.extend(schedulers.flat_map(|(position, scheduler)| scheduler.check(position)));
         errors.extend(self.early_stopping.as_ref().and_then(|_| EarlyStopping::check(self.train_cfg.val_interval)));
         errors.extend(self.load_from.iter().flat_map(LoadFrom::check));
         errors

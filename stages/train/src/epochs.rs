@@ -7,6 +7,7 @@ use crate::interval::Interval;
 use crate::mistakes::Mistakes;
 use crate::monitor::ends_early;
 use crate::plan::name;
+use crate::rates::check_rates;
 use crate::samples::Samples;
 use crate::start::{first_network, graph};
 use crate::validate::{validate, validates};
@@ -52,7 +53,7 @@ pub(crate) fn make(context: &Context, parts: &MakeParts) -> Result<Made, StageEr
     let first_epoch = links.first().map_or(0, |link| link.epoch);
     let num_before = parts.earlier.len().min(first_epoch as usize);
     let mut log = read_log(&parts.earlier[..num_before])?;
-    let mut chain = params.lr_chain();
+    let mut chain = params.lr_chain(samples.num_steps(0));
     let mut steps_before = 0;
     for row in &log {
         steps_before += replay(&mut chain, &samples, row);
@@ -66,6 +67,7 @@ pub(crate) fn make(context: &Context, parts: &MakeParts) -> Result<Made, StageEr
             return Ok(Made::ChainEnded);
         }
         let learning_rates = chain.next_epoch(samples.num_steps(link.epoch));
+        check_rates(link.epoch, &learning_rates)?;
         let (row, steps) = run.epoch(&mut learner, &link, &learning_rates, steps_before, &mut steps_done)?;
         if let Some(figures) = &row.validation {
             chain.validated(figures);

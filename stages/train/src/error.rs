@@ -90,6 +90,24 @@ pub enum TrainError {
         /// The value of `monitor`.
         metric: String,
     },
+    /// A schedule does not fit the number of epochs or steps.
+    #[error("`{field}`: {message}")]
+    Schedule {
+        /// The parameter.
+        field: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The schedules give a learning rate that is not possible.
+    #[error("the schedules give the learning rate {rate} for step {} of epoch {}", step + 1, epoch + 1)]
+    Rate {
+        /// Counted from 0.
+        epoch: u32,
+        /// Counted from 0 in the epoch.
+        step: usize,
+        /// The rate.
+        rate: f64,
+    },
     /// The requested parts are not consecutive epochs.
     #[error("epoch `{part}` does not follow the epoch before it")]
     NotNext {

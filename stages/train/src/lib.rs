@@ -55,6 +55,7 @@ mod mistakes;
 mod monitor;
 mod pictures;
 mod plan;
+mod rates;
 mod samples;
 mod stage;
 mod start;

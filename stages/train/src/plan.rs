@@ -3,6 +3,7 @@
 use crate::TrainError;
 use crate::batch_norm::check_batch_norm;
 use crate::monitor::check_monitors;
+use crate::rates::{check_schedules, fields_of_rates};
 use crate::samples::Samples;
 use crate::start::{check_digest, graph, load_from};
 use crate::validate::validates;
@@ -12,7 +13,8 @@ use pipe_stage::{Context, StageError, json_fields};
 use serde_json::json;
 use std::collections::BTreeMap;
 
-type Fields = Vec<(Vec<String>, String)>;
+/// Names and values of what determines a part.
+pub(crate) type Fields = Vec<(Vec<String>, String)>;
 
 /// Returns the name of an epoch's part.
 pub(crate) fn name(epoch: u32) -> String {
@@ -29,7 +31,8 @@ pub(crate) fn parts(
     let of_data = fields_of_data(context, params, samples)?;
     let of_start = fields_of_start(context, params)?;
     let of_test = fields_of_test(samples)?;
-    let rates = fields_of_rates(params, samples);
+    check_schedules(params, samples)?;
+    let rates = fields_of_rates(params, samples)?;
     let part = |(epoch, rates): (u32, Fields)| {
         let validated = validates(params, samples, epoch + 1);
         let mut fields = of_data.clone();
@@ -84,26 +87,6 @@ fn fields_of_test(samples: &Samples) -> Result<Fields, StageError> {
     Ok(vec![field(&["test", "rows"], samples.test_digest()?), field(&["test", "frames"], frames)])
 }
 
-/// Returns what the learning rates contribute to each epoch: one rate, and a digest of all where they change within the epoch.
-/// Where a schedule reads a metric they are not known yet. They follow from the rate before schedules, from the schedules, which
-/// are among the parameters of an epoch then, and from the epochs before.
-fn fields_of_rates(params: &TrainParams, samples: &Samples) -> Vec<Fields> {
-    let mut chain = params.lr_chain();
-    let of_epoch = |epoch| {
-        if params.lr_depends_on_metrics() {
-            return vec![field(&["lr"], params.optim_wrapper.optimizer.lr().to_string())];
-        }
-        let rates = chain.next_epoch(samples.num_steps(epoch));
-        let mut fields = vec![field(&["lr"], rates.first().copied().unwrap_or_default().to_string())];
-        if rates.windows(2).any(|pair| pair[0].to_bits() != pair[1].to_bits()) {
-            let bytes: Vec<u8> = rates.iter().flat_map(|rate| rate.to_bits().to_le_bytes()).collect();
-            fields.push(field(&["lr_of_steps"], blake3::hash(&bytes).to_hex().to_string()));
-        }
-        fields
-    };
-    (0..samples.num_epochs()).map(of_epoch).collect()
-}
-
-fn field(path: &[&str], value: impl Into<String>) -> (Vec<String>, String) {
+pub(crate) fn field(path: &[&str], value: impl Into<String>) -> (Vec<String>, String) {
     (path.iter().map(|step| (*step).to_owned()).collect(), value.into())
 }

@@ -5,8 +5,8 @@ use pipe_schemas::losses::Loss;
 use pipe_schemas::networks::resnet::{ResNet, ResNetDepth, ResNetTSM};
 use pipe_schemas::networks::{AverageClips, ClsHead, ModelParams, Project};
 use pipe_schemas::stages::train::{
-    AdamW, CONTRACT, CheckpointParams, ClipGrad, DataloaderParams, EarlyStopping, KeepStates, LinearLr, LoadFrom,
-    MultiStepLr, Optimizer, ReduceOnPlateauLr, Scheduler, Sgd, TrainCfg, TrainParams,
+    AdamW, CONTRACT, CheckpointParams, ClipGrad, DataloaderParams, EarlyStopping, KeepStates, LoadFrom, Optimizer,
+    ReduceOnPlateauLr, Scheduler, Sgd, TrainCfg, TrainParams,
 };
 use pipe_schemas::tables::{
     ClassRow, FrameIndexRow, Labelling, Preprocessing, SampleRow, TrainingLogRow, TrainingStepRow,
@@ -18,6 +18,7 @@ use pipe_tables::frames::{EncodedFrame, ShardWriter};
 use pipe_tables::{ModelFolder, SamplesFolder, read_rows, read_training_log, write_rows};
 use pipe_testkit::{Bench, Making, Ran, input, part_in};
 use pipe_weights::{Checkpoint, FileDigests, write_safetensors};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 const SIDE_PX: usize = 32;
@@ -145,8 +146,12 @@ fn write_samples(folder: &Path, change: impl Fn(&mut SampleRow)) {
     samples.write_missing(&[]).expect("written");
 }
 
+fn scheduler(params: Value) -> Scheduler {
+    serde_json::from_value(params).expect("a schedule")
+}
+
 fn multi_step(milestone: u32) -> Scheduler {
-    Scheduler::MultiStepLR(MultiStepLr { milestones: vec![milestone], gamma: 0.1, by_epoch: true })
+    scheduler(json!({ "type": "MultiStepLR", "milestones": [milestone] }))
 }
 
 fn params(max_epochs: u32, val_interval: u32) -> TrainParams {
@@ -158,10 +163,7 @@ fn params(max_epochs: u32, val_interval: u32) -> TrainParams {
             ..ModelParams::default()
         },
         train_dataloader: DataloaderParams { batch_size: 2 },
-        param_scheduler: vec![
-            Scheduler::LinearLR(LinearLr { begin: 0, end: 2, start_factor: 0.1, by_epoch: true }),
-            multi_step(4),
-        ],
+        param_scheduler: vec![scheduler(json!({ "type": "LinearLR", "end": 2, "start_factor": 0.1 })), multi_step(4)],
         train_cfg: TrainCfg { max_epochs, val_interval },
         ..TrainParams::default()
     }
@@ -325,8 +327,10 @@ fn parameters_that_do_not_affect_an_epoch_are_not_in_its_fields() {
 fn learning_rates_of_steps_are_in_the_fields_where_they_change_within_an_epoch() {
     let space = Space::new();
     // An epoch has two steps.
-    let warmup = |end| TrainParams {
-        param_scheduler: vec![Scheduler::LinearLR(LinearLr { begin: 0, end, start_factor: 0.1, by_epoch: false })],
+    let warmup = |end: u32| TrainParams {
+        param_scheduler: vec![scheduler(
+            json!({ "type": "LinearLR", "end": end, "start_factor": 0.1, "by_epoch": false }),
+        )],
         ..params(3, 0)
     };
     let plan = space.plan(&warmup(3));
@@ -699,6 +703,59 @@ fn epochs_out_of_order_are_refused() {
     check(None, &["0000", "0002"], "0002");
     check(Some("0002"), &["0003"], "0003");
     check(Some("first"), &["0000"], "0000");
+}
+
+/// An epoch has two steps.
+#[test]
+fn schedules_that_do_not_fit_the_steps_are_refused() {
+    let space = Space::new();
+    let check = |schedulers: Vec<Value>, expect: &str| {
+        let param_scheduler = schedulers.into_iter().map(scheduler).collect();
+        let error = space.bench(&TrainParams { param_scheduler, ..params(4, 0) }).plan().expect_err("refused");
+        assert_eq!(error.chain(), [expect]);
+        assert!(error.help().is_some());
+    };
+    let cycle = json!({ "type": "OneCycleLR", "eta_max": 0.1, "total_steps": 6, "by_epoch": false });
+    check(
+        vec![cycle],
+        "`param_scheduler.0.total_steps`: the cycle has 6 steps, but training continues for 8 steps from its begin",
+    );
+    let short = json!({ "type": "LinearLR", "begin": 0.5, "end": 0.9, "convert_to_iter_based": true });
+    check(
+        vec![json!({ "type": "ExponentialLR", "gamma": 0.9 }), short],
+        "`param_scheduler.1.end`: ends at step 1, and begins at step 1 of 2 per epoch",
+    );
+    let growing = json!({ "type": "ExponentialLR", "gamma": 1e200, "by_epoch": false });
+    check(vec![growing], "the schedules give the learning rate inf for step 1 of epoch 2");
+    let cosine = json!({ "type": "CosineAnnealingLR", "T_max": 1, "eta_min": 0.1 });
+    check(
+        vec![json!({ "type": "ConstantLR", "factor": 0.1 }), cosine.clone(), cosine],
+        "the schedules give the learning rate -0.094500000000000001 for step 1 of epoch 3",
+    );
+}
+
+/// With `convert_to_iter_based` all epochs count as many steps as the first one.
+#[test]
+fn converted_schedules_take_the_steps_of_the_first_epoch() {
+    let space = Space::new();
+    let warm_up = json!({ "type": "LinearLR", "end": 2, "start_factor": 0.1, "convert_to_iter_based": true });
+    let params = TrainParams { param_scheduler: vec![scheduler(warm_up)], ..params(4, 0) };
+    let rates = |plan: &[PlannedPart]| -> Vec<f64> {
+        let of =
+            |part: &PlannedPart| part.fields.iter().find(|(path, _)| path == &["lr"]).map(|(_, rate)| rate.parse());
+        plan.iter().map(|part| of(part).expect("a rate").expect("a number")).collect()
+    };
+    let near = |found: &[f64], expect: &[f64]| found.iter().zip(expect).all(|(a, b)| (a - b).abs() < 1e-12);
+    let found = rates(&space.plan(&params));
+    assert!(near(&found, &[0.0005, 0.0035, 0.005, 0.005]), "{found:?}");
+    // A second epoch of one step ends before the warm-up does.
+    let samples = SamplesFolder::open(space.path("samples"));
+    samples.write_epoch(1, &[sample(1, 0, 0), sample(1, 1, 3)]).expect("written");
+    let found = rates(&space.plan(&params));
+    assert!(near(&found, &[0.0005, 0.0035, 0.005, 0.005]), "{found:?}");
+    samples.write_epoch(0, &[sample(0, 0, 0), sample(0, 1, 3)]).expect("written");
+    let found = rates(&space.plan(&params));
+    assert!(near(&found, &[0.0005, 0.005, 0.005, 0.005]), "{found:?}");
 }
 
 /// If this fails on purpose, raise the contract's version where bytes change for equal fields.

@@ -36,8 +36,7 @@ const KEYS: &[Key] = &[
     key("train", "optim_wrapper.optimizer.eps", |value, _| value.as_f64() == Some(1e-8)),
     key("train", "optim_wrapper.optimizer.amsgrad", |value, _| value == false),
     key("train", "optim_wrapper.optimizer.maximize", |value, _| value == false),
-    key("train", "param_scheduler.*.begin", |value, _| value == 0),
-    key("train", "param_scheduler.*.end", |value, with| *value == max_epochs(with)),
+    key("train", "param_scheduler.*.by_epoch", |value, _| value == true),
     key("train", "param_scheduler.*.verbose", |value, _| value == false),
     key("train", "param_scheduler.*.last_step", |value, _| value.as_i64() == Some(-1)),
     key("train", "param_scheduler.*.convert_to_iter_based", |value, _| value == false),
@@ -163,10 +162,6 @@ fn fits(value: &Value, wanted: &[(&str, &[&str])]) -> bool {
     wanted.iter().all(|(key, names)| value[key].as_str().is_some_and(|name| names.contains(&name)))
 }
 
-fn max_epochs(with: &Value) -> Value {
-    with.pointer("/train_cfg/max_epochs").cloned().unwrap_or_else(|| 50.into())
-}
-
 /// Returns the head that MMAction2 has for the backbone, if it averages as ours does.
 fn head_of(with: &Value) -> Option<&'static str> {
     match with.pointer("/model/backbone/type")?.as_str()? {
@@ -193,7 +188,7 @@ mod tests {
             },
             "train_dataloader": { "batch_size": 8, "num_workers": 4 },
             "optim_wrapper": { "optimizer": { "type": "SGD", "lr": 0.1 }, "clip_grad": { "max_norm": 40, "norm_type": 2 } },
-            "param_scheduler": [{ "type": "MultiStepLR", "begin": 0, "end": 20, "milestones": [8] }],
+            "param_scheduler": [{ "type": "MultiStepLR", "milestones": [8], "verbose": false }, { "type": "ReduceOnPlateauLR", "by_epoch": true }],
             "train_cfg": { "type": "EpochBasedTrainLoop", "max_epochs": 20, "val_begin": 1 },
         });
         let taken = take(&train::CONTRACT, &mut with);
@@ -204,7 +199,7 @@ mod tests {
                 "model": { "backbone": { "type": "ResNet", "depth": 50 }, "cls_head": { "dropout_ratio": 0.4 } },
                 "train_dataloader": { "batch_size": 8 },
                 "optim_wrapper": { "optimizer": { "type": "SGD", "lr": 0.1 }, "clip_grad": { "max_norm": 40 } },
-                "param_scheduler": [{ "type": "MultiStepLR", "milestones": [8] }],
+                "param_scheduler": [{ "type": "MultiStepLR", "milestones": [8] }, { "type": "ReduceOnPlateauLR" }],
                 "train_cfg": { "max_epochs": 20 },
             })
         );
@@ -215,7 +210,7 @@ mod tests {
         let with = json!({
             "model": { "type": "RecognizerGCN", "backbone": { "type": "ResNet", "norm_eval": true, "frozen_stages": 2 }, "cls_head": { "type": "TSMHead" } },
             "optim_wrapper": { "type": "AmpOptimWrapper", "accumulative_counts": 4 },
-            "param_scheduler": [{ "type": "MultiStepLR", "begin": 5, "end": 10, "milestones": [8] }],
+            "param_scheduler": [{ "type": "MultiStepLR", "last_step": 5, "milestones": [8] }, { "type": "ReduceOnPlateauLR", "by_epoch": false }],
             "train_cfg": { "type": "IterBasedTrainLoop", "max_epochs": 20 },
         });
         let mut after = with.clone();

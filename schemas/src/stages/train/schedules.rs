@@ -7,20 +7,37 @@
 //! add a variant to [`Scheduler`] and to [`Scheduler::driver`].
 
 mod chain;
+mod check;
+mod clock;
+mod constant;
 mod cosine_annealing;
+mod cosine_restart;
+mod exponential;
 mod linear;
 mod multi_step;
+mod one_cycle;
+mod poly;
 mod reduce_on_plateau;
+mod step;
 
 pub use chain::LrChain;
+pub use clock::Tick;
+pub use constant::ConstantLr;
 pub use cosine_annealing::CosineAnnealingLr;
+pub use cosine_restart::CosineRestartLr;
+pub use exponential::ExponentialLr;
 pub use linear::LinearLr;
 pub use multi_step::MultiStepLr;
-pub use reduce_on_plateau::ReduceOnPlateauLr;
+pub use one_cycle::{AnnealStrategy, OneCycleLr};
+pub use poly::PolyLr;
+pub use reduce_on_plateau::{ReduceOnPlateauLr, ThresholdRule};
+pub use step::StepLr;
 
 use super::epoch_fields::{EpochContext, EpochFields, json};
 use crate::Monitor;
 use crate::contract::ParamError;
+use check::{Problem, problem};
+use clock::{Clock, Span, clock_schedule};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -29,12 +46,24 @@ use serde_json::{Map, Value};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", deny_unknown_fields)]
 pub enum Scheduler {
-    /// Multiplies the rate by `gamma` at each milestone.
-    MultiStepLR(MultiStepLr),
+    /// Multiplies the rate by `factor`, and returns to the whole rate at `end - 1`.
+    ConstantLR(ConstantLr),
     /// Raises the rate linearly, from `start_factor` times its value at `begin` to its value at `end - 1`: a warm-up.
     LinearLR(LinearLr),
+    /// Multiplies the rate by `gamma` every `step_size` epochs or steps.
+    StepLR(StepLr),
+    /// Multiplies the rate by `gamma` at each milestone.
+    MultiStepLR(MultiStepLr),
+    /// Multiplies the rate by `gamma` at each epoch or step.
+    ExponentialLR(ExponentialLr),
+    /// Lowers the rate along a polynomial.
+    PolyLR(PolyLr),
     /// Lowers the rate along half a cosine.
     CosineAnnealingLR(CosineAnnealingLr),
+    /// Lowers the rate along half a cosine, several times.
+    CosineRestartLR(CosineRestartLr),
+    /// Raises the rate to a maximum, and lowers it to nearly 0.
+    OneCycleLR(OneCycleLr),
     /// Multiplies the rate by `factor` when a metric of the validation stops improving.
     ReduceOnPlateauLR(ReduceOnPlateauLr),
 }
@@ -51,9 +80,15 @@ impl Scheduler {
     /// Returns the implementation.
     pub(crate) fn driver(&self) -> Driver<'_> {
         match self {
-            Self::MultiStepLR(params) => Driver::Clock(params),
+            Self::ConstantLR(params) => Driver::Clock(params),
             Self::LinearLR(params) => Driver::Clock(params),
+            Self::StepLR(params) => Driver::Clock(params),
+            Self::MultiStepLR(params) => Driver::Clock(params),
+            Self::ExponentialLR(params) => Driver::Clock(params),
+            Self::PolyLR(params) => Driver::Clock(params),
             Self::CosineAnnealingLR(params) => Driver::Clock(params),
+            Self::CosineRestartLR(params) => Driver::Clock(params),
+            Self::OneCycleLR(params) => Driver::Clock(params),
             Self::ReduceOnPlateauLR(params) => Driver::Metric(params),
         }
     }
@@ -69,21 +104,67 @@ impl Scheduler {
     /// Returns the epochs, counted from 0, at which the schedule begins, ends or has a milestone.
     pub fn milestones(&self) -> Vec<u32> {
         let Driver::Clock(schedule) = self.driver() else { return Vec::new() };
-        let Clock { by_epoch, begin, end } = schedule.clock();
-        let milestones = schedule.milestones().into_iter().chain([begin]).chain(end);
-        if by_epoch { milestones.collect() } else { Vec::new() }
+        let Span { begin, end, by_epoch, convert_to_iter_based: _ } = schedule.span();
+        if !by_epoch {
+            return Vec::new();
+        }
+        let milestones = schedule.milestones().into_iter().map(|milestone| milestone.saturating_add(begin.whole()));
+        milestones.chain([begin.whole()]).chain(end.map(Tick::whole)).collect()
     }
 
-    pub(super) fn check(&self, position: usize) -> Option<ParamError> {
+    /// Returns what is wrong with the parameters of the schedule at `position` of the list.
+    pub fn check(&self, position: usize) -> Vec<ParamError> {
+        let problems = match self.driver() {
+            Driver::Clock(schedule) => schedule.check().into_iter().chain(schedule.span().check()).collect(),
+            Driver::Metric(schedule) => [schedule.check(), schedule.span().check()].concat(),
+        };
+        problems.into_iter().map(|problem: Problem| error(position, problem)).collect()
+    }
+
+    /// Returns what is wrong with the schedule at `position` of the list in a training of this many epochs and steps.
+    pub fn check_length(
+        &self,
+        position: usize,
+        steps_per_epoch: usize,
+        num_epochs: usize,
+        num_steps: usize,
+    ) -> Option<ParamError> {
+        let clock = self.clock(steps_per_epoch);
+        if let Some(end) = clock.end.filter(|end| *end <= clock.begin) {
+            let message =
+                format!("ends at step {end}, and begins at step {} of {steps_per_epoch} per epoch", clock.begin);
+            return Some(error(position, problem("end", message, "the schedule must have one step or more")));
+        }
         let Driver::Clock(schedule) = self.driver() else { return None };
-        let Clock { by_epoch, begin, end: Some(end) } = schedule.clock() else { return None };
-        let unit = if by_epoch { "epoch" } else { "step" };
-        (begin >= end).then(|| ParamError {
-            path: vec!["param_scheduler".into(), position.to_string(), "end".into()],
-            message: format!("ends at {unit} {end}, before it begins at {begin}"),
-            help: format!("a number above {begin}"),
+        let now = if clock.by_epoch { num_epochs } else { num_steps } as u64;
+        let end = clock.end.map_or(now, |end| end.min(now));
+        let (last, at) = (schedule.last(&clock)?, end.checked_sub(clock.begin)?.checked_sub(1)?);
+        (at > last).then(|| {
+            let unit = if clock.by_epoch { "epochs" } else { "steps" };
+            let message =
+                format!("the cycle has {last} {unit}, but training continues for {} {unit} from its begin", at + 1);
+            error(position, problem("total_steps", message, "raise `total_steps`, or set `end`"))
         })
     }
+
+    pub(crate) fn clock(&self, steps_per_epoch: usize) -> Clock {
+        let span = match self.driver() {
+            Driver::Clock(schedule) => schedule.span(),
+            Driver::Metric(schedule) => schedule.span(),
+        };
+        span.clock(steps_per_epoch)
+    }
+
+    fn bounds(&self) -> Option<Bounds> {
+        match self.driver() {
+            Driver::Clock(schedule) => schedule.bounds(),
+            Driver::Metric(_) => None,
+        }
+    }
+}
+
+fn error(position: usize, Problem { field, message, help }: Problem) -> ParamError {
+    ParamError { path: vec!["param_scheduler".into(), position.to_string(), field.into()], message, help }
 }
 
 impl EpochFields for [Scheduler] {
@@ -99,16 +180,29 @@ impl EpochFields for [Scheduler] {
 
 /// A schedule that follows a clock.
 pub(crate) trait ClockSchedule {
-    /// Returns the unit of the clock, and when the schedule is active.
-    fn clock(&self) -> Clock;
+    /// Returns when the schedule is active.
+    fn span(&self) -> Span;
 
-    /// Returns the ticks, beside the first and the last, at which the rate changes abruptly.
+    /// Returns parameters with values that are not possible.
+    fn check(&self) -> Vec<Problem>;
+
+    /// Returns the epochs or steps from `begin`, beside the first and the last, at which the rate changes abruptly.
     fn milestones(&self) -> Vec<u32> {
         Vec::new()
     }
 
+    /// Returns the rates that the schedule sets for those after it in the list.
+    fn bounds(&self) -> Option<Bounds> {
+        None
+    }
+
+    /// Returns the last tick at which the schedule can act, if there is one besides its `end`.
+    fn last(&self, _: &Clock) -> Option<u64> {
+        None
+    }
+
     /// Returns the change at tick `at` of the clock, which is 0 at its `begin`.
-    fn change(&self, at: u32, rate: Rate) -> Change;
+    fn change(&self, at: u64, clock: &Clock, rate: Rate) -> Change;
 }
 
 /// A schedule that reacts to a metric of the validation.
@@ -116,19 +210,14 @@ pub(crate) trait MetricSchedule {
     /// Returns the metric.
     fn monitor(&self) -> Monitor<'_>;
 
+    /// Returns the epochs whose validations count.
+    fn span(&self) -> Span;
+
+    /// Returns parameters with values that are not possible.
+    fn check(&self) -> Vec<Problem>;
+
     /// Returns the change after a validation. `history` has the values of the metric so far, oldest first.
     fn change(&self, history: &[f64], rate: Rate) -> Change;
-}
-
-/// The unit of a schedule's clock, and when the schedule is active: from `begin` to before `end`. Its last change stays.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Clock {
-    /// Whether the clock counts epochs; otherwise it counts steps.
-    pub(crate) by_epoch: bool,
-    /// The first epoch or step, counted from 0.
-    pub(crate) begin: u32,
-    /// The epoch or step after the last; `None` if the schedule never ends.
-    pub(crate) end: Option<u32>,
 }
 
 /// The learning rate that a schedule may change.
@@ -138,6 +227,16 @@ pub(crate) struct Rate {
     pub(crate) initial: f64,
     /// The rate as the chain has left it.
     pub(crate) current: f64,
+    /// The rates of the last `OneCycleLR` in the list.
+    pub(crate) bounds: Option<Bounds>,
+}
+
+/// The rates of `OneCycleLR`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Bounds {
+    pub(crate) first: f64,
+    pub(crate) highest: f64,
+    pub(crate) last: f64,
 }
 
 /// What a schedule does to the rate.
@@ -156,20 +255,25 @@ fn by_epoch() -> bool {
     true
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Checks the rate that `schedule` makes of 1 in each epoch, from the first.
-    pub(super) fn check(schedule: &impl ClockSchedule, expect: &[f64]) {
-        let (clock, mut rate) = (schedule.clock(), 1.0);
-        for (epoch, expect) in (0..).zip(expect) {
-            let active = epoch >= clock.begin && clock.end.is_none_or(|end| epoch < end);
-            match active.then(|| schedule.change(epoch - clock.begin, Rate { initial: 1.0, current: rate })) {
-                Some(Change::Factor(value) | Change::Value(value)) => rate = value,
-                Some(Change::Keep) | None => {}
-            }
-            assert!((rate - expect).abs() < 1e-12, "epoch {epoch}: {rate}, not {expect}");
-        }
-    }
+fn gamma() -> f64 {
+    0.1
 }
+
+/// Returns `base` to the power of `exponent`.
+fn power(base: f64, exponent: u64) -> f64 {
+    base.powf(exponent as f64)
+}
+
+/// Returns twice the height of half a cosine at `at` of `length`.
+fn cosine(at: u64, length: u64) -> f64 {
+    // Near the minimum the result depends on how the argument is rounded; this is MMEngine's order of operations.
+    1.0 + (std::f64::consts::PI * at as f64 / length as f64).cos()
+}
+
+/// Returns the minimum of a cosine.
+fn minimum(eta_min: Option<f64>, eta_min_ratio: Option<f64>, rate: Rate) -> f64 {
+    eta_min_ratio.map(|ratio| ratio * rate.initial).or(eta_min).unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,50 +1,48 @@
 //! [`MultiStepLr`]: multiplies the rate at milestones.
 
-use super::{Change, Clock, ClockSchedule, Rate};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use super::check::{Problem, above_zero};
+use super::{Change, Clock, ClockSchedule, Rate, Span, clock_schedule, power};
 
-/// Parameters of `MultiStepLR`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct MultiStepLr {
-    /// Epochs, counted from 0, at which the rate is multiplied by `gamma`.
-    pub milestones: Vec<u32>,
-    /// The factor of each milestone. Default: 0.1.
-    #[serde(default = "gamma")]
-    pub gamma: f64,
-    /// Whether milestones count epochs; otherwise they count steps. Default: true.
-    #[serde(default = "super::by_epoch")]
-    pub by_epoch: bool,
+clock_schedule! {
+    /// Parameters of `MultiStepLR`.
+    pub struct MultiStepLr {
+        /// Epochs or steps, counted from `begin`, at which the rate is multiplied by `gamma`; twice where one is named twice.
+        pub milestones: Vec<u32>,
+        /// The factor of each milestone. Default: 0.1.
+        #[serde(default = "super::gamma")]
+        pub gamma: f64,
+    }
 }
 
 impl ClockSchedule for MultiStepLr {
-    fn clock(&self) -> Clock {
-        Clock { by_epoch: self.by_epoch, begin: 0, end: None }
+    fn span(&self) -> Span {
+        self.to_span()
+    }
+
+    fn check(&self) -> Vec<Problem> {
+        above_zero("gamma", self.gamma).into_iter().collect()
     }
 
     fn milestones(&self) -> Vec<u32> {
         self.milestones.clone()
     }
 
-    fn change(&self, at: u32, _: Rate) -> Change {
-        let passed = self.milestones.iter().filter(|milestone| **milestone <= at).count();
-        Change::Factor(self.gamma.powi(i32::try_from(passed).unwrap_or(i32::MAX)))
+    fn change(&self, at: u64, clock: &Clock, _: Rate) -> Change {
+        let passed = self.milestones.iter().filter(|milestone| clock.ticks(**milestone) <= at).count();
+        Change::Factor(power(self.gamma, passed as u64))
     }
-}
-
-fn gamma() -> f64 {
-    0.1
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::tests::check;
-    use super::*;
+    use serde_json::json;
 
     #[test]
     fn each_milestone_multiplies_the_rate() {
-        let steps = MultiStepLr { milestones: vec![2, 3], gamma: 0.1, by_epoch: true };
-        check(&steps, &[1.0, 1.0, 0.1, 0.01, 0.01]);
+        let steps = |milestones: &[u32], begin: u32, end: Option<u32>| json!({ "type": "MultiStepLR", "milestones": milestones, "begin": begin, "end": end });
+        check(&steps(&[2, 3], 0, None), &[1.0, 1.0, 0.1, 0.01, 0.01]);
+        check(&steps(&[1, 1], 1, None), &[1.0, 1.0, 0.01]);
+        check(&steps(&[1, 3], 0, Some(3)), &[1.0, 0.1, 0.1, 0.1]);
     }
 }

@@ -1,6 +1,7 @@
 //! [`ReduceOnPlateauLr`]: lowers the rate when a metric of the validation stops improving.
 
-use super::{Change, MetricSchedule, Rate};
+use super::check::{Problem, not_negative, problem};
+use super::{Change, MetricSchedule, Rate, Span, Tick};
 use crate::{Monitor, Rule};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,27 +15,57 @@ pub struct ReduceOnPlateauLr {
     /// Which values are better. Default: `less`.
     pub rule: Rule,
     /// Factor of each reduction. Default: 0.1.
-    #[schemars(range(min = 0.0, max = 1.0))]
     pub factor: f64,
     /// Number of validations without an improvement that are tolerated; the next one reduces the rate. Default: 10.
     pub patience: u32,
-    /// Least improvement that counts, as a share of the best value. Default: 0.0001.
-    #[schemars(range(min = 0.0))]
+    /// Least improvement that counts. Default: 0.0001.
     pub threshold: f64,
+    /// Whether `threshold` is a share of the best value or a difference. Default: `rel`.
+    #[serde(skip_serializing_if = "is_relative")]
+    pub threshold_rule: ThresholdRule,
     /// Number of validations after a reduction in which no further one is counted. Default: 0.
     pub cooldown: u32,
     /// Lower bound of the rate. Default: 0.
-    #[schemars(range(min = 0.0))]
     pub min_value: f64,
+    /// The rate stays if a reduction would lower it by no more than this. Default: 1e-8.
+    #[serde(skip_serializing_if = "is_default_eps")]
+    pub eps: f64,
+    /// The number of epochs before validations count. Default: 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub begin: Tick,
+    /// The number of epochs from which on validations no longer count. Default: all count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end: Option<Tick>,
 }
+
+/// What a threshold is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ThresholdRule {
+    /// The best value times one plus or minus the threshold.
+    #[default]
+    Rel,
+    /// The best value plus or minus the threshold.
+    Abs,
+}
+
+/// The best value before the first validation is this for `less`, and its negative for `greater`.
+const WORST: f64 = 1e9;
+
+/// The smallest reduction by default.
+const EPS: f64 = 1e-8;
 
 impl ReduceOnPlateauLr {
     /// Returns whether the last value of `history` reduces the rate.
     fn reduces(&self, history: &[f64]) -> bool {
-        let (mut best, mut num_bad, mut cooldown, mut reduces) = (None, 0, 0, false);
+        let mut best = match self.rule {
+            Rule::Less => WORST,
+            Rule::Greater => -WORST,
+        };
+        let (mut num_bad, mut cooldown, mut reduces) = (0, 0, false);
         for value in history {
-            if best.is_none_or(|best: f64| self.rule.improves(*value, best, self.threshold * best.abs())) {
-                (best, num_bad) = (Some(*value), 0);
+            if self.is_better(*value, best) {
+                (best, num_bad) = (*value, 0);
             } else {
                 num_bad += 1;
             }
@@ -48,6 +79,15 @@ impl ReduceOnPlateauLr {
         }
         reduces
     }
+
+    fn is_better(&self, value: f64, best: f64) -> bool {
+        match (self.rule, self.threshold_rule) {
+            (Rule::Less, ThresholdRule::Rel) => value < best * (1.0 - self.threshold),
+            (Rule::Less, ThresholdRule::Abs) => value < best - self.threshold,
+            (Rule::Greater, ThresholdRule::Rel) => value > best * (self.threshold + 1.0),
+            (Rule::Greater, ThresholdRule::Abs) => value > best + self.threshold,
+        }
+    }
 }
 
 impl MetricSchedule for ReduceOnPlateauLr {
@@ -55,11 +95,22 @@ impl MetricSchedule for ReduceOnPlateauLr {
         Monitor { metric: &self.monitor, rule: Some(self.rule) }
     }
 
+    fn span(&self) -> Span {
+        Span { begin: self.begin, end: self.end, by_epoch: true, convert_to_iter_based: false }
+    }
+
+    fn check(&self) -> Vec<Problem> {
+        let fits = (0.0..1.0).contains(&self.factor);
+        let of_factor = (!fits).then(|| {
+            problem("factor", format!("{} is not between 0 and 1", self.factor), "a number from 0 to below 1")
+        });
+        let numbers = [("threshold", self.threshold), ("min_value", self.min_value), ("eps", self.eps)];
+        of_factor.into_iter().chain(numbers.iter().filter_map(|(field, value)| not_negative(field, *value))).collect()
+    }
+
     fn change(&self, history: &[f64], rate: Rate) -> Change {
-        if !self.reduces(history) {
-            return Change::Keep;
-        }
-        Change::Value((rate.current * self.factor).max(self.min_value))
+        let reduced = (rate.current * self.factor).max(self.min_value);
+        if self.reduces(history) && rate.current - reduced > self.eps { Change::Value(reduced) } else { Change::Keep }
     }
 }
 
@@ -71,10 +122,26 @@ impl Default for ReduceOnPlateauLr {
             factor: 0.1,
             patience: 10,
             threshold: 1e-4,
+            threshold_rule: ThresholdRule::Rel,
             cooldown: 0,
             min_value: 0.0,
+            eps: EPS,
+            begin: Tick::default(),
+            end: None,
         }
     }
+}
+
+fn is_relative(rule: &ThresholdRule) -> bool {
+    *rule == ThresholdRule::Rel
+}
+
+fn is_default_eps(eps: &f64) -> bool {
+    *eps == EPS
+}
+
+fn is_zero(tick: &Tick) -> bool {
+    *tick == Tick::default()
 }
 
 #[cfg(test)]
@@ -96,8 +163,12 @@ mod tests {
     fn an_improvement_below_the_threshold_does_not_count() {
         let params = ReduceOnPlateauLr { patience: 0, threshold: 0.1, ..ReduceOnPlateauLr::default() };
         check(&params, &[10.0, 9.5, 8.9], &[false, true, false]);
-        let rising = ReduceOnPlateauLr { rule: Rule::Greater, ..params };
+        let rising = ReduceOnPlateauLr { rule: Rule::Greater, ..params.clone() };
         check(&rising, &[0.5, 0.52, 0.6], &[false, true, false]);
+        let absolute = ReduceOnPlateauLr { threshold_rule: ThresholdRule::Abs, ..params };
+        check(&absolute, &[10.0, 9.95, 9.5], &[false, true, false]);
+        let absolute = ReduceOnPlateauLr { threshold_rule: ThresholdRule::Abs, ..rising };
+        check(&absolute, &[0.5, 0.52, 0.65], &[false, true, false]);
     }
 
     #[test]
@@ -107,9 +178,16 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_is_not_a_number_is_no_improvement() {
+        let params = ReduceOnPlateauLr { patience: 1, ..ReduceOnPlateauLr::default() };
+        check(&params, &[f64::NAN, 1.0, f64::NAN, f64::NAN], &[false, false, false, true]);
+    }
+
+    #[test]
     fn the_rate_stays_above_its_minimum() {
         let params = ReduceOnPlateauLr { patience: 0, min_value: 0.05, ..ReduceOnPlateauLr::default() };
-        let change = params.change(&[1.0, 1.0], Rate { initial: 1.0, current: 0.1 });
-        assert_eq!(change, Change::Value(0.05));
+        let change = |current| params.change(&[1.0, 1.0], Rate { initial: 1.0, current, bounds: None });
+        assert_eq!(change(0.1), Change::Value(0.05));
+        assert_eq!(change(0.05 + 1e-9), Change::Keep, "a reduction of no more than `eps`");
     }
 }
