@@ -3,6 +3,7 @@
 //! Each topic of the parameters has a file below, which also states what of it determines the result of an epoch; see
 //! [`EpochFields`].
 
+mod auto_scale_lr;
 mod checkpoint;
 mod dataloader;
 mod early_stopping;
@@ -13,6 +14,7 @@ mod optimizer;
 mod schedules;
 mod train_cfg;
 
+pub use auto_scale_lr::AutoScaleLr;
 pub use checkpoint::{CheckpointParams, KeepStates};
 pub use dataloader::DataloaderParams;
 pub use early_stopping::EarlyStopping;
@@ -52,6 +54,7 @@ pub const CONTRACT: Contract = Contract {
     ],
     outputs: &[
         OutputPort { name: "model", port_type: PortType::Model, path: "model" },
+        OutputPort { name: "last", port_type: PortType::Model, path: "last" },
         OutputPort { name: "log", port_type: PortType::TrainingLog, path: "training_log.parquet" },
         OutputPort { name: "steps", port_type: PortType::TrainingSteps, path: "training_steps.parquet" },
         OutputPort { name: "tensorboard", port_type: PortType::TensorBoard, path: "tensorboard" },
@@ -76,11 +79,14 @@ pub struct TrainParams {
     pub optim_wrapper: OptimWrapper,
     /// How the learning rate changes. Each schedule changes the rate that those before it have left. Default: it is constant.
     pub param_scheduler: Vec<Scheduler>,
-    /// The number of epochs, and when the network is validated.
+    /// For how many clips per step the learning rate was chosen. Default: for any number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto_scale_lr: Option<AutoScaleLr>,
+    /// The length of training, and when the network is validated.
     pub train_cfg: TrainCfg,
     /// Ends training when a metric stops improving. Default: all epochs are trained.
     pub early_stopping: Option<EarlyStopping>,
-    /// Which states of training are kept.
+    /// Which epoch the output `model` is from, and which states of training are kept.
     pub checkpoint: CheckpointParams,
     /// Published weights to start from. If the input `weights` is connected to a stage that fetches the file, leave out `checkpoint`.
     /// Default: random weights.
@@ -90,9 +96,23 @@ pub struct TrainParams {
 }
 
 impl TrainParams {
+    /// Returns the number of clips that a step of the optimiser learns from.
+    pub fn clips_per_step(&self) -> u32 {
+        self.train_dataloader.batch_size
+    }
+
+    /// Returns the learning rate before schedules.
+    pub fn initial_lr(&self) -> f64 {
+        let lr = self.optim_wrapper.optimizer.lr();
+        match &self.auto_scale_lr {
+            Some(scale) if scale.enable => scale.in_proportion(lr, self.clips_per_step()),
+            Some(_) | None => lr,
+        }
+    }
+
     /// Returns the learning rates, before the first epoch. `steps_per_epoch` is the number of steps of the first epoch.
     pub fn lr_chain(&self, steps_per_epoch: usize) -> LrChain<'_> {
-        LrChain::new(self.optim_wrapper.optimizer.lr(), &self.param_scheduler, steps_per_epoch)
+        LrChain::new(self.initial_lr(), &self.param_scheduler, steps_per_epoch)
     }
 
     /// Returns the epochs, counted from 0, at which a schedule of the learning rate begins, ends or has a milestone.
@@ -119,6 +139,7 @@ impl EpochFields for TrainParams {
             train_dataloader,
             optim_wrapper,
             param_scheduler,
+            auto_scale_lr,
             train_cfg,
             early_stopping,
             checkpoint,
@@ -126,11 +147,13 @@ impl EpochFields for TrainParams {
             seed,
         } = self;
         let early_stopping = early_stopping.as_ref().map(|params| params.epoch_fields(context)).unwrap_or_default();
+        let auto_scale_lr = auto_scale_lr.as_ref().map(|params| params.epoch_fields(context)).unwrap_or_default();
         object([
             ("model", model.epoch_fields(context).into()),
             ("train_dataloader", train_dataloader.epoch_fields(context).into()),
             ("optim_wrapper", optim_wrapper.epoch_fields(context).into()),
             ("param_scheduler", param_scheduler.epoch_fields(context).into()),
+            ("auto_scale_lr", auto_scale_lr.into()),
             ("train_cfg", train_cfg.epoch_fields(context).into()),
             ("early_stopping", early_stopping.into()),
             ("checkpoint", checkpoint.epoch_fields(context).into()),
@@ -144,7 +167,10 @@ impl Params for TrainParams {
         let mut errors = self.model.check();
         let schedulers = self.param_scheduler.iter().enumerate();
         errors.extend(schedulers.flat_map(|(position, scheduler)| scheduler.check(position)));
-        errors.extend(self.early_stopping.as_ref().and_then(|_| EarlyStopping::check(self.train_cfg.val_interval)));
+        errors.extend(self.train_cfg.check());
+        let validates = self.train_cfg.validates();
+        errors.extend(self.early_stopping.as_ref().and_then(|_| EarlyStopping::check(validates)));
+        errors.extend(self.checkpoint.check(validates));
         errors.extend(self.load_from.iter().flat_map(LoadFrom::check));
         errors
     }

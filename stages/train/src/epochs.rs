@@ -7,7 +7,7 @@ use crate::interval::Interval;
 use crate::mistakes::Mistakes;
 use crate::monitor::ends_early;
 use crate::plan::name;
-use crate::rates::check_rates;
+use crate::rates::{check_rates, other_batch_size, scaled};
 use crate::samples::Samples;
 use crate::start::{first_network, graph};
 use crate::validate::{validate, validates};
@@ -49,11 +49,14 @@ pub(crate) fn make(context: &Context, parts: &MakeParts) -> Result<Made, StageEr
     let params: TrainParams = context.params()?;
     let samples = Samples::read(context.input("samples")?, &params)?;
     let links = links(parts, &samples)?;
+    if let Some(line) = other_batch_size(&params).or_else(|| scaled(&params)) {
+        context.log(line);
+    }
     let mut learner = start(context, &params, &samples, parts.resume_from())?;
     let first_epoch = links.first().map_or(0, |link| link.epoch);
     let num_before = parts.earlier.len().min(first_epoch as usize);
     let mut log = read_log(&parts.earlier[..num_before])?;
-    let mut chain = params.lr_chain(samples.num_steps(0));
+    let mut chain = params.lr_chain(samples.steps_per_epoch());
     let mut steps_before = 0;
     for row in &log {
         steps_before += replay(&mut chain, &samples, row);
@@ -99,6 +102,7 @@ impl Run<'_> {
         if samples.preprocessing.labelling == Labelling::MultiLabel {
             batches = batches.with_targets(samples.classes.len())?;
         }
+        let batches = batches.take(samples.num_steps(link.epoch));
         let (mut steps, mut interval) = (Vec::new(), Interval::default());
         let after_step = |result: StepResult| {
             *steps_done += 1;

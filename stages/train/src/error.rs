@@ -18,6 +18,18 @@ pub enum TrainError {
         max_epochs: u32,
         drawn: u32,
     },
+    /// More steps are asked for than were drawn.
+    #[error(
+        "`train_cfg.max_iters` is {max_iters}, but the {drawn} epochs of samples that were drawn have {num_steps} steps"
+    )]
+    Iters {
+        /// The value of `max_iters`.
+        max_iters: u32,
+        /// Number of epochs in the samples.
+        drawn: u32,
+        /// Number of steps of these epochs.
+        num_steps: usize,
+    },
     /// The training list is empty, or nothing of it has samples.
     #[error("there are no training samples: {}", missing.why_no_samples("training"))]
     NoSamples {
@@ -77,17 +89,24 @@ pub enum TrainError {
         known: String,
     },
     /// A monitored metric is better where the parameters take it for worse.
-    #[error("`monitor: {metric}` needs `rule: {}`", rule_name(*rule))]
+    #[error("`{param}: {metric}` needs `rule: {}`", rule_name(*rule))]
     OppositeRule {
-        /// The value of `monitor`.
+        /// `monitor` or `save_best`.
+        param: &'static str,
+        /// Its value.
         metric: String,
         /// The rule that fits the metric.
         rule: Rule,
     },
     /// A metric is monitored, but there is no validation.
-    #[error("`monitor: {metric}` needs a validation, but `val_interval` is 0 or there are no test samples")]
+    #[error(
+        "`{param}: {metric}` needs a validation, but `val_interval` is 0, `val_begin` is after the last epoch or there are no test \
+         samples"
+    )]
     NoValidation {
-        /// The value of `monitor`.
+        /// `monitor` or `save_best`.
+        param: &'static str,
+        /// Its value.
         metric: String,
     },
     /// A schedule does not fit the number of epochs or steps.
@@ -107,6 +126,12 @@ pub enum TrainError {
         step: usize,
         /// The rate.
         rate: f64,
+    },
+    /// No epoch is the best.
+    #[error("no validation has a value of `{metric}`, so that no epoch is the best")]
+    NoBest {
+        /// The value of `save_best`.
+        metric: String,
     },
     /// The requested parts are not consecutive epochs.
     #[error("epoch `{part}` does not follow the epoch before it")]

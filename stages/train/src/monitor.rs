@@ -1,4 +1,4 @@
-//! Metrics that training watches: whether they exist, and whether they end training early.
+//! Metrics that training watches: whether they exist, whether they end training early, and which epoch is the best.
 
 use crate::TrainError;
 use crate::samples::Samples;
@@ -10,18 +10,67 @@ use std::collections::BTreeSet;
 
 /// Checks that each watched metric is computed, and that better values are what the parameters take them for.
 pub(crate) fn check_monitors(params: &TrainParams, samples: &Samples) -> Result<(), TrainError> {
+    let auto = auto_metric(samples);
     let of_schedules = params.param_scheduler.iter().filter_map(Scheduler::monitor);
     let of_stopping = params.early_stopping.iter().map(|stopping| stopping.monitor());
-    for Monitor { metric, rule } in of_schedules.chain(of_stopping) {
+    let monitored = of_schedules.chain(of_stopping).map(|monitor| ("monitor", monitor));
+    let saved = params.checkpoint.monitor(auto).map(|monitor| ("save_best", monitor));
+    for (param, Monitor { metric, rule }) in monitored.chain(saved) {
         let natural = rule_of(metric, samples.preprocessing.labelling)?;
         if rule.is_some_and(|rule| rule != natural) {
-            return Err(TrainError::OppositeRule { metric: metric.to_owned(), rule: natural });
+            return Err(TrainError::OppositeRule { param, metric: metric.to_owned(), rule: natural });
         }
-        if params.train_cfg.val_interval == 0 || samples.num_test_views == 0 {
-            return Err(TrainError::NoValidation { metric: metric.to_owned() });
+        let is_validated = params.train_cfg.validates_at_the_end(samples.num_epochs());
+        if !is_validated || samples.num_test_views == 0 {
+            return Err(TrainError::NoValidation { param, metric: metric.to_owned() });
         }
     }
     Ok(())
+}
+
+/// Returns the epoch of `log` that `save_best` asks for.
+pub(crate) fn best_epoch(
+    params: &TrainParams,
+    samples: &Samples,
+    log: &[TrainingLogRow],
+) -> Result<Option<BestEpoch>, TrainError> {
+    let Some(Monitor { metric, .. }) = params.checkpoint.monitor(auto_metric(samples)) else { return Ok(None) };
+    let rule = rule_of(metric, samples.preprocessing.labelling)?;
+    match best(log, metric, rule) {
+        Some((epoch, value)) => Ok(Some(BestEpoch { epoch, metric: metric.to_owned(), value })),
+        None => Err(TrainError::NoBest { metric: metric.to_owned() }),
+    }
+}
+
+/// The epoch that is the best by a metric.
+pub(crate) struct BestEpoch {
+    /// Counted from 0.
+    pub(crate) epoch: u32,
+    pub(crate) metric: String,
+    pub(crate) value: f64,
+}
+
+/// Returns the epochs of `log` that are the best by some metric, if training ends with it or after one of the epochs `ends`.
+pub(crate) fn best_of_any_metric(samples: &Samples, log: &[TrainingLogRow], ends: &BTreeSet<u32>) -> BTreeSet<u32> {
+    let metrics = pipe_metrics::ALL.iter().filter(|metric| metric.labelling == samples.preprocessing.labelling);
+    let logs = || ends.iter().map(|end| &log[..*end as usize + 1]).chain([log]);
+    metrics.flat_map(|metric| logs().filter_map(|log| Some(best(log, metric.name, metric.rule)?.0))).collect()
+}
+
+/// Returns the first epoch with the best value of a metric, and the value.
+fn best(log: &[TrainingLogRow], metric: &str, rule: Rule) -> Option<(u32, f64)> {
+    let values = log.iter().filter_map(|row| Some((row.epoch, row.validation.as_ref()?.get(metric)?)));
+    values.filter(|(_, value)| !value.is_nan()).reduce(
+        |best, next| {
+            if rule.improves(next.1, best.1, 0.0) { next } else { best }
+        },
+    )
+}
+
+/// Returns the metric that `save_best: auto` stands for.
+fn auto_metric(samples: &Samples) -> &'static str {
+    let is_known = |metric: &&Metric| metric.labelling == samples.preprocessing.labelling;
+    pipe_metrics::ALL.iter().find(is_known).map_or("", |metric| metric.name)
 }
 
 /// Returns whether training ends after the epochs of `log`.

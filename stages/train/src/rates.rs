@@ -11,7 +11,7 @@ use pipe_stage::StageError;
 /// # Errors
 /// [`TrainError::Schedule`] for a schedule that does not fit the number of epochs or steps.
 pub(crate) fn check_schedules(params: &TrainParams, samples: &Samples) -> Result<(), StageError> {
-    let (num_epochs, steps_per_epoch) = (samples.num_epochs() as usize, samples.num_steps(0));
+    let (num_epochs, steps_per_epoch) = (samples.num_epochs() as usize, samples.steps_per_epoch());
     let num_steps = (0..samples.num_epochs()).map(|epoch| samples.num_steps(epoch)).sum();
     for (position, scheduler) in params.param_scheduler.iter().enumerate() {
         if let Some(error) = scheduler.check_length(position, steps_per_epoch, num_epochs, num_steps) {
@@ -29,10 +29,10 @@ pub(crate) fn check_schedules(params: &TrainParams, samples: &Samples) -> Result
 /// # Errors
 /// [`TrainError::Rate`] for a rate below 0 or one that is not finite.
 pub(crate) fn fields_of_rates(params: &TrainParams, samples: &Samples) -> Result<Vec<Fields>, StageError> {
-    let mut chain = params.lr_chain(samples.num_steps(0));
+    let mut chain = params.lr_chain(samples.steps_per_epoch());
     let of_epoch = |epoch| {
         if params.lr_depends_on_metrics() {
-            return Ok(vec![field(&["lr"], params.optim_wrapper.optimizer.lr().to_string())]);
+            return Ok(vec![field(&["lr"], params.initial_lr().to_string())]);
         }
         let rates = chain.next_epoch(samples.num_steps(epoch));
         check_rates(epoch, &rates)?;
@@ -59,4 +59,26 @@ pub(crate) fn check_rates(epoch: u32, rates: &[f64]) -> Result<(), StageError> {
              lower `eta_min`, or let one schedule `end` where the next one begins",
         )),
     }
+}
+
+/// Returns a warning if the learning rate was chosen for another number of clips per step.
+pub(crate) fn other_batch_size(params: &TrainParams) -> Option<String> {
+    let scale = params.auto_scale_lr.as_ref()?;
+    let (clips, base, lr) = (params.clips_per_step(), scale.base_batch_size, params.optim_wrapper.optimizer.lr());
+    let proportional = scale.in_proportion(lr, clips);
+    (!scale.enable && clips != base).then(|| {
+        format!(
+            "the learning rate {lr} was chosen for {base} clips per step, but a step has {clips}: in proportion it would be \
+             {proportional}; set `auto_scale_lr.enable` to true for that, or set `optim_wrapper.optimizer.lr` for {clips} clips and \
+             `auto_scale_lr.base_batch_size` to {clips}"
+        )
+    })
+}
+
+/// Returns a line on a learning rate that is scaled to the number of clips per step.
+pub(crate) fn scaled(params: &TrainParams) -> Option<String> {
+    let scale = params.auto_scale_lr.as_ref().filter(|scale| scale.enable)?;
+    let (clips, base, lr) = (params.clips_per_step(), scale.base_batch_size, params.optim_wrapper.optimizer.lr());
+    (clips != base)
+        .then(|| format!("learning rate {lr} for {base} clips per step, scaled to {} for {clips}", params.initial_lr()))
 }

@@ -18,6 +18,8 @@ pub(crate) struct Samples {
     pub(crate) classes: Vec<String>,
     /// Number of clips by epoch, for the epochs that are trained.
     pub(crate) num_clips: Vec<usize>,
+    /// Number of steps of all epochs, if `max_iters` limits it.
+    max_iters: Option<usize>,
     pub(crate) num_test_views: usize,
 }
 
@@ -31,12 +33,7 @@ impl Samples {
         if let Some((place, class)) = misplaced {
             return Err(TrainError::Classes { class_index: class.class_index, place }.into());
         }
-        let (max_epochs, drawn) = (params.train_cfg.max_epochs, preprocessing.epochs);
-        if max_epochs > drawn {
-            return Err(StageError::from(TrainError::Epochs { max_epochs, drawn })
-                .with_help(format!("set `epochs: {max_epochs}` in the `augment` stage, or lower `max_epochs`")));
-        }
-        let num_clips = (0..max_epochs).map(|epoch| folder.num_clips(epoch)).collect::<Result<Vec<_>, _>>()?;
+        let num_clips = num_clips(&folder, params, preprocessing.epochs)?;
         if num_clips.iter().all(|num_clips| *num_clips == 0) {
             let missing = MissingCounts::of(&folder.missing()?, Split::Train);
             return Err(StageError::from(TrainError::NoSamples { missing })
@@ -50,6 +47,7 @@ impl Samples {
             classes: classes.into_iter().map(|class| class.class_name).collect(),
             num_test_views: folder.num_test_views()?,
             num_clips,
+            max_iters: params.train_cfg.max_iters.map(|max_iters| max_iters as usize),
             preprocessing,
             folder,
         })
@@ -60,10 +58,26 @@ impl Samples {
         self.num_clips.len() as u32
     }
 
-    /// Returns the number of steps of an epoch.
+    /// Returns the number of steps of an epoch. The last one may have fewer than there are batches.
     pub(crate) fn num_steps(&self, epoch: u32) -> usize {
-        let left_out = self.num_left_out(epoch) as usize;
-        (self.num_clips(epoch) - left_out).div_ceil(self.batch_size)
+        let num_batches = self.num_batches(epoch);
+        match self.max_iters {
+            Some(max_iters) if epoch + 1 == self.num_epochs() => {
+                let before: usize = (0..epoch).map(|epoch| self.num_batches(epoch)).sum();
+                num_batches.min(max_iters.saturating_sub(before))
+            }
+            Some(_) | None => num_batches,
+        }
+    }
+
+    /// Returns the number of batches of an epoch.
+    pub(crate) fn num_batches(&self, epoch: u32) -> usize {
+        num_batches(self.num_clips(epoch), self.batch_size)
+    }
+
+    /// Returns the number of steps that an epoch counts for schedules with `convert_to_iter_based`: that of the first one.
+    pub(crate) fn steps_per_epoch(&self) -> usize {
+        self.num_batches(0)
     }
 
     /// Reads the clips of an epoch. A last clip that would be a batch of its own is left out.
@@ -85,9 +99,10 @@ impl Samples {
         self.num_clips.get(epoch as usize).copied().unwrap_or(0)
     }
 
-    /// Returns the number of clips of an epoch that are drawn but not shown: 0 or 1.
+    /// Returns the number of clips of an epoch that are drawn but not shown, so that no batch has a single clip: 0 or 1.
     pub(crate) fn num_left_out(&self, epoch: u32) -> u32 {
-        u32::from(leaves_one_out(self.num_clips(epoch), self.batch_size))
+        let ends_before = self.num_steps(epoch) < self.num_batches(epoch);
+        u32::from(!ends_before && leaves_one_out(self.num_clips(epoch), self.batch_size))
     }
 
     /// Returns the last clip as it was drawn for an epoch.
@@ -98,7 +113,8 @@ impl Samples {
     /// Returns the epoch with the smallest batch, and the number of clips of that batch.
     pub(crate) fn smallest_batch(&self) -> Option<(u32, usize)> {
         let smallest = |epoch| {
-            let num_clips = self.num_clips(epoch) - self.num_left_out(epoch) as usize;
+            let most = self.num_steps(epoch) * self.batch_size;
+            let num_clips = (self.num_clips(epoch) - self.num_left_out(epoch) as usize).min(most);
             let rest = num_clips % self.batch_size;
             (epoch, if rest == 0 { self.batch_size.min(num_clips) } else { rest })
         };
@@ -120,6 +136,37 @@ impl Samples {
         let Preprocessing { height_px, width_px, .. } = self.preprocessing;
         ClipSize { frames: frames as usize, height: height_px as usize, width: width_px as usize }
     }
+}
+
+/// Returns the number of clips of each epoch that is trained.
+fn num_clips(folder: &SamplesFolder, params: &TrainParams, drawn: u32) -> Result<Vec<usize>, StageError> {
+    let of_epochs = |num_epochs| (0..num_epochs).map(|epoch| folder.num_clips(epoch)).collect::<Result<Vec<_>, _>>();
+    let Some(max_iters) = params.train_cfg.max_iters else {
+        let max_epochs = params.train_cfg.num_epochs().unwrap_or_default();
+        if max_epochs > drawn {
+            return Err(StageError::from(TrainError::Epochs { max_epochs, drawn })
+                .with_help(format!("set `epochs: {max_epochs}` in the `augment` stage, or lower `max_epochs`")));
+        }
+        return Ok(of_epochs(max_epochs)?);
+    };
+    let mut num_clips = of_epochs(drawn)?;
+    let mut num_steps = 0;
+    let is_last = |clips: &usize| {
+        num_steps += num_batches(*clips, params.train_dataloader.batch_size as usize);
+        num_steps >= max_iters as usize
+    };
+    if let Some(last) = num_clips.iter().position(is_last) {
+        num_clips.truncate(last + 1);
+    } else if num_steps > 0 {
+        let error = TrainError::Iters { max_iters, drawn, num_steps };
+        return Err(StageError::from(error).with_help("raise `epochs` in the `augment` stage, or lower `max_iters`"));
+    }
+    Ok(num_clips)
+}
+
+/// Returns the number of batches of an epoch.
+fn num_batches(num_clips: usize, batch_size: usize) -> usize {
+    (num_clips - usize::from(leaves_one_out(num_clips, batch_size))).div_ceil(batch_size)
 }
 
 /// Returns whether the last batch would be a single clip, whose statistics would stand for the whole batch.

@@ -2,9 +2,10 @@
 
 use crate::epochs::{self, read_log, read_steps, restore};
 use crate::mistakes::Mistakes;
-use crate::monitor::{ends_of_smaller_patience, num_used};
+use crate::monitor::{BestEpoch, best_epoch, best_of_any_metric, ends_of_smaller_patience, num_used};
 use crate::pictures::first_epoch;
 use crate::plan;
+use crate::rates::{other_batch_size, scaled};
 use crate::samples::Samples;
 use crate::start::first_network;
 use crate::tensorboard;
@@ -16,7 +17,6 @@ use pipe_schemas::tables::{ModelCard, TrainingLogRow};
 use pipe_stage::protocol::{Made, MadePart, MakeParts, PlannedPart};
 use pipe_stage::{Context, PartedStage, StageError, Summary};
 use pipe_tables::{write_rows, write_training_log};
-use std::collections::BTreeSet;
 
 /// The stage `train`.
 pub struct Train;
@@ -70,24 +70,31 @@ impl PartedStage for Train {
         }
         let clips = first_epoch(&samples, &loader, context.threads())?;
 
-        let kept_states = kept_states(&params, parts, &ends_of_smaller_patience(&params, &samples, &log));
-        let card = ModelCard {
+        let best = best_epoch(&params, &samples, &log)?;
+        let kept_states = kept_states(&params, &samples, parts, &log, best.as_ref());
+        let summary = Summary::lines(lines(&params, &samples, &log, best.as_ref(), &report));
+        let card = |epochs| ModelCard {
             model: params.model.clone(),
-            classes: samples.classes,
-            preprocessing: samples.preprocessing,
-            graph_digest,
-            epochs: num_epochs as u32,
+            classes: samples.classes.clone(),
+            preprocessing: samples.preprocessing.clone(),
+            graph_digest: graph_digest.clone(),
+            epochs,
         };
-        TrainedModel::write(&context.output("model")?, &card, learner.network(), &report)?;
+        TrainedModel::write(&context.output("last")?, &card(num_epochs as u32), learner.network(), &report)?;
+        let chosen = best.as_ref().map_or(num_epochs as u32, |best| best.epoch + 1);
+        if chosen as usize != num_epochs {
+            restore(&mut learner, &parts[chosen as usize - 1])?;
+        }
+        TrainedModel::write(&context.output("model")?, &card(chosen), learner.network(), &report)?;
         write_training_log(&context.output("training_log.parquet")?, &log)?;
         let steps = read_steps(parts)?;
         write_rows(&context.output("training_steps.parquet")?, &steps)?;
         tensorboard::write(&context.output("tensorboard")?, &params, &log, &steps, &clips, &mistakes.picture)?;
-        let summary = Summary::lines(lines(&params, &log, &report));
+        let figures = figures(&log, best.as_ref());
         Ok(Summary {
             used_parts: Some(num_epochs),
             kept_states,
-            ..summary.with_figures(figures(&log).iter().map(|(name, value)| (name.as_str(), *value)))
+            ..summary.with_figures(figures.iter().map(|(name, value)| (name.as_str(), *value)))
         })
     }
 }
@@ -100,8 +107,11 @@ fn warn(context: &Context, params: &TrainParams, samples: &Samples, log: &[Train
     if !epochs.is_empty() {
         context.warn(left_out(samples, &epochs)?);
     }
-    if samples.num_test_views == 0 && params.train_cfg.val_interval > 0 {
+    if samples.num_test_views == 0 && params.train_cfg.validates() {
         context.warn("`val_interval` has no effect: there are no test samples");
+    }
+    if let Some(warning) = other_batch_size(params) {
+        context.warn(warning);
     }
     Ok(())
 }
@@ -123,32 +133,53 @@ fn left_out(samples: &Samples, epochs: &[u32]) -> Result<String, StageError> {
     Ok(format!("{clips} and would be a batch of its own: {}{more}", names.join(", ")))
 }
 
-/// Returns the epochs whose states are kept; `None` for the last one only. `possible_ends` are the last epochs of a training with a
-/// smaller patience, whose model would be the state of one of them.
-fn kept_states(params: &TrainParams, parts: &[MadePart], possible_ends: &BTreeSet<u32>) -> Option<Vec<String>> {
+/// Returns the names of the epochs whose states are kept. Besides those that the parameters name, it is the last one, and those
+/// whose state is the model of a training with a smaller patience or another `save_best`.
+fn kept_states(
+    params: &TrainParams,
+    samples: &Samples,
+    parts: &[MadePart],
+    log: &[TrainingLogRow],
+    best: Option<&BestEpoch>,
+) -> Option<Vec<String>> {
     let milestones = params.milestones();
+    let possible_ends = ends_of_smaller_patience(params, samples, log);
+    let possible_bests = best_of_any_metric(samples, log, &possible_ends);
     // An epoch starts from the state of the one before it.
-    let is_milestone = |epoch: u32| milestones.contains(&(epoch + 1)) || possible_ends.contains(&epoch);
-    let named = |is_kept: &dyn Fn(u32) -> bool| {
-        let parts = (0..).zip(parts).filter(|(epoch, _)| is_kept(*epoch) || *epoch as usize + 1 == parts.len());
-        Some(parts.map(|(_, part)| part.name.clone()).collect())
+    let is_milestone = |epoch: u32| milestones.contains(&(epoch + 1));
+    let is_kept = |epoch: u32| match params.checkpoint.keep {
+        KeepStates::All => true,
+        KeepStates::Milestones => {
+            is_milestone(epoch) || possible_ends.contains(&epoch) || possible_bests.contains(&epoch)
+        }
+        KeepStates::Last => false,
     };
-    match params.checkpoint.keep {
-        KeepStates::All => named(&|_| true),
-        KeepStates::Milestones => named(&is_milestone),
-        KeepStates::Last => None,
-    }
+    let of_interval =
+        |epoch: u32| params.checkpoint.interval.is_some_and(|interval| (epoch + 1).is_multiple_of(interval));
+    let is_used = |epoch: u32| epoch as usize + 1 == parts.len() || best.is_some_and(|best| best.epoch == epoch);
+    let kept = (0..).zip(parts).filter(|(epoch, _)| is_kept(*epoch) || of_interval(*epoch) || is_used(*epoch));
+    Some(kept.map(|(_, part)| part.name.clone()).collect())
 }
 
-/// Returns the numbers of the last epoch.
-fn figures(log: &[TrainingLogRow]) -> Vec<(String, f64)> {
+/// Returns the numbers of the last epoch, and those of the best one.
+fn figures(log: &[TrainingLogRow], best: Option<&BestEpoch>) -> Vec<(String, f64)> {
     let Some(last) = log.last() else { return Vec::new() };
     let validation = last.validation.iter().flat_map(|figures| &figures.values);
     let validation = validation.map(|(name, value)| (format!("val_{name}"), *value));
-    [("loss".to_owned(), last.loss), ("top1".to_owned(), last.top1)].into_iter().chain(validation).collect()
+    let best = best.map(|BestEpoch { epoch, metric, value }| {
+        [("best_epoch".to_owned(), f64::from(epoch + 1)), (format!("best_val_{metric}"), *value)]
+    });
+    let of_training = [("loss".to_owned(), last.loss), ("top1".to_owned(), last.top1)];
+    of_training.into_iter().chain(validation).chain(best.into_iter().flatten()).collect()
 }
 
-fn lines(params: &TrainParams, log: &[TrainingLogRow], report: &WeightsReport) -> Vec<String> {
+fn lines(
+    params: &TrainParams,
+    samples: &Samples,
+    log: &[TrainingLogRow],
+    best: Option<&BestEpoch>,
+    report: &WeightsReport,
+) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(last) = log.last() {
         let first_figure = last.validation.as_ref().and_then(|figures| figures.values.first().zip(Some(figures)));
@@ -157,14 +188,25 @@ fn lines(params: &TrainParams, log: &[TrainingLogRow], report: &WeightsReport) -
         let (loss, top1) = (last.loss, last.top1);
         let epochs = if log.len() == 1 { "1 epoch".to_owned() } else { format!("{} epochs", log.len()) };
         lines.push(format!("{epochs}, loss {loss:.2}, top1 {top1:.2}{}", test.unwrap_or_default()));
+        let (num_steps, num_batches) = (samples.num_steps(last.epoch), samples.num_batches(last.epoch));
+        if num_steps < num_batches {
+            lines.push(format!("the last epoch has {num_steps} of {num_batches} steps, because of `max_iters`"));
+        }
     }
+    if let Some(BestEpoch { epoch, metric, value }) = best {
+        let number = epoch + 1;
+        lines.push(format!(
+            "the model is from epoch {number} of {}, with the best test {metric}, {value:.2}",
+            log.len()
+        ));
+    }
+    lines.extend(scaled(params));
     let num_left_out: u32 = log.iter().map(|row| row.num_left_out).sum();
     if num_left_out > 0 {
         let num_drawn = num_left_out + log.iter().map(|row| row.num_clips).sum::<u32>();
         lines.push(format!("{num_left_out} of {num_drawn} clips left out, to avoid batches of one clip"));
     }
-    if let Some(stopping) = params.early_stopping.as_ref().filter(|_| log.len() < params.train_cfg.max_epochs as usize)
-    {
+    if let Some(stopping) = params.early_stopping.as_ref().filter(|_| log.len() < samples.num_epochs() as usize) {
         let (monitor, patience) = (&stopping.monitor, stopping.patience);
         let plural = if patience == 1 { "" } else { "s" };
         lines.push(format!("stopped early: {monitor} did not improve in {patience} validation{plural}"));

@@ -19,7 +19,7 @@ pub(crate) fn validates(params: &TrainParams, samples: &Samples, epochs_done: u3
 /// Returns whether the test samples are evaluated after the last epoch although the interval does not ask for it, as `MMEngine`
 /// does.
 pub(crate) fn validates_at_the_end(params: &TrainParams, samples: &Samples, num_epochs: u32) -> bool {
-    let switched_on = params.train_cfg.val_interval > 0 && samples.num_test_views > 0;
+    let switched_on = params.train_cfg.validates_at_the_end(num_epochs) && samples.num_test_views > 0;
     switched_on && !validates(params, samples, num_epochs)
 }
 

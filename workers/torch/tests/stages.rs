@@ -282,7 +282,7 @@ fn train_params() -> TrainParams {
             ..ModelParams::default()
         },
         train_dataloader: DataloaderParams { batch_size: 4 },
-        train_cfg: TrainCfg { max_epochs: EPOCHS, val_interval: 1 },
+        train_cfg: TrainCfg { max_epochs: Some(EPOCHS), val_interval: 1, ..TrainCfg::default() },
         ..TrainParams::default()
     }
 }
@@ -455,7 +455,7 @@ fn check_error(params: &TrainParams, change: impl FnOnce(&Path), error: &str, he
 #[test]
 fn parameters_that_do_not_fit_are_reported() {
     let params = train_params();
-    let more = TrainParams { train_cfg: TrainCfg { max_epochs: 3, val_interval: 0 }, ..params.clone() };
+    let more = TrainParams { train_cfg: TrainCfg { max_epochs: Some(3), ..TrainCfg::default() }, ..params.clone() };
     check_error(&more, |_| (), "`train_cfg.max_epochs` is 3, but only 2 epochs of samples were drawn", "`epochs: 3`");
     let none = |samples: &Path| {
         let samples = SamplesFolder::open(samples);

@@ -47,9 +47,9 @@ impl EarlyStopping {
         num_waited >= self.patience
     }
 
-    /// Returns what is wrong with early stopping when validations are `val_interval` epochs apart.
-    pub(super) fn check(val_interval: u32) -> Option<ParamError> {
-        (val_interval == 0).then(|| ParamError {
+    /// Returns what is wrong with early stopping in a training that is validated or not.
+    pub(super) fn check(validates: bool) -> Option<ParamError> {
+        (!validates).then(|| ParamError {
             path: vec!["early_stopping".into()],
             message: "needs a validation, but `train_cfg.val_interval` is 0".into(),
             help: "set `train_cfg.val_interval` to 1 or more".into(),

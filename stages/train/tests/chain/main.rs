@@ -1,5 +1,9 @@
 //! Epochs as parts: what determines each, and that a chain may be interrupted anywhere.
 
+mod best;
+mod length;
+mod rates;
+
 use pipe_schemas::Rule;
 use pipe_schemas::losses::Loss;
 use pipe_schemas::networks::resnet::{ResNet, ResNetDepth, ResNetTSM};
@@ -164,7 +168,7 @@ fn params(max_epochs: u32, val_interval: u32) -> TrainParams {
         },
         train_dataloader: DataloaderParams { batch_size: 2 },
         param_scheduler: vec![scheduler(json!({ "type": "LinearLR", "end": 2, "start_factor": 0.1 })), multi_step(4)],
-        train_cfg: TrainCfg { max_epochs, val_interval },
+        train_cfg: TrainCfg { max_epochs: Some(max_epochs), val_interval, ..TrainCfg::default() },
         ..TrainParams::default()
     }
 }
@@ -393,6 +397,8 @@ fn a_changed_patience_trains_only_epochs_that_do_not_exist() {
     let (made, num_new) = train_until_it_stops(&space, &stopping(1), &made);
     assert_eq!((made.len(), num_new), (4, 0));
 
+    // The second epoch is the best by all metrics.
+    best::write_metrics(&made, &[3.0, 1.0, 2.0, 2.0], &[0.1, 0.9, 0.5, 0.5]);
     let ran = space.assemble(&stopping(1), &made, "out");
     assert_eq!(space.log("out").len(), 2, "as if training had ended there");
     assert_eq!(ran.lines()[1], "stopped early: loss did not improve in 1 validation");
@@ -401,14 +407,17 @@ fn a_changed_patience_trains_only_epochs_that_do_not_exist() {
     let card = ModelFolder::open(space.path("out/model")).card().expect("a card");
     assert_eq!(card.epochs, 2);
 
-    let last = TrainParams { checkpoint: CheckpointParams { keep: KeepStates::Last }, ..stopping(2) };
+    let last = TrainParams {
+        checkpoint: CheckpointParams { keep: KeepStates::Last, ..CheckpointParams::default() },
+        ..stopping(2)
+    };
     let summary = space.assemble(&last, &made, "last-out").result.expect("assembled");
-    assert_eq!((summary.used_parts, summary.kept_states), (Some(3), None));
+    assert_eq!((summary.used_parts, summary.kept_states), (Some(3), Some(vec!["0002".into()])));
 
     // A smaller patience ends with the second epoch, more epochs continue from the last one, and another milestone from the one
     // before it.
     let milestones = TrainParams { param_scheduler: vec![multi_step(1)], ..stopping(2) };
-    let all = CheckpointParams { keep: KeepStates::All };
+    let all = CheckpointParams { keep: KeepStates::All, ..CheckpointParams::default() };
     let kept =
         |params: &TrainParams, out: &str| space.assemble(params, &made, out).result.expect("assembled").kept_states;
     let every = ["0000", "0001", "0002"].map(String::from).to_vec();
@@ -437,7 +446,8 @@ fn monitors_are_checked() {
     );
     check(
         &|params| params.train_cfg.val_interval = 0,
-        "`monitor: loss` needs a validation, but `val_interval` is 0 or there are no test samples",
+        "`monitor: loss` needs a validation, but `val_interval` is 0, `val_begin` is after the last epoch or there are no test \
+         samples",
     );
     check(
         &|params| params.model.cls_head.loss_cls = Some(Loss::default_for(Labelling::MultiLabel)),
@@ -703,59 +713,6 @@ fn epochs_out_of_order_are_refused() {
     check(None, &["0000", "0002"], "0002");
     check(Some("0002"), &["0003"], "0003");
     check(Some("first"), &["0000"], "0000");
-}
-
-/// An epoch has two steps.
-#[test]
-fn schedules_that_do_not_fit_the_steps_are_refused() {
-    let space = Space::new();
-    let check = |schedulers: Vec<Value>, expect: &str| {
-        let param_scheduler = schedulers.into_iter().map(scheduler).collect();
-        let error = space.bench(&TrainParams { param_scheduler, ..params(4, 0) }).plan().expect_err("refused");
-        assert_eq!(error.chain(), [expect]);
-        assert!(error.help().is_some());
-    };
-    let cycle = json!({ "type": "OneCycleLR", "eta_max": 0.1, "total_steps": 6, "by_epoch": false });
-    check(
-        vec![cycle],
-        "`param_scheduler.0.total_steps`: the cycle has 6 steps, but training continues for 8 steps from its begin",
-    );
-    let short = json!({ "type": "LinearLR", "begin": 0.5, "end": 0.9, "convert_to_iter_based": true });
-    check(
-        vec![json!({ "type": "ExponentialLR", "gamma": 0.9 }), short],
-        "`param_scheduler.1.end`: ends at step 1, and begins at step 1 of 2 per epoch",
-    );
-    let growing = json!({ "type": "ExponentialLR", "gamma": 1e200, "by_epoch": false });
-    check(vec![growing], "the schedules give the learning rate inf for step 1 of epoch 2");
-    let cosine = json!({ "type": "CosineAnnealingLR", "T_max": 1, "eta_min": 0.1 });
-    check(
-        vec![json!({ "type": "ConstantLR", "factor": 0.1 }), cosine.clone(), cosine],
-        "the schedules give the learning rate -0.094500000000000001 for step 1 of epoch 3",
-    );
-}
-
-/// With `convert_to_iter_based` all epochs count as many steps as the first one.
-#[test]
-fn converted_schedules_take_the_steps_of_the_first_epoch() {
-    let space = Space::new();
-    let warm_up = json!({ "type": "LinearLR", "end": 2, "start_factor": 0.1, "convert_to_iter_based": true });
-    let params = TrainParams { param_scheduler: vec![scheduler(warm_up)], ..params(4, 0) };
-    let rates = |plan: &[PlannedPart]| -> Vec<f64> {
-        let of =
-            |part: &PlannedPart| part.fields.iter().find(|(path, _)| path == &["lr"]).map(|(_, rate)| rate.parse());
-        plan.iter().map(|part| of(part).expect("a rate").expect("a number")).collect()
-    };
-    let near = |found: &[f64], expect: &[f64]| found.iter().zip(expect).all(|(a, b)| (a - b).abs() < 1e-12);
-    let found = rates(&space.plan(&params));
-    assert!(near(&found, &[0.0005, 0.0035, 0.005, 0.005]), "{found:?}");
-    // A second epoch of one step ends before the warm-up does.
-    let samples = SamplesFolder::open(space.path("samples"));
-    samples.write_epoch(1, &[sample(1, 0, 0), sample(1, 1, 3)]).expect("written");
-    let found = rates(&space.plan(&params));
-    assert!(near(&found, &[0.0005, 0.0035, 0.005, 0.005]), "{found:?}");
-    samples.write_epoch(0, &[sample(0, 0, 0), sample(0, 1, 3)]).expect("written");
-    let found = rates(&space.plan(&params));
-    assert!(near(&found, &[0.0005, 0.005, 0.005, 0.005]), "{found:?}");
 }
 
 /// If this fails on purpose, raise the contract's version where bytes change for equal fields.
