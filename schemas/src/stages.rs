@@ -19,6 +19,7 @@ stage_kinds! {
     annotations,
     frames,
     augment,
+    lr_finder,
     train,
     pretrained,
     evaluate,

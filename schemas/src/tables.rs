@@ -34,6 +34,7 @@ table!(MissingRow, "missing", 1);
 table!(TrainingLogRow, "training_log", 3);
 table!(TrainingStepRow, "training_steps", 1);
 table!(PredictionRow, "predictions", 3);
+table!(LrCurveRow, "lr_curve", 1);
 
 /// Maximum number of [`VideoRow::hashes`].
 pub const MAX_HASHES_PER_VIDEO: usize = 64;
@@ -275,6 +276,19 @@ pub struct TrainingStepRow {
     pub top1: f64,
     /// 2-norm of all gradients together, before clipping.
     pub grad_norm: f64,
+}
+
+/// A step of `lr_finder`. Sorted by `step`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LrCurveRow {
+    /// Number of the step, from 0.
+    pub step: u32,
+    /// Learning rate of the step.
+    pub lr: f64,
+    /// Loss of the batch, before the step.
+    pub loss: f64,
+    /// Mean of this loss and those around it.
+    pub smoothed_loss: f64,
 }
 
 /// The prediction for a video or a segment. Sorted by `video_id` and times.

@@ -124,7 +124,7 @@ mod tests {
         let mut optimizer = Optimizer::new(params);
         let mut weights = [Tensor::from_slice(&[1.0f32])];
         for (gradient, expect) in gradients.iter().zip(expect) {
-            optimizer.step(params.lr(), &mut weights, vec![Tensor::from_slice(&[*gradient])]);
+            optimizer.step(params.lr().expect("a rate"), &mut weights, vec![Tensor::from_slice(&[*gradient])]);
             let found = weights[0].double_value(&[0]) as f32;
             assert!((found - expect).abs() < 1e-6, "{found}, not {expect}, with {params:?}");
         }

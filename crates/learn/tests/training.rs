@@ -77,11 +77,11 @@ fn params(optimizer: Optimizer) -> TrainParams {
 }
 
 fn sgd() -> Optimizer {
-    Optimizer::SGD(Sgd { lr: 0.05, momentum: 0.9, weight_decay: 1e-4, nesterov: false })
+    Optimizer::SGD(Sgd { lr: 0.05.into(), momentum: 0.9, weight_decay: 1e-4, nesterov: false })
 }
 
 fn adamw() -> Optimizer {
-    Optimizer::AdamW(AdamW { lr: 0.01, betas: [0.9, 0.999], weight_decay: 0.01 })
+    Optimizer::AdamW(AdamW { lr: 0.01.into(), betas: [0.9, 0.999], weight_decay: 0.01 })
 }
 
 fn learner(params: &TrainParams) -> Learner {

@@ -1,5 +1,6 @@
 //! [`Sheet`]: a contact sheet.
 
+use crate::canvas::{Canvas, Ink};
 use crate::font;
 use std::io;
 
@@ -10,16 +11,14 @@ const LABEL_PX: usize = font::HEIGHT_PX + GAP_PX;
 /// End of a label that is too long.
 const ELLIPSIS: &str = "...";
 
-const BACKGROUND: [u8; 3] = [24; 3];
+const BACKGROUND: Ink = [24; 3];
 
-const INK: [u8; 3] = [224; 3];
+const INK: Ink = [224; 3];
 
 /// A picture of rows of frames, each with a label above it.
 #[derive(Debug)]
 pub struct Sheet {
-    /// `[H, W, 3]`.
-    pixels: Vec<u8>,
-    width: usize,
+    canvas: Canvas,
     cell: (usize, usize),
 }
 
@@ -28,7 +27,7 @@ impl Sheet {
     pub fn new(columns: usize, cell: (usize, usize), rows: usize) -> Self {
         let width = GAP_PX + columns * (cell.0 + GAP_PX);
         let height = rows * (LABEL_PX + cell.1) + GAP_PX;
-        Self { pixels: BACKGROUND.repeat(width * height), width, cell }
+        Self { canvas: Canvas::new(width, height, BACKGROUND), cell }
     }
 
     /// Draws a row at position `place`, counted from the top. `frames` are `[T, H, W, 3]`, with the size of a cell.
@@ -39,59 +38,33 @@ impl Sheet {
         for (column, frame) in frames.chunks_exact(3 * cell_width * cell_height).enumerate() {
             let left = GAP_PX + column * (cell_width + GAP_PX);
             for (row, pixels) in frame.chunks_exact(3 * cell_width).enumerate() {
-                let start = 3 * ((top + LABEL_PX + row) * self.width + left);
-                self.pixels[start..start + pixels.len()].copy_from_slice(pixels);
+                let start = 3 * ((top + LABEL_PX + row) * self.canvas.width + left);
+                self.canvas.pixels[start..start + pixels.len()].copy_from_slice(pixels);
             }
         }
     }
 
     /// Writes a text, shortened to the width of the picture.
     fn label(&mut self, text: &str, top: usize) {
-        let max_letters = (self.width - GAP_PX) / font::ADVANCE_PX;
-        let letters: Vec<char> = if text.chars().count() > max_letters {
-            text.chars()
-                .take(max_letters.saturating_sub(ELLIPSIS.len()))
-                .chain(ELLIPSIS.chars())
-                .take(max_letters)
-                .collect()
+        let max_letters = (self.canvas.width - GAP_PX) / font::ADVANCE_PX;
+        let shortened: String = if text.chars().count() > max_letters {
+            let letters = text.chars().take(max_letters.saturating_sub(ELLIPSIS.len()));
+            letters.chain(ELLIPSIS.chars()).take(max_letters).collect()
         } else {
-            text.chars().collect()
+            text.to_owned()
         };
-        for (place, letter) in letters.into_iter().enumerate() {
-            let Some(raster) = font::letter(letter) else { continue };
-            let left = GAP_PX + place * font::ADVANCE_PX;
-            for (row, coverage) in (top..).zip(raster.rows()) {
-                let start = row * self.width + left;
-                let pixels = &mut self.pixels.as_chunks_mut::<3>().0[start..start + coverage.len()];
-                pixels.iter_mut().zip(coverage).for_each(|(pixel, coverage)| *pixel = mix(*pixel, INK, *coverage));
-            }
-        }
+        self.canvas.text(&shortened, GAP_PX, top, INK);
     }
 
     /// Returns the width and the height.
     pub fn size_px(&self) -> (u32, u32) {
-        (self.width as u32, (self.pixels.len() / (3 * self.width)) as u32)
+        (self.canvas.width as u32, self.canvas.height() as u32)
     }
 
     /// Returns the picture as a PNG file.
     pub fn to_png(&self) -> io::Result<Vec<u8>> {
-        let (mut file, (width, height)) = (Vec::new(), self.size_px());
-        let mut encoder = png::Encoder::new(&mut file, width, height);
-        encoder.set_color(png::ColorType::Rgb);
-        encoder.set_depth(png::BitDepth::Eight);
-        let mut writer = encoder.write_header()?;
-        writer.write_image_data(&self.pixels)?;
-        writer.finish()?;
-        Ok(file)
+        self.canvas.to_png()
     }
-}
-
-/// Returns a color between two, by the coverage from 0 to 255.
-fn mix(background: [u8; 3], ink: [u8; 3], coverage: u8) -> [u8; 3] {
-    std::array::from_fn(|channel| {
-        let (ink, background) = (u32::from(ink[channel]), u32::from(background[channel]));
-        ((ink * u32::from(coverage) + background * u32::from(255 - coverage)) / 255) as u8
-    })
 }
 
 #[cfg(test)]
@@ -105,7 +78,7 @@ mod tests {
         let row = |row: &[u8]| -> String {
             row.as_chunks::<3>().0.iter().map(|pixel| if pixel[0] > 140 { '#' } else { ' ' }).collect()
         };
-        let rows: Vec<String> = sheet.pixels.chunks_exact(3 * width).map(row).collect();
+        let rows: Vec<String> = sheet.canvas.pixels.chunks_exact(3 * width).map(row).collect();
         rows.into_iter().map(|row| row.trim_end().to_owned()).filter(|row| !row.is_empty()).collect()
     }
 

@@ -31,6 +31,10 @@ pub enum PortType {
     Metrics,
     /// An ONNX file with its metadata.
     Onnx,
+    /// A learning rate: a JSON file.
+    LearningRate,
+    /// The `lr_curve` table.
+    LrCurve,
     /// A picture for people.
     Picture,
     /// Inputs and outputs of a `command`: fits every port; the stage that reads it checks the content.
@@ -55,6 +59,8 @@ impl PortType {
             Self::Predictions => "predictions",
             Self::Metrics => "metrics",
             Self::Onnx => "onnx",
+            Self::LearningRate => "learning_rate",
+            Self::LrCurve => "lr_curve",
             Self::Picture => "picture",
             Self::Any => "any",
         }
@@ -82,6 +88,8 @@ impl PortType {
             | Self::Predictions
             | Self::Metrics
             | Self::Onnx
+            | Self::LearningRate
+            | Self::LrCurve
             | Self::Picture
             | Self::Any => false,
         }
@@ -104,6 +112,8 @@ impl PortType {
             | Self::Predictions
             | Self::Metrics
             | Self::Onnx
+            | Self::LearningRate
+            | Self::LrCurve
             | Self::Picture
             | Self::Any => false,
         }

@@ -8,6 +8,7 @@ mod checkpoint;
 mod dataloader;
 mod early_stopping;
 mod epoch_fields;
+mod learning_rate;
 mod load_from;
 mod model;
 mod optimizer;
@@ -19,6 +20,7 @@ pub use checkpoint::{CheckpointParams, KeepStates};
 pub use dataloader::DataloaderParams;
 pub use early_stopping::EarlyStopping;
 pub use epoch_fields::{EpochContext, EpochFields};
+pub use learning_rate::{Auto, LearningRate};
 pub use load_from::LoadFrom;
 pub use optimizer::{AdamW, ClipGrad, OptimWrapper, Optimizer, Sgd};
 pub use schedules::{
@@ -51,6 +53,7 @@ pub const CONTRACT: Contract = Contract {
         InputPort { name: "frames", port_type: PortType::Frames, required: true, or_param: None },
         InputPort { name: "samples", port_type: PortType::Samples, required: true, or_param: None },
         InputPort { name: "weights", port_type: PortType::Folder, required: false, or_param: None },
+        InputPort { name: "lr", port_type: PortType::LearningRate, required: false, or_param: None },
     ],
     outputs: &[
         OutputPort { name: "model", port_type: PortType::Model, path: "model" },
@@ -101,9 +104,9 @@ impl TrainParams {
         self.train_dataloader.batch_size
     }
 
-    /// Returns the learning rate before schedules.
+    /// Returns the learning rate before schedules; 0 for `auto`, which the stage replaces before it trains.
     pub fn initial_lr(&self) -> f64 {
-        let lr = self.optim_wrapper.optimizer.lr();
+        let lr = self.optim_wrapper.optimizer.lr().unwrap_or_default();
         match &self.auto_scale_lr {
             Some(scale) if scale.enable => scale.in_proportion(lr, self.clips_per_step()),
             Some(_) | None => lr,

@@ -3,6 +3,7 @@
 use crate::TrainError;
 use crate::diverged::{Batch, diverged};
 use crate::error::Stopped;
+use crate::found_lr;
 use crate::interval::Interval;
 use crate::mistakes::Mistakes;
 use crate::monitor::ends_early;
@@ -46,7 +47,7 @@ pub(crate) struct Run<'a> {
 /// Trains the epochs of `parts`, which follow each other.
 pub(crate) fn make(context: &Context, parts: &MakeParts) -> Result<Made, StageError> {
     pin_threads();
-    let params: TrainParams = context.params()?;
+    let params = found_lr::params(context)?;
     let samples = Samples::read(context.input("samples")?, &params)?;
     let links = links(parts, &samples)?;
     if let Some(line) = other_batch_size(&params).or_else(|| scaled(&params)) {

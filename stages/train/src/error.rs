@@ -133,6 +133,29 @@ pub enum TrainError {
         /// The value of `save_best`.
         metric: String,
     },
+    /// There is no learning rate.
+    #[error("`optim_wrapper.optimizer.lr` is `auto`, but the input `lr` is not connected")]
+    NoRate,
+    /// There are two learning rates.
+    #[error("the input `lr` is connected, but `optim_wrapper.optimizer.lr` is {lr}")]
+    TwoRates {
+        /// The value of the parameter.
+        lr: f64,
+    },
+    /// The input `lr` has a rate that is not possible.
+    #[error("{} has the learning rate {lr}", path.display())]
+    FoundRate {
+        /// The file.
+        path: PathBuf,
+        /// The rate.
+        lr: f64,
+    },
+    /// The loss falls at no learning rate.
+    #[error("the loss falls at none of the learning rates of {num_steps} steps")]
+    NoDescent {
+        /// Number of steps that were made.
+        num_steps: usize,
+    },
     /// The requested parts are not consecutive epochs.
     #[error("epoch `{part}` does not follow the epoch before it")]
     NotNext {

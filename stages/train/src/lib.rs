@@ -50,7 +50,9 @@ mod batch_norm;
 mod diverged;
 mod epochs;
 mod error;
+mod found_lr;
 mod interval;
+mod lr_finder;
 mod mistakes;
 mod monitor;
 mod pictures;
@@ -63,4 +65,5 @@ mod tensorboard;
 mod validate;
 
 pub use error::TrainError;
+pub use lr_finder::LrFinder;
 pub use stage::Train;

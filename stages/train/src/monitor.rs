@@ -53,7 +53,7 @@ pub(crate) struct BestEpoch {
 /// Returns the epochs of `log` that are the best by some metric, if training ends with it or after one of the epochs `ends`.
 pub(crate) fn best_of_any_metric(samples: &Samples, log: &[TrainingLogRow], ends: &BTreeSet<u32>) -> BTreeSet<u32> {
     let metrics = pipe_metrics::ALL.iter().filter(|metric| metric.labelling == samples.preprocessing.labelling);
-    let logs = || ends.iter().map(|end| &log[..*end as usize + 1]).chain([log]);
+    let logs = || ends.iter().map(|end| &log[..=*end as usize]).chain([log]);
     metrics.flat_map(|metric| logs().filter_map(|log| Some(best(log, metric.name, metric.rule)?.0))).collect()
 }
 

@@ -56,11 +56,9 @@ pub(crate) fn parts(
 
 /// Returns what the data and the network contribute to every epoch.
 fn fields_of_data(context: &Context, params: &TrainParams, samples: &Samples) -> Result<Fields, StageError> {
+    check_loss(params, samples)?;
     let labelling = samples.preprocessing.labelling;
     let loss = params.loss(labelling);
-    if loss.labelling() != labelling {
-        return Err(TrainError::LossLabelling { labelling }.into());
-    }
     let mut fields = json_fields(&["labelling"], &json!(labelling));
     fields.extend(json_fields(&["loss"], &json!(loss)));
     let graph = graph(params, samples)?;
@@ -70,6 +68,12 @@ fn fields_of_data(context: &Context, params: &TrainParams, samples: &Samples) ->
     context.input("frames")?;
     fields.push(field(&["inputs", "frames"], context.input_digest("frames").unwrap_or_default()));
     Ok(fields)
+}
+
+/// Checks that the loss is defined for the labels.
+pub(crate) fn check_loss(params: &TrainParams, samples: &Samples) -> Result<(), TrainError> {
+    let labelling = samples.preprocessing.labelling;
+    if params.loss(labelling).labelling() == labelling { Ok(()) } else { Err(TrainError::LossLabelling { labelling }) }
 }
 
 /// Returns what the weights to start from contribute to the first epoch.

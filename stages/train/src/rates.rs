@@ -64,7 +64,8 @@ pub(crate) fn check_rates(epoch: u32, rates: &[f64]) -> Result<(), StageError> {
 /// Returns a warning if the learning rate was chosen for another number of clips per step.
 pub(crate) fn other_batch_size(params: &TrainParams) -> Option<String> {
     let scale = params.auto_scale_lr.as_ref()?;
-    let (clips, base, lr) = (params.clips_per_step(), scale.base_batch_size, params.optim_wrapper.optimizer.lr());
+    let (clips, base) = (params.clips_per_step(), scale.base_batch_size);
+    let lr = params.optim_wrapper.optimizer.lr()?;
     let proportional = scale.in_proportion(lr, clips);
     (!scale.enable && clips != base).then(|| {
         format!(
@@ -78,7 +79,8 @@ pub(crate) fn other_batch_size(params: &TrainParams) -> Option<String> {
 /// Returns a line on a learning rate that is scaled to the number of clips per step.
 pub(crate) fn scaled(params: &TrainParams) -> Option<String> {
     let scale = params.auto_scale_lr.as_ref().filter(|scale| scale.enable)?;
-    let (clips, base, lr) = (params.clips_per_step(), scale.base_batch_size, params.optim_wrapper.optimizer.lr());
+    let (clips, base) = (params.clips_per_step(), scale.base_batch_size);
+    let lr = params.optim_wrapper.optimizer.lr()?;
     (clips != base)
         .then(|| format!("learning rate {lr} for {base} clips per step, scaled to {} for {clips}", params.initial_lr()))
 }

@@ -1,6 +1,7 @@
 //! [`Train`]: the stage itself.
 
 use crate::epochs::{self, read_log, read_steps, restore};
+use crate::found_lr;
 use crate::mistakes::Mistakes;
 use crate::monitor::{BestEpoch, best_epoch, best_of_any_metric, ends_of_smaller_patience, num_used};
 use crate::pictures::first_epoch;
@@ -27,7 +28,7 @@ impl PartedStage for Train {
     }
 
     fn plan(&self, context: &Context) -> Result<Vec<PlannedPart>, StageError> {
-        let params: TrainParams = context.params()?;
+        let params = found_lr::params(context)?;
         let samples = Samples::read(context.input("samples")?, &params)?;
         plan::parts(context, &params, &samples)
     }
@@ -38,7 +39,7 @@ impl PartedStage for Train {
 
     fn assemble(&self, context: &Context, parts: &[MadePart]) -> Result<Summary, StageError> {
         pin_threads();
-        let params: TrainParams = context.params()?;
+        let params = found_lr::params(context)?;
         let samples = Samples::read(context.input("samples")?, &params)?;
         let mut log = read_log(parts)?;
         let num_epochs = num_used(&params, &samples, &log);
@@ -49,54 +50,81 @@ impl PartedStage for Train {
 
         // Loading the first weights again is cheap, and gives the report of how they matched.
         let (network, report) = first_network(context, &params, &samples)?;
-        let graph_digest = network.graph().digest().to_hex().to_string();
         let mut learner = Learner::new(network, &params, samples.preprocessing.labelling);
         restore(&mut learner, last)?;
         let loader = Loader::open(context.input("frames")?)?;
-        let mistakes = if validates_at_the_end(&params, &samples, num_epochs as u32) {
-            let validation = validate(context, &params, &samples, &loader, learner.network())?;
-            let mistakes = Mistakes::find(context, &samples, &loader, &validation)?;
-            if let Some(row) = log.last_mut() {
-                row.validation = Some(validation.figures);
-            }
-            mistakes
-        } else if log.last().is_some_and(|row| row.validation.is_some()) {
-            Mistakes::read(last)?
-        } else {
-            Mistakes::default()
-        };
+        let mistakes = validate_at_the_end(context, &params, &samples, &loader, &learner, last, &mut log)?;
         if let Some(warning) = mistakes.warning(&samples.classes) {
             context.warn(warning);
         }
         let clips = first_epoch(&samples, &loader, context.threads())?;
 
         let best = best_epoch(&params, &samples, &log)?;
-        let kept_states = kept_states(&params, &samples, parts, &log, best.as_ref());
-        let summary = Summary::lines(lines(&params, &samples, &log, best.as_ref(), &report));
-        let card = |epochs| ModelCard {
-            model: params.model.clone(),
-            classes: samples.classes.clone(),
-            preprocessing: samples.preprocessing.clone(),
-            graph_digest: graph_digest.clone(),
-            epochs,
-        };
-        TrainedModel::write(&context.output("last")?, &card(num_epochs as u32), learner.network(), &report)?;
-        let chosen = best.as_ref().map_or(num_epochs as u32, |best| best.epoch + 1);
-        if chosen as usize != num_epochs {
-            restore(&mut learner, &parts[chosen as usize - 1])?;
-        }
-        TrainedModel::write(&context.output("model")?, &card(chosen), learner.network(), &report)?;
+        write_models(context, &params, &samples, parts, best.as_ref(), (learner, &report))?;
         write_training_log(&context.output("training_log.parquet")?, &log)?;
         let steps = read_steps(parts)?;
         write_rows(&context.output("training_steps.parquet")?, &steps)?;
         tensorboard::write(&context.output("tensorboard")?, &params, &log, &steps, &clips, &mistakes.picture)?;
         let figures = figures(&log, best.as_ref());
+        let summary = Summary::lines(lines(&params, &samples, &log, best.as_ref(), &report));
         Ok(Summary {
             used_parts: Some(num_epochs),
-            kept_states,
+            kept_states: Some(kept_states(&params, &samples, parts, &log, best.as_ref())),
             ..summary.with_figures(figures.iter().map(|(name, value)| (name.as_str(), *value)))
         })
     }
+}
+
+/// Evaluates the test samples if that is due after the last epoch only, and adds the figures to its row of `log`. Returns the mistakes of
+/// the last epoch.
+fn validate_at_the_end(
+    context: &Context,
+    params: &TrainParams,
+    samples: &Samples,
+    loader: &Loader,
+    learner: &Learner,
+    last: &MadePart,
+    log: &mut [TrainingLogRow],
+) -> Result<Mistakes, StageError> {
+    let num_epochs = log.len() as u32;
+    let Some(row) = log.last_mut() else { return Ok(Mistakes::default()) };
+    if validates_at_the_end(params, samples, num_epochs) {
+        let validation = validate(context, params, samples, loader, learner.network())?;
+        let mistakes = Mistakes::find(context, samples, loader, &validation)?;
+        row.validation = Some(validation.figures);
+        Ok(mistakes)
+    } else if row.validation.is_some() {
+        Mistakes::read(last)
+    } else {
+        Ok(Mistakes::default())
+    }
+}
+
+/// Writes the network of the last epoch as `last`, and that of the best one as `model`; without `save_best`, both are the last.
+fn write_models(
+    context: &Context,
+    params: &TrainParams,
+    samples: &Samples,
+    parts: &[MadePart],
+    best: Option<&BestEpoch>,
+    (mut learner, report): (Learner, &WeightsReport),
+) -> Result<(), StageError> {
+    let write = |port: &str, epochs: usize, learner: &Learner| {
+        let card = ModelCard {
+            model: params.model.clone(),
+            classes: samples.classes.clone(),
+            preprocessing: samples.preprocessing.clone(),
+            graph_digest: learner.network().graph().digest().to_hex().to_string(),
+            epochs: epochs as u32,
+        };
+        TrainedModel::write(&context.output(port)?, &card, learner.network(), report).map_err(StageError::from)
+    };
+    write("last", parts.len(), &learner)?;
+    let chosen = best.map_or(parts.len(), |best| best.epoch as usize + 1);
+    if chosen != parts.len() {
+        restore(&mut learner, &parts[chosen - 1])?;
+    }
+    write("model", chosen, &learner)
 }
 
 /// Maximum number of clips that a warning names.
@@ -141,7 +169,7 @@ fn kept_states(
     parts: &[MadePart],
     log: &[TrainingLogRow],
     best: Option<&BestEpoch>,
-) -> Option<Vec<String>> {
+) -> Vec<String> {
     let milestones = params.milestones();
     let possible_ends = ends_of_smaller_patience(params, samples, log);
     let possible_bests = best_of_any_metric(samples, log, &possible_ends);
@@ -158,7 +186,7 @@ fn kept_states(
         |epoch: u32| params.checkpoint.interval.is_some_and(|interval| (epoch + 1).is_multiple_of(interval));
     let is_used = |epoch: u32| epoch as usize + 1 == parts.len() || best.is_some_and(|best| best.epoch == epoch);
     let kept = (0..).zip(parts).filter(|(epoch, _)| is_kept(*epoch) || of_interval(*epoch) || is_used(*epoch));
-    Some(kept.map(|(_, part)| part.name.clone()).collect())
+    kept.map(|(_, part)| part.name.clone()).collect()
 }
 
 /// Returns the numbers of the last epoch, and those of the best one.

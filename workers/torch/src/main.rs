@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         WorkerInfo {
             stages: vec![
                 Parted(&pipe_stage_train::Train),
+                Whole(&pipe_stage_train::LrFinder),
                 Whole(&pipe_stage_pretrained::Pretrained),
                 Whole(&pipe_stage_evaluate::Evaluate),
                 Whole(export),

@@ -32,7 +32,7 @@ mod tests {
 
     #[test]
     fn steps_by_hand() {
-        let adamw = Optimizer::AdamW(AdamW { lr: 0.1, betas: [0.9, 0.999], weight_decay: 0.5 });
+        let adamw = Optimizer::AdamW(AdamW { lr: 0.1.into(), betas: [0.9, 0.999], weight_decay: 0.5 });
         // Step 1: 1 * (1 - 0.05) - 0.1 * 1. Step 2: m = 0.29 / 0.19, v = 0.004999 / 0.001999, 0.85 * 0.95 - 0.1 * m / sqrt(v).
         let second = 0.85 * 0.95 - 0.1 * (0.29 / 0.19) / (0.004_999_f64 / 0.001_999).sqrt();
         check(&adamw, &[1.0, 2.0], &[0.85, second as f32]);

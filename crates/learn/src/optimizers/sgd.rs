@@ -32,7 +32,8 @@ mod tests {
 
     #[test]
     fn steps_by_hand() {
-        let sgd = |momentum, weight_decay, nesterov| Optimizer::SGD(Sgd { lr: 0.1, momentum, weight_decay, nesterov });
+        let sgd =
+            |momentum, weight_decay, nesterov| Optimizer::SGD(Sgd { lr: 0.1.into(), momentum, weight_decay, nesterov });
         check(&sgd(0.0, 0.0, false), &[1.0, 2.0], &[0.9, 0.7]);
         // buffer: 1, then 0.9 * 1 + 2 = 2.9
         check(&sgd(0.9, 0.0, false), &[1.0, 2.0], &[0.9, 0.61]);

@@ -4,6 +4,7 @@
 //! `crates/learn/src/optimizers/NAME.rs`. The parameters are here because `pipe` checks them without libtorch.
 
 use super::epoch_fields::{EpochContext, EpochFields, json, object};
+use super::learning_rate::LearningRate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -33,8 +34,7 @@ pub enum Optimizer {
 #[serde(deny_unknown_fields)]
 pub struct Sgd {
     /// Learning rate.
-    #[schemars(range(min = 0.0))]
-    pub lr: f64,
+    pub lr: LearningRate,
     /// Factor of the previous step that is added to the next. Default: 0.
     #[serde(default)]
     #[schemars(range(min = 0.0, max = 1.0))]
@@ -53,8 +53,7 @@ pub struct Sgd {
 #[serde(deny_unknown_fields)]
 pub struct AdamW {
     /// Learning rate.
-    #[schemars(range(min = 0.0))]
-    pub lr: f64,
+    pub lr: LearningRate,
     /// Decay rates of the running averages of the gradient and of its square. Default: `[0.9, 0.999]`.
     #[serde(default = "betas")]
     pub betas: [f64; 2],
@@ -74,11 +73,20 @@ pub struct ClipGrad {
 }
 
 impl Optimizer {
-    /// Returns the learning rate before schedules.
-    pub fn lr(&self) -> f64 {
+    /// Returns the learning rate before schedules; `None` for `auto`.
+    pub fn lr(&self) -> Option<f64> {
         match self {
             Self::SGD(params) => params.lr,
             Self::AdamW(params) => params.lr,
+        }
+        .number()
+    }
+
+    /// Sets the learning rate before schedules.
+    pub fn set_lr(&mut self, lr: f64) {
+        match self {
+            Self::SGD(params) => params.lr = lr.into(),
+            Self::AdamW(params) => params.lr = lr.into(),
         }
     }
 }
@@ -97,7 +105,7 @@ impl EpochFields for OptimWrapper {
 
 impl Default for OptimWrapper {
     fn default() -> Self {
-        let optimizer = Optimizer::SGD(Sgd { lr: 0.005, momentum: 0.9, weight_decay: 1e-4, nesterov: false });
+        let optimizer = Optimizer::SGD(Sgd { lr: 0.005.into(), momentum: 0.9, weight_decay: 1e-4, nesterov: false });
         Self { optimizer, clip_grad: None }
     }
 }

@@ -70,9 +70,8 @@ impl TrainCfg {
         if self.dynamic_intervals.iter().any(|[_, interval]| *interval == 0) {
             wrong("dynamic_intervals", "has an interval of 0".into(), "a number of epochs, 1 or more");
         }
-        if let Some([[before, _], [begin, _]]) =
-            self.dynamic_intervals.array_windows().find(|[[before, _], [begin, _]]| before >= begin)
-        {
+        let mut pairs = self.dynamic_intervals.iter().zip(self.dynamic_intervals.iter().skip(1));
+        if let Some(([before, _], [begin, _])) = pairs.find(|([before, _], [begin, _])| before >= begin) {
             let message = format!("names epoch {begin} after epoch {before}");
             wrong("dynamic_intervals", message, "`[EPOCH, INTERVAL]`, in the order of epochs");
         }

@@ -2,6 +2,7 @@
 
 mod best;
 mod length;
+mod lr_finder;
 mod rates;
 
 use pipe_schemas::Rule;
@@ -194,7 +195,7 @@ const OUTPUTS: [&str; 6] = [
 
 #[test]
 fn an_interrupted_chain_gives_the_bits_of_an_uninterrupted_one() {
-    let adamw = Optimizer::AdamW(AdamW { lr: 0.01, betas: [0.9, 0.999], weight_decay: 0.01 });
+    let adamw = Optimizer::AdamW(AdamW { lr: 0.01.into(), betas: [0.9, 0.999], weight_decay: 0.01 });
     for (name, optimizer) in [("sgd", params(3, 1).optim_wrapper.optimizer), ("adamw", adamw)] {
         let space = Space::new();
         let mut params = params(3, 1);
@@ -253,7 +254,7 @@ fn a_batch_whose_loss_is_not_finite_is_named_and_shown() {
     let mut params = params(3, 0);
     params.param_scheduler.clear();
     params.optim_wrapper.optimizer =
-        Optimizer::SGD(Sgd { lr: 1e30, momentum: 0.0, weight_decay: 0.0, nesterov: false });
+        Optimizer::SGD(Sgd { lr: 1e30.into(), momentum: 0.0, weight_decay: 0.0, nesterov: false });
     let parts = (0..3).map(|epoch| part_in(&space.path("parts"), &format!("{epoch:04}"))).collect();
     let error = space.bench(&params).make(MakeParts { earlier: Vec::new(), parts }).result.expect_err("it diverges");
     let text = error.chain().join(": ");
@@ -754,6 +755,6 @@ fn fields_of_an_epoch() {
         "with.seed: 0",
         "with.train_dataloader.batch_size: 2",
     ];
-    assert_eq!((CONTRACT.version, part.name.as_str(), part.items.len()), (7, "0001", 0));
+    assert_eq!((CONTRACT.version, part.name.as_str(), part.items.len()), (8, "0001", 0));
     assert_eq!(found, expect);
 }

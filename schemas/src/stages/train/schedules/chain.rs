@@ -173,7 +173,7 @@ mod tests {
         let exponential = json!({ "type": "ExponentialLR", "gamma": 0.5 });
         check(&[converted(exponential)], 1.0, &[[1.0, 0.5], [0.25, 0.125]]);
         let cosine = json!({ "type": "CosineAnnealingLR", "T_max": 2 });
-        let c = |t: f64| (1.0 + (std::f64::consts::PI * t / 4.0).cos()) / 2.0;
+        let c = |t: f64| f64::midpoint(1.0, (std::f64::consts::PI * t / 4.0).cos());
         check(&[converted(cosine)], 1.0, &[[1.0, c(1.0)], [0.5, c(3.0)], [0.0, c(3.0)], [0.5, c(1.0)]]);
     }
 

@@ -28,7 +28,7 @@ impl ClockSchedule for CosineRestartLr {
     fn check(&self) -> Vec<Problem> {
         let neither = self.eta_min.or(self.eta_min_ratio).is_none();
         let (periods, weights) = (self.periods.len(), self.restart_weights.len());
-        let is_empty = self.periods.iter().any(|period| *period == 0) || periods == 0;
+        let is_empty = periods == 0 || self.periods.contains(&0);
         let of_minimum = [
             self.eta_min.and_then(|eta_min| not_negative("eta_min", eta_min)),
             self.eta_min_ratio.and_then(|ratio| not_negative("eta_min_ratio", ratio)),

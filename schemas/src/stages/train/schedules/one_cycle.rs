@@ -110,7 +110,7 @@ impl ClockSchedule for OneCycleLr {
         for (number, Phase { end, from, to }) in (1..).zip(phases) {
             if at <= end || number == num_phases {
                 // A phase without a length is its end.
-                let share = if end == start { 1.0 } else { (at - start) / (end - start) };
+                let share = if end > start { (at - start) / (end - start) } else { 1.0 };
                 return Change::Value(match self.anneal_strategy {
                     AnnealStrategy::Cos => to + (from - to) / 2.0 * ((PI * share).cos() + 1.0),
                     AnnealStrategy::Linear => (to - from) * share + from,

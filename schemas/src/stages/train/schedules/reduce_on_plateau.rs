@@ -132,14 +132,17 @@ impl Default for ReduceOnPlateauLr {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
 fn is_relative(rule: &ThresholdRule) -> bool {
     *rule == ThresholdRule::Rel
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
 fn is_default_eps(eps: &f64) -> bool {
-    *eps == EPS
+    eps.to_bits() == EPS.to_bits()
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
 fn is_zero(tick: &Tick) -> bool {
     *tick == Tick::default()
 }

@@ -2,6 +2,8 @@
 //!
 //! [`LrChain`] differs from them in that schedules which only multiply have a factor in total, so that rounding errors do not add up.
 
+#![expect(clippy::float_cmp, reason = "whole numbers of ticks")]
+
 use super::super::*;
 use proptest::prelude::*;
 use serde_json::json;

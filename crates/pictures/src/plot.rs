@@ -1,0 +1,165 @@
+//! [`Plot`]: lines over a logarithmic axis.
+
+use crate::canvas::{Canvas, Ink};
+use crate::font;
+use std::io;
+
+const WIDTH_PX: usize = 640;
+const HEIGHT_PX: usize = 400;
+
+/// The edges of the area in which the lines are.
+const LEFT_PX: usize = 80;
+const RIGHT_PX: usize = WIDTH_PX - 24;
+const TOP_PX: usize = 32;
+const BOTTOM_PX: usize = HEIGHT_PX - 32;
+
+/// Number of intervals on the vertical axis.
+const NUM_INTERVALS: usize = 4;
+
+const BACKGROUND: Ink = [24; 3];
+const GRID: Ink = [64; 3];
+const INK: Ink = [224; 3];
+const MARK: Ink = [255, 180, 60];
+
+/// Lines over a logarithmic axis, as a picture of 640 x 400 pixels.
+#[derive(Debug)]
+pub struct Plot {
+    /// The text above the lines.
+    pub title: String,
+    /// The lines, from back to front. The vertical axis fits the last one; where others leave its range, they are cut.
+    pub lines: Vec<Line>,
+    /// A vertical line at this place, with a text beside it.
+    pub mark: Option<(f64, String)>,
+}
+
+/// A line of a plot.
+#[derive(Debug)]
+pub struct Line {
+    /// Places on the horizontal axis, above 0, and values. Points that are not finite are left out.
+    pub points: Vec<(f64, f64)>,
+    /// Red, green, blue.
+    pub ink: [u8; 3],
+}
+
+/// A range of values, and the pixels that they are drawn on.
+#[derive(Clone, Copy)]
+struct Axis {
+    low: f64,
+    high: f64,
+    first_px: f64,
+    last_px: f64,
+}
+
+impl Axis {
+    /// Returns the axis of `values`, which may be none or all the same.
+    fn of(values: impl Iterator<Item = f64>, first_px: usize, last_px: usize) -> Self {
+        let (low, high) =
+            values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+        let (low, high) = if low > high { (0.0, 1.0) } else { (low, high) };
+        let margin = if low < high { 0.0 } else { 0.5 };
+        Self { low: low - margin, high: high + margin, first_px: first_px as f64, last_px: last_px as f64 }
+    }
+
+    fn px(&self, value: f64) -> f64 {
+        self.first_px + (value - self.low) / (self.high - self.low) * (self.last_px - self.first_px)
+    }
+}
+
+impl Plot {
+    /// Returns the picture as a PNG file.
+    pub fn to_png(&self) -> io::Result<Vec<u8>> {
+        self.draw().to_png()
+    }
+
+    fn draw(&self) -> Canvas {
+        let points = || self.lines.iter().flat_map(Line::finite);
+        let across = Axis::of(points().map(|(place, _)| place), LEFT_PX, RIGHT_PX);
+        let up =
+            Axis::of(self.lines.last().into_iter().flat_map(Line::finite).map(|(_, value)| value), BOTTOM_PX, TOP_PX);
+        let mut canvas = Canvas::new(WIDTH_PX, HEIGHT_PX, BACKGROUND);
+        canvas.text(&self.title, LEFT_PX, (TOP_PX - font::HEIGHT_PX) / 2, INK);
+        grid(&mut canvas, across, up);
+        for line in &self.lines {
+            let clip = |value: f64| value.clamp(up.low, up.high);
+            let places: Vec<(f64, f64)> =
+                line.finite().map(|(place, value)| (across.px(place), up.px(clip(value)))).collect();
+            for pair in places.windows(2) {
+                canvas.line(pair[0], pair[1], line.ink);
+            }
+        }
+        if let Some((place, text)) = &self.mark {
+            let x = across.px(place.log10());
+            canvas.line((x, TOP_PX as f64), (x, BOTTOM_PX as f64), MARK);
+            // To the side on which there is room.
+            let width = (text.chars().count() + 1) * font::ADVANCE_PX;
+            let left = if x as usize + width > RIGHT_PX { (x as usize).saturating_sub(width) } else { x as usize + 6 };
+            canvas.text(text, left, TOP_PX + 4, MARK);
+        }
+        canvas
+    }
+}
+
+impl Line {
+    /// Returns the logarithms of places, and values, of points that can be drawn.
+    fn finite(&self) -> impl Iterator<Item = (f64, f64)> {
+        let points = self.points.iter().map(|(place, value)| (place.log10(), *value));
+        points.filter(|(place, value)| place.is_finite() && value.is_finite())
+    }
+}
+
+/// Draws the axes: a vertical line for each power of ten, and horizontal ones at even values.
+fn grid(canvas: &mut Canvas, across: Axis, up: Axis) {
+    let (top, bottom) = (TOP_PX as f64, BOTTOM_PX as f64);
+    for power in across.low.ceil() as i32..=across.high.floor() as i32 {
+        let x = across.px(f64::from(power));
+        canvas.line((x, top), (x, bottom), GRID);
+        let label = format!("1e{power}");
+        let left = (x as usize).saturating_sub(label.len() * font::ADVANCE_PX / 2);
+        canvas.text(&label, left, BOTTOM_PX + 8, INK);
+    }
+    for interval in 0..=NUM_INTERVALS {
+        let value = up.low + (up.high - up.low) * interval as f64 / NUM_INTERVALS as f64;
+        let y = up.px(value);
+        canvas.line((LEFT_PX as f64, y), (RIGHT_PX as f64, y), GRID);
+        canvas.text(&format!("{value:>8.3}"), 4, (y as usize).saturating_sub(font::HEIGHT_PX / 2), INK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(points: &[(f64, f64)], ink: Ink) -> Line {
+        Line { points: points.to_vec(), ink }
+    }
+
+    fn pixel(canvas: &Canvas, x: usize, y: usize) -> Ink {
+        canvas.pixels.as_chunks::<3>().0[y * canvas.width + x]
+    }
+
+    #[test]
+    fn lines_go_from_corner_to_corner_and_the_mark_is_at_its_place() {
+        let (red, blue) = ([255, 0, 0], [0, 0, 255]);
+        let lines = vec![
+            line(&[(1e-4, 50.0), (1e-2, 50.0), (1.0, f64::NAN), (1.0, -3.0)], red),
+            line(&[(1e-4, 0.0), (1.0, 4.0)], blue),
+        ];
+        let canvas = Plot { title: "loss".into(), lines, mark: Some((1e-2, "lr 0.01".into())) }.draw();
+        assert_eq!(pixel(&canvas, LEFT_PX, BOTTOM_PX), blue);
+        assert_eq!(pixel(&canvas, RIGHT_PX, TOP_PX), blue);
+        let middle = usize::midpoint(LEFT_PX, RIGHT_PX);
+        assert_eq!(pixel(&canvas, middle, BOTTOM_PX - 8), MARK);
+        // Values above the range of the last line are cut, and NaN is left out.
+        assert_eq!(pixel(&canvas, LEFT_PX + 40, TOP_PX), red);
+        assert_eq!(pixel(&canvas, RIGHT_PX, BOTTOM_PX), red);
+        assert_eq!(canvas.height(), HEIGHT_PX);
+    }
+
+    #[test]
+    fn plots_without_values_or_with_a_single_one_are_drawn() {
+        let plot = |lines| Plot { title: String::new(), lines, mark: None };
+        for lines in [vec![], vec![line(&[], INK)], vec![line(&[(0.1, 2.0)], INK)], vec![line(&[(0.0, 1.0)], INK)]] {
+            assert!(plot(lines).to_png().expect("a file").starts_with(b"\x89PNG"));
+        }
+    }
+}
