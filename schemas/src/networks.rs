@@ -5,11 +5,13 @@
 
 mod defaults;
 mod family;
+mod frozen_parts;
 mod hidden_act;
 mod image_size;
 mod project;
 
 pub use family::{Family, FamilyInfo};
+pub use frozen_parts::FrozenParts;
 pub use hidden_act::HiddenAct;
 pub use image_size::ImageSize;
 pub use project::Project;
@@ -85,8 +87,11 @@ impl ModelParams {
 
 impl Default for ModelParams {
     fn default() -> Self {
-        let backbone = resnet::ResNet { depth: resnet::ResNetDepth::D50, base_channels: 64 };
-        Self { backbone: backbone.into(), cls_head: ClsHead::default(), data_preprocessor: DataPreprocessor::default() }
+        Self {
+            backbone: resnet::ResNet::default().into(),
+            cls_head: ClsHead::default(),
+            data_preprocessor: DataPreprocessor::default(),
+        }
     }
 }
 

@@ -253,7 +253,7 @@ pub struct TrainingLogRow {
     pub loss: f64,
     /// Share of these clips whose highest logit is that of their class.
     pub top1: f64,
-    /// Mean over the steps of the 2-norm of all gradients together, before clipping.
+    /// Mean over the steps of the optimiser of the norm of all gradients together, before clipping.
     pub grad_norm: f64,
     /// Metrics of the test samples, if they were evaluated after this epoch: columns `val_top1`, `val_loss`, ….
     pub validation: Option<Figures>,
@@ -274,8 +274,9 @@ pub struct TrainingStepRow {
     pub loss: f64,
     /// Share of the clips of the batch whose highest logit is that of their class, before the step.
     pub top1: f64,
-    /// 2-norm of all gradients together, before clipping.
-    pub grad_norm: f64,
+    /// Norm of all gradients together, before clipping: the 2-norm, or that of `clip_grad.norm_type`. `None` if the optimiser's step comes
+    /// with a later batch, as `accumulative_counts` says.
+    pub grad_norm: Option<f64>,
 }
 
 /// A step of `lr_finder`. Sorted by `step`.

@@ -1,11 +1,12 @@
 //! `cargo xtask soak`: tests that take minutes. Many kills at random moments: recorded results are kept, and the final results are always
-//! the same. And one video added to or removed from 2,000.
+//! the same. A training that is killed resumes. And one video added to or removed from 2,000.
 
 #![expect(clippy::print_stdout, reason = "who waits for minutes wants to know what for")]
 
 use crate::space::{Space, run_args, run_output as parse, tiny};
 use pipe_testkit::shared;
 use std::collections::BTreeSet;
+use std::io::BufRead;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -151,6 +152,106 @@ fn commands_are_killed_again_and_again() {
     let last = parse(&space.output(&["run", "p.yaml", "--output", "json"])).ok();
     assert_eq!(last.stages("hit").len(), 200);
     println!("{kills} kills of a chain of 200 commands: it came to its end");
+}
+
+/// Number of kills of [`trainings_are_killed_again_and_again`].
+const TRAINING_KILLS: usize = 20;
+
+/// A training with state of every kind: momentum, an average, frozen layers, accumulated batches, dropout and drawn crops.
+const TRAINING: &str = "
+pipeline: training
+stages:
+  clips:
+    uses: synthesize
+    with: { classes: [move_left, move_right], groups: 6, test_groups: 1, clips_per_group: 4, frames_per_clip: 12, width_px: 48, height_px: 48 }
+  videos: { uses: ingest, inputs: { folder: clips } }
+  labels: { uses: annotations, inputs: { videos: videos, lists: clips.lists }, with: { format: ucf101, split: 1 } }
+  frames: { uses: frames, inputs: { videos: videos }, with: { sample: all, resize: none } }
+  samples:
+    uses: augment
+    inputs: { frames: frames, labels: labels }
+    with:
+      epochs: 6
+      train:
+        sampler: { type: SampleFrames, clip_len: 4, frame_interval: 2, num_clips: 1 }
+        transforms:
+          - { type: RandomResizedCrop }
+          - { type: Resize, scale: { exact: [32, 32] } }
+      test:
+        sampler: { type: SampleFrames, clip_len: 4, frame_interval: 2, num_clips: 1 }
+        transforms:
+          - { type: Resize, scale: { exact: [32, 32] } }
+  model:
+    uses: train
+    inputs: { frames: frames, samples: samples }
+    with:
+      model:
+        backbone: { type: ResNetTSM, depth: 18, base_channels: 16, frozen_stages: 1 }
+        cls_head: { dropout_ratio: 0.5 }
+      train_dataloader: { batch_size: 4 }
+      optim_wrapper:
+        optimizer: { type: SGD, lr: 0.01, momentum: 0.9, nesterov: true }
+        clip_grad: { max_norm: 40 }
+        accumulative_counts: 2
+        paramwise_cfg: { norm_decay_mult: 0, custom_keys: { cls_head: { lr_mult: 10 } } }
+      param_scheduler:
+        - { type: CosineAnnealingLR, end: 6 }
+      train_cfg: { max_epochs: 6, val_interval: 2 }
+      ema: { type: MomentumAnnealingEMA, momentum: 0.01 }
+";
+
+/// Starts the training, and kills `pipe` with its workers at a random moment after its first new step. Returns whether the run was killed.
+fn train_and_kill(space: &Space, longest: Duration) -> bool {
+    let args = run_args("training.yaml", &[]);
+    let mut command = space.command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let has_begun = lines.any(|line| line.contains("\"stage_measured\""));
+    let reader = std::thread::spawn(move || lines.count());
+    if has_begun {
+        std::thread::sleep(Duration::from_millis(random_below(longest.as_millis()) as u64));
+    }
+    let killed = has_begun && child.try_wait().unwrap().is_none();
+    if killed {
+        let workers = children(child.id());
+        child.kill().unwrap();
+        for worker in workers {
+            let _ = std::process::Command::new("kill").args(["-9", &worker.to_string()]).stderr(Stdio::null()).status();
+        }
+    }
+    let status = child.wait().unwrap();
+    assert!(killed || status.success(), "{status}");
+    reader.join().unwrap();
+    killed
+}
+
+#[test]
+#[ignore = "takes minutes; cargo xtask soak"]
+fn trainings_are_killed_again_and_again() {
+    let fresh = || {
+        let space = Space::new();
+        space.write("training.yaml", TRAINING);
+        space
+    };
+    let model = |space: &Space| {
+        let last = space.run("training.yaml", &[]).ok();
+        assert_eq!(last.stages("hit").len(), last.digests().len());
+        last.digests()["model"].clone()
+    };
+    let undisturbed = fresh();
+    let since = Instant::now();
+    undisturbed.run("training.yaml", &[]).ok();
+    let (expect, whole) = (model(&undisturbed), since.elapsed());
+    let (mut kills, mut rounds) = (0, 0);
+    while kills < TRAINING_KILLS {
+        let space = fresh();
+        while train_and_kill(&space, whole / 4) {
+            kills += 1;
+        }
+        assert_eq!(model(&space), expect);
+        rounds += 1;
+    }
+    println!("{kills} kills of a training in {rounds} rounds: every final checkpoint, log and model has the same bits");
 }
 
 const SET: &str = "

@@ -1,33 +1,88 @@
-//! [`clip_gradients`]: limits the norm of gradients.
+//! [`clip_gradients`]: limits gradients. Nothing is read back from the device.
 
-use tch::Tensor;
+use pipe_schemas::stages::train::{ClipGrad, ClipType};
+use tch::{Kind, TchError, Tensor};
 
-/// Scales gradients so that the 2-norm of all of them together is at most `max_norm`, as PyTorch's `clip_grad_norm_`. Without
-/// `max_norm` they stay as they are. Returns the norm before.
-pub(crate) fn clip_gradients(gradients: &mut [Tensor], max_norm: Option<f64>) -> f64 {
-    let squares = gradients.iter().map(|gradient| gradient.norm().double_value(&[]).powi(2));
-    let norm = squares.sum::<f64>().sqrt();
-    let scale = max_norm.map_or(1.0, |max_norm| max_norm / (norm + 1e-6));
-    if scale < 1.0 {
-        for gradient in gradients {
-            let _ = gradient.g_mul_scalar_(scale);
+/// Limits gradients as PyTorch's `clip_grad_norm_` and `clip_grad_value_`. Undefined gradients are left out.
+///
+/// Returns the norm of all gradients together before they are limited, a tensor without axes in float64: the norm that is limited,
+/// otherwise the 2-norm.
+pub fn clip_gradients(gradients: &mut [Tensor], clip: Option<&ClipGrad>) -> Result<Tensor, TchError> {
+    let limits = clip.map(|clip| (clip.clip_type, clip));
+    let p = match limits {
+        Some((ClipType::Norm, clip)) => clip.norm_type.0,
+        Some((ClipType::Value, _)) | None => 2.0,
+    };
+    let norm = total_norm(gradients, p)?;
+    match limits {
+        Some((ClipType::Norm, ClipGrad { max_norm: Some(max_norm), .. })) => scale(gradients, &norm, *max_norm)?,
+        Some((ClipType::Value, ClipGrad { clip_value: Some(limit), .. })) => {
+            for gradient in gradients.iter_mut().filter(|gradient| gradient.defined()) {
+                let _ = gradient.f_clamp_(-limit, *limit)?;
+            }
         }
+        Some(_) | None => {}
     }
-    norm
+    Ok(norm)
+}
+
+/// Returns the p-norm of the p-norms.
+fn total_norm(gradients: &[Tensor], p: f64) -> Result<Tensor, TchError> {
+    let norm = |gradient: &Tensor| p_norm(gradient, p);
+    let defined = gradients.iter().filter(|gradient| gradient.defined());
+    let norms = defined.map(norm).collect::<Result<Vec<_>, _>>()?;
+    if norms.is_empty() {
+        return Tensor::f_zeros([0i64; 0], (Kind::Double, tch::Device::Cpu));
+    }
+    p_norm(&Tensor::f_stack(&norms, 0)?.f_to_kind(Kind::Double)?, p)
+}
+
+fn p_norm(values: &Tensor, p: f64) -> Result<Tensor, TchError> {
+    let all_axes: Vec<i64> = (0..values.dim() as i64).collect();
+    values.f_norm_scalaropt_dim(p, all_axes, false)
+}
+
+/// Multiplies all gradients by `max_norm / (norm + 1e-6)` if that is below 1.
+fn scale(gradients: &mut [Tensor], norm: &Tensor, max_norm: f64) -> Result<(), TchError> {
+    let factor = norm.f_add_scalar(1e-6)?.f_reciprocal()?.f_mul_scalar(max_norm)?.f_clamp_max(1.0)?;
+    for gradient in gradients.iter_mut().filter(|gradient| gradient.defined()) {
+        let _ = gradient.f_mul_(&factor)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pipe_schemas::stages::train::NormType;
+
+    #[track_caller]
+    fn check(clip: Option<&ClipGrad>, norm: f64, expect: [f64; 2]) {
+        let mut gradients = [Tensor::from_slice(&[3.0f64]), Tensor::new(), Tensor::from_slice(&[-4.0f64])];
+        let found = clip_gradients(&mut gradients, clip).expect("a norm").double_value(&[]);
+        assert!((found - norm).abs() < 1e-12, "{found}, not {norm}");
+        for (gradient, expect) in [&gradients[0], &gradients[2]].into_iter().zip(expect) {
+            let found = gradient.double_value(&[0]);
+            assert!((found - expect).abs() < 1e-12, "{found}, not {expect}, with {clip:?}");
+        }
+    }
 
     #[test]
     fn the_norm_of_all_gradients_together_is_limited() {
-        let mut gradients = [Tensor::from_slice(&[3.0f32]), Tensor::from_slice(&[4.0f32])];
-        assert!((clip_gradients(&mut gradients, None) - 5.0).abs() < 1e-9);
-        assert!((clip_gradients(&mut gradients, Some(10.0)) - 5.0).abs() < 1e-9);
-        assert!((gradients[0].double_value(&[0]) - 3.0).abs() < 1e-9);
-        clip_gradients(&mut gradients, Some(1.0));
-        assert!((gradients[0].double_value(&[0]) - 0.6).abs() < 1e-6);
-        assert!((gradients[1].double_value(&[0]) - 0.8).abs() < 1e-6);
+        let by_norm = |max_norm: f64, p: f64| ClipGrad { norm_type: NormType(p), ..ClipGrad::max_norm(max_norm) };
+        check(None, 5.0, [3.0, -4.0]);
+        check(Some(&by_norm(10.0, 2.0)), 5.0, [3.0, -4.0]);
+        let scaled = |factor: f64| [3.0 * factor, -4.0 * factor];
+        check(Some(&by_norm(1.0, 2.0)), 5.0, scaled(1.0 / (5.0 + 1e-6)));
+        check(Some(&by_norm(1.0, 1.0)), 7.0, scaled(1.0 / (7.0 + 1e-6)));
+        check(Some(&by_norm(1.0, f64::INFINITY)), 4.0, scaled(1.0 / (4.0 + 1e-6)));
+        let cubic = 91f64.cbrt();
+        check(Some(&by_norm(1.0, 3.0)), cubic, scaled(1.0 / (cubic + 1e-6)));
+    }
+
+    #[test]
+    fn values_are_limited() {
+        let clip = ClipGrad { clip_type: ClipType::Value, clip_value: Some(3.5), ..ClipGrad::default() };
+        check(Some(&clip), 5.0, [3.0, -3.5]);
     }
 }

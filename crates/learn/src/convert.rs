@@ -1,10 +1,17 @@
 //! Conversions between the tensors of libtorch and those of `pipe-weights`.
 
-use tch::{Device, Tensor};
+use tch::{Device, TchError, Tensor};
 
 /// Converts sizes to those of libtorch.
 pub(crate) fn dims(shape: &[usize]) -> Vec<i64> {
     shape.iter().map(|dim| *dim as i64).collect()
+}
+
+/// Returns a copy with memory of its own.
+pub(crate) fn copy_of(tensor: &Tensor) -> Result<Tensor, TchError> {
+    let mut copy = tensor.detach().f_zeros_like()?;
+    copy.f_copy_(&tensor.detach())?;
+    Ok(copy)
 }
 
 /// Copies a tensor of f32 to plain memory.

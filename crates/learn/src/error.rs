@@ -15,6 +15,12 @@ pub enum LearnError {
         at: String,
         message: String,
     },
+    /// The network can't be frozen as asked.
+    #[error(transparent)]
+    Freeze(#[from] crate::FreezeError),
+    /// Settings of single tensors do not fit the network.
+    #[error(transparent)]
+    ParamGroups(#[from] crate::ParamGroupsError),
     /// A network can't be rewritten for inference.
     #[error(transparent)]
     Rewrite(#[from] pipe_graph::GraphError),

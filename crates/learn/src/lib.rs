@@ -6,10 +6,13 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod averaging;
 mod batch;
 mod clip_grad;
 mod convert;
 mod error;
+mod freezing;
+mod gradients;
 mod inference;
 mod init;
 mod kernels;
@@ -18,19 +21,28 @@ mod losses;
 mod model;
 mod network;
 mod optimizers;
+mod param_groups;
 mod predict;
 mod process;
+mod similar;
 mod threads;
 mod totals;
+mod trained_tensor;
 
+pub use averaging::Average;
 pub use batch::Normalisation;
+pub use clip_grad::clip_gradients;
 pub use error::LearnError;
+pub use freezing::{FreezeError, Freezing};
+pub use gradients::{AccumulatedBatches, Gradients};
 pub use kernels::TrainingStep;
 pub use learner::{Epoch, Learner};
 pub use model::{TrainedModel, WeightsReport};
 pub use network::Network;
 pub use optimizers::Optimizer;
+pub use param_groups::{ParamGroup, ParamGroups, ParamGroupsError};
 pub use predict::predict_clips;
 pub use process::restart_with_settings;
 pub use threads::{COMPUTE_THREADS, pin_threads};
 pub use totals::{EpochResult, StepResult};
+pub use trained_tensor::{Layer, TrainedTensor};

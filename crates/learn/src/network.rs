@@ -2,6 +2,7 @@
 
 use crate::convert::{copy_into, dims, to_weights};
 use crate::error::{At, LearnError};
+use crate::freezing::Freezing;
 use crate::init;
 use crate::kernels::{Call, TrainingStep, run};
 use pipe_graph::{Graph, Node, NodeId, Role};
@@ -21,6 +22,8 @@ pub struct Network {
     last_readers: Vec<usize>,
     /// For each node, whether the logits depend on it.
     used_at_inference: Vec<bool>,
+    /// What is not trained; `None` if everything is.
+    freezing: Option<Freezing>,
 }
 
 impl Network {
@@ -47,7 +50,18 @@ impl Network {
     }
 
     pub(crate) fn with_params(graph: Graph, params: Vec<Tensor>) -> Self {
-        Self { last_readers: last_readers(&graph), used_at_inference: graph.used_at_inference(), graph, params }
+        let (last_readers, used_at_inference) = (last_readers(&graph), graph.used_at_inference());
+        Self { last_readers, used_at_inference, graph, params, freezing: None }
+    }
+
+    /// Takes a part of the network out of training. Nothing is differentiated below the lowest node that is trained.
+    pub(crate) fn freeze(&mut self, freezing: Freezing) {
+        for (tensor, frozen) in self.params.iter_mut().zip(&freezing.frozen) {
+            if *frozen {
+                *tensor = tensor.set_requires_grad(false);
+            }
+        }
+        self.freezing = Some(freezing);
     }
 
     /// Returns the nodes and the shapes of the tensors.
@@ -90,10 +104,26 @@ impl Network {
         self.graph.params.iter().map(|param| param.name.as_str()).zip(&self.params)
     }
 
-    /// Returns the trained tensors by name, without buffers.
+    /// Returns all tensors by name and role, in the order of the graph.
+    pub(crate) fn with_roles(&self) -> impl Iterator<Item = (&str, Role, &Tensor)> {
+        self.graph.params.iter().zip(&self.params).map(|(param, tensor)| (param.name.as_str(), param.role, tensor))
+    }
+
+    /// Returns the trained tensors by name, without buffers and without what is frozen.
     pub(crate) fn trained(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        let named = self.graph.params.iter().zip(&self.params);
-        named.filter(|(param, _)| param.role != Role::Buffer).map(|(param, tensor)| (param.name.as_str(), tensor))
+        let trainable = self.with_roles().enumerate().filter(|(_, (_, role, _))| *role != Role::Buffer);
+        trainable.filter(|(id, _)| !self.is_frozen(*id)).map(|(_, (name, _, tensor))| (name, tensor))
+    }
+
+    /// Returns the positions of the trained tensors among all tensors that are no buffers.
+    pub(crate) fn positions_of_trained(&self) -> Vec<usize> {
+        let trainable = self.with_roles().enumerate().filter(|(_, (_, role, _))| *role != Role::Buffer);
+        let positions = trainable.enumerate().filter(|(_, (id, _))| !self.is_frozen(*id));
+        positions.map(|(position, _)| position).collect()
+    }
+
+    fn is_frozen(&self, id: usize) -> bool {
+        self.freezing.as_ref().is_some_and(|freezing| freezing.frozen[id])
     }
 
     /// Checks that all values of all tensors are finite.
@@ -159,6 +189,8 @@ impl Network {
                 values.push(None);
                 continue;
             }
+            let is_eval = self.freezing.as_ref().is_some_and(|freezing| freezing.is_eval(position));
+            let training = training.filter(|_| !is_eval);
             let call = self.call(node, clips, &values, training).at(&node.name)?;
             let value = run(&call).at(&node.name)?;
             observe(node, &value);

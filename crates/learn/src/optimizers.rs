@@ -1,16 +1,18 @@
 //! [`Optimizer`]: changes the weights of a network against their gradients, with PyTorch's semantics.
 //!
-//! To add an optimiser, write `optimizers/NAME.rs` with `impl Rule for` its parameters in
-//! `pipe_schemas::stages::train`, and add it to `rule`.
+//! No rule reads a value back from the device, so that a step is queued as a whole. To add an optimiser, write `optimizers/NAME.rs`
+//! with `impl Rule for` its parameters in `pipe_schemas::stages::train`, and add it to `rule`.
 
-mod adamw;
+mod adam;
+mod rmsprop;
 mod sgd;
 
 use crate::convert::{copy_into, dims, to_weights};
+use crate::error::{At, LearnError};
 use pipe_schemas::stages::train;
 use pipe_weights::{Dtype, Tensor as Weights};
 use std::collections::BTreeMap;
-use tch::Tensor;
+use tch::{TchError, Tensor};
 
 /// The name of the number of steps among [`Optimizer::tensors`].
 const STEPS: &str = "steps";
@@ -19,24 +21,48 @@ const STEPS: &str = "steps";
 trait Rule {
     /// Returns the names of the tensors that are kept for each weight tensor, in PyTorch's spelling. They have its shape and
     /// are zero before the first step.
-    fn buffers(&self) -> &'static [&'static str];
+    fn buffers(&self) -> Vec<&'static str>;
 
-    /// Changes `weight` in place. `buffers` are in the order of [`Self::buffers`].
-    fn step(&self, now: Now, weight: &mut Tensor, gradient: Tensor, buffers: &mut [Tensor]);
+    /// Changes `weight` in place. `buffers` are in the order of [`Self::buffers`]. The values of `gradient` may be overwritten.
+    fn step(&self, now: Now, weight: &mut Tensor, gradient: Tensor, buffers: &mut [Tensor]) -> Result<(), TchError>;
 }
 
-/// The state of training at a step.
+/// The settings of a step for one weight tensor.
 #[derive(Debug, Clone, Copy)]
 struct Now {
     lr: f64,
+    weight_decay: f64,
     /// Number of the step, counted from 1.
     step: i64,
+}
+
+impl Now {
+    /// Returns the gradient with the L2 penalty. It may reuse the memory of `gradient`.
+    fn penalised(self, weight: &Tensor, mut gradient: Tensor) -> Result<Tensor, TchError> {
+        if self.weight_decay == 0.0 {
+            return Ok(gradient);
+        }
+        gradient.f_addcmul_(weight, &scalar(weight, self.weight_decay)?)
+    }
+
+    /// Subtracts `direction` times the learning rate.
+    fn descend(self, weight: &mut Tensor, direction: &Tensor) -> Result<(), TchError> {
+        let factor = scalar(weight, -self.lr)?;
+        weight.f_addcmul_(direction, &factor).map(drop)
+    }
+}
+
+/// Returns a number as a tensor without axes, beside `like` and of its kind.
+fn scalar(like: &Tensor, value: f64) -> Result<Tensor, TchError> {
+    Tensor::f_full([0i64; 0], value, (like.f_kind()?, like.device()))
 }
 
 fn rule(params: &train::Optimizer) -> &dyn Rule {
     match params {
         train::Optimizer::SGD(params) => params,
+        train::Optimizer::Adam(params) => params,
         train::Optimizer::AdamW(params) => params,
+        train::Optimizer::RMSprop(params) => params,
     }
 }
 
@@ -44,31 +70,39 @@ fn rule(params: &train::Optimizer) -> &dyn Rule {
 #[derive(Debug)]
 pub struct Optimizer {
     params: train::Optimizer,
+    /// The weight decay of each weight tensor.
+    weight_decays: Vec<f64>,
     num_steps: i64,
     /// The tensors of [`Rule::buffers`], by weight tensor; empty before the first step.
     buffers: Vec<Vec<Tensor>>,
 }
 
 impl Optimizer {
-    /// Returns an optimiser before its first step.
-    pub fn new(params: &train::Optimizer) -> Self {
-        Self { params: params.clone(), num_steps: 0, buffers: Vec::new() }
+    /// Returns an optimiser before its first step. Each weight tensor has its weight decay.
+    pub fn new(params: &train::Optimizer, weight_decays: Vec<f64>) -> Self {
+        Self { params: params.clone(), weight_decays, num_steps: 0, buffers: Vec::new() }
     }
 
-    /// Changes each weight against its gradient.
-    pub fn step(&mut self, lr: f64, weights: &mut [Tensor], gradients: Vec<Tensor>) {
+    /// Changes each weight against its gradient, with the learning rate of each. Weights without a gradient stay. The values of
+    /// gradients are overwritten: no two of them share memory.
+    pub fn step(&mut self, rates: &[f64], weights: &mut [Tensor], gradients: Vec<Tensor>) -> Result<(), LearnError> {
         let rule = rule(&self.params);
+        let _no_grad = tch::no_grad_guard();
         if self.num_steps == 0 {
-            let zeros = |weight: &Tensor| rule.buffers().iter().map(|_| weight.detach().zeros_like()).collect();
-            self.buffers = weights.iter().map(zeros).collect();
+            let zeros = |weight: &Tensor| rule.buffers().iter().map(|_| weight.detach().f_zeros_like()).collect();
+            self.buffers = weights.iter().map(zeros).collect::<Result<_, _>>().at("the optimiser")?;
         }
         self.num_steps += 1;
-        let now = Now { lr, step: self.num_steps };
-        tch::no_grad(|| {
-            for ((weight, gradient), buffers) in weights.iter_mut().zip(gradients).zip(&mut self.buffers) {
-                rule.step(now, weight, gradient, buffers);
+        let settings = rates.iter().zip(&self.weight_decays);
+        for (((weight, gradient), buffers), (lr, weight_decay)) in
+            weights.iter_mut().zip(gradients).zip(&mut self.buffers).zip(settings)
+        {
+            if gradient.defined() {
+                let now = Now { lr: *lr, weight_decay: *weight_decay, step: self.num_steps };
+                rule.step(now, weight, gradient, buffers).at("the optimiser")?;
             }
-        });
+        }
+        Ok(())
     }
 
     /// Returns the state, from which [`Self::restore`] continues. `names` are those of the weights.
@@ -120,27 +154,41 @@ mod tests {
     use super::*;
 
     /// Changes one weight of value 1 with each gradient, and compares it with `expect` after each step.
-    pub(super) fn check(params: &train::Optimizer, gradients: &[f32], expect: &[f32]) {
-        let mut optimizer = Optimizer::new(params);
-        let mut weights = [Tensor::from_slice(&[1.0f32])];
+    #[track_caller]
+    pub(super) fn check(params: &train::Optimizer, gradients: &[f64], expect: &[f64]) {
+        let mut optimizer = Optimizer::new(params, vec![params.weight_decay()]);
+        let mut weights = [Tensor::from_slice(&[1.0f64])];
         for (gradient, expect) in gradients.iter().zip(expect) {
-            optimizer.step(params.lr().expect("a rate"), &mut weights, vec![Tensor::from_slice(&[*gradient])]);
-            let found = weights[0].double_value(&[0]) as f32;
-            assert!((found - expect).abs() < 1e-6, "{found}, not {expect}, with {params:?}");
+            let gradients = vec![Tensor::from_slice(&[*gradient])];
+            optimizer.step(&[params.lr().expect("a rate")], &mut weights, gradients).expect("a step");
+            let found = weights[0].double_value(&[0]);
+            assert!((found / expect - 1.0).abs() < 1e-12, "{found}, not {expect}, with {params:?}");
         }
+    }
+
+    #[test]
+    fn each_weight_has_its_rate_and_decay_and_may_have_no_gradient() {
+        let sgd = train::Optimizer::SGD(train::Sgd { lr: 0.5.into(), ..train::Sgd::default() });
+        let mut optimizer = Optimizer::new(&sgd, vec![0.0, 0.1, 0.1]);
+        let mut weights = [2.0f64, 2.0, 2.0].map(|value| Tensor::from_slice(&[value]));
+        let gradients = vec![Tensor::from_slice(&[1.0f64]), Tensor::from_slice(&[1.0f64]), Tensor::new()];
+        optimizer.step(&[0.5, 0.25, 0.5], &mut weights, gradients).expect("a step");
+        let found = weights.map(|weight| weight.double_value(&[0]));
+        assert_eq!(found, [1.5, 2.0 - 0.25 * 1.2, 2.0]);
     }
 
     #[test]
     fn a_missing_buffer_is_reported() {
         let params = train::OptimWrapper::default().optimizer;
-        let mut optimizer = Optimizer::new(&params);
+        let fresh = || Optimizer::new(&params, vec![0.0]);
+        let mut optimizer = fresh();
         let mut weights = [Tensor::from_slice(&[1.0f32])];
-        optimizer.step(0.1, &mut weights, vec![Tensor::from_slice(&[1.0f32])]);
+        optimizer.step(&[0.1], &mut weights, vec![Tensor::from_slice(&[1.0f32])]).expect("a step");
         let named = || std::iter::once(("w", &weights[0]));
         let mut tensors = optimizer.tensors(std::iter::once("w"));
         assert_eq!(tensors.keys().collect::<Vec<_>>(), ["momentum_buffer.w", "steps"]);
-        assert_eq!(Optimizer::new(&params).restore(named(), &tensors), Vec::<String>::new());
+        assert_eq!(fresh().restore(named(), &tensors), Vec::<String>::new());
         tensors.remove("momentum_buffer.w");
-        assert_eq!(Optimizer::new(&params).restore(named(), &tensors), ["momentum_buffer.w"]);
+        assert_eq!(fresh().restore(named(), &tensors), ["momentum_buffer.w"]);
     }
 }

@@ -53,7 +53,7 @@ fn published_weights_of_mobilenet_v2() {
     let Some(path) = shared("data/weights/mobilenet_v2-b0353104.pth") else { return };
     let checkpoint = Checkpoint::open(&path).expect("a checkpoint");
     let image = ClipSize { frames: 1, height: 224, width: 224 };
-    let mut one = network(MobileNetV2 {}, image, 1000);
+    let mut one = network(MobileNetV2::default(), image, 1000);
     let report = one.load(checkpoint.clone()).expect("fits");
     assert_eq!((report.num_matched, report.num_reinitialised, report.num_derived), (262, 0, 52));
     let picture = clips(image);
@@ -61,13 +61,13 @@ fn published_weights_of_mobilenet_v2() {
     let spread = logits.iter().copied().fold(0.0f32, |most, value| most.max(value.abs()));
     assert!((2.0..50.0).contains(&spread), "{spread}");
 
-    let mut four = network(MobileNetV2 {}, ClipSize { frames: 4, ..image }, 1000);
+    let mut four = network(MobileNetV2::default(), ClipSize { frames: 4, ..image }, 1000);
     four.load(checkpoint.clone()).expect("fits");
     let video = picture.expand([-1, -1, 4, -1, -1], false);
     let same = values(&four.forward(&video, None).expect("logits"));
     assert!(logits.iter().zip(&same).all(|(a, b)| (a - b).abs() < 1e-3));
 
-    let mut other_classes = network(MobileNetV2 {}, image, 5);
+    let mut other_classes = network(MobileNetV2::default(), image, 5);
     let report = other_classes.load(checkpoint.clone()).expect("fits");
     assert_eq!(report.reinitialised, ["classifier.1.weight", "classifier.1.bias"]);
     assert_eq!(report.num_matched, 260);

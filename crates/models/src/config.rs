@@ -82,7 +82,7 @@ mod tests {
     use pipe_schemas::networks::x3d::X3D;
 
     fn check(config: &str) -> Result<(), String> {
-        let x3d = X3D { base_channels: 24, gamma_b: 2.25, gamma_d: 2.2, fc1_channels: 2048 };
+        let x3d = X3D::default();
         let config = HfConfig::parse(config.as_bytes()).expect("valid");
         check_config(&x3d.into(), &config).map_err(|error| format!("{error}\n{}", error.help("model.backbone")))
     }

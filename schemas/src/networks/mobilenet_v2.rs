@@ -2,13 +2,29 @@
 
 use super::defaults;
 use super::family::Family;
+use super::frozen_parts;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// MobileNetV2 on each frame (Sandler et al. 2018). Names and weights: torchvision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct MobileNetV2 {}
+pub struct MobileNetV2 {
+    /// The stem and this number of stages are not trained, and their batch normalisations keep their running statistics; 0 for the stem
+    /// alone, -1 for none. The eighth stage is the convolution after the blocks.
+    #[serde(default = "frozen_parts::no_stage", skip_serializing_if = "frozen_parts::is_no_stage")]
+    #[schemars(range(min = -1, max = 8))]
+    pub frozen_stages: i32,
+    /// Whether all batch normalisations use their running statistics, and keep them, in training.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub norm_eval: bool,
+}
+
+impl Default for MobileNetV2 {
+    fn default() -> Self {
+        Self { frozen_stages: frozen_parts::no_stage(), norm_eval: false }
+    }
+}
 
 impl Family for MobileNetV2 {
     const SUMMARY: &'static str = "MobileNetV2 on each frame; features are averaged over frames (TSN)";
@@ -24,6 +40,20 @@ pub struct MobileNetV2TSM {
     #[serde(default = "defaults::shift_div")]
     #[schemars(range(min = 2, max = 64))]
     pub shift_div: u32,
+    /// The stem and this number of stages are not trained, and their batch normalisations keep their running statistics; 0 for the stem
+    /// alone, -1 for none. The eighth stage is the convolution after the blocks.
+    #[serde(default = "frozen_parts::no_stage", skip_serializing_if = "frozen_parts::is_no_stage")]
+    #[schemars(range(min = -1, max = 8))]
+    pub frozen_stages: i32,
+    /// Whether all batch normalisations use their running statistics, and keep them, in training.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub norm_eval: bool,
+}
+
+impl Default for MobileNetV2TSM {
+    fn default() -> Self {
+        Self { shift_div: defaults::shift_div(), frozen_stages: frozen_parts::no_stage(), norm_eval: false }
+    }
 }
 
 impl Family for MobileNetV2TSM {

@@ -2,6 +2,7 @@
 
 use super::defaults;
 use super::family::Family;
+use super::frozen_parts;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,29 @@ pub struct ResNet {
     #[serde(default = "defaults::base_channels")]
     #[schemars(range(min = 4, max = 256))]
     pub base_channels: u32,
+    /// The stem and this number of stages are not trained, and their batch normalisations keep their running statistics; 0 for
+    /// the stem alone, -1 for none.
+    #[serde(default = "frozen_parts::no_stage", skip_serializing_if = "frozen_parts::is_no_stage")]
+    #[schemars(range(min = -1, max = 4))]
+    pub frozen_stages: i32,
+    /// Whether all batch normalisations use their running statistics, and keep them, in training.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub norm_eval: bool,
+    /// Whether all batch normalisations but the first use their running statistics, keep them, and are not trained.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial_bn: bool,
+}
+
+impl Default for ResNet {
+    fn default() -> Self {
+        Self {
+            depth: ResNetDepth::D50,
+            base_channels: defaults::base_channels(),
+            frozen_stages: frozen_parts::no_stage(),
+            norm_eval: false,
+            partial_bn: false,
+        }
+    }
 }
 
 impl Family for ResNet {
@@ -37,6 +61,30 @@ pub struct ResNetTSM {
     #[serde(default = "defaults::shift_div")]
     #[schemars(range(min = 2, max = 64))]
     pub shift_div: u32,
+    /// The stem and this number of stages are not trained, and their batch normalisations keep their running statistics; 0 for
+    /// the stem alone, -1 for none.
+    #[serde(default = "frozen_parts::no_stage", skip_serializing_if = "frozen_parts::is_no_stage")]
+    #[schemars(range(min = -1, max = 4))]
+    pub frozen_stages: i32,
+    /// Whether all batch normalisations use their running statistics, and keep them, in training.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub norm_eval: bool,
+    /// Whether all batch normalisations but the first use their running statistics, keep them, and are not trained.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial_bn: bool,
+}
+
+impl Default for ResNetTSM {
+    fn default() -> Self {
+        Self {
+            depth: ResNetDepth::D50,
+            base_channels: defaults::base_channels(),
+            shift_div: defaults::shift_div(),
+            frozen_stages: frozen_parts::no_stage(),
+            norm_eval: false,
+            partial_bn: false,
+        }
+    }
 }
 
 impl Family for ResNetTSM {

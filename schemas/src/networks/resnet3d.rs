@@ -2,6 +2,7 @@
 
 use super::defaults;
 use super::family::Family;
+use super::frozen_parts;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,26 @@ pub struct ResNet3d {
     #[serde(default = "defaults::two")]
     #[schemars(range(min = 1, max = 2))]
     pub pool1_stride_t: u32,
+    /// The stem and this number of stages are not trained, and their batch normalisations keep their running statistics; 0 for
+    /// the stem alone, -1 for none.
+    #[serde(default = "frozen_parts::no_stage", skip_serializing_if = "frozen_parts::is_no_stage")]
+    #[schemars(range(min = -1, max = 4))]
+    pub frozen_stages: i32,
+    /// Whether all batch normalisations use their running statistics, and keep them, in training.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub norm_eval: bool,
+}
+
+impl Default for ResNet3d {
+    fn default() -> Self {
+        Self {
+            base_channels: defaults::base_channels(),
+            conv1_stride_t: defaults::two(),
+            pool1_stride_t: defaults::two(),
+            frozen_stages: frozen_parts::no_stage(),
+            norm_eval: false,
+        }
+    }
 }
 
 impl Family for ResNet3d {
@@ -41,6 +62,20 @@ pub struct ResNet3dSlowOnly {
     #[serde(default = "defaults::base_channels")]
     #[schemars(range(min = 4, max = 256))]
     pub base_channels: u32,
+    /// The stem and this number of stages are not trained, and their batch normalisations keep their running statistics; 0 for
+    /// the stem alone, -1 for none.
+    #[serde(default = "frozen_parts::no_stage", skip_serializing_if = "frozen_parts::is_no_stage")]
+    #[schemars(range(min = -1, max = 4))]
+    pub frozen_stages: i32,
+    /// Whether all batch normalisations use their running statistics, and keep them, in training.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub norm_eval: bool,
+}
+
+impl Default for ResNet3dSlowOnly {
+    fn default() -> Self {
+        Self { base_channels: defaults::base_channels(), frozen_stages: frozen_parts::no_stage(), norm_eval: false }
+    }
 }
 
 impl Family for ResNet3dSlowOnly {

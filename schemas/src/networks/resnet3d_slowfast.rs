@@ -2,6 +2,7 @@
 
 use super::defaults;
 use super::family::Family;
+use super::frozen_parts;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -36,6 +37,14 @@ pub struct ResNet3dSlowFast {
     /// Whose form of the network it is. The forms differ in results, so weights fit one of them only.
     #[serde(default)]
     pub form: SlowFastForm,
+    /// The stem and this number of stages of both pathways are not trained, and their batch normalisations keep their running statistics;
+    /// 0 for the stem alone, -1 for none.
+    #[serde(default = "frozen_parts::no_stage", skip_serializing_if = "frozen_parts::is_no_stage")]
+    #[schemars(range(min = -1, max = 4))]
+    pub frozen_stages: i32,
+    /// Whether all batch normalisations use their running statistics, and keep them, in training.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub norm_eval: bool,
 }
 
 impl Family for ResNet3dSlowFast {

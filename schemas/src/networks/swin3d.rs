@@ -1,6 +1,7 @@
 //! Video Swin: attention within windows that shift from block to block.
 
 use super::family::Family;
+use super::frozen_parts;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,11 @@ pub struct SwinTransformer3D {
     #[serde(default = "drop_path_rate")]
     #[schemars(range(min = 0.0, max = 0.9))]
     pub drop_path_rate: f64,
+    /// The embedding of patches and this number of stages are not trained, and compute as at inference; 0 for the embedding alone, -1 for
+    /// none.
+    #[serde(default = "frozen_parts::no_stage", skip_serializing_if = "frozen_parts::is_no_stage")]
+    #[schemars(range(min = -1, max = 4))]
+    pub frozen_stages: i32,
 }
 
 impl Family for SwinTransformer3D {

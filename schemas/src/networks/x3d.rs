@@ -2,6 +2,7 @@
 
 use super::defaults;
 use super::family::Family;
+use super::frozen_parts;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,27 @@ pub struct X3D {
     #[serde(default = "defaults::fc1_channels")]
     #[schemars(range(min = 8, max = 8192))]
     pub fc1_channels: u32,
+    /// The stem and this number of stages are not trained, and their batch normalisations keep their running statistics; 0 for
+    /// the stem alone, -1 for none.
+    #[serde(default = "frozen_parts::no_stage", skip_serializing_if = "frozen_parts::is_no_stage")]
+    #[schemars(range(min = -1, max = 4))]
+    pub frozen_stages: i32,
+    /// Whether all batch normalisations use their running statistics, and keep them, in training.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub norm_eval: bool,
+}
+
+impl Default for X3D {
+    fn default() -> Self {
+        Self {
+            base_channels: defaults::twenty_four(),
+            gamma_b: defaults::gamma_b(),
+            gamma_d: defaults::gamma_d(),
+            fc1_channels: defaults::fc1_channels(),
+            frozen_stages: frozen_parts::no_stage(),
+            norm_eval: false,
+        }
+    }
 }
 
 impl Family for X3D {

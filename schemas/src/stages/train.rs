@@ -5,24 +5,32 @@
 
 mod auto_scale_lr;
 mod checkpoint;
+mod clip_grad;
 mod dataloader;
 mod early_stopping;
+mod ema;
 mod epoch_fields;
+mod freeze;
 mod learning_rate;
 mod load_from;
 mod model;
 mod optimizer;
+mod paramwise;
 mod schedules;
 mod train_cfg;
 
 pub use auto_scale_lr::AutoScaleLr;
 pub use checkpoint::{CheckpointParams, KeepStates};
+pub use clip_grad::{ClipGrad, ClipType, NormType};
 pub use dataloader::DataloaderParams;
 pub use early_stopping::EarlyStopping;
+pub use ema::{Ema, EmaType};
 pub use epoch_fields::{EpochContext, EpochFields};
+pub use freeze::Freeze;
 pub use learning_rate::{Auto, LearningRate};
 pub use load_from::LoadFrom;
-pub use optimizer::{AdamW, ClipGrad, OptimWrapper, Optimizer, Sgd};
+pub use optimizer::{Adam, AdamW, OptimWrapper, Optimizer, RmsProp, Sgd};
+pub use paramwise::{Constructor, CustomKey, DecayType, ParamwiseCfg};
 pub use schedules::{
     AnnealStrategy, ConstantLr, CosineAnnealingLr, CosineRestartLr, ExponentialLr, LinearLr, LrChain, MultiStepLr,
     OneCycleLr, PolyLr, ReduceOnPlateauLr, Scheduler, StepLr, ThresholdRule, Tick,
@@ -87,6 +95,10 @@ pub struct TrainParams {
     pub auto_scale_lr: Option<AutoScaleLr>,
     /// The length of training, and when the network is validated.
     pub train_cfg: TrainCfg,
+    /// An average of the weights, which validations and the trained model use. Default: the newest weights.
+    pub ema: Option<Ema>,
+    /// The part of the network that is not trained. Default: all of it is trained.
+    pub freeze: Option<Freeze>,
     /// Ends training when a metric stops improving. Default: all epochs are trained.
     pub early_stopping: Option<EarlyStopping>,
     /// Which epoch the output `model` is from, and which states of training are kept.
@@ -101,12 +113,17 @@ pub struct TrainParams {
 impl TrainParams {
     /// Returns the number of clips that a step of the optimiser learns from.
     pub fn clips_per_step(&self) -> u32 {
-        self.train_dataloader.batch_size
+        self.train_dataloader.batch_size.saturating_mul(self.optim_wrapper.accumulative_counts)
     }
 
-    /// Returns the learning rate before schedules; 0 for `auto`, which the stage replaces before it trains.
+    /// Returns the learning rate before schedules, of tensors without one of their own; 0 for `auto`, which the stage replaces before it
+    /// trains.
     pub fn initial_lr(&self) -> f64 {
-        let lr = self.optim_wrapper.optimizer.lr().unwrap_or_default();
+        self.scaled_lr(self.optim_wrapper.optimizer.lr().unwrap_or_default())
+    }
+
+    /// Returns a learning rate of the parameters scaled to the number of clips per step, if that is asked for.
+    pub fn scaled_lr(&self, lr: f64) -> f64 {
         match &self.auto_scale_lr {
             Some(scale) if scale.enable => scale.in_proportion(lr, self.clips_per_step()),
             Some(_) | None => lr,
@@ -144,6 +161,8 @@ impl EpochFields for TrainParams {
             param_scheduler,
             auto_scale_lr,
             train_cfg,
+            ema,
+            freeze,
             early_stopping,
             checkpoint,
             load_from: _,
@@ -151,6 +170,8 @@ impl EpochFields for TrainParams {
         } = self;
         let early_stopping = early_stopping.as_ref().map(|params| params.epoch_fields(context)).unwrap_or_default();
         let auto_scale_lr = auto_scale_lr.as_ref().map(|params| params.epoch_fields(context)).unwrap_or_default();
+        let ema = ema.as_ref().map(|params| params.epoch_fields(context)).unwrap_or_default();
+        let freeze = freeze.as_ref().map(|params| params.epoch_fields(context)).unwrap_or_default();
         object([
             ("model", model.epoch_fields(context).into()),
             ("train_dataloader", train_dataloader.epoch_fields(context).into()),
@@ -158,6 +179,8 @@ impl EpochFields for TrainParams {
             ("param_scheduler", param_scheduler.epoch_fields(context).into()),
             ("auto_scale_lr", auto_scale_lr.into()),
             ("train_cfg", train_cfg.epoch_fields(context).into()),
+            ("ema", ema.into()),
+            ("freeze", freeze.into()),
             ("early_stopping", early_stopping.into()),
             ("checkpoint", checkpoint.epoch_fields(context).into()),
             ("seed", json(seed)),
@@ -168,6 +191,9 @@ impl EpochFields for TrainParams {
 impl Params for TrainParams {
     fn check(&self) -> Vec<ParamError> {
         let mut errors = self.model.check();
+        errors.extend(self.optim_wrapper.check());
+        errors.extend(self.ema.iter().flat_map(Ema::check));
+        errors.extend(self.freeze.as_ref().and_then(Freeze::check));
         let schedulers = self.param_scheduler.iter().enumerate();
         errors.extend(schedulers.flat_map(|(position, scheduler)| scheduler.check(position)));
         errors.extend(self.train_cfg.check());

@@ -8,14 +8,14 @@ use crate::interval::Interval;
 use crate::mistakes::Mistakes;
 use crate::monitor::ends_early;
 use crate::plan::name;
-use crate::rates::{check_rates, other_batch_size, scaled};
+use crate::rates::{Rates, other_batch_size, scaled};
 use crate::samples::Samples;
 use crate::start::{first_network, graph};
 use crate::validate::{validate, validates};
 use pipe_clips::Loader;
 use pipe_learn::{Epoch, EpochResult, LearnError, Learner, Network, StepResult, pin_threads};
 use pipe_schemas::stages::evaluate::Figures;
-use pipe_schemas::stages::train::{LrChain, TrainParams};
+use pipe_schemas::stages::train::TrainParams;
 use pipe_schemas::tables::{Labelling, TrainingLogRow, TrainingStepRow};
 use pipe_stage::protocol::{Made, MadePart, MakePart, MakeParts};
 use pipe_stage::{Context, StageError};
@@ -54,13 +54,14 @@ pub(crate) fn make(context: &Context, parts: &MakeParts) -> Result<Made, StageEr
         context.log(line);
     }
     let mut learner = start(context, &params, &samples, parts.resume_from())?;
+    learner.lines().iter().for_each(|line| context.log(line));
     let first_epoch = links.first().map_or(0, |link| link.epoch);
     let num_before = parts.earlier.len().min(first_epoch as usize);
     let mut log = read_log(&parts.earlier[..num_before])?;
-    let mut chain = params.lr_chain(samples.steps_per_epoch());
+    let mut rates = Rates::new(&params, learner.network().graph(), samples.steps_per_epoch())?;
     let mut steps_before = 0;
     for row in &log {
-        steps_before += replay(&mut chain, &samples, row);
+        steps_before += replay(&mut rates, &samples, row)?;
     }
     let total_steps = links.iter().map(|link| samples.num_steps(link.epoch) as u64).sum();
     let loader = Loader::open(context.input("frames")?)?;
@@ -70,11 +71,10 @@ pub(crate) fn make(context: &Context, parts: &MakeParts) -> Result<Made, StageEr
         if !link.only_state && ends_early(&params, &samples, &log) {
             return Ok(Made::ChainEnded);
         }
-        let learning_rates = chain.next_epoch(samples.num_steps(link.epoch));
-        check_rates(link.epoch, &learning_rates)?;
+        let learning_rates = rates.next_epoch(samples.num_steps(link.epoch))?;
         let (row, steps) = run.epoch(&mut learner, &link, &learning_rates, steps_before, &mut steps_done)?;
         if let Some(figures) = &row.validation {
-            chain.validated(figures);
+            rates.validated(figures);
         }
         write_training_log(&link.part.note(LOG)?, std::slice::from_ref(&row))?;
         write_rows(&link.part.note(STEPS)?, &steps)?;
@@ -91,7 +91,7 @@ impl Run<'_> {
         &self,
         learner: &mut Learner,
         link: &Link,
-        learning_rates: &[f64],
+        learning_rates: &[Vec<f64>],
         steps_before: u64,
         steps_done: &mut u64,
     ) -> Result<(TrainingLogRow, Vec<TrainingStepRow>), StageError> {
@@ -103,20 +103,22 @@ impl Run<'_> {
         if samples.preprocessing.labelling == Labelling::MultiLabel {
             batches = batches.with_targets(samples.classes.len())?;
         }
-        let batches = batches.take(samples.num_steps(link.epoch));
+        let num_steps = samples.num_steps(link.epoch);
+        let batches = batches.take(num_steps);
         let (mut steps, mut interval) = (Vec::new(), Interval::default());
+        let done_before = steps_before + *steps_done;
+        let epoch = Epoch { index: link.epoch, learning_rates, clip_size, num_steps, steps_before: done_before };
         let after_step = |result: StepResult| {
             *steps_done += 1;
             let step = steps_before + *steps_done;
             context.measured(step, figures_of_step(link.epoch, result));
             context.progress(*steps_done, *total_steps, "steps");
             steps.push(step_row(step, link.epoch, result));
-            if let Some(line) = interval.add(result, learning_rates.len(), *total_steps - *steps_done) {
+            if let Some(line) = interval.add(result, num_steps, *total_steps - *steps_done) {
                 context.log(format!("epoch {}, {line}", link.epoch + 1));
             }
             context.check_cancelled().map_err(Stopped::Stage)
         };
-        let epoch = Epoch { index: link.epoch, learning_rates, clip_size };
         let result = learner.train_epoch(epoch, batches, after_step).map_err(|stopped| match stopped {
             Stopped::Learn(LearnError::Diverged { what, epoch, step }) => {
                 let batch = Batch { rows: &rows, first: step * batch_size, len: batch_size };
@@ -138,7 +140,7 @@ impl Run<'_> {
         if !validates(params, samples, link.epoch + 1) {
             return Ok(None);
         }
-        let validation = validate(context, params, samples, loader, learner.network())?;
+        let validation = validate(context, params, samples, loader, &learner.evaluated()?)?;
         let values = &validation.figures.values;
         let names: Vec<_> = values.iter().map(|(name, value)| (format!("val_{name}"), *value)).collect();
         context.measured(step, names.iter().map(|(name, value)| (name.as_str(), *value)));
@@ -148,18 +150,19 @@ impl Run<'_> {
 }
 
 /// Returns the numbers that are reported after a step. They are not part of any result, so that they may depend on the clock.
-fn figures_of_step(epoch: u32, result: StepResult) -> [(&'static str, f64); 8] {
+fn figures_of_step(epoch: u32, result: StepResult) -> impl Iterator<Item = (&'static str, f64)> {
     let StepResult { step: _, num_clips, lr, loss, top1, grad_norm, data_secs, compute_secs } = result;
-    [
-        ("epoch", f64::from(epoch + 1)),
-        ("loss", loss),
-        ("top1", top1),
-        ("lr", lr),
+    let figures = [
+        ("epoch", Some(f64::from(epoch + 1))),
+        ("loss", Some(loss)),
+        ("top1", Some(top1)),
+        ("lr", Some(lr)),
         ("grad_norm", grad_norm),
-        ("data_secs", data_secs),
-        ("compute_secs", compute_secs),
-        ("clips_per_sec", num_clips as f64 / (data_secs + compute_secs).max(f64::MIN_POSITIVE)),
-    ]
+        ("data_secs", Some(data_secs)),
+        ("compute_secs", Some(compute_secs)),
+        ("clips_per_sec", Some(num_clips as f64 / (data_secs + compute_secs).max(f64::MIN_POSITIVE))),
+    ];
+    figures.into_iter().filter_map(|(name, value)| Some((name, value?)))
 }
 
 fn step_row(step: u64, epoch: u32, result: StepResult) -> TrainingStepRow {
@@ -176,9 +179,9 @@ fn start(
 ) -> Result<Learner, StageError> {
     let labelling = samples.preprocessing.labelling;
     let Some(part) = resume_from else {
-        return Ok(Learner::new(first_network(context, params, samples)?.0, params, labelling));
+        return Ok(Learner::new(first_network(context, params, samples)?.0, params, labelling)?);
     };
-    let mut learner = Learner::new(Network::new(graph(params, samples)?, params.seed), params, labelling);
+    let mut learner = Learner::new(Network::new(graph(params, samples)?, params.seed), params, labelling)?;
     restore(&mut learner, part)?;
     Ok(learner)
 }
@@ -207,13 +210,13 @@ pub(crate) fn read_steps(parts: &[MadePart]) -> Result<Vec<TrainingStepRow>, Sta
 }
 
 /// Moves the learning rates past an epoch that was trained before; returns the number of its steps.
-fn replay(chain: &mut LrChain, samples: &Samples, row: &TrainingLogRow) -> u64 {
+fn replay(rates: &mut Rates, samples: &Samples, row: &TrainingLogRow) -> Result<u64, StageError> {
     let num_steps = samples.num_steps(row.epoch);
-    chain.next_epoch(num_steps);
+    rates.next_epoch(num_steps)?;
     if let Some(figures) = &row.validation {
-        chain.validated(figures);
+        rates.validated(figures);
     }
-    num_steps as u64
+    Ok(num_steps as u64)
 }
 
 fn links<'a>(parts: &'a MakeParts, samples: &Samples) -> Result<Vec<Link<'a>>, TrainError> {

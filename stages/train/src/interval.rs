@@ -40,14 +40,15 @@ impl Interval {
         let sums = std::mem::take(&mut self.since_line);
         let clips = sums.num_clips as f64;
         let secs_per_step = sums.secs() / sums.num_steps as f64;
+        let grad_norm = result.grad_norm.map_or_else(|| "-".to_owned(), |norm| format!("{norm:.4}"));
         let left = Duration::from_secs((secs_per_step * steps_left as f64).round() as u64);
         Some(format!(
-            "step {step}/{steps_per_epoch}: loss {:.4}, top1 {:.4}, lr {:.3e}, grad_norm {:.4}, {:.1} clips/s, {:.0} % waiting for \
+            "step {step}/{steps_per_epoch}: loss {:.4}, top1 {:.4}, lr {:.3e}, grad_norm {}, {:.1} clips/s, {:.0} % waiting for \
              clips, {left:?} left",
             sums.loss / clips,
             sums.num_correct / clips,
             result.lr,
-            result.grad_norm,
+            grad_norm,
             clips / sums.secs().max(f64::MIN_POSITIVE),
             100.0 * sums.waiting(),
         ))
@@ -90,7 +91,7 @@ mod tests {
     use super::*;
 
     fn step(step: usize, data_secs: f64) -> StepResult {
-        let (loss, top1, lr, grad_norm) = (step as f64, 0.5, 0.01, 2.0);
+        let (loss, top1, lr, grad_norm) = (step as f64, 0.5, 0.01, Some(2.0));
         StepResult { step, num_clips: 4, lr, loss, top1, grad_norm, data_secs, compute_secs: 0.5 }
     }
 

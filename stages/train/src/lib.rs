@@ -20,9 +20,9 @@
 //! |---|---|
 //! | the epoch before it: its state, bit for bit | epochs after it, and so `max_epochs`, `early_stopping` and `checkpoint` |
 //! | the clips shown in it: all columns of its rows | rows of other epochs |
-//! | its learning rates | how they are computed: `param_scheduler`, `lr` |
+//! | its learning rates, of all tensors | how they are computed: `param_scheduler`, `lr` |
 //! | the loss, which depends on whether videos have several labels | |
-//! | the network's graph, `model`, `train_dataloader`, `optim_wrapper`, `seed` | class names, `num_classes` (the labels decide) |
+//! | the network's graph, `model`, `train_dataloader`, `optim_wrapper`, `ema`, `freeze`, `seed` | class names, `num_classes` (the labels decide) |
 //! | the frames | |
 //! | whether the test samples are evaluated after it; if so, their rows and `average_clips` | `val_interval` itself |
 //! | in the first: the content of `load_from` or `weights`, `map` and `inflate` | which of the two it was, `digest` |
@@ -35,12 +35,15 @@
 //! An epoch is evaluated as part of its link if `val_interval` divides its number. The evaluation after the last epoch, where the
 //! interval does not ask for it, belongs to no link: otherwise the last link would change when more epochs follow it.
 //!
-//! A link has notes, its rows of the log and of the steps and what its validation showed, and a state, `state.safetensors`: the tensors of the network and of the
-//! optimiser. The state has four bytes per parameter of the network and per value that the optimiser keeps: about 190 MB for a
-//! ResNet-50 with SGD and momentum, 280 MB with `AdamW`. `checkpoint` chooses which states are kept.
+//! A link has notes, its rows of the log and of the steps and what its validation showed, and a state, `state.safetensors`: the tensors of
+//! the network, of the optimiser and of the average. The state has four bytes per parameter of the network and per value that these keep:
+//! about 190 MB for a ResNet-50 with SGD and momentum, 280 MB with `AdamW`. `checkpoint` chooses which states are kept.
 //!
 //! `early_stopping` is computed from the logs of the links. A link is made only if the links before it do not end training, and
 //! the model is that of the last link that is used. So a changed `patience` trains only epochs that do not exist yet.
+//!
+//! Validations and the model have the average of the weights if `ema` is given. Groups of `accumulative_counts` batches end with the epoch,
+//! so that no gradients belong to a state; in MMEngine they continue in the next epoch.
 //!
 //! As in `MMEngine` the last batch of an epoch may be smaller, with one exception: a last batch of a single clip is left out
 //! (unless `batch_size` is 1), because batch normalisation would use the statistics of that clip alone. The order is drawn again

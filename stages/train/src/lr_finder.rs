@@ -7,11 +7,12 @@ use crate::TrainError;
 use crate::batch_norm::check_batch_norm;
 use crate::error::Stopped;
 use crate::plan::check_loss;
+use crate::rates::groups;
 use crate::samples::Samples;
 use crate::start::{check_digest, first_network, load_from};
 use curve::Curve;
 use pipe_clips::Loader;
-use pipe_learn::{Epoch, LearnError, Learner, StepResult, pin_threads};
+use pipe_learn::{Epoch, Freezing, LearnError, Learner, StepResult, pin_threads};
 use pipe_schemas::stages::lr_finder::{LrFinderParams, SuggestedLr, SuggestionRule};
 use pipe_schemas::stages::train::TrainParams;
 use pipe_schemas::tables::Labelling;
@@ -84,8 +85,13 @@ fn measure(
     samples: &Samples,
 ) -> Result<Curve, StageError> {
     let (network, _) = first_network(context, training, samples)?;
-    check_batch_norm(network.graph(), samples)?;
-    let mut learner = Learner::new(network, training, samples.preprocessing.labelling);
+    let freezing = Freezing::new(&training.model.backbone, network.graph(), training.freeze.as_ref());
+    check_batch_norm(network.graph(), &freezing.map_err(LearnError::from)?, samples)?;
+    // The rates of single tensors are multiples of those of the experiment.
+    let mut training = training.clone();
+    training.optim_wrapper.optimizer.set_lr(1.0);
+    let multiples = groups(&training, network.graph())?;
+    let mut learner = Learner::new(network, &training, samples.preprocessing.labelling)?;
     let loader = Loader::open(context.input("frames")?)?;
     let clip_size = samples.clip_size(samples.preprocessing.train_frames);
     let (rates, rows) = (params.rates(), samples.epoch(0)?);
@@ -107,8 +113,11 @@ fn measure(
             context.check_cancelled().map_err(Ended::Failed)?;
             if curve.diverges() { Err(Ended::Diverged) } else { Ok(()) }
         };
-        let epoch = Epoch { index, learning_rates: &rates[done..], clip_size };
-        match learner.train_epoch(epoch, batches.take(rates.len() - done), after_step) {
+        let num_steps = samples.num_batches(0).min(rates.len() - done);
+        let times = |multiple: &f64| rates[done..].iter().map(|rate| rate * multiple).collect();
+        let learning_rates: Vec<Vec<f64>> = multiples.initial_rates().iter().map(times).collect();
+        let epoch = Epoch { index, learning_rates: &learning_rates, clip_size, num_steps, steps_before: done as u64 };
+        match learner.train_epoch(epoch, batches.take(num_steps), after_step) {
             Ok(_) => {}
             Err(Ended::Diverged) => break,
             Err(Ended::Failed(error)) => return Err(error),

@@ -7,6 +7,8 @@ use crate::rates::{check_schedules, fields_of_rates};
 use crate::samples::Samples;
 use crate::start::{check_digest, graph, load_from};
 use crate::validate::validates;
+use pipe_graph::Graph;
+use pipe_learn::{Freezing, LearnError};
 use pipe_schemas::stages::train::{EpochContext, EpochFields, LoadFrom, TrainParams};
 use pipe_stage::protocol::PlannedPart;
 use pipe_stage::{Context, StageError, json_fields};
@@ -28,11 +30,12 @@ pub(crate) fn parts(
     samples: &Samples,
 ) -> Result<Vec<PlannedPart>, StageError> {
     check_monitors(params, samples)?;
-    let of_data = fields_of_data(context, params, samples)?;
+    let graph = &graph(params, samples)?;
+    let of_data = fields_of_data(context, params, samples, graph)?;
     let of_start = fields_of_start(context, params)?;
     let of_test = fields_of_test(samples)?;
     check_schedules(params, samples)?;
-    let rates = fields_of_rates(params, samples)?;
+    let rates = fields_of_rates(params, samples, graph)?;
     let part = |(epoch, rates): (u32, Fields)| {
         let validated = validates(params, samples, epoch + 1);
         let mut fields = of_data.clone();
@@ -55,14 +58,19 @@ pub(crate) fn parts(
 }
 
 /// Returns what the data and the network contribute to every epoch.
-fn fields_of_data(context: &Context, params: &TrainParams, samples: &Samples) -> Result<Fields, StageError> {
+fn fields_of_data(
+    context: &Context,
+    params: &TrainParams,
+    samples: &Samples,
+    graph: &Graph,
+) -> Result<Fields, StageError> {
     check_loss(params, samples)?;
     let labelling = samples.preprocessing.labelling;
     let loss = params.loss(labelling);
     let mut fields = json_fields(&["labelling"], &json!(labelling));
     fields.extend(json_fields(&["loss"], &json!(loss)));
-    let graph = graph(params, samples)?;
-    check_batch_norm(&graph, samples)?;
+    let freezing = Freezing::new(&params.model.backbone, graph, params.freeze.as_ref()).map_err(LearnError::from)?;
+    check_batch_norm(graph, &freezing, samples)?;
     // It contains the number of classes and the size of clips.
     fields.push(field(&["graph"], graph.digest().to_hex().to_string()));
     context.input("frames")?;

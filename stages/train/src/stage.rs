@@ -50,7 +50,7 @@ impl PartedStage for Train {
 
         // Loading the first weights again is cheap, and gives the report of how they matched.
         let (network, report) = first_network(context, &params, &samples)?;
-        let mut learner = Learner::new(network, &params, samples.preprocessing.labelling);
+        let mut learner = Learner::new(network, &params, samples.preprocessing.labelling)?;
         restore(&mut learner, last)?;
         let loader = Loader::open(context.input("frames")?)?;
         let mistakes = validate_at_the_end(context, &params, &samples, &loader, &learner, last, &mut log)?;
@@ -89,7 +89,7 @@ fn validate_at_the_end(
     let num_epochs = log.len() as u32;
     let Some(row) = log.last_mut() else { return Ok(Mistakes::default()) };
     if validates_at_the_end(params, samples, num_epochs) {
-        let validation = validate(context, params, samples, loader, learner.network())?;
+        let validation = validate(context, params, samples, loader, &learner.evaluated()?)?;
         let mistakes = Mistakes::find(context, samples, loader, &validation)?;
         row.validation = Some(validation.figures);
         Ok(mistakes)
@@ -117,7 +117,7 @@ fn write_models(
             graph_digest: learner.network().graph().digest().to_hex().to_string(),
             epochs: epochs as u32,
         };
-        TrainedModel::write(&context.output(port)?, &card, learner.network(), report).map_err(StageError::from)
+        TrainedModel::write(&context.output(port)?, &card, &learner.evaluated()?, report).map_err(StageError::from)
     };
     write("last", parts.len(), &learner)?;
     let chosen = best.map_or(parts.len(), |best| best.epoch as usize + 1);

@@ -28,7 +28,8 @@ pub(crate) fn write(
     events.hyper_parameters(&hyper_parameters(params), &metrics.iter().map(String::as_str).collect::<Vec<_>>())?;
     for row in steps {
         let TrainingStepRow { step, epoch: _, num_clips: _, lr, loss, top1, grad_norm } = *row;
-        for (tag, value) in [("loss", loss), ("top1_acc", top1), ("lr", lr), ("grad_norm", grad_norm)] {
+        let scalars = [("loss", Some(loss)), ("top1_acc", Some(top1)), ("lr", Some(lr)), ("grad_norm", grad_norm)];
+        for (tag, value) in scalars.into_iter().filter_map(|(tag, value)| Some((tag, value?))) {
             events.scalar(tag, step, value)?;
         }
     }

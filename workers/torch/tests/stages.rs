@@ -277,7 +277,7 @@ fn write_samples(folder: &Path) {
 fn train_params() -> TrainParams {
     TrainParams {
         model: ModelParams {
-            backbone: ResNetTSM { depth: ResNetDepth::D18, base_channels: 8, shift_div: 8 }.into(),
+            backbone: ResNetTSM { depth: ResNetDepth::D18, base_channels: 8, ..ResNetTSM::default() }.into(),
             cls_head: ClsHead { dropout_ratio: 0.2, ..ClsHead::default() },
             ..ModelParams::default()
         },
@@ -435,7 +435,7 @@ fn training_starts_from_weights_of_an_earlier_one() {
     assert!(summary[1].ends_with(" tensors matched, 0 reinitialised, 0 unused"), "{summary:?}");
     assert_eq!(read_json(&space.path("two/model/weights.json"))["num_unused"], 0);
 
-    let backbone = ResNetTSM { depth: ResNetDepth::D18, base_channels: 16, shift_div: 8 }.into();
+    let backbone = ResNetTSM { depth: ResNetDepth::D18, base_channels: 16, ..ResNetTSM::default() }.into();
     let model = ModelParams { backbone, ..train_params().model };
     let params = TrainParams { load_from, model, ..train_params() };
     let (error, help) =

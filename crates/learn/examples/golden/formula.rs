@@ -41,7 +41,7 @@ impl Draws {
     }
 
     /// Returns the draw at an index, from -1 to 1.
-    fn signed(&self, index: usize) -> f64 {
+    pub(crate) fn signed(&self, index: usize) -> f64 {
         2.0 * self.unit(index) - 1.0
     }
 }

@@ -1,26 +1,30 @@
 //! Stochastic gradient descent with momentum, as `torch.optim.SGD`.
 
-use super::{Now, Rule};
+use super::{Now, Rule, scalar};
 use pipe_schemas::stages::train::Sgd;
-use tch::Tensor;
+use tch::{TchError, Tensor};
 
 impl Rule for Sgd {
-    fn buffers(&self) -> &'static [&'static str] {
-        if self.momentum == 0.0 { &[] } else { &["momentum_buffer"] }
+    fn buffers(&self) -> Vec<&'static str> {
+        if self.momentum == 0.0 { vec![] } else { vec!["momentum_buffer"] }
     }
 
-    fn step(&self, now: Now, weight: &mut Tensor, gradient: Tensor, buffers: &mut [Tensor]) {
-        let decay = self.weight_decay;
-        let mut direction = if decay == 0.0 { gradient } else { gradient + &*weight * decay };
-        if let [buffer] = buffers {
-            if now.step == 1 {
-                buffer.copy_(&direction);
-            } else {
-                let _ = buffer.g_mul_scalar_(self.momentum).g_add_(&direction);
-            }
-            direction = if self.nesterov { direction + &*buffer * self.momentum } else { buffer.shallow_clone() };
+    fn step(&self, now: Now, weight: &mut Tensor, gradient: Tensor, buffers: &mut [Tensor]) -> Result<(), TchError> {
+        let mut gradient = now.penalised(weight, gradient)?;
+        let [buffer] = buffers else { return now.descend(weight, &gradient) };
+        if now.step == 1 {
+            buffer.f_copy_(&gradient)?;
+        } else if self.dampening == 0.0 {
+            let _ = buffer.f_mul_scalar_(self.momentum)?.f_add_(&gradient)?;
+        } else {
+            let _ =
+                buffer.f_mul_scalar_(self.momentum)?.f_addcmul_(&gradient, &scalar(weight, 1.0 - self.dampening)?)?;
         }
-        let _ = weight.g_sub_(&(direction * now.lr));
+        if self.nesterov {
+            gradient = gradient.f_addcmul_(buffer, &scalar(weight, self.momentum)?)?;
+            return now.descend(weight, &gradient);
+        }
+        now.descend(weight, buffer)
     }
 }
 
@@ -32,14 +36,16 @@ mod tests {
 
     #[test]
     fn steps_by_hand() {
-        let sgd =
-            |momentum, weight_decay, nesterov| Optimizer::SGD(Sgd { lr: 0.1.into(), momentum, weight_decay, nesterov });
-        check(&sgd(0.0, 0.0, false), &[1.0, 2.0], &[0.9, 0.7]);
+        let plain = Sgd { lr: 0.1.into(), ..Sgd::default() };
+        check(&Optimizer::SGD(plain.clone()), &[1.0, 2.0], &[0.9, 0.7]);
         // buffer: 1, then 0.9 * 1 + 2 = 2.9
-        check(&sgd(0.9, 0.0, false), &[1.0, 2.0], &[0.9, 0.61]);
+        let momentum = Sgd { momentum: 0.9, ..plain };
+        check(&Optimizer::SGD(momentum.clone()), &[1.0, 2.0], &[0.9, 0.61]);
+        // buffer: 1, as the first step is not damped, then 0.9 * 1 + 0.75 * 2 = 2.4
+        check(&Optimizer::SGD(Sgd { dampening: 0.25, ..momentum.clone() }), &[1.0, 2.0], &[0.9, 0.66]);
         // direction: 1 + 0.9 * 1 = 1.9, then 2 + 0.9 * 2.9 = 4.61
-        check(&sgd(0.9, 0.0, true), &[1.0, 2.0], &[0.81, 0.349]);
+        check(&Optimizer::SGD(Sgd { nesterov: true, ..momentum.clone() }), &[1.0, 2.0], &[0.81, 0.349]);
         // gradient: 1 + 0.5 * 1 = 1.5, then 2 + 0.5 * 0.85 = 2.425; buffer: 1.5, then 1.35 + 2.425 = 3.775
-        check(&sgd(0.9, 0.5, false), &[1.0, 2.0], &[0.85, 0.4725]);
+        check(&Optimizer::SGD(Sgd { weight_decay: 0.5, ..momentum }), &[1.0, 2.0], &[0.85, 0.4725]);
     }
 }

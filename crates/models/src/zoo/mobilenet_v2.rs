@@ -39,12 +39,12 @@ impl Architecture for MobileNetV2 {
     }
 
     fn small() -> Vec<Small<Self>> {
-        vec![Small { backbone: Self {}, clip: SMALL }]
+        vec![Small { backbone: Self::default(), clip: SMALL }]
     }
 
     fn published() -> Vec<Published<Self>> {
         vec![Published {
-            backbone: Self {},
+            backbone: Self::default(),
             clip: IMAGE,
             num_classes: 1000,
             num_params: 3_504_872,
@@ -75,12 +75,12 @@ impl Architecture for MobileNetV2TSM {
     }
 
     fn small() -> Vec<Small<Self>> {
-        vec![Small { backbone: Self { shift_div: 8 }, clip: SMALL }]
+        vec![Small { backbone: Self::default(), clip: SMALL }]
     }
 
     fn published() -> Vec<Published<Self>> {
         vec![Published {
-            backbone: Self { shift_div: 8 },
+            backbone: Self::default(),
             clip: EIGHT_FRAMES,
             num_classes: 400,
             num_params: 2_736_272,
@@ -203,13 +203,13 @@ mod tests {
 
     #[test]
     fn shapes_and_head_equal_those_of_the_paper() {
-        check_shape(MobileNetV2 {}, EIGHT_FRAMES, "features.18.2", 8, &[1280, 7, 7]);
-        check_tail(MobileNetV2 {}, EIGHT_FRAMES, &["avgpool", "consensus", "dropout", "classifier.1"]);
+        check_shape(MobileNetV2::default(), EIGHT_FRAMES, "features.18.2", 8, &[1280, 7, 7]);
+        check_tail(MobileNetV2::default(), EIGHT_FRAMES, &["avgpool", "consensus", "dropout", "classifier.1"]);
     }
 
     #[test]
     fn each_block_with_a_residual_connection_shifts() {
         let expect = [3, 5, 6, 8, 9, 10, 12, 13, 15, 16].map(|block| format!("features.{block}.shift"));
-        check_shifts(MobileNetV2 {}, MobileNetV2TSM { shift_div: 8 }, EIGHT_FRAMES, &expect);
+        check_shifts(MobileNetV2::default(), MobileNetV2TSM::default(), EIGHT_FRAMES, &expect);
     }
 }

@@ -26,7 +26,7 @@ impl Architecture for ResNet {
     }
 
     fn build(&self, g: &mut Builder, head: &Head) -> Result<Logits, GraphError> {
-        let Self { depth, base_channels } = *self;
+        let Self { depth, base_channels, .. } = *self;
         classify_frames(g, head, "fc", None, |g, x| features(g, x, "", depth, base_channels, None))
     }
 
@@ -39,13 +39,13 @@ impl Architecture for ResNet {
     }
 
     fn small() -> Vec<Small<Self>> {
-        let small = |depth| Small { backbone: Self { depth, base_channels: 8 }, clip: SMALL };
+        let small = |depth| Small { backbone: Self { depth, base_channels: 8, ..Self::default() }, clip: SMALL };
         [ResNetDepth::D18, ResNetDepth::D50].map(small).into()
     }
 
     fn published() -> Vec<Published<Self>> {
         let published = |depth, num_classes, num_params, gmacs, weight_keys| {
-            let backbone = Self { depth, base_channels: 64 };
+            let backbone = Self { depth, ..Self::default() };
             Published { backbone, clip: IMAGE, num_classes, num_params, gmacs, weight_keys }
         };
         vec![
@@ -67,7 +67,7 @@ impl Architecture for ResNetTSM {
     }
 
     fn build(&self, g: &mut Builder, head: &Head) -> Result<Logits, GraphError> {
-        let Self { depth, base_channels, shift_div } = *self;
+        let Self { depth, base_channels, shift_div, .. } = *self;
         let shift_div = Some(shift_div);
         classify_frames(g, head, "fc", shift_div, |g, x| features(g, x, "", depth, base_channels, shift_div))
     }
@@ -89,13 +89,16 @@ impl Architecture for ResNetTSM {
     }
 
     fn small() -> Vec<Small<Self>> {
-        let small = |(depth, shift_div)| Small { backbone: Self { depth, base_channels: 8, shift_div }, clip: SMALL };
+        let small = |(depth, shift_div)| Small {
+            backbone: Self { depth, base_channels: 8, shift_div, ..Self::default() },
+            clip: SMALL,
+        };
         [(ResNetDepth::D18, 8), (ResNetDepth::D50, 4)].map(small).into()
     }
 
     fn published() -> Vec<Published<Self>> {
         let published = |depth, num_params, gmacs| {
-            let backbone = Self { depth, base_channels: 64, shift_div: 8 };
+            let backbone = Self { depth, ..Self::default() };
             Published { backbone, clip: EIGHT_FRAMES, num_classes: 400, num_params, gmacs, weight_keys: None }
         };
         vec![
@@ -117,7 +120,7 @@ pub(super) fn inflation(depth: ResNetDepth, base_channels: u32, prefix: &str) ->
         .rule(format!("{prefix}layer#.#.conv#.bn.*"), "layer#.#.bn#.*")
         .rule(format!("{prefix}layer#.#.downsample.conv.weight"), "layer#.#.downsample.0.weight")
         .rule(format!("{prefix}layer#.#.downsample.bn.*"), "layer#.#.downsample.1.*");
-    Inflation { flat: Flat::Network(ResNet { depth, base_channels }.into()), names }
+    Inflation { flat: Flat::Network(ResNet { depth, base_channels, ..ResNet::default() }.into()), names }
 }
 
 /// Appends the rules that all ResNets of MMAction2 share.
@@ -235,11 +238,11 @@ mod tests {
     use ResNetDepth::{D18, D50};
 
     fn tsn(depth: ResNetDepth) -> ResNet {
-        ResNet { depth, base_channels: 64 }
+        ResNet { depth, ..ResNet::default() }
     }
 
     fn tsm(depth: ResNetDepth, base_channels: u32) -> ResNetTSM {
-        ResNetTSM { depth, base_channels, shift_div: 8 }
+        ResNetTSM { depth, base_channels, ..ResNetTSM::default() }
     }
 
     #[test]

@@ -43,12 +43,12 @@ impl Architecture for ResNet2Plus1d {
 
     fn small() -> Vec<Small<Self>> {
         let clip = ClipShape { channels: 3, frames: 4, height: 64, width: 48 };
-        vec![Small { backbone: Self { base_channels: 8 }, clip }]
+        vec![Small { backbone: Self { base_channels: 8, ..Self::default() }, clip }]
     }
 
     fn published() -> Vec<Published<Self>> {
         vec![Published {
-            backbone: Self { base_channels: 64 },
+            backbone: Self::default(),
             clip: ClipShape { channels: 3, frames: 12, height: 96, width: 80 },
             num_classes: 400,
             num_params: 63_759_281,
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn inner_widths_are_those_of_mmaction2() {
         let clip = ClipShape { channels: 3, frames: 12, height: 96, width: 80 };
-        let check = |node: &str, dims: &[usize]| check_shape(ResNet2Plus1d { base_channels: 64 }, clip, node, 1, dims);
+        let check = |node: &str, dims: &[usize]| check_shape(ResNet2Plus1d::default(), clip, node, 1, dims);
         check("backbone.conv1.conv.conv_s", &[83, 12, 48, 40]);
         check("backbone.layer2.0.conv2.conv.conv_s", &[288, 6, 12, 10]);
         check("backbone.layer2.0.downsample.conv.conv_s", &[54, 12, 12, 10]);

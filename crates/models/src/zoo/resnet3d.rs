@@ -78,7 +78,7 @@ impl Architecture for ResNet3d {
 
     fn small() -> Vec<Small<Self>> {
         let small = |stride| {
-            let backbone = Self { base_channels: 8, conv1_stride_t: stride, pool1_stride_t: stride };
+            let backbone = Self { base_channels: 8, conv1_stride_t: stride, pool1_stride_t: stride, ..Self::default() };
             Small { backbone, clip: SMALL }
         };
         vec![small(2), small(1)]
@@ -86,7 +86,7 @@ impl Architecture for ResNet3d {
 
     fn published() -> Vec<Published<Self>> {
         vec![Published {
-            backbone: Self { base_channels: 64, conv1_stride_t: 2, pool1_stride_t: 2 },
+            backbone: Self::default(),
             clip: CLIP,
             num_classes: 400,
             num_params: 28_043_472,
@@ -129,12 +129,12 @@ impl Architecture for ResNet3dSlowOnly {
     }
 
     fn small() -> Vec<Small<Self>> {
-        vec![Small { backbone: Self { base_channels: 8 }, clip: SMALL }]
+        vec![Small { backbone: Self { base_channels: 8, ..Self::default() }, clip: SMALL }]
     }
 
     fn published() -> Vec<Published<Self>> {
         vec![Published {
-            backbone: Self { base_channels: 64 },
+            backbone: Self::default(),
             clip: ClipShape { frames: 8, ..CLIP },
             num_classes: 400,
             num_params: 32_454_096,
@@ -265,7 +265,12 @@ mod tests {
 
     #[test]
     fn i3d_of_mmaction2_halves_the_frames_three_times_and_others_once() {
-        let i3d = |stride| ResNet3d { base_channels: 8, conv1_stride_t: stride, pool1_stride_t: stride };
+        let i3d = |stride| ResNet3d {
+            base_channels: 8,
+            conv1_stride_t: stride,
+            pool1_stride_t: stride,
+            ..ResNet3d::default()
+        };
         check_shape(i3d(2), CLIP, "backbone.maxpool", 1, &[8, 8, 56, 56]);
         check_shape(i3d(2), CLIP, "backbone.pool2", 1, &[32, 4, 56, 56]);
         check_shape(i3d(1), CLIP, "backbone.pool2", 1, &[32, 16, 56, 56]);
@@ -273,7 +278,7 @@ mod tests {
 
     #[test]
     fn slowonly_keeps_all_frames() {
-        let slowonly = ResNet3dSlowOnly { base_channels: 8 };
+        let slowonly = ResNet3dSlowOnly { base_channels: 8, ..ResNet3dSlowOnly::default() };
         check_shape(slowonly, CLIP, "backbone.layer4.2.relu", 1, &[256, 32, 7, 7]);
     }
 }

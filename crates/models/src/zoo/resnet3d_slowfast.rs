@@ -104,6 +104,8 @@ fn four_by_sixteen() -> ResNet3dSlowFast {
         channel_ratio: 8,
         fusion_kernel: 5,
         form: SlowFastForm::Mmaction2,
+        frozen_stages: -1,
+        norm_eval: false,
     }
 }
 

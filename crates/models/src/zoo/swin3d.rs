@@ -111,6 +111,7 @@ fn swin3d_t() -> SwinTransformer3D {
         patch_size: [2, 4, 4],
         window_size: [8, 7, 7],
         drop_path_rate: 0.1,
+        frozen_stages: -1,
     }
 }
 

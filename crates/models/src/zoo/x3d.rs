@@ -62,12 +62,12 @@ impl Architecture for X3D {
 
     fn small() -> Vec<Small<Self>> {
         let clip = ClipShape { channels: 3, frames: 4, height: 64, width: 48 };
-        vec![Small { backbone: Self { base_channels: 8, gamma_b: 2.25, gamma_d: 1.0, fc1_channels: 32 }, clip }]
+        vec![Small { backbone: Self { base_channels: 8, gamma_d: 1.0, fc1_channels: 32, ..Self::default() }, clip }]
     }
 
     fn published() -> Vec<Published<Self>> {
         vec![Published {
-            backbone: Self { base_channels: 24, gamma_b: 2.25, gamma_d: 2.2, fc1_channels: 2048 },
+            backbone: Self::default(),
             clip: ClipShape { channels: 3, frames: 13, height: 160, width: 160 },
             num_classes: 400,
             num_params: 3_794_322,
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn blocks_and_widths_are_those_of_x3d_s() {
         let clip = ClipShape { channels: 3, frames: 13, height: 160, width: 160 };
-        let s = || X3D { base_channels: 24, gamma_b: 2.25, gamma_d: 2.2, fc1_channels: 2048 };
+        let s = || X3D::default();
         check_shape(s(), clip, "backbone.layer3.10.relu", 1, &[96, 13, 10, 10]);
         check_shape(s(), clip, "backbone.layer4.6.conv1.conv", 1, &[432, 13, 5, 5]);
         assert_eq!([54, 108, 216, 432].map(gate_width), [8, 8, 16, 32]);

@@ -3,8 +3,11 @@
 //! To add an optimiser, add a variant to [`Optimizer`] with a struct of its parameters, and its step as
 //! `crates/learn/src/optimizers/NAME.rs`. The parameters are here because `pipe` checks them without libtorch.
 
+use super::clip_grad::ClipGrad;
 use super::epoch_fields::{EpochContext, EpochFields, json, object};
 use super::learning_rate::LearningRate;
+use super::paramwise::{Constructor, ParamwiseCfg};
+use crate::contract::ParamError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -15,8 +18,59 @@ use serde_json::{Map, Value};
 pub struct OptimWrapper {
     /// How gradients change the weights. Default: `SGD` with `lr: 0.005`, `momentum: 0.9` and `weight_decay: 0.0001`.
     pub optimizer: Optimizer,
-    /// Limits the norm of gradients. Default: no limit.
+    /// Limits gradients. Default: no limit.
     pub clip_grad: Option<ClipGrad>,
+    /// Number of batches whose mean gradient makes one step of the optimiser. The last step of an epoch may have fewer. Default: 1.
+    #[schemars(range(min = 1, max = 4096))]
+    pub accumulative_counts: u32,
+    /// How learning rates and weight decays of single tensors follow from `paramwise_cfg`. Default:
+    /// `DefaultOptimWrapperConstructor`.
+    pub constructor: Constructor,
+    /// Learning rates and weight decays of single tensors. Default: all have those of the optimiser.
+    pub paramwise_cfg: Option<ParamwiseCfg>,
+}
+
+impl OptimWrapper {
+    /// Returns violations that types can't express, at paths from `with:`.
+    pub(super) fn check(&self) -> Vec<ParamError> {
+        let Self { optimizer, clip_grad, accumulative_counts: _, constructor, paramwise_cfg } = self;
+        let mut errors: Vec<ParamError> = optimizer.check().into_iter().collect();
+        errors.extend(clip_grad.iter().flat_map(ClipGrad::check));
+        errors.extend(constructor.check(paramwise_cfg.as_ref()));
+        errors
+    }
+}
+
+impl EpochFields for OptimWrapper {
+    fn epoch_fields(&self, _: EpochContext) -> Map<String, Value> {
+        let Self { optimizer, clip_grad, accumulative_counts, constructor, paramwise_cfg } = self;
+        let mut optimizer = json(optimizer);
+        if let Some(fields) = optimizer.as_object_mut() {
+            // The key has the learning rates of the epoch instead.
+            fields.remove("lr");
+        }
+        let mut fields = object([("optimizer", optimizer), ("clip_grad", json(clip_grad))]);
+        if *accumulative_counts > 1 {
+            fields.insert("accumulative_counts".into(), json(accumulative_counts));
+        }
+        if let Some(paramwise_cfg) = paramwise_cfg {
+            fields.insert("constructor".into(), json(constructor));
+            fields.insert("paramwise_cfg".into(), json(paramwise_cfg));
+        }
+        fields
+    }
+}
+
+impl Default for OptimWrapper {
+    fn default() -> Self {
+        Self {
+            optimizer: Optimizer::default(),
+            clip_grad: None,
+            accumulative_counts: 1,
+            constructor: Constructor::default(),
+            paramwise_cfg: None,
+        }
+    }
 }
 
 /// An optimiser, with the semantics of PyTorch's class of this name.
@@ -25,12 +79,16 @@ pub struct OptimWrapper {
 pub enum Optimizer {
     /// Stochastic gradient descent.
     SGD(Sgd),
+    /// Adam (Kingma and Ba 2015); weight decay is an L2 penalty.
+    Adam(Adam),
     /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
     AdamW(AdamW),
+    /// RMSprop (Hinton 2012): divides gradients by the root of the running average of their squares.
+    RMSprop(RmsProp),
 }
 
 /// Parameters of `SGD`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sgd {
     /// Learning rate.
@@ -39,13 +97,40 @@ pub struct Sgd {
     #[serde(default)]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub momentum: f64,
+    /// Share of the gradient that momentum leaves out, from the second step on. Default: 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub dampening: f64,
     /// L2 penalty: this factor times the weight is added to the gradient. Default: 0.
     #[serde(default)]
     #[schemars(range(min = 0.0))]
     pub weight_decay: f64,
-    /// Whether to use Nesterov momentum. Default: false.
+    /// Whether to use Nesterov momentum. It needs `momentum` above 0 and no `dampening`. Default: false.
     #[serde(default)]
     pub nesterov: bool,
+}
+
+/// Parameters of `Adam`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Adam {
+    /// Learning rate.
+    pub lr: LearningRate,
+    /// Decay rates of the running averages of the gradient and of its square. Default: `[0.9, 0.999]`.
+    #[serde(default = "betas")]
+    #[schemars(inner(range(min = 0.0, max = 0.999_999_999)))]
+    pub betas: [f64; 2],
+    /// Added to the root of the second average. Default: 1e-8.
+    #[serde(default = "eps")]
+    #[schemars(range(min = 0.0))]
+    pub eps: f64,
+    /// L2 penalty: this factor times the weight is added to the gradient. Default: 0.
+    #[serde(default)]
+    #[schemars(range(min = 0.0))]
+    pub weight_decay: f64,
+    /// Whether to divide by the root of the largest second average so far (Reddi et al. 2018). Default: false.
+    #[serde(default)]
+    pub amsgrad: bool,
 }
 
 /// Parameters of `AdamW`.
@@ -56,20 +141,47 @@ pub struct AdamW {
     pub lr: LearningRate,
     /// Decay rates of the running averages of the gradient and of its square. Default: `[0.9, 0.999]`.
     #[serde(default = "betas")]
+    #[schemars(inner(range(min = 0.0, max = 0.999_999_999)))]
     pub betas: [f64; 2],
+    /// Added to the root of the second average. Default: 1e-8.
+    #[serde(default = "eps", skip_serializing_if = "is_default_eps")]
+    #[schemars(range(min = 0.0))]
+    pub eps: f64,
     /// Decoupled weight decay. Default: 0.01.
     #[serde(default = "adamw_weight_decay")]
     #[schemars(range(min = 0.0))]
     pub weight_decay: f64,
+    /// Whether to divide by the root of the largest second average so far (Reddi et al. 2018). Default: false.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub amsgrad: bool,
 }
 
-/// Limits the norm of gradients, as PyTorch's `clip_grad_norm_`.
+/// Parameters of `RMSprop`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ClipGrad {
-    /// The maximum 2-norm of all gradients taken together.
+pub struct RmsProp {
+    /// Learning rate. Default: 0.01.
+    #[serde(default = "rmsprop_lr")]
+    pub lr: LearningRate,
+    /// Decay rate of the running average of squared gradients. Default: 0.99.
+    #[serde(default = "alpha")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub alpha: f64,
+    /// Added to the root of the average. Default: 1e-8.
+    #[serde(default = "eps")]
     #[schemars(range(min = 0.0))]
-    pub max_norm: f64,
+    pub eps: f64,
+    /// L2 penalty: this factor times the weight is added to the gradient. Default: 0.
+    #[serde(default)]
+    #[schemars(range(min = 0.0))]
+    pub weight_decay: f64,
+    /// Factor of the previous step that is added to the next. Default: 0.
+    #[serde(default)]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub momentum: f64,
+    /// Whether to divide by the standard deviation of gradients, and not by the root of their mean square. Default: false.
+    #[serde(default)]
+    pub centered: bool,
 }
 
 impl Optimizer {
@@ -77,7 +189,9 @@ impl Optimizer {
     pub fn lr(&self) -> Option<f64> {
         match self {
             Self::SGD(params) => params.lr,
+            Self::Adam(params) => params.lr,
             Self::AdamW(params) => params.lr,
+            Self::RMSprop(params) => params.lr,
         }
         .number()
     }
@@ -86,34 +200,73 @@ impl Optimizer {
     pub fn set_lr(&mut self, lr: f64) {
         match self {
             Self::SGD(params) => params.lr = lr.into(),
+            Self::Adam(params) => params.lr = lr.into(),
             Self::AdamW(params) => params.lr = lr.into(),
+            Self::RMSprop(params) => params.lr = lr.into(),
         }
+    }
+
+    /// Returns the weight decay of tensors without rules of their own.
+    pub fn weight_decay(&self) -> f64 {
+        match self {
+            Self::SGD(params) => params.weight_decay,
+            Self::Adam(params) => params.weight_decay,
+            Self::AdamW(params) => params.weight_decay,
+            Self::RMSprop(params) => params.weight_decay,
+        }
+    }
+
+    /// Returns violations that types can't express, at paths from `with:`.
+    pub(super) fn check(&self) -> Option<ParamError> {
+        let Self::SGD(Sgd { momentum, dampening, nesterov: true, .. }) = self else { return None };
+        (*momentum <= 0.0 || *dampening != 0.0).then(|| ParamError {
+            path: ["optim_wrapper", "optimizer", "nesterov"].map(String::from).into(),
+            message: "Nesterov momentum needs `momentum` above 0 and no `dampening`".into(),
+            help: "set `momentum: 0.9`, or remove `nesterov`".into(),
+        })
     }
 }
 
-impl EpochFields for OptimWrapper {
-    fn epoch_fields(&self, _: EpochContext) -> Map<String, Value> {
-        let Self { optimizer, clip_grad } = self;
-        let mut optimizer = json(optimizer);
-        if let Some(fields) = optimizer.as_object_mut() {
-            // The key has the learning rates of the epoch instead.
-            fields.remove("lr");
-        }
-        object([("optimizer", optimizer), ("clip_grad", json(clip_grad))])
-    }
-}
-
-impl Default for OptimWrapper {
+impl Default for Optimizer {
     fn default() -> Self {
-        let optimizer = Optimizer::SGD(Sgd { lr: 0.005.into(), momentum: 0.9, weight_decay: 1e-4, nesterov: false });
-        Self { optimizer, clip_grad: None }
+        Self::SGD(Sgd { lr: 0.005.into(), momentum: 0.9, weight_decay: 1e-4, ..Sgd::default() })
     }
 }
+
+/// PyTorch's default.
+const EPS: f64 = 1e-8;
 
 fn betas() -> [f64; 2] {
     [0.9, 0.999]
 }
 
+fn eps() -> f64 {
+    EPS
+}
+
+fn alpha() -> f64 {
+    0.99
+}
+
+fn rmsprop_lr() -> LearningRate {
+    0.01.into()
+}
+
 fn adamw_weight_decay() -> f64 {
     0.01
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_default_eps(eps: &f64) -> bool {
+    eps.to_bits() == EPS.to_bits()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }

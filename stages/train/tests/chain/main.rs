@@ -8,10 +8,10 @@ mod rates;
 use pipe_schemas::Rule;
 use pipe_schemas::losses::Loss;
 use pipe_schemas::networks::resnet::{ResNet, ResNetDepth, ResNetTSM};
-use pipe_schemas::networks::{AverageClips, ClsHead, ModelParams, Project};
+use pipe_schemas::networks::{AverageClips, Backbone, ClsHead, ModelParams, Project};
 use pipe_schemas::stages::train::{
-    AdamW, CONTRACT, CheckpointParams, ClipGrad, DataloaderParams, EarlyStopping, KeepStates, LoadFrom, Optimizer,
-    ReduceOnPlateauLr, Scheduler, Sgd, TrainCfg, TrainParams,
+    AdamW, CONTRACT, CheckpointParams, ClipGrad, CustomKey, DataloaderParams, EarlyStopping, Ema, EmaType, Freeze,
+    KeepStates, LoadFrom, Optimizer, ParamwiseCfg, ReduceOnPlateauLr, Scheduler, Sgd, TrainCfg, TrainParams,
 };
 use pipe_schemas::tables::{
     ClassRow, FrameIndexRow, Labelling, Preprocessing, SampleRow, TrainingLogRow, TrainingStepRow,
@@ -163,7 +163,7 @@ fn params(max_epochs: u32, val_interval: u32) -> TrainParams {
     TrainParams {
         model: ModelParams {
             // With fewer channels libtorch's gradients are not the same every time.
-            backbone: ResNetTSM { depth: ResNetDepth::D18, base_channels: 8, shift_div: 8 }.into(),
+            backbone: ResNetTSM { depth: ResNetDepth::D18, base_channels: 8, ..ResNetTSM::default() }.into(),
             cls_head: ClsHead { dropout_ratio: 0.2, ..ClsHead::default() },
             ..ModelParams::default()
         },
@@ -193,13 +193,115 @@ const OUTPUTS: [&str; 6] = [
     "tensorboard/events.out.tfevents.0",
 ];
 
+/// Parameters with a state of their own each.
+fn resumable() -> Vec<(&'static str, TrainParams)> {
+    let adamw =
+        Optimizer::AdamW(AdamW { lr: 0.01.into(), betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.01, amsgrad: true });
+    let with = |change: &dyn Fn(&mut TrainParams)| {
+        let mut params = params(3, 1);
+        change(&mut params);
+        params
+    };
+    vec![
+        ("sgd", params(3, 1)),
+        ("adamw", with(&|params| params.optim_wrapper.optimizer = adamw.clone())),
+        ("average", with(&|params| params.ema = Some(Ema { momentum: Some(0.25), ..Ema::default() }))),
+        (
+            "everything",
+            with(&|params| {
+                params.model.backbone = frozen(1);
+                params.ema =
+                    Some(Ema { ema_type: EmaType::StochasticWeightAverage, begin_epoch: Some(2), ..Ema::default() });
+                params.freeze = Some(Freeze { patterns: vec!["layer3.0".into()], ..Freeze::default() });
+                params.optim_wrapper.accumulative_counts = 2;
+                params.optim_wrapper.clip_grad = Some(ClipGrad::max_norm(1.0));
+                params.optim_wrapper.paramwise_cfg = Some(half_rate_of_the_backbone());
+            }),
+        ),
+    ]
+}
+
+/// The network of [`params`] with frozen stages.
+fn frozen(frozen_stages: i32) -> Backbone {
+    ResNetTSM { depth: ResNetDepth::D18, base_channels: 8, frozen_stages, ..ResNetTSM::default() }.into()
+}
+
+fn half_rate_of_the_backbone() -> ParamwiseCfg {
+    let custom_keys = [("backbone".to_owned(), CustomKey { lr_mult: 0.5, ..CustomKey::default() })].into();
+    ParamwiseCfg { custom_keys, ..ParamwiseCfg::default() }
+}
+
+#[test]
+fn the_model_and_validations_have_the_average() {
+    let space = Space::new();
+    let plain = params(2, 1);
+    let average = TrainParams { ema: Some(Ema { momentum: Some(0.25), ..Ema::default() }), ..plain.clone() };
+    let [without, with] = [(&plain, "plain"), (&average, "average")].map(|(params, folder)| {
+        let made = space.train(params, &[], 2, folder);
+        space.assemble(params, &made, &format!("{folder}-out"));
+        made
+    });
+    let tensors = |path: &Path| Checkpoint::open(path).expect("a checkpoint").tensors;
+    let state = |part: &MadePart| tensors(&part.state("state.safetensors").expect("kept"));
+    let (plain_state, average_state) = (state(&without[1]), state(&with[1]));
+    // Averaging does not change training.
+    assert!(plain_state.iter().all(|(name, tensor)| average_state.get(name) == Some(tensor)));
+    let model = tensors(&ModelFolder::open(space.path("average-out/model")).checkpoint_path());
+    let of_state = |name: &str| {
+        let averaged = average_state.get(&format!("ema.average.{name}"));
+        averaged.or_else(|| average_state.get(&format!("network.{name}")))
+    };
+    assert!(model.iter().all(|(name, tensor)| of_state(name) == Some(tensor)));
+    assert_ne!(model["fc.weight"], plain_state["network.fc.weight"]);
+    let losses = |output: &str| space.log(output).iter().map(|row| row.loss).collect::<Vec<_>>();
+    assert_eq!(losses("plain-out"), losses("average-out"));
+    let validations = |output: &str| space.log(output).into_iter().map(|row| row.validation).collect::<Vec<_>>();
+    assert_ne!(validations("plain-out"), validations("average-out"));
+}
+
+#[test]
+fn what_fits_no_tensor_is_an_error_of_the_plan() {
+    let space = Space::new();
+    let check = |change: &dyn Fn(&mut TrainParams), expect: &str| {
+        let mut params = params(2, 0);
+        change(&mut params);
+        assert_eq!(space.bench(&params).plan().expect_err("an error").chain(), [expect]);
+    };
+    check(
+        &|params| params.freeze = Some(Freeze { patterns: vec!["layr1".into()], ..Freeze::default() }),
+        "no layer or tensor of the network fits `layr1` in `freeze.patterns`; similar names are `layer1`, `layer2`, `layer3`",
+    );
+    check(
+        &|params| {
+            let custom_keys = [("bakbone.conv1".to_owned(), CustomKey::default())].into();
+            params.optim_wrapper.paramwise_cfg = Some(ParamwiseCfg { custom_keys, ..ParamwiseCfg::default() });
+        },
+        "no tensor of the network has `bakbone.conv1` in its name, the key of `optim_wrapper.paramwise_cfg.custom_keys`; similar names are \
+         `backbone.conv1`, `backbone.conv1.bn`, `backbone.conv1.conv`",
+    );
+}
+
+#[test]
+fn tensors_with_rates_of_their_own_are_in_the_fields_of_each_epoch() {
+    let space = Space::new();
+    let with = |params: &TrainParams| {
+        let mut params = params.clone();
+        params.optim_wrapper.paramwise_cfg = Some(half_rate_of_the_backbone());
+        params
+    };
+    let others = |part: &PlannedPart| part.fields.iter().filter(|(path, _)| path[0] == "lr_of_other_tensors").count();
+    let plan = space.plan(&with(&params(3, 0)));
+    assert_eq!(plan.iter().map(others).collect::<Vec<_>>(), [1, 1, 1]);
+    assert!(space.plan(&params(3, 0)).iter().all(|part| others(part) == 0));
+    let later =
+        |params: TrainParams| TrainParams { param_scheduler: vec![params.param_scheduler[0].clone()], ..params };
+    assert_eq!(same(&plan, &space.plan(&with(&later(params(3, 0))))), [0, 1, 2]);
+}
+
 #[test]
 fn an_interrupted_chain_gives_the_bits_of_an_uninterrupted_one() {
-    let adamw = Optimizer::AdamW(AdamW { lr: 0.01.into(), betas: [0.9, 0.999], weight_decay: 0.01 });
-    for (name, optimizer) in [("sgd", params(3, 1).optim_wrapper.optimizer), ("adamw", adamw)] {
+    for (name, params) in resumable() {
         let space = Space::new();
-        let mut params = params(3, 1);
-        params.optim_wrapper.optimizer = optimizer;
         let whole = space.train(&params, &[], 3, "whole");
         let mut cut = space.train(&params, &[], 1, "cut");
         cut.extend(space.train(&params, &cut, 3, "cut"));
@@ -253,8 +355,7 @@ fn a_batch_whose_loss_is_not_finite_is_named_and_shown() {
     let space = Space::new();
     let mut params = params(3, 0);
     params.param_scheduler.clear();
-    params.optim_wrapper.optimizer =
-        Optimizer::SGD(Sgd { lr: 1e30.into(), momentum: 0.0, weight_decay: 0.0, nesterov: false });
+    params.optim_wrapper.optimizer = Optimizer::SGD(Sgd { lr: 1e30.into(), ..Sgd::default() });
     let parts = (0..3).map(|epoch| part_in(&space.path("parts"), &format!("{epoch:04}"))).collect();
     let error = space.bench(&params).make(MakeParts { earlier: Vec::new(), parts }).result.expect_err("it diverges");
     let text = error.chain().join(": ");
@@ -318,7 +419,12 @@ fn parameters_that_do_not_affect_an_epoch_are_not_in_its_fields() {
     check(&|params| params.seed = 1, &[]);
     check(&|params| params.model.data_preprocessor.mean[0] = 0.0, &[]);
     check(&|params| params.train_dataloader.batch_size = 4, &[]);
-    check(&|params| params.optim_wrapper.clip_grad = Some(ClipGrad { max_norm: 1.0 }), &[]);
+    check(&|params| params.optim_wrapper.clip_grad = Some(ClipGrad::max_norm(1.0)), &[]);
+    check(&|params| params.optim_wrapper.accumulative_counts = 2, &[]);
+    check(&|params| params.optim_wrapper.paramwise_cfg = Some(half_rate_of_the_backbone()), &[]);
+    check(&|params| params.ema = Some(Ema::default()), &[]);
+    check(&|params| params.freeze = Some(Freeze { only_head: true, ..Freeze::default() }), &[]);
+    check(&|params| params.model.backbone = frozen(1), &[]);
     write_samples(&space.path("samples"), |row| row.flip ^= row.epoch == 2);
     check(&|_| (), &[0, 1, 3]);
     // Names of classes go into the model alone.
@@ -678,7 +784,7 @@ fn batch_normalisation_of_one_value_is_refused_before_training() {
     };
     let with = |batch_size| {
         let mut params = TrainParams { train_dataloader: DataloaderParams { batch_size }, ..params(1, 0) };
-        params.model.backbone = ResNet { depth: ResNetDepth::D18, base_channels: 8 }.into();
+        params.model.backbone = ResNet { depth: ResNetDepth::D18, base_channels: 8, ..ResNet::default() }.into();
         params
     };
     let (one, two) = (with(1), with(2));
