@@ -16,6 +16,7 @@ mod drawn;
 mod errors;
 mod faults;
 mod fetch;
+mod finder;
 mod first;
 mod golden;
 mod help;

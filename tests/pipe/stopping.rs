@@ -48,6 +48,38 @@ fn another_patience_trains_no_epoch_again() {
     assert_eq!(again.digests(), three.digests());
 }
 
+/// What `save_best` changes is which epoch the model is from.
+#[test]
+fn another_save_best_trains_no_epoch_again() {
+    let space = Space::new();
+    let run = |save_best: &str, epochs: u32| {
+        let epochs = format!("vars.epochs={epochs}");
+        let (save_best, constant) = (
+            format!("stages.model.with.checkpoint={{ save_best: {save_best} }}"),
+            "stages.model.with.param_scheduler=[]",
+        );
+        space.run_tiny(&[&epochs, "stages.model.with.train_cfg.val_interval=1", constant, &save_best]).ok()
+    };
+    let is_best = |run: &RunOutput, metric: &str| {
+        let summary = run.stage("model")["summary"].to_string();
+        assert!(
+            summary.contains("the model is from epoch ") && summary.contains(&format!("best test {metric}, ")),
+            "{summary}"
+        );
+    };
+    let last = run("null", 4);
+    assert_eq!(epochs(&last), (0, 4));
+    let loss = run("loss", 4);
+    assert_eq!(epochs(&loss), (4, 0));
+    is_best(&loss, "loss");
+    let auto = run("auto", 4);
+    assert_eq!(epochs(&auto), (4, 0));
+    is_best(&auto, "top1");
+    let longer = run("auto", 5);
+    assert_eq!(epochs(&longer), (4, 1));
+    is_best(&longer, "top1");
+}
+
 /// Runs the tiny pipeline with many epochs, and stops it with one Ctrl-C at the first event that `is_time` accepts.
 fn interrupted(space: &Space, is_time: impl Fn(&Value) -> bool) -> (RunOutput, Duration) {
     let args = run_args("smoke", &tiny(&["vars.epochs=40"]));

@@ -1,8 +1,8 @@
 //! `lr_finder`: the learning rate by a small experiment.
 
 use crate::contract::{
-    Check, Contract, InputPort, Numerics, OutputPort, ParamError, Params, PortType, SourceSet, Tolerance, Tool, Worker,
-    parse, schema,
+    Check, Contract, InputChoice, InputPort, Numerics, OutputPort, ParamError, Params, PortType, SourceSet, Tolerance,
+    Tool, Worker, parse, schema,
 };
 use crate::networks::ModelParams;
 use crate::stages::train::{DataloaderParams, LoadFrom, OptimWrapper, TrainCfg, TrainParams};
@@ -119,6 +119,10 @@ impl Params for LrFinderParams {
 
     fn sources(&self) -> Vec<SourceSet> {
         self.training().sources()
+    }
+
+    fn input_choices(&self) -> Vec<InputChoice> {
+        self.training().input_choices()
     }
 
     fn num_classes(&self) -> Option<(&'static str, u32)> {

@@ -456,7 +456,7 @@ fn schedules_that_read_a_metric_are_in_the_fields() {
     let plateau = |patience| TrainParams {
         param_scheduler: vec![Scheduler::ReduceOnPlateauLR(ReduceOnPlateauLr {
             patience,
-            threshold: 100.0,
+            threshold: 0.99,
             ..ReduceOnPlateauLr::default()
         })],
         ..params(3, 1)
