@@ -50,6 +50,16 @@ pub struct ClsHead {
     /// What training minimises. Default: `CrossEntropyLoss` for one label per video, `BCELossWithLogits` for several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss_cls: Option<Loss>,
+    /// The share of each label that is spread evenly over all classes. With several labels per video, every class gets it in addition.
+    /// Default: 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub label_smooth_eps: f64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 /// How the predictions for the views of a video are averaged.
@@ -76,12 +86,12 @@ impl ModelParams {
     /// Returns violations that types can't express, at paths from `with:`.
     pub(crate) fn check(&self) -> Vec<ParamError> {
         let std = self.data_preprocessor.std.iter().enumerate().filter(|(_, std)| **std <= 0.0);
-        std.map(|(channel, std)| ParamError {
+        let of_std = std.map(|(channel, std)| ParamError {
             path: ["model", "data_preprocessor", "std", &channel.to_string()].map(String::from).into(),
             message: format!("pixels cannot be divided by {std}"),
             help: "a number above 0".into(),
-        })
-        .collect()
+        });
+        of_std.chain(self.cls_head.loss_cls.iter().flat_map(Loss::check)).collect()
     }
 }
 
@@ -103,6 +113,7 @@ impl Default for ClsHead {
             init_std: 0.01,
             average_clips: AverageClips::Prob,
             loss_cls: None,
+            label_smooth_eps: 0.0,
         }
     }
 }

@@ -5,20 +5,19 @@ use crate::clip_grad::clip_gradients;
 use crate::error::{At, LearnError};
 use crate::gradients::{AccumulatedBatches, Gradients};
 use crate::kernels::TrainingStep;
-use crate::losses::criterion;
+use crate::losses::{Labels, Objective};
 use crate::totals::{EpochTotals, num_correct};
 use crate::trained_tensor::TrainedTensor;
 use crate::{EpochResult, Freezing, Network, Normalisation, Optimizer, ParamGroups, StepResult};
 use pipe_clips::{Batch, ClipError, ClipSize};
 use pipe_graph::Auxiliary;
-use pipe_schemas::losses::Loss;
 use pipe_schemas::stages::train::{ClipGrad, Ema, TrainParams};
 use pipe_schemas::tables::Labelling;
 use pipe_weights::{Checkpoint, write_safetensors};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 /// Trains a network, epoch by epoch.
 #[derive(Debug)]
@@ -39,7 +38,7 @@ pub struct Learner {
 /// Parameters of training.
 #[derive(Debug)]
 struct Settings {
-    loss: Loss,
+    objective: Objective,
     clip_grad: Option<ClipGrad>,
     accumulative_counts: usize,
     ema: Option<Ema>,
@@ -85,7 +84,7 @@ impl Learner {
             gradients: Gradients::default(),
             average,
             settings: Settings {
-                loss: params.loss(labelling),
+                objective: Objective::new(params.loss(labelling), &params.model.cls_head),
                 clip_grad: params.optim_wrapper.clip_grad.clone(),
                 accumulative_counts: params.optim_wrapper.accumulative_counts.max(1) as usize,
                 ema: params.ema.clone(),
@@ -149,7 +148,8 @@ impl Learner {
         let clips = self.settings.normalisation.clips(batch, epoch.clip_size)?;
         let training_step = TrainingStep { seed: self.settings.seed, epoch: epoch.index, step };
         let (logits, auxiliary) = self.network.forward_training(&clips, training_step)?;
-        let loss = self.loss(&logits, auxiliary.as_ref(), batch).at("the loss")?;
+        let labels = Labels::of(batch, self.network.num_classes(), Device::Cpu).at("the labels")?;
+        let loss = self.loss(&logits, auxiliary.as_ref(), &labels).at("the loss")?;
         let batches = AccumulatedBatches::of(step, epoch.num_steps, self.settings.accumulative_counts);
         self.gradients.add(&loss, batches, &self.weights).at("the gradient")?;
         let grad_norm = if batches.is_complete { Some(self.update(epoch, step)?) } else { None };
@@ -178,11 +178,11 @@ impl Learner {
     }
 
     /// Returns the loss of the logits, plus that of the auxiliary classifier times its weight.
-    fn loss(&self, logits: &Tensor, auxiliary: Option<&Tensor>, batch: &Batch) -> Result<Tensor, TchError> {
-        let loss = criterion(&self.settings.loss).loss(logits, batch)?;
+    fn loss(&self, logits: &Tensor, auxiliary: Option<&Tensor>, labels: &Labels) -> Result<Tensor, TchError> {
+        let loss = self.settings.objective.loss(logits, labels)?;
         match (auxiliary, self.network.graph().auxiliary) {
             (Some(logits), Some(Auxiliary { loss_weight, .. })) => {
-                loss.f_add(&criterion(&self.settings.loss).loss(logits, batch)?.f_mul_scalar(loss_weight)?)
+                loss.f_add(&self.settings.objective.loss(logits, labels)?.f_mul_scalar(loss_weight)?)
             }
             _ => Ok(loss),
         }

@@ -37,6 +37,7 @@ pub use freezing::{FreezeError, Freezing};
 pub use gradients::{AccumulatedBatches, Gradients};
 pub use kernels::TrainingStep;
 pub use learner::{Epoch, Learner};
+pub use losses::{Labels, Objective};
 pub use model::{TrainedModel, WeightsReport};
 pub use network::Network;
 pub use optimizers::Optimizer;

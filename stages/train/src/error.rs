@@ -80,6 +80,16 @@ pub enum TrainError {
     /// The loss is not defined for the labels.
     #[error("the loss `model.cls_head.loss_cls` is not defined for {}", labels(*labelling))]
     LossLabelling { labelling: Labelling },
+    /// A parameter of the loss has another number of values than there are classes.
+    #[error("`model.cls_head.loss_cls.{parameter}` has {count} values, but there are {num_classes} classes")]
+    ValuesPerClass {
+        /// The parameter.
+        parameter: &'static str,
+        /// The number of its values.
+        count: usize,
+        /// The number of classes in the labels.
+        num_classes: usize,
+    },
     /// A monitored metric does not exist.
     #[error("`{metric}` is not a metric of the validation; expected one of {known}")]
     UnknownMetric {

@@ -79,9 +79,18 @@ fn fields_of_data(
 }
 
 /// Checks that the loss is defined for the labels.
-pub(crate) fn check_loss(params: &TrainParams, samples: &Samples) -> Result<(), TrainError> {
+pub(crate) fn check_loss(params: &TrainParams, samples: &Samples) -> Result<(), StageError> {
     let labelling = samples.preprocessing.labelling;
-    if params.loss(labelling).labelling() == labelling { Ok(()) } else { Err(TrainError::LossLabelling { labelling }) }
+    let loss = params.loss(labelling);
+    if !loss.fits(labelling) {
+        return Err(TrainError::LossLabelling { labelling }.into());
+    }
+    let num_classes = samples.classes.len();
+    match loss.per_class().filter(|(_, count)| *count != num_classes) {
+        None => Ok(()),
+        Some((parameter, count)) => Err(StageError::from(TrainError::ValuesPerClass { parameter, count, num_classes })
+            .with_help("give one value per class, in the order of the class indices")),
+    }
 }
 
 /// Returns what the weights to start from contribute to the first epoch.

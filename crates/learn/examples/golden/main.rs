@@ -1,12 +1,13 @@
 //! `cargo xtask golden KIND FILE… [--only ID]`: compares with values of the Python originals.
 //!
 //! The files hold outputs only: weights and clips are made from the names of tensors, see `formula.rs`. `architectures.rs` has the
-//! network of each case, `networks.rs`, `inflation.rs`, `optim.rs` and `schedules.rs` compare.
+//! network of each case, the other files compare.
 
 mod architectures;
 mod config;
 mod formula;
 mod inflation;
+mod losses;
 mod networks;
 mod optim;
 mod schedules;
@@ -51,6 +52,7 @@ fn run(mut args: Vec<String>) -> Result<usize, Box<dyn Error>> {
         "optim" => optim::compare(files, only.as_deref()),
         "inflation" => inflation::compare(files, only.as_deref()),
         "schedules" => schedules::compare(files, only.as_deref()),
+        "losses" => losses::compare(files, only.as_deref()),
         other => Err(format!("`{other}` is not a kind of golden values").into()),
     }
 }

@@ -1,48 +1,92 @@
-//! Cross-entropy of the softmax: the mean over the clips of `-ln softmax(logits)[label]`, as MMAction2's `CrossEntropyLoss`.
+//! Cross-entropy of the softmax, as MMAction2's `CrossEntropyLoss`: the weighted mean over the clips of
+//! `-sum(share * weight * ln softmax(logits))`.
 
-use super::Criterion;
-use pipe_clips::Batch;
-use pipe_schemas::losses::CrossEntropyLoss;
-use tch::{Kind, Reduction, TchError, Tensor};
+use super::{Criterion, Labels, Targets, per_class, torch_reduction};
+use pipe_schemas::losses::{CrossEntropyLoss, Reduction, WeightedMean};
+use tch::{TchError, Tensor};
 
 /// A target that PyTorch leaves out. No label is negative.
 const IGNORE_INDEX: i64 = -100;
 
 impl Criterion for CrossEntropyLoss {
-    fn loss(&self, logits: &Tensor, batch: &Batch) -> Result<Tensor, TchError> {
-        let labels = Tensor::from_slice(&batch.class_indices);
-        if batch.mix_shares.iter().all(|share| *share == 0.0) {
-            return logits.f_cross_entropy_loss(&labels, None::<Tensor>, Reduction::Mean, IGNORE_INDEX, 0.0);
+    fn loss(&self, logits: &Tensor, targets: &Targets<'_>) -> Result<Tensor, TchError> {
+        let weight = self.class_weight.as_ref().map(|weights| per_class(weights, logits)).transpose()?;
+        let eps = targets.label_smooth_eps;
+        if let Labels::Classes(labels) = targets.labels {
+            // Without smoothing, both normalisations are PyTorch's.
+            if eps == 0.0 || self.normalisation == WeightedMean::PyTorch {
+                let reduction = torch_reduction(self.reduction);
+                return logits.f_cross_entropy_loss(labels, weight, reduction, IGNORE_INDEX, eps);
+            }
         }
-        blended(logits, &labels, batch)
+        let shares = targets.smoothed(logits)?;
+        let weighted = weight.as_ref().map_or_else(|| Ok(shares.shallow_clone()), |weight| shares.f_mul(weight))?;
+        let kind = logits.kind();
+        let sum = weighted.f_mul(&logits.f_log_softmax(1, kind)?)?.f_sum(kind)?.f_neg()?;
+        match (self.reduction, self.normalisation, weight) {
+            (Reduction::Sum, _, _) => Ok(sum),
+            (Reduction::Mean, WeightedMean::MMAction2, Some(_)) => sum.f_div(&weighted.f_sum(kind)?),
+            (Reduction::Mean, WeightedMean::PyTorch, Some(_)) | (Reduction::Mean, _, None) => {
+                sum.f_div_scalar(logits.size()[0])
+            }
+        }
     }
-}
-
-/// Returns the mean loss of blended clips: the label of each is shared with that of the clip it is blended with.
-fn blended(logits: &Tensor, labels: &Tensor, batch: &Batch) -> Result<Tensor, TchError> {
-    let log_probabilities = logits.f_log_softmax(1, Kind::Float)?;
-    let of = |labels: &Tensor| log_probabilities.f_gather(1, &labels.f_unsqueeze(1)?, false)?.f_squeeze_dim(1);
-    let (own, other) = (of(labels)?, of(&Tensor::from_slice(&batch.mix_class_indices))?);
-    let share = Tensor::from_slice(&batch.mix_shares);
-    own.f_lerp_tensor(&other, &share)?.f_mean(Kind::Float)?.f_neg()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::check;
     use super::*;
+    use pipe_schemas::losses::Loss;
 
-    fn check(batch: &Batch, expect: f64) {
-        let logits = Tensor::from_slice(&[2.0f32, 1.0, 0.0, 0.0, 0.0, 3.0]).view([2, 3]);
-        let found = CrossEntropyLoss {}.loss(&logits, batch).expect("a loss").double_value(&[]);
-        assert!((found - expect).abs() < 1e-5, "{found}, not {expect}");
+    const LOGITS: [f64; 6] = [2.0, 1.0, 0.0, 0.0, 0.0, 3.0];
+
+    fn loss(class_weight: Option<Vec<f64>>, normalisation: WeightedMean) -> Loss {
+        Loss::CrossEntropyLoss(CrossEntropyLoss { class_weight, normalisation, ..CrossEntropyLoss::default() })
+    }
+
+    /// Returns `-ln softmax` of each logit.
+    fn costs() -> [f64; 6] {
+        let of = |row: [f64; 3]| {
+            let norm = row.iter().map(|logit| logit.exp()).sum::<f64>().ln();
+            row.map(|logit| norm - logit)
+        };
+        let [a, b, c, d, e, f] = LOGITS;
+        let (first, second) = (of([a, b, c]), of([d, e, f]));
+        [first[0], first[1], first[2], second[0], second[1], second[2]]
+    }
+
+    fn classes() -> Labels {
+        Labels::Classes(Tensor::from_slice(&[0_i64, 2]))
     }
 
     #[test]
-    fn blended_labels_are_shared() {
-        // -ln softmax of the first clip is 0.40761 for class 0 and 1.40761 for class 1; of the other clip 0.09492 for class 2.
-        let plain = Batch { class_indices: vec![0, 2], ..Batch::default() };
-        check(&plain, 0.5 * (0.40761 + 0.09492));
-        let blended = Batch { mix_class_indices: vec![1, 2], mix_shares: vec![0.25, 0.0], ..plain };
-        check(&blended, (0.40761 + 0.25 + 0.09492) / 2.0);
+    fn labels_of_one_class() {
+        let cost = costs();
+        check(&loss(None, WeightedMean::MMAction2), 0.0, LOGITS, &classes(), (cost[0] + cost[5]) / 2.0);
+        let weighted = loss(Some(vec![1.0, 5.0, 3.0]), WeightedMean::MMAction2);
+        check(&weighted, 0.0, LOGITS, &classes(), (cost[0] + 3.0 * cost[5]) / 4.0);
+        // MMAction2's own example of smoothing: 0.40126, and 0.25126 without.
+        check(&loss(None, WeightedMean::MMAction2), 0.1, LOGITS, &classes(), {
+            let smoothed =
+                |label: usize, row: usize| 0.9 * cost[label] + 0.1 / 3.0 * cost[row..row + 3].iter().sum::<f64>();
+            f64::midpoint(smoothed(0, 0), smoothed(5, 3))
+        });
+    }
+
+    #[test]
+    fn shares_with_class_weights_have_two_normalisations() {
+        let cost = costs();
+        let shares = Labels::Shares(Tensor::from_slice(&[0.75, 0.25, 0.0, 0.0, 0.0, 1.0]).view([2, 3]));
+        let weights = || Some(vec![1.0, 5.0, 3.0]);
+        let sum = 0.75 * cost[0] + 5.0 * 0.25 * cost[1] + 3.0 * cost[5];
+        check(&loss(weights(), WeightedMean::MMAction2), 0.0, LOGITS, &shares, sum / (0.75 + 1.25 + 3.0));
+        check(&loss(weights(), WeightedMean::PyTorch), 0.0, LOGITS, &shares, sum / 2.0);
+        let summed = Loss::CrossEntropyLoss(CrossEntropyLoss {
+            class_weight: weights(),
+            reduction: Reduction::Sum,
+            ..CrossEntropyLoss::default()
+        });
+        check(&summed, 0.0, LOGITS, &shares, sum);
     }
 }

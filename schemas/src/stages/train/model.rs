@@ -19,8 +19,11 @@ impl EpochFields for ClsHead {
     fn epoch_fields(&self, context: EpochContext) -> Map<String, Value> {
         // `num_classes` only checks the number of classes in the labels. The loss is a field that the stage adds, because it
         // depends on the labels where `loss_cls` is not given.
-        let Self { num_classes: _, loss_cls: _, dropout_ratio, init_std, average_clips } = self;
+        let Self { num_classes: _, loss_cls: _, dropout_ratio, init_std, average_clips, label_smooth_eps } = self;
         let mut fields = object([("dropout_ratio", json(dropout_ratio)), ("init_std", json(init_std))]);
+        if *label_smooth_eps > 0.0 {
+            fields.insert("label_smooth_eps".into(), json(label_smooth_eps));
+        }
         if context.validated {
             fields.insert("average_clips".into(), json(average_clips));
         }
