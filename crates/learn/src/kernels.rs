@@ -1,25 +1,55 @@
 //! The kernels: one function `forward` per op, each in the file of its op. Start at [`run`].
 
 mod call;
+mod precision;
 
 pub(crate) use call::Call;
 pub use call::TrainingStep;
+pub(crate) use precision::Precision;
 
 use pipe_graph::Op;
-use tch::{TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
-/// Declares the module of each kernel, and [`run`].
+/// Declares the module of each kernel, [`forward`] and [`precision`].
 macro_rules! define_kernels {
     ($($module:ident::$name:ident,)*) => {
         $(mod $module;)*
 
-        /// Computes the result of a node.
-        pub(crate) fn run(call: &Call<'_>) -> Result<Tensor, TchError> {
+        fn forward(call: &Call<'_>) -> Result<Tensor, TchError> {
             match &call.node.op {
                 $(Op::$name(op) => $module::forward(op, call),)*
             }
         }
+
+        /// Returns what an op computes with in mixed precision.
+        fn precision(op: &Op) -> Precision {
+            match op {
+                $(Op::$name(_) => $module::PRECISION,)*
+            }
+        }
     };
+}
+
+/// Computes the result of a node.
+pub(crate) fn run(call: &Call<'_>) -> Result<Tensor, TchError> {
+    let Some(low) = call.low_precision else { return forward(call) };
+    match precision(&call.node.op) {
+        Precision::Low => {
+            let (inputs, params) = (converted(call.inputs.iter().copied(), low)?, converted(call.params(), low)?);
+            let params = call.params.iter().map(|(slot, _)| *slot).zip(&params).collect();
+            forward(&Call { inputs: inputs.iter().collect(), params, ..call.clone() })
+        }
+        Precision::Single => {
+            let inputs = converted(call.inputs.iter().copied(), Kind::Float)?;
+            forward(&Call { inputs: inputs.iter().collect(), ..call.clone() })
+        }
+        Precision::Any => forward(call),
+    }
+}
+
+/// Converts floating-point tensors.
+fn converted<'a>(tensors: impl Iterator<Item = &'a Tensor>, kind: Kind) -> Result<Vec<Tensor>, TchError> {
+    tensors.map(|tensor| tensor.f_to_kind(kind)).collect()
 }
 
 define_kernels! {

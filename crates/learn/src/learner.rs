@@ -10,7 +10,6 @@ use crate::totals::{EpochTotals, num_correct};
 use crate::trained_tensor::TrainedTensor;
 use crate::{EpochResult, Freezing, Network, Normalisation, Optimizer, ParamGroups, StepResult};
 use pipe_clips::{Batch, ClipError, ClipSize};
-use pipe_graph::Auxiliary;
 use pipe_schemas::stages::train::{ClipGrad, Ema, TrainParams};
 use pipe_schemas::tables::Labelling;
 use pipe_weights::{Checkpoint, write_safetensors};
@@ -177,15 +176,10 @@ impl Learner {
         Ok(norm)
     }
 
-    /// Returns the loss of the logits, plus that of the auxiliary classifier times its weight.
     fn loss(&self, logits: &Tensor, auxiliary: Option<&Tensor>, labels: &Labels) -> Result<Tensor, TchError> {
-        let loss = self.settings.objective.loss(logits, labels)?;
-        match (auxiliary, self.network.graph().auxiliary) {
-            (Some(logits), Some(Auxiliary { loss_weight, .. })) => {
-                loss.f_add(&self.settings.objective.loss(logits, labels)?.f_mul_scalar(loss_weight)?)
-            }
-            _ => Ok(loss),
-        }
+        let main = self.settings.objective.loss(logits, labels)?;
+        let auxiliary = auxiliary.map(|logits| self.settings.objective.loss(logits, labels)).transpose()?;
+        self.network.total_loss(&main, auxiliary.as_ref())
     }
 
     fn check_labels(&self, batch: &Batch) -> Result<(), LearnError> {

@@ -5,12 +5,12 @@ use crate::error::{At, LearnError};
 use crate::freezing::Freezing;
 use crate::init;
 use crate::kernels::{Call, TrainingStep, run};
-use pipe_graph::{Graph, Node, NodeId, Role};
+use pipe_graph::{Auxiliary, Graph, Node, NodeId, Role};
 use pipe_models::{Imported, Layout, LoadReport, NameMap, StateDict, import};
 use pipe_schemas::networks::Project;
 use pipe_weights::{Checkpoint, MatchError};
 use std::collections::BTreeMap;
-use tch::{TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 /// A graph with its tensors.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub struct Network {
     used_at_inference: Vec<bool>,
     /// What is not trained; `None` if everything is.
     freezing: Option<Freezing>,
+    /// The kind of 16 bits that training computes with where it may; `None` for 32 bits everywhere.
+    low_precision: Option<Kind>,
 }
 
 impl Network {
@@ -51,7 +53,7 @@ impl Network {
 
     pub(crate) fn with_params(graph: Graph, params: Vec<Tensor>) -> Self {
         let (last_readers, used_at_inference) = (last_readers(&graph), graph.used_at_inference());
-        Self { last_readers, used_at_inference, graph, params, freezing: None }
+        Self { last_readers, used_at_inference, graph, params, freezing: None, low_precision: None }
     }
 
     /// Takes a part of the network out of training. Nothing is differentiated below the lowest node that is trained.
@@ -67,6 +69,18 @@ impl Network {
     /// Returns the nodes and the shapes of the tensors.
     pub fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    /// Returns the network with tensors of another kind, such as 64-bit floats.
+    pub fn to_kind(self, kind: Kind) -> Self {
+        let convert = |tensor: &Tensor| tensor.detach().to_kind(kind).set_requires_grad(tensor.requires_grad());
+        Self { params: self.params.iter().map(convert).collect(), ..self }
+    }
+
+    /// Lets training compute in 16 bits, `Kind::BFloat16` or `Kind::Half`, where that is safe. Weights, inference, normalisations,
+    /// means and losses stay in 32 bits.
+    pub fn set_low_precision(&mut self, kind: Option<Kind>) {
+        self.low_precision = kind;
     }
 
     /// Returns the length of the logits of a clip.
@@ -100,7 +114,7 @@ impl Network {
     }
 
     /// Returns all tensors by name, in the order of the graph.
-    pub(crate) fn named_tensors(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+    pub fn named_tensors(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         self.graph.params.iter().map(|param| param.name.as_str()).zip(&self.params)
     }
 
@@ -150,14 +164,18 @@ impl Network {
     /// # Shapes
     /// - `clips`: `[N, C, T, H, W]`
     /// - returns: `[N, K]` each
-    pub(crate) fn forward_training(
-        &self,
-        clips: &Tensor,
-        step: TrainingStep,
-    ) -> Result<(Tensor, Option<Tensor>), LearnError> {
+    pub fn forward_training(&self, clips: &Tensor, step: TrainingStep) -> Result<(Tensor, Option<Tensor>), LearnError> {
         let mut values = self.values(clips, Some(step), |_, _| {})?;
         let auxiliary = self.graph.auxiliary.map(|auxiliary| take(&mut values, auxiliary.output)).transpose()?;
         Ok((take(&mut values, self.graph.output)?, auxiliary))
+    }
+
+    /// Returns the loss of the logits, plus that of the auxiliary classifier times its weight.
+    pub fn total_loss(&self, main: &Tensor, auxiliary: Option<&Tensor>) -> Result<Tensor, TchError> {
+        match (auxiliary, self.graph.auxiliary) {
+            (Some(loss), Some(Auxiliary { loss_weight, .. })) => main.f_add(&loss.f_mul_scalar(loss_weight)?),
+            _ => Ok(main.shallow_clone()),
+        }
     }
 
     /// Runs the network as [`forward`](Self::forward) does, and passes the result of each node to `observe`.
@@ -183,6 +201,7 @@ impl Network {
             let found = found.into_iter().skip(1).collect();
             return Err(LearnError::InputShape { expected: expected.clone(), found });
         }
+        let low_precision = self.low_precision.filter(|_| training.is_some());
         let mut values: Vec<Option<Tensor>> = Vec::with_capacity(self.graph.nodes.len());
         for (position, node) in self.graph.nodes.iter().enumerate() {
             if training.is_none() && !self.used_at_inference[position] {
@@ -191,7 +210,7 @@ impl Network {
             }
             let is_eval = self.freezing.as_ref().is_some_and(|freezing| freezing.is_eval(position));
             let training = training.filter(|_| !is_eval);
-            let call = self.call(node, clips, &values, training).at(&node.name)?;
+            let call = Call { low_precision, ..self.call(node, clips, &values, training).at(&node.name)? };
             let value = run(&call).at(&node.name)?;
             observe(node, &value);
             values.push(Some(value));
@@ -221,6 +240,7 @@ impl Network {
             input_shapes: node.inputs.iter().map(|input| &self.graph.nodes[input.0].shape).collect(),
             params: node.params.iter().map(|param| (param.slot, &self.params[param.id.0])).collect(),
             training,
+            low_precision: None,
         })
     }
 }

@@ -1,9 +1,12 @@
 //! The kernel of [`Attention`].
 
 use super::call::Call;
+use super::precision::Precision;
 use crate::convert::dims;
 use pipe_graph::ops::attention::Attention;
 use tch::{TchError, Tensor};
+
+pub(super) const PRECISION: Precision = Precision::Low;
 
 pub(super) fn forward(op: &Attention, call: &Call<'_>) -> Result<Tensor, TchError> {
     let [query, key, value, biases @ ..] = call.inputs.as_slice() else {
@@ -12,7 +15,8 @@ pub(super) fn forward(op: &Attention, call: &Call<'_>) -> Result<Tensor, TchErro
     let size = query.size();
     let scale = op.scale(*size.last().unwrap_or(&1) as usize);
     let heads = op.heads as i64;
-    let bias = sum(biases)?;
+    // The mask of windows has 32 bits.
+    let bias = sum(biases)?.map(|bias| bias.f_to_kind(query.kind())).transpose()?;
     let sequences = &size[1..size.len() - 2];
     let result: Vec<i64> = std::iter::once(size[0]).chain(dims(&call.node.shape.dims)).collect();
     // The fused kernels take four axes. Sequences are rows of the batch; if they have biases of their own, they are heads, so that the

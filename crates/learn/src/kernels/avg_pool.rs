@@ -1,9 +1,12 @@
 //! The kernel of [`AvgPool`].
 
 use super::call::Call;
+use super::precision::Precision;
 use crate::convert::dims;
 use pipe_graph::ops::avg_pool::AvgPool;
 use tch::{TchError, Tensor};
+
+pub(super) const PRECISION: Precision = Precision::Single;
 
 pub(super) fn forward(op: &AvgPool, call: &Call<'_>) -> Result<Tensor, TchError> {
     let [x] = call.inputs()?;

@@ -1,8 +1,12 @@
 //! The kernel of [`BatchNorm`].
 
 use super::call::Call;
+use super::precision::Precision;
 use pipe_graph::ops::batch_norm::BatchNorm;
 use tch::{TchError, Tensor};
+
+/// The statistics and tensors stay in 32 bits: libtorch computes with them in 32 bits whatever the input has.
+pub(super) const PRECISION: Precision = Precision::Any;
 
 /// In training, normalises with the statistics of the batch and updates the running ones in place.
 pub(super) fn forward(op: &BatchNorm, call: &Call<'_>) -> Result<Tensor, TchError> {

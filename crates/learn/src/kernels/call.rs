@@ -1,7 +1,7 @@
 //! [`Call`]: the arguments of a kernel.
 
 use pipe_graph::{Node, Shape};
-use tch::{TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 /// A step of training. The random draws of its nodes derive from it and the node's name, and from nothing else.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +15,7 @@ pub struct TrainingStep {
 }
 
 /// The arguments of a kernel.
+#[derive(Clone)]
 pub(crate) struct Call<'a> {
     pub(crate) node: &'a Node,
     /// The results of the nodes in `node.inputs`; the batch for the input node.
@@ -25,6 +26,8 @@ pub(crate) struct Call<'a> {
     pub(crate) params: Vec<(&'static str, &'a Tensor)>,
     /// `None` at inference.
     pub(crate) training: Option<TrainingStep>,
+    /// The kind of 16 bits in mixed precision; `None` without it.
+    pub(crate) low_precision: Option<Kind>,
 }
 
 impl<'a> Call<'a> {
@@ -42,5 +45,10 @@ impl<'a> Call<'a> {
     /// Returns the tensor in a slot that may be empty.
     pub(crate) fn optional(&self, slot: &str) -> Option<&'a Tensor> {
         self.params.iter().find(|(name, _)| *name == slot).map(|(_, tensor)| *tensor)
+    }
+
+    /// Returns the tensors of all slots.
+    pub(crate) fn params(&self) -> impl Iterator<Item = &'a Tensor> {
+        self.params.iter().map(|(_, tensor)| *tensor)
     }
 }

@@ -1,9 +1,12 @@
 //! The kernel of [`Conv`].
 
 use super::call::Call;
+use super::precision::Precision;
 use crate::convert::dims;
 use pipe_graph::ops::conv::Conv;
 use tch::{TchError, Tensor};
+
+pub(super) const PRECISION: Precision = Precision::Low;
 
 pub(super) fn forward(op: &Conv, call: &Call<'_>) -> Result<Tensor, TchError> {
     let [x] = call.inputs()?;

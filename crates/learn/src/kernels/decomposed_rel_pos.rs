@@ -1,8 +1,11 @@
 //! The kernel of [`DecomposedRelPos`].
 
 use super::call::Call;
+use super::precision::Precision;
 use pipe_graph::ops::decomposed_rel_pos::{DecomposedRelPos, TABLE_AXES};
 use tch::{TchError, Tensor};
+
+pub(super) const PRECISION: Precision = Precision::Low;
 
 pub(super) fn forward(op: &DecomposedRelPos, call: &Call<'_>) -> Result<Tensor, TchError> {
     let [queries, tables @ ..] = call.inputs::<4>()?;

@@ -2,8 +2,12 @@
 
 use super::call::Call;
 use super::dropout::mask;
+use super::precision::Precision;
 use pipe_graph::ops::drop_path::DropPath;
 use tch::{TchError, Tensor};
+
+/// The factor of the kept values is not exact in 16 bits.
+pub(super) const PRECISION: Precision = Precision::Single;
 
 pub(super) fn forward(op: &DropPath, call: &Call<'_>) -> Result<Tensor, TchError> {
     let [x] = call.inputs()?;

@@ -1,9 +1,13 @@
 //! The kernel of [`Dropout`].
 
 use super::call::{Call, TrainingStep};
+use super::precision::Precision;
 use pipe_clips::Draws;
 use pipe_graph::ops::dropout::Dropout;
 use tch::{TchError, Tensor};
+
+/// The factor of the kept values is not exact in 16 bits.
+pub(super) const PRECISION: Precision = Precision::Single;
 
 pub(super) fn forward(op: &Dropout, call: &Call<'_>) -> Result<Tensor, TchError> {
     let [x] = call.inputs()?;

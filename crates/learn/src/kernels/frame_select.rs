@@ -1,8 +1,11 @@
 //! The kernel of [`FrameSelect`].
 
 use super::call::Call;
+use super::precision::Precision;
 use pipe_graph::ops::frame_select::FrameSelect;
 use tch::{TchError, Tensor};
+
+pub(super) const PRECISION: Precision = Precision::Any;
 
 pub(super) fn forward(op: &FrameSelect, call: &Call<'_>) -> Result<Tensor, TchError> {
     let [x] = call.inputs()?;

@@ -1,8 +1,11 @@
 //! The kernel of [`GlobalAvgPool`].
 
 use super::call::Call;
+use super::precision::Precision;
 use pipe_graph::ops::global_avg_pool::GlobalAvgPool;
 use tch::{Kind, TchError, Tensor};
+
+pub(super) const PRECISION: Precision = Precision::Single;
 
 pub(super) fn forward(_op: &GlobalAvgPool, call: &Call<'_>) -> Result<Tensor, TchError> {
     let [x] = call.inputs()?;

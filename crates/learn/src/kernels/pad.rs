@@ -1,8 +1,11 @@
 //! The kernel of [`Pad`].
 
 use super::call::Call;
+use super::precision::Precision;
 use pipe_graph::ops::pad::Pad;
 use tch::{TchError, Tensor};
+
+pub(super) const PRECISION: Precision = Precision::Any;
 
 pub(super) fn forward(op: &Pad, call: &Call<'_>) -> Result<Tensor, TchError> {
     let [x] = call.inputs()?;

@@ -1,8 +1,11 @@
 //! The kernel of [`Permute`].
 
 use super::call::Call;
+use super::precision::Precision;
 use pipe_graph::ops::permute::Permute;
 use tch::{TchError, Tensor};
+
+pub(super) const PRECISION: Precision = Precision::Any;
 
 pub(super) fn forward(op: &Permute, call: &Call<'_>) -> Result<Tensor, TchError> {
     let [x] = call.inputs()?;

@@ -1,8 +1,12 @@
 //! The kernel of [`Recurrent`].
 
 use super::call::Call;
+use super::precision::Precision;
 use pipe_graph::ops::recurrent::{Cell, Recurrent};
 use tch::{TchError, Tensor};
+
+/// The state passes through as many steps as there are frames.
+pub(super) const PRECISION: Precision = Precision::Single;
 
 pub(super) fn forward(op: &Recurrent, call: &Call<'_>) -> Result<Tensor, TchError> {
     let [x] = call.inputs()?;

@@ -1,8 +1,11 @@
 //! The kernel of [`RelPosBias`].
 
 use super::call::Call;
+use super::precision::Precision;
 use pipe_graph::ops::rel_pos_bias::RelPosBias;
 use tch::{TchError, Tensor};
+
+pub(super) const PRECISION: Precision = Precision::Any;
 
 pub(super) fn forward(op: &RelPosBias, call: &Call<'_>) -> Result<Tensor, TchError> {
     let [table] = call.inputs()?;

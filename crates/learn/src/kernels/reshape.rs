@@ -1,9 +1,12 @@
 //! The kernel of [`Reshape`].
 
 use super::call::Call;
+use super::precision::Precision;
 use crate::convert::dims;
 use pipe_graph::ops::reshape::Reshape;
 use tch::{TchError, Tensor};
+
+pub(super) const PRECISION: Precision = Precision::Any;
 
 pub(super) fn forward(_op: &Reshape, call: &Call<'_>) -> Result<Tensor, TchError> {
     let [x] = call.inputs()?;

@@ -1,9 +1,12 @@
 //! The kernel of [`Resize`].
 
 use super::call::Call;
+use super::precision::Precision;
 use crate::convert::dims;
 use pipe_graph::ops::resize::{Resize, ResizeMode};
 use tch::{TchError, Tensor};
+
+pub(super) const PRECISION: Precision = Precision::Any;
 
 pub(super) fn forward(op: &Resize, call: &Call<'_>) -> Result<Tensor, TchError> {
     let [x] = call.inputs()?;

@@ -1,8 +1,11 @@
 //! The kernel of [`Roll`].
 
 use super::call::Call;
+use super::precision::Precision;
 use pipe_graph::ops::roll::Roll;
 use tch::{TchError, Tensor};
+
+pub(super) const PRECISION: Precision = Precision::Any;
 
 pub(super) fn forward(op: &Roll, call: &Call<'_>) -> Result<Tensor, TchError> {
     let [x] = call.inputs()?;

@@ -1,8 +1,12 @@
 //! The kernel of [`Rotary`].
 
 use super::call::Call;
+use super::precision::Precision;
 use pipe_graph::ops::rotary::{Rotary, RotaryTables};
 use tch::{TchError, Tensor};
+
+/// Angles of late positions have more digits than 16 bits.
+pub(super) const PRECISION: Precision = Precision::Single;
 
 pub(super) fn forward(op: &Rotary, call: &Call<'_>) -> Result<Tensor, TchError> {
     let [x] = call.inputs()?;

@@ -1,8 +1,11 @@
 //! The kernel of [`SegmentMean`].
 
 use super::call::Call;
+use super::precision::Precision;
 use pipe_graph::ops::segment_mean::SegmentMean;
 use tch::{Kind, TchError, Tensor};
+
+pub(super) const PRECISION: Precision = Precision::Single;
 
 pub(super) fn forward(_op: &SegmentMean, call: &Call<'_>) -> Result<Tensor, TchError> {
     let [x] = call.inputs()?;

@@ -1,8 +1,11 @@
 //! The kernel of [`TemporalShift`].
 
 use super::call::Call;
+use super::precision::Precision;
 use pipe_graph::ops::temporal_shift::TemporalShift;
 use tch::{TchError, Tensor};
+
+pub(super) const PRECISION: Precision = Precision::Any;
 
 pub(super) fn forward(op: &TemporalShift, call: &Call<'_>) -> Result<Tensor, TchError> {
     let [x] = call.inputs()?;

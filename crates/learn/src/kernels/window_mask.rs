@@ -1,8 +1,11 @@
 //! The kernel of [`WindowMask`].
 
 use super::call::Call;
+use super::precision::Precision;
 use pipe_graph::ops::window_mask::WindowMask;
 use tch::{Kind, TchError, Tensor};
+
+pub(super) const PRECISION: Precision = Precision::Any;
 
 pub(super) fn forward(op: &WindowMask, call: &Call<'_>) -> Result<Tensor, TchError> {
     let [] = call.inputs()?;
