@@ -8,8 +8,9 @@ with clips in both memory formats and keeps the faster one; the original's weigh
 median of several rounds, in wall and in CPU seconds; memory is the largest resident set.
 """
 
-import argparse, json, os, pathlib, statistics, subprocess, sys, time
+import argparse, json, pathlib, subprocess, sys
 from peers import python_with
+from turns import Program, medians
 
 ROUNDS = 7
 FORMATS = ("channels_last", "contiguous")
@@ -83,47 +84,12 @@ with torch.no_grad():
 """
 
 
-class Program:
-    """A program that makes a forward pass for each line."""
-
-    def __init__(self, command):
-        env = {**os.environ, "OMP_WAIT_POLICY": "passive"}
-        self.process = subprocess.Popen(
-            [str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
-        )
-        self.line()
-
-    def line(self):
-        found = self.process.stdout.readline()
-        if not found:
-            raise RuntimeError((self.process.stderr.read().strip().splitlines() or ["it ended"])[-1])
-        return found
-
-    def cpu(self):
-        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def forward(self):
-        before = self.cpu()
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        return float(self.line()), self.cpu() - before
-
-    def memory_mib(self):
-        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) / 1024
-
-    def end(self):
-        self.process.stdin.close()
-        self.process.wait()
-
-
 def faster(command, sizes):
     """Starts a program in the memory format in which it is faster."""
     found = {}
     for layout in FORMATS:
         program = Program([*command, *sizes, layout])
-        found[layout] = min(program.forward()[0] for _ in range(2))
+        found[layout] = min(program.turn()[0] for _ in range(2))
         program.end()
     layout = min(found, key=found.get)
     return Program([*command, *sizes, layout]), layout
@@ -135,11 +101,7 @@ def measure(name, ours, python, rounds):
         "pipe": faster([ours, json.dumps(params)], sizes),
         "PyTorch": faster([python, "-c", PEER, original], sizes),
     }
-    seconds = {who: [] for who in programs}
-    for _ in range(rounds):
-        for who, (program, _) in programs.items():
-            seconds[who].append(program.forward())
-    figures = {who: [statistics.median(column) for column in zip(*rows)] for who, rows in seconds.items()}
+    figures = medians({who: program for who, (program, _) in programs.items()}, rounds)
     wall, cpu = (figures["pipe"][at] / figures["PyTorch"][at] for at in (0, 1))
     print(f"{name:14} wall {wall:5.2f}  CPU {cpu:5.2f} of PyTorch", end="")
     for who, (program, layout) in programs.items():

@@ -29,6 +29,8 @@ cargo xtask TASK
                       Measure loading of clips, against MMAction2 and PyTorch's DataLoader on videos and on JPEG files
   bench forward [--only NETWORK]
                       Measure forward passes of networks, against PyTorch
+  bench train [--only NETWORK]
+                      Measure training steps of networks, against PyTorch
   bench data_frames CLIPS
                       Measure decoding and coding of frames, against OpenCV, PyAV and torchcodec
   golden networks|structure|inflation|optim|schedules|losses|train-step FILE… [--only ID]

@@ -11,6 +11,7 @@ mod losses;
 mod networks;
 mod optim;
 mod schedules;
+mod train_step;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -53,6 +54,7 @@ fn run(mut args: Vec<String>) -> Result<usize, Box<dyn Error>> {
         "inflation" => inflation::compare(files, only.as_deref()),
         "schedules" => schedules::compare(files, only.as_deref()),
         "losses" => losses::compare(files, only.as_deref()),
+        "train-step" => train_step::compare(files, only.as_deref()),
         other => Err(format!("`{other}` is not a kind of golden values").into()),
     }
 }

@@ -206,7 +206,7 @@ fn compare_logits(
     expected: &[Vec<f64>],
 ) -> Result<(f64, Option<String>), Box<dyn Error>> {
     let mut network = Network::new(built.graph.clone(), 0);
-    let checkpoint = checkpoint(case, &built.layout, built.architecture.spelling, &network);
+    let checkpoint = checkpoint(&case.kept_as_built, case.gain, &built.layout, built.architecture.spelling, &network);
     network.set(&import(&built.architecture.map, &built.layout, checkpoint)?.tensors);
     let mut outputs = Vec::new();
     let observe = |_: &pipe_graph::Node, value: &tch::Tensor| {
@@ -261,7 +261,7 @@ fn entries(layout: &Layout, spelling: usize, unused: &[Entry]) -> Vec<Entry> {
 }
 
 /// Returns the name of a tensor in the state dict; `None` for zeros, which are not stored.
-fn spelled(tensor: &Theirs, spelling: usize) -> Option<String> {
+pub(crate) fn spelled(tensor: &Theirs, spelling: usize) -> Option<String> {
     tensor.spellings.get(spelling).or(tensor.spellings.last()).cloned()
 }
 
@@ -283,15 +283,21 @@ fn digest(entries: &[(String, Vec<usize>)]) -> String {
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Makes the state dict, by the formula on the project's names.
-fn checkpoint(case: &Case, layout: &Layout, spelling: usize, network: &Network) -> Checkpoint {
-    let built = if case.kept_as_built.is_empty() { BTreeMap::new() } else { network.tensors() };
+/// Makes the state dict, by the formula on the project's names. Tensors of `kept` keep the values that the network gives them.
+pub(crate) fn checkpoint(
+    kept: &[String],
+    gain: f64,
+    layout: &Layout,
+    spelling: usize,
+    network: &Network,
+) -> Checkpoint {
+    let built = if kept.is_empty() { BTreeMap::new() } else { network.tensors() };
     let tensor = |(link, tensor): (&Link, &Theirs)| {
         let name = spelled(tensor, spelling)?;
-        let values = if case.kept_as_built.contains(&name) {
+        let values = if kept.contains(&name) {
             built.get(&link.ours.first()?.name)?.to_f32()
         } else {
-            formula::weights(&name, &tensor.shape, case.gain)
+            formula::weights(&name, &tensor.shape, gain)
         };
         Some((name, Tensor::from_f32(tensor.shape.clone(), &values)))
     };
