@@ -49,6 +49,14 @@ pub enum LearnError {
         /// Counted from 0.
         step: usize,
     },
+    /// This machine does not compute in 16 bits.
+    #[error("training in {dtype} is not possible here: {reason}")]
+    LowPrecision {
+        /// The value of `dtype`.
+        dtype: &'static str,
+        /// What is missing.
+        reason: &'static str,
+    },
     /// A tensor of the network contains NaN or infinity.
     #[error("tensor `{name}` contains NaN or infinity")]
     NotFinite { name: String },

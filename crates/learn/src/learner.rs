@@ -5,7 +5,9 @@ use crate::clip_grad::clip_gradients;
 use crate::error::{At, LearnError};
 use crate::gradients::{AccumulatedBatches, Gradients};
 use crate::kernels::TrainingStep;
+use crate::loss_scaler::{LossScaler, Verdict};
 use crate::losses::{Labels, Objective};
+use crate::low_precision;
 use crate::totals::{EpochTotals, num_correct};
 use crate::trained_tensor::TrainedTensor;
 use crate::{EpochResult, Freezing, Network, Normalisation, Optimizer, ParamGroups, StepResult};
@@ -29,6 +31,8 @@ pub struct Learner {
     rate_indices: Vec<usize>,
     gradients: Gradients,
     average: Option<Average>,
+    /// For mixed precision.
+    loss_scaler: Option<LossScaler>,
     settings: Settings,
     /// What is frozen, and the groups of tensors.
     lines: Vec<String>,
@@ -72,6 +76,8 @@ impl Learner {
         let groups = ParamGroups::new(&params.optim_wrapper, &tensors)?;
         let lines = [freezing.lines(network.graph()), groups.lines()].concat();
         network.freeze(freezing);
+        let amp = params.optim_wrapper.amp();
+        network.set_low_precision(amp.map(|amp| low_precision::kind(amp.dtype)));
         let trained: Vec<usize> = network.positions_of_trained();
         let weight_decays = trained.iter().map(|position| groups.groups()[*position].weight_decay).collect();
         let rate_indices = groups.rate_indices();
@@ -82,6 +88,7 @@ impl Learner {
             rate_indices: trained.iter().map(|position| rate_indices[*position]).collect(),
             gradients: Gradients::default(),
             average,
+            loss_scaler: amp.map(|amp| LossScaler::new(amp.loss_scale)),
             settings: Settings {
                 objective: Objective::new(params.loss(labelling), &params.model.cls_head),
                 clip_grad: params.optim_wrapper.clip_grad.clone(),
@@ -150,30 +157,39 @@ impl Learner {
         let labels = Labels::of(batch, self.network.num_classes(), Device::Cpu).at("the labels")?;
         let loss = self.loss(&logits, auxiliary.as_ref(), &labels).at("the loss")?;
         let batches = AccumulatedBatches::of(step, epoch.num_steps, self.settings.accumulative_counts);
-        self.gradients.add(&loss, batches, &self.weights).at("the gradient")?;
-        let grad_norm = if batches.is_complete { Some(self.update(epoch, step)?) } else { None };
+        let scaled = self.loss_scaler.as_ref().map_or_else(|| Ok(loss.shallow_clone()), |scaler| scaler.scale(&loss));
+        self.gradients.add(&scaled.at("the loss")?, batches, &self.weights).at("the gradient")?;
+        let grad_norm = if batches.is_complete { self.update(epoch, step)? } else { None };
         if let (Some(average), Some(ema)) = (&mut self.average, &self.settings.ema) {
             let begun = ema.has_begun(epoch.index, epoch.steps_before + step as u64);
             average.update(begun, self.network.named_tensors().map(|(_, tensor)| tensor))?;
         }
         let num_correct = num_correct(&logits, batch).at("the accuracy")?;
-        let [loss, grad_norm, num_correct] =
-            read(&loss, grad_norm.as_ref(), &num_correct).at("the figures of a step")?;
-        let grad_norm = batches.is_complete.then_some(grad_norm);
+        let [loss, norm, num_correct] = read(&loss, grad_norm.as_ref(), &num_correct).at("the figures of a step")?;
+        let grad_norm = grad_norm.map(|_| norm);
         check_finite(loss, grad_norm, epoch.index, step)?;
         Ok(totals.add(batch.num_clips, epoch.rate(0, step), loss, num_correct, grad_norm))
     }
 
-    /// Limits the gradients and makes a step of the optimiser. Returns the norm of the gradients before, as a tensor without axes.
-    fn update(&mut self, epoch: Epoch, step: usize) -> Result<Tensor, LearnError> {
+    /// Limits the gradients and makes a step of the optimiser. Returns the norm of the gradients before, as a tensor without axes; `None`
+    /// if the step is left out because they overflowed in 16 bits.
+    fn update(&mut self, epoch: Epoch, step: usize) -> Result<Option<Tensor>, LearnError> {
         let mut gradients = self.gradients.take();
         let norm = {
             let _no_grad = tch::no_grad_guard();
+            if let Some(scaler) = &self.loss_scaler {
+                scaler.unscale(&mut gradients).at("the gradient")?;
+            }
             clip_gradients(&mut gradients, self.settings.clip_grad.as_ref()).at("the norm of gradients")?
         };
+        match self.loss_scaler.as_mut().map_or(Ok(Verdict::Step), |scaler| scaler.update(&norm)).at("the gradient")? {
+            Verdict::Step => {}
+            Verdict::LeaveOut => return Ok(None),
+            Verdict::Diverged => return Err(LearnError::Diverged { what: "gradient", epoch: epoch.index, step }),
+        }
         let rates: Vec<f64> = self.rate_indices.iter().map(|index| epoch.rate(*index, step)).collect();
         self.optimizer.step(&rates, &mut self.weights, gradients)?;
-        Ok(norm)
+        Ok(Some(norm))
     }
 
     fn loss(&self, logits: &Tensor, auxiliary: Option<&Tensor>, labels: &Labels) -> Result<Tensor, TchError> {
@@ -191,7 +207,8 @@ impl Learner {
         }
     }
 
-    /// Writes the state from which [`Self::restore`] continues: the tensors of the network, of the optimiser and of the average.
+    /// Writes the state from which [`Self::restore`] continues: the tensors of the network, of the optimiser, of the average and of the
+    /// loss scale.
     pub fn save(&self, path: &Path) -> Result<(), LearnError> {
         let mut tensors = BTreeMap::new();
         let mut add = |part: &str, state: BTreeMap<String, pipe_weights::Tensor>| {
@@ -202,17 +219,21 @@ impl Learner {
         if let Some(average) = &self.average {
             add("ema", average.state());
         }
+        if let Some(scaler) = &self.loss_scaler {
+            add("loss_scaler", scaler.state());
+        }
         Ok(write_safetensors(path, &tensors)?)
     }
 
     /// Continues from a state that [`Self::save`] wrote. The epochs that follow give the same results as without the break.
     pub fn restore(&mut self, path: &Path) -> Result<(), LearnError> {
-        let [mut network, mut optimizer, mut ema] = [(); 3].map(|()| Checkpoint::default());
+        let [mut network, mut optimizer, mut ema, mut loss_scaler] = [(); 4].map(|()| Checkpoint::default());
         for (name, tensor) in Checkpoint::open(path)?.tensors {
             match name.split_once('.') {
                 Some(("network", name)) => network.tensors.insert(name.to_owned(), tensor),
                 Some(("optimizer", name)) => optimizer.tensors.insert(name.to_owned(), tensor),
                 Some(("ema", name)) => ema.tensors.insert(name.to_owned(), tensor),
+                Some(("loss_scaler", name)) => loss_scaler.tensors.insert(name.to_owned(), tensor),
                 Some(_) | None => None,
             };
         }
@@ -221,6 +242,9 @@ impl Learner {
         missing.extend(self.optimizer.restore(self.network.trained(), &optimizer.tensors));
         if let Some(average) = &mut self.average {
             missing.extend(average.restore(&ema.tensors, self.network.named_tensors().map(|(_, tensor)| tensor)));
+        }
+        if let Some(scaler) = &mut self.loss_scaler {
+            missing.extend(scaler.restore(&loss_scaler.tensors));
         }
         if missing.is_empty() { Ok(()) } else { Err(LearnError::Incomplete { path: path.into(), missing }) }
     }

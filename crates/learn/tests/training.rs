@@ -9,7 +9,8 @@ use pipe_graph::ops::{
 use pipe_graph::{Builder, ClipShape, Graph, GraphError, Init};
 use pipe_learn::{Epoch, EpochResult, LearnError, Learner, Network, pin_threads};
 use pipe_schemas::stages::train::{
-    AdamW, ClipGrad, Ema, EmaType, Freeze, OptimWrapper, Optimizer, Scheduler, Sgd, TrainParams,
+    AdamW, AmpDtype, ClipGrad, Ema, EmaType, Freeze, LossScale, OptimWrapper, Optimizer, Scheduler, Sgd, TrainParams,
+    WrapperType,
 };
 use pipe_schemas::tables::Labelling;
 use std::collections::BTreeMap;
@@ -152,7 +153,50 @@ fn resumable() -> Vec<TrainParams> {
     let frozen = TrainParams { freeze: Some(freeze), ema: Some(Ema::default()), ..params(sgd()) };
     let optim_wrapper = OptimWrapper { accumulative_counts: 2, ..frozen.optim_wrapper.clone() };
     all.extend([TrainParams { optim_wrapper, ..frozen.clone() }, frozen]);
+    all.extend([AmpDtype::BFloat16, AmpDtype::Float16].map(mixed));
     all
+}
+
+/// SGD in mixed precision.
+fn mixed(dtype: AmpDtype) -> TrainParams {
+    let mut params = params(sgd());
+    params.optim_wrapper.wrapper = WrapperType::AmpOptimWrapper;
+    params.optim_wrapper.dtype = Some(dtype);
+    params
+}
+
+#[test]
+fn mixed_precision_trains_as_32_bits_do() {
+    let losses = |params: &TrainParams| {
+        let mut learner = learner(params);
+        let results = train(&mut learner, params, 0..20);
+        assert!(learner.network().named_tensors().all(|(_, tensor)| tensor.kind() == tch::Kind::Float));
+        results.iter().map(|result| result.loss).collect::<Vec<_>>()
+    };
+    let single = losses(&params(sgd()));
+    for dtype in [AmpDtype::BFloat16, AmpDtype::Float16] {
+        let found = losses(&mixed(dtype));
+        assert_ne!(found, single, "{dtype:?}");
+        let most = found.iter().zip(&single).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(most < 0.05, "{most}: {found:?} instead of {single:?}");
+    }
+}
+
+#[test]
+fn a_step_whose_gradients_overflow_is_left_out() {
+    let mut params = mixed(AmpDtype::Float16);
+    params.optim_wrapper.loss_scale = Some(LossScale::Fixed(1e9));
+    let rates = [vec![0.01]];
+    let run = |params: &TrainParams| {
+        let mut learner = learner(params);
+        let before = tensors(&learner);
+        let result = learner.train_epoch::<LearnError>(epoch(0, &rates, SIZE), batches().take(1), |_| Ok(()));
+        (result.map_err(|error| error.to_string()), before["fc.weight"] == tensors(&learner)["fc.weight"])
+    };
+    assert_eq!(run(&params).0.expect_err("diverges"), "the gradient is not finite in epoch 1, step 1");
+    // The first factor is small enough, so that the step is made.
+    params.optim_wrapper.loss_scale = None;
+    assert!(!run(&params).1);
 }
 
 #[test]

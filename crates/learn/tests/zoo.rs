@@ -8,6 +8,7 @@ use pipe_schemas::networks::mobilenet_v2::MobileNetV2;
 use pipe_schemas::networks::{Backbone, ModelParams};
 use pipe_testkit::shared;
 use pipe_weights::Checkpoint;
+use tch::Kind;
 
 fn network(backbone: impl Into<Backbone>, size: ClipSize, num_classes: usize) -> Network {
     pin_threads();
@@ -43,6 +44,48 @@ fn every_network_runs() {
             assert!(values.iter().all(|value| value.is_finite()), "{name}: {values:?}");
             assert_ne!(values[..5], values[5..], "{name}: the logits of both clips are equal");
         }
+    }
+}
+
+/// In 16 bits, values have 2 to 3 digits; batch normalisation over the few values of a small network makes less of them.
+#[test]
+fn every_network_trains_in_mixed_precision() {
+    let step = Some(TrainingStep { seed: 0, epoch: 0, step: 0 });
+    for small in zoo().into_iter().flat_map(|entry| entry.small) {
+        let ClipShape { frames, height, width, .. } = small.clip;
+        let size = ClipSize { frames, height, width };
+        let mut network = network(small.backbone, size, 5);
+        let name = network.graph().name.clone();
+        let single = network.forward(&clips(size), step).expect("logits");
+        network.set_low_precision(Some(Kind::BFloat16));
+        let low = network.forward(&clips(size), step).expect(&name);
+        assert_ne!(values(&low.to_kind(Kind::Float)), values(&single), "{name}");
+        let weights: Vec<tch::Tensor> = network
+            .named_tensors()
+            .filter(|(_, tensor)| tensor.requires_grad())
+            .map(|(_, tensor)| tensor.shallow_clone())
+            .collect();
+        let gradients = tch::Tensor::f_run_backward(&[low.sum(Kind::Float)], &weights, false, false).expect(&name);
+        for gradient in gradients.iter().filter(|gradient| gradient.defined()) {
+            assert_eq!((gradient.kind(), gradient.isfinite().all().int64_value(&[])), (Kind::Float, 1), "{name}");
+        }
+        // Inference is not affected.
+        assert_eq!(network.forward(&clips(size), None).expect("logits").kind(), Kind::Float, "{name}");
+    }
+}
+
+#[test]
+fn every_network_runs_in_float64() {
+    for small in zoo().into_iter().flat_map(|entry| entry.small) {
+        let ClipShape { frames, height, width, .. } = small.clip;
+        let size = ClipSize { frames, height, width };
+        let network = network(small.backbone, size, 5);
+        let name = network.graph().name.clone();
+        let single = network.forward(&clips(size), None).expect("logits").to_kind(Kind::Double);
+        let double = network.to_kind(Kind::Double).forward(&clips(size).to_kind(Kind::Double), None).expect(&name);
+        assert_eq!(double.kind(), Kind::Double, "{name}");
+        let difference = ((&single - &double).norm() / double.norm()).double_value(&[]);
+        assert!(difference < 1e-4, "{name}: {difference}");
     }
 }
 

@@ -3,6 +3,7 @@
 //! Each topic of the parameters has a file below, which also states what of it determines the result of an epoch; see
 //! [`EpochFields`].
 
+mod amp;
 mod auto_scale_lr;
 mod checkpoint;
 mod clip_grad;
@@ -19,6 +20,7 @@ mod paramwise;
 mod schedules;
 mod train_cfg;
 
+pub use amp::{Amp, AmpDtype, LossScale, WrapperType};
 pub use auto_scale_lr::AutoScaleLr;
 pub use checkpoint::{CheckpointParams, KeepStates};
 pub use clip_grad::{ClipGrad, ClipType, NormType};

@@ -8,7 +8,7 @@ use crate::samples::Samples;
 use crate::start::{check_digest, graph, load_from};
 use crate::validate::validates;
 use pipe_graph::Graph;
-use pipe_learn::{Freezing, LearnError};
+use pipe_learn::{Freezing, LearnError, check_low_precision};
 use pipe_schemas::stages::train::{EpochContext, EpochFields, LoadFrom, TrainParams};
 use pipe_stage::protocol::PlannedPart;
 use pipe_stage::{Context, StageError, json_fields};
@@ -30,6 +30,7 @@ pub(crate) fn parts(
     samples: &Samples,
 ) -> Result<Vec<PlannedPart>, StageError> {
     check_monitors(params, samples)?;
+    check_precision(params)?;
     let graph = &graph(params, samples)?;
     let of_data = fields_of_data(context, params, samples, graph)?;
     let of_start = fields_of_start(context, params)?;
@@ -55,6 +56,14 @@ pub(crate) fn parts(
         Ok(PlannedPart { name: name(epoch), fields, items: BTreeMap::new() })
     };
     (0..).zip(rates).map(part).collect()
+}
+
+/// Checks that this machine computes in the precision of training.
+fn check_precision(params: &TrainParams) -> Result<(), StageError> {
+    let Some(amp) = params.optim_wrapper.amp() else { return Ok(()) };
+    check_low_precision(amp.dtype).map_err(|error| {
+        StageError::from(error).with_help("set `optim_wrapper.type: OptimWrapper`, or train on another machine")
+    })
 }
 
 /// Returns what the data and the network contribute to every epoch.

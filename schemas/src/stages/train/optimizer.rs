@@ -3,6 +3,7 @@
 //! To add an optimiser, add a variant to [`Optimizer`] with a struct of its parameters, and its step as
 //! `crates/learn/src/optimizers/NAME.rs`. The parameters are here because `pipe` checks them without libtorch.
 
+use super::amp::{Amp, AmpDtype, LossScale, WrapperType};
 use super::clip_grad::ClipGrad;
 use super::epoch_fields::{EpochContext, EpochFields, json, object};
 use super::learning_rate::LearningRate;
@@ -16,6 +17,15 @@ use serde_json::{Map, Value};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimWrapper {
+    /// `AmpOptimWrapper` trains in mixed precision. Default: `OptimWrapper`.
+    #[serde(rename = "type", skip_serializing_if = "WrapperType::is_default")]
+    pub wrapper: WrapperType,
+    /// For `AmpOptimWrapper`, which needs it: what convolutions, linear layers and attention compute with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dtype: Option<AmpDtype>,
+    /// For `AmpOptimWrapper`: the factor of the loss, `dynamic` or a number. Default: `dynamic` for `float16`, 1 for `bfloat16`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<LossScale>,
     /// How gradients change the weights. Default: `SGD` with `lr: 0.005`, `momentum: 0.9` and `weight_decay: 0.0001`.
     pub optimizer: Optimizer,
     /// Limits gradients. Default: no limit.
@@ -31,10 +41,25 @@ pub struct OptimWrapper {
 }
 
 impl OptimWrapper {
+    /// Returns how training computes in mixed precision; `None` for 32 bits.
+    pub fn amp(&self) -> Option<Amp> {
+        Amp::new(self.wrapper, self.dtype, self.loss_scale)
+    }
+
     /// Returns violations that types can't express, at paths from `with:`.
     pub(super) fn check(&self) -> Vec<ParamError> {
-        let Self { optimizer, clip_grad, accumulative_counts: _, constructor, paramwise_cfg } = self;
+        let Self {
+            wrapper,
+            dtype,
+            loss_scale,
+            optimizer,
+            clip_grad,
+            accumulative_counts: _,
+            constructor,
+            paramwise_cfg,
+        } = self;
         let mut errors: Vec<ParamError> = optimizer.check().into_iter().collect();
+        errors.extend(Amp::check(*wrapper, *dtype, *loss_scale));
         errors.extend(clip_grad.iter().flat_map(ClipGrad::check));
         errors.extend(constructor.check(paramwise_cfg.as_ref()));
         errors
@@ -43,7 +68,17 @@ impl OptimWrapper {
 
 impl EpochFields for OptimWrapper {
     fn epoch_fields(&self, _: EpochContext) -> Map<String, Value> {
-        let Self { optimizer, clip_grad, accumulative_counts, constructor, paramwise_cfg } = self;
+        // The three parameters of the precision determine `amp`.
+        let Self {
+            wrapper: _,
+            dtype: _,
+            loss_scale: _,
+            optimizer,
+            clip_grad,
+            accumulative_counts,
+            constructor,
+            paramwise_cfg,
+        } = self;
         let mut optimizer = json(optimizer);
         if let Some(fields) = optimizer.as_object_mut() {
             // The key has the learning rates of the epoch instead.
@@ -52,6 +87,9 @@ impl EpochFields for OptimWrapper {
         let mut fields = object([("optimizer", optimizer), ("clip_grad", json(clip_grad))]);
         if *accumulative_counts > 1 {
             fields.insert("accumulative_counts".into(), json(accumulative_counts));
+        }
+        if let Some(amp) = self.amp() {
+            fields.insert("amp".into(), json(&amp));
         }
         if let Some(paramwise_cfg) = paramwise_cfg {
             fields.insert("constructor".into(), json(constructor));
@@ -64,6 +102,9 @@ impl EpochFields for OptimWrapper {
 impl Default for OptimWrapper {
     fn default() -> Self {
         Self {
+            wrapper: WrapperType::default(),
+            dtype: None,
+            loss_scale: None,
             optimizer: Optimizer::default(),
             clip_grad: None,
             accumulative_counts: 1,

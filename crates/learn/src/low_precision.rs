@@ -1,0 +1,37 @@
+//! [`check_low_precision`]: whether this machine computes in 16 bits.
+
+use crate::LearnError;
+use pipe_schemas::stages::train::AmpDtype;
+use tch::Kind;
+
+/// Checks that training in 16 bits is faster than in 32 on this machine. Where it is emulated, it takes many times as long.
+///
+/// # Errors
+/// [`LearnError::LowPrecision`] with the reason.
+pub fn check_low_precision(dtype: AmpDtype) -> Result<(), LearnError> {
+    let unsupported = |reason| Err(LearnError::LowPrecision { dtype: dtype.name(), reason });
+    match dtype {
+        AmpDtype::Float16 => unsupported("it needs a GPU, and training runs on the processor"),
+        AmpDtype::BFloat16 if computes_in_bfloat16() => Ok(()),
+        AmpDtype::BFloat16 => unsupported("this processor has neither AVX512-BF16 nor AMX"),
+    }
+}
+
+/// Processors with AMX have AVX512-BF16 too.
+#[cfg(target_arch = "x86_64")]
+fn computes_in_bfloat16() -> bool {
+    std::arch::is_x86_feature_detected!("avx512bf16")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn computes_in_bfloat16() -> bool {
+    false
+}
+
+/// Returns libtorch's kind.
+pub(crate) fn kind(dtype: AmpDtype) -> Kind {
+    match dtype {
+        AmpDtype::BFloat16 => Kind::BFloat16,
+        AmpDtype::Float16 => Kind::Half,
+    }
+}
