@@ -163,7 +163,7 @@ impl JsonSchema for LossScale {
 
 #[cfg(test)]
 mod tests {
-    use super::super::OptimWrapper;
+    use super::super::{EpochContext, EpochFields, OptimWrapper};
     use serde_json::{Value, json};
 
     fn wrapper(value: Value) -> OptimWrapper {
@@ -180,9 +180,12 @@ mod tests {
         assert_eq!(amp(float16), json!({"dtype": "float16", "loss_scale": "dynamic"}));
         let fixed = json!({"type": "AmpOptimWrapper", "dtype": "float16", "loss_scale": 512});
         assert_eq!(amp(fixed), json!({"dtype": "float16", "loss_scale": 512.0}));
-        // Without it, parameters are written as before.
+        // Without it, parameters are written as before, and the keys of epochs stay.
         assert!(json!(wrapper(json!({}))).get("type").is_none());
-        assert_eq!(json!(wrapper(bfloat16))["dtype"], "bfloat16");
+        assert_eq!(json!(wrapper(bfloat16.clone()))["dtype"], "bfloat16");
+        let fields = |value| wrapper(value).epoch_fields(EpochContext { validated: false });
+        assert!(!fields(json!({})).contains_key("amp"));
+        assert_eq!(fields(bfloat16)["amp"], json!({"dtype": "bfloat16", "loss_scale": 1.0}));
     }
 
     #[test]

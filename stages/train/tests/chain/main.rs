@@ -6,12 +6,13 @@ mod lr_finder;
 mod rates;
 
 use pipe_schemas::Rule;
-use pipe_schemas::losses::Loss;
+use pipe_schemas::losses::{CrossEntropyLoss, Loss};
 use pipe_schemas::networks::resnet::{ResNet, ResNetDepth, ResNetTSM};
 use pipe_schemas::networks::{AverageClips, Backbone, ClsHead, ModelParams, Project};
 use pipe_schemas::stages::train::{
-    AdamW, CONTRACT, CheckpointParams, ClipGrad, CustomKey, DataloaderParams, EarlyStopping, Ema, EmaType, Freeze,
-    KeepStates, LoadFrom, Optimizer, ParamwiseCfg, ReduceOnPlateauLr, Scheduler, Sgd, TrainCfg, TrainParams,
+    AdamW, AmpDtype, CONTRACT, CheckpointParams, ClipGrad, CustomKey, DataloaderParams, EarlyStopping, Ema, EmaType,
+    Freeze, KeepStates, LoadFrom, Optimizer, ParamwiseCfg, ReduceOnPlateauLr, Scheduler, Sgd, TrainCfg, TrainParams,
+    WrapperType,
 };
 use pipe_schemas::tables::{
     ClassRow, FrameIndexRow, Labelling, Preprocessing, SampleRow, TrainingLogRow, TrainingStepRow,
@@ -422,6 +423,9 @@ fn parameters_that_do_not_affect_an_epoch_are_not_in_its_fields() {
     check(&|params| params.optim_wrapper.clip_grad = Some(ClipGrad::max_norm(1.0)), &[]);
     check(&|params| params.optim_wrapper.accumulative_counts = 2, &[]);
     check(&|params| params.optim_wrapper.paramwise_cfg = Some(half_rate_of_the_backbone()), &[]);
+    check(&|params| params.model.cls_head.label_smooth_eps = 0.1, &[]);
+    check(&|params| params.model.cls_head.loss_cls = Some(weighted(vec![1.0, 2.0])), &[]);
+    check(&|params| params.model.cls_head.loss_cls = Some(Loss::default_for(Labelling::SingleLabel)), &[0, 1, 2, 3]);
     check(&|params| params.ema = Some(Ema::default()), &[]);
     check(&|params| params.freeze = Some(Freeze { only_head: true, ..Freeze::default() }), &[]);
     check(&|params| params.model.backbone = frozen(1), &[]);
@@ -559,6 +563,32 @@ fn monitors_are_checked() {
     check(
         &|params| params.model.cls_head.loss_cls = Some(Loss::default_for(Labelling::MultiLabel)),
         "the loss `model.cls_head.loss_cls` is not defined for videos with one label",
+    );
+}
+
+/// Cross-entropy with a weight for each class.
+fn weighted(class_weight: Vec<f64>) -> Loss {
+    Loss::CrossEntropyLoss(CrossEntropyLoss { class_weight: Some(class_weight), ..CrossEntropyLoss::default() })
+}
+
+#[test]
+fn losses_and_precision_fit_the_classes_and_the_machine() {
+    let space = Space::new();
+    let check = |change: &dyn Fn(&mut TrainParams), expect: &str| {
+        let mut params = params(1, 0);
+        change(&mut params);
+        assert_eq!(space.bench(&params).plan().expect_err("an error").chain(), [expect]);
+    };
+    check(
+        &|params| params.model.cls_head.loss_cls = Some(weighted(vec![1.0, 2.0, 3.0])),
+        "`model.cls_head.loss_cls.class_weight` has 3 values, but there are 2 classes",
+    );
+    check(
+        &|params| {
+            params.optim_wrapper.wrapper = WrapperType::AmpOptimWrapper;
+            params.optim_wrapper.dtype = Some(AmpDtype::Float16);
+        },
+        "training in float16 is not possible here: it needs a GPU, and training runs on the processor",
     );
 }
 
