@@ -8,7 +8,7 @@ use pipe_clips::{Batch, ClipError, ClipSize, Draws};
 use pipe_graph::ClipShape;
 use pipe_learn::{Epoch, LearnError, Learner, Network, StepResult, pin_threads, restart_with_settings};
 use pipe_schemas::networks::{ClsHead, ModelParams};
-use pipe_schemas::stages::train::{OptimWrapper, Optimizer, Sgd, TrainParams};
+use pipe_schemas::stages::train::{LearningRate, OptimWrapper, Optimizer, Sgd, TrainParams};
 use pipe_schemas::tables::Labelling;
 use std::error::Error;
 
@@ -24,7 +24,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let cls_head = ClsHead { dropout_ratio: 0.0, ..ClsHead::default() };
     let model = ModelParams { backbone: serde_json::from_str(backbone)?, cls_head, ..ModelParams::default() };
     let graph = pipe_models::build(&model, ClipShape { channels: 3, frames, height, width }, NUM_CLASSES)?;
-    let optimizer = Optimizer::SGD(Sgd { lr: 1e-4, momentum: 0.9, weight_decay: 1e-4, ..Sgd::default() });
+    let optimizer =
+        Optimizer::SGD(Sgd { lr: LearningRate::Number(1e-4), momentum: 0.9, weight_decay: 1e-4, ..Sgd::default() });
     let params = TrainParams {
         model,
         optim_wrapper: OptimWrapper { optimizer, ..OptimWrapper::default() },

@@ -47,11 +47,11 @@ fn every_network_runs() {
     }
 }
 
-/// In 16 bits, values have 2 to 3 digits; batch normalisation over the few values of a small network makes less of them.
+/// One network of each type. Processors without 16 bits take long.
 #[test]
-fn every_network_trains_in_mixed_precision() {
+fn every_type_of_network_trains_in_mixed_precision() {
     let step = Some(TrainingStep { seed: 0, epoch: 0, step: 0 });
-    for small in zoo().into_iter().flat_map(|entry| entry.small) {
+    for small in zoo().into_iter().filter_map(|entry| entry.small.into_iter().next()) {
         let ClipShape { frames, height, width, .. } = small.clip;
         let size = ClipSize { frames, height, width };
         let mut network = network(small.backbone, size, 5);
@@ -75,8 +75,8 @@ fn every_network_trains_in_mixed_precision() {
 }
 
 #[test]
-fn every_network_runs_in_float64() {
-    for small in zoo().into_iter().flat_map(|entry| entry.small) {
+fn every_type_of_network_runs_in_float64() {
+    for small in zoo().into_iter().filter_map(|entry| entry.small.into_iter().next()) {
         let ClipShape { frames, height, width, .. } = small.clip;
         let size = ClipSize { frames, height, width };
         let network = network(small.backbone, size, 5);

@@ -6,7 +6,7 @@ mod suggest;
 use crate::TrainError;
 use crate::batch_norm::check_batch_norm;
 use crate::error::Stopped;
-use crate::plan::check_loss;
+use crate::plan::{check_loss, check_precision};
 use crate::rates::groups;
 use crate::samples::Samples;
 use crate::start::{check_digest, first_network, load_from};
@@ -33,6 +33,7 @@ impl Stage for LrFinder {
         let training = params.training();
         let samples = Samples::read(context.input("samples")?, &training)?;
         check_loss(&training, &samples)?;
+        check_precision(&training)?;
         if let Some(weights) = load_from(context, &training)? {
             check_digest(&weights, &training)?;
         }

@@ -59,7 +59,7 @@ pub(crate) fn parts(
 }
 
 /// Checks that this machine computes in the precision of training.
-fn check_precision(params: &TrainParams) -> Result<(), StageError> {
+pub(crate) fn check_precision(params: &TrainParams) -> Result<(), StageError> {
     let Some(amp) = params.optim_wrapper.amp() else { return Ok(()) };
     check_low_precision(amp.dtype).map_err(|error| {
         StageError::from(error).with_help("set `optim_wrapper.type: OptimWrapper`, or train on another machine")

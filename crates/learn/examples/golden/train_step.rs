@@ -240,7 +240,7 @@ impl Training {
         let tensors: BTreeMap<&str, &Tensor> = network.named_tensors().collect();
         let weights = names.iter().filter_map(|name| Some(tensors.get(name.as_str())?.shallow_clone())).collect();
         let SgdParams { lr, momentum, weight_decay, .. } = case.sgd;
-        let sgd = train::Sgd { lr, momentum, weight_decay, ..train::Sgd::default() };
+        let sgd = train::Sgd { lr: train::LearningRate::Number(lr), momentum, weight_decay, ..train::Sgd::default() };
         Ok(Self {
             optimizer: Optimizer::new(&train::Optimizer::SGD(sgd), vec![weight_decay; names.len()]),
             objective: Objective::new(Loss::CrossEntropyLoss(CrossEntropyLoss::default()), &params.cls_head),
