@@ -15,6 +15,10 @@ impl Checkpoint {
     /// [`WeightsError::UnknownFormat`] if the file has none of the formats, [`WeightsError::NoStateDict`] if it has no state dict, and
     /// [`WeightsError::Broken`] if its content is invalid.
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
+        // A pipe would wait for somebody to write to it.
+        if !fs_err::metadata(path)?.is_file() {
+            return Err(WeightsError::UnknownFormat { path: path.into(), found: "it is not a regular file" });
+        }
         let mut file = fs_err::File::open(path)?;
         let mut data = Vec::new();
         file.by_ref().take(HEAD_BYTES).read_to_end(&mut data)?;
@@ -194,5 +198,9 @@ mod tests {
         check(b"\x80\x02}q\x00.", "it is a pickle of another program");
         check(b"\x89HDF\r\n\x1a\n", "it is an HDF5 file, for example of Keras");
         check(&[0xff; 2000], "its first bytes are unknown");
+        let socket = folder.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+        let error = Checkpoint::open(&socket).expect_err("rejected").to_string();
+        assert!(error.contains("it is not a regular file"), "{error}");
     }
 }

@@ -32,9 +32,11 @@ fn check_training(graph: &Graph) {
 /// Makes two steps on the same clips, and returns their losses.
 fn two_steps(graph: &Graph, lr: f64) -> [f64; 2] {
     let size = clip_size(graph);
-    let mut learner = Learner::new(Network::new(graph.clone(), 0), &TrainParams::default(), Labelling::SingleLabel);
+    let learner = Learner::new(Network::new(graph.clone(), 0), &TrainParams::default(), Labelling::SingleLabel);
+    let mut learner = learner.expect("nothing is frozen");
     [0, 1].map(|index| {
-        let epoch = Epoch { index, learning_rates: &[lr], clip_size: size };
+        let learning_rates = &[vec![lr]];
+        let epoch = Epoch { index, learning_rates, clip_size: size, num_steps: 1, steps_before: u64::from(index) };
         let batches = std::iter::once(Ok(clips(size, 4)));
         learner.train_epoch::<LearnError>(epoch, batches, |_| Ok(())).expect("a step").loss
     })
