@@ -83,11 +83,14 @@ impl TrainedTensor {
 }
 
 fn layer(op: &Op) -> Layer {
-    match op {
-        Op::BatchNorm(_) | Op::LayerNorm(_) => Layer::Norm,
-        Op::Conv(_) => Layer::Conv,
-        Op::Linear(_) => Layer::Linear,
-        _ => Layer::Other,
+    if matches!(op, Op::BatchNorm(_) | Op::LayerNorm(_)) {
+        Layer::Norm
+    } else if matches!(op, Op::Conv(_)) {
+        Layer::Conv
+    } else if matches!(op, Op::Linear(_)) {
+        Layer::Linear
+    } else {
+        Layer::Other
     }
 }
 

@@ -1,4 +1,4 @@
-//! RMSprop, as `torch.optim.RMSprop`.
+//! `RMSprop`, as `torch.optim.RMSprop`.
 
 use super::{Now, Rule};
 use pipe_schemas::stages::train::RmsProp;

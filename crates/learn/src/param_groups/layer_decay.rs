@@ -40,10 +40,7 @@ fn name(tensor: &TrainedTensor) -> &str {
 }
 
 fn is_stem(tensor: &TrainedTensor) -> bool {
-    STEMS.iter().any(|stem| match stem.ends_with('.') {
-        true => name(tensor).starts_with(stem),
-        false => name(tensor) == *stem,
-    })
+    STEMS.iter().any(|stem| name(tensor) == *stem || (stem.ends_with('.') && name(tensor).starts_with(stem)))
 }
 
 /// Returns the number of the block, from 0.

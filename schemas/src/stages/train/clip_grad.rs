@@ -89,7 +89,7 @@ impl ClipType {
 impl NormType {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
     fn is_two(&self) -> bool {
-        self.0 == 2.0
+        self.0.to_bits() == 2.0_f64.to_bits()
     }
 }
 

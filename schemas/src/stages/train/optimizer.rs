@@ -124,7 +124,7 @@ pub enum Optimizer {
     Adam(Adam),
     /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
     AdamW(AdamW),
-    /// RMSprop (Hinton 2012): divides gradients by the root of the running average of their squares.
+    /// `RMSprop` (Hinton 2012): divides gradients by the root of the running average of their squares.
     RMSprop(RmsProp),
 }
 

@@ -68,7 +68,7 @@ impl Differences {
         let difference = (found - expected).abs() / expected.abs().max(SMALLEST);
         self.num_values += 1;
         self.largest = self.largest.max(difference);
-        if !(difference <= LIMIT) && self.wrong.is_none() {
+        if (difference.is_nan() || difference > LIMIT) && self.wrong.is_none() {
             self.wrong = Some(format!("{what} is {found} instead of {expected}"));
         }
     }

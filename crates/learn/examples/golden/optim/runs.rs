@@ -217,6 +217,9 @@ pub(super) fn accumulation(case: &Map<String, Value>, problem: &Problem) -> Resu
     Ok(found)
 }
 
+/// The values of tensors by name.
+type Tensors = BTreeMap<String, Vec<f64>>;
+
 /// A run of an average. The tensors at step `K` are `v(name#stepK)`, with `K` from 1.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -268,7 +271,7 @@ fn compare_average(
     step: usize,
     names: &[(&String, usize)],
     average: &Average,
-    expected: &BTreeMap<String, Vec<f64>>,
+    expected: &Tensors,
 ) -> Result<(), Box<dyn Error>> {
     for (name, values) in expected.iter().filter(|(name, _)| !is_counter(name)) {
         let position = names.iter().position(|(known, _)| *known == name);
@@ -279,7 +282,7 @@ fn compare_average(
 }
 
 /// Returns the number of steps of an update, and its tensors.
-fn values(update: &BTreeMap<String, Value>) -> Result<(usize, BTreeMap<String, Vec<f64>>), Box<dyn Error>> {
+fn values(update: &BTreeMap<String, Value>) -> Result<(usize, Tensors), Box<dyn Error>> {
     let steps = update.get("steps").and_then(Value::as_u64).ok_or("`steps` of an update is missing")?;
     let tensors = update.iter().filter(|(name, _)| *name != "steps").map(|(name, value)| {
         let values = if value.is_array() { value.clone() } else { json!([value]) };
