@@ -9,7 +9,7 @@ use crate::labelling::Labelling;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What training minimises. Names are those of MMAction2 and MMPreTrain.
+/// What training minimises. Names are those of MMAction2.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", deny_unknown_fields)]
 pub enum Loss {

@@ -37,10 +37,8 @@ impl Objective {
     /// # Shapes
     /// - `logits`: `[N, K]`
     pub fn loss(&self, logits: &Tensor, labels: &Labels) -> Result<Tensor, TchError> {
-        let logits = match logits.kind() {
-            Kind::Half | Kind::BFloat16 => logits.f_to_kind(Kind::Float)?,
-            _ => logits.shallow_clone(),
-        };
+        let is_low = matches!(logits.kind(), Kind::Half | Kind::BFloat16);
+        let logits = if is_low { logits.f_to_kind(Kind::Float)? } else { logits.shallow_clone() };
         let targets = Targets { labels, label_smooth_eps: self.label_smooth_eps };
         let loss = criterion(&self.loss).loss(&logits, &targets)?;
         let weight = self.loss.loss_weight();

@@ -64,7 +64,8 @@ mod tests {
     use super::*;
     use pipe_graph::ops::add::Add;
     use pipe_graph::ops::flatten::Flatten;
-    use pipe_graph::{Builder, ClipShape, NodeId};
+    use pipe_graph::ops::linear::LinearParams;
+    use pipe_graph::{Builder, ClipShape, Init, NodeId};
 
     /// Returns the sizes of the parts of 6 values that are sliced.
     fn sizes(slices: &[[usize; 3]]) -> Option<Vec<usize>> {
@@ -77,7 +78,9 @@ mod tests {
         };
         let parts: Vec<NodeId> = slices.iter().enumerate().map(|part| slice(&mut g, part)).collect();
         let sum = g.node("sum", [parts[0], *parts.last().expect("a part")], Add).expect("a sum");
-        let graph = g.finish(sum, sum).expect("a graph");
+        let fc = LinearParams { out_features: 2, init: Init::Constant(1.0), bias: false };
+        let fc = g.node("fc", sum, fc).expect("logits");
+        let graph = g.finish(fc, fc).expect("a graph");
         splits(&graph).into_iter().flatten().next().map(|split| split.sizes)
     }
 
