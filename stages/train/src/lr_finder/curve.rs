@@ -57,8 +57,13 @@ impl Curve {
 const LOSS: [u8; 3] = [110; 3];
 const SMOOTHED: [u8; 3] = [80, 170, 255];
 
-/// Returns a picture of the curve as PNG.
+/// A smoothed loss above the first one times this is not drawn: the fall before it would be a flat line.
+const HIGHEST_SHARE: f64 = 1.5;
+
+/// Returns a picture of the curve as PNG, up to where the loss is much higher than at first.
 pub(super) fn picture(rows: &[LrCurveRow], suggestion: Option<&Suggestion>) -> io::Result<Vec<u8>> {
+    let highest = rows.first().map_or(f64::INFINITY, |row| HIGHEST_SHARE * row.smoothed_loss);
+    let rows: Vec<&LrCurveRow> = rows.iter().take_while(|row| row.smoothed_loss <= highest).collect();
     let line =
         |of: fn(&LrCurveRow) -> f64, ink| Line { points: rows.iter().map(|row| (row.lr, of(row))).collect(), ink };
     let plot = Plot {
