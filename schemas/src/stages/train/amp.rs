@@ -9,6 +9,7 @@ use std::fmt;
 
 /// The precision of training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub enum WrapperType {
     /// 32 bits everywhere.
     #[default]
