@@ -38,9 +38,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let epoch = Epoch { index: 0, learning_rates: &learning_rates, clip_size, num_steps: usize::MAX, steps_before: 0 };
     let print = |result: StepResult| {
         if result.step == 0 {
-            println!("ready")
+            println!("ready");
         } else {
-            println!("{}", result.compute_secs)
+            println!("{}", result.compute_secs);
         }
         Ok::<_, LearnError>(())
     };

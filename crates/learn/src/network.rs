@@ -76,6 +76,7 @@ impl Network {
     }
 
     /// Returns the network with tensors of another kind, such as 64-bit floats.
+    #[must_use]
     pub fn to_kind(self, kind: Kind) -> Self {
         let convert = |tensor: &Tensor| tensor.detach().to_kind(kind).set_requires_grad(tensor.requires_grad());
         Self { params: self.params.iter().map(convert).collect(), ..self }

@@ -28,7 +28,7 @@ struct Case {
     labels: Option<Vec<i64>>,
     soft_labels: Option<Vec<Vec<f64>>>,
     targets: Option<Matrix>,
-    /// The share of a clip's own label, where labels are those of MixUp.
+    /// The share of a clip's own label, where labels are those of `MixUp`.
     lam: Option<f64>,
     /// The clip that each is blended with.
     partner: Option<String>,

@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn labels_of_one_class() {
         let cost = costs();
-        check(&loss(None, WeightedMean::MMAction2), 0.0, LOGITS, &classes(), (cost[0] + cost[5]) / 2.0);
+        check(&loss(None, WeightedMean::MMAction2), 0.0, LOGITS, &classes(), f64::midpoint(cost[0], cost[5]));
         let weighted = loss(Some(vec![1.0, 5.0, 3.0]), WeightedMean::MMAction2);
         check(&weighted, 0.0, LOGITS, &classes(), (cost[0] + 3.0 * cost[5]) / 4.0);
         // MMAction2's own example of smoothing: 0.40126, and 0.25126 without.
