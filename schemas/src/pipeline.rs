@@ -214,8 +214,8 @@ mod tests {
         let defs = &schema["$defs"];
         let variable = serde_json::json!({ "$ref": "#/$defs/variable" });
         let optimizer = &defs["train.Optimizer"]["oneOf"][0]["properties"];
-        assert_eq!(optimizer["lr"]["anyOf"][1], variable);
-        assert_eq!(optimizer["lr"]["description"], "Learning rate.");
+        assert_eq!(optimizer["momentum"]["anyOf"][1], variable);
+        assert_eq!(optimizer["nesterov"]["anyOf"][1], variable);
         assert_eq!(optimizer["type"]["const"], "SGD");
         assert_eq!(defs["train.ResNetDepth"]["anyOf"][1], variable);
         assert_eq!(defs["frames.FrameSampling"]["anyOf"][1], variable);

@@ -107,12 +107,13 @@ fn is_about_model(event: &Value, kind: &str) -> bool {
     event["event"] == kind && event["stage"] == "model"
 }
 
+/// A busy machine may need seconds for the rest of a run, but hardly this often in a row.
+const ATTEMPTS: usize = 3;
+
 /// A cancellation that arrives before the worker has begun is not lost: else, it would take 5 s until the worker is killed.
 #[test]
 fn ctrl_c_ends_a_training_that_has_just_started() {
     let space = Space::new();
-    // A busy machine may need seconds for the rest of the run, but hardly three times in a row.
-    const ATTEMPTS: usize = 3;
     for millis in [0, 20, 50, 100, 150, 250, 400] {
         let attempt = |_| {
             let (output, time) = interrupted(&space, |event| {

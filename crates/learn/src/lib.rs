@@ -27,7 +27,6 @@ mod param_groups;
 mod predict;
 mod process;
 mod similar;
-mod splits;
 mod threads;
 mod totals;
 mod trained_tensor;

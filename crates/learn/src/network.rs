@@ -5,7 +5,6 @@ use crate::error::{At, LearnError};
 use crate::freezing::Freezing;
 use crate::init;
 use crate::kernels::{Call, TrainingStep, run};
-use crate::splits::{Split, splits};
 use pipe_graph::{Auxiliary, Graph, Node, NodeId, Role};
 use pipe_models::{Imported, Layout, LoadReport, NameMap, StateDict, import};
 use pipe_schemas::networks::Project;
@@ -25,8 +24,6 @@ pub struct Network {
     used_at_inference: Vec<bool>,
     /// What is not trained; `None` if everything is.
     freezing: Option<Freezing>,
-    /// For each node, how its result is divided.
-    splits: Vec<Option<Split>>,
     /// The kind of 16 bits that training computes with where it may; `None` for 32 bits everywhere.
     low_precision: Option<Kind>,
 }
@@ -56,8 +53,7 @@ impl Network {
 
     pub(crate) fn with_params(graph: Graph, params: Vec<Tensor>) -> Self {
         let (last_readers, used_at_inference) = (last_readers(&graph), graph.used_at_inference());
-        let splits = splits(&graph);
-        Self { last_readers, used_at_inference, splits, graph, params, freezing: None, low_precision: None }
+        Self { last_readers, used_at_inference, graph, params, freezing: None, low_precision: None }
     }
 
     /// Takes a part of the network out of training. Nothing is differentiated below the lowest node that is trained.
@@ -206,10 +202,8 @@ impl Network {
             let found = found.into_iter().skip(1).collect();
             return Err(LearnError::InputShape { expected: expected.clone(), found });
         }
-        let in_training = training.is_some();
-        let low_precision = self.low_precision.filter(|_| in_training);
+        let low_precision = self.low_precision.filter(|_| training.is_some());
         let mut values: Vec<Option<Tensor>> = Vec::with_capacity(self.graph.nodes.len());
-        let mut parts: BTreeMap<usize, Tensor> = BTreeMap::new();
         for (position, node) in self.graph.nodes.iter().enumerate() {
             if training.is_none() && !self.used_at_inference[position] {
                 values.push(None);
@@ -218,10 +212,7 @@ impl Network {
             let is_eval = self.freezing.as_ref().is_some_and(|freezing| freezing.is_eval(position));
             let training = training.filter(|_| !is_eval);
             let call = Call { low_precision, ..self.call(node, clips, &values, training).at(&node.name)? };
-            let value = parts.remove(&position).map_or_else(|| run(&call), Ok).at(&node.name)?;
-            if let Some(split) = self.splits[position].as_ref().filter(|_| in_training) {
-                parts.extend(split.of(&value).at(&node.name)?);
-            }
+            let value = run(&call).at(&node.name)?;
             observe(node, &value);
             values.push(Some(value));
             for input in node.inputs.iter().filter(|input| self.last_readers[input.0] == position) {

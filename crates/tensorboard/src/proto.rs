@@ -31,6 +31,7 @@ pub(crate) struct Summary {
 
 /// A value of a tag: a scalar, an image or the data of a plugin.
 #[derive(Clone, PartialEq, Message)]
+#[expect(clippy::struct_field_names, reason = "names are those of the protobuf messages")]
 pub(crate) struct Value {
     #[prost(string, tag = "1")]
     pub(crate) tag: String,

@@ -1,8 +1,8 @@
 //! TensorBoard itself reads a file. Skips without Python and TensorBoard: `pip install tensorboard`.
 
+use fs_err::File;
 use pipe_tensorboard::{EventWriter, FILE_PREFIX, HyperParameter};
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::BufWriter;
 
 /// Prints what TensorBoard finds in a folder.

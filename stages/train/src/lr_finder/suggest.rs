@@ -68,7 +68,7 @@ mod tests {
     fn the_rate_is_where_the_loss_falls_fastest() {
         let losses = [2.0, 2.0, 2.0, 1.9, 1.5, 1.1, 1.0, 0.95, 1.5, 9.0, 40.0];
         let suggestion = suggest(&curve(&losses)).expect("a suggestion");
-        assert_eq!(suggestion.lr, 0.001);
+        assert!((suggestion.lr - 0.001).abs() < 1e-12, "{suggestion:?}");
         assert!((suggestion.lr_of_lowest_loss - 1e-5 * 10f64.powf(3.0)).abs() < 1e-9, "{suggestion:?}");
     }
 
@@ -96,6 +96,8 @@ mod tests {
 
     #[test]
     fn a_rate_has_two_digits() {
-        assert_eq!([0.0012345, 0.0996, 2.96].map(two_digits), [0.0012, 0.1, 3.0]);
+        for (rate, expect) in [(0.001_234_5, 0.0012), (0.0996, 0.1), (2.96, 3.0)] {
+            assert!((two_digits(rate) - expect).abs() < 1e-12, "{rate}");
+        }
     }
 }
