@@ -243,6 +243,6 @@ fn fetched_weights_equal_weights_from_a_file() {
     assert_eq!(fetched.stage("model")["output"], own.stage("model")["output"]);
 
     let both = space.run("fetched.yaml", &tiny(&["stages.model.with.load_from.checkpoint=checkpoint.safetensors"]));
-    let failure = both.stage("model")["failure"]["error"].to_string();
-    assert!(failure.contains("both `load_from` and the input `weights`"), "{failure}");
+    assert_eq!(both.code, Some(2));
+    assert!(both.stderr.contains("has both `load_from.checkpoint` and the input `weights`"), "{}", both.stderr);
 }

@@ -84,7 +84,7 @@ fn keys_of_mmaction2_that_change_nothing_are_one_note() {
         "p.yaml",
         "pipeline: p\nextends: [builtin/datasets/class_folder, builtin/models/tsn_r50, builtin/schedules/sgd_50e]\n\
          vars: { data: videos }\nstages:\n  model:\n    with:\n      train_dataloader: { num_workers: 8, persistent_workers: true }\n      \
-         model: { backbone: { norm_eval: false }, cls_head: { in_channels: 2048 } }\n      \
+         model: { backbone: { pretrained: null, style: pytorch }, cls_head: { in_channels: 2048 } }\n      \
          train_cfg: { type: EpochBasedTrainLoop, val_begin: 1 }\n",
     );
     let plan = space.output(&["plan", "p.yaml"]);
@@ -92,10 +92,10 @@ fn keys_of_mmaction2_that_change_nothing_are_one_note() {
     assert_eq!(plan.status.code(), Some(0), "{shown}");
     let notes: Vec<&str> = shown.lines().filter(|line| line.starts_with("note: ")).collect();
     assert_eq!(notes.len(), 1, "{shown}");
-    for key in ["train_dataloader.num_workers", "cls_head.in_channels", "train_cfg.type", "backbone.norm_eval"] {
+    for key in ["train_dataloader.num_workers", "cls_head.in_channels", "train_cfg.type", "backbone.style"] {
         assert!(notes[0].contains(key), "{notes:?}");
     }
-    let changes = space.output(&["plan", "p.yaml", "--set", "stages.model.with.model.backbone.norm_eval=true"]);
+    let changes = space.output(&["plan", "p.yaml", "--set", "stages.model.with.model.backbone.style=caffe"]);
     assert_eq!(changes.status.code(), Some(2), "{}", text(&changes));
 }
 

@@ -31,6 +31,9 @@ fn files_that_are_not_pipelines_are_reported() {
     check("pipeline: x", "needs a map of stages");
     check("pipeline: x\nextends: [absent.yaml]\nstages: {}", "absent.yaml");
     check("pipeline: x\nstages: { a: { uses: ingest } }", "has neither `root` nor the input `folder`");
+    for file in ["a.pth", "a.txt"] {
+        space.write(file, "");
+    }
     let stage = |with: &str| {
         let samples = r#"{ uses: command, with: { shell: 'touch "${outputs.s}"', outputs: { s: s } } }"#;
         format!("pipeline: x\nstages:\n  s: {samples}\n  m: {{ uses: pretrained, inputs: {{ samples: s{with} }}\n")

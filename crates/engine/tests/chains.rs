@@ -109,7 +109,13 @@ impl PartedStage for Links {
         let best = setting("best").and_then(|name| parts.iter().find(|part| part.name == name));
         let best = best.or(parts.last()).ok_or_else(|| StageError::message("no link"))?;
         let text = fs_err::read_to_string(best.state("text")?)?;
-        for output in ["model/model.json", "training_log.parquet"] {
+        for output in [
+            "model/model.json",
+            "last/model.json",
+            "training_log.parquet",
+            "training_steps.parquet",
+            "tensorboard/events",
+        ] {
             fs_err::write(context.output(output)?, &text)?;
         }
         let kept_states = setting("keep").map(|names| names.split(' ').map(str::to_owned).collect());

@@ -20,7 +20,7 @@ pub fn check_low_precision(dtype: AmpDtype) -> Result<(), LearnError> {
 /// Processors with AMX have AVX512-BF16 too.
 #[cfg(target_arch = "x86_64")]
 fn computes_in_bfloat16() -> bool {
-    std::arch::is_x86_feature_detected!("avx512bf16")
+    is_x86_feature_detected!("avx512bf16")
 }
 
 #[cfg(not(target_arch = "x86_64"))]

@@ -3,7 +3,7 @@
 //! Tags are those of MMEngine: `loss`, `lr`, `grad_norm` and `top1_acc` of each step, `acc/top1` and others of each validation. The
 //! files depend on the training alone, and not on the clock.
 
-use pipe_schemas::stages::train::TrainParams;
+use pipe_schemas::stages::train::{EpochContext, EpochFields, TrainParams};
 use pipe_schemas::tables::{TrainingLogRow, TrainingStepRow};
 use pipe_tensorboard::{EventWriter, FILE_PREFIX, HyperParameter};
 use serde_json::Value;
@@ -66,15 +66,16 @@ fn validation_tag(name: &str) -> String {
     }
 }
 
-/// Returns the parameters of the network and of its training, by path.
+/// Returns the parameters that determine an epoch, and the learning rate before schedules, by path. Others, such as the path of the
+/// weights to start from, must not change the file.
 fn hyper_parameters(params: &TrainParams) -> BTreeMap<String, HyperParameter> {
     let mut found = BTreeMap::new();
-    // A value that has no JSON form does not exist among the parameters.
-    if let Value::Object(members) = serde_json::to_value(params).unwrap_or_default() {
-        for (name, value) in &members {
-            collect(name, value, &mut found);
-        }
+    for (name, value) in &params.epoch_fields(EpochContext { validated: false }) {
+        collect(name, value, &mut found);
     }
+    // A value that has no JSON form does not exist among the parameters.
+    let optimizer = serde_json::to_value(&params.optim_wrapper.optimizer).unwrap_or_default();
+    collect("optim_wrapper.optimizer.lr", &optimizer["lr"], &mut found);
     found
 }
 
@@ -104,7 +105,10 @@ mod tests {
         let found = hyper_parameters(&TrainParams::default());
         assert_eq!(found.get("optim_wrapper.optimizer.lr"), Some(&HyperParameter::Number(0.005)));
         assert_eq!(found.get("optim_wrapper.optimizer.type"), Some(&HyperParameter::Text("SGD".into())));
-        assert_eq!(found.get("early_stopping"), None);
+        assert!(
+            found.keys().all(|name| !name.starts_with("load_from") && !name.starts_with("checkpoint")),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -475,7 +475,7 @@ fn parameters_that_do_not_fit_are_reported() {
 fn info_names_kinds_and_libraries() {
     let output = Command::new(WORKER).arg("--info").output().expect("runs");
     let info: Info = serde_json::from_slice(&output.stdout).expect("a line of JSON");
-    assert_eq!(info.kinds.keys().collect::<Vec<_>>(), ["evaluate", "export", "pretrained", "train"]);
+    assert_eq!(info.kinds.keys().collect::<Vec<_>>(), ["evaluate", "export", "lr_finder", "pretrained", "train"]);
     assert_eq!(info.tools.keys().collect::<Vec<_>>(), ["libjpeg-turbo", "libtorch", "onnxruntime"]);
     assert!(info.tools["libtorch"].starts_with("2."), "{:?}", info.tools);
 }

@@ -94,7 +94,7 @@ fn internally_tagged_enums_report_within_the_branch_of_their_type() {
         &[
             "optim_wrapper.optimizer.betas: expected 2 entries, found 1",
             "optim_wrapper.optimizer.momentum*: unknown parameter `momentum` \
-             (known here: `type`, `lr`, `betas`, `weight_decay`)",
+             (known here: `type`, `lr`, `betas`, `eps`, `weight_decay`, `amsgrad`)",
         ],
     );
     expect_violations(

@@ -40,7 +40,9 @@ impl Architecture for ResNet3dCSN {
     }
 
     fn name_maps(&self) -> Vec<NameMap> {
-        // PyTorchVideo has the mode `ir` only.
+        if self.bottleneck_mode == BottleneckMode::Ip {
+            return Vec::new(); // PyTorchVideo has the mode `ir` only.
+        }
         let mut map = NameMap::new(Project::Pytorchvideo).rule("cls_head.fc_cls.*", "blocks.5.proj.*");
         for layer in 1..=4 {
             let theirs = format!("blocks.{layer}.res_blocks.#.branch2");
@@ -51,11 +53,7 @@ impl Architecture for ResNet3dCSN {
         }
         let map = pytorchvideo_path(map, "backbone.", [1, 2, 3, 4].map(|block| format!("blocks.{block}")));
         let map = pytorchvideo_stem(map, "backbone.", "blocks.0");
-        vec![map.requires("norm_eps", self.norm_eps, 1e-5).requires(
-            "bottleneck_mode",
-            self.bottleneck_mode,
-            BottleneckMode::Ir,
-        )]
+        vec![map.requires("norm_eps", self.norm_eps, 1e-5)]
     }
 
     fn small() -> Vec<Small<Self>> {
