@@ -244,5 +244,8 @@ fn fetched_weights_equal_weights_from_a_file() {
 
     let both = space.run("fetched.yaml", &tiny(&["stages.model.with.load_from.checkpoint=checkpoint.safetensors"]));
     assert_eq!(both.code, Some(2));
-    assert!(both.stderr.contains("has both `load_from.checkpoint` and the input `weights`"), "{}", both.stderr);
+    assert!(
+        format!("{:?}", both.events).contains("has both `load_from.checkpoint` and the input `weights`"),
+        "{both:?}"
+    );
 }

@@ -61,7 +61,7 @@ fn a_label_map_names_the_classes_in_the_order_of_the_checkpoint() {
     let map = "stages.model.with.label_map=names.txt";
     let both = run(&space, &[map]);
     assert_eq!(both.code, Some(2));
-    assert!(both.stderr.contains("has both `label_map` and the input `classes`"), "{}", both.stderr);
+    assert!(format!("{:?}", both.events).contains("has both `label_map` and the input `classes`"), "{both:?}");
     run(&space, &[no_port, map]).ok();
     space.write("names.txt", "MoveLeft\nMoveRight\nMoveUp\n");
     let wrong = "tiny.safetensors has 2 classes, but `label_map` names 3";

@@ -100,13 +100,13 @@ fn internally_tagged_enums_report_within_the_branch_of_their_type() {
     expect_violations(
         &train::CONTRACT,
         &optimizer(json!({ "type": "sgd", "lr": 0.1 })),
-        &["optim_wrapper.optimizer.type: expected one of `SGD`, `AdamW`, found the text \"sgd\" \
+        &["optim_wrapper.optimizer.type: expected one of `SGD`, `Adam`, `AdamW`, `RMSprop`, found the text \"sgd\" \
            (did you mean `SGD`?)"],
     );
     expect_violations(
         &train::CONTRACT,
         &optimizer(json!({ "lr": 0.1 })),
-        &["optim_wrapper.optimizer: missing `type` (one of `SGD`, `AdamW`)"],
+        &["optim_wrapper.optimizer: missing `type` (one of `SGD`, `Adam`, `AdamW`, `RMSprop`)"],
     );
     expect_violations(
         &train::CONTRACT,
