@@ -10,7 +10,7 @@ pub(crate) use precision::Precision;
 use pipe_graph::Op;
 use tch::{Kind, TchError, Tensor};
 
-/// Declares the module of each kernel, [`forward`] and [`precision`].
+/// Declares the module of each kernel, [`forward`] and [`precision()`].
 macro_rules! define_kernels {
     ($($module:ident::$name:ident,)*) => {
         $(mod $module;)*
