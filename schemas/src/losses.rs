@@ -114,10 +114,10 @@ pub struct MseLoss {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reduction {
-    /// The mean.
+    /// Their mean.
     #[default]
     Mean,
-    /// The sum.
+    /// Their sum.
     Sum,
 }
 

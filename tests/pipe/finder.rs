@@ -34,7 +34,7 @@ fn training_takes_the_rate_that_was_found() {
     assert_eq!(number.digests()["model"], first.digests()["model"]);
 
     let alone = run(&space, &[]);
-    assert_eq!(alone.code, Some(1), "{}", alone.stderr);
+    assert_eq!(alone.code, Some(2), "{}", alone.stderr);
     let text = alone.events.iter().map(ToString::to_string).collect::<String>() + &alone.stderr;
-    assert!(text.contains("`optim_wrapper.optimizer.lr` is `auto`, but the input `lr` is not connected"), "{text}");
+    assert!(text.contains("the stage `model` has neither `optim_wrapper.optimizer.lr` nor the input `lr`"), "{text}");
 }

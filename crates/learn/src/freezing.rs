@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 /// The part of a network that is not trained.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Freezing {
-    /// Whether each tensor has no gradient, although it is no buffer.
+    /// Whether each tensor is kept as it is. Buffers never have gradients, and are not marked.
     pub(crate) frozen: Vec<bool>,
     /// Whether each node computes as at inference: batch normalisations use their running statistics and keep them, dropout is off.
     pub(crate) eval: Vec<bool>,
@@ -18,11 +18,11 @@ pub struct Freezing {
 
 /// Why a network can't be frozen as asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum FreezeError {
     /// A pattern fits no tensor.
     #[error("no layer or tensor of the network fits `{pattern}` in `freeze.patterns`; similar names are {}", similar.join(", "))]
     NoMatch {
-        /// The pattern.
         pattern: String,
         /// Names that are like it.
         similar: Vec<String>,
@@ -183,15 +183,7 @@ fn stage_of_layer(layer: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pipe_graph::ClipShape;
-    use pipe_schemas::networks::ModelParams;
-
-    fn network(backbone: &str) -> (Backbone, Graph) {
-        let backbone: Backbone = serde_json::from_str(backbone).expect("valid");
-        let params = ModelParams { backbone: backbone.clone(), ..ModelParams::default() };
-        let clip = ClipShape { channels: 3, frames: 16, height: 64, width: 64 };
-        (backbone, pipe_models::build(&params, clip, 5).expect("fits"))
-    }
+    use crate::trained_tensor::testing::network;
 
     /// Returns the frozen tensors, and the nodes that compute as at inference.
     fn frozen(backbone: &str, freeze: Option<&str>) -> (Vec<String>, Vec<String>) {

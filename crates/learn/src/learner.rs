@@ -113,8 +113,8 @@ impl Learner {
         &self.network
     }
 
-    /// Returns the network to evaluate: with the average of the weights if `ema` is given, otherwise as it is now. It shares memory with
-    /// the learner.
+    /// Returns the network to evaluate: with the average of the weights if `ema` is given, otherwise as it is now. Its tensors are those
+    /// of the learner, not copies.
     pub fn evaluated(&self) -> Result<Network, LearnError> {
         match &self.average {
             Some(average) => Ok(average.network(&self.network)),

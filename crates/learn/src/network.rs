@@ -130,7 +130,7 @@ impl Network {
         trainable.filter(|(id, _)| !self.is_frozen(*id)).map(|(_, (name, _, tensor))| (name, tensor))
     }
 
-    /// Returns the positions of the trained tensors among all tensors that are no buffers.
+    /// Returns the positions of the trained tensors among all tensors other than buffers.
     pub(crate) fn positions_of_trained(&self) -> Vec<usize> {
         let trainable = self.with_roles().enumerate().filter(|(_, (_, role, _))| *role != Role::Buffer);
         let positions = trainable.enumerate().filter(|(_, (id, _))| !self.is_frozen(*id));

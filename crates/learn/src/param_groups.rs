@@ -30,6 +30,7 @@ pub struct ParamGroups {
 
 /// Why the settings of tensors do not fit a network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum ParamGroupsError {
     /// A key of `custom_keys` is in no name.
     #[error(
@@ -37,7 +38,6 @@ pub enum ParamGroupsError {
         similar.join(", ")
     )]
     UnknownKey {
-        /// The key.
         key: String,
         /// Names that are like the key.
         similar: Vec<String>,
@@ -46,20 +46,12 @@ pub enum ParamGroupsError {
     #[error(
         "`{constructor}` has no rule for the tensor `{tensor}`: it is for networks of convolutions, linear layers and batch normalisations"
     )]
-    NoRule {
-        /// The constructor.
-        constructor: &'static str,
-        /// Our name of the tensor.
-        tensor: String,
-    },
+    NoRule { constructor: &'static str, tensor: String },
     /// A network for layer decay has no blocks, or has batch normalisations.
     #[error(
         "`{constructor}` is for `VisionTransformer` and `MViT`, networks of numbered blocks without batch normalisation"
     )]
-    NoBlocks {
-        /// The constructor.
-        constructor: &'static str,
-    },
+    NoBlocks { constructor: &'static str },
 }
 
 impl ParamGroups {
@@ -129,15 +121,7 @@ impl ParamGroups {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pipe_graph::{ClipShape, Graph};
-    use pipe_schemas::networks::{Backbone, ModelParams};
-
-    fn network(backbone: &str) -> (Backbone, Graph) {
-        let backbone: Backbone = serde_json::from_str(backbone).expect("valid");
-        let params = ModelParams { backbone: backbone.clone(), ..ModelParams::default() };
-        let clip = ClipShape { channels: 3, frames: 16, height: 64, width: 64 };
-        (backbone, pipe_models::build(&params, clip, 5).expect("fits"))
-    }
+    use crate::trained_tensor::testing::network;
 
     /// Returns the settings by our names, for a learning rate of 1 and a weight decay of 1.
     fn groups(backbone: &str, wrapper: &str) -> Result<Vec<(String, f64, f64)>, String> {

@@ -123,3 +123,17 @@ fn theirs(link: &Link, param: &Param) -> (Vec<String>, Vec<usize>) {
     };
     (names, shape)
 }
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use pipe_graph::{ClipShape, Graph};
+    use pipe_schemas::networks::{Backbone, ModelParams};
+
+    /// Builds a network for clips of 16 frames of 64 x 64 pixels, and 5 classes.
+    pub(crate) fn network(backbone: &str) -> (Backbone, Graph) {
+        let backbone: Backbone = serde_json::from_str(backbone).expect("valid");
+        let params = ModelParams { backbone: backbone.clone(), ..ModelParams::default() };
+        let clip = ClipShape { channels: 3, frames: 16, height: 64, width: 64 };
+        (backbone, pipe_models::build(&params, clip, 5).expect("fits"))
+    }
+}

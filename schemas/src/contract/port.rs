@@ -145,6 +145,8 @@ pub struct InputChoice {
     pub port: &'static str,
     /// The path of the parameter, such as `load_from.checkpoint`.
     pub param: &'static str,
+    /// What help texts write for its value, such as `PATH`.
+    pub value: &'static str,
     /// Whether the parameter is given.
     pub given: bool,
     /// Whether one of the two must be given. Both is an error in any case.

@@ -5,7 +5,7 @@ use crate::contract::{
     Tool, Worker, parse, schema,
 };
 use crate::networks::ModelParams;
-use crate::stages::train::{DataloaderParams, LoadFrom, OptimWrapper, TrainCfg, TrainParams};
+use crate::stages::train::{DataloaderParams, Freeze, LoadFrom, OptimWrapper, TrainCfg, TrainParams};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -39,12 +39,14 @@ pub const CONTRACT: Contract = Contract {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LrFinderParams {
-    /// The network.
+    /// The network, as in `train`.
     pub model: ModelParams,
     /// How training clips are grouped into batches.
     pub train_dataloader: DataloaderParams,
     /// The optimiser and what is done to gradients before its step. Its `lr` is not used.
     pub optim_wrapper: OptimWrapper,
+    /// The part of the network that is not trained, as in `train`.
+    pub freeze: Option<Freeze>,
     /// Published weights to start from, as in `train`.
     pub load_from: Option<LoadFrom>,
     /// Seed of the initial weights and of dropout. Default: 0.
@@ -67,6 +69,7 @@ impl Default for LrFinderParams {
             model: ModelParams::default(),
             train_dataloader: DataloaderParams::default(),
             optim_wrapper: OptimWrapper::default(),
+            freeze: None,
             load_from: None,
             seed: 0,
             start_lr: 1e-6,
@@ -84,6 +87,7 @@ impl LrFinderParams {
             model: self.model.clone(),
             train_dataloader: self.train_dataloader.clone(),
             optim_wrapper: self.optim_wrapper.clone(),
+            freeze: self.freeze.clone(),
             load_from: self.load_from.clone(),
             seed: self.seed,
             train_cfg: TrainCfg { max_epochs: Some(1), ..TrainCfg::default() },

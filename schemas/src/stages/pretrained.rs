@@ -68,7 +68,7 @@ impl Params for PretrainedParams {
     fn input_choices(&self) -> Vec<InputChoice> {
         let given = self.label_map.is_some();
         let weights = self.load_from.clone().unwrap_or_default().input_choice();
-        vec![weights, InputChoice { port: "classes", param: "label_map", given, required: false }]
+        vec![weights, InputChoice { port: "classes", param: "label_map", value: "PATH", given, required: false }]
     }
 
     fn sources(&self) -> Vec<SourceSet> {

@@ -211,7 +211,11 @@ impl Params for TrainParams {
     }
 
     fn input_choices(&self) -> Vec<InputChoice> {
-        self.load_from.iter().map(LoadFrom::input_choice).collect()
+        // `lr: auto` needs the input. That a rate and the input exclude each other is an error of the stage, which says more.
+        let is_auto = self.optim_wrapper.optimizer.lr().is_none();
+        let (param, value) = ("optim_wrapper.optimizer.lr", "NUMBER");
+        let lr = is_auto.then_some(InputChoice { port: "lr", param, value, given: false, required: true });
+        self.load_from.iter().map(LoadFrom::input_choice).chain(lr).collect()
     }
 
     fn num_classes(&self) -> Option<(&'static str, u32)> {

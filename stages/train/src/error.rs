@@ -82,14 +82,7 @@ pub enum TrainError {
     LossLabelling { labelling: Labelling },
     /// A parameter of the loss has another number of values than there are classes.
     #[error("`model.cls_head.loss_cls.{parameter}` has {count} values, but there are {num_classes} classes")]
-    ValuesPerClass {
-        /// The parameter.
-        parameter: &'static str,
-        /// The number of its values.
-        count: usize,
-        /// The number of classes in the labels.
-        num_classes: usize,
-    },
+    ValuesPerClass { parameter: &'static str, count: usize, num_classes: usize },
     /// A monitored metric does not exist.
     #[error("`{metric}` is not a metric of the validation; expected one of {known}")]
     UnknownMetric {
@@ -122,7 +115,6 @@ pub enum TrainError {
     /// A schedule does not fit the number of epochs or steps.
     #[error("`{field}`: {message}")]
     Schedule {
-        /// The parameter.
         field: String,
         /// What is wrong with it.
         message: String,
@@ -134,7 +126,6 @@ pub enum TrainError {
         epoch: u32,
         /// Counted from 0 in the epoch.
         step: usize,
-        /// The rate.
         rate: f64,
     },
     /// No epoch is the best.
@@ -154,12 +145,7 @@ pub enum TrainError {
     },
     /// The input `lr` has a rate that is not possible.
     #[error("{} has the learning rate {lr}", path.display())]
-    FoundRate {
-        /// The file.
-        path: PathBuf,
-        /// The rate.
-        lr: f64,
-    },
+    FoundRate { path: PathBuf, lr: f64 },
     /// The loss falls at no learning rate.
     #[error("the loss falls at none of the learning rates of {num_steps} steps")]
     NoDescent {

@@ -14,7 +14,7 @@ use crate::validate::{validate, validates_at_the_end};
 use pipe_clips::Loader;
 use pipe_learn::{Learner, TrainedModel, WeightsReport, pin_threads};
 use pipe_schemas::stages::train::{KeepStates, TrainParams};
-use pipe_schemas::tables::{ModelCard, TrainingLogRow};
+use pipe_schemas::tables::{ModelCard, TrainingLogRow, TrainingStepRow};
 use pipe_stage::protocol::{Made, MadePart, MakeParts, PlannedPart};
 use pipe_stage::{Context, PartedStage, StageError, Summary};
 use pipe_tables::{write_rows, write_training_log};
@@ -46,6 +46,10 @@ impl PartedStage for Train {
         log.truncate(num_epochs);
         warn(context, &params, &samples, &log)?;
         let parts = &parts[..num_epochs];
+        let steps = read_steps(parts)?;
+        if let Some(warning) = overflows(&params, &steps) {
+            context.warn(warning);
+        }
         let last = parts.last().ok_or_else(|| StageError::message("the request has no epochs"))?;
 
         // Loading the first weights again is cheap, and gives the report of how they matched.
@@ -62,7 +66,6 @@ impl PartedStage for Train {
         let best = best_epoch(&params, &samples, &log)?;
         write_models(context, &params, &samples, parts, best.as_ref(), (learner, &report))?;
         write_training_log(&context.output("training_log.parquet")?, &log)?;
-        let steps = read_steps(parts)?;
         write_rows(&context.output("training_steps.parquet")?, &steps)?;
         tensorboard::write(&context.output("tensorboard")?, &params, &log, &steps, &clips, &mistakes.picture)?;
         let figures = figures(&log, best.as_ref());
@@ -142,6 +145,19 @@ fn warn(context: &Context, params: &TrainParams, samples: &Samples, log: &[Train
         context.warn(warning);
     }
     Ok(())
+}
+
+/// Describes the steps of the optimiser that mixed precision has left out, because the gradients overflowed: their last batch has no norm
+/// of gradients.
+fn overflows(params: &TrainParams, steps: &[TrainingStepRow]) -> Option<String> {
+    let accumulated = params.optim_wrapper.accumulative_counts.max(1) as usize;
+    let of_epochs = || steps.chunk_by(|one, next| one.epoch == next.epoch);
+    let num_updates: usize = of_epochs().map(|epoch| epoch.len().div_ceil(accumulated)).sum();
+    let num_made = steps.iter().filter(|row| row.grad_norm.is_some()).count();
+    let left_out = num_updates.saturating_sub(num_made);
+    (left_out > 0).then(|| {
+        format!("{left_out} of {num_updates} steps of the optimiser were left out, because their gradients overflowed in 16 bits")
+    })
 }
 
 /// Describes the clips that are left out, one in each of `epochs`.
@@ -243,4 +259,32 @@ fn lines(
         lines.extend(report.lines());
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_without_a_norm_of_gradients_are_counted() {
+        let row = |epoch, grad_norm| TrainingStepRow {
+            step: 1,
+            epoch,
+            num_clips: 1,
+            lr: 0.1,
+            loss: 1.0,
+            top1: 0.0,
+            grad_norm,
+        };
+        let mut params = TrainParams::default();
+        let all = [row(0, Some(1.0)), row(0, Some(1.0)), row(0, Some(1.0))];
+        assert_eq!(overflows(&params, &all), None);
+        let some = [row(0, None), row(0, Some(1.0)), row(1, None)];
+        let text = overflows(&params, &some).expect("a warning");
+        assert!(text.starts_with("2 of 3 steps of the optimiser were left out"), "{text}");
+        // Two batches make a step, and the last of an epoch makes one alone.
+        params.optim_wrapper.accumulative_counts = 2;
+        let text = overflows(&params, &some).expect("a warning");
+        assert!(text.starts_with("1 of 2 steps"), "{text}");
+    }
 }

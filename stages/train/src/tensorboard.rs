@@ -49,7 +49,8 @@ pub(crate) fn write(
 
 /// Returns the number of the last step of an epoch.
 fn last_step(steps: &[TrainingStepRow], epoch: u32) -> u64 {
-    steps.iter().filter(|row| row.epoch <= epoch).map(|row| row.step).max().unwrap_or(0)
+    let num_steps = steps.partition_point(|row| row.epoch <= epoch);
+    steps[..num_steps].last().map_or(0, |row| row.step)
 }
 
 fn validation_tags(log: &[TrainingLogRow]) -> Vec<String> {

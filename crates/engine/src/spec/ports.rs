@@ -171,6 +171,7 @@ pub(super) fn check_required(stage: &Stage, contract: &Contract, parsed: Option<
         let of_contract = port.or_param.map(|param| InputChoice {
             port: port.name,
             param,
+            value: "PATH",
             given: with.is_some_and(|with| with.get(param).is_some()),
             required: true,
         });
@@ -194,7 +195,7 @@ pub(super) fn check_required(stage: &Stage, contract: &Contract, parsed: Option<
 /// Checks that exactly one of an input and a parameter is given, or at most one where neither is required.
 fn check_choice(stage: &Stage, port: &InputPort, choice: InputChoice, connected: bool) -> Option<Problem> {
     let (name, place) = (&stage.entry.key, &stage.entry.key_place);
-    let InputChoice { port: input, param, given, required } = choice;
+    let InputChoice { port: input, param, value, given, required } = choice;
     match (connected, given) {
         (true, true) => {
             let message = format!("the stage `{name}` has both `{param}` and the input `{input}`");
@@ -202,7 +203,7 @@ fn check_choice(stage: &Stage, port: &InputPort, choice: InputChoice, connected:
         }
         (false, false) if required => {
             let message = format!("the stage `{name}` has neither `{param}` nor the input `{input}`");
-            let nested = param.split('.').rev().fold("PATH".to_owned(), |value, key| format!("{{ {key}: {value} }}"));
+            let nested = param.split('.').rev().fold(value.to_owned(), |value, key| format!("{{ {key}: {value} }}"));
             let wanted = port.port_type.name();
             let help = format!("with: {nested}, or inputs: {{ {input}: STAGE }} with a stage that writes {wanted}");
             Some(Problem::new("missing-input", place, message).help(help))

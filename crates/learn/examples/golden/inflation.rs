@@ -1,6 +1,7 @@
 //! Compares inflated networks: weights of a 2-D network by formula, inflated; the logits, and sums of inflated tensors.
 
 use crate::architectures::architectures;
+use crate::cases::{self, Row};
 use crate::formula;
 use crate::networks::{LIMIT, chain, logits_difference};
 use pipe_graph::{ClipShape, Graph};
@@ -13,11 +14,6 @@ use std::error::Error;
 
 /// The largest accepted relative difference of a sum or norm; the files have seven digits.
 const SUM_LIMIT: f64 = 1e-5;
-
-#[derive(Deserialize)]
-struct File {
-    cases: Vec<Case>,
-}
 
 #[derive(Deserialize)]
 struct Case {
@@ -42,34 +38,16 @@ struct Inflated {
     norm: f64,
 }
 
-/// Compares all cases of the files, prints a row for each, and returns the number of cases that differ.
-#[expect(clippy::print_stdout, reason = "the report of a program")]
+/// Compares all cases of the files, and returns the number of those that differ.
 pub(crate) fn compare(files: &[String], only: Option<&str>) -> Result<usize, Box<dyn Error>> {
-    pipe_learn::pin_threads();
-    let (mut failed, mut compared) = (0, 0);
-    for path in files {
-        let text = fs_err::read_to_string(path)?;
-        let file: File = serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))?;
-        for case in file.cases.iter().filter(|case| only.is_none_or(|only| case.id == only)) {
-            compared += 1;
-            let row = match measure(case) {
-                Ok((difference, wrong)) => {
-                    let equal = difference <= LIMIT && wrong.is_empty();
-                    failed += usize::from(!equal);
-                    let verdict = if equal { "equal" } else { "DIFFERS" };
-                    let wrong = wrong.iter().map(|text| format!("; {text}")).collect::<String>();
-                    format!("{verdict:8} {:36} {difference:9.1e}{wrong}", case.id)
-                }
-                Err(error) => {
-                    failed += 1;
-                    format!("FAILED   {:36} {error}", case.id)
-                }
-            };
-            println!("{row}");
-        }
-    }
-    println!("{} of {compared} cases within {LIMIT:e} of the largest logit, with equal sums", compared - failed);
-    if compared == 0 { Err("no case has been compared".into()) } else { Ok(failed) }
+    let row = |case: &Case| {
+        let (difference, wrong) = measure(case)?;
+        let is_equal = difference <= LIMIT && wrong.is_empty();
+        let wrong = wrong.iter().map(|text| format!("; {text}")).collect::<String>();
+        Ok(Row { is_equal, text: format!("{difference:9.1e}{wrong}") })
+    };
+    let condition = format!("within {LIMIT:e} of the largest logit, with equal sums");
+    cases::compare(files, only, |case: &Case| &case.id, row, &condition)
 }
 
 /// Returns the largest difference of the logits, and the sums that differ.

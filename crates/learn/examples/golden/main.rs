@@ -4,6 +4,7 @@
 //! network of each case, the other files compare.
 
 mod architectures;
+mod cases;
 mod config;
 mod formula;
 mod inflation;

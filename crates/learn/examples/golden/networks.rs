@@ -1,6 +1,7 @@
 //! Compares networks: logits, parameters, entries and names of the state dict, and multiply-adds.
 
 use crate::architectures::{Architecture, architectures};
+use crate::cases::{self, Row};
 use crate::config::{self, Config, Entry};
 use crate::formula;
 use pipe_graph::ops::recurrent::{Cell, Recurrent};
@@ -18,11 +19,6 @@ use std::error::Error;
 pub(crate) const LIMIT: f64 = 2e-5;
 /// The largest accepted difference of the norm of a part's output; the files have six digits.
 const STAGE_LIMIT: f64 = 1e-4;
-
-#[derive(Deserialize)]
-struct File {
-    cases: Vec<Case>,
-}
 
 #[derive(Deserialize)]
 struct Case {
@@ -70,29 +66,10 @@ struct Measured {
     counts: Vec<String>,
 }
 
-/// Compares all cases of the files, prints a row for each, and returns the number of cases that differ.
-#[expect(clippy::print_stdout, reason = "the report of a program")]
+/// Compares all cases of the files, and returns the number of those that differ.
 pub(crate) fn compare(files: &[String], only: Option<&str>) -> Result<usize, Box<dyn Error>> {
-    pipe_learn::pin_threads();
-    let (mut failed, mut compared) = (0, 0);
-    for path in files {
-        let text = fs_err::read_to_string(path)?;
-        let file: File = serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))?;
-        for case in file.cases.iter().filter(|case| only.is_none_or(|only| case.id == only)) {
-            compared += 1;
-            let measured = measure(case);
-            failed += usize::from(!measured.as_ref().is_ok_and(Measured::is_equal));
-            match measured {
-                Ok(measured) => println!("{}", row(&case.id, &measured)),
-                Err(error) => println!("FAILED   {:36} {error}", case.id),
-            }
-        }
-    }
-    println!(
-        "{} of {compared} cases within {LIMIT:e} of the largest logit, with equal parameters, names and multiply-adds",
-        compared - failed
-    );
-    if compared == 0 { Err("no case has been compared".into()) } else { Ok(failed) }
+    let condition = format!("within {LIMIT:e} of the largest logit, with equal parameters, names and multiply-adds");
+    cases::compare(files, only, |case: &Case| &case.id, |case| Ok(measure(case)?.row()), &condition)
 }
 
 impl Measured {
@@ -101,17 +78,18 @@ impl Measured {
         let within = |difference: Option<f64>| difference.is_none_or(|difference| difference <= LIMIT);
         within(self.difference) && within(self.difference_input_grid) && self.counts.is_empty()
     }
-}
 
-fn row(id: &str, measured: &Measured) -> String {
-    let Measured { difference, difference_input_grid, first_stage, counts } = measured;
-    let verdict = if measured.is_equal() { "equal" } else { "DIFFERS" };
-    let number = difference.map_or("no logits".to_owned(), |difference| format!("{difference:.1e}"));
-    let grid = difference_input_grid.map(|difference| format!("; on the grid of the clip {difference:.1e}"));
-    let stage = first_stage.as_ref().filter(|_| difference.is_some_and(|difference| difference > LIMIT));
-    let stage = stage.map(|stage| format!("; first different part: {stage}"));
-    let counts = counts.iter().map(|count| format!("; {count}")).collect::<String>();
-    format!("{verdict:8} {id:36} {number:>9}{}{}{counts}", grid.unwrap_or_default(), stage.unwrap_or_default())
+    fn row(self) -> Row {
+        let is_equal = self.is_equal();
+        let Self { difference, difference_input_grid, first_stage, counts } = self;
+        let number = difference.map_or("no logits".to_owned(), |difference| format!("{difference:.1e}"));
+        let grid = difference_input_grid.map(|difference| format!("; on the grid of the clip {difference:.1e}"));
+        let stage = first_stage.filter(|_| difference.is_some_and(|difference| difference > LIMIT));
+        let stage = stage.map(|stage| format!("; first different part: {stage}"));
+        let counts = counts.iter().map(|count| format!("; {count}")).collect::<String>();
+        let text = format!("{number:>9}{}{}{counts}", grid.unwrap_or_default(), stage.unwrap_or_default());
+        Row { is_equal, text }
+    }
 }
 
 /// The network of a case, with the names of its tensors.

@@ -2,6 +2,7 @@
 //! two steps with the same batch. Everything is compared by the names and shapes of the tensors of the original.
 
 use crate::architectures::{Architecture, architectures};
+use crate::cases::{self, Row};
 use crate::config::{self, Config};
 use crate::formula;
 use crate::networks::{chain, checkpoint, spelled};
@@ -20,11 +21,6 @@ use tch::{Kind, Tensor};
 const LIMIT: f64 = 1e-6;
 /// The part of the norm of all gradients that counts as 0: biases of keys have no gradient, and the originals' is rounding.
 const ZERO: f64 = 1e-9;
-
-#[derive(Deserialize)]
-struct File {
-    cases: Vec<Case>,
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,34 +74,10 @@ impl Default for SgdParams {
     }
 }
 
-/// Compares all cases of the files, prints a row for each, and returns the number of cases that differ.
-#[expect(clippy::print_stdout, reason = "the report of a program")]
+/// Compares all cases of the files, and returns the number of those that differ.
 pub(crate) fn compare(files: &[String], only: Option<&str>) -> Result<usize, Box<dyn Error>> {
-    pipe_learn::pin_threads();
-    let (mut failed, mut compared) = (0, 0);
-    for path in files {
-        let text = fs_err::read_to_string(path)?;
-        let file: File = serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))?;
-        for case in file.cases.iter().filter(|case| only.is_none_or(|only| case.id == only)) {
-            compared += 1;
-            let row = match measure(case) {
-                Ok(found) => {
-                    failed += usize::from(!found.wrong.is_empty());
-                    let verdict = if found.wrong.is_empty() { "equal" } else { "DIFFERS" };
-                    let wrong = found.wrong.iter().map(|text| format!("; {text}")).collect::<String>();
-                    let Differences { count, largest, .. } = found;
-                    format!("{verdict:8} {:48} {count} figures, largest difference {largest:.1e}{wrong}", case.id)
-                }
-                Err(error) => {
-                    failed += 1;
-                    format!("FAILED   {:48} {error}", case.id)
-                }
-            };
-            println!("{row}");
-        }
-    }
-    println!("{} of {compared} cases with all figures within {LIMIT:e} in float64", compared - failed);
-    if compared == 0 { Err("no case has been compared".into()) } else { Ok(failed) }
+    let condition = format!("with all figures within {LIMIT:e} in float64");
+    cases::compare(files, only, |case: &Case| &case.id, |case| Ok(measure(case)?.row()), &condition)
 }
 
 /// The figures of a case.
@@ -119,6 +91,13 @@ struct Differences {
 }
 
 impl Differences {
+    fn row(self) -> Row {
+        let Self { count, largest, wrong } = self;
+        let is_equal = wrong.is_empty();
+        let wrong = wrong.iter().map(|text| format!("; {text}")).collect::<String>();
+        Row { is_equal, text: format!("{count} figures, largest difference {largest:.1e}{wrong}") }
+    }
+
     /// Compares numbers relative to the largest of the expected one and `scale`.
     fn add(&mut self, what: &str, found: f64, expected: f64, scale: f64) {
         let difference = (found - expected).abs() / expected.abs().max(scale).max(f64::MIN_POSITIVE);

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// An average of the weights over the batches of training, as MMEngine's `EMAHook` keeps it. Validations and the trained model use
-/// the average.
+/// An average of the weights over the batches of training, as MMEngine's `EMAHook` keeps it. Validations and the trained model
+/// use it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ema {

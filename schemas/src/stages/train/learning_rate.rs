@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum LearningRate {
-    /// The rate.
+    /// A rate that is known before training.
     Number(#[schemars(range(min = 0.0))] f64),
     /// The rate of the input `lr`.
     Found(Auto),

@@ -49,6 +49,7 @@ impl LoadFrom {
         InputChoice {
             port: "weights",
             param: "load_from.checkpoint",
+            value: "PATH",
             given: !self.checkpoint.is_empty(),
             required: true,
         }

@@ -83,7 +83,7 @@ impl Differences {
         }
     }
 
-    /// Reports something that is no number.
+    /// Reports a difference of something other than numbers.
     pub(super) fn wrong(&mut self, text: String) {
         self.wrong.get_or_insert(text);
     }

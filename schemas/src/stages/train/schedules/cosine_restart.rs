@@ -11,7 +11,7 @@ clock_schedule! {
         /// The rate at which each cosine begins, as a factor of the optimiser's `lr`. Default: `[1]`.
         #[serde(default = "restart_weights")]
         pub restart_weights: Vec<f64>,
-        /// The minimum.
+        /// The lowest rate of each cosine.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub eta_min: Option<f64>,
         /// The minimum, as a factor of the optimiser's `lr`.
