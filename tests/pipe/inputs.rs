@@ -9,7 +9,7 @@ fn pipeline(space: &Space, harm: &str, output: &str) {
         "pipeline: p\nstages:\n  a: {{ uses: command, with: {{ shell: 'mkdir \"${{outputs.r}}\"; echo 1 > \"${{outputs.r}}/f\"', outputs: {{ r: r }} }} }}\n  \
          b:\n    uses: command\n    inputs: {{ a: a }}\n    with:\n      shell: |\n        f=\"${{inputs.a}}/f\"; to=$(readlink -f \"$f\")\n        \
          {harm}\n        echo {output} > \"${{outputs.r}}\"\n      outputs: {{ r: r }}\n  \
-         c: {{ uses: command, inputs: {{ a: a }}, with: {{ shell: 'while [ -e wait ]; do sleep 0.02; done; cat \"${{inputs.a}}/f\" > \"${{outputs.r}}\"', outputs: {{ r: r }} }} }}\n"
+         c: {{ uses: command, inputs: {{ a: a }}, with: {{ shell: 'while [ -e wait ]; do sleep 0.02; done; sed s/1/1c/ \"${{inputs.a}}/f\" > \"${{outputs.r}}\"', outputs: {{ r: r }} }} }}\n"
     );
     space.write("p.yaml", &text);
 }
