@@ -9,7 +9,8 @@ held out, so that no test clip shows a scene of a training clip. One pipeline tr
   network from random weights;
 - with a learning rate that was written down, and with the one that `lr_finder` suggests; from random weights only the former, because
   in 60 steps on so few clips the loss falls too little for a suggestion, and the stage says so;
-- with three seeds, each of which splits the groups, draws the clips and initialises the classifier in another way.
+- with up to three seeds: each draws the clips and initialises the classifier in another way, and the groups of training and test are exchanged
+  from one seed to the next, so that the first and the third have the same test clips.
 
 The report has a row per combination: mean and range over the seeds of the accuracy on the test clips, with the number of test clips.
 """
@@ -105,9 +106,9 @@ def write_lists(folder, found, seeds):
         (folder / f"testlist{seed + 1:02}.txt").write_text(test)
 
 
-def pipeline(clips, weights, seeds, epochs):
+def pipeline(clips, names_of_classes, weights, seeds, epochs):
     """The pipeline file, and the stages of each combination."""
-    include = ", ".join(f'"{name}/*"' for name in classes(clips))
+    include = ", ".join(f'"{name}/*"' for name in names_of_classes)
     text = f"pipeline: fine_tuning\nstages:\n  videos: {{ uses: ingest, with: {{ root: {json.dumps(str(clips))}, include: [{include}] }} }}\n"
     text += "  frames: { uses: frames, inputs: { videos: videos }, with: { resize: { short_side_px: 182 }, encode: { jpeg: { quality: 90 } } } }\n"
     names = {}
@@ -142,6 +143,18 @@ def report(out, names):
         print(f"| {part} | {rate} | {sum(top1) / len(top1):.1f} % | {spread} % | {' or '.join(map(str, tested))} |")
 
 
+def run(args, folder):
+    """Runs the pipeline in `folder`, and reports."""
+    clips = args.clips.resolve()
+    found = classes(clips)
+    text, names = pipeline(clips, found, args.weights.resolve(), args.seeds, args.epochs)
+    folder.mkdir(exist_ok=True)
+    (folder / "fine_tuning.yaml").write_text(text)
+    write_lists(folder / "lists", found, args.seeds)
+    subprocess.run([args.pipe.resolve(), "run", "fine_tuning.yaml"], cwd=folder, check=True)
+    report(folder / ".pipe/out/fine_tuning", names)
+
+
 def main():
     parser = argparse.ArgumentParser(prog="cargo xtask bench fine_tuning")
     parser.add_argument("pipe", type=pathlib.Path)
@@ -151,17 +164,11 @@ def main():
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--folder", type=pathlib.Path, help="where to run, to keep the results")
     args = parser.parse_args()
-    if not (args.pipe.parent / "pipe-torch-worker").exists():
-        build = ["cargo", "build", "--release", "--package", "pipe-data-worker", "--package", "pipe-torch-worker"]
-        subprocess.run(build, cwd=pathlib.Path(__file__).parent, check=True)
-    text, names = pipeline(args.clips.resolve(), args.weights.resolve(), args.seeds, args.epochs)
+    # Existing programs are rebuilt, so that the current code is measured.
+    build = ["cargo", "build", "--release", "--package", "pipe-data-worker", "--package", "pipe-torch-worker"]
+    subprocess.run(build, cwd=pathlib.Path(__file__).parent, check=True)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = args.folder or pathlib.Path(scratch)
-        folder.mkdir(exist_ok=True)
-        (folder / "fine_tuning.yaml").write_text(text)
-        write_lists(folder / "lists", classes(args.clips), args.seeds)
-        subprocess.run([args.pipe.resolve(), "run", "fine_tuning.yaml"], cwd=folder, check=True)
-        report(folder / ".pipe/out/fine_tuning", names)
+        run(args, args.folder or pathlib.Path(scratch))
 
 
 if __name__ == "__main__":

@@ -114,10 +114,10 @@ pub struct MseLoss {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reduction {
-    /// Their mean.
+    /// The mean over clips and classes.
     #[default]
     Mean,
-    /// Their sum.
+    /// The sum over clips and classes.
     Sum,
 }
 
