@@ -14,6 +14,8 @@
 //! The key has the batch size (it affects rounding), all inputs and the versions of libtorch and libjpeg-turbo.
 
 mod error;
+mod network;
+mod report;
 mod stage;
 
 pub use error::EvaluateError;
