@@ -31,6 +31,8 @@ cargo xtask TASK
                       Measure forward passes of networks, against PyTorch
   bench train [--only NETWORK]
                       Measure training steps of networks, against PyTorch
+  bench fine_tuning --clips CLIPS --weights FILE
+                      Fine-tune ImageNet weights on real clips: what is trained, from which weights, with which rate
   bench data_frames CLIPS
                       Measure decoding and coding of frames, against OpenCV, PyAV and torchcodec
   golden networks|structure|inflation|optim|schedules|losses|train-step FILE… [--only ID]
