@@ -6,12 +6,14 @@
 
 pub mod contract;
 pub mod data_files;
+pub mod evaluation;
 mod export_metadata;
 pub mod labelling;
 pub mod losses;
 mod missing;
 pub mod networks;
 pub mod pipeline;
+mod report_tables;
 mod rule;
 pub mod stages;
 pub mod tables;

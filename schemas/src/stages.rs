@@ -23,6 +23,8 @@ stage_kinds! {
     train,
     pretrained,
     evaluate,
+    fuse,
+    compare,
     export,
     command,
 }

@@ -2,11 +2,12 @@
 //!
 //! Column order is field order. `pipe-tables` writes and reads them as Parquet.
 
-use crate::stages::evaluate::Figures;
+use crate::evaluation::Figures;
 use serde::{Deserialize, Serialize};
 
 pub use crate::labelling::Labelling;
 pub use crate::missing::{MissingCounts, MissingReason, MissingRow};
+pub use crate::report_tables::{Change, ClassReportRow, ComparisonRow, ConfusionRow, SliceRow};
 
 /// Name and version of a table, which are written to the Parquet metadata.
 pub trait Table {
@@ -35,6 +36,10 @@ table!(TrainingLogRow, "training_log", 3);
 table!(TrainingStepRow, "training_steps", 1);
 table!(PredictionRow, "predictions", 3);
 table!(LrCurveRow, "lr_curve", 1);
+table!(ClassReportRow, "class_report", 1);
+table!(ConfusionRow, "confusion", 1);
+table!(SliceRow, "slices", 1);
+table!(ComparisonRow, "comparison", 1);
 
 /// Maximum number of [`VideoRow::hashes`].
 pub const MAX_HASHES_PER_VIDEO: usize = 64;

@@ -35,7 +35,7 @@ cargo xtask TASK
                       Fine-tune ImageNet weights on real clips: what is trained, from which weights, with which rate
   bench data_frames CLIPS
                       Measure decoding and coding of frames, against OpenCV, PyAV and torchcodec
-  golden networks|structure|inflation|optim|schedules|losses|train-step FILE… [--only ID]
+  golden networks|structure|inflation|optim|schedules|losses|train-step|metrics FILE… [--only ID]
                       Compare with values of the Python originals
   install [ARGS]      Install pipe and its workers; arguments are passed to cargo install
   docs                Update generated files: the schema of pipeline files, and the tables of README.md";
@@ -63,7 +63,7 @@ fn task(mut args: impl Iterator<Item = OsString>) -> Result<(), Failure> {
         Some("soak") => setup::setup(&root).and_then(|()| cargo::soak(&root, &args)),
         Some("fuzz") => setup::setup(&root).and_then(|()| cargo::fuzz(&root, &args)),
         Some("bench") => cargo::bench(&root, &args),
-        Some("golden") => setup::setup(&root).and_then(|()| cargo::golden(&root, &args)),
+        Some("golden") => cargo::golden(&root, &args),
         Some("install") => setup::setup(&root).and_then(|()| cargo::install(&root, &args)),
         Some("docs") => docs::docs(&root),
         Some("help" | "-h" | "--help") => {

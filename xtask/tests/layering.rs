@@ -17,6 +17,7 @@ const DOMAIN: &[&str] = &[
     "pipe-weights",
     "pipe-learn",
     "pipe-metrics",
+    "pipe-evaluation",
     "pipe-tensorboard",
     "pipe-infer",
 ];

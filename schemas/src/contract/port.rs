@@ -29,6 +29,8 @@ pub enum PortType {
     Predictions,
     /// A JSON file of metrics.
     Metrics,
+    /// A folder of tables, texts and pictures about predictions.
+    Report,
     /// An ONNX file with its metadata.
     Onnx,
     /// A learning rate: a JSON file.
@@ -58,6 +60,7 @@ impl PortType {
             Self::TensorBoard => "tensorboard",
             Self::Predictions => "predictions",
             Self::Metrics => "metrics",
+            Self::Report => "report",
             Self::Onnx => "onnx",
             Self::LearningRate => "learning_rate",
             Self::LrCurve => "lr_curve",
@@ -87,6 +90,7 @@ impl PortType {
             | Self::TensorBoard
             | Self::Predictions
             | Self::Metrics
+            | Self::Report
             | Self::Onnx
             | Self::LearningRate
             | Self::LrCurve
@@ -111,6 +115,7 @@ impl PortType {
             | Self::TensorBoard
             | Self::Predictions
             | Self::Metrics
+            | Self::Report
             | Self::Onnx
             | Self::LearningRate
             | Self::LrCurve

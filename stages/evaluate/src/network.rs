@@ -1,7 +1,7 @@
 //! From the network to logits: [`run`] computes them for every test view. What they say is in `report.rs`.
 
 use crate::EvaluateError;
-use pipe_clips::Loader;
+use pipe_clips::{ClipSize, Loader};
 use pipe_learn::{TrainedModel, pin_threads, predict_clips};
 use pipe_schemas::networks::AverageClips;
 use pipe_schemas::stages::evaluate::EvaluateParams;
@@ -22,6 +22,10 @@ pub(crate) struct Logits {
     pub(crate) labelling: Labelling,
     /// How the views of a video are averaged, as the model says.
     pub(crate) average_clips: AverageClips,
+    /// Size of a view.
+    pub(crate) clip_size: ClipSize,
+    /// Reads views from the frames.
+    pub(crate) loader: Loader,
     /// How many test videos have no views.
     pub(crate) missing: MissingCounts,
 }
@@ -45,6 +49,8 @@ pub(crate) fn run(context: &Context, params: &EvaluateParams) -> Result<Logits, 
         logits,
         labelling: model.card.preprocessing.labelling,
         average_clips: model.card.model.cls_head.average_clips,
+        clip_size,
+        loader,
         missing,
         classes: model.card.classes,
     })

@@ -1,100 +1,114 @@
-//! From logits to what they say: predictions and metrics.
+//! From logits to what they say: predictions, metrics, and the report.
 
 use crate::network::Logits;
-use pipe_metrics::{average_views, measure};
-use pipe_schemas::stages::evaluate::{Figures, Metrics};
-use pipe_schemas::tables::PredictionRow;
+use pipe_evaluation::{
+    Choice, Evaluation, Known, Measured, classes_without_videos, columns_of_frames, measure, mistakes, write_report,
+};
+use pipe_metrics::average_views;
+use pipe_schemas::stages::evaluate::EvaluateParams;
+use pipe_schemas::tables::{MissingCounts, PredictionRow};
 use pipe_stage::{Context, StageError, Summary};
 use pipe_tables::{write_json, write_rows};
-use std::collections::BTreeSet;
+use std::path::Path;
 
-/// Writes predictions and metrics.
-pub(crate) fn write(context: &Context, found: &Logits) -> Result<Summary, StageError> {
+/// Writes predictions, metrics and the report.
+pub(crate) fn write(context: &Context, params: &EvaluateParams, found: &Logits) -> Result<Summary, StageError> {
     let Logits { views, logits, classes, labelling, average_clips, missing, .. } = found;
-    let predictions = average_views(views, logits, *average_clips, *labelling, classes)?;
-    let figures = measure(&predictions, *labelling);
-    let metrics = Metrics {
-        num_listed: figures.num_videos + missing.total(),
-        num_missing: missing.total(),
-        missing: *missing,
-        figures,
-        num_views: views.len() as u64,
-        num_classes: classes.len() as u64,
-    };
-    write_json(&context.output("metrics.json")?, &metrics)?;
+    let average_clips = params.average_clips.unwrap_or(*average_clips);
+    let predictions = average_views(views, logits, average_clips, *labelling, classes)?;
     write_rows(&context.output("predictions.parquet")?, &predictions)?;
+    let mut columns = columns_of_frames(&predictions, found.loader.shards().index());
+    let known = Known::read(context.optional_input("labels"), context.optional_input("videos"), &predictions)?;
+    columns.extend_from_slice(&known.columns);
+    let evaluation = Evaluation {
+        predictions: &predictions,
+        classes,
+        labelling: *labelling,
+        groups: known.groups(),
+        columns: &columns,
+    };
+    let EvaluateParams { metric_list, metric_options, bootstrap, num_mistakes, .. } = params;
+    let choice = Choice { metric_list, metric_options, bootstrap };
+    let measured = measure(&evaluation, &choice)?;
+    write_json(&context.output("metrics.json")?, &measured.metrics(missing.total(), *missing))?;
+    let folder = context.output("report")?;
+    write_report(&evaluation, &choice, &folder)?;
+    draw_mistakes(context, found, &predictions, *num_mistakes as usize, &folder)?;
     if let Some(text) = classes_without_videos(&predictions, classes) {
         context.warn(text);
     }
-    Ok(summary(&metrics, &predictions))
+    Ok(summary(&measured, missing, &predictions))
 }
 
-/// Returns the first two metrics, such as `top1 0.85, top5 0.97 on 78 of 80 videos (2 missing: 2 absent)`.
-fn summary(metrics: &Metrics, predictions: &[PredictionRow]) -> Summary {
-    let Metrics { figures: Figures { values, num_videos }, num_listed, num_missing, missing, .. } = metrics;
-    let texts: Vec<String> = values.iter().take(2).map(|(name, value)| format!("{name} {value:.2}")).collect();
+/// Writes `mistakes.png`, unless nothing is predicted wrongly.
+fn draw_mistakes(
+    context: &Context,
+    found: &Logits,
+    predictions: &[PredictionRow],
+    most: usize,
+    folder: &Path,
+) -> Result<(), StageError> {
+    let Logits { views, loader, clip_size, .. } = found;
+    if let Some(sheet) = mistakes::sheet(predictions, views, loader, *clip_size, most, context.threads())? {
+        fs_err::write(folder.join("mistakes.png"), sheet.to_png()?)?;
+    }
+    Ok(())
+}
+
+/// Returns the first two metrics, such as `top1 0.85 (0.76 to 0.92), top5 0.97 (0.92 to 1.00) on 78 of 80 videos (2 missing: 2 absent)`.
+fn summary(measured: &Measured, missing: &MissingCounts, predictions: &[PredictionRow]) -> Summary {
+    let (num_videos, num_missing) = (measured.figures.num_videos, missing.total());
     let unit = if predictions.iter().any(|row| row.start_secs.is_some()) { "segments" } else { "videos" };
-    let denominator = if *num_missing == 0 {
+    let denominator = if num_missing == 0 {
         format!("{num_videos} {unit} (0 missing)")
     } else {
-        format!("{num_videos} of {num_listed} {unit} ({num_missing} missing: {missing})")
+        format!("{num_videos} of {} {unit} ({num_missing} missing: {missing})", num_videos + num_missing)
     };
-    Summary::line(format!("{} on {denominator}", texts.join(", ")))
-        .with_figures(values.iter().map(|(name, value)| (name.as_str(), *value)))
-}
-
-/// Maximum number of classes that a warning names.
-const MAX_NAMED: usize = 10;
-
-/// Returns a warning about classes that no evaluated video has as a label: the metrics say nothing about them.
-fn classes_without_videos(predictions: &[PredictionRow], classes: &[String]) -> Option<String> {
-    let with: BTreeSet<u32> = predictions.iter().flat_map(PredictionRow::class_indices).collect();
-    let without: Vec<&str> =
-        (0..).zip(classes).filter(|(index, _)| !with.contains(index)).map(|(_, name)| name.as_str()).collect();
-    let (count, total) = (without.len(), classes.len());
-    let verb = if count == 1 { "has" } else { "have" };
-    let more = if count > MAX_NAMED { format!(" and {} more", count - MAX_NAMED) } else { String::new() };
-    let named = without.iter().take(MAX_NAMED).copied().collect::<Vec<_>>().join(", ");
-    (count > 0).then(|| {
-        format!("{count} of {total} classes {verb} no evaluated test video, so the metrics do not measure them: {named}{more}")
-    })
+    let mut lines = vec![format!("{} on {denominator}", measured.line())];
+    if measured.not_computed.contains_key("confusion") {
+        lines.push("no confusion matrix and no calibration: the videos have several labels".to_owned());
+    }
+    Summary::lines(lines).with_figures(measured.figures.values.iter().map(|(name, value)| (name.as_str(), *value)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pipe_schemas::tables::MissingCounts;
-
-    fn prediction(class_index: u32, more: &[u32]) -> PredictionRow {
-        PredictionRow { class_index, more_class_indices: more.into(), ..PredictionRow::default() }
-    }
-
-    #[test]
-    fn classes_without_a_test_video_are_named() {
-        let classes: Vec<String> = (0..14).map(|class| format!("c{class}")).collect();
-        let all: Vec<_> = (0..14).map(|class| prediction(class, &[])).collect();
-        assert_eq!(classes_without_videos(&all, &classes), None);
-        let found = classes_without_videos(&[prediction(1, &[3]), prediction(0, &[])], &classes[..4]);
-        let expect = "1 of 4 classes has no evaluated test video, so the metrics do not measure them: c2";
-        assert_eq!(found.as_deref(), Some(expect));
-        let found = classes_without_videos(&all[..2], &classes).expect("a warning");
-        assert!(
-            found.starts_with("12 of 14 classes have ")
-                && found.ends_with(": c2, c3, c4, c5, c6, c7, c8, c9, c10, c11 and 2 more"),
-            "{found}"
-        );
-    }
+    use pipe_schemas::evaluation::{Bootstrap, MetricOptions};
+    use pipe_schemas::tables::Labelling;
 
     #[test]
     fn the_denominator_is_in_the_summary() {
-        let check = |missing: MissingCounts, expect: &str| {
-            let figures = Figures { values: vec![("top1".into(), 0.5), ("top5".into(), 1.0)], num_videos: 2 };
-            let (num_missing, num_listed) = (missing.total(), 2 + missing.total());
-            let metrics = Metrics { figures, num_listed, num_missing, missing, num_views: 2, num_classes: 2 };
-            assert_eq!(summary(&metrics, &[prediction(0, &[])]).lines, [expect]);
+        let row = |video_id: &str, predicted_index| PredictionRow {
+            video_id: video_id.into(),
+            predicted_index,
+            probabilities: if predicted_index == 0 { vec![0.9, 0.1] } else { vec![0.1, 0.9] },
+            ..PredictionRow::default()
         };
-        check(MissingCounts::default(), "top1 0.50, top5 1.00 on 2 videos (0 missing)");
-        let missing = MissingCounts { num_absent: 1, num_too_short: 2, ..MissingCounts::default() };
-        check(missing, "top1 0.50, top5 1.00 on 2 of 5 videos (3 missing: 1 absent, 2 too short for the sampler)");
+        let (predictions, classes) = ([row("a", 0), row("b", 1)], ["x", "y"].map(str::to_owned));
+        let check = |labelling, missing: MissingCounts, expect: &[&str]| {
+            let (options, bootstrap) = (MetricOptions::default(), Bootstrap { samples: 0, ..Bootstrap::default() });
+            let choice = Choice { metric_list: &[], metric_options: &options, bootstrap: &bootstrap };
+            let evaluation = Evaluation {
+                predictions: &predictions,
+                classes: &classes,
+                labelling,
+                groups: Err("no labels"),
+                columns: &[],
+            };
+            let measured = measure(&evaluation, &choice).expect("measured");
+            assert_eq!(summary(&measured, &missing, &predictions).lines, expect);
+        };
+        let none = MissingCounts::default();
+        check(Labelling::SingleLabel, none, &["top1 0.50, top5 1.00 on 2 videos (0 missing)"]);
+        let missing = MissingCounts { num_absent: 1, num_too_short: 2, ..none };
+        let expect = "top1 0.50, top5 1.00 on 2 of 5 videos (3 missing: 1 absent, 2 too short for the sampler)";
+        check(Labelling::SingleLabel, missing, &[expect]);
+        let several = "no confusion matrix and no calibration: the videos have several labels";
+        check(
+            Labelling::MultiLabel,
+            none,
+            &["mean_average_precision 1.00, loss 1.20 on 2 videos (0 missing)", several],
+        );
     }
 }

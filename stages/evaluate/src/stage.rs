@@ -15,6 +15,6 @@ impl Stage for Evaluate {
     fn run(&self, context: &Context) -> Result<Summary, StageError> {
         let params: EvaluateParams = context.params()?;
         let logits = network::run(context, &params)?;
-        report::write(context, &logits)
+        report::write(context, &params, &logits)
     }
 }

@@ -6,6 +6,7 @@
 mod architectures;
 mod cases;
 mod config;
+mod draws;
 mod formula;
 mod inflation;
 mod losses;
@@ -17,8 +18,8 @@ mod train_step;
 use std::error::Error;
 use std::process::ExitCode;
 
-const USAGE: &str =
-    "cargo xtask golden networks|structure|inflation|optim|schedules|losses|train-step FILE… [--only ID]";
+const USAGE: &str = "cargo xtask golden networks|structure|inflation|optim|schedules|losses|train-step FILE… [--only ID]\n\
+     cargo xtask golden metrics FILE… [--only ID]";
 
 #[expect(clippy::print_stderr, reason = "the end of a program")]
 fn main() -> ExitCode {
