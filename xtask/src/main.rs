@@ -18,7 +18,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask TASK
 
-  setup               Install FFmpeg's headers, build tools, libtorch and ONNX Runtime
+  setup [--cuda]      Install FFmpeg's headers, build tools, libtorch and ONNX Runtime; with --cuda, also for NVIDIA GPUs (3 GB)
   run FILE [ARGS]     Build pipe and its workers, then run `pipe run FILE`
   test [ARGS]         Run all tests; arguments are passed to cargo nextest or cargo test
   soak                Run the tests that take many minutes: kills at random moments
@@ -57,7 +57,7 @@ fn task(mut args: impl Iterator<Item = OsString>) -> Result<(), Failure> {
     let args: Vec<OsString> = args.collect();
     let root = root()?;
     match name.to_str() {
-        Some("setup") => setup::setup(&root),
+        Some("setup") => setup::setup_with(&root, &args),
         Some("run") => setup::setup(&root).and_then(|()| cargo::run(&root, &args)),
         Some("test") => setup::setup(&root).and_then(|()| cargo::test(&root, &args)),
         Some("soak") => setup::setup(&root).and_then(|()| cargo::soak(&root, &args)),
