@@ -166,6 +166,24 @@ fn wildcard_arms_are_linted_where_capabilities_are_dispatched() {
     }
 }
 
+/// Values of this process become tensors on the processor. Without a GPU, nothing else would find a kernel that leaves them there.
+#[test]
+fn kernels_and_losses_make_tensors_where_the_network_is() {
+    let mut wrong = Vec::new();
+    for folder in ["kernels", "losses"] {
+        for (path, text) in sources(&repository().join("crates/learn/src").join(folder)) {
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let of_device = |statement: &&str| !statement.contains("_device(") && statement.contains("from_slice(");
+            let statements =
+                code.split(';').filter(|statement| of_device(statement) || statement.contains("Device::Cpu"));
+            wrong.extend(statements.map(|statement| format!("{}: {}", path.display(), statement.trim())));
+        }
+    }
+    // The labels of a batch are combined first, and copied as one tensor.
+    wrong.retain(|statement| !statement.contains("losses/targets.rs"));
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 /// Returns the Rust files below a folder with their text.
 fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();

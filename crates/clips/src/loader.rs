@@ -61,14 +61,18 @@ pub struct Batch {
 /// The batches do not depend on the number of threads. Up to three batches are in memory at a time, or four if clips are blended.
 pub struct Batches {
     table: Arc<Table>,
-    /// First row of the next batch.
-    next: usize,
-    /// First row that was not yet requested from a thread.
+    /// The next batch.
+    next_batch: usize,
+    /// Number of clips of the batches before it, and of those of it that have been taken.
+    taken: usize,
+    /// First batch that was not yet requested from the threads.
     requested: usize,
-    /// Clips that arrived before their batch was complete; the first is the clip of row `next`.
+    /// Number of clips of the batches before that one.
+    num_requested: usize,
+    /// Clips that arrived before their batch was complete; the first is that of number `taken`.
     ready: VecDeque<Option<Clip>>,
     /// `None` after the end; the threads end when this sender is dropped.
-    requests: Option<SyncSender<usize>>,
+    requests: Option<SyncSender<Wanted>>,
     clips: Receiver<(usize, Clip)>,
     threads: Vec<JoinHandle<()>>,
     /// `K`, if targets are requested.
@@ -77,13 +81,21 @@ pub struct Batches {
 
 type Clip = Result<Vec<u8>, ClipError>;
 
+/// A clip that a thread is asked for.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    /// Its number, counted from 0 over all batches.
+    number: usize,
+    row: usize,
+    batch: usize,
+}
+
 /// The rows and their source, shared by all threads.
 struct Table {
     rows: Arc<[SampleRow]>,
-    /// Rows of which clips are made.
-    range: Range<usize>,
+    /// The rows of each batch.
+    batches: Vec<Range<usize>>,
     size: ClipSize,
-    batch_size: usize,
     /// See [`Table::closed`].
     closed: Vec<bool>,
     shards: Arc<FrameShards>,
@@ -126,19 +138,35 @@ impl Loader {
         threads: usize,
     ) -> Result<Batches, ClipError> {
         check_size(size, batch_size)?;
+        let batch = |start: usize| start..start.saturating_add(batch_size).min(range.end);
+        self.batches(rows, range.clone().step_by(batch_size).map(batch).collect(), size, threads)
+    }
+
+    /// Does the same for batches of any rows. `batches` are the rows of each; other rows are only blended with them.
+    pub fn batches(
+        &self,
+        rows: Arc<[SampleRow]>,
+        batches: Vec<Range<usize>>,
+        size: ClipSize,
+        threads: usize,
+    ) -> Result<Batches, ClipError> {
+        let largest = batches.iter().map(ExactSizeIterator::len).max().unwrap_or(1);
+        check_size(size, largest)?;
         let (closed, shards) = (Vec::new(), Arc::clone(&self.shards));
-        let mut table = Table { rows, range, size, batch_size, closed, shards };
+        let mut table = Table { rows, batches, size, closed, shards };
         table.check_rows(|row| self.check(row, size))?;
         table.closed = table.closed()?;
         // Every requested clip has a place in these channels, so that neither side ever waits to send.
-        let places = batch_size.min(table.range.len()).max(1) * BATCHES_AHEAD;
+        let places = largest.max(1) * BATCHES_AHEAD;
         let (requests, received) = sync_channel(places);
         let (send, clips) = sync_channel(places);
         let received = Arc::new(Mutex::new(received));
         let threads = threads.clamp(1, places);
         let mut batches = Batches {
-            next: table.range.start,
-            requested: table.range.start,
+            next_batch: 0,
+            taken: 0,
+            requested: 0,
+            num_requested: 0,
             table: Arc::new(table),
             ready: VecDeque::new(),
             requests: Some(requests),
@@ -153,7 +181,7 @@ impl Loader {
             let handle = thread.spawn(move || worker.run(&received, &send)).map_err(ClipError::Thread)?;
             batches.threads.push(handle);
         }
-        batches.request(batch_size.saturating_mul(BATCHES_AHEAD));
+        (0..BATCHES_AHEAD).for_each(|_| batches.request());
         Ok(batches)
     }
 
@@ -194,7 +222,7 @@ impl Table {
 
     /// Checks the rows of which clips are made, and the rows that they are blended with.
     fn check_rows(&self, check: impl Fn(&SampleRow) -> Result<(), ClipError>) -> Result<(), ClipError> {
-        for position in self.range.clone() {
+        for position in self.batches.iter().flat_map(Clone::clone) {
             let row = &self.rows[position];
             let mix = check(row).and_then(|()| self.mix(position)).map_err(|error| error.of_video(&row.video_id))?;
             if let Some(other) = mix.map(|mix| &self.rows[mix.other]) {
@@ -204,27 +232,16 @@ impl Table {
         Ok(())
     }
 
-    /// Returns for each batch whether its clips are blended only with clips of the same batch.
+    /// Returns for each batch whether its clips are blended only with clips of the same batch. Such a batch is blended when it is
+    /// assembled; otherwise each thread loads the other clip too. All clips of a batch are blended in the same way, because the other
+    /// clip must not be blended yet.
     fn closed(&self) -> Result<Vec<bool>, ClipError> {
-        let mut closed = vec![true; self.range.len().div_ceil(self.batch_size)];
-        for position in self.range.clone() {
-            if let Some(mix) = self.mix(position)? {
-                let together = self.range.contains(&mix.other) && self.batch(mix.other) == self.batch(position);
-                closed[self.batch(position)] &= together;
-            }
-        }
-        Ok(closed)
-    }
-
-    /// Returns the position of a row's batch.
-    fn batch(&self, position: usize) -> usize {
-        (position - self.range.start) / self.batch_size
-    }
-
-    /// Returns whether the batch of a row is blended when it is assembled. Otherwise each thread loads the other clip too. All
-    /// clips of a batch are blended in the same way, because the other clip must not be blended yet.
-    fn blends_together(&self, position: usize) -> bool {
-        self.closed[self.batch(position)]
+        let closed = |batch: &Range<usize>| {
+            let others = batch.clone().map(|position| Ok(self.mix(position)?.map(|mix| mix.other)));
+            let others = others.collect::<Result<Vec<Option<usize>>, ClipError>>()?;
+            Ok(others.iter().flatten().all(|other| batch.contains(other)))
+        };
+        self.batches.iter().map(closed).collect()
     }
 }
 
@@ -268,24 +285,24 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(mut self, requests: &Mutex<Receiver<usize>>, clips: &SyncSender<(usize, Clip)>) {
+    fn run(mut self, requests: &Mutex<Receiver<Wanted>>, clips: &SyncSender<(usize, Clip)>) {
         let table = Arc::clone(&self.table);
         loop {
             let request = requests.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(position) = request else { return };
-            let video_id = &table.rows[position].video_id;
-            let clip = catch_unwind(AssertUnwindSafe(|| self.clip(position))).unwrap_or(Err(ClipError::Panicked));
-            if clips.send((position, clip.map_err(|error| error.of_video(video_id)))).is_err() {
+            let Ok(wanted) = request else { return };
+            let video_id = &table.rows[wanted.row].video_id;
+            let clip = catch_unwind(AssertUnwindSafe(|| self.clip(wanted))).unwrap_or(Err(ClipError::Panicked));
+            if clips.send((wanted.number, clip.map_err(|error| error.of_video(video_id)))).is_err() {
                 return;
             }
         }
     }
 
     /// Returns the clip of a row, blended unless its batch is blended when it is assembled.
-    fn clip(&mut self, position: usize) -> Clip {
+    fn clip(&mut self, Wanted { row, batch, .. }: Wanted) -> Clip {
         let table = Arc::clone(&self.table);
-        let mut clip = self.unmixed(&table.rows[position])?;
-        if let Some(mix) = table.mix(position)?.filter(|_| !table.blends_together(position)) {
+        let mut clip = self.unmixed(&table.rows[row])?;
+        if let Some(mix) = table.mix(row)?.filter(|_| !table.closed[batch]) {
             let other = self.unmixed(&table.rows[mix.other])?;
             mix.apply(&mut clip, &other, table.size);
         }
@@ -336,28 +353,28 @@ impl Batches {
         Ok(self)
     }
 
-    /// Requests the clips of the next `count` rows.
-    fn request(&mut self, count: usize) {
-        let Some(requests) = &self.requests else { return };
-        let until = self.requested.saturating_add(count).min(self.table.range.end);
-        for position in self.requested..until {
+    /// Requests the clips of the next batch that was not requested yet.
+    fn request(&mut self) {
+        let (Some(requests), Some(rows)) = (&self.requests, self.table.batches.get(self.requested)) else { return };
+        for row in rows.clone() {
             // A thread receives it as long as `self` holds the sender.
-            let _ = requests.send(position);
+            let _ = requests.send(Wanted { number: self.num_requested, row, batch: self.requested });
+            self.num_requested += 1;
         }
-        self.requested = until;
+        self.requested += 1;
     }
 
     /// Waits for the clips of the next batch and assembles it.
     fn assemble(&mut self) -> Result<Batch, ClipError> {
         let table = Arc::clone(&self.table);
-        let rows = self.next..(self.next + table.batch_size).min(table.range.end);
+        let rows = table.batches[self.next_batch].clone();
         let mixes: Vec<Option<Mix>> = rows.clone().map(|position| table.mix(position)).collect::<Result<_, _>>()?;
         let clip_bytes = table.size.frames * table.size.height * table.size.width * 3;
         let mut pixels = Vec::with_capacity(rows.len() * clip_bytes);
-        for position in rows.clone() {
-            pixels.extend_from_slice(&self.take(position)?);
+        for _ in rows.clone() {
+            pixels.extend_from_slice(&self.take()?);
         }
-        if table.blends_together(rows.start) && mixes.iter().any(Option::is_some) {
+        if table.closed[self.next_batch] && mixes.iter().any(Option::is_some) {
             let unmixed = pixels.clone();
             for (clip, mix) in pixels.chunks_exact_mut(clip_bytes).zip(&mixes) {
                 if let Some(mix) = mix {
@@ -381,15 +398,15 @@ impl Batches {
         })
     }
 
-    /// Waits for the clip at `position`, which is `next`, and increments `next`.
-    fn take(&mut self, position: usize) -> Clip {
+    /// Waits for the clip of number `taken`, and increments `taken`.
+    fn take(&mut self) -> Clip {
         loop {
             if let Some(Some(_)) = self.ready.front() {
-                self.next += 1;
+                self.taken += 1;
                 return self.ready.pop_front().flatten().unwrap_or(Err(ClipError::Panicked));
             }
             let Ok((found, clip)) = self.clips.recv() else { return Err(ClipError::Panicked) };
-            let place = found - position;
+            let place = found - self.taken;
             if self.ready.len() <= place {
                 self.ready.resize_with(place + 1, || None);
             }
@@ -402,12 +419,13 @@ impl Iterator for Batches {
     type Item = Result<Batch, ClipError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.requests.is_none() || self.next >= self.table.range.end {
+        if self.requests.is_none() || self.next_batch >= self.table.batches.len() {
             return None;
         }
         let batch = self.assemble();
+        self.next_batch += 1;
         if batch.is_ok() {
-            self.request(self.table.batch_size);
+            self.request();
         } else {
             self.requests = None;
         }
@@ -415,7 +433,7 @@ impl Iterator for Batches {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = (self.table.range.end - self.next).div_ceil(self.table.batch_size);
+        let left = self.table.batches.len() - self.next_batch;
         (usize::from(left > 0), Some(left))
     }
 }

@@ -15,6 +15,12 @@ pub enum LearnError {
         at: String,
         message: String,
     },
+    /// Processes can't work together.
+    #[error(transparent)]
+    Group(#[from] crate::GroupError),
+    /// A device can't be used.
+    #[error(transparent)]
+    Device(#[from] crate::DeviceError),
     /// The network can't be frozen as asked.
     #[error(transparent)]
     Freeze(#[from] crate::FreezeError),
@@ -84,6 +90,15 @@ pub enum LearnError {
     /// A file of a model cannot be read or written.
     #[error(transparent)]
     Table(#[from] pipe_tables::TableError),
+}
+
+impl LearnError {
+    /// Returns whether memory for a tensor was missing.
+    pub fn is_out_of_memory(&self) -> bool {
+        let Self::Torch { message, .. } = self else { return false };
+        let message = message.to_lowercase();
+        ["not enough memory", "out of memory", "can't allocate memory"].iter().any(|text| message.contains(text))
+    }
 }
 
 /// Adds the name of the operation to an error of libtorch.

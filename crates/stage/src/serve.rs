@@ -1,7 +1,7 @@
 //! [`serve`]: the main function of a worker.
 
 use crate::helper::{HELPER_FLAG, Job, JobLimits, help};
-use crate::protocol::{Grant, Info, Made, Message, PROTOCOL_VERSION, Reply, Request, Task};
+use crate::protocol::{Info, Made, Message, PROTOCOL_VERSION, Reply, Request, Task};
 use crate::{AnyStage, Context, Environment, StageError, Summary};
 use pipe_schemas::Numerics;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +27,7 @@ pub struct WorkerInfo {
     /// The jobs that it does as a helper of itself.
     pub jobs: Vec<Job>,
     /// What the bits of its floating-point stages depend on; see [`crate::environment()`].
-    pub environment: fn(&Grant) -> Environment,
+    pub environment: fn(&Request) -> Environment,
 }
 
 /// Runs requests from stdin until it closes. With `--info`, prints [`Info`]; with `--helper`, does jobs for another worker.
@@ -35,13 +35,10 @@ pub struct WorkerInfo {
 /// `info` is called after stdout was redirected, so that output of libraries does not disturb the protocol.
 pub fn serve(info: impl FnOnce() -> WorkerInfo) -> ExitCode {
     // A worker must not outlive `pipe`, even if that is killed.
-    if let Err(error) = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL) {
-        return startup_failure("can't be tied to its parent", &error);
-    }
-    // `pipe` may have died before that took effect.
-    let parent = std::env::var(PARENT_VARIABLE).ok().and_then(|parent| parent.parse().ok());
-    if parent.is_some_and(|parent: i32| parent != nix::unistd::getppid().as_raw()) {
-        return ExitCode::FAILURE;
+    match die_with_parent() {
+        Err(error) => return startup_failure("can't be tied to its parent", &error),
+        Ok(false) => return ExitCode::FAILURE,
+        Ok(true) => {}
     }
     let replies = match take_stdout() {
         Ok(file) => file,
@@ -86,6 +83,14 @@ pub fn serve(info: impl FnOnce() -> WorkerInfo) -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+/// Ends this process when its parent ends, whose number is in [`PARENT_VARIABLE`]. Returns whether the parent still runs.
+pub fn die_with_parent() -> Result<bool, std::io::Error> {
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
+    // The parent may have died before that took effect.
+    let parent = std::env::var(PARENT_VARIABLE).ok().and_then(|parent| parent.parse::<i32>().ok());
+    Ok(parent.is_none_or(|parent| parent == nix::unistd::getppid().as_raw()))
 }
 
 /// Reserves stdout for replies. All other output goes to stderr, which is the stage's log.
@@ -148,9 +153,10 @@ fn run(
         // If a reply can't be written, `pipe` has ended; then stdin closes, and that ends the worker.
         let _ = write_line(&replies, &reply);
     });
+    let context = context.with_variables(|name| std::env::var(name).ok());
     let context = match std::env::current_exe() {
-        Ok(program) if !worker.jobs.is_empty() => context.with_helper_program(program),
-        _ => context,
+        Ok(program) => context.with_helper_program(program),
+        Err(_) => context,
     };
     let known = pipe_schemas::stages::contract(stage.kind()).map(|contract| contract.version);
     if known != Some(context.request().version) {
@@ -174,7 +180,7 @@ fn report_environment(worker: &WorkerInfo, context: &Context) {
     match contract.numerics {
         Numerics::Exact => {}
         Numerics::FloatingPoint(_) => {
-            let mut values = (worker.environment)(&request.grant);
+            let mut values = (worker.environment)(request);
             let versions = contract.tools.iter().map(|tool| tool.name().to_owned());
             values.extend(versions.filter_map(|name| Some((name.clone(), worker.tools.get(&name)?.clone()))));
             context.reply(Reply::Environment { values });
@@ -240,6 +246,7 @@ fn libraries_in(maps: &[u8]) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Grant;
 
     #[test]
     fn a_cancellation_belongs_to_the_request_before_it() {

@@ -54,6 +54,7 @@
 //! for each epoch, so it is another clip each time.
 
 mod batch_norm;
+mod device;
 mod diverged;
 mod epochs;
 mod error;
@@ -64,6 +65,7 @@ mod mistakes;
 mod monitor;
 mod pictures;
 mod plan;
+mod processes;
 mod rates;
 mod samples;
 mod stage;
@@ -71,6 +73,8 @@ mod start;
 mod tensorboard;
 mod validate;
 
+pub use device::computes_with;
 pub use error::TrainError;
 pub use lr_finder::LrFinder;
+pub use processes::{JOIN_FLAG, JOIN_ONCE_FLAG, JoinError, join};
 pub use stage::Train;

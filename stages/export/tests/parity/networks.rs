@@ -36,7 +36,8 @@ fn two_steps(graph: &Graph, lr: f64) -> [f64; 2] {
     let mut learner = learner.expect("nothing is frozen");
     [0, 1].map(|index| {
         let learning_rates = &[vec![lr]];
-        let epoch = Epoch { index, learning_rates, clip_size: size, num_steps: 1, steps_before: u64::from(index) };
+        let epoch =
+            Epoch { index, learning_rates, clip_size: size, num_steps: 1, steps_before: u64::from(index), pieces: &[] };
         let batches = std::iter::once(Ok(clips(size, 4)));
         learner.train_epoch::<LearnError>(epoch, batches, |_| Ok(())).expect("a step").loss
     })

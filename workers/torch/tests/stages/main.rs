@@ -1,5 +1,8 @@
 //! Runs the real worker on requests, as `pipe` does: train, evaluate, export on a few tiny videos.
 
+mod memory;
+mod processes;
+
 use pipe_schemas::networks::resnet::{ResNetDepth, ResNetTSM};
 use pipe_schemas::networks::{ClsHead, ModelParams};
 use pipe_schemas::stages::train::{DataloaderParams, LoadFrom, TrainCfg, TrainParams};
@@ -125,7 +128,12 @@ struct Worker {
 
 impl Worker {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(variables: &[(&str, String)]) -> Self {
         let command = &mut Command::new(WORKER);
+        command.envs(variables.iter().map(|(name, value)| (name, value.as_str())));
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the worker starts");
         let stdin = process.stdin.take().expect("a pipe");
         let replies = BufReader::new(process.stdout.take().expect("a pipe")).lines();
