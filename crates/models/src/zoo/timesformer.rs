@@ -8,7 +8,7 @@ use crate::NameMap;
 use crate::architecture::{Architecture, Published, Small};
 use crate::head::{Head, Logits};
 use crate::tokens::{
-    check_tubelet, drop_path, drop_path_rate, first_token, last_axis, layer_norm, linear, mlp, part, residual,
+    check_tubelet, drop_path, drop_path_rate, first_token, last_axis, layer_norm, linear, mlp, part, residual_of_parts,
     self_attention, wrong_size,
 };
 use pipe_graph::ops::resize::{Resize, ResizeMode};
@@ -300,7 +300,9 @@ fn block(net: &TimeSformer, g: &mut Builder, x: NodeId, grid: &Grid, index: usiz
     let y = layer_norm(g, x, &block.named("norm2"), net.layer_norm_eps)?;
     let hidden = 4 * net.embed_dims as usize;
     let y = mlp(g, y, [&block.named("mlp.fc1"), &block.named("mlp.fc2")], hidden, Gelu { tanh: false })?;
-    residual(g, x, y, &block.named("mlp"), block.drop_rate)
+    // With attention within frames alone, each frame goes through the network by itself.
+    let parts = g.shape(y)?.per_sample;
+    residual_of_parts(g, x, y, &block.named("mlp"), block.drop_rate, parts)
 }
 
 struct Block<'a> {
@@ -315,13 +317,16 @@ impl Block<'_> {
         format!("{}.{suffix}", self.name)
     }
 
-    /// Normalisation and attention over the second-last axis.
+    /// Normalisation and attention over the second-last axis. As in the original, training leaves it out for single places (attention over
+    /// time) or frames.
     fn attention(&self, g: &mut Builder, x: NodeId, norm: &str, attention: &str) -> Result<NodeId, GraphError> {
         let attention = self.named(attention);
         let x = layer_norm(g, x, &self.named(norm), self.net.layer_norm_eps)?;
         let layers = [format!("{attention}.qkv"), format!("{attention}.proj")];
         let x = self_attention(g, x, &attention, [&layers[0], &layers[1]], self.net.num_heads as usize)?;
-        drop_path(g, x, &attention, self.drop_rate)
+        let shape = g.shape(x)?;
+        let parts = shape.per_sample * if let [places, _, _] = shape.dims[..] { places } else { 1 };
+        drop_path(g, x, &attention, self.drop_rate, parts)
     }
 
     /// Divides `[N, 1 + T P, D]` into the class token, `[N, 1, D]`, and the patches, `[N, T P, D]`.
