@@ -1,7 +1,7 @@
 //! [`Compare`]: the stage itself.
 
 use crate::compare::{Pair, changes, compare};
-use crate::text::text;
+use crate::text::{p_text, text};
 use pipe_evaluation::{Choice, Known, align, check_predictions, class_names, groups_as_units, labelling_of};
 use pipe_schemas::evaluation::OnMissing;
 use pipe_schemas::stages::compare::{CONTRACT, CompareParams, Comparison};
@@ -72,8 +72,11 @@ fn summary(found: &Comparison) -> Summary {
     };
     let line = format!(
         "{first_metric} a {:.2}, b {:.2}: {:+.2}{interval} on {num_videos} videos{missing}; {num_fixed} fixed, {num_broken} broken, \
-         McNemar {test} p {p:.3}",
-        first.a, first.b, first.difference
+         McNemar {test} p {}",
+        first.a,
+        first.b,
+        first.difference,
+        p_text(p)
     );
     Summary::line(line).with_figures(metrics.iter().map(|(name, metric)| (name.as_str(), metric.difference)))
 }

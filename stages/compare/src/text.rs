@@ -55,14 +55,19 @@ fn tests(text: &mut String, comparison: &Comparison) -> std::fmt::Result {
          the same prediction for {num_same_prediction}"
     )?;
     let note = |name: &str| if mcnemar.recommended == name { " (use this)" } else { "" };
-    writeln!(text, "McNemar, exact: p = {:.4}{}", mcnemar.exact_p, note("exact"))?;
+    let (exact, chi_squared) = (p_text(mcnemar.exact_p), p_text(mcnemar.chi_squared_p));
+    writeln!(text, "McNemar, exact: p {exact}{}", note("exact"))?;
     writeln!(
         text,
-        "McNemar, chi-squared {:.3} with continuity correction: p = {:.4}{}",
+        "McNemar, chi-squared {:.3} with continuity correction: p {chi_squared}{}",
         mcnemar.chi_squared,
-        mcnemar.chi_squared_p,
         note("chi_squared")
     )
+}
+
+/// Returns a p-value with three decimals; a smaller one as `below 0.001`.
+pub(crate) fn p_text(p: f64) -> String {
+    if p < 0.001 { "below 0.001".to_owned() } else { format!("{p:.3}") }
 }
 
 fn list(text: &mut String, heading: &str, rows: &[&ComparisonRow]) -> std::fmt::Result {
@@ -84,4 +89,14 @@ fn list(text: &mut String, heading: &str, rows: &[&ComparisonRow]) -> std::fmt::
         writeln!(text, "  and {} more, in comparison.parquet", rows.len() - MAX_LISTED)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_p_values_are_not_written_as_zero() {
+        assert_eq!([1e-9, 0.001, 0.125, 1.0].map(p_text), ["below 0.001", "0.001", "0.125", "1.000"]);
+    }
 }
