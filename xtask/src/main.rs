@@ -35,7 +35,7 @@ cargo xtask TASK
                       Fine-tune ImageNet weights on real clips: what is trained, from which weights, with which rate
   bench data_frames CLIPS
                       Measure decoding and coding of frames, against OpenCV, PyAV and torchcodec
-  golden networks|structure|inflation|optim|schedules|losses|train-step|metrics FILE… [--only ID]
+  golden networks|structure|inflation|optim|schedules|losses|train-step|metrics|explain FILE… [--only ID]
                       Compare with values of the Python originals
   install [ARGS]      Install pipe and its workers; arguments are passed to cargo install
   docs                Update generated files: the schema of pipeline files, and the tables of README.md";

@@ -13,6 +13,7 @@ mod clip_grad;
 mod convert;
 mod device;
 mod error;
+mod explain;
 mod freezing;
 mod gradients;
 mod inference;
@@ -41,6 +42,11 @@ pub use batch::Normalisation;
 pub use clip_grad::clip_gradients;
 pub use device::{Device, DeviceError, find_cuda, open_device};
 pub use error::LearnError;
+pub use explain::{
+    CamMethod, ClassActivationMap, ExplainError, ExplainMethod, Explanation, FeatureMap, HeadFusion, HeatMap,
+    attention_with_residual, class_activation_map, default_layer, feature_map, min_max, relevance_of_tokens, rollout,
+    upscale,
+};
 pub use freezing::{FreezeError, Freezing};
 pub use gradients::{AccumulatedBatches, Gradients};
 pub use kernels::TrainingStep;
