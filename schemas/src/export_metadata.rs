@@ -13,6 +13,7 @@ const LABELS: &str = "labels";
 const PREPROCESSING: &str = "preprocessing";
 const LABELLING: &str = "labelling";
 const AVERAGE_CLIPS: &str = "average_clips";
+const MADE_FROM: &str = "made_from";
 
 /// What a program must know to use an exported network.
 ///
@@ -26,6 +27,7 @@ const AVERAGE_CLIPS: &str = "average_clips";
 /// | `preprocessing` | JSON: [`ClipFormat`] |
 /// | `labelling` | `single_label` or `multi_label`: whether softmax or the logistic function turns logits into probabilities |
 /// | `average_clips` | `prob` or `score`: how the views of a video are averaged |
+/// | `made_from` | JSON: the digests of what the file was made from, by name, such as `model` and `samples`; may be absent |
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExportMetadata {
     /// Name of the network.
@@ -38,6 +40,8 @@ pub struct ExportMetadata {
     pub labelling: Labelling,
     /// How the views of a video are averaged.
     pub average_clips: AverageClips,
+    /// BLAKE3 digests of what the file was made from, by name, such as `model` and `samples`.
+    pub made_from: BTreeMap<String, String>,
 }
 
 /// How a clip is made from a video and given to the network.
@@ -108,6 +112,7 @@ impl ExportMetadata {
             },
             labelling: clips.labelling,
             average_clips: card.model.cls_head.average_clips,
+            made_from: BTreeMap::from([("graph".to_owned(), card.graph_digest.clone())]),
         }
     }
 
@@ -116,7 +121,7 @@ impl ExportMetadata {
     /// # Errors
     /// [`MetadataError::Invalid`] if a value has no JSON form.
     pub fn entries(&self) -> Result<BTreeMap<String, String>, MetadataError> {
-        let Self { network, labels, preprocessing, labelling, average_clips } = self;
+        let Self { network, labels, preprocessing, labelling, average_clips, made_from } = self;
         let entries = [
             (PRODUCER.0, PRODUCER.1.to_owned()),
             (NETWORK, network.clone()),
@@ -124,6 +129,7 @@ impl ExportMetadata {
             (PREPROCESSING, json(PREPROCESSING, preprocessing)?),
             (LABELLING, word(LABELLING, labelling)?),
             (AVERAGE_CLIPS, word(AVERAGE_CLIPS, average_clips)?),
+            (MADE_FROM, json(MADE_FROM, made_from)?),
         ];
         Ok(entries.map(|(key, value)| (key.to_owned(), value)).into())
     }
@@ -140,6 +146,8 @@ impl ExportMetadata {
             preprocessing: parse(PREPROCESSING, text(PREPROCESSING)?)?,
             labelling: parse_word(LABELLING, text(LABELLING)?)?,
             average_clips: parse_word(AVERAGE_CLIPS, text(AVERAGE_CLIPS)?)?,
+            // Files of earlier versions do not have it.
+            made_from: entries.get(MADE_FROM).map_or(Ok(BTreeMap::new()), |text| parse(MADE_FROM, text))?,
         })
     }
 }

@@ -25,6 +25,7 @@ stage_kinds! {
     evaluate,
     fuse,
     compare,
+    explain,
     export,
     command,
 }

@@ -35,6 +35,7 @@ table!(MissingRow, "missing", 1);
 table!(TrainingLogRow, "training_log", 3);
 table!(TrainingStepRow, "training_steps", 1);
 table!(PredictionRow, "predictions", 3);
+table!(HeatMapRow, "heat_maps", 1);
 table!(LrCurveRow, "lr_curve", 1);
 table!(ClassReportRow, "class_report", 1);
 table!(ConfusionRow, "confusion", 1);
@@ -329,6 +330,31 @@ impl PredictionRow {
     pub fn class_indices(&self) -> impl Iterator<Item = u32> + '_ {
         std::iter::once(self.class_index).chain(self.more_class_indices.iter().copied())
     }
+}
+
+/// Where in a frame of a clip the evidence for a class is. Sorted by sample and `clip_frame`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct HeatMapRow {
+    /// Id of the video in `frame_index`.
+    pub video_id: String,
+    /// Start of the segment; `None` for the whole video.
+    pub start_secs: Option<f64>,
+    /// End of the segment; `None` for the whole video.
+    pub end_secs: Option<f64>,
+    /// Number of the view among those of the video or segment, from 0.
+    pub view: u32,
+    /// The class that evidence was searched for.
+    pub target_index: u32,
+    /// Position of the frame in the clip, from 0.
+    pub clip_frame: u32,
+    /// Position of the frame in the video, from 0.
+    pub frame_index: u32,
+    /// Height of the clip in pixels.
+    pub height_px: u32,
+    /// Width of the clip in pixels.
+    pub width_px: u32,
+    /// From 0 to 1, row by row from the top; 1 is the strongest evidence of the clip.
+    pub values: Vec<f32>,
 }
 
 /// How clips are made for a network, and how many samples could not be made.

@@ -14,6 +14,8 @@ mod command;
 mod crash;
 mod drawn;
 mod errors;
+mod explain;
+mod exported;
 mod faults;
 mod fetch;
 mod finder;

@@ -23,11 +23,23 @@ pub use diff::difference_beyond;
 pub use writer::{INPUT, OUTPUT};
 
 const IR_VERSION: i64 = 8;
-const OPSET_VERSION: i64 = 17;
+/// The version of ONNX's operators in written files.
+pub const OPSET_VERSION: i64 = 17;
 /// The limit of protobuf for one message.
 const MAX_BYTES: u64 = i32::MAX as u64;
 
-/// Returns the bytes of an ONNX model.
+/// The axes of the clip that may have other sizes than in the graph. The batch always may.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FreeAxes {
+    /// `T`.
+    pub frames: bool,
+    /// `H`.
+    pub height: bool,
+    /// `W`.
+    pub width: bool,
+}
+
+/// Returns the bytes of an ONNX model for clips of the graph's size.
 ///
 /// `tensor` returns the values of a tensor in row-major order; `metadata` becomes the model's `metadata_props`.
 ///
@@ -38,6 +50,20 @@ pub fn write(
     graph: &Graph,
     tensor: impl Fn(&Param) -> Option<Vec<f32>>,
     metadata: &BTreeMap<String, String>,
+) -> Result<Vec<u8>, GraphError> {
+    write_with_axes(graph, tensor, metadata, FreeAxes::default())
+}
+
+/// Returns the bytes of an ONNX model as [`write()`] does, whose input is declared with free axes. [`has_equal_nodes`] says whether the nodes
+/// allow that.
+///
+/// # Errors
+/// See [`write()`].
+pub fn write_with_axes(
+    graph: &Graph,
+    tensor: impl Fn(&Param) -> Option<Vec<f32>>,
+    metadata: &BTreeMap<String, String>,
+    free: FreeAxes,
 ) -> Result<Vec<u8>, GraphError> {
     graph.check()?;
     check_bytes(graph.params.iter().map(|param| param.len() as u64 * 4).fold(0, u64::saturating_add))?;
@@ -53,9 +79,7 @@ pub fn write(
         }
         file.floats(&param.name, &param.shape, &values);
     }
-    for (position, _) in used.iter().enumerate().filter(|(_, used)| **used) {
-        write_node(&mut file, graph, NodeId(position))?;
-    }
+    write_nodes(&mut file, graph, &used)?;
     check_names(&file)?;
     let model = ModelProto {
         ir_version: Some(IR_VERSION),
@@ -64,7 +88,7 @@ pub fn write(
             node: file.nodes,
             name: Some(graph.name.clone()),
             initializer: file.initializers,
-            input: vec![value_info(INPUT, &graph.nodes[0].shape)],
+            input: vec![clip_info(&graph.nodes[0].shape, free)],
             output: vec![value_info(OUTPUT, &graph.nodes[graph.output.0].shape)],
         }),
         opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(OPSET_VERSION) }],
@@ -72,6 +96,28 @@ pub fn write(
     };
     check_bytes(model.encoded_len() as u64)?;
     Ok(model.encode_to_vec())
+}
+
+/// Returns whether two graphs for clips of other sizes have equal nodes in an ONNX file, so that each file takes the clips of both.
+///
+/// # Errors
+/// Every error of [`Graph::check`].
+pub fn has_equal_nodes(one: &Graph, two: &Graph) -> Result<bool, GraphError> {
+    let nodes = |graph: &Graph| {
+        graph.check()?;
+        let mut file = Nodes::default();
+        write_nodes(&mut file, graph, &graph.used_at_inference())?;
+        Ok::<_, GraphError>(file)
+    };
+    let (one_file, two_file) = (nodes(one)?, nodes(two)?);
+    let equal = one_file.nodes == two_file.nodes && one_file.initializers == two_file.initializers;
+    Ok(equal && one.params == two.params)
+}
+
+/// Writes all nodes that are used.
+fn write_nodes(file: &mut Nodes, graph: &Graph, used: &[bool]) -> Result<(), GraphError> {
+    let used = used.iter().enumerate().filter(|(_, used)| **used);
+    used.map(|(position, _)| NodeId(position)).try_for_each(|id| write_node(file, graph, id))
 }
 
 /// Writes one node of a checked graph.
@@ -157,6 +203,20 @@ fn value_info(name: &str, shape: &Shape) -> ValueInfoProto {
     let dim = std::iter::once(batch).chain(shape.dims.iter().map(size)).collect();
     let tensor_type = TensorTypeProto { elem_type: Some(FLOAT), shape: Some(TensorShapeProto { dim }) };
     ValueInfoProto { name: Some(name.to_owned()), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
+}
+
+/// Describes the input, whose free axes are named `T`, `H` and `W`.
+fn clip_info(shape: &Shape, free: FreeAxes) -> ValueInfoProto {
+    let mut info = value_info(INPUT, shape);
+    let shape =
+        info.r#type.as_mut().and_then(|kind| kind.tensor_type.as_mut()).and_then(|tensor| tensor.shape.as_mut());
+    let dims = shape.map(|shape| &mut shape.dim).into_iter().flatten().skip(2);
+    for (dim, (is_free, name)) in dims.zip([(free.frames, "T"), (free.height, "H"), (free.width, "W")]) {
+        if is_free {
+            *dim = Dimension { dim_value: None, dim_param: Some(name.to_owned()) };
+        }
+    }
+    info
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! - [`FrameScaler`] converts a frame to full-range YUV 4:2:0, or to RGB, at another size.
 //! - [`FrameCoder`] encodes frames as JPEG, PNG or PPM files.
 //! - [`FrameHashes`] recognise a video after it is encoded again.
-//! - [`Encoder`] writes an AVI file.
+//! - [`Encoder`] writes an AVI or MP4 file.
 //! - [`ffmpeg_version`] belongs to the keys of stages that use this crate.
 //!
 //! Files are treated as hostile: only video containers are opened, never playlists or network addresses; sizes are bounded; one

@@ -37,6 +37,8 @@ pub enum PortType {
     LearningRate,
     /// The `lr_curve` table.
     LrCurve,
+    /// The `heat_maps` table.
+    HeatMaps,
     /// A picture for people.
     Picture,
     /// Inputs and outputs of a `command`: fits every port; the stage that reads it checks the content.
@@ -64,6 +66,7 @@ impl PortType {
             Self::Onnx => "onnx",
             Self::LearningRate => "learning_rate",
             Self::LrCurve => "lr_curve",
+            Self::HeatMaps => "heat_maps",
             Self::Picture => "picture",
             Self::Any => "any",
         }
@@ -94,6 +97,7 @@ impl PortType {
             | Self::Onnx
             | Self::LearningRate
             | Self::LrCurve
+            | Self::HeatMaps
             | Self::Picture
             | Self::Any => false,
         }
@@ -119,6 +123,7 @@ impl PortType {
             | Self::Onnx
             | Self::LearningRate
             | Self::LrCurve
+            | Self::HeatMaps
             | Self::Picture
             | Self::Any => false,
         }

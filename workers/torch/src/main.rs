@@ -40,18 +40,20 @@ fn main() -> ExitCode {
         // Only `export` needs it, and reports an error if it is missing.
         let onnx_version =
             Runtime::load(&onnx_runtime).map_or("missing".to_owned(), |runtime| runtime.version().to_owned());
-        let export: &'static Export = Box::leak(Box::new(Export { onnx_runtime }));
+        let export: &'static Export = Box::leak(Box::new(Export { onnx_runtime, libtorch: LIBTORCH_VERSION }));
         WorkerInfo {
             stages: vec![
                 Parted(&pipe_stage_train::Train),
                 Whole(&pipe_stage_train::LrFinder),
                 Whole(&pipe_stage_pretrained::Pretrained),
                 Whole(&pipe_stage_evaluate::Evaluate),
+                Whole(&pipe_stage_explain::Explain),
                 Whole(export),
             ],
             tools: BTreeMap::from([
                 (Tool::Libtorch.name().to_owned(), LIBTORCH_VERSION.to_owned()),
                 (Tool::LibjpegTurbo.name().to_owned(), pipe_pixels::libjpeg_turbo_version().to_owned()),
+                (Tool::Ffmpeg.name().to_owned(), pipe_video::ffmpeg_version()),
                 (Tool::OnnxRuntime.name().to_owned(), onnx_version),
             ]),
             jobs: Vec::new(),

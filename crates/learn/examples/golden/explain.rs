@@ -65,8 +65,13 @@ fn measure(kind: &str, case: &Case) -> Result<Compared, Box<dyn Error>> {
 
 /// Returns an error with its causes in one line.
 fn with_causes(error: &dyn Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 /// Returns a setting of a case.

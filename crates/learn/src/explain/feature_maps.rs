@@ -238,7 +238,7 @@ mod tests {
         let check = |backbone: &str, name: &str, shape: [usize; 4]| {
             assert_eq!(default_of(backbone), Some((name.to_owned(), shape)), "{backbone}");
         };
-        check(r#"{"type": "ResNet", "depth": 18}"#, "layer4.1.relu2", [512, 16, 2, 2]);
+        check(r#"{"type": "ResNet", "depth": 18}"#, "layer4.1.relu", [512, 16, 2, 2]);
         check(r#"{"type": "R3D"}"#, "layer4.1.relu", [512, 2, 4, 4]);
         check(r#"{"type": "SwinTransformer3D"}"#, "norm", [768, 8, 2, 2]);
     }

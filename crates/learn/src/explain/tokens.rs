@@ -244,3 +244,63 @@ fn class_token(graph: &Graph, layers: &[(NodeId, Tokens)], [frames, height, widt
         ClassToken::Absent
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trained_tensor::testing::network;
+    use tch::Device;
+
+    /// Returns what counts before the first layer for noise: the class token and the places, `[T, P]`.
+    fn relevance(backbone: &str) -> (f64, Vec<f64>) {
+        let (_, graph) = network(backbone);
+        let flow = TokenFlow::of(&graph).expect("tokens keep their places");
+        let network = Network::new(graph, 2);
+        tch::manual_seed(1);
+        let clip = Tensor::randn([1, 3, 16, 64, 64], (Kind::Float, Device::Cpu));
+        let (map, _) = flow.relevance(&network, &clip, HeadFusion::Mean).expect("a map");
+        let places: Vec<f64> = Vec::try_from(map.to_kind(Kind::Double).contiguous().view(-1)).expect("values");
+        (1.0 - places.iter().sum::<f64>(), places)
+    }
+
+    /// Every layer only divides what counts among tokens, so that nothing appears or is lost.
+    #[test]
+    fn what_counts_is_divided_among_the_tokens() {
+        let small = r#""embed_dims": 24, "num_heads": 2"#;
+        let check = |backbone: &str, has_class_token: bool| {
+            let (class_token, places) = relevance(backbone);
+            assert!(places.iter().all(|share| *share > 0.0), "{backbone}");
+            if has_class_token {
+                assert!(class_token > 0.01 && class_token < 0.99, "{backbone}: {class_token}");
+            } else {
+                assert!(class_token.abs() < 1e-5, "{backbone}: {class_token}");
+            }
+        };
+        check(&format!(r#"{{"type": "VisionTransformer", "img_size": 64, "depth": 2, {small}}}"#), false);
+        for attention in ["divided_space_time", "joint_space_time", "space_only"] {
+            let timesformer = format!(
+                r#"{{"type": "TimeSformer", "attention_type": "{attention}", "img_size": 64, "num_frames": 16, "num_transformer_layers": 2, {small}}}"#
+            );
+            check(&timesformer, true);
+        }
+        let vjepa2 = r#"{"type": "VJEPA2", "crop_size": 64, "hidden_size": 24, "num_attention_heads": 2, "num_hidden_layers": 2,
+                         "num_pooler_layers": 1}"#;
+        check(vjepa2, false);
+    }
+
+    #[test]
+    fn tokens_are_recognised_by_the_lengths_of_sequences() {
+        let kinds = |backbone: &str| {
+            let (_, graph) = network(backbone);
+            let flow = TokenFlow::of(&graph).expect("tokens keep their places");
+            (flow.grid, flow.class_token, flow.layers.iter().map(|(_, tokens)| *tokens).collect::<Vec<_>>())
+        };
+        let divided = r#"{"type": "TimeSformer", "img_size": 64, "num_frames": 16, "num_transformer_layers": 1}"#;
+        assert_eq!(kinds(divided), ([16, 4, 4], ClassToken::OfClip, vec![Tokens::Place, Tokens::Frame]));
+        let space =
+            r#"{"type": "TimeSformer", "attention_type": "space_only", "img_size": 64, "num_transformer_layers": 1}"#;
+        assert_eq!(kinds(space), ([16, 4, 4], ClassToken::OfFrames, vec![Tokens::Frame]));
+        let vjepa2 = r#"{"type": "VJEPA2", "crop_size": 64, "num_hidden_layers": 1, "num_pooler_layers": 1}"#;
+        assert_eq!(kinds(vjepa2), ([8, 4, 4], ClassToken::Absent, vec![Tokens::Clip, Tokens::Clip, Tokens::Query]));
+    }
+}
