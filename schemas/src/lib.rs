@@ -6,6 +6,7 @@
 
 pub mod contract;
 pub mod data_files;
+pub mod engines;
 pub mod evaluation;
 mod export_metadata;
 pub mod labelling;

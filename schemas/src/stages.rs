@@ -27,6 +27,7 @@ stage_kinds! {
     compare,
     explain,
     export,
+    predict,
     command,
 }
 

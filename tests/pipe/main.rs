@@ -30,6 +30,7 @@ mod mistakes;
 mod model;
 mod odd_folder;
 mod output;
+mod predict;
 mod pretrained;
 mod race;
 mod reading;

@@ -1,4 +1,4 @@
-//! [`libtorch`] and [`onnxruntime`], unpacked from Python wheels once for all copies of this repository.
+//! [`libtorch`], [`onnxruntime`] and [`openvino`], unpacked from Python wheels once for all copies of this repository.
 //!
 //! Only the CPU half of PyTorch's CUDA wheel is kept, so that nothing in the folder needs the libraries of a GPU.
 //! Each folder is built under another name, with a lock, and renamed when complete: a folder that exists is complete.
@@ -111,6 +111,26 @@ const fn nvidia(package: &'static str, version: &'static str, sha256: &'static s
     Wheel { package, version, sha256, members: &[("nvidia/", "nvidia/")] }
 }
 
+const OPENVINO: Library = Library {
+    folder: "openvino-2026.4.1",
+    title: "OpenVINO 2026.4.1 (59 MB, unpacked 93 MB)",
+    wheels: &[Wheel {
+        package: "openvino",
+        version: "2026.4.1",
+        sha256: "2d22b1da03f7caf74df30e9f6417d0ab2f637e4a38e08e1dcd294d2c37407aaf",
+        // The libraries find each other in their folder.
+        members: &[
+            ("openvino/libs/libopenvino_c.so.2641", "libopenvino_c.so.2641"),
+            ("openvino/libs/libopenvino.so.2641", "libopenvino.so.2641"),
+            ("openvino/libs/libopenvino_intel_cpu_plugin.so", "libopenvino_intel_cpu_plugin.so"),
+            ("openvino/libs/libopenvino_ir_frontend.so.2641", "libopenvino_ir_frontend.so.2641"),
+            ("openvino/libs/libopenvino_onnx_frontend.so.2641", "libopenvino_onnx_frontend.so.2641"),
+            ("openvino/libs/libtbb.so.12", "libtbb.so.12"),
+        ],
+    }],
+    files: &[],
+};
+
 /// Returns the folder of libtorch; downloads it first if it is missing.
 pub(crate) fn libtorch(cache: &Path) -> Result<PathBuf, Failure> {
     make(&LIBTORCH, cache)
@@ -124,6 +144,11 @@ pub(crate) fn cuda(cache: &Path) -> Result<PathBuf, Failure> {
 /// Returns the folder of ONNX Runtime; downloads it first if it is missing.
 pub(crate) fn onnxruntime(cache: &Path) -> Result<PathBuf, Failure> {
     make(&ONNXRUNTIME, cache)
+}
+
+/// Returns the folder of OpenVINO; downloads it first if it is missing.
+pub(crate) fn openvino(cache: &Path) -> Result<PathBuf, Failure> {
+    make(&OPENVINO, cache)
 }
 
 fn is_whole(library: &Library, folder: &Path) -> bool {

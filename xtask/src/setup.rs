@@ -39,6 +39,7 @@ pub(crate) fn setup(root: &Path) -> Result<(), Failure> {
         None => libraries::libtorch(&cache)?,
     };
     libraries::onnxruntime(&cache)?;
+    libraries::openvino(&cache)?;
     point(&link, &libtorch)
 }
 

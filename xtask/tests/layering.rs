@@ -20,6 +20,7 @@ const DOMAIN: &[&str] = &[
     "pipe-evaluation",
     "pipe-tensorboard",
     "pipe-infer",
+    "pipe-predict",
 ];
 
 /// Domain crates that must not link libtorch, FFmpeg, polars or an inference engine, neither directly nor through others.
@@ -27,7 +28,8 @@ const LIGHT_DOMAIN: &[&str] =
     &["pipe-pixels", "pipe-graph", "pipe-models", "pipe-weights", "pipe-metrics", "pipe-tensorboard"];
 
 /// Libraries that `pipe` must not link, so that it starts in milliseconds.
-const HEAVY: &[&str] = &["tch", "torch-sys", "ffmpeg-next", "ffmpeg-sys-next", "polars", "arrow", "parquet", "ort"];
+const HEAVY: &[&str] =
+    &["tch", "torch-sys", "ffmpeg-next", "ffmpeg-sys-next", "polars", "arrow", "parquet", "ort", "openvino"];
 
 /// Crates that dispatch over our own enums (ops, transforms, losses, metrics): a `match` without a wildcard arm makes the compiler list what an
 /// addition forgot.
@@ -109,7 +111,7 @@ fn a_heavy_dependency_has_one_home() {
             let at_home = match known.as_str() {
                 "tch" | "torch-sys" => name == "pipe-learn",
                 "ffmpeg-next" | "ffmpeg-sys-next" => name == "pipe-video",
-                "ort" => name == "pipe-infer",
+                "ort" | "openvino" | "openvino-sys" => name == "pipe-infer",
                 "serde_yaml" => name == "pipe-engine",
                 "object_store" | "reqwest" | "tokio" => name == "pipe-cache",
                 "ureq" => name == "pipe-stage-fetch",

@@ -1,10 +1,10 @@
 //! [`Loader`]: makes batches of pixels from rows of a `samples` table, in background threads.
 
 use crate::ClipError;
-use crate::decode::{FrameDecoder, Shown};
+use crate::clip_decoder::{ClipDecoder, check_crop};
 use crate::mix::Mix;
 use crate::pixel_ops;
-use pipe_schemas::tables::{FrameIndexRow, SampleRow};
+use pipe_schemas::tables::SampleRow;
 use pipe_tables::frames::FrameShards;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -175,7 +175,7 @@ impl Loader {
             num_classes: None,
         };
         for number in 0..threads {
-            let worker = Worker { table: Arc::clone(&batches.table), decoder: FrameDecoder::new()? };
+            let worker = Worker { table: Arc::clone(&batches.table), decoder: ClipDecoder::new()? };
             let (received, send) = (Arc::clone(&received), send.clone());
             let thread = std::thread::Builder::new().name(format!("clips-{number}"));
             let handle = thread.spawn(move || worker.run(&received, &send)).map_err(ClipError::Thread)?;
@@ -194,7 +194,7 @@ impl Loader {
             return Err(ClipError::FrameIndex { frame_index: *frame_index, num_frames: index.num_frames });
         }
         pixel_ops::parse(&row.pixel_ops, size.width as u32, size.height as u32)?;
-        check_crop(row, index)
+        check_crop(row, (index.width_px, index.height_px))
     }
 }
 
@@ -254,34 +254,10 @@ fn check_size(size: ClipSize, batch_size: usize) -> Result<(), ClipError> {
     Err(ClipError::BatchSize { batch_size, frames: size.frames, height: size.height, width: size.width })
 }
 
-/// The crop may exceed the frame by the rounding error of an f32.
-fn check_crop(row: &SampleRow, index: &FrameIndexRow) -> Result<(), ClipError> {
-    const SLACK_PX: f64 = 0.01;
-    let right = f64::from(row.crop_x) + f64::from(row.crop_width);
-    let bottom = f64::from(row.crop_y) + f64::from(row.crop_height);
-    let inside = row.crop_x >= 0.0
-        && row.crop_y >= 0.0
-        && row.crop_width > 0.0
-        && row.crop_height > 0.0
-        && right <= f64::from(index.width_px) + SLACK_PX
-        && bottom <= f64::from(index.height_px) + SLACK_PX;
-    if inside {
-        return Ok(());
-    }
-    Err(ClipError::CropOutside {
-        x: row.crop_x,
-        y: row.crop_y,
-        width: row.crop_width,
-        height: row.crop_height,
-        width_px: index.width_px,
-        height_px: index.height_px,
-    })
-}
-
 /// A thread that makes clips.
 struct Worker {
     table: Arc<Table>,
-    decoder: FrameDecoder,
+    decoder: ClipDecoder,
 }
 
 impl Worker {
@@ -313,29 +289,8 @@ impl Worker {
     fn unmixed(&mut self, row: &SampleRow) -> Clip {
         let Table { size, shards, .. } = &*self.table;
         let index = shards.find(&row.video_id).ok_or(ClipError::UnknownVideo)?;
-        let shown = Shown {
-            frame_px: (index.width_px as usize, index.height_px as usize),
-            crop: [row.crop_x, row.crop_y, row.crop_width, row.crop_height].map(f64::from),
-            out_px: (size.width, size.height),
-            flip: row.flip,
-        };
-        let jpegs = shards.read(index, &row.frame_indices)?;
-        let frame_bytes = 3 * size.height * size.width;
-        let mut pixels = vec![0; size.frames * frame_bytes];
-        for (at, (frame_index, jpeg)) in row.frame_indices.iter().zip(&jpegs).enumerate() {
-            let start = at * frame_bytes;
-            // A frame that occurs twice in a clip is decoded once.
-            if let Some(before) = row.frame_indices[..at].iter().position(|earlier| earlier == frame_index) {
-                pixels.copy_within(before * frame_bytes..(before + 1) * frame_bytes, start);
-                continue;
-            }
-            self.decoder.decode(jpeg, *frame_index, &shown, &mut pixels[start..start + frame_bytes])?;
-        }
-        for op in pixel_ops::parse(&row.pixel_ops, size.width as u32, size.height as u32)? {
-            let frames = pixels.chunks_exact_mut(frame_bytes).enumerate();
-            frames.for_each(|(number, frame)| op.apply(frame, size.width, number));
-        }
-        Ok(pixels)
+        let images = shards.read(index, &row.frame_indices)?;
+        self.decoder.clip(row, (index.width_px, index.height_px), *size, &images)
     }
 }
 

@@ -72,6 +72,27 @@ impl Context {
         Self { request, reply, cancelled, last_progress, program: None, variable: |_| None }
     }
 
+    /// Returns a context for work that is not a stage of a pipeline: it has threads, and no parameters, inputs or outputs.
+    pub fn detached(threads: usize, cancelled: Arc<AtomicBool>) -> Self {
+        let nowhere = PathBuf::new;
+        let request = Request {
+            protocol: crate::protocol::PROTOCOL_VERSION,
+            id: 0,
+            kind: String::new(),
+            version: 0,
+            task: crate::protocol::Task::Whole,
+            params: serde_json::Value::Null,
+            inputs: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            output: nowhere(),
+            scratch: nowhere(),
+            downloads: nowhere(),
+            diagnostics: nowhere(),
+            grant: Grant::cpu(threads),
+        };
+        Self::new(request, cancelled, |_| {})
+    }
+
     /// Adds the executable of the worker, which [`crate::Helpers`] start.
     #[must_use]
     pub fn with_helper_program(self, program: PathBuf) -> Self {

@@ -34,15 +34,9 @@ pub struct WorkerInfo {
 ///
 /// `info` is called after stdout was redirected, so that output of libraries does not disturb the protocol.
 pub fn serve(info: impl FnOnce() -> WorkerInfo) -> ExitCode {
-    // A worker must not outlive `pipe`, even if that is killed.
-    match die_with_parent() {
-        Err(error) => return startup_failure("can't be tied to its parent", &error),
-        Ok(false) => return ExitCode::FAILURE,
-        Ok(true) => {}
-    }
-    let replies = match take_stdout() {
+    let replies = match start() {
         Ok(file) => file,
-        Err(error) => return startup_failure("can't set up its output", &error),
+        Err(code) => return code,
     };
     let worker = info();
     // The first argument is the path of the program, which may not be UTF-8.
@@ -91,6 +85,20 @@ pub fn die_with_parent() -> Result<bool, std::io::Error> {
     // The parent may have died before that took effect.
     let parent = std::env::var(PARENT_VARIABLE).ok().and_then(|parent| parent.parse::<i32>().ok());
     Ok(parent.is_none_or(|parent| parent == nix::unistd::getppid().as_raw()))
+}
+
+/// Ties this process to `pipe`, and returns what was its stdout: the first act of a worker. All other output goes to stderr.
+///
+/// # Errors
+/// The exit code, if `pipe` has ended or the system refuses.
+pub fn start() -> Result<File, ExitCode> {
+    // A worker must not outlive `pipe`, even if that is killed.
+    match die_with_parent() {
+        Err(error) => return Err(startup_failure("can't be tied to its parent", &error)),
+        Ok(false) => return Err(ExitCode::FAILURE),
+        Ok(true) => {}
+    }
+    take_stdout().map_err(|error| startup_failure("can't set up its output", &error))
 }
 
 /// Reserves stdout for replies. All other output goes to stderr, which is the stage's log.

@@ -27,6 +27,8 @@ pub enum PortType {
     TensorBoard,
     /// The `predictions` table.
     Predictions,
+    /// The `video_predictions` table: predictions of videos without labels.
+    VideoPredictions,
     /// A JSON file of metrics.
     Metrics,
     /// A folder of tables, texts and pictures about predictions.
@@ -61,6 +63,7 @@ impl PortType {
             Self::TrainingSteps => "training_steps",
             Self::TensorBoard => "tensorboard",
             Self::Predictions => "predictions",
+            Self::VideoPredictions => "video_predictions",
             Self::Metrics => "metrics",
             Self::Report => "report",
             Self::Onnx => "onnx",
@@ -92,6 +95,7 @@ impl PortType {
             | Self::TrainingSteps
             | Self::TensorBoard
             | Self::Predictions
+            | Self::VideoPredictions
             | Self::Metrics
             | Self::Report
             | Self::Onnx
@@ -118,6 +122,7 @@ impl PortType {
             | Self::TrainingSteps
             | Self::TensorBoard
             | Self::Predictions
+            | Self::VideoPredictions
             | Self::Metrics
             | Self::Report
             | Self::Onnx

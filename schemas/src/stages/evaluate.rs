@@ -4,6 +4,7 @@ use crate::contract::{
     Check, Contract, InputPort, Numerics, OutputPort, ParamError, Params, PortType, Tolerance, Tool, Worker, parse,
     schema,
 };
+use crate::engines::InferenceEngine;
 use crate::evaluation::{Bootstrap, MetricName, MetricOptions, check_metrics};
 use crate::networks::AverageClips;
 use schemars::JsonSchema;
@@ -14,12 +15,13 @@ pub use crate::evaluation::{Figures, Metrics};
 /// Contract of `evaluate`.
 pub const CONTRACT: Contract = Contract {
     kind: "evaluate",
-    version: 7,
+    version: 8,
     summary: "runs the network on every test view, and writes predictions, metrics with intervals, and a report",
     worker: Some(Worker::Torch),
     open_ports: false,
     inputs: &[
         InputPort { name: "model", port_type: PortType::Model, required: true, or_param: None },
+        InputPort { name: "exported", port_type: PortType::Onnx, required: true, or_param: None },
         InputPort { name: "frames", port_type: PortType::Frames, required: true, or_param: None },
         InputPort { name: "samples", port_type: PortType::Samples, required: true, or_param: None },
         InputPort { name: "labels", port_type: PortType::Annotations, required: false, or_param: None },
@@ -33,7 +35,7 @@ pub const CONTRACT: Contract = Contract {
     parts: None,
     numerics: Numerics::FloatingPoint(Tolerance { relative: 0.05, absolute: 0.02 }),
     check: Check::Never,
-    tools: &[Tool::Libtorch, Tool::LibjpegTurbo],
+    tools: &[Tool::Libtorch, Tool::LibjpegTurbo, Tool::OnnxRuntime, Tool::OpenVino],
     schema: schema::<EvaluateParams>,
     parse: parse::<EvaluateParams>,
 };
@@ -42,6 +44,9 @@ pub const CONTRACT: Contract = Contract {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvaluateParams {
+    /// The program that runs the network: `libtorch` evaluates the input `model`, the others the input `exported`.
+    /// Default: `libtorch`.
+    pub engine: EvaluationEngine,
     /// Number of views per forward pass. It affects speed and memory, and the rounding of results. Default: 32.
     #[schemars(range(min = 1, max = 4096))]
     pub batch_size: u32,
@@ -62,6 +67,7 @@ pub struct EvaluateParams {
 impl Default for EvaluateParams {
     fn default() -> Self {
         Self {
+            engine: EvaluationEngine::Libtorch,
             batch_size: 32,
             average_clips: None,
             metric_list: Vec::new(),
@@ -72,7 +78,37 @@ impl Default for EvaluateParams {
     }
 }
 
+/// A program that runs a network for its evaluation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EvaluationEngine {
+    /// libtorch, which also trains. It evaluates a trained network.
+    Libtorch,
+    /// ONNX Runtime. It evaluates an exported file.
+    OnnxRuntime,
+    /// OpenVINO, with an inference precision of f32. It evaluates an exported file.
+    OpenVino,
+}
+
+impl EvaluationEngine {
+    /// Returns the engine that runs exported files; `None` for libtorch.
+    pub fn of_exported_files(self) -> Option<InferenceEngine> {
+        match self {
+            Self::Libtorch => None,
+            Self::OnnxRuntime => Some(InferenceEngine::OnnxRuntime),
+            Self::OpenVino => Some(InferenceEngine::OpenVino),
+        }
+    }
+}
+
 impl Params for EvaluateParams {
+    fn unread_inputs(&self) -> &'static [&'static str] {
+        match self.engine.of_exported_files() {
+            Some(_) => &["model"],
+            None => &["exported"],
+        }
+    }
+
     fn check(&self) -> Vec<ParamError> {
         check_metrics(&self.metric_list, &self.metric_options)
     }

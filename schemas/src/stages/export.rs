@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Contract of `export`.
 pub const CONTRACT: Contract = Contract {
     kind: "export",
-    version: 5,
+    version: 6,
     summary: "writes ONNX, safetensors, a model card and a Hugging Face folder, and compares ONNX with libtorch on test clips",
     worker: Some(Worker::Torch),
     open_ports: false,

@@ -2,7 +2,8 @@
 //!
 //! | reads | |
 //! |---|---|
-//! | `model/` | see `pipe_learn::TrainedModel` |
+//! | `model/` | see `pipe_learn::TrainedModel`; with `engine: libtorch` |
+//! | `exported` | an ONNX file, see `pipe_predict::ExportedModel`; with the other engines |
 //! | `frames` | frame shards |
 //! | `samples` | the views of each test video, and how many test videos are missing |
 //! | `labels` | optional: the groups of videos, for intervals, and the lists that name them |

@@ -7,12 +7,13 @@ use crate::huggingface::{self, Folder};
 use crate::parity::{Axes, Comparison, spread};
 use pipe_clips::{Batch, Loader};
 use pipe_graph::onnx;
-use pipe_infer::{Runtime, Session};
+use pipe_infer::{Engine, InferError, ModelFile, OnnxRuntime, Session, SessionOptions};
 use pipe_learn::{COMPUTE_THREADS, LearnError, TrainedModel, pin_threads, predict_clips};
 use pipe_schemas::ExportMetadata;
 use pipe_schemas::stages::export::{ExportParams, Parity};
 use pipe_schemas::tables::{MissingCounts, SampleRow, Split};
 use pipe_stage::{Context, Stage, StageError, Summary, size_text};
+use pipe_tables::frames::read_recipe;
 use pipe_tables::{SamplesFolder, read_json, write_json};
 use pipe_weights::write_safetensors;
 use std::collections::BTreeSet;
@@ -37,21 +38,22 @@ impl Stage for Export {
     fn run(&self, context: &Context) -> Result<Summary, StageError> {
         pin_threads();
         let params: ExportParams = context.params()?;
-        let runtime = Runtime::load(&self.onnx_runtime).map_err(|error| {
-            StageError::from(error)
-                .with_help("run `cargo xtask setup`, or set ORT_DYLIB_PATH to the path of libonnxruntime.so")
+        let runtime = OnnxRuntime::load(&self.onnx_runtime).map_err(|error| {
+            let help = error.help().unwrap_or_default();
+            StageError::from(error).with_help(help)
         })?;
         let model = TrainedModel::open(context.input("model")?)?;
         let path = context.output("model.onnx")?;
         let possible = free_axes(&model)?;
         let written = if params.dynamic_axes { possible } else { onnx::FreeAxes::default() };
-        let metadata = metadata(context, &model);
+        let metadata = metadata(context, &model)?;
         let size_bytes = write_onnx(&model, &path, &metadata, written)?;
 
-        let mut session = runtime.session(&path, COMPUTE_THREADS as usize)?;
-        let comparison = compare(context, &params, &model, &mut session)?;
+        let options = SessionOptions::threads(COMPUTE_THREADS as usize);
+        let mut session = runtime.open(&ModelFile::read(&path).map_err(InferError::File)?, options)?;
+        let comparison = compare(context, &params, &model, session.as_mut())?;
         let axes = Axes { written: axes::names(written), possible: axes::names(possible) };
-        let parity = comparison.finish(params.tolerance, format!("onnxruntime {}", runtime.version()), axes)?;
+        let parity = comparison.finish(params.tolerance, runtime.title(), axes)?;
         write_json(&context.output("parity.json")?, &parity)?;
         write_safetensors(&context.output("model.safetensors")?, &model.network.tensors())?;
         let folder = huggingface::write(context, &model)?;
@@ -70,15 +72,16 @@ impl Stage for Export {
 }
 
 /// Returns the metadata of the file, with the digests of the inputs.
-fn metadata(context: &Context, model: &TrainedModel) -> ExportMetadata {
-    let mut metadata = ExportMetadata::new(&model.card, &model.network.graph().name);
+fn metadata(context: &Context, model: &TrainedModel) -> Result<ExportMetadata, StageError> {
+    let recipe = read_recipe(context.input("frames")?)?;
+    let mut metadata = ExportMetadata::new(&model.card, &model.network.graph().name, recipe);
     for port in pipe_schemas::stages::export::CONTRACT.inputs {
         // In tests, inputs have no digest.
         if let Some(digest) = context.input_digest(port.name).filter(|digest| !digest.is_empty()) {
             metadata.made_from.insert(port.name.to_owned(), digest.to_owned());
         }
     }
-    metadata
+    Ok(metadata)
 }
 
 fn write_onnx(
@@ -128,7 +131,7 @@ fn compare(
     context: &Context,
     params: &ExportParams,
     model: &TrainedModel,
-    session: &mut Session,
+    session: &mut dyn Session,
 ) -> Result<Comparison, StageError> {
     let samples = SamplesFolder::open(context.input("samples")?);
     let all = samples.test()?;
@@ -162,7 +165,7 @@ fn compare(
 }
 
 /// Returns the logits of each clip from ONNX Runtime.
-fn run_onnx(model: &TrainedModel, session: &mut Session, batch: &Batch) -> Result<Vec<Vec<f32>>, StageError> {
+fn run_onnx(model: &TrainedModel, session: &mut dyn Session, batch: &Batch) -> Result<Vec<Vec<f32>>, StageError> {
     let (size, num_clips, num_classes) = (model.clip_size(), batch.num_clips, model.card.classes.len());
     let shape = [num_clips, 3, size.frames, size.height, size.width];
     let values = model.normalisation().values(batch, size);

@@ -1,15 +1,16 @@
 //! `pipe-torch-worker`: runs the stages that need libtorch or ONNX Runtime.
 
-use pipe_infer::Runtime;
+use pipe_infer::{InferenceEngine, Libraries, load};
 use pipe_learn::{COMPUTE_THREADS, find_cuda, restart_with_settings};
 use pipe_schemas::Tool;
 use pipe_stage::AnyStage::{Parted, Whole};
 use pipe_stage::protocol::{Grant, Request};
 use pipe_stage::{Environment, WorkerInfo, die_with_parent, serve};
+use pipe_stage_evaluate::Evaluate;
 use pipe_stage_export::Export;
 use pipe_stage_train::{JOIN_FLAG, JOIN_ONCE_FLAG, join};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -36,18 +37,21 @@ fn main() -> ExitCode {
         return join_training(&args[1..]);
     }
     serve(|| {
-        let onnx_runtime = onnx_runtime();
-        // Only `export` needs it, and reports an error if it is missing.
-        let onnx_version =
-            Runtime::load(&onnx_runtime).map_or("missing".to_owned(), |runtime| runtime.version().to_owned());
-        let export: &'static Export = Box::leak(Box::new(Export { onnx_runtime, libtorch: LIBTORCH_VERSION }));
+        let libraries = Libraries::find(|name| std::env::var_os(name));
+        // A missing engine is an error only where it is used.
+        let version =
+            |engine| load(engine, &libraries).map_or("missing".to_owned(), |engine| engine.version().to_owned());
+        let (onnx_version, openvino_version) =
+            (version(InferenceEngine::OnnxRuntime), version(InferenceEngine::OpenVino));
+        let export: &'static Export =
+            Box::leak(Box::new(Export { onnx_runtime: libraries.onnx_runtime.clone(), libtorch: LIBTORCH_VERSION }));
+        let evaluate: &'static Evaluate = Box::leak(Box::new(Evaluate { libraries: libraries.clone() }));
         WorkerInfo {
             stages: vec![
                 Parted(&pipe_stage_train::Train),
                 Whole(&pipe_stage_train::LrFinder),
                 Whole(&pipe_stage_pretrained::Pretrained),
-                Whole(&pipe_stage_evaluate::Evaluate),
-                Whole(&pipe_stage_explain::Explain),
+                Whole(evaluate),
                 Whole(export),
             ],
             tools: BTreeMap::from([
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
                 (Tool::LibjpegTurbo.name().to_owned(), pipe_pixels::libjpeg_turbo_version().to_owned()),
                 (Tool::Ffmpeg.name().to_owned(), pipe_video::ffmpeg_version()),
                 (Tool::OnnxRuntime.name().to_owned(), onnx_version),
+                (Tool::OpenVino.name().to_owned(), openvino_version),
             ]),
             jobs: Vec::new(),
             environment,
@@ -106,14 +111,6 @@ fn environment(request: &Request) -> Environment {
 fn cuda_library() -> PathBuf {
     let set = std::env::var_os("LIBTORCH_CUDA").filter(|path| !path.is_empty());
     set.map_or_else(|| cache().join("pipe/libtorch-cuda-2.13.0/torch/lib/libtorch_cuda.so"), PathBuf::from)
-}
-
-/// Returns the path of ONNX Runtime: `ORT_DYLIB_PATH`, else where `cargo xtask setup` puts it.
-fn onnx_runtime() -> PathBuf {
-    if let Some(path) = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()) {
-        return path.into();
-    }
-    cache().join(Path::new("pipe/onnxruntime-1.31.1/libonnxruntime.so.1.31.1"))
 }
 
 /// Returns the folder of caches of the user.

@@ -2,7 +2,7 @@
 
 use crate::{check_files, clip_size, clips, compare, network, runtime};
 use pipe_graph::{ClipShape, Graph};
-use pipe_infer::Runtime;
+use pipe_infer::OnnxRuntime;
 use pipe_learn::{Epoch, LearnError, Learner, Network, pin_threads};
 use pipe_models::zoo;
 use pipe_schemas::networks::{Backbone, ClsHead, ModelParams};
@@ -43,7 +43,7 @@ fn two_steps(graph: &Graph, lr: f64) -> [f64; 2] {
     })
 }
 
-fn check(runtime: Option<&Runtime>, configurations: Vec<(Backbone, ClipShape)>) {
+fn check(runtime: Option<&OnnxRuntime>, configurations: Vec<(Backbone, ClipShape)>) {
     let mut files = Vec::new();
     for (backbone, clip) in configurations {
         let graph = graph(backbone, clip);

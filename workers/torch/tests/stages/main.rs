@@ -5,6 +5,7 @@ mod processes;
 
 use pipe_schemas::networks::resnet::{ResNetDepth, ResNetTSM};
 use pipe_schemas::networks::{ClsHead, ModelParams};
+use pipe_schemas::stages::frames::FramesParams;
 use pipe_schemas::stages::train::{DataloaderParams, LoadFrom, TrainCfg, TrainParams};
 use pipe_schemas::tables::{
     ClassRow, FrameIndexRow, Labelling, MissingReason, MissingRow, PredictionRow, Preprocessing, SampleRow, Split,
@@ -13,8 +14,8 @@ use pipe_schemas::tables::{
 use pipe_stage::protocol::{
     Grant, Info, Input, MadePart, MakePart, MakeParts, Message, PROTOCOL_VERSION, PlannedPart, Reply, Request, Task,
 };
-use pipe_tables::frames::{EncodedFrame, ShardWriter};
-use pipe_tables::{ModelFolder, SamplesFolder, read_rows, read_training_log, write_rows};
+use pipe_tables::frames::{EncodedFrame, RECIPE_FILE, ShardWriter};
+use pipe_tables::{ModelFolder, SamplesFolder, read_rows, read_training_log, write_json, write_rows};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Lines, Write};
@@ -222,6 +223,7 @@ fn write_frames(folder: &Path) {
     }
     writer.finish().expect("written");
     write_rows(&folder.join("index.parquet"), &index).expect("written");
+    write_json(&folder.join(RECIPE_FILE), &FramesParams::default().recipe()).expect("written");
 }
 
 fn sample(epoch: u32, position: u32, video: usize, view: u32) -> SampleRow {
