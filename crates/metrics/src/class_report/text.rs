@@ -3,6 +3,7 @@
 //! - Names are aligned to the right in a column as wide as the longest name, `weighted avg` and the number of digits; widths count characters.
 //! - The line of the micro average is called `accuracy`, and has only F1, if each video has one label and the report is about every class
 //!   that occurs; otherwise it is `micro avg`.
+//! - If each video has one label and no prediction is correct, supports have a decimal, `2.0`: then scikit-learn counts in floats.
 
 use super::{ClassReport, Scores};
 use std::fmt::Write;
@@ -20,29 +21,32 @@ impl ClassReport {
             write_to(&mut text, format_args!(" {heading:>9}"));
         }
         text.push_str("\n\n");
+        let no_hit = self.micro_is_accuracy && self.micro.recall == 0.0;
+        let count = |support: u64| if no_hit { format!("{support}.0") } else { support.to_string() };
         for (row, name) in self.classes.iter().zip(&names) {
-            line(&mut text, name, row.scores, row.support, width, digits);
+            line(&mut text, name, row.scores, &count(row.support), width, digits);
         }
+        let support = count(self.support);
         text.push('\n');
         if self.micro_is_accuracy {
-            let (gap, f1, support) = ("", self.micro.f1, self.support);
+            let (gap, f1) = ("", self.micro.f1);
             write_to(
                 &mut text,
                 format_args!("{:>width$}  {gap:>9} {gap:>9} {f1:>9.digits$} {support:>9}\n", "accuracy"),
             );
         } else {
-            line(&mut text, "micro avg", self.micro, self.support, width, digits);
+            line(&mut text, "micro avg", self.micro, &support, width, digits);
         }
-        line(&mut text, "macro avg", self.macro_average, self.support, width, digits);
-        line(&mut text, LONGEST_HEADING, self.weighted, self.support, width, digits);
+        line(&mut text, "macro avg", self.macro_average, &support, width, digits);
+        line(&mut text, LONGEST_HEADING, self.weighted, &support, width, digits);
         if let Some(samples) = self.samples {
-            line(&mut text, "samples avg", samples, self.support, width, digits);
+            line(&mut text, "samples avg", samples, &support, width, digits);
         }
         text
     }
 }
 
-fn line(text: &mut String, name: &str, scores: Scores, support: u64, width: usize, digits: usize) {
+fn line(text: &mut String, name: &str, scores: Scores, support: &str, width: usize, digits: usize) {
     let Scores { precision, recall, f1 } = scores;
     write_to(
         text,
@@ -90,5 +94,12 @@ mod tests {
     fn a_long_name_widens_the_first_column() {
         let expect = "                      precision    recall  f1-score   support\n\n                caf\u{e9}      1.000     0.500     0.667         2\na long name of class      0.500     1.000     0.667         1\n\n            accuracy                          0.667         3\n           macro avg      0.750     0.750     0.667         3\n        weighted avg      0.833     0.667     0.667         3\n";
         check(&[&[1, 1], &[0, 1]], &["caf\u{e9}", "a long name of class"], 3, expect);
+    }
+
+    /// What scikit-learn 1.9.1 prints if no prediction is correct.
+    #[test]
+    fn supports_have_a_decimal_if_nothing_is_correct() {
+        let expect = "              precision    recall  f1-score   support\n\n           a       0.00      0.00      0.00       1.0\n           b       0.00      0.00      0.00       1.0\n\n    accuracy                           0.00       2.0\n   macro avg       0.00      0.00      0.00       2.0\nweighted avg       0.00      0.00      0.00       2.0\n";
+        check(&[&[0, 1], &[1, 0]], &["a", "b"], 2, expect);
     }
 }
