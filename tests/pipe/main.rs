@@ -14,6 +14,7 @@ mod command;
 mod crash;
 mod drawn;
 mod errors;
+mod evaluation;
 mod explain;
 mod exported;
 mod faults;
