@@ -93,6 +93,16 @@ pub enum LearnError {
 }
 
 impl LearnError {
+    /// Returns that another process was lost, if an operation of libtorch failed because of that: a batch normalisation over all processes.
+    pub(crate) fn or_lost(self) -> Self {
+        if let Self::Torch { message, .. } = &self
+            && message.contains("/gloo/")
+        {
+            return Self::Group(crate::process_group::lost(message.clone()));
+        }
+        self
+    }
+
     /// Returns whether memory for a tensor was missing.
     pub fn is_out_of_memory(&self) -> bool {
         let Self::Torch { message, .. } = self else { return false };

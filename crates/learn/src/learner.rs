@@ -156,7 +156,7 @@ impl Learner {
             let Some(batch) = batches.next() else { break };
             let batch = batch.map_err(LearnError::from)?;
             let loaded = Instant::now();
-            let result = self.step(epoch, &batch, &mut totals)?;
+            let result = self.step(epoch, &batch, &mut totals).map_err(LearnError::or_lost)?;
             after_step(StepResult {
                 data_secs: (loaded - start).as_secs_f64(),
                 compute_secs: loaded.elapsed().as_secs_f64(),

@@ -13,6 +13,9 @@ use tch::{Kind, TchError, Tensor};
 /// How long a reduction may take; PyTorch's default. A process that has died is noticed at once.
 const REDUCTION: Duration = Duration::from_secs(30 * 60);
 
+/// How long a connection may take at least, to a process that is there.
+const CONNECT: Duration = Duration::from_secs(30);
+
 /// How long to wait for a value before looking whether to stop.
 const GLANCE: Duration = Duration::from_millis(200);
 
@@ -161,7 +164,9 @@ impl ProcessGroup {
         let until = Instant::now() + wait;
         let (host, own_address) = (master.ip().to_string(), own_address(master)?.to_string());
         let listener = listener.map(IntoRawFd::into_raw_fd);
-        let mut raw = RawGroup::new(&host, master.port(), listener, wait).map_err(error)?;
+        // The first process connects to itself.
+        let reach = if listener.is_some() { wait.max(CONNECT) } else { wait };
+        let mut raw = RawGroup::new(&host, master.port(), listener, reach).map_err(error)?;
         raw.set(&here(rank), b"").map_err(error)?;
         for other in 0..world_size {
             while raw.get(&here(other), GLANCE).map_err(error)?.is_none() {
@@ -172,7 +177,7 @@ impl ProcessGroup {
                 stop()?;
             }
         }
-        raw.connect(rank, world_size, &own_address, [wait, REDUCTION]).map_err(error)?;
+        raw.connect(rank, world_size, &own_address, [wait.max(CONNECT), REDUCTION]).map_err(error)?;
         Ok(Self { raw, rank, world_size })
     }
 
@@ -237,7 +242,7 @@ impl ProcessGroup {
     }
 }
 
-fn lost(message: Text) -> GroupError {
+pub(crate) fn lost(message: Text) -> GroupError {
     // Gloo's texts begin with the place in its source: `[/pytorch/third_party/gloo/…:547] Connection closed by peer`.
     let end = if message.starts_with('[') { message.find("] ").map_or(0, |end| end + 2) } else { 0 };
     GroupError::Lost { message: message[end..].to_owned() }

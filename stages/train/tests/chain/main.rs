@@ -1,7 +1,6 @@
 //! Epochs as parts: what determines each, and that a chain may be interrupted anywhere.
 
 mod best;
-mod golden;
 mod large;
 mod length;
 mod lr_finder;

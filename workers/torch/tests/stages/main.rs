@@ -1,6 +1,5 @@
 //! Runs the real worker on requests, as `pipe` does: train, evaluate, export on a few tiny videos.
 
-mod memory;
 mod processes;
 
 use pipe_schemas::networks::resnet::{ResNetDepth, ResNetTSM};
@@ -293,6 +292,8 @@ fn train_params() -> TrainParams {
         },
         train_dataloader: DataloaderParams { batch_size: 4 },
         train_cfg: TrainCfg { max_epochs: Some(EPOCHS), val_interval: 1, ..TrainCfg::default() },
+        // Otherwise the bits depend on the grant.
+        threads: Some(2),
         ..TrainParams::default()
     }
 }
