@@ -132,10 +132,10 @@ pub(crate) fn with_help(error: PredictError) -> StageError {
 
 /// Returns the verdict on a path that is not a file. A pipe could block its reader for ever.
 pub(crate) fn not_a_file(path: &Path) -> Option<Unusable> {
-    let reason = match fs_err::metadata(path) {
+    let reason = match path.metadata() {
         Ok(metadata) if metadata.is_file() => return None,
         Ok(_) => "it is not a file".to_owned(),
-        Err(error) => error.to_string(),
+        Err(error) => format!("it can't be opened: {error}"),
     };
     Some(Unusable { verdict: Verdict::Unreadable, reason })
 }
