@@ -59,7 +59,7 @@ pub fn default_layer(graph: &Graph) -> Option<&str> {
 }
 
 fn default_feature_layer(graph: &Graph) -> Option<FeatureLayer> {
-    let layers: Vec<_> = feature_layers(graph).into_iter().filter(|layer| layer.has_places()).collect();
+    let layers: Vec<_> = feature_layers(graph).into_iter().filter(FeatureLayer::has_places).collect();
     let is_read_by =
         |layer: &FeatureLayer| layers.iter().any(|reader| graph.nodes[reader.id.0].inputs.contains(&layer.id));
     let last = layers.iter().filter(|layer| !is_read_by(layer)).max_by_key(|layer| (layer.shape[0], layer.id))?;
@@ -166,10 +166,10 @@ impl Axes {
         match (self, node.shape.dims.as_slice()) {
             (Self::ChannelsFirst, &[channels, height, width]) => Some([channels, frames, height, width]),
             (Self::ChannelsLast, &[height, width, channels]) => Some([channels, frames, height, width]),
-            (Self::ChannelsFirst, &[channels, frames, height, width]) if node.shape.per_sample == 1 => {
-                Some([channels, frames, height, width])
-            }
-            (Self::ChannelsLast, &[frames, height, width, channels]) if node.shape.per_sample == 1 => {
+            (Self::ChannelsFirst, &[channels, frames, height, width])
+            | (Self::ChannelsLast, &[frames, height, width, channels])
+                if node.shape.per_sample == 1 =>
+            {
                 Some([channels, frames, height, width])
             }
             _ => None,
@@ -183,12 +183,16 @@ fn axes_of_nodes(graph: &Graph) -> Vec<Option<Axes>> {
     for node in &graph.nodes {
         let same_rank = |id: &&NodeId| graph.nodes[id.0].shape.dims.len() == node.shape.dims.len();
         let inherited = || node.inputs.iter().filter(same_rank).find_map(|id| all[id.0]);
-        let axes = match &node.op {
-            Op::Input(_) => Some(Axes::ChannelsFirst),
-            Op::FramesToBatch(_) => node.inputs.first().and_then(|id| all[id.0]),
-            Op::Permute(op) => inherited().and_then(|axes| permuted(axes, &op.axes)),
-            op if makes_other_axes(op) => None,
-            _ => inherited(),
+        let axes = if matches!(node.op, Op::Input(_)) {
+            Some(Axes::ChannelsFirst)
+        } else if matches!(node.op, Op::FramesToBatch(_)) {
+            node.inputs.first().and_then(|id| all[id.0])
+        } else if let Op::Permute(op) = &node.op {
+            inherited().and_then(|axes| permuted(axes, &op.axes))
+        } else if makes_other_axes(&node.op) {
+            None
+        } else {
+            inherited()
         };
         all.push(axes);
     }
