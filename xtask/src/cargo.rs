@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The packages of `pipe` and its workers.
-const PROGRAMS: &[&str] = &[".", "workers/data", "workers/torch"];
+const PROGRAMS: &[&str] = &[".", "workers/data", "workers/infer", "workers/torch"];
 
 /// The environment variable with the path of a file, to which tests append why they were skipped; see `pipe_testkit::skip`.
 const SKIPS: &str = "PIPE_TEST_SKIPS";
