@@ -202,6 +202,7 @@ mod tests {
             },
             graph_digest: String::new(),
             epochs: 1,
+            pruning: Vec::new(),
         }
     }
 

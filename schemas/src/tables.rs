@@ -492,4 +492,7 @@ pub struct ModelCard {
     pub graph_digest: String,
     /// Number of epochs that it was trained; 0 for a published checkpoint.
     pub epochs: u32,
+    /// The channels that were removed from the network of `model`, one entry for each time that it was pruned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pruning: Vec<crate::RemovedChannels>,
 }

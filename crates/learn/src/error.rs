@@ -27,6 +27,9 @@ pub enum LearnError {
     /// Settings of single tensors do not fit the network.
     #[error(transparent)]
     ParamGroups(#[from] crate::ParamGroupsError),
+    /// A network can't be pruned as asked.
+    #[error(transparent)]
+    Prune(#[from] pipe_graph::passes::PruneError),
     /// A network can't be rewritten for inference.
     #[error(transparent)]
     Rewrite(#[from] pipe_graph::GraphError),

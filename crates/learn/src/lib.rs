@@ -9,6 +9,7 @@
 mod averaging;
 mod batch;
 mod c10d;
+mod calibration;
 mod clip_grad;
 mod convert;
 mod device;
@@ -32,6 +33,7 @@ mod piece;
 mod predict;
 mod process;
 mod process_group;
+mod pruning;
 mod similar;
 mod threads;
 mod totals;
@@ -39,6 +41,7 @@ mod trained_tensor;
 
 pub use averaging::Average;
 pub use batch::Normalisation;
+pub use calibration::{CalibrationClips, Ranges, measure_histograms, measure_ranges};
 pub use clip_grad::clip_gradients;
 pub use device::{Device, DeviceError, find_cuda, open_device};
 pub use error::LearnError;

@@ -23,6 +23,7 @@ mod layout;
 mod load;
 mod load_report;
 mod name_map;
+mod pruned;
 mod recognise;
 mod state_dict;
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub use layout::{Layout, LayoutError, Link, Ours, Theirs};
 pub use load::{LoadError, LoadOptions, load};
 pub use load_report::LoadReport;
 pub use name_map::{Axes, Conflict, MadeValue, NameMap, Part};
+pub use pruned::without_channels;
 pub use recognise::{RecogniseError, Recognised, recognise, share};
 pub use state_dict::{ExportError, Exported, Imported, StateDict, export, import};
 pub use zoo::{Entry, build, huggingface_model, name_maps, uses_frame_order, zoo};

@@ -21,6 +21,7 @@ pub const CONTRACT: Contract = Contract {
         InputPort { name: "frames", port_type: PortType::Frames, required: true, or_param: None },
         InputPort { name: "samples", port_type: PortType::Samples, required: true, or_param: None },
         InputPort { name: "weights", port_type: PortType::Folder, required: false, or_param: None },
+        InputPort { name: "model", port_type: PortType::Model, required: false, or_param: None },
     ],
     outputs: &[
         OutputPort { name: "lr", port_type: PortType::LearningRate, path: "lr.json" },

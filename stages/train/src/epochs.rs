@@ -263,7 +263,7 @@ fn start(
         return Ok(Learner::new(first_network(context, params, samples)?.0.to_device(device), params, labelling)?);
     };
     let mut learner =
-        Learner::new(Network::new(graph(params, samples)?, params.seed).to_device(device), params, labelling)?;
+        Learner::new(Network::new(graph(context, params, samples)?, params.seed).to_device(device), params, labelling)?;
     restore(&mut learner, part)?;
     Ok(learner)
 }

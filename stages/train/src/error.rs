@@ -172,8 +172,30 @@ pub enum TrainError {
         part: String,
     },
     /// There are two files to start from.
-    #[error("both `load_from` and the input `weights` name weights to start from")]
-    TwoStarts,
+    #[error("both {one} and {other} name weights to start from")]
+    TwoStarts {
+        /// The parameter or input.
+        one: &'static str,
+        other: &'static str,
+    },
+    /// The model to start from is another network.
+    #[error("the input `model` is the network {expected}, but `model.backbone` is {found}")]
+    OtherNetwork {
+        /// Its parameters, as JSON.
+        expected: String,
+        found: String,
+    },
+    /// The model to start from was trained with other constants.
+    #[error("the input `model` was trained with another `model.data_preprocessor`")]
+    OtherNormalisation,
+    /// The model to start from has other classes.
+    #[error("the input `model` has other classes than the samples: {expected} there, {found} here, or other names")]
+    OtherClasses {
+        /// The number of classes of the model.
+        expected: usize,
+        /// The number of classes of the samples.
+        found: usize,
+    },
     /// Options of `load_from` without a file.
     #[error("`load_from` has options, but no file is named")]
     NoStart,

@@ -5,6 +5,7 @@
 //! | `frames` | frame shards |
 //! | `samples` | the clips of each epoch in order, the test views, the classes, what a clip looks like |
 //! | `load_from`, or the input `weights` | published weights |
+//! | `model` | a trained network to start from, such as a pruned one; the new one has lost the same channels |
 //! | `lr` | with `lr: auto`, the rate that `lr_finder` suggests |
 //!
 //! | writes | |
@@ -29,6 +30,7 @@
 //! | the frames | |
 //! | whether the test samples are evaluated after it; if so, their rows and `average_clips` | `val_interval`, `val_begin`, `dynamic_intervals` |
 //! | in the first: the content of `load_from` or `weights`, `map` and `inflate` | which of the two it was, `digest` |
+//! | in the first: the content of `model` | |
 //! | versions of libtorch and libjpeg-turbo | the number of threads: that of libtorch is a constant of `pipe-learn` |
 //!
 //! Each part of the parameters states which of its fields these are, in `EpochFields` of `pipe_schemas::stages::train`. With a

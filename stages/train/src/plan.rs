@@ -32,7 +32,7 @@ pub(crate) fn parts(
 ) -> Result<Vec<PlannedPart>, StageError> {
     check_monitors(params, samples)?;
     check_precision(context, params)?;
-    let graph = &graph(params, samples)?;
+    let graph = &graph(context, params, samples)?;
     let of_data = fields_of_data(context, params, samples, graph)?;
     let of_start = fields_of_start(context, params)?;
     let of_test = fields_of_test(samples)?;
@@ -105,6 +105,9 @@ pub(crate) fn check_loss(params: &TrainParams, samples: &Samples) -> Result<(), 
 
 /// Returns what the weights to start from contribute to the first epoch.
 fn fields_of_start(context: &Context, params: &TrainParams) -> Result<Fields, StageError> {
+    if let Some(digest) = context.input_digest("model") {
+        return Ok(vec![field(&["inputs", "model"], digest)]);
+    }
     let Some(weights) = load_from(context, params)? else { return Ok(Vec::new()) };
     check_digest(&weights, params)?;
     let mut fields = vec![field(&["sources", "load_from", ""], weights.digest)];

@@ -10,7 +10,7 @@ use crate::plan;
 use crate::processes::compute_threads;
 use crate::rates::{other_batch_size, scaled};
 use crate::samples::Samples;
-use crate::start::first_network;
+use crate::start::{earlier_model, first_network};
 use crate::tensorboard;
 use crate::validate::{validate, validates_at_the_end};
 use pipe_clips::Loader;
@@ -115,6 +115,7 @@ fn write_models(
     best: Option<&BestEpoch>,
     (mut learner, report): (Learner, &WeightsReport),
 ) -> Result<(), StageError> {
+    let pruning = earlier_model(context, params, samples)?.map(|(_, card)| card.pruning).unwrap_or_default();
     let write = |port: &str, epochs: usize, learner: &Learner| {
         let card = ModelCard {
             model: params.model.clone(),
@@ -122,6 +123,7 @@ fn write_models(
             preprocessing: samples.preprocessing.clone(),
             graph_digest: learner.network().graph().digest().to_hex().to_string(),
             epochs: epochs as u32,
+            pruning: pruning.clone(),
         };
         TrainedModel::write(&context.output(port)?, &card, &learner.evaluated()?, report).map_err(StageError::from)
     };
