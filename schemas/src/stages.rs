@@ -26,6 +26,7 @@ stage_kinds! {
     fuse,
     compare,
     explain,
+    optimize,
     export,
     predict,
     command,

@@ -30,6 +30,7 @@ mod main_job;
 mod mistakes;
 mod model;
 mod odd_folder;
+mod optimize;
 mod output;
 mod predict;
 mod pretrained;

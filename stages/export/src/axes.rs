@@ -31,7 +31,8 @@ fn with_more(card: &ModelCard, axes: FreeAxes) -> Result<Graph, LearnError> {
     let Preprocessing { test_frames, height_px, width_px, .. } = card.preprocessing;
     let (height_px, width_px) = (height_px + more(axes.height), width_px + more(axes.width));
     let preprocessing = Preprocessing { height_px, width_px, ..card.preprocessing.clone() };
-    TrainedModel::graph(&card.model, test_frames + more(axes.frames), &preprocessing, card.classes.len())
+    let frames = test_frames + more(axes.frames);
+    TrainedModel::graph(&card.model, frames, &preprocessing, card.classes.len(), &card.pruning)
 }
 
 /// Returns the names of the axes that may have other sizes, with that of the batch.

@@ -33,6 +33,9 @@ pub(crate) fn write(context: &Context, model: &TrainedModel) -> Result<Folder, S
         Some(Err(refused)) => return Ok(Folder::Refused(refused.reason)),
         Some(Ok(described)) => described,
     };
+    if !card.pruning.is_empty() {
+        return Ok(Folder::Refused("channels were removed from the network".to_owned()));
+    }
     let maps = name_maps(&card.model.backbone);
     let Some(map) = maps.into_iter().find(|map| map.project == Project::Huggingface) else {
         return Ok(Folder::Refused("its names are not known".to_owned()));

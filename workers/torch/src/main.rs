@@ -8,6 +8,7 @@ use pipe_stage::protocol::{Grant, Request};
 use pipe_stage::{Environment, WorkerInfo, die_with_parent, serve};
 use pipe_stage_evaluate::Evaluate;
 use pipe_stage_export::Export;
+use pipe_stage_optimize::Optimize;
 use pipe_stage_train::{JOIN_FLAG, JOIN_ONCE_FLAG, join};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -43,6 +44,8 @@ fn main() -> ExitCode {
             |engine| load(engine, &libraries).map_or("missing".to_owned(), |engine| engine.version().to_owned());
         let (onnx_version, openvino_version) =
             (version(InferenceEngine::OnnxRuntime), version(InferenceEngine::OpenVino));
+        let optimize: &'static Optimize =
+            Box::leak(Box::new(Optimize { onnx_runtime: libraries.onnx_runtime.clone() }));
         let export: &'static Export =
             Box::leak(Box::new(Export { onnx_runtime: libraries.onnx_runtime.clone(), libtorch: LIBTORCH_VERSION }));
         let evaluate: &'static Evaluate = Box::leak(Box::new(Evaluate { libraries: libraries.clone() }));
@@ -52,6 +55,8 @@ fn main() -> ExitCode {
                 Whole(&pipe_stage_train::LrFinder),
                 Whole(&pipe_stage_pretrained::Pretrained),
                 Whole(evaluate),
+                Whole(&pipe_stage_explain::Explain),
+                Whole(optimize),
                 Whole(export),
             ],
             tools: BTreeMap::from([
