@@ -13,6 +13,7 @@ mod ls;
 mod metrics;
 mod model;
 mod plan;
+mod predict;
 mod run;
 mod runs;
 mod schema;
@@ -33,6 +34,7 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::of::<check::Check>(),
     Entry::of::<plan::Plan>(),
     Entry::of::<why::Why>(),
+    Entry::of::<predict::Predict>(),
     Entry::of::<runs::Runs>(),
     Entry::of::<show::Show>(),
     Entry::of::<logs::Logs>(),

@@ -17,8 +17,10 @@ pub use port::{InputChoice, InputPort, Output, OutputPort, PortType};
 pub enum Worker {
     /// `pipe-data-worker`: FFmpeg, polars.
     Data,
-    /// `pipe-torch-worker`: libtorch, ONNX Runtime.
+    /// `pipe-torch-worker`: libtorch, ONNX Runtime, OpenVINO.
     Torch,
+    /// `pipe-infer-worker`: FFmpeg, ONNX Runtime, OpenVINO.
+    Infer,
 }
 
 impl Worker {
@@ -27,6 +29,7 @@ impl Worker {
         match self {
             Self::Data => "pipe-data-worker",
             Self::Torch => "pipe-torch-worker",
+            Self::Infer => "pipe-infer-worker",
         }
     }
 }
@@ -42,6 +45,8 @@ pub enum Tool {
     Libtorch,
     /// ONNX Runtime.
     OnnxRuntime,
+    /// OpenVINO.
+    OpenVino,
 }
 
 impl Tool {
@@ -52,6 +57,7 @@ impl Tool {
             Self::LibjpegTurbo => "libjpeg-turbo",
             Self::Libtorch => "libtorch",
             Self::OnnxRuntime => "onnxruntime",
+            Self::OpenVino => "openvino",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::networks::AverageClips;
 use crate::stages::augment::ClipPipeline;
+use crate::stages::frames::FrameRecipe;
 use crate::tables::{Labelling, ModelCard};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,8 @@ const LABELS: &str = "labels";
 const PREPROCESSING: &str = "preprocessing";
 const LABELLING: &str = "labelling";
 const AVERAGE_CLIPS: &str = "average_clips";
+const MADE_FROM: &str = "made_from";
+const STORED_FRAMES: &str = "stored_frames";
 
 /// What a program must know to use an exported network.
 ///
@@ -26,6 +29,8 @@ const AVERAGE_CLIPS: &str = "average_clips";
 /// | `preprocessing` | JSON: [`ClipFormat`] |
 /// | `labelling` | `single_label` or `multi_label`: whether softmax or the logistic function turns logits into probabilities |
 /// | `average_clips` | `prob` or `score`: how the views of a video are averaged |
+/// | `stored_frames` | JSON: [`FrameRecipe`], how a video becomes the images that clips are made of |
+/// | `made_from` | JSON: the digests of what the file was made from, by name, such as `model` and `samples`; may be absent |
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExportMetadata {
     /// Name of the network.
@@ -38,6 +43,10 @@ pub struct ExportMetadata {
     pub labelling: Labelling,
     /// How the views of a video are averaged.
     pub average_clips: AverageClips,
+    /// How a video becomes the images that clips are made of.
+    pub stored_frames: FrameRecipe,
+    /// BLAKE3 digests of what the file was made from, by name, such as `model` and `samples`.
+    pub made_from: BTreeMap<String, String>,
 }
 
 /// How a clip is made from a video and given to the network.
@@ -91,7 +100,7 @@ pub enum MetadataError {
 
 impl ExportMetadata {
     /// Returns the metadata of a trained network; `network` is the name of its graph.
-    pub fn new(card: &ModelCard, network: &str) -> Self {
+    pub fn new(card: &ModelCard, network: &str, stored_frames: FrameRecipe) -> Self {
         let (normalisation, clips) = (&card.model.data_preprocessor, &card.preprocessing);
         Self {
             network: network.to_owned(),
@@ -108,6 +117,8 @@ impl ExportMetadata {
             },
             labelling: clips.labelling,
             average_clips: card.model.cls_head.average_clips,
+            stored_frames,
+            made_from: BTreeMap::from([("graph".to_owned(), card.graph_digest.clone())]),
         }
     }
 
@@ -116,7 +127,7 @@ impl ExportMetadata {
     /// # Errors
     /// [`MetadataError::Invalid`] if a value has no JSON form.
     pub fn entries(&self) -> Result<BTreeMap<String, String>, MetadataError> {
-        let Self { network, labels, preprocessing, labelling, average_clips } = self;
+        let Self { network, labels, preprocessing, labelling, average_clips, stored_frames, made_from } = self;
         let entries = [
             (PRODUCER.0, PRODUCER.1.to_owned()),
             (NETWORK, network.clone()),
@@ -124,6 +135,8 @@ impl ExportMetadata {
             (PREPROCESSING, json(PREPROCESSING, preprocessing)?),
             (LABELLING, word(LABELLING, labelling)?),
             (AVERAGE_CLIPS, word(AVERAGE_CLIPS, average_clips)?),
+            (STORED_FRAMES, json(STORED_FRAMES, stored_frames)?),
+            (MADE_FROM, json(MADE_FROM, made_from)?),
         ];
         Ok(entries.map(|(key, value)| (key.to_owned(), value)).into())
     }
@@ -140,6 +153,9 @@ impl ExportMetadata {
             preprocessing: parse(PREPROCESSING, text(PREPROCESSING)?)?,
             labelling: parse_word(LABELLING, text(LABELLING)?)?,
             average_clips: parse_word(AVERAGE_CLIPS, text(AVERAGE_CLIPS)?)?,
+            stored_frames: parse(STORED_FRAMES, text(STORED_FRAMES)?)?,
+            // Files of earlier versions do not have it.
+            made_from: entries.get(MADE_FROM).map_or(Ok(BTreeMap::new()), |text| parse(MADE_FROM, text))?,
         })
     }
 }
@@ -165,6 +181,7 @@ fn parse_word<T: DeserializeOwned>(key: &'static str, text: &str) -> Result<T, M
 mod tests {
     use super::*;
     use crate::networks::{ClsHead, ModelParams};
+    use crate::stages::frames::FramesParams;
     use crate::tables::Preprocessing;
 
     fn card() -> ModelCard {
@@ -185,24 +202,36 @@ mod tests {
             },
             graph_digest: String::new(),
             epochs: 1,
+            pruning: Vec::new(),
         }
+    }
+
+    fn metadata() -> ExportMetadata {
+        let recipe = FramesParams::default().recipe();
+        let mut metadata = ExportMetadata::new(&card(), "tsn", recipe);
+        metadata.made_from.insert("model".to_owned(), "ab".to_owned());
+        metadata
     }
 
     #[test]
     fn metadata_is_read_as_it_was_written() {
-        let metadata = ExportMetadata::new(&card(), "tsn");
+        let metadata = metadata();
         let entries = metadata.entries().expect("entries");
         assert_eq!(ExportMetadata::read(&entries).expect("read"), metadata);
         assert_eq!(entries["labels"], r#"["Biking","a \"b\""]"#);
         let start = r#"{"layout":"NCTHW","colours":"RGB","mean":[123.675,116.28,103.53],"std":[58.395,57.12,57.375],"frames":16,"height_px":112,"width_px":96,"test":{"sampler":{"type":"SampleFrames","#;
         assert!(entries["preprocessing"].starts_with(start), "{}", entries["preprocessing"]);
+        let recipe =
+            r#"{"sample":"all","resize":{"short_side_px":256},"square_pixels":false,"encode":{"jpeg":{"quality":90}}}"#;
+        assert_eq!(entries["stored_frames"], recipe);
+        assert_eq!(entries["made_from"], r#"{"graph":"","model":"ab"}"#);
         let words = ["producer", "network", "labelling", "average_clips"].map(|key| entries[key].as_str());
         assert_eq!(words, ["pipe", "tsn", "multi_label", "score"]);
     }
 
     #[test]
     fn what_is_missing_or_unknown_is_named() {
-        let entries = ExportMetadata::new(&card(), "tsn").entries().expect("entries");
+        let entries = metadata().entries().expect("entries");
         let check = |key: &str, value: Option<&str>, expect: &str| {
             let mut changed = entries.clone();
             match value {

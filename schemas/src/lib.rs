@@ -6,12 +6,16 @@
 
 pub mod contract;
 pub mod data_files;
+pub mod engines;
+pub mod evaluation;
 mod export_metadata;
 pub mod labelling;
 pub mod losses;
 mod missing;
 pub mod networks;
 pub mod pipeline;
+mod removed_channels;
+mod report_tables;
 mod rule;
 pub mod stages;
 pub mod tables;
@@ -22,4 +26,5 @@ pub use contract::{
 };
 pub use export_metadata::{ClipFormat, Colours, ExportMetadata, Layout, MetadataError};
 pub use pipeline::pipeline_schema;
+pub use removed_channels::{Positions, RemovedChannels};
 pub use rule::{Monitor, Rule};

@@ -23,7 +23,12 @@ stage_kinds! {
     train,
     pretrained,
     evaluate,
+    fuse,
+    compare,
+    explain,
+    optimize,
     export,
+    predict,
     command,
 }
 

@@ -2,11 +2,12 @@
 //!
 //! Column order is field order. `pipe-tables` writes and reads them as Parquet.
 
-use crate::stages::evaluate::Figures;
+use crate::evaluation::Figures;
 use serde::{Deserialize, Serialize};
 
 pub use crate::labelling::Labelling;
 pub use crate::missing::{MissingCounts, MissingReason, MissingRow};
+pub use crate::report_tables::{Change, ClassReportRow, ComparisonRow, ConfusionRow, SliceRow};
 
 /// Name and version of a table, which are written to the Parquet metadata.
 pub trait Table {
@@ -34,7 +35,13 @@ table!(MissingRow, "missing", 1);
 table!(TrainingLogRow, "training_log", 3);
 table!(TrainingStepRow, "training_steps", 1);
 table!(PredictionRow, "predictions", 3);
+table!(HeatMapRow, "heat_maps", 1);
+table!(VideoPredictionRow, "video_predictions", 1);
 table!(LrCurveRow, "lr_curve", 1);
+table!(ClassReportRow, "class_report", 1);
+table!(ConfusionRow, "confusion", 1);
+table!(SliceRow, "slices", 1);
+table!(ComparisonRow, "comparison", 1);
 
 /// Maximum number of [`VideoRow::hashes`].
 pub const MAX_HASHES_PER_VIDEO: usize = 64;
@@ -99,6 +106,8 @@ pub enum Verdict {
     Truncated,
     /// No frame can be decoded, or with `verify: decode` fewer than half of them.
     Undecodable,
+    /// The video has fewer frames than a clip of the network needs, or is not of a size that it takes. Only in predictions.
+    Unsuitable,
     /// The file has no video stream.
     NoVideoStream,
     /// FFmpeg can't open the file.
@@ -115,6 +124,24 @@ impl Verdict {
     /// Returns whether later stages use the file.
     pub fn is_usable(self) -> bool {
         matches!(self, Self::Ok | Self::Duplicate | Self::Damaged)
+    }
+
+    /// Returns the words in summaries.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Duplicate => "duplicate",
+            Self::Damaged => "damaged",
+            Self::Rejected => "rejected as damaged",
+            Self::Truncated => "truncated",
+            Self::Undecodable => "undecodable",
+            Self::Unsuitable => "unsuitable for a network",
+            Self::NoVideoStream => "without video",
+            Self::Unreadable => "unreadable",
+            Self::OddName => "not named in UTF-8",
+            Self::TimedOut => "timed out",
+            Self::Crashed => "crashed the decoder",
+        }
     }
 }
 
@@ -326,6 +353,109 @@ impl PredictionRow {
     }
 }
 
+/// Where in a frame of a clip the evidence for a class is. Sorted by sample and `clip_frame`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct HeatMapRow {
+    /// Id of the video in `frame_index`.
+    pub video_id: String,
+    /// Start of the segment; `None` for the whole video.
+    pub start_secs: Option<f64>,
+    /// End of the segment; `None` for the whole video.
+    pub end_secs: Option<f64>,
+    /// Number of the view among those of the video or segment, from 0.
+    pub view: u32,
+    /// The class that evidence was searched for.
+    pub target_index: u32,
+    /// Position of the frame in the clip, from 0.
+    pub clip_frame: u32,
+    /// Position of the frame in the video, from 0.
+    pub frame_index: u32,
+    /// Height of the clip in pixels.
+    pub height_px: u32,
+    /// Width of the clip in pixels.
+    pub width_px: u32,
+    /// From 0 to 1, row by row from the top; 1 is the strongest evidence of the clip.
+    pub values: Vec<f32>,
+}
+
+/// The prediction of a video without labels, or of a window of it; or why there is none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VideoPredictionRow {
+    /// Id of the video; in `pipe predict`, the path as it was given.
+    pub video_id: String,
+    /// Start of the window in seconds from the first frame; `None` for the whole video.
+    pub start_secs: Option<f64>,
+    /// End of the window; `None` for the whole video.
+    pub end_secs: Option<f64>,
+    /// Whether there is a prediction: with `ok` and `damaged`.
+    pub verdict: Verdict,
+    /// Explanation of the verdict; empty for `ok`.
+    pub reason: String,
+    /// Class with the highest probability.
+    pub predicted_index: Option<u32>,
+    /// Name of that class; empty if there is no prediction.
+    pub predicted_name: String,
+    /// Number of views that were averaged.
+    pub num_views: u32,
+    /// Mean logits of the views, `K` of them; empty if there is no prediction.
+    pub logits: Vec<f32>,
+    /// Probabilities by `average_clips`, `K` of them; empty if there is no prediction.
+    pub probabilities: Vec<f32>,
+}
+
+impl VideoPredictionRow {
+    /// Returns the row of a video without a prediction.
+    pub fn without(video_id: &str, verdict: Verdict, reason: String) -> Self {
+        Self {
+            video_id: video_id.to_owned(),
+            start_secs: None,
+            end_secs: None,
+            verdict,
+            reason,
+            predicted_index: None,
+            predicted_name: String::new(),
+            num_views: 0,
+            logits: Vec::new(),
+            probabilities: Vec::new(),
+        }
+    }
+
+    /// Returns the row of a prediction. `damage` is what the decoder passed over, or empty.
+    pub fn of(prediction: PredictionRow, damage: &str) -> Self {
+        let PredictionRow {
+            video_id,
+            start_secs,
+            end_secs,
+            predicted_index,
+            predicted_name,
+            num_views,
+            logits,
+            probabilities,
+            ..
+        } = prediction;
+        Self {
+            video_id,
+            start_secs,
+            end_secs,
+            verdict: if damage.is_empty() { Verdict::Ok } else { Verdict::Damaged },
+            reason: damage.to_owned(),
+            predicted_index: Some(predicted_index),
+            predicted_name,
+            num_views,
+            logits,
+            probabilities,
+        }
+    }
+
+    /// Returns the classes with the highest probabilities, highest first; the first of equal ones comes first.
+    pub fn top(&self, count: usize) -> Vec<(u32, f32)> {
+        let mut classes: Vec<(u32, f32)> = (0..).zip(self.probabilities.iter().copied()).collect();
+        classes.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        classes.truncate(count);
+        classes
+    }
+}
+
 /// How clips are made for a network, and how many samples could not be made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Preprocessing {
@@ -362,4 +492,7 @@ pub struct ModelCard {
     pub graph_digest: String,
     /// Number of epochs that it was trained; 0 for a published checkpoint.
     pub epochs: u32,
+    /// The channels that were removed from the network of `model`, one entry for each time that it was pruned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pruning: Vec<crate::RemovedChannels>,
 }

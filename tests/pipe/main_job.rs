@@ -1,5 +1,6 @@
 //! The smoke pipeline on generated clips: it learns motion, a second run does nothing, and with shuffled labels it learns nothing.
 
+use crate::explain::{coverage, of_motion};
 use crate::space::{Space, run_args};
 use pipe_testkit::repository;
 use std::collections::BTreeMap;
@@ -28,6 +29,24 @@ fn smoke_learns_motion_and_a_second_run_does_nothing() {
     let mut secs: Vec<f64> = (0..5).map(|_| space.cpu_secs(&args)).collect();
     secs.sort_by(f64::total_cmp);
     assert!(secs[2] <= 0.05, "the median of five runs with nothing to do took {} s of CPU: {secs:?}", secs[2]);
+    check_evidence(&space);
+}
+
+/// The evidence for a motion is where the shape moves. The control has the weights that training starts from.
+fn check_evidence(space: &Space) {
+    let untrained = "stages.untrained={ uses: train, inputs: { frames: frames, samples: samples }, with: { model: { backbone: { type: \
+                     ResNetTSM, depth: 18, base_channels: 16, shift_div: 4 }, cls_head: { dropout_ratio: 0.0 } }, optim_wrapper: { optimizer: \
+                     { type: SGD, lr: 1.0e-12 } }, train_cfg: { max_epochs: 1 } } }";
+    let stages = [of_motion("why", "model"), of_motion("control", "untrained"), untrained.to_owned()];
+    space.run("smoke", &[stages[0].as_str(), &stages[1], &stages[2]]).ok();
+    let (marked, chance) = coverage(space, "smoke", "why");
+    let (of_control, _) = coverage(space, "smoke", "control");
+    let faithfulness = space.json("smoke", "why", "faithfulness.json");
+    let text = format!("marked {marked:.3}, untrained {of_control:.3}, chance {chance:.3}; {faithfulness}");
+    assert!(marked > 2.0 * chance && marked > 1.3 * of_control, "{text}");
+    let mean = |name: &str| faithfulness[name].as_f64().unwrap();
+    assert!(mean("without_marked") < mean("without_random") - 0.05, "{text}");
+    assert_eq!(faithfulness["num_test_videos"], 80, "{text}");
 }
 
 /// The same clips with labels of other classes: what it memorises does not help on the test groups.

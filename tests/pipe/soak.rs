@@ -154,7 +154,7 @@ fn commands_are_killed_again_and_again() {
     println!("{kills} kills of a chain of 200 commands: it came to its end");
 }
 
-/// Number of kills of [`trainings_are_killed_again_and_again`].
+/// Number of kills of each training.
 const TRAINING_KILLS: usize = 20;
 
 /// A training with state of every kind: momentum, an average, frozen layers, accumulated batches, dropout and drawn crops.
@@ -228,9 +228,40 @@ fn train_and_kill(space: &Space, longest: Duration) -> bool {
 #[test]
 #[ignore = "takes minutes; cargo xtask soak"]
 fn trainings_are_killed_again_and_again() {
+    kill_trainings(TRAINING, "a training");
+}
+
+#[test]
+#[ignore = "takes minutes; cargo xtask soak"]
+fn trainings_of_two_processes_are_killed_again_and_again() {
+    let two = "      num_processes: 2\n      sync_bn: true\n      train_dataloader: { batch_size: 2 }";
+    kill_trainings(&replaced("      train_dataloader: { batch_size: 4 }", two), "a training by two processes");
+}
+
+#[test]
+#[ignore = "takes minutes; cargo xtask soak"]
+fn trainings_in_16_bits_are_killed_again_and_again() {
+    #[cfg(target_arch = "x86_64")]
+    let computes_in_16_bits = is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    let computes_in_16_bits = false;
+    if !computes_in_16_bits {
+        return pipe_testkit::skip("a processor with AVX512-BF16, without which training in 16 bits is refused");
+    }
+    let amp = "      optim_wrapper:\n        type: AmpOptimWrapper\n        dtype: bfloat16";
+    kill_trainings(&replaced("      optim_wrapper:", amp), "a training in 16 bits");
+}
+
+/// Returns [`TRAINING`] with other lines.
+fn replaced(lines: &str, by: &str) -> String {
+    assert_eq!(TRAINING.matches(lines).count(), 1);
+    TRAINING.replace(lines, by)
+}
+
+fn kill_trainings(pipeline: &str, what: &str) {
     let fresh = || {
         let space = Space::new();
-        space.write("training.yaml", TRAINING);
+        space.write("training.yaml", pipeline);
         space
     };
     let model = |space: &Space| {
@@ -251,7 +282,7 @@ fn trainings_are_killed_again_and_again() {
         assert_eq!(model(&space), expect);
         rounds += 1;
     }
-    println!("{kills} kills of a training in {rounds} rounds: every final checkpoint, log and model has the same bits");
+    println!("{kills} kills of {what} in {rounds} rounds: every final checkpoint, log and model has the same bits");
 }
 
 const SET: &str = "

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The packages of `pipe` and its workers.
-const PROGRAMS: &[&str] = &[".", "workers/data", "workers/torch"];
+const PROGRAMS: &[&str] = &[".", "workers/data", "workers/infer", "workers/torch"];
 
 /// The environment variable with the path of a file, to which tests append why they were skipped; see `pipe_testkit::skip`.
 const SKIPS: &str = "PIPE_TEST_SKIPS";
@@ -141,9 +141,16 @@ pub(crate) fn bench(root: &Path, args: &[OsString]) -> Result<(), Failure> {
     succeed(python.arg(script).arg(target.join("release/pipe")).args(rest))
 }
 
-/// Compares with values of the Python originals, see `crates/learn/examples/golden`.
+/// Compares with values of the Python originals, see `examples/golden` of `crates/learn` and, for metrics, which need no libtorch, of
+/// `crates/metrics`.
 pub(crate) fn golden(root: &Path, args: &[OsString]) -> Result<(), Failure> {
-    let mut compare = cargo(root, &["run", "--quiet", "--package", "pipe-learn", "--example", "golden", "--"]);
+    let package = if args.first().is_some_and(|kind| kind == "metrics") {
+        "pipe-metrics"
+    } else {
+        crate::setup::setup(root)?;
+        "pipe-learn"
+    };
+    let mut compare = cargo(root, &["run", "--quiet", "--package", package, "--example", "golden", "--"]);
     succeed(compare.args(args))
 }
 

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask TASK
 
-  setup               Install FFmpeg's headers, build tools, libtorch and ONNX Runtime
+  setup [--cuda]      Install FFmpeg's headers, build tools, libtorch and ONNX Runtime; with --cuda, also for NVIDIA GPUs (3 GB)
   run FILE [ARGS]     Build pipe and its workers, then run `pipe run FILE`
   test [ARGS]         Run all tests; arguments are passed to cargo nextest or cargo test
   soak                Run the tests that take many minutes: kills at random moments
@@ -35,7 +35,7 @@ cargo xtask TASK
                       Fine-tune ImageNet weights on real clips: what is trained, from which weights, with which rate
   bench data_frames CLIPS
                       Measure decoding and coding of frames, against OpenCV, PyAV and torchcodec
-  golden networks|structure|inflation|optim|schedules|losses|train-step FILE… [--only ID]
+  golden networks|structure|inflation|optim|schedules|losses|train-step|metrics|explain FILE… [--only ID]
                       Compare with values of the Python originals
   install [ARGS]      Install pipe and its workers; arguments are passed to cargo install
   docs                Update generated files: the schema of pipeline files, and the tables of README.md";
@@ -57,13 +57,13 @@ fn task(mut args: impl Iterator<Item = OsString>) -> Result<(), Failure> {
     let args: Vec<OsString> = args.collect();
     let root = root()?;
     match name.to_str() {
-        Some("setup") => setup::setup(&root),
+        Some("setup") => setup::setup_with(&root, &args),
         Some("run") => setup::setup(&root).and_then(|()| cargo::run(&root, &args)),
         Some("test") => setup::setup(&root).and_then(|()| cargo::test(&root, &args)),
         Some("soak") => setup::setup(&root).and_then(|()| cargo::soak(&root, &args)),
         Some("fuzz") => setup::setup(&root).and_then(|()| cargo::fuzz(&root, &args)),
         Some("bench") => cargo::bench(&root, &args),
-        Some("golden") => setup::setup(&root).and_then(|()| cargo::golden(&root, &args)),
+        Some("golden") => cargo::golden(&root, &args),
         Some("install") => setup::setup(&root).and_then(|()| cargo::install(&root, &args)),
         Some("docs") => docs::docs(&root),
         Some("help" | "-h" | "--help") => {

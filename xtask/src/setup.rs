@@ -4,9 +4,27 @@ use crate::failure::Failure;
 use crate::{libraries, packages, print};
 use fs_err as fs;
 use std::env;
+use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+
+/// Installs what is missing, with `--cuda` also for NVIDIA GPUs.
+pub(crate) fn setup_with(root: &Path, args: &[OsString]) -> Result<(), Failure> {
+    match args {
+        [] => setup(root),
+        [flag] if flag == "--cuda" => {
+            setup(root)?;
+            let folder = libraries::cuda(&cache_folder()?)?;
+            print(&format!("libtorch for NVIDIA GPUs is in {}", folder.display()));
+            Ok(())
+        }
+        [other, ..] => {
+            Err(Failure::new(format!("`setup` has no argument `{}`", other.display()))
+                .help("cargo xtask setup [--cuda]"))
+        }
+    }
+}
 
 /// Installs what is missing; takes milliseconds if nothing is.
 pub(crate) fn setup(root: &Path) -> Result<(), Failure> {
@@ -21,6 +39,7 @@ pub(crate) fn setup(root: &Path) -> Result<(), Failure> {
         None => libraries::libtorch(&cache)?,
     };
     libraries::onnxruntime(&cache)?;
+    libraries::openvino(&cache)?;
     point(&link, &libtorch)
 }
 

@@ -17,8 +17,10 @@ const DOMAIN: &[&str] = &[
     "pipe-weights",
     "pipe-learn",
     "pipe-metrics",
+    "pipe-evaluation",
     "pipe-tensorboard",
     "pipe-infer",
+    "pipe-predict",
 ];
 
 /// Domain crates that must not link libtorch, FFmpeg, polars or an inference engine, neither directly nor through others.
@@ -26,7 +28,8 @@ const LIGHT_DOMAIN: &[&str] =
     &["pipe-pixels", "pipe-graph", "pipe-models", "pipe-weights", "pipe-metrics", "pipe-tensorboard"];
 
 /// Libraries that `pipe` must not link, so that it starts in milliseconds.
-const HEAVY: &[&str] = &["tch", "torch-sys", "ffmpeg-next", "ffmpeg-sys-next", "polars", "arrow", "parquet", "ort"];
+const HEAVY: &[&str] =
+    &["tch", "torch-sys", "ffmpeg-next", "ffmpeg-sys-next", "polars", "arrow", "parquet", "ort", "openvino"];
 
 /// Crates that dispatch over our own enums (ops, transforms, losses, metrics): a `match` without a wildcard arm makes the compiler list what an
 /// addition forgot.
@@ -108,7 +111,7 @@ fn a_heavy_dependency_has_one_home() {
             let at_home = match known.as_str() {
                 "tch" | "torch-sys" => name == "pipe-learn",
                 "ffmpeg-next" | "ffmpeg-sys-next" => name == "pipe-video",
-                "ort" => name == "pipe-infer",
+                "ort" | "openvino" | "openvino-sys" => name == "pipe-infer",
                 "serde_yaml" => name == "pipe-engine",
                 "object_store" | "reqwest" | "tokio" => name == "pipe-cache",
                 "ureq" => name == "pipe-stage-fetch",
@@ -163,6 +166,24 @@ fn wildcard_arms_are_linted_where_capabilities_are_dispatched() {
         let on = text.lines().any(|line| line.starts_with("#![") && line.contains(lint) && !line.contains("allow"));
         assert!(on, "{} must turn on {lint}", path.display());
     }
+}
+
+/// Values of this process become tensors on the processor. Without a GPU, nothing else would find a kernel that leaves them there.
+#[test]
+fn kernels_and_losses_make_tensors_where_the_network_is() {
+    let mut wrong = Vec::new();
+    for folder in ["kernels", "losses"] {
+        for (path, text) in sources(&repository().join("crates/learn/src").join(folder)) {
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let of_device = |statement: &&str| !statement.contains("_device(") && statement.contains("from_slice(");
+            let statements =
+                code.split(';').filter(|statement| of_device(statement) || statement.contains("Device::Cpu"));
+            wrong.extend(statements.map(|statement| format!("{}: {}", path.display(), statement.trim())));
+        }
+    }
+    // The labels of a batch are combined first, and copied as one tensor.
+    wrong.retain(|statement| !statement.contains("losses/targets.rs"));
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 /// Returns the Rust files below a folder with their text.

@@ -7,6 +7,7 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod clip_decoder;
 mod decode;
 mod error;
 mod frame;
@@ -21,6 +22,7 @@ pub mod samplers;
 pub mod transforms;
 mod views;
 
+pub use clip_decoder::ClipDecoder;
 pub use error::ClipError;
 pub use loader::{Batch, Batches, ClipSize, Loader};
 pub use lossless::LosslessError;

@@ -1,10 +1,10 @@
 //! [`Loader`]: makes batches of pixels from rows of a `samples` table, in background threads.
 
 use crate::ClipError;
-use crate::decode::{FrameDecoder, Shown};
+use crate::clip_decoder::{ClipDecoder, check_crop};
 use crate::mix::Mix;
 use crate::pixel_ops;
-use pipe_schemas::tables::{FrameIndexRow, SampleRow};
+use pipe_schemas::tables::SampleRow;
 use pipe_tables::frames::FrameShards;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -61,14 +61,18 @@ pub struct Batch {
 /// The batches do not depend on the number of threads. Up to three batches are in memory at a time, or four if clips are blended.
 pub struct Batches {
     table: Arc<Table>,
-    /// First row of the next batch.
-    next: usize,
-    /// First row that was not yet requested from a thread.
+    /// The next batch.
+    next_batch: usize,
+    /// Number of clips of the batches before it, and of those of it that have been taken.
+    taken: usize,
+    /// First batch that was not yet requested from the threads.
     requested: usize,
-    /// Clips that arrived before their batch was complete; the first is the clip of row `next`.
+    /// Number of clips of the batches before that one.
+    num_requested: usize,
+    /// Clips that arrived before their batch was complete; the first is that of number `taken`.
     ready: VecDeque<Option<Clip>>,
     /// `None` after the end; the threads end when this sender is dropped.
-    requests: Option<SyncSender<usize>>,
+    requests: Option<SyncSender<Wanted>>,
     clips: Receiver<(usize, Clip)>,
     threads: Vec<JoinHandle<()>>,
     /// `K`, if targets are requested.
@@ -77,13 +81,21 @@ pub struct Batches {
 
 type Clip = Result<Vec<u8>, ClipError>;
 
+/// A clip that a thread is asked for.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    /// Its number, counted from 0 over all batches.
+    number: usize,
+    row: usize,
+    batch: usize,
+}
+
 /// The rows and their source, shared by all threads.
 struct Table {
     rows: Arc<[SampleRow]>,
-    /// Rows of which clips are made.
-    range: Range<usize>,
+    /// The rows of each batch.
+    batches: Vec<Range<usize>>,
     size: ClipSize,
-    batch_size: usize,
     /// See [`Table::closed`].
     closed: Vec<bool>,
     shards: Arc<FrameShards>,
@@ -126,19 +138,35 @@ impl Loader {
         threads: usize,
     ) -> Result<Batches, ClipError> {
         check_size(size, batch_size)?;
+        let batch = |start: usize| start..start.saturating_add(batch_size).min(range.end);
+        self.batches(rows, range.clone().step_by(batch_size).map(batch).collect(), size, threads)
+    }
+
+    /// Does the same for batches of any rows. `batches` are the rows of each; other rows are only blended with them.
+    pub fn batches(
+        &self,
+        rows: Arc<[SampleRow]>,
+        batches: Vec<Range<usize>>,
+        size: ClipSize,
+        threads: usize,
+    ) -> Result<Batches, ClipError> {
+        let largest = batches.iter().map(ExactSizeIterator::len).max().unwrap_or(1);
+        check_size(size, largest)?;
         let (closed, shards) = (Vec::new(), Arc::clone(&self.shards));
-        let mut table = Table { rows, range, size, batch_size, closed, shards };
+        let mut table = Table { rows, batches, size, closed, shards };
         table.check_rows(|row| self.check(row, size))?;
         table.closed = table.closed()?;
         // Every requested clip has a place in these channels, so that neither side ever waits to send.
-        let places = batch_size.min(table.range.len()).max(1) * BATCHES_AHEAD;
+        let places = largest.max(1) * BATCHES_AHEAD;
         let (requests, received) = sync_channel(places);
         let (send, clips) = sync_channel(places);
         let received = Arc::new(Mutex::new(received));
         let threads = threads.clamp(1, places);
         let mut batches = Batches {
-            next: table.range.start,
-            requested: table.range.start,
+            next_batch: 0,
+            taken: 0,
+            requested: 0,
+            num_requested: 0,
             table: Arc::new(table),
             ready: VecDeque::new(),
             requests: Some(requests),
@@ -147,13 +175,13 @@ impl Loader {
             num_classes: None,
         };
         for number in 0..threads {
-            let worker = Worker { table: Arc::clone(&batches.table), decoder: FrameDecoder::new()? };
+            let worker = Worker { table: Arc::clone(&batches.table), decoder: ClipDecoder::new()? };
             let (received, send) = (Arc::clone(&received), send.clone());
             let thread = std::thread::Builder::new().name(format!("clips-{number}"));
             let handle = thread.spawn(move || worker.run(&received, &send)).map_err(ClipError::Thread)?;
             batches.threads.push(handle);
         }
-        batches.request(batch_size.saturating_mul(BATCHES_AHEAD));
+        (0..BATCHES_AHEAD).for_each(|_| batches.request());
         Ok(batches)
     }
 
@@ -166,7 +194,7 @@ impl Loader {
             return Err(ClipError::FrameIndex { frame_index: *frame_index, num_frames: index.num_frames });
         }
         pixel_ops::parse(&row.pixel_ops, size.width as u32, size.height as u32)?;
-        check_crop(row, index)
+        check_crop(row, (index.width_px, index.height_px))
     }
 }
 
@@ -194,7 +222,7 @@ impl Table {
 
     /// Checks the rows of which clips are made, and the rows that they are blended with.
     fn check_rows(&self, check: impl Fn(&SampleRow) -> Result<(), ClipError>) -> Result<(), ClipError> {
-        for position in self.range.clone() {
+        for position in self.batches.iter().flat_map(Clone::clone) {
             let row = &self.rows[position];
             let mix = check(row).and_then(|()| self.mix(position)).map_err(|error| error.of_video(&row.video_id))?;
             if let Some(other) = mix.map(|mix| &self.rows[mix.other]) {
@@ -204,27 +232,16 @@ impl Table {
         Ok(())
     }
 
-    /// Returns for each batch whether its clips are blended only with clips of the same batch.
+    /// Returns for each batch whether its clips are blended only with clips of the same batch. Such a batch is blended when it is
+    /// assembled; otherwise each thread loads the other clip too. All clips of a batch are blended in the same way, because the other
+    /// clip must not be blended yet.
     fn closed(&self) -> Result<Vec<bool>, ClipError> {
-        let mut closed = vec![true; self.range.len().div_ceil(self.batch_size)];
-        for position in self.range.clone() {
-            if let Some(mix) = self.mix(position)? {
-                let together = self.range.contains(&mix.other) && self.batch(mix.other) == self.batch(position);
-                closed[self.batch(position)] &= together;
-            }
-        }
-        Ok(closed)
-    }
-
-    /// Returns the position of a row's batch.
-    fn batch(&self, position: usize) -> usize {
-        (position - self.range.start) / self.batch_size
-    }
-
-    /// Returns whether the batch of a row is blended when it is assembled. Otherwise each thread loads the other clip too. All
-    /// clips of a batch are blended in the same way, because the other clip must not be blended yet.
-    fn blends_together(&self, position: usize) -> bool {
-        self.closed[self.batch(position)]
+        let closed = |batch: &Range<usize>| {
+            let others = batch.clone().map(|position| Ok(self.mix(position)?.map(|mix| mix.other)));
+            let others = others.collect::<Result<Vec<Option<usize>>, ClipError>>()?;
+            Ok(others.iter().flatten().all(|other| batch.contains(other)))
+        };
+        self.batches.iter().map(closed).collect()
     }
 }
 
@@ -237,55 +254,31 @@ fn check_size(size: ClipSize, batch_size: usize) -> Result<(), ClipError> {
     Err(ClipError::BatchSize { batch_size, frames: size.frames, height: size.height, width: size.width })
 }
 
-/// The crop may exceed the frame by the rounding error of an f32.
-fn check_crop(row: &SampleRow, index: &FrameIndexRow) -> Result<(), ClipError> {
-    const SLACK_PX: f64 = 0.01;
-    let right = f64::from(row.crop_x) + f64::from(row.crop_width);
-    let bottom = f64::from(row.crop_y) + f64::from(row.crop_height);
-    let inside = row.crop_x >= 0.0
-        && row.crop_y >= 0.0
-        && row.crop_width > 0.0
-        && row.crop_height > 0.0
-        && right <= f64::from(index.width_px) + SLACK_PX
-        && bottom <= f64::from(index.height_px) + SLACK_PX;
-    if inside {
-        return Ok(());
-    }
-    Err(ClipError::CropOutside {
-        x: row.crop_x,
-        y: row.crop_y,
-        width: row.crop_width,
-        height: row.crop_height,
-        width_px: index.width_px,
-        height_px: index.height_px,
-    })
-}
-
 /// A thread that makes clips.
 struct Worker {
     table: Arc<Table>,
-    decoder: FrameDecoder,
+    decoder: ClipDecoder,
 }
 
 impl Worker {
-    fn run(mut self, requests: &Mutex<Receiver<usize>>, clips: &SyncSender<(usize, Clip)>) {
+    fn run(mut self, requests: &Mutex<Receiver<Wanted>>, clips: &SyncSender<(usize, Clip)>) {
         let table = Arc::clone(&self.table);
         loop {
             let request = requests.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(position) = request else { return };
-            let video_id = &table.rows[position].video_id;
-            let clip = catch_unwind(AssertUnwindSafe(|| self.clip(position))).unwrap_or(Err(ClipError::Panicked));
-            if clips.send((position, clip.map_err(|error| error.of_video(video_id)))).is_err() {
+            let Ok(wanted) = request else { return };
+            let video_id = &table.rows[wanted.row].video_id;
+            let clip = catch_unwind(AssertUnwindSafe(|| self.clip(wanted))).unwrap_or(Err(ClipError::Panicked));
+            if clips.send((wanted.number, clip.map_err(|error| error.of_video(video_id)))).is_err() {
                 return;
             }
         }
     }
 
     /// Returns the clip of a row, blended unless its batch is blended when it is assembled.
-    fn clip(&mut self, position: usize) -> Clip {
+    fn clip(&mut self, Wanted { row, batch, .. }: Wanted) -> Clip {
         let table = Arc::clone(&self.table);
-        let mut clip = self.unmixed(&table.rows[position])?;
-        if let Some(mix) = table.mix(position)?.filter(|_| !table.blends_together(position)) {
+        let mut clip = self.unmixed(&table.rows[row])?;
+        if let Some(mix) = table.mix(row)?.filter(|_| !table.closed[batch]) {
             let other = self.unmixed(&table.rows[mix.other])?;
             mix.apply(&mut clip, &other, table.size);
         }
@@ -296,29 +289,8 @@ impl Worker {
     fn unmixed(&mut self, row: &SampleRow) -> Clip {
         let Table { size, shards, .. } = &*self.table;
         let index = shards.find(&row.video_id).ok_or(ClipError::UnknownVideo)?;
-        let shown = Shown {
-            frame_px: (index.width_px as usize, index.height_px as usize),
-            crop: [row.crop_x, row.crop_y, row.crop_width, row.crop_height].map(f64::from),
-            out_px: (size.width, size.height),
-            flip: row.flip,
-        };
-        let jpegs = shards.read(index, &row.frame_indices)?;
-        let frame_bytes = 3 * size.height * size.width;
-        let mut pixels = vec![0; size.frames * frame_bytes];
-        for (at, (frame_index, jpeg)) in row.frame_indices.iter().zip(&jpegs).enumerate() {
-            let start = at * frame_bytes;
-            // A frame that occurs twice in a clip is decoded once.
-            if let Some(before) = row.frame_indices[..at].iter().position(|earlier| earlier == frame_index) {
-                pixels.copy_within(before * frame_bytes..(before + 1) * frame_bytes, start);
-                continue;
-            }
-            self.decoder.decode(jpeg, *frame_index, &shown, &mut pixels[start..start + frame_bytes])?;
-        }
-        for op in pixel_ops::parse(&row.pixel_ops, size.width as u32, size.height as u32)? {
-            let frames = pixels.chunks_exact_mut(frame_bytes).enumerate();
-            frames.for_each(|(number, frame)| op.apply(frame, size.width, number));
-        }
-        Ok(pixels)
+        let images = shards.read(index, &row.frame_indices)?;
+        self.decoder.clip(row, (index.width_px, index.height_px), *size, &images)
     }
 }
 
@@ -336,28 +308,28 @@ impl Batches {
         Ok(self)
     }
 
-    /// Requests the clips of the next `count` rows.
-    fn request(&mut self, count: usize) {
-        let Some(requests) = &self.requests else { return };
-        let until = self.requested.saturating_add(count).min(self.table.range.end);
-        for position in self.requested..until {
+    /// Requests the clips of the next batch that was not requested yet.
+    fn request(&mut self) {
+        let (Some(requests), Some(rows)) = (&self.requests, self.table.batches.get(self.requested)) else { return };
+        for row in rows.clone() {
             // A thread receives it as long as `self` holds the sender.
-            let _ = requests.send(position);
+            let _ = requests.send(Wanted { number: self.num_requested, row, batch: self.requested });
+            self.num_requested += 1;
         }
-        self.requested = until;
+        self.requested += 1;
     }
 
     /// Waits for the clips of the next batch and assembles it.
     fn assemble(&mut self) -> Result<Batch, ClipError> {
         let table = Arc::clone(&self.table);
-        let rows = self.next..(self.next + table.batch_size).min(table.range.end);
+        let rows = table.batches[self.next_batch].clone();
         let mixes: Vec<Option<Mix>> = rows.clone().map(|position| table.mix(position)).collect::<Result<_, _>>()?;
         let clip_bytes = table.size.frames * table.size.height * table.size.width * 3;
         let mut pixels = Vec::with_capacity(rows.len() * clip_bytes);
-        for position in rows.clone() {
-            pixels.extend_from_slice(&self.take(position)?);
+        for _ in rows.clone() {
+            pixels.extend_from_slice(&self.take()?);
         }
-        if table.blends_together(rows.start) && mixes.iter().any(Option::is_some) {
+        if table.closed[self.next_batch] && mixes.iter().any(Option::is_some) {
             let unmixed = pixels.clone();
             for (clip, mix) in pixels.chunks_exact_mut(clip_bytes).zip(&mixes) {
                 if let Some(mix) = mix {
@@ -381,15 +353,15 @@ impl Batches {
         })
     }
 
-    /// Waits for the clip at `position`, which is `next`, and increments `next`.
-    fn take(&mut self, position: usize) -> Clip {
+    /// Waits for the clip of number `taken`, and increments `taken`.
+    fn take(&mut self) -> Clip {
         loop {
             if let Some(Some(_)) = self.ready.front() {
-                self.next += 1;
+                self.taken += 1;
                 return self.ready.pop_front().flatten().unwrap_or(Err(ClipError::Panicked));
             }
             let Ok((found, clip)) = self.clips.recv() else { return Err(ClipError::Panicked) };
-            let place = found - position;
+            let place = found - self.taken;
             if self.ready.len() <= place {
                 self.ready.resize_with(place + 1, || None);
             }
@@ -402,12 +374,13 @@ impl Iterator for Batches {
     type Item = Result<Batch, ClipError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.requests.is_none() || self.next >= self.table.range.end {
+        if self.requests.is_none() || self.next_batch >= self.table.batches.len() {
             return None;
         }
         let batch = self.assemble();
+        self.next_batch += 1;
         if batch.is_ok() {
-            self.request(self.table.batch_size);
+            self.request();
         } else {
             self.requests = None;
         }
@@ -415,7 +388,7 @@ impl Iterator for Batches {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = (self.table.range.end - self.next).div_ceil(self.table.batch_size);
+        let left = self.table.batches.len() - self.next_batch;
         (usize::from(left > 0), Some(left))
     }
 }

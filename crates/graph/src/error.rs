@@ -61,6 +61,35 @@ pub enum GraphError {
     /// ONNX files are protobuf messages, which are limited to 2 GB.
     #[error("the ONNX file needs {size_bytes} bytes, but the format is limited to {limit_bytes}")]
     TooLargeForOnnx { size_bytes: u64, limit_bytes: u64 },
+    /// A layer that is to stay in floating point does not exist.
+    #[error("`{name}` is not the name of a convolution or linear layer")]
+    UnknownLayer { name: String },
+    /// All convolutions and linear layers stay in floating point.
+    #[error("nothing can be quantised: {}", float_layers(float))]
+    NothingToQuantize {
+        /// The layers, and why they stay.
+        float: Vec<(String, &'static str)>,
+    },
+    /// Channels are to be removed from a layer that does not exist, or that is not the first of its group.
+    #[error("`{name}` is not the name of a group of channels")]
+    UnknownGroup { name: String },
+    /// A channel to be removed does not exist, or is removed twice.
+    #[error("channel {unit} of `{name}` can't be removed, or is removed twice: the group has {num_units} channels")]
+    UnknownUnit { name: String, unit: usize, num_units: usize },
+    /// Nothing would be left of a group.
+    #[error("all channels of `{name}` are to be removed")]
+    EmptyGroup { name: String },
+}
+
+/// Maximum number of layers that an error names.
+const MAX_NAMED: usize = 5;
+
+fn float_layers(float: &[(String, &'static str)]) -> String {
+    if float.is_empty() {
+        return "the network has no convolution or linear layer".to_owned();
+    }
+    let named = float.iter().take(MAX_NAMED).map(|(name, reason)| format!("`{name}` stays, because {reason}"));
+    named.collect::<Vec<_>>().join("; ")
 }
 
 /// Why an op does not fit its inputs or tensors.

@@ -41,6 +41,17 @@ impl Graph {
         }
         used
     }
+
+    /// Returns the node that computes a node's value at inference: the node itself, or the one before a dropout.
+    pub(crate) fn computed_by(&self, mut id: NodeId) -> NodeId {
+        while let node = &self.nodes[id.0]
+            && node.op.operation().is_identity_at_inference()
+            && let Some(input) = node.inputs.first()
+        {
+            id = *input;
+        }
+        id
+    }
 }
 
 /// An op applied to the results of earlier nodes.

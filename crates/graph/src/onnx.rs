@@ -6,6 +6,7 @@
 //! have no node.
 
 mod diff;
+mod form;
 mod proto;
 pub(crate) mod writer;
 
@@ -20,14 +21,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use writer::{NodeWriter, Nodes};
 
 pub use diff::difference_beyond;
+pub use form::{Form, HalfType};
 pub use writer::{INPUT, OUTPUT};
 
 const IR_VERSION: i64 = 8;
-const OPSET_VERSION: i64 = 17;
+/// The version of ONNX's operators in written files.
+pub const OPSET_VERSION: i64 = 17;
 /// The limit of protobuf for one message.
 const MAX_BYTES: u64 = i32::MAX as u64;
 
-/// Returns the bytes of an ONNX model.
+/// The axes of the clip that may have other sizes than in the graph. The batch always may.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FreeAxes {
+    /// `T`.
+    pub frames: bool,
+    /// `H`.
+    pub height: bool,
+    /// `W`.
+    pub width: bool,
+}
+
+/// Returns the bytes of an ONNX model in 32-bit floating point for clips of the graph's size.
 ///
 /// `tensor` returns the values of a tensor in row-major order; `metadata` becomes the model's `metadata_props`.
 ///
@@ -39,23 +53,60 @@ pub fn write(
     tensor: impl Fn(&Param) -> Option<Vec<f32>>,
     metadata: &BTreeMap<String, String>,
 ) -> Result<Vec<u8>, GraphError> {
+    write_model(graph, tensor, metadata, FreeAxes::default(), &Form::Float32)
+}
+
+/// Returns the bytes of an ONNX model as [`write()`] does, with numbers of another form.
+///
+/// # Errors
+/// See [`write()`].
+pub fn write_as(
+    graph: &Graph,
+    tensor: impl Fn(&Param) -> Option<Vec<f32>>,
+    metadata: &BTreeMap<String, String>,
+    form: &Form<'_>,
+) -> Result<Vec<u8>, GraphError> {
+    write_model(graph, tensor, metadata, FreeAxes::default(), form)
+}
+
+/// Returns the bytes of an ONNX model as [`write()`] does, whose input is declared with free axes. [`has_equal_nodes`] says whether the nodes
+/// allow that.
+///
+/// # Errors
+/// See [`write()`].
+pub fn write_with_axes(
+    graph: &Graph,
+    tensor: impl Fn(&Param) -> Option<Vec<f32>>,
+    metadata: &BTreeMap<String, String>,
+    free: FreeAxes,
+) -> Result<Vec<u8>, GraphError> {
+    write_model(graph, tensor, metadata, free, &Form::Float32)
+}
+
+fn write_model(
+    graph: &Graph,
+    tensor: impl Fn(&Param) -> Option<Vec<f32>>,
+    metadata: &BTreeMap<String, String>,
+    free: FreeAxes,
+    form: &Form<'_>,
+) -> Result<Vec<u8>, GraphError> {
     graph.check()?;
     check_bytes(graph.params.iter().map(|param| param.len() as u64 * 4).fold(0, u64::saturating_add))?;
     let mut file = Nodes::default();
     let used = graph.used_at_inference();
     let nodes = graph.nodes.iter().zip(&used).filter(|(_, used)| **used);
     let ids: BTreeSet<ParamId> = nodes.flat_map(|(node, _)| node.params.iter().map(|param| param.id)).collect();
+    let mut tensors = BTreeMap::new();
     for param in ids.iter().map(|id| &graph.params[id.0]) {
         let values = tensor(param).ok_or_else(|| GraphError::MissingTensor { name: param.name.clone() })?;
         if values.len() != param.len() {
             let (expected, found) = (param.len(), values.len());
             return Err(GraphError::TensorLength { name: param.name.clone(), expected, found });
         }
-        file.floats(&param.name, &param.shape, &values);
+        tensors.insert(param.name.as_str(), values);
     }
-    for (position, _) in used.iter().enumerate().filter(|(_, used)| **used) {
-        write_node(&mut file, graph, NodeId(position))?;
-    }
+    form.write_tensors(&mut file, graph, &tensors);
+    write_nodes(&mut file, graph, &used, form)?;
     check_names(&file)?;
     let model = ModelProto {
         ir_version: Some(IR_VERSION),
@@ -64,7 +115,7 @@ pub fn write(
             node: file.nodes,
             name: Some(graph.name.clone()),
             initializer: file.initializers,
-            input: vec![value_info(INPUT, &graph.nodes[0].shape)],
+            input: vec![clip_info(&graph.nodes[0].shape, free)],
             output: vec![value_info(OUTPUT, &graph.nodes[graph.output.0].shape)],
         }),
         opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(OPSET_VERSION) }],
@@ -74,44 +125,64 @@ pub fn write(
     Ok(model.encode_to_vec())
 }
 
+/// Returns whether two graphs for clips of other sizes have equal nodes in an ONNX file, so that each file takes the clips of both.
+///
+/// # Errors
+/// Every error of [`Graph::check`].
+pub fn has_equal_nodes(one: &Graph, two: &Graph) -> Result<bool, GraphError> {
+    let nodes = |graph: &Graph| {
+        graph.check()?;
+        let mut file = Nodes::default();
+        write_nodes(&mut file, graph, &graph.used_at_inference(), &Form::Float32)?;
+        Ok::<_, GraphError>(file)
+    };
+    let (one_file, two_file) = (nodes(one)?, nodes(two)?);
+    let equal = one_file.nodes == two_file.nodes && one_file.initializers == two_file.initializers;
+    Ok(equal && one.params == two.params)
+}
+
+/// Writes all nodes that are used.
+fn write_nodes(file: &mut Nodes, graph: &Graph, used: &[bool], form: &Form<'_>) -> Result<(), GraphError> {
+    let used = used.iter().enumerate().filter(|(_, used)| **used);
+    used.map(|(position, _)| NodeId(position)).try_for_each(|id| write_node(file, graph, id, form))
+}
+
 /// Writes one node of a checked graph.
-fn write_node(file: &mut Nodes, graph: &Graph, id: NodeId) -> Result<(), GraphError> {
+fn write_node(file: &mut Nodes, graph: &Graph, id: NodeId, form: &Form<'_>) -> Result<(), GraphError> {
     let node = &graph.nodes[id.0];
     let operation = node.op.operation();
     // If the output of the network is its input, a node must copy it.
-    let copies_input = id == graph.output && source(graph, id) == NodeId(0);
+    let copies_input = id == graph.output && graph.computed_by(id) == NodeId(0);
     if operation.is_identity_at_inference() && !copies_input {
+        if id == NodeId(0) {
+            form.write_rounding(file, id, INPUT);
+        }
         return Ok(());
     }
     let output = if copies_input { OUTPUT.to_owned() } else { value_name(graph, id) };
     operation.write_onnx(&mut NodeWriter {
-        file,
+        file: &mut *file,
         name: &node.name,
         operands: operands(node, &graph.nodes, &graph.params)?,
-        inputs: node.inputs.iter().map(|input| value_name(graph, *input)).collect(),
-        output,
+        inputs: node
+            .inputs
+            .iter()
+            .map(|input| form.read_name(graph.computed_by(*input), value_name(graph, *input)))
+            .collect(),
+        output: output.clone(),
         shape: &node.shape,
+        has_transposed_weight: form.is_quantized(id),
     });
+    form.write_rounding(file, id, &output);
     Ok(())
-}
-
-/// Returns the node that computes a node's value at inference: the node itself, or the one before a dropout.
-fn source(graph: &Graph, mut id: NodeId) -> NodeId {
-    while let node = &graph.nodes[id.0]
-        && node.op.operation().is_identity_at_inference()
-        && let Some(input) = node.inputs.first()
-    {
-        id = *input;
-    }
-    id
 }
 
 /// Returns the name of a node's value in the file.
 fn value_name(graph: &Graph, id: NodeId) -> String {
-    let source = source(graph, id);
+    let source = graph.computed_by(id);
     if source == NodeId(0) {
         INPUT.to_owned()
-    } else if source == self::source(graph, graph.output) {
+    } else if source == graph.computed_by(graph.output) {
         OUTPUT.to_owned()
     } else if let node = &graph.nodes[source.0]
         && let (Op::Table(_), [param, ..]) = (&node.op, node.params.as_slice())
@@ -157,6 +228,20 @@ fn value_info(name: &str, shape: &Shape) -> ValueInfoProto {
     let dim = std::iter::once(batch).chain(shape.dims.iter().map(size)).collect();
     let tensor_type = TensorTypeProto { elem_type: Some(FLOAT), shape: Some(TensorShapeProto { dim }) };
     ValueInfoProto { name: Some(name.to_owned()), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
+}
+
+/// Describes the input, whose free axes are named `T`, `H` and `W`.
+fn clip_info(shape: &Shape, free: FreeAxes) -> ValueInfoProto {
+    let mut info = value_info(INPUT, shape);
+    let shape =
+        info.r#type.as_mut().and_then(|kind| kind.tensor_type.as_mut()).and_then(|tensor| tensor.shape.as_mut());
+    let dims = shape.map(|shape| &mut shape.dim).into_iter().flatten().skip(2);
+    for (dim, (is_free, name)) in dims.zip([(free.frames, "T"), (free.height, "H"), (free.width, "W")]) {
+        if is_free {
+            *dim = Dimension { dim_value: None, dim_param: Some(name.to_owned()) };
+        }
+    }
+    info
 }
 
 #[cfg(test)]

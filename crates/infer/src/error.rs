@@ -1,14 +1,19 @@
 //! [`InferError`]: why a model can't be run.
 
+use crate::{ExecutionProvider, InferenceEngine, Libraries, ModelFileError};
 use std::path::PathBuf;
 
 /// Why a model can't be run.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum InferError {
+    /// The file is not a model that can be run.
+    #[error(transparent)]
+    File(#[from] ModelFileError),
     /// The library does not exist.
-    #[error("ONNX Runtime not found at {}", path.display())]
+    #[error("{} not found at {}", title(*engine), path.display())]
     LibraryMissing {
+        engine: InferenceEngine,
         /// The expected path.
         path: PathBuf,
         #[source]
@@ -21,34 +26,40 @@ pub enum InferError {
         #[source]
         source: libloading::Error,
     },
-    /// The library is not ONNX Runtime, or is too old.
-    #[error("{} can't be used as ONNX Runtime", path.display())]
+    /// The library is not the engine, or is too old.
+    #[error("{} can't be used as {}", path.display(), title(*engine))]
     Library {
+        engine: InferenceEngine,
         path: PathBuf,
-        /// The error of `ort`.
         #[source]
-        source: ort::LoadDynamicError,
+        source: EngineError,
     },
-    /// The process has already loaded ONNX Runtime from another file.
-    #[error("can't load ONNX Runtime from {}: this process has already loaded {}", asked.display(), loaded.display())]
+    /// The process has already loaded the engine from another file.
+    #[error("can't load {} from {}: this process has already loaded {}", title(*engine), asked.display(), loaded.display())]
     OtherLibrary {
+        engine: InferenceEngine,
         loaded: PathBuf,
         /// The library that was requested.
         asked: PathBuf,
     },
-    /// ONNX Runtime fails to start.
-    #[error("ONNX Runtime fails to start")]
+    /// The engine fails to start.
+    #[error("{} fails to start", title(*engine))]
     Start {
+        engine: InferenceEngine,
         #[source]
-        source: ort::Error,
+        source: EngineError,
     },
-    /// ONNX Runtime can't load the model.
-    #[error("ONNX Runtime can't load the model {model}")]
+    /// The library has no such execution provider.
+    #[error("{} at {} has no execution provider `{}`", title(*engine), library.display(), provider.name())]
+    Provider { engine: InferenceEngine, provider: ExecutionProvider, library: PathBuf },
+    /// The engine can't load the model.
+    #[error("{} can't load the model {model}", title(*engine))]
     Model {
+        engine: InferenceEngine,
         /// The path of the model, or its size if it is not a file.
         model: String,
         #[source]
-        source: ort::Error,
+        source: EngineError,
     },
     /// The number of values does not match the shape.
     #[error("the input has {found} values, which does not match its shape {shape:?}")]
@@ -58,12 +69,82 @@ pub enum InferError {
         found: usize,
     },
     /// The model fails while it runs.
-    #[error("the model failed")]
+    #[error("the model failed in {}", title(*engine))]
     Run {
+        engine: InferenceEngine,
         #[source]
-        source: ort::Error,
+        source: EngineError,
     },
     /// The model has no output.
     #[error("the model has no output")]
     NoOutput,
+}
+
+/// An error of an engine's own.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// From ONNX Runtime.
+    #[error(transparent)]
+    OnnxRuntime(#[from] ort::Error),
+    /// ONNX Runtime can't be loaded.
+    #[error(transparent)]
+    LoadOnnxRuntime(#[from] ort::LoadDynamicError),
+    /// From OpenVINO.
+    #[error(transparent)]
+    OpenVino(#[from] openvino::InferenceError),
+    /// OpenVINO can't be set up.
+    #[error(transparent)]
+    StartOpenVino(#[from] openvino::SetupError),
+    /// The C library of OpenVINO can't be opened; the reason.
+    #[error("{0}")]
+    LoadOpenVino(String),
+    /// The output is not what the caller can read.
+    #[error("the output is {found}, expected float32")]
+    OutputType {
+        /// Type of the elements.
+        found: String,
+    },
+}
+
+impl InferError {
+    /// Returns what the user can do about it.
+    pub fn help(&self) -> Option<String> {
+        let variable = |engine: InferenceEngine| match engine {
+            InferenceEngine::OnnxRuntime => (Libraries::ONNX_RUNTIME_VARIABLE, "libonnxruntime.so"),
+            InferenceEngine::OpenVino => (Libraries::OPENVINO_VARIABLE, "libopenvino_c.so"),
+        };
+        match self {
+            Self::LibraryMissing { engine, .. } | Self::Library { engine, .. } => {
+                let (variable, library) = variable(*engine);
+                Some(format!("run `cargo xtask setup`, or set {variable} to the path of {library}"))
+            }
+            Self::NotALibrary { .. } => Some(format!(
+                "check {} and {}, or run `cargo xtask setup`",
+                Libraries::ONNX_RUNTIME_VARIABLE,
+                Libraries::OPENVINO_VARIABLE
+            )),
+            Self::Provider { engine: InferenceEngine::OnnxRuntime, provider, .. } => Some(format!(
+                "set {} to the library of an ONNX Runtime that was built with `{}`, or use the provider `cpu`",
+                Libraries::ONNX_RUNTIME_VARIABLE,
+                provider.name()
+            )),
+            Self::Provider { engine: InferenceEngine::OpenVino, .. } => {
+                Some("use the provider `cpu`, or the engine `onnxruntime`".into())
+            }
+            Self::File(_)
+            | Self::OtherLibrary { .. }
+            | Self::Start { .. }
+            | Self::Model { .. }
+            | Self::InputLength { .. }
+            | Self::Run { .. }
+            | Self::NoOutput => None,
+        }
+    }
+}
+
+fn title(engine: InferenceEngine) -> &'static str {
+    match engine {
+        InferenceEngine::OnnxRuntime => "ONNX Runtime",
+        InferenceEngine::OpenVino => "OpenVINO",
+    }
 }

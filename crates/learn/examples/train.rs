@@ -35,7 +35,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let clip_size = ClipSize { frames, height, width };
     let learning_rates = [vec![1e-4]];
     // The number of steps is not known; it matters only where gradients are accumulated.
-    let epoch = Epoch { index: 0, learning_rates: &learning_rates, clip_size, num_steps: usize::MAX, steps_before: 0 };
+    let epoch = Epoch {
+        index: 0,
+        learning_rates: &learning_rates,
+        clip_size,
+        num_steps: usize::MAX,
+        steps_before: 0,
+        pieces: &[],
+    };
     let print = |result: StepResult| {
         if result.step == 0 {
             println!("ready");

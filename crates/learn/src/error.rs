@@ -15,12 +15,21 @@ pub enum LearnError {
         at: String,
         message: String,
     },
+    /// Processes can't work together.
+    #[error(transparent)]
+    Group(#[from] crate::GroupError),
+    /// A device can't be used.
+    #[error(transparent)]
+    Device(#[from] crate::DeviceError),
     /// The network can't be frozen as asked.
     #[error(transparent)]
     Freeze(#[from] crate::FreezeError),
     /// Settings of single tensors do not fit the network.
     #[error(transparent)]
     ParamGroups(#[from] crate::ParamGroupsError),
+    /// A network can't be pruned as asked.
+    #[error(transparent)]
+    Prune(#[from] pipe_graph::passes::PruneError),
     /// A network can't be rewritten for inference.
     #[error(transparent)]
     Rewrite(#[from] pipe_graph::GraphError),
@@ -84,6 +93,25 @@ pub enum LearnError {
     /// A file of a model cannot be read or written.
     #[error(transparent)]
     Table(#[from] pipe_tables::TableError),
+}
+
+impl LearnError {
+    /// Returns that another process was lost, if an operation of libtorch failed because of that: a batch normalisation over all processes.
+    pub(crate) fn or_lost(self) -> Self {
+        if let Self::Torch { message, .. } = &self
+            && message.contains("/gloo/")
+        {
+            return Self::Group(crate::process_group::lost(message.clone()));
+        }
+        self
+    }
+
+    /// Returns whether memory for a tensor was missing.
+    pub fn is_out_of_memory(&self) -> bool {
+        let Self::Torch { message, .. } = self else { return false };
+        let message = message.to_lowercase();
+        ["not enough memory", "out of memory", "can't allocate memory"].iter().any(|text| message.contains(text))
+    }
 }
 
 /// Adds the name of the operation to an error of libtorch.

@@ -219,6 +219,12 @@ mod tests {
         check(&mobilenet(8), None, 156, &["features.18.1"], &["dropout"]);
         let x3d = r#"{"type": "X3D", "frozen_stages": 0}"#;
         check(x3d, None, 4, &["backbone.conv1_t.bn"], &["backbone.layer1.0.conv1.bn"]);
+        // A convolution and a batch normalisation are 3 tensors: 1 pair in the stem, 3 blocks with 3 and one shortcut.
+        let csn = r#"{"type": "ResNet3dCSN", "depth": 50, "base_channels": 8, "frozen_stages": 1}"#;
+        let trained = ["backbone.layer2.0.conv1.bn"];
+        check(csn, None, 3 * (1 + 3 * 3 + 1), &["backbone.conv1.bn", "backbone.layer1.2.conv3.bn"], &trained);
+        let csn = r#"{"type": "ResNet3dCSN", "depth": 50, "base_channels": 8, "norm_eval": true}"#;
+        check(csn, None, 0, &["backbone.conv1.bn", "backbone.layer4.2.conv3.bn"], &["backbone.conv1.conv"]);
         let swin = r#"{"type": "SwinTransformer3D", "frozen_stages": 1}"#;
         let (params, nodes) = frozen(swin, None);
         let outside = |name: &&String| {

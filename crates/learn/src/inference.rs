@@ -49,7 +49,7 @@ impl Network {
     }
 
     /// Returns a network of another graph, whose tensors are those of `values`, else those of this network.
-    fn rewritten(&self, graph: Graph, values: &BTreeMap<String, Vec<f32>>) -> Result<Self, LearnError> {
+    pub(crate) fn rewritten(&self, graph: Graph, values: &BTreeMap<String, Vec<f32>>) -> Result<Self, LearnError> {
         let own: BTreeMap<&str, &Tensor> = self.named_tensors().collect();
         let tensor = |param: &pipe_graph::Param| match (values.get(&param.name), own.get(param.name.as_str())) {
             (Some(values), _) => Ok(channels_last(&Tensor::from_slice(values).view(dims(&param.shape).as_slice()))),

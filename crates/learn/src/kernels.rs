@@ -3,6 +3,7 @@
 mod call;
 mod precision;
 
+pub(crate) use attention::weights as attention_weights;
 pub(crate) use call::Call;
 pub use call::TrainingStep;
 pub(crate) use precision::Precision;

@@ -6,19 +6,21 @@ use crate::error::{At, LearnError};
 use crate::gradients::{AccumulatedBatches, Gradients};
 use crate::kernels::TrainingStep;
 use crate::loss_scaler::{LossScaler, Verdict};
-use crate::losses::{Labels, Objective};
+use crate::losses::{Divisor, Labels, Objective};
 use crate::low_precision;
+use crate::memory::{self, MemoryOfClips};
 use crate::totals::{EpochTotals, num_correct};
 use crate::trained_tensor::TrainedTensor;
-use crate::{EpochResult, Freezing, Network, Normalisation, Optimizer, ParamGroups, StepResult};
+use crate::{EpochResult, Freezing, Network, Normalisation, Optimizer, ParamGroups, Piece, ProcessGroup, StepResult};
 use pipe_clips::{Batch, ClipError, ClipSize};
 use pipe_schemas::stages::train::{ClipGrad, Ema, TrainParams};
 use pipe_schemas::tables::Labelling;
 use pipe_weights::{Checkpoint, write_safetensors};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 /// Trains a network, epoch by epoch.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub struct Learner {
     average: Option<Average>,
     /// For mixed precision.
     loss_scaler: Option<LossScaler>,
+    /// The processes that train the network together; `None` if this is the only one.
+    group: Option<Arc<ProcessGroup>>,
     settings: Settings,
     /// What is frozen, and the groups of tensors.
     lines: Vec<String>,
@@ -62,6 +66,8 @@ pub struct Epoch<'a> {
     pub num_steps: usize,
     /// Number of batches of the epochs before it.
     pub steps_before: u64,
+    /// The clips of each step that this process shows; empty if it shows all.
+    pub pieces: &'a [Piece],
 }
 
 impl Learner {
@@ -89,6 +95,7 @@ impl Learner {
             gradients: Gradients::default(),
             average,
             loss_scaler: amp.map(|amp| LossScaler::new(amp.loss_scale)),
+            group: None,
             settings: Settings {
                 objective: Objective::new(params.loss(labelling), &params.model.cls_head),
                 clip_grad: params.optim_wrapper.clip_grad.clone(),
@@ -100,6 +107,16 @@ impl Learner {
             network,
             lines,
         })
+    }
+
+    /// Trains the network together with other processes: each shows its piece of every step, and all make the same steps. `sync_bn` lets batch
+    /// normalisations take statistics of the whole step; otherwise each process has its own, and the running statistics are those of the
+    /// first one, as in PyTorch's `DistributedDataParallel`.
+    pub fn join_group(&mut self, group: Arc<ProcessGroup>, sync_bn: bool) {
+        if sync_bn {
+            self.network.synchronise_batch_norm(Arc::clone(&group));
+        }
+        self.group = Some(group);
     }
 
     /// Describes what is frozen, and which tensors have other learning rates or weight decays than the optimiser; empty if all tensors
@@ -133,12 +150,13 @@ impl Learner {
         mut after_step: impl FnMut(StepResult) -> Result<(), E>,
     ) -> Result<EpochResult, E> {
         let mut totals = EpochTotals::default();
+        self.take_tensors_of_the_first().map_err(E::from)?;
         loop {
             let start = Instant::now();
             let Some(batch) = batches.next() else { break };
             let batch = batch.map_err(LearnError::from)?;
             let loaded = Instant::now();
-            let result = self.step(epoch, &batch, &mut totals)?;
+            let result = self.step(epoch, &batch, &mut totals).map_err(LearnError::or_lost)?;
             after_step(StepResult {
                 data_secs: (loaded - start).as_secs_f64(),
                 compute_secs: loaded.elapsed().as_secs_f64(),
@@ -151,30 +169,42 @@ impl Learner {
     fn step(&mut self, epoch: Epoch, batch: &Batch, totals: &mut EpochTotals) -> Result<StepResult, LearnError> {
         let step = totals.num_steps;
         self.check_labels(batch)?;
-        let clips = self.settings.normalisation.clips(batch, epoch.clip_size)?;
-        let training_step = TrainingStep { seed: self.settings.seed, epoch: epoch.index, step };
+        let clips = self.settings.normalisation.clips_on(batch, epoch.clip_size, self.network.device())?;
+        let piece = epoch.pieces.get(step).copied().unwrap_or_else(|| Piece::whole(batch.num_clips));
+        let training_step = TrainingStep { seed: self.settings.seed, epoch: epoch.index, step, piece };
         let (logits, auxiliary) = self.network.forward_training(&clips, training_step)?;
-        let labels = Labels::of(batch, self.network.num_classes(), Device::Cpu).at("the labels")?;
+        let labels = Labels::of(batch, self.network.num_classes(), self.network.device()).at("the labels")?;
         let loss = self.loss(&logits, auxiliary.as_ref(), &labels).at("the loss")?;
+        let share = self.share(piece, &logits, &labels)?;
+        let loss = share.map_or_else(|| Ok(loss.shallow_clone()), |share| loss.f_mul_scalar(share)).at("the loss")?;
         let batches = AccumulatedBatches::of(step, epoch.num_steps, self.settings.accumulative_counts);
         let scaled = self.loss_scaler.as_ref().map_or_else(|| Ok(loss.shallow_clone()), |scaler| scaler.scale(&loss));
         self.gradients.add(&scaled.at("the loss")?, batches, &self.weights).at("the gradient")?;
         let grad_norm = if batches.is_complete { self.update(epoch, step)? } else { None };
-        if let (Some(average), Some(ema)) = (&mut self.average, &self.settings.ema) {
+        let is_first = self.group.as_ref().is_none_or(|group| group.rank() == 0);
+        if let (Some(average), Some(ema), true) = (&mut self.average, &self.settings.ema, is_first) {
             let begun = ema.has_begun(epoch.index, epoch.steps_before + step as u64);
             average.update(begun, self.network.named_tensors().map(|(_, tensor)| tensor))?;
         }
         let num_correct = num_correct(&logits, batch).at("the accuracy")?;
         let [loss, norm, num_correct] = read(&loss, grad_norm.as_ref(), &num_correct).at("the figures of a step")?;
+        let [loss, num_correct] = self.sums([loss, if piece.counts { num_correct } else { 0.0 }])?;
         let grad_norm = grad_norm.map(|_| norm);
         check_finite(loss, grad_norm, epoch.index, step)?;
-        Ok(totals.add(batch.num_clips, epoch.rate(0, step), loss, num_correct, grad_norm))
+        Ok(totals.add(piece.num_clips, epoch.rate(0, step), loss, num_correct, grad_norm))
     }
 
     /// Limits the gradients and makes a step of the optimiser. Returns the norm of the gradients before, as a tensor without axes; `None`
     /// if the step is left out because they overflowed in 16 bits.
     fn update(&mut self, epoch: Epoch, step: usize) -> Result<Option<Tensor>, LearnError> {
         let mut gradients = self.gradients.take();
+        if let Some(group) = &self.group {
+            // The same weights have a gradient in all processes, because they run the same nodes.
+            let defined = gradients.iter().filter(|gradient| gradient.defined());
+            let mut defined: Vec<Tensor> = defined.map(Tensor::shallow_clone).collect();
+            let _no_grad = tch::no_grad_guard();
+            group.all_reduce_together(&mut defined)?;
+        }
         let norm = {
             let _no_grad = tch::no_grad_guard();
             if let Some(scaler) = &self.loss_scaler {
@@ -196,6 +226,70 @@ impl Learner {
         let main = self.settings.objective.loss(logits, labels)?;
         let auxiliary = auxiliary.map(|logits| self.settings.objective.loss(logits, labels)).transpose()?;
         self.network.total_loss(&main, auxiliary.as_ref())
+    }
+
+    /// Measures the memory of a step on the processor, with the first clips of `batch`. For advice after a failure: the statistics of
+    /// batch normalisations change. Returns `None` if that is not possible.
+    pub fn memory_of_clips(&self, batch: &Batch, clip_size: ClipSize) -> Option<MemoryOfClips> {
+        if self.group.is_some() || self.network.device() != tch::Device::Cpu {
+            return None;
+        }
+        let available = memory::available()?;
+        let peak = |num_clips: usize| {
+            let mut is_done = false;
+            let peak = memory::peak_of(|| is_done = self.gradients_of(batch, num_clips, clip_size).is_ok());
+            peak.filter(|_| is_done)
+        };
+        // From a single clip, a batch normalisation can't always take statistics.
+        [(1, 2), (2, 4)].into_iter().filter(|(_, larger)| *larger <= batch.num_clips).find_map(|(smaller, larger)| {
+            // The first step also takes what libraries allocate once.
+            peak(smaller)?;
+            MemoryOfClips::of_peaks((smaller as u64, peak(smaller)?), (larger as u64, peak(larger)?), available)
+        })
+    }
+
+    /// Computes the gradients of the first clips of a batch.
+    fn gradients_of(&self, batch: &Batch, num_clips: usize, clip_size: ClipSize) -> Result<(), LearnError> {
+        let clip_bytes = batch.pixels.len() / batch.num_clips.max(1);
+        let pixels = batch.pixels[..num_clips * clip_bytes].to_vec();
+        let class_indices = batch.class_indices[..num_clips].to_vec();
+        let few = Batch { pixels, class_indices, num_clips, ..Batch::default() };
+        let clips = self.settings.normalisation.clips(&few, clip_size)?;
+        let step = TrainingStep { seed: 0, epoch: 0, step: 0, piece: Piece::whole(num_clips) };
+        let (logits, _) = self.network.forward_training(&clips, step)?;
+        let loss = logits.f_sum(Kind::Float).at("the loss")?;
+        Tensor::f_run_backward(&[loss], &self.weights, false, false).at("the gradient").map(drop)
+    }
+
+    /// Takes over the tensors of the first process, so that machines that round differently do not drift apart.
+    fn take_tensors_of_the_first(&mut self) -> Result<(), LearnError> {
+        let Some(group) = &self.group else { return Ok(()) };
+        let _no_grad = tch::no_grad_guard();
+        let mut tensors: Vec<Tensor> = self.network.named_tensors().map(|(_, tensor)| tensor.detach()).collect();
+        group.broadcast_together(&mut tensors)
+    }
+
+    /// Returns the factor of the loss of a piece with which the losses of all pieces add up to that of the step; `None` if there is one
+    /// piece.
+    fn share(&self, piece: Piece, logits: &Tensor, labels: &Labels) -> Result<Option<f64>, LearnError> {
+        let Some(group) = &self.group else { return Ok(None) };
+        let own = match self.settings.objective.divisor(logits, labels).at("the loss")? {
+            Divisor::One => return Ok(Some(f64::from(u8::from(piece.counts)))),
+            Divisor::Clips => return Ok(Some(piece.share())),
+            Divisor::Weights(sum) => sum.f_double_value(&[]).at("the loss")?,
+        };
+        let own = if piece.counts { own } else { 0.0 };
+        let mut total = Tensor::from_slice(&[own]);
+        group.all_reduce(&mut total)?;
+        Ok(Some(own / total.double_value(&[0])))
+    }
+
+    /// Returns the sums over all processes.
+    fn sums(&self, own: [f64; 2]) -> Result<[f64; 2], LearnError> {
+        let Some(group) = &self.group else { return Ok(own) };
+        let mut sums = Tensor::from_slice(&own);
+        group.all_reduce(&mut sums)?;
+        Ok([0, 1].map(|at| sums.double_value(&[at])))
     }
 
     fn check_labels(&self, batch: &Batch) -> Result<(), LearnError> {

@@ -44,6 +44,31 @@ impl Objective {
         let weight = self.loss.loss_weight();
         if (weight - 1.0).abs() > 0.0 { loss.f_mul_scalar(weight) } else { Ok(loss) }
     }
+
+    /// Returns what the loss of a batch is divided by.
+    pub(crate) fn divisor(&self, logits: &Tensor, labels: &Labels) -> Result<Divisor, TchError> {
+        let targets = Targets { labels, label_smooth_eps: self.label_smooth_eps };
+        criterion(&self.loss).divisor(&logits.detach().f_to_kind(Kind::Float)?, &targets)
+    }
+}
+
+/// What the loss of a batch is divided by. Losses times divisors of the parts of a batch add up to that of the whole.
+#[derive(Debug)]
+pub(crate) enum Divisor {
+    /// Nothing: the loss is a sum.
+    One,
+    /// The number of clips, or a multiple of it.
+    Clips,
+    /// The sum of weights, a scalar.
+    Weights(Tensor),
+}
+
+/// Returns the divisor of a reduction over clips that weigh equally.
+fn divisor_of(reduction: Reduction) -> Divisor {
+    match reduction {
+        Reduction::Mean => Divisor::Clips,
+        Reduction::Sum => Divisor::One,
+    }
 }
 
 /// A loss.
@@ -53,6 +78,9 @@ trait Criterion {
     /// # Shapes
     /// - `logits`: `[N, K]`
     fn loss(&self, logits: &Tensor, targets: &Targets<'_>) -> Result<Tensor, TchError>;
+
+    /// Returns what the loss of the batch is divided by.
+    fn divisor(&self, logits: &Tensor, targets: &Targets<'_>) -> Result<Divisor, TchError>;
 }
 
 /// Returns the implementation of a loss.

@@ -1,19 +1,20 @@
 //! [`check_low_precision`]: whether this machine computes in 16 bits.
 
-use crate::LearnError;
+use crate::{Device, LearnError};
 use pipe_schemas::stages::train::AmpDtype;
 use tch::Kind;
 
-/// Checks that training in 16 bits is faster than in 32 on this machine. Where it is emulated, it takes many times as long.
+/// Checks that training in 16 bits is faster than in 32 on a device of this machine. Where it is emulated, it takes many times as long.
 ///
 /// # Errors
 /// [`LearnError::LowPrecision`] with the reason.
-pub fn check_low_precision(dtype: AmpDtype) -> Result<(), LearnError> {
+pub fn check_low_precision(dtype: AmpDtype, device: Device) -> Result<(), LearnError> {
     let unsupported = |reason| Err(LearnError::LowPrecision { dtype: dtype.name(), reason });
-    match dtype {
-        AmpDtype::Float16 => unsupported("it needs a GPU, and training runs on the processor"),
-        AmpDtype::BFloat16 if computes_in_bfloat16() => Ok(()),
-        AmpDtype::BFloat16 => unsupported("this processor has neither AVX512-BF16 nor AMX"),
+    match (dtype, device) {
+        (_, Device::Cuda(_)) => Ok(()),
+        (AmpDtype::Float16, Device::Cpu) => unsupported("it needs a GPU, and training runs on the processor"),
+        (AmpDtype::BFloat16, Device::Cpu) if computes_in_bfloat16() => Ok(()),
+        (AmpDtype::BFloat16, Device::Cpu) => unsupported("this processor has neither AVX512-BF16 nor AMX"),
     }
 }
 

@@ -3,7 +3,8 @@
 use crate::{LearnError, Network, Normalisation};
 use pipe_clips::ClipSize;
 use pipe_graph::{ClipShape, Graph};
-use pipe_models::LoadReport;
+use pipe_models::{LoadReport, without_channels};
+use pipe_schemas::RemovedChannels;
 use pipe_schemas::networks::ModelParams;
 use pipe_schemas::tables::{ModelCard, Preprocessing};
 use pipe_tables::ModelFolder;
@@ -25,6 +26,11 @@ pub struct TrainedModel {
 pub enum WeightsReport {
     /// They were loaded from a checkpoint.
     Loaded(Box<LoadReport>),
+    /// They are those of the model that was optimised.
+    Kept {
+        /// Number of tensors.
+        kept: usize,
+    },
     /// They are random.
     Initialised {
         /// Number of tensors.
@@ -33,16 +39,17 @@ pub enum WeightsReport {
 }
 
 impl TrainedModel {
-    /// Builds the graph of `model` for clips of `frames` frames.
+    /// Builds the graph of `model` for clips of `frames` frames, without the channels that `pruning` has removed.
     pub fn graph(
         model: &ModelParams,
         frames: u32,
         preprocessing: &Preprocessing,
         num_classes: usize,
+        pruning: &[RemovedChannels],
     ) -> Result<Graph, LearnError> {
         let (height, width) = (preprocessing.height_px as usize, preprocessing.width_px as usize);
         let clip = ClipShape { channels: 3, frames: frames as usize, height, width };
-        Ok(pipe_models::build(model, clip, num_classes)?)
+        Ok(without_channels(pipe_models::build(model, clip, num_classes)?, pruning)?)
     }
 
     /// Writes the folder.
@@ -58,7 +65,7 @@ impl TrainedModel {
     pub fn open(dir: &Path) -> Result<Self, LearnError> {
         let folder = ModelFolder::open(dir);
         let card = folder.card()?;
-        let graph = |frames| Self::graph(&card.model, frames, &card.preprocessing, card.classes.len());
+        let graph = |frames| Self::graph(&card.model, frames, &card.preprocessing, card.classes.len(), &card.pruning);
         let expected = graph(card.preprocessing.train_frames)?.digest().to_hex().to_string();
         if expected != card.graph_digest {
             return Err(LearnError::OtherGraph { path: dir.into(), expected, found: card.graph_digest });

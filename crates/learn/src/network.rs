@@ -5,11 +5,13 @@ use crate::error::{At, LearnError};
 use crate::freezing::Freezing;
 use crate::init;
 use crate::kernels::{Call, TrainingStep, run};
+use crate::{Device, ProcessGroup};
 use pipe_graph::{Auxiliary, Graph, Node, NodeId, Role};
 use pipe_models::{Imported, Layout, LoadReport, NameMap, StateDict, import};
 use pipe_schemas::networks::Project;
 use pipe_weights::{Checkpoint, MatchError};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tch::{Kind, TchError, Tensor};
 
 /// A graph with its tensors.
@@ -26,6 +28,8 @@ pub struct Network {
     freezing: Option<Freezing>,
     /// The kind of 16 bits that training computes with where it may; `None` for 32 bits everywhere.
     low_precision: Option<Kind>,
+    /// The processes whose batches have common statistics in batch normalisations.
+    sync_bn: Option<Arc<ProcessGroup>>,
 }
 
 impl Network {
@@ -53,7 +57,7 @@ impl Network {
 
     pub(crate) fn with_params(graph: Graph, params: Vec<Tensor>) -> Self {
         let (last_readers, used_at_inference) = (last_readers(&graph), graph.used_at_inference());
-        Self { last_readers, used_at_inference, graph, params, freezing: None, low_precision: None }
+        Self { last_readers, used_at_inference, graph, params, freezing: None, low_precision: None, sync_bn: None }
     }
 
     /// Takes a part of the network out of training. Nothing is differentiated below the lowest node that is trained.
@@ -78,10 +82,28 @@ impl Network {
         Self { params: self.params.iter().map(convert).collect(), ..self }
     }
 
+    /// Returns the network with its tensors on a device.
+    #[must_use]
+    pub fn to_device(self, device: Device) -> Self {
+        let device = device.torch();
+        let convert = |tensor: &Tensor| tensor.detach().to_device(device).set_requires_grad(tensor.requires_grad());
+        Self { params: self.params.iter().map(convert).collect(), ..self }
+    }
+
+    /// Returns where the tensors are.
+    pub(crate) fn device(&self) -> tch::Device {
+        self.params.first().map_or(tch::Device::Cpu, Tensor::device)
+    }
+
     /// Lets training compute in 16 bits, `Kind::BFloat16` or `Kind::Half`, where that is safe. Weights, inference, normalisations,
     /// means and losses stay in 32 bits.
     pub fn set_low_precision(&mut self, kind: Option<Kind>) {
         self.low_precision = kind;
+    }
+
+    /// Lets batch normalisations take statistics of the batches of all processes together in training.
+    pub(crate) fn synchronise_batch_norm(&mut self, group: Arc<ProcessGroup>) {
+        self.sync_bn = Some(group);
     }
 
     /// Returns the length of the logits of a clip.
@@ -242,6 +264,8 @@ impl Network {
             params: node.params.iter().map(|param| (param.slot, &self.params[param.id.0])).collect(),
             training,
             low_precision: None,
+            sync_bn: self.sync_bn.as_deref(),
+            device: self.device(),
         })
     }
 }

@@ -16,9 +16,9 @@ pub fn predict_clips<E: From<LearnError>>(
     let mut all = Vec::new();
     for batch in batches {
         let batch = batch.map_err(LearnError::from)?;
-        let logits = network.forward(&normalisation.clips(&batch, size)?, None)?;
+        let logits = network.forward(&normalisation.clips_on(&batch, size, network.device())?, None)?;
         let mut values = vec![0f32; logits.numel()];
-        logits.contiguous().copy_data(&mut values, logits.numel());
+        logits.to_device(tch::Device::Cpu).contiguous().copy_data(&mut values, logits.numel());
         all.extend(values.chunks_exact(network.num_classes()).map(<[f32]>::to_vec));
         after_batch(all.len())?;
     }

@@ -7,15 +7,20 @@ const MAX_NAMES: usize = 3;
 
 /// Returns the layers, or parts of names, that are most like `name`, best first.
 pub(crate) fn similar(name: &str, tensors: &[TrainedTensor]) -> Vec<String> {
-    let mut names: Vec<&str> = tensors.iter().flat_map(TrainedTensor::names).flat_map(beginnings).collect();
+    nearest(name, tensors.iter().flat_map(TrainedTensor::names).flat_map(beginnings))
+}
+
+/// Returns the names that are most like `name`, best first.
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let mut names: Vec<&str> = known.into_iter().collect();
     names.sort_unstable();
     names.dedup();
-    let likeness = |known: &&str| {
-        let distance = strsim::normalized_damerau_levenshtein(name, known);
+    let unlikeness = |known: &&str| {
+        let likeness = strsim::normalized_damerau_levenshtein(name, known);
         // Ties are in alphabetical order.
-        ((1.0 - distance) * 1e9) as u64
+        ((1.0 - likeness) * 1e9) as u64
     };
-    names.sort_by_key(likeness);
+    names.sort_by_key(unlikeness);
     names.into_iter().take(MAX_NAMES).map(|name| format!("`{name}`")).collect()
 }
 

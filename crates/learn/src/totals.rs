@@ -91,9 +91,14 @@ impl EpochTotals {
 pub(crate) fn num_correct(logits: &Tensor, batch: &Batch) -> Result<Tensor, TchError> {
     let highest = logits.f_argmax(1, true)?;
     let correct = if batch.targets.is_empty() {
-        highest.f_squeeze_dim(1)?.f_eq_tensor(&Tensor::from_slice(&batch.class_indices))?
+        highest
+            .f_squeeze_dim(1)?
+            .f_eq_tensor(&Tensor::from_slice(&batch.class_indices).f_to_device(logits.device())?)?
     } else {
-        Tensor::from_slice(&batch.targets).f_view_as(logits)?.f_gather(1, &highest, false)?
+        Tensor::from_slice(&batch.targets)
+            .f_to_device(logits.device())?
+            .f_view_as(logits)?
+            .f_gather(1, &highest, false)?
     };
     correct.f_sum(Kind::Double)
 }

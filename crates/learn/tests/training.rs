@@ -98,7 +98,7 @@ const NUM_STEPS: usize = NUM_CLIPS.div_ceil(BATCH_SIZE);
 /// An epoch with the same learning rate in all steps.
 fn epoch(index: u32, learning_rates: &[Vec<f64>], clip_size: ClipSize) -> Epoch<'_> {
     let steps_before = u64::from(index) * NUM_STEPS as u64;
-    Epoch { index, learning_rates, clip_size, num_steps: NUM_STEPS, steps_before }
+    Epoch { index, learning_rates, clip_size, num_steps: NUM_STEPS, steps_before, pieces: &[] }
 }
 
 /// Trains the epochs with the learning rates of `params`.

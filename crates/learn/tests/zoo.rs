@@ -2,7 +2,7 @@
 
 use pipe_clips::{Batch, ClipSize};
 use pipe_graph::ClipShape;
-use pipe_learn::{Network, Normalisation, TrainingStep, pin_threads};
+use pipe_learn::{Network, Normalisation, Piece, TrainingStep, pin_threads};
 use pipe_models::zoo;
 use pipe_schemas::networks::mobilenet_v2::MobileNetV2;
 use pipe_schemas::networks::{Backbone, ModelParams};
@@ -37,7 +37,7 @@ fn every_network_runs() {
         let size = ClipSize { frames, height, width };
         let network = network(small.backbone, size, 5);
         let name = &network.graph().name;
-        for training in [None, Some(TrainingStep { seed: 0, epoch: 0, step: 0 })] {
+        for training in [None, Some(TrainingStep { seed: 0, epoch: 0, step: 0, piece: Piece::whole(2) })] {
             let logits = network.forward(&clips(size), training).expect("logits");
             assert_eq!(logits.size(), [2, 5], "{name}");
             let values = values(&logits);
@@ -50,7 +50,7 @@ fn every_network_runs() {
 /// One network of each type. Processors without 16 bits take long.
 #[test]
 fn every_type_of_network_trains_in_mixed_precision() {
-    let step = Some(TrainingStep { seed: 0, epoch: 0, step: 0 });
+    let step = Some(TrainingStep { seed: 0, epoch: 0, step: 0, piece: Piece::whole(2) });
     for small in zoo().into_iter().filter_map(|entry| entry.small.into_iter().next()) {
         let ClipShape { frames, height, width, .. } = small.clip;
         let size = ClipSize { frames, height, width };

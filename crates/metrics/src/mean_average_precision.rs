@@ -1,45 +1,37 @@
 //! Mean average precision of videos with several labels: MMAction2's `mean_average_precision`.
 //!
-//! The mean is over the classes that occur as a label. The average precision of a class is the sum, over thresholds from the
-//! highest probability down, of the recall that a threshold gains times the precision at it. Equal probabilities are one
-//! threshold.
+//! The mean is over the classes that occur as a label, of the [`average_precision`] of a class over all videos.
 
-use crate::metric::{Metric, mean};
+use crate::average_precision;
+use crate::metric::{Compute, MeanOver, Metric, mean};
 use pipe_schemas::Rule;
+use pipe_schemas::evaluation::MetricName;
 use pipe_schemas::tables::{Labelling, PredictionRow};
-use std::cmp::Ordering;
 
 pub(crate) const METRIC: Metric = Metric {
     name: "mean_average_precision",
+    group: MetricName::MeanAveragePrecision,
     labelling: Labelling::MultiLabel,
     rule: Rule::Greater,
-    compute: mean_average_precision,
+    mean_over: MeanOver::LabelledClasses,
+    compute: Compute::All(mean_average_precision),
 };
 
-fn mean_average_precision(predictions: &[PredictionRow]) -> f64 {
-    let num_classes = predictions.first().map_or(0, |row| row.probabilities.len());
-    let classes = 0..num_classes as u32;
-    let precisions: Vec<f64> = classes.filter_map(|class| average_precision(predictions, class)).collect();
+fn mean_average_precision(predictions: &[&PredictionRow]) -> f64 {
+    let precisions: Vec<f64> = average_precisions(predictions).into_iter().flatten().collect();
     mean(precisions.iter().copied(), precisions.len())
 }
 
-/// Returns the average precision of a class; `None` if no video has it as a label.
-fn average_precision(predictions: &[PredictionRow], class: u32) -> Option<f64> {
-    let answer = |row: &PredictionRow| {
-        let probability = row.probabilities.get(class as usize).copied().unwrap_or(0.0);
-        (probability, row.class_indices().any(|class_index| class_index == class))
+/// Returns the average precision of each class; `None` if no video has it as a label.
+pub fn average_precisions(predictions: &[&PredictionRow]) -> Vec<Option<f64>> {
+    let num_classes = predictions.first().map_or(0, |row| row.probabilities.len());
+    let scored = |class: usize| {
+        predictions.iter().map(move |row| {
+            let labelled = row.class_indices().any(|class_index| class_index as usize == class);
+            (row.probabilities.get(class).copied().unwrap_or(0.0), labelled)
+        })
     };
-    let mut answers: Vec<(f32, bool)> = predictions.iter().map(answer).collect();
-    answers.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let num_labelled = |answers: &[(f32, bool)]| answers.iter().filter(|(_, labelled)| *labelled).count();
-    let total = num_labelled(&answers);
-    let (mut num_above, mut num_correct, mut sum) = (0, 0, 0.0);
-    for equal in answers.chunk_by(|a, b| a.0.partial_cmp(&b.0).is_some_and(Ordering::is_eq)) {
-        let gained = num_labelled(equal);
-        (num_above, num_correct) = (num_above + equal.len(), num_correct + gained);
-        sum += gained as f64 / total as f64 * (num_correct as f64 / num_above as f64);
-    }
-    (total > 0).then_some(sum)
+    (0..num_classes).map(|class| average_precision(scored(class))).collect()
 }
 
 #[cfg(test)]
@@ -64,9 +56,10 @@ pub(crate) mod tests {
     #[test]
     fn classes_without_a_label_are_left_out() {
         // Class 0: 1/2 * 1 + 1/2 * 2/3. Class 1: found at the second place of two equal ones. Class 3: at the second.
-        let found: Vec<_> = (0..4).map(|class| average_precision(&rows(), class)).collect();
+        let rows = rows();
+        let found = average_precisions(&rows.iter().collect::<Vec<_>>());
         assert_eq!(found, [Some(0.5 + 1.0 / 3.0), Some(0.5), None, Some(0.5)]);
         let expect = (0.5 + 1.0 / 3.0 + 0.5 + 0.5) / 3.0;
-        assert!((mean_average_precision(&rows()) - expect).abs() < 1e-12);
+        assert!((METRIC.value(&rows) - expect).abs() < 1e-12);
     }
 }

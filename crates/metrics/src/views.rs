@@ -42,14 +42,16 @@ pub fn average_views(
     let prediction = |(row, views): (&SampleRow, Vec<&[f32]>)| -> Result<PredictionRow, MetricsError> {
         let views_f64: Vec<Vec<f64>> =
             views.iter().map(|view| view.iter().map(|value| f64::from(*value)).collect()).collect();
-        let logits = mean(&views_f64);
+        let logits = mean_of_views(&views_f64);
         let probabilities = match average {
-            AverageClips::Prob => mean(&views_f64.iter().map(|view| to_probabilities(view)).collect::<Vec<_>>()),
+            AverageClips::Prob => {
+                mean_of_views(&views_f64.iter().map(|view| to_probabilities(view)).collect::<Vec<_>>())
+            }
             AverageClips::Score => to_probabilities(&logits),
         };
         let to_f32 = |values: &[f64]| values.iter().map(|value| *value as f32).collect::<Vec<f32>>();
         let probabilities = to_f32(&probabilities);
-        let predicted_index = argmax(&probabilities);
+        let predicted_index = argmax(&probabilities) as u32;
         let name = |class_index: u32| {
             classes.get(class_index as usize).cloned().ok_or_else(|| MetricsError::Class {
                 class_index,
@@ -74,22 +76,24 @@ pub fn average_views(
     samples.into_values().map(prediction).collect()
 }
 
-fn mean(views: &[Vec<f64>]) -> Vec<f64> {
+/// Returns the mean over views of scores by class.
+pub fn mean_of_views(views: &[Vec<f64>]) -> Vec<f64> {
     let len = views.first().map_or(0, Vec::len);
     (0..len).map(|class| views.iter().map(|view| view[class]).sum::<f64>() / views.len() as f64).collect()
 }
 
-fn softmax(logits: &[f64]) -> Vec<f64> {
+/// Returns the probabilities of logits, which sum to 1.
+pub fn softmax(logits: &[f64]) -> Vec<f64> {
     let highest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let powers: Vec<f64> = logits.iter().map(|logit| (logit - highest).exp()).collect();
     let sum: f64 = powers.iter().sum();
     powers.into_iter().map(|power| power / sum).collect()
 }
 
-/// Returns the position of the highest value; the first of equal ones.
-fn argmax(values: &[f32]) -> u32 {
+/// Returns the position of the highest value; the first of equal ones, and 0 if there are none.
+pub fn argmax<T: PartialOrd>(values: &[T]) -> usize {
     let better = |best: usize, at: usize| if values[at] > values[best] { at } else { best };
-    (0..values.len()).reduce(better).unwrap_or(0) as u32
+    (0..values.len()).reduce(better).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::NameMap;
 use crate::head::{Head, Logits};
+use crate::huggingface::{HuggingFaceModel, NotInTransformers};
 use pipe_graph::{Builder, ClipShape, GraphError};
 use pipe_schemas::networks::Backbone;
 
@@ -39,6 +40,11 @@ pub(crate) trait Architecture: Sized {
     /// no entry.
     fn config_names(&self) -> &'static [(&'static str, &'static str)] {
         &[]
+    }
+
+    /// Returns the model of transformers that computes the same for clips of one size; `None` if transformers does not have the family.
+    fn huggingface(&self, _clip: ClipShape) -> Option<Result<HuggingFaceModel, NotInTransformers>> {
+        None
     }
 
     /// Returns small configurations that run in a fraction of a second. Together they cover every branch of the builder.

@@ -19,4 +19,11 @@ pub enum ModelError {
         #[source]
         source: Box<GraphError>,
     },
+    /// The removed channels are not those of this network.
+    #[error("channels can't be removed from {name}")]
+    Pruning {
+        name: String,
+        #[source]
+        source: Box<GraphError>,
+    },
 }

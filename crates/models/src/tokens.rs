@@ -110,16 +110,28 @@ pub(crate) fn residual(
     name: &str,
     drop_rate: f64,
 ) -> Result<NodeId, GraphError> {
-    let branch = drop_path(g, branch, name, drop_rate)?;
+    residual_of_parts(g, x, branch, name, drop_rate, 1)
+}
+
+/// Does the same for each of `parts` of a sample.
+pub(crate) fn residual_of_parts(
+    g: &mut Builder,
+    x: NodeId,
+    branch: NodeId,
+    name: &str,
+    drop_rate: f64,
+    parts: usize,
+) -> Result<NodeId, GraphError> {
+    let branch = drop_path(g, branch, name, drop_rate, parts)?;
     g.node(&format!("{name}.add"), [x, branch], Add)
 }
 
-/// Appends `NAME.drop_path`, unless the rate is 0.
-pub(crate) fn drop_path(g: &mut Builder, x: NodeId, name: &str, rate: f64) -> Result<NodeId, GraphError> {
+/// Appends `NAME.drop_path`, unless the rate is 0. `parts` of a sample are left out independently.
+pub(crate) fn drop_path(g: &mut Builder, x: NodeId, name: &str, rate: f64, parts: usize) -> Result<NodeId, GraphError> {
     if rate == 0.0 {
         return Ok(x);
     }
-    g.node(&format!("{name}.drop_path"), x, DropPath { rate })
+    g.node(&format!("{name}.drop_path"), x, DropPath { rate, parts })
 }
 
 /// Takes the positions of an axis from `start` to before `end`.

@@ -2,6 +2,7 @@
 
 use crate::architecture::{Architecture, Inflation, Published, Small};
 use crate::head::{Head, Logits};
+use crate::huggingface::{HuggingFaceModel, NotInTransformers};
 use crate::{ModelError, NameMap};
 use pipe_graph::{Builder, ClipShape, Graph, GraphError};
 use pipe_schemas::networks::{Backbone, ModelParams};
@@ -82,6 +83,15 @@ macro_rules! define_zoo {
         /// Returns the parameters that the `config.json` of Hugging Face calls otherwise: our name and theirs.
         pub(crate) fn config_names(backbone: &Backbone) -> &'static [(&'static str, &'static str)] {
             match backbone { $($(Backbone::$name(family) => family.config_names(),)+)* }
+        }
+
+        /// Returns the model of transformers that computes the same for clips of one size; `None` if transformers does not have the
+        /// family.
+        pub fn huggingface_model(
+            backbone: &Backbone,
+            clip: ClipShape,
+        ) -> Option<Result<HuggingFaceModel, NotInTransformers>> {
+            match backbone { $($(Backbone::$name(family) => family.huggingface(clip),)+)* }
         }
 
         /// Returns whether the logits of a network depend on the order of the frames.

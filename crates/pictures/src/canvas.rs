@@ -45,6 +45,30 @@ impl Canvas {
         }
     }
 
+    /// Writes a text from bottom to top. Turned by 90 degrees, the upper left corner of its first letter is at `left` and `bottom`.
+    pub(crate) fn text_upward(&mut self, text: &str, left: usize, bottom: usize, ink: Ink) {
+        for (place, letter) in text.chars().enumerate() {
+            let Some(raster) = font::letter(letter) else { continue };
+            let Some(bottom) = bottom.checked_sub(place * font::ADVANCE_PX) else { return };
+            for (x, row) in (left..).zip(raster.rows()) {
+                for (up, coverage) in (1..).zip(row.iter()) {
+                    if let Some(y) = bottom.checked_sub(up) {
+                        self.cover(x, y, ink, *coverage);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Colours a rectangle.
+    pub(crate) fn fill(&mut self, left: usize, top: usize, width: usize, height: usize, ink: Ink) {
+        for y in top..(top + height).min(self.height()) {
+            for x in left..(left + width).min(self.width) {
+                self.cover(x, y, ink, u8::MAX);
+            }
+        }
+    }
+
     /// Draws a straight line of one pixel.
     pub(crate) fn line(&mut self, from: (f64, f64), to: (f64, f64), ink: Ink) {
         let (width, height) = (to.0 - from.0, to.1 - from.1);

@@ -65,8 +65,8 @@ pub fn evenly(count: usize, most: usize) -> Vec<usize> {
     (0..kept).map(|place| place * count / kept).collect()
 }
 
-/// Returns a frame reduced by a whole number, with its width and height. Each pixel is the mean of a square.
-fn shrink(frame: &[u8], width: usize, height: usize) -> (Vec<u8>, (usize, usize)) {
+/// Returns a frame reduced by a whole number to at most 112 pixels, with its width and height. Each pixel is the mean of a square.
+pub fn shrink(frame: &[u8], width: usize, height: usize) -> (Vec<u8>, (usize, usize)) {
     let factor = width.max(height).div_ceil(MAX_SIDE_PX);
     let (small_width, small_height) = ((width / factor).max(1), (height / factor).max(1));
     let (across, down) = (factor.min(width), factor.min(height));

@@ -1,11 +1,17 @@
-//! Pictures for people, as PNG: contact sheets of clips, and plots.
+//! Pictures for people, as PNG: contact sheets of clips, heat maps over frames, plots, and diagrams of predictions.
 
 mod canvas;
 mod clips;
 mod font;
+mod heatmap;
+mod overlay;
 mod plot;
+mod reliability;
 mod sheet;
 
-pub use clips::{evenly, sheet_of_clips};
+pub use clips::{evenly, sheet_of_clips, shrink};
+pub use heatmap::Heatmap;
+pub use overlay::overlay;
 pub use plot::{Line, Plot};
+pub use reliability::{Reliability, ReliabilityBin};
 pub use sheet::Sheet;

@@ -20,7 +20,8 @@ pub struct Context {
     reply: Box<dyn Fn(Reply) + Send + Sync>,
     cancelled: Arc<AtomicBool>,
     last_progress: Mutex<Option<Instant>>,
-    helper_program: Option<PathBuf>,
+    program: Option<PathBuf>,
+    variable: fn(&str) -> Option<String>,
 }
 
 /// A folder of files (or one file), with the digests that the action key holds.
@@ -67,17 +68,51 @@ impl SourceFile {
 impl Context {
     /// Returns a context for `request` that sends its replies to `reply`. Tests of stages create their own.
     pub fn new(request: Request, cancelled: Arc<AtomicBool>, reply: impl Fn(Reply) + Send + Sync + 'static) -> Self {
-        Self { request, reply: Box::new(reply), cancelled, last_progress: Mutex::new(None), helper_program: None }
+        let (reply, last_progress) = (Box::new(reply), Mutex::new(None));
+        Self { request, reply, cancelled, last_progress, program: None, variable: |_| None }
     }
 
-    /// Adds the executable that [`crate::Helpers`] start.
+    /// Returns a context for work that is not a stage of a pipeline: it has threads, and no parameters, inputs or outputs.
+    pub fn detached(threads: usize, cancelled: Arc<AtomicBool>) -> Self {
+        let nowhere = PathBuf::new;
+        let request = Request {
+            protocol: crate::protocol::PROTOCOL_VERSION,
+            id: 0,
+            kind: String::new(),
+            version: 0,
+            task: crate::protocol::Task::Whole,
+            params: serde_json::Value::Null,
+            inputs: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            output: nowhere(),
+            scratch: nowhere(),
+            downloads: nowhere(),
+            diagnostics: nowhere(),
+            grant: Grant::cpu(threads),
+        };
+        Self::new(request, cancelled, |_| {})
+    }
+
+    /// Adds the executable of the worker, which [`crate::Helpers`] start.
     #[must_use]
     pub fn with_helper_program(self, program: PathBuf) -> Self {
-        Self { helper_program: Some(program), ..self }
+        Self { program: Some(program), ..self }
     }
 
-    pub(crate) fn helper_program(&self) -> Option<&Path> {
-        self.helper_program.as_deref()
+    /// Adds what reads variables of the environment of the worker.
+    #[must_use]
+    pub fn with_variables(self, variable: fn(&str) -> Option<String>) -> Self {
+        Self { variable, ..self }
+    }
+
+    /// Returns the executable of the worker, which a stage may start again; `None` in a test of a stage.
+    pub fn program(&self) -> Option<&Path> {
+        self.program.as_deref()
+    }
+
+    /// Returns a variable of the environment of the worker, such as `MASTER_ADDR`, if it has a value.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        (self.variable)(name).filter(|value| !value.is_empty())
     }
 
     /// Parses the parameters.
@@ -207,7 +242,8 @@ impl Context {
         (self.reply)(reply);
     }
 
-    pub(crate) fn request(&self) -> &Request {
+    /// Returns the whole request, for a process that works on it too.
+    pub fn request(&self) -> &Request {
         &self.request
     }
 }

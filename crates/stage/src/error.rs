@@ -61,6 +61,11 @@ impl StageError {
         if let Cause::StateNeeded(name) = &self.cause { Some(name) } else { None }
     }
 
+    /// Returns the error if it has this type.
+    pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
+        self.error.downcast_ref()
+    }
+
     /// Returns the advice that [`Self::with_help`] added.
     pub fn help(&self) -> Option<&str> {
         self.help.as_deref()

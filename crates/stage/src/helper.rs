@@ -169,7 +169,7 @@ impl<'a> Helpers<'a> {
         job: &[u8],
         take: &mut dyn FnMut(&[u8]) -> Result<(), StageError>,
     ) -> Result<Result<Vec<u8>, HelperFailure>, StageError> {
-        let Some(program) = self.context.helper_program() else {
+        let Some(program) = self.context.program() else {
             let mut refused = None;
             let send: SendPiece = &mut |piece| {
                 take(piece).map_err(|error| {

@@ -21,7 +21,7 @@ pub use environment::{Environment, environment};
 pub use error::StageError;
 pub use fields::json_fields;
 pub use helper::{HelperFailure, Helpers, Job, JobFailure, JobLimits, SendPiece};
-pub use serve::{PARENT_VARIABLE, WorkerInfo, serve};
+pub use serve::{PARENT_VARIABLE, WorkerInfo, die_with_parent, serve, start};
 pub use text::{grouped, size_text};
 
 use protocol::{Made, MadePart, MakeParts, PlannedPart};

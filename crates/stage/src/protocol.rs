@@ -11,6 +11,7 @@ use std::path::PathBuf;
 mod grant;
 mod parts;
 pub mod paths;
+pub mod predict;
 pub mod values;
 
 pub use grant::{Device, Grant, UnknownDevice};

@@ -1,7 +1,7 @@
 //! [`serve`]: the main function of a worker.
 
 use crate::helper::{HELPER_FLAG, Job, JobLimits, help};
-use crate::protocol::{Grant, Info, Made, Message, PROTOCOL_VERSION, Reply, Request, Task};
+use crate::protocol::{Info, Made, Message, PROTOCOL_VERSION, Reply, Request, Task};
 use crate::{AnyStage, Context, Environment, StageError, Summary};
 use pipe_schemas::Numerics;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,25 +27,16 @@ pub struct WorkerInfo {
     /// The jobs that it does as a helper of itself.
     pub jobs: Vec<Job>,
     /// What the bits of its floating-point stages depend on; see [`crate::environment()`].
-    pub environment: fn(&Grant) -> Environment,
+    pub environment: fn(&Request) -> Environment,
 }
 
 /// Runs requests from stdin until it closes. With `--info`, prints [`Info`]; with `--helper`, does jobs for another worker.
 ///
 /// `info` is called after stdout was redirected, so that output of libraries does not disturb the protocol.
 pub fn serve(info: impl FnOnce() -> WorkerInfo) -> ExitCode {
-    // A worker must not outlive `pipe`, even if that is killed.
-    if let Err(error) = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL) {
-        return startup_failure("can't be tied to its parent", &error);
-    }
-    // `pipe` may have died before that took effect.
-    let parent = std::env::var(PARENT_VARIABLE).ok().and_then(|parent| parent.parse().ok());
-    if parent.is_some_and(|parent: i32| parent != nix::unistd::getppid().as_raw()) {
-        return ExitCode::FAILURE;
-    }
-    let replies = match take_stdout() {
+    let replies = match start() {
         Ok(file) => file,
-        Err(error) => return startup_failure("can't set up its output", &error),
+        Err(code) => return code,
     };
     let worker = info();
     // The first argument is the path of the program, which may not be UTF-8.
@@ -86,6 +77,28 @@ pub fn serve(info: impl FnOnce() -> WorkerInfo) -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+/// Ends this process when its parent ends, whose number is in [`PARENT_VARIABLE`]. Returns whether the parent still runs.
+pub fn die_with_parent() -> Result<bool, std::io::Error> {
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
+    // The parent may have died before that took effect.
+    let parent = std::env::var(PARENT_VARIABLE).ok().and_then(|parent| parent.parse::<i32>().ok());
+    Ok(parent.is_none_or(|parent| parent == nix::unistd::getppid().as_raw()))
+}
+
+/// Ties this process to `pipe`, and returns what was its stdout: the first act of a worker. All other output goes to stderr.
+///
+/// # Errors
+/// The exit code, if `pipe` has ended or the system refuses.
+pub fn start() -> Result<File, ExitCode> {
+    // A worker must not outlive `pipe`, even if that is killed.
+    match die_with_parent() {
+        Err(error) => return Err(startup_failure("can't be tied to its parent", &error)),
+        Ok(false) => return Err(ExitCode::FAILURE),
+        Ok(true) => {}
+    }
+    take_stdout().map_err(|error| startup_failure("can't set up its output", &error))
 }
 
 /// Reserves stdout for replies. All other output goes to stderr, which is the stage's log.
@@ -148,9 +161,10 @@ fn run(
         // If a reply can't be written, `pipe` has ended; then stdin closes, and that ends the worker.
         let _ = write_line(&replies, &reply);
     });
+    let context = context.with_variables(|name| std::env::var(name).ok());
     let context = match std::env::current_exe() {
-        Ok(program) if !worker.jobs.is_empty() => context.with_helper_program(program),
-        _ => context,
+        Ok(program) => context.with_helper_program(program),
+        Err(_) => context,
     };
     let known = pipe_schemas::stages::contract(stage.kind()).map(|contract| contract.version);
     if known != Some(context.request().version) {
@@ -174,7 +188,7 @@ fn report_environment(worker: &WorkerInfo, context: &Context) {
     match contract.numerics {
         Numerics::Exact => {}
         Numerics::FloatingPoint(_) => {
-            let mut values = (worker.environment)(&request.grant);
+            let mut values = (worker.environment)(request);
             let versions = contract.tools.iter().map(|tool| tool.name().to_owned());
             values.extend(versions.filter_map(|name| Some((name.clone(), worker.tools.get(&name)?.clone()))));
             context.reply(Reply::Environment { values });
@@ -240,6 +254,7 @@ fn libraries_in(maps: &[u8]) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Grant;
 
     #[test]
     fn a_cancellation_belongs_to_the_request_before_it() {

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! frames/index.parquet          FrameIndexRow, sorted by video_id
+//! frames/recipe.json            FrameRecipe: how the images were made
 //! frames/shard-00012.parquet    one row group per video, one row per frame
 //! ```
 //!
@@ -20,7 +21,10 @@ pub use crate::buffer::{FrameBuffer, SPILL_BYTES};
 pub use shards::FrameShards;
 pub use writer::ShardWriter;
 
+use crate::{TableError, read_json};
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
+use pipe_schemas::stages::frames::FrameRecipe;
+use std::path::Path;
 use std::sync::Arc;
 
 const TABLE: &str = "frames";
@@ -28,6 +32,17 @@ const VERSION: u32 = 1;
 
 /// File name of the index, in the folder of the shards.
 pub const INDEX_FILE: &str = "index.parquet";
+
+/// File name of the recipe, in the folder of the shards.
+pub const RECIPE_FILE: &str = "recipe.json";
+
+/// Reads how the images in a folder of shards were made.
+///
+/// # Errors
+/// [`TableError`] if the folder has no readable `recipe.json`, as with frames from an older version of `pipe`.
+pub fn read_recipe(folder: &Path) -> Result<FrameRecipe, TableError> {
+    read_json(&folder.join(RECIPE_FILE))
+}
 
 /// The column of image files.
 const JPEG_COLUMN: &str = "image.bytes";
@@ -63,7 +78,6 @@ mod tests {
     use super::*;
     use crate::write_rows;
     use pipe_schemas::tables::FrameIndexRow;
-    use std::path::Path;
 
     fn jpeg(video: u8, frame: u8) -> Vec<u8> {
         vec![video.wrapping_mul(31) ^ frame; 1000 + 10 * usize::from(frame)]

@@ -4,7 +4,7 @@
 mod needs;
 mod parted;
 
-pub use needs::{onnx_runtime, python, repository, shared, skip};
+pub use needs::{onnx_runtime, openvino, python, repository, shared, skip};
 pub use parted::{Bench, Making, older, part_in};
 
 use pipe_stage::protocol::{Grant, Input, PROTOCOL_VERSION, Reply, Request, Task};

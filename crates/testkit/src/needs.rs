@@ -33,6 +33,25 @@ pub fn shared(path: impl AsRef<Path>) -> Option<PathBuf> {
 /// Returns the library of ONNX Runtime that `ORT_DYLIB_PATH` names, or the one that `cargo xtask setup` unpacked. If it is missing,
 /// reports that and returns `None`.
 pub fn onnx_runtime() -> Option<PathBuf> {
+    let found = library("ORT_DYLIB_PATH", "onnxruntime-", "libonnxruntime.so");
+    if found.is_none() {
+        skip("no ONNX Runtime, which `cargo xtask setup` brings");
+    }
+    found
+}
+
+/// Returns the C library of OpenVINO that `OPENVINO_C_DYLIB_PATH` names, or the one that `cargo xtask setup` unpacked. If it is
+/// missing, reports that and returns `None`.
+pub fn openvino() -> Option<PathBuf> {
+    let found = library("OPENVINO_C_DYLIB_PATH", "openvino-", "libopenvino_c.so");
+    if found.is_none() {
+        skip("no OpenVINO, which `cargo xtask setup` brings");
+    }
+    found
+}
+
+/// Returns the file that a variable names, or the newest that begins with `file` in a folder of the cache that begins with `folder`.
+fn library(variable: &str, folder: &str, file: &str) -> Option<PathBuf> {
     let path = |name| env::var_os(name).map(PathBuf::from);
     let files = |folder: &Path, start: &str| -> Vec<PathBuf> {
         let paths = folder.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
@@ -41,13 +60,9 @@ pub fn onnx_runtime() -> Option<PathBuf> {
     };
     let unpacked = || {
         let cache = path("XDG_CACHE_HOME").or_else(|| Some(path("HOME")?.join(".cache")))?.join("pipe");
-        files(&cache, "onnxruntime-").iter().flat_map(|folder| files(folder, "libonnxruntime.so")).max()
+        files(&cache, folder).iter().flat_map(|folder| files(folder, file)).max()
     };
-    let found = path("ORT_DYLIB_PATH").or_else(unpacked);
-    if found.is_none() {
-        skip("no ONNX Runtime, which `cargo xtask setup` brings");
-    }
-    found
+    path(variable).or_else(unpacked)
 }
 
 /// Runs a Python script with the argument `path`, if Python has `package`, and returns what it prints. The variable `PYTHON` names

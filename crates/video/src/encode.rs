@@ -1,4 +1,4 @@
-//! [`Encoder`]: writes frames to an AVI file.
+//! [`Encoder`]: writes frames to an AVI or MP4 file.
 
 use crate::VideoError;
 use crate::color::set_coding;
@@ -29,7 +29,7 @@ pub struct EncoderParams {
     pub quantizer: u32,
 }
 
-/// Writes an AVI file with MPEG-4 part 2 video, as in UCF101. Equal frames give equal bytes.
+/// Writes a file with MPEG-4 part 2 video: MP4 if its name ends so, else AVI, as in UCF101. Equal frames give equal bytes.
 pub struct Encoder {
     params: EncoderParams,
     output: Output,
@@ -37,6 +37,7 @@ pub struct Encoder {
     context: scaling::Context,
     rgb: frame::Video,
     frames: i64,
+    is_mp4: bool,
 }
 
 impl Encoder {
@@ -46,8 +47,10 @@ impl Encoder {
         check_size(params.width_px, params.height_px)?;
         let url = FileUrl::of(path)?;
         let encode = |source| VideoError::Encode { source };
-        let mut output = ffmpeg_next::format::output_as(url.as_str(), "avi").map_err(encode)?;
-        let codec = open_encoder(&params).map_err(encode)?;
+        let is_mp4 = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("mp4"));
+        let format = if is_mp4 { "mp4" } else { "avi" };
+        let mut output = ffmpeg_next::format::output_as(url.as_str(), format).map_err(encode)?;
+        let codec = open_encoder(&params, is_mp4).map_err(encode)?;
         let mut stream = output.add_stream_with(&codec).map_err(encode)?;
         stream.set_time_base(Rational::new(1, params.fps as i32));
         // Without this flag, the file would contain the version of the library.
@@ -60,7 +63,7 @@ impl Encoder {
         let limited = ColorCoding { full_range: false, ..ColorCoding::JPEG };
         set_coding(&mut context, limited, limited);
         let rgb = frame::Video::new(Pixel::RGB24, width_px, height_px);
-        Ok(Self { params, output, codec, context, rgb, frames: 0 })
+        Ok(Self { params, output, codec, context, rgb, frames: 0, is_mp4 })
     }
 
     /// Writes a frame.
@@ -102,6 +105,10 @@ impl Encoder {
             match self.codec.receive_packet(&mut packet) {
                 Ok(()) => {
                     packet.set_stream(0);
+                    if self.is_mp4 {
+                        // Without it, the last frame lasts no time, and players leave it out.
+                        packet.set_duration(1);
+                    }
                     packet.rescale_ts(Rational::new(1, self.params.fps as i32), stream_base);
                     packet.write_interleaved(&mut self.output).map_err(encode)?;
                 }
@@ -112,11 +119,13 @@ impl Encoder {
     }
 }
 
-fn open_encoder(params: &EncoderParams) -> Result<encoder::Video, Error> {
+/// MP4 has the parameters of the decoder in its header, AVI in the first frame.
+fn open_encoder(params: &EncoderParams, global_header: bool) -> Result<encoder::Video, Error> {
     let codec = encoder::find(codec::Id::MPEG4).ok_or(Error::EncoderNotFound)?;
     let mut context = codec::Context::new_with_codec(codec);
     context.set_threading(threading::Config::count(1));
-    context.set_flags(codec::Flags::BITEXACT | codec::Flags::QSCALE);
+    let header = if global_header { codec::Flags::GLOBAL_HEADER } else { codec::Flags::empty() };
+    context.set_flags(codec::Flags::BITEXACT | codec::Flags::QSCALE | header);
     let mut encoder = context.encoder().video()?;
     encoder.set_width(params.width_px);
     encoder.set_height(params.height_px);

@@ -2,6 +2,8 @@
 
 use crate::VideoInfo;
 use ffmpeg_next::error::{EACCES, EINTR, EIO, EMFILE, ENFILE, ENODEV, ENOENT, ENOSPC, ENXIO, EPERM, ETIMEDOUT};
+use pipe_schemas::tables::Verdict;
+use std::error::Error;
 use std::path::Path;
 
 /// Why a video can't be read or written. The messages do not name the file, because the caller does.
@@ -104,6 +106,35 @@ pub enum VideoError {
 }
 
 impl VideoError {
+    /// Returns the verdict on the file, and the error with its causes as the reason.
+    pub fn judge(&self) -> (Verdict, String) {
+        let mut words = vec![self.to_string()];
+        let mut source = self.source();
+        while let Some(cause) = source {
+            words.push(cause.to_string());
+            source = cause.source();
+        }
+        (self.verdict(), words.join(": "))
+    }
+
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Undecodable { source, .. } => match source.verdict() {
+                Verdict::Truncated => Verdict::Truncated,
+                _ => Verdict::Undecodable,
+            },
+            Self::CutShort { .. }
+            | Self::FramesMissing { .. }
+            | Self::FramesCut { .. }
+            | Self::EndsEarly { .. }
+            | Self::BytesMissing { .. }
+            | Self::NoEnd => Verdict::Truncated,
+            Self::NoVideoStream => Verdict::NoVideoStream,
+            Self::Path | Self::Open { .. } | Self::NotAVideo(_) => Verdict::Unreadable,
+            _ => Verdict::Undecodable,
+        }
+    }
+
     /// Returns why the file at `path` can't be read, if the machine is at fault and not the content of the file.
     pub fn fault_of_machine(&self, path: &Path) -> Option<String> {
         let source = match self {

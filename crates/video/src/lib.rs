@@ -5,9 +5,10 @@
 //! - [`Damage`] counts what the decoder passed over.
 //! - [`RecipeFrames`] adds which of them a sampling keeps, and [`stored_size`] returns their size: the same for every stage.
 //! - [`FrameScaler`] converts a frame to full-range YUV 4:2:0, or to RGB, at another size.
+//! - [`encode_kept`] does all of this: from a file to the images of its kept frames.
 //! - [`FrameCoder`] encodes frames as JPEG, PNG or PPM files.
 //! - [`FrameHashes`] recognise a video after it is encoded again.
-//! - [`Encoder`] writes an AVI file.
+//! - [`Encoder`] writes an AVI or MP4 file.
 //! - [`ffmpeg_version`] belongs to the keys of stages that use this crate.
 //!
 //! Files are treated as hostile: only video containers are opened, never playlists or network addresses; sizes are bounded; one
@@ -22,6 +23,7 @@ mod encode;
 mod error;
 mod extent;
 mod input;
+mod kept;
 mod not_a_video;
 mod phash;
 mod probe;
@@ -38,6 +40,7 @@ pub use decode::{DecodedFrame, Decoder};
 pub use encode::{Encoder, EncoderParams};
 pub use error::VideoError;
 pub use input::{MAX_PIXELS, MAX_SIDE_PX};
+pub use kept::{KeptFrame, KeptVideo, encode_kept};
 pub use not_a_video::NotAVideo;
 pub use phash::FrameHashes;
 pub use pipe_pixels::Orientation;

@@ -27,14 +27,20 @@ pub enum PortType {
     TensorBoard,
     /// The `predictions` table.
     Predictions,
+    /// The `video_predictions` table: predictions of videos without labels.
+    VideoPredictions,
     /// A JSON file of metrics.
     Metrics,
+    /// A folder of tables, texts and pictures about predictions.
+    Report,
     /// An ONNX file with its metadata.
     Onnx,
     /// A learning rate: a JSON file.
     LearningRate,
     /// The `lr_curve` table.
     LrCurve,
+    /// The `heat_maps` table.
+    HeatMaps,
     /// A picture for people.
     Picture,
     /// Inputs and outputs of a `command`: fits every port; the stage that reads it checks the content.
@@ -57,10 +63,13 @@ impl PortType {
             Self::TrainingSteps => "training_steps",
             Self::TensorBoard => "tensorboard",
             Self::Predictions => "predictions",
+            Self::VideoPredictions => "video_predictions",
             Self::Metrics => "metrics",
+            Self::Report => "report",
             Self::Onnx => "onnx",
             Self::LearningRate => "learning_rate",
             Self::LrCurve => "lr_curve",
+            Self::HeatMaps => "heat_maps",
             Self::Picture => "picture",
             Self::Any => "any",
         }
@@ -86,10 +95,13 @@ impl PortType {
             | Self::TrainingSteps
             | Self::TensorBoard
             | Self::Predictions
+            | Self::VideoPredictions
             | Self::Metrics
+            | Self::Report
             | Self::Onnx
             | Self::LearningRate
             | Self::LrCurve
+            | Self::HeatMaps
             | Self::Picture
             | Self::Any => false,
         }
@@ -110,10 +122,13 @@ impl PortType {
             | Self::TrainingSteps
             | Self::TensorBoard
             | Self::Predictions
+            | Self::VideoPredictions
             | Self::Metrics
+            | Self::Report
             | Self::Onnx
             | Self::LearningRate
             | Self::LrCurve
+            | Self::HeatMaps
             | Self::Picture
             | Self::Any => false,
         }

@@ -45,6 +45,7 @@ impl Backbone {
             }
             Self::MobileNetV2(net) => stages(net.frozen_stages, net.norm_eval),
             Self::MobileNetV2TSM(net) => stages(net.frozen_stages, net.norm_eval),
+            Self::ResNet3dCSN(net) => stages(net.frozen_stages, net.norm_eval),
             Self::ResNet3d(net) => stages(net.frozen_stages, net.norm_eval),
             Self::ResNet3dSlowOnly(net) => stages(net.frozen_stages, net.norm_eval),
             Self::ResNet3dSlowFast(net) => stages(net.frozen_stages, net.norm_eval),
@@ -53,7 +54,6 @@ impl Backbone {
             Self::SwinTransformer3D(net) => stages(net.frozen_stages, false),
             Self::R3D(_)
             | Self::MC3(_)
-            | Self::ResNet3dCSN(_)
             | Self::R2Plus1D(_)
             | Self::ResNetRNN(_)
             | Self::C3D(_)

@@ -2,6 +2,7 @@
 
 use super::defaults;
 use super::family::Family;
+use super::frozen_parts;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt::{Display, Formatter};
@@ -24,6 +25,14 @@ pub struct ResNet3dCSN {
     #[serde(default = "norm_eps")]
     #[schemars(range(min = 1e-12, max = 0.1))]
     pub norm_eps: f64,
+    /// The stem and this number of stages are not trained, and their batch normalisations keep their running statistics; 0 for
+    /// the stem alone, -1 for none.
+    #[serde(default = "frozen_parts::no_stage", skip_serializing_if = "frozen_parts::is_no_stage")]
+    #[schemars(range(min = -1, max = 4))]
+    pub frozen_stages: i32,
+    /// Whether all batch normalisations use their running statistics, and keep them, in training.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub norm_eval: bool,
 }
 
 impl Family for ResNet3dCSN {

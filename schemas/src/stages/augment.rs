@@ -207,6 +207,11 @@ impl Params for AugmentParams {
 }
 
 impl ClipPipeline {
+    /// Returns what is wrong with a pipeline for testing, which must be the same every time.
+    pub fn check_test(&self) -> Vec<ParamError> {
+        self.check("test", false)
+    }
+
     /// Checks the parameters below `part`, and that the transforms are in an order that can be executed.
     fn check(&self, part: &str, may_be_random: bool) -> Vec<ParamError> {
         let mut errors: Vec<ParamError> =

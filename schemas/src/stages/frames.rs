@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// Contract of `frames`.
 pub const CONTRACT: Contract = Contract {
     kind: "frames",
-    version: 6,
+    version: 7,
     summary: "decodes videos and stores their frames as images in Parquet shards",
     worker: Some(Worker::Data),
     open_ports: false,
@@ -45,6 +45,29 @@ pub struct FramesParams {
     pub limits: DecodeLimits,
     /// What to do with a video that can't be decoded. Default: `fail`.
     pub on_error: OnError,
+}
+
+/// How the frames of a video become image files: `frames/recipe.json`. An exported network contains it, so that predictions see the
+/// same pixels as training and evaluation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FrameRecipe {
+    /// See [`FramesParams::sample`].
+    pub sample: FrameSampling,
+    /// See [`FramesParams::resize`].
+    pub resize: FrameResize,
+    /// See [`FramesParams::square_pixels`].
+    pub square_pixels: bool,
+    /// See [`FramesParams::encode`].
+    pub encode: FrameCoding,
+}
+
+impl FramesParams {
+    /// Returns the parameters that determine the stored frames.
+    pub fn recipe(&self) -> FrameRecipe {
+        let Self { sample, resize, square_pixels, encode, buckets: _, limits: _, on_error: _ } = *self;
+        FrameRecipe { sample, resize, square_pixels, encode }
+    }
 }
 
 /// Which frames of a video to keep.

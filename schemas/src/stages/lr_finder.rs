@@ -5,9 +5,10 @@ use crate::contract::{
     Tool, Worker, parse, schema,
 };
 use crate::networks::ModelParams;
-use crate::stages::train::{DataloaderParams, Freeze, LoadFrom, OptimWrapper, TrainCfg, TrainParams};
+use crate::stages::train::{ComputeDevice, DataloaderParams, Freeze, LoadFrom, OptimWrapper, TrainCfg, TrainParams};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Contract of `lr_finder`.
 pub const CONTRACT: Contract = Contract {
@@ -20,6 +21,7 @@ pub const CONTRACT: Contract = Contract {
         InputPort { name: "frames", port_type: PortType::Frames, required: true, or_param: None },
         InputPort { name: "samples", port_type: PortType::Samples, required: true, or_param: None },
         InputPort { name: "weights", port_type: PortType::Folder, required: false, or_param: None },
+        InputPort { name: "model", port_type: PortType::Model, required: false, or_param: None },
     ],
     outputs: &[
         OutputPort { name: "lr", port_type: PortType::LearningRate, path: "lr.json" },
@@ -61,6 +63,13 @@ pub struct LrFinderParams {
     pub num_iters: u32,
     /// The experiment ends when the running mean of the loss is this many times its lowest value. Default: 4.
     pub stop_factor: f64,
+    /// Number of threads to compute with, as in `train`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1024))]
+    pub threads: Option<u32>,
+    /// The device to compute on, as in `train`.
+    #[serde(skip_serializing_if = "ComputeDevice::is_auto")]
+    pub device: ComputeDevice,
 }
 
 impl Default for LrFinderParams {
@@ -76,6 +85,8 @@ impl Default for LrFinderParams {
             end_lr: 1.0,
             num_iters: 100,
             stop_factor: 4.0,
+            threads: None,
+            device: ComputeDevice::Auto,
         }
     }
 }
@@ -90,6 +101,8 @@ impl LrFinderParams {
             freeze: self.freeze.clone(),
             load_from: self.load_from.clone(),
             seed: self.seed,
+            threads: self.threads,
+            device: self.device,
             train_cfg: TrainCfg { max_epochs: Some(1), ..TrainCfg::default() },
             ..TrainParams::default()
         }
@@ -119,6 +132,12 @@ impl Params for LrFinderParams {
             wrong("stop_factor", format!("{} is not above 1", self.stop_factor), "a number above 1");
         }
         errors
+    }
+
+    fn keyed(&self) -> Option<Value> {
+        let mut params = serde_json::to_value(self).unwrap_or_default();
+        params.as_object_mut()?.remove("device");
+        Some(params)
     }
 
     fn sources(&self) -> Vec<SourceSet> {

@@ -7,6 +7,7 @@ mod amp;
 mod auto_scale_lr;
 mod checkpoint;
 mod clip_grad;
+mod compute;
 mod dataloader;
 mod early_stopping;
 mod ema;
@@ -24,6 +25,7 @@ pub use amp::{Amp, AmpDtype, LossScale, WrapperType};
 pub use auto_scale_lr::AutoScaleLr;
 pub use checkpoint::{CheckpointParams, KeepStates};
 pub use clip_grad::{ClipGrad, ClipType, NormType};
+pub use compute::{ComputeDevice, NumProcesses};
 pub use dataloader::DataloaderParams;
 pub use early_stopping::EarlyStopping;
 pub use ema::{Ema, EmaType};
@@ -55,7 +57,7 @@ use std::collections::BTreeSet;
 /// Contract of `train`.
 pub const CONTRACT: Contract = Contract {
     kind: "train",
-    version: 8,
+    version: 9,
     summary: "trains a network of the zoo, from scratch or from published weights",
     worker: Some(Worker::Torch),
     open_ports: false,
@@ -63,6 +65,7 @@ pub const CONTRACT: Contract = Contract {
         InputPort { name: "frames", port_type: PortType::Frames, required: true, or_param: None },
         InputPort { name: "samples", port_type: PortType::Samples, required: true, or_param: None },
         InputPort { name: "weights", port_type: PortType::Folder, required: false, or_param: None },
+        InputPort { name: "model", port_type: PortType::Model, required: false, or_param: None },
         InputPort { name: "lr", port_type: PortType::LearningRate, required: false, or_param: None },
     ],
     outputs: &[
@@ -110,12 +113,34 @@ pub struct TrainParams {
     pub load_from: Option<LoadFrom>,
     /// Seed of the initial weights and of dropout. Default: 0.
     pub seed: u64,
+    /// Number of processes that train the network together. Each shows `batch_size` clips per step, so that a step has `num_processes` times
+    /// as many. Default: 1.
+    #[serde(skip_serializing_if = "NumProcesses::is_one")]
+    pub num_processes: NumProcesses,
+    /// With several processes: whether batch normalisations take statistics of the clips of all processes, as MMEngine's `sync_bn` and
+    /// `norm_cfg: { type: SyncBN }`. Default: each process has its own statistics.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub sync_bn: bool,
+    /// Number of threads that each process computes with. The last digits of results depend on it. Default: the threads that the stage is
+    /// granted, see `resources: { cpus: N }`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1024))]
+    pub threads: Option<u32>,
+    /// The device to compute on: `auto`, `cpu` or `cuda:N`. It does not decide whether a result exists already. Default: `auto`, a GPU of
+    /// `resources: { gpus: N }` if there is one, otherwise the processor.
+    #[serde(skip_serializing_if = "ComputeDevice::is_auto")]
+    pub device: ComputeDevice,
 }
 
 impl TrainParams {
     /// Returns the number of clips that a step of the optimiser learns from.
     pub fn clips_per_step(&self) -> u32 {
-        self.train_dataloader.batch_size.saturating_mul(self.optim_wrapper.accumulative_counts)
+        self.clips_per_batch().saturating_mul(self.optim_wrapper.accumulative_counts)
+    }
+
+    /// Returns the number of clips that all processes together show between two gradients.
+    pub fn clips_per_batch(&self) -> u32 {
+        self.train_dataloader.batch_size.saturating_mul(self.num_processes.0)
     }
 
     /// Returns the learning rate before schedules, of tensors without one of their own; 0 for `auto`, which the stage replaces before it
@@ -169,12 +194,17 @@ impl EpochFields for TrainParams {
             checkpoint,
             load_from: _,
             seed,
+            num_processes,
+            sync_bn,
+            threads,
+            // The bits depend on it, and so it is in the environment of the result. Another device gives the same result up to rounding.
+            device: _,
         } = self;
         let early_stopping = early_stopping.as_ref().map(|params| params.epoch_fields(context)).unwrap_or_default();
         let auto_scale_lr = auto_scale_lr.as_ref().map(|params| params.epoch_fields(context)).unwrap_or_default();
         let ema = ema.as_ref().map(|params| params.epoch_fields(context)).unwrap_or_default();
         let freeze = freeze.as_ref().map(|params| params.epoch_fields(context)).unwrap_or_default();
-        object([
+        let fields = object([
             ("model", model.epoch_fields(context).into()),
             ("train_dataloader", train_dataloader.epoch_fields(context).into()),
             ("optim_wrapper", optim_wrapper.epoch_fields(context).into()),
@@ -186,7 +216,15 @@ impl EpochFields for TrainParams {
             ("early_stopping", early_stopping.into()),
             ("checkpoint", checkpoint.epoch_fields(context).into()),
             ("seed", json(seed)),
-        ])
+        ]);
+        // Those with the default are not written, so that epochs are found that were trained before these parameters existed.
+        let of_processes = [
+            ("num_processes", (!num_processes.is_one()).then(|| json(num_processes))),
+            ("sync_bn", (*sync_bn && !num_processes.is_one()).then(|| json(sync_bn))),
+            ("threads", threads.as_ref().map(json)),
+        ];
+        let of_processes = of_processes.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        fields.into_iter().chain(of_processes).collect()
     }
 }
 
@@ -204,6 +242,12 @@ impl Params for TrainParams {
         errors.extend(self.checkpoint.check(validates));
         errors.extend(self.load_from.iter().flat_map(LoadFrom::check));
         errors
+    }
+
+    fn keyed(&self) -> Option<Value> {
+        let mut params = json(self);
+        params.as_object_mut()?.remove("device");
+        Some(params)
     }
 
     fn sources(&self) -> Vec<SourceSet> {

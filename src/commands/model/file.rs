@@ -27,12 +27,19 @@ impl WeightsFile {
         // The output of a stage has the model in a folder.
         let model = [path.join("model"), path.into()].into_iter().find(|folder| folder.join("model.json").is_file());
         if let Some(folder) = model {
-            let card = serde_json::from_slice(&fs::read(folder.join("model.json"))?).map_err(|error| {
+            let card: ModelCard = serde_json::from_slice(&fs::read(folder.join("model.json"))?).map_err(|error| {
                 CommandError::failed(format!(
                     "{} is not a model of `pipe`: {error}",
                     folder.join("model.json").display()
                 ))
             })?;
+            if !card.pruning.is_empty() {
+                return Err(CommandError::failed(format!(
+                    "channels were removed from the network in {}: its tensors do not have the shapes of a published network; use the stages \
+                     `evaluate`, `export` or `train`",
+                    folder.display()
+                )));
+            }
             return Ok(of(Checkpoint::open(&folder.join("checkpoint.safetensors"))?, Some(card)));
         }
         let mut names = Vec::new();

@@ -2,18 +2,25 @@
 //!
 //! | reads | |
 //! |---|---|
-//! | `model/` | see `pipe_learn::TrainedModel` |
+//! | `model/` | see `pipe_learn::TrainedModel`; with `engine: libtorch` |
+//! | `exported` | an ONNX file, see `pipe_predict::ExportedModel`; with the other engines |
 //! | `frames` | frame shards |
 //! | `samples` | the views of each test video, and how many test videos are missing |
+//! | `labels` | optional: the groups of videos, for intervals, and the lists that name them |
+//! | `videos` | optional: sizes, rates, codecs and folders of videos, for slices |
 //!
 //! | writes | |
 //! |---|---|
-//! | `metrics.json` | the metrics of `pipe-metrics`, the number of videos they stand for, and of those that are missing |
+//! | `metrics.json` | the metrics of `pipe-metrics` with denominators and intervals, and the number of videos that are missing |
 //! | `predictions.parquet` | one row per video |
+//! | `report/` | see `pipe_evaluation` |
 //!
-//! The key has the batch size (it affects rounding), all inputs and the versions of libtorch and libjpeg-turbo.
+//! `network.rs` makes logits, `report.rs` all that follows from them. The key has all parameters (the batch size affects rounding), all inputs
+//! and the versions of libtorch and libjpeg-turbo.
 
 mod error;
+mod network;
+mod report;
 mod stage;
 
 pub use error::EvaluateError;

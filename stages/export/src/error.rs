@@ -24,6 +24,12 @@ pub enum ExportError {
         /// The largest difference that passes.
         limit: f64,
     },
+    /// The names of Hugging Face do not fit the network.
+    #[error("the tensors can't be renamed for transformers")]
+    Layout(#[source] pipe_models::LayoutError),
+    /// A tensor has no place in the network of transformers.
+    #[error("the tensors can't be renamed for transformers")]
+    Names(#[source] pipe_models::ExportError),
     /// The output of the exported network has an unexpected shape.
     #[error("the exported network returns logits of shape {found:?}, expected [{num_clips}, {num_classes}]")]
     Shape {

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     let files = || args[1..].iter().map(PathBuf::from).collect::<Vec<_>>();
     let measured = match args.first().map(String::as_str) {
         Some("--helper") => {
-            let environment = |_: &Grant| pipe_stage::Environment::new();
+            let environment = |_: &pipe_stage::protocol::Request| pipe_stage::Environment::new();
             return serve(|| WorkerInfo { stages: Vec::new(), tools: BTreeMap::new(), jobs: vec![JOB], environment });
         }
         Some("--decode") => decode(&files()),

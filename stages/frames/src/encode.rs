@@ -1,9 +1,9 @@
 //! Encodes the kept frames of a video as image files. [`Coders`] runs this in helper processes, which return frames one by one.
 
-use pipe_schemas::stages::frames::{FrameCoding, FrameResize, FrameSampling, FramesParams};
+use pipe_schemas::stages::frames::{FrameRecipe, FramesParams};
 use pipe_stage::{Context, HelperFailure, Helpers, Job, JobFailure, JobLimits, SendPiece, StageError};
 use pipe_tables::frames::FrameBuffer;
-use pipe_video::{FrameCoder, ImageFormat, RecipeFrame, RecipeFrames, VideoError, VideoInfo, stored_size};
+use pipe_video::{KeptVideo, encode_kept};
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::io;
@@ -46,10 +46,7 @@ pub(crate) struct Coders<'a> {
 struct Task {
     #[serde(with = "pipe_stage::protocol::paths")]
     path: PathBuf,
-    sample: FrameSampling,
-    resize: FrameResize,
-    square_pixels: bool,
-    encode: FrameCoding,
+    recipe: FrameRecipe,
 }
 
 /// The result of a helper's job.
@@ -68,8 +65,7 @@ impl<'a> Coders<'a> {
 
     /// Encodes the kept frames of a file.
     pub(crate) fn encode(&self, path: &Path) -> Result<Result<EncodedVideo, Failure>, StageError> {
-        let FramesParams { sample, resize, square_pixels, encode, .. } = *self.params;
-        let task = serde_json::to_vec(&Task { path: path.to_owned(), sample, resize, square_pixels, encode })?;
+        let task = serde_json::to_vec(&Task { path: path.to_owned(), recipe: self.params.recipe() })?;
         let take = |frames: &mut FrameBuffer, piece: &[u8]| -> Result<(), StageError> {
             // An empty piece only shows that the helper is alive.
             if let Some((pts_nanos, image)) = piece.split_first_chunk() {
@@ -80,8 +76,7 @@ impl<'a> Coders<'a> {
         let (frames, result) = self.helpers.run(&task, || FrameBuffer::new(self.folder), take)?;
         Ok(match result {
             Ok(outcome) => match serde_json::from_slice(&outcome)? {
-                Outcome::Made { width_px, height_px, fps: container_fps, damage } => {
-                    let fps = average_fps(frames.pts_nanos()).unwrap_or(container_fps);
+                Outcome::Made { width_px, height_px, fps, damage } => {
                     Ok(EncodedVideo { frames, width_px, height_px, fps, damage })
                 }
                 Outcome::Video(reason) => Err(Failure::Video(reason)),
@@ -95,12 +90,19 @@ impl<'a> Coders<'a> {
 
 fn run(job: &[u8], send: SendPiece) -> io::Result<Vec<u8>> {
     let task: Task = serde_json::from_slice(job)?;
-    let mut sent = Ok(());
-    let outcome = match encode_video(&task, &mut |piece| {
-        sent = send(piece);
+    let (mut sent, mut piece) = (Ok(()), Vec::new());
+    let made = encode_kept(&task.path, task.recipe, &|_| true, &mut |frame| {
+        // An empty piece shows that the work goes on.
+        piece.clear();
+        if let Some(frame) = frame {
+            piece.extend(frame.pts_nanos.to_le_bytes());
+            piece.extend_from_slice(frame.image);
+        }
+        sent = send(&piece);
         sent.is_ok()
-    }) {
-        Ok(made) => made,
+    });
+    let outcome = match made {
+        Ok(KeptVideo { width_px, height_px, fps, damage, .. }) => Outcome::Made { width_px, height_px, fps, damage },
         Err(error) => {
             if let Some(reason) = error.fault_of_machine(Path::new(&task.path)) {
                 Outcome::Io(reason)
@@ -112,46 +114,4 @@ fn run(job: &[u8], send: SendPiece) -> io::Result<Vec<u8>> {
     };
     sent?;
     Ok(serde_json::to_vec(&outcome)?)
-}
-
-/// Encodes the kept frames of a file and passes each to `keep` as its time and an image file, until that returns false. For a
-/// frame that is not kept it passes an empty piece, which shows that the work goes on.
-fn encode_video(task: &Task, keep: &mut dyn FnMut(&[u8]) -> bool) -> Result<Outcome, VideoError> {
-    let mut frames = RecipeFrames::open(&task.path, task.sample, &mut || keep(&[]))?;
-    let VideoInfo { orientation, fps_num, fps_den, .. } = *frames.info();
-    let (mut coder, mut piece) = (None, Vec::new());
-    for frame in frames.by_ref() {
-        let RecipeFrame { frame, kept } = frame?;
-        let (coder, ..) = if let Some(coder) = &mut coder {
-            coder
-        } else {
-            let (width_px, height_px) = stored_size(&frame, orientation, task.square_pixels, task.resize);
-            let new = FrameCoder::new(format(task.encode), width_px, height_px, orientation)?;
-            coder.insert((new, width_px, height_px))
-        };
-        piece.clear();
-        if kept {
-            piece.extend(frame.pts_nanos().to_le_bytes());
-            coder.encode(&frame, &mut piece)?;
-        }
-        if !keep(&piece) {
-            break;
-        }
-    }
-    let (_, width_px, height_px) = coder.ok_or(VideoError::NoFrames)?;
-    let damage = if frames.damage().is_none() { String::new() } else { frames.damage().to_string() };
-    Ok(Outcome::Made { width_px, height_px, fps: f64::from(fps_num) / f64::from(fps_den), damage })
-}
-
-fn format(coding: FrameCoding) -> ImageFormat {
-    match coding {
-        FrameCoding::Jpeg { quality } => ImageFormat::Jpeg { quality },
-        FrameCoding::Png => ImageFormat::Png,
-        FrameCoding::Raw => ImageFormat::Ppm,
-    }
-}
-
-fn average_fps(pts_nanos: &[i64]) -> Option<f64> {
-    let nanos = pts_nanos.last()? - pts_nanos.first()?;
-    (nanos > 0).then(|| (pts_nanos.len() - 1) as f64 * 1e9 / nanos as f64)
 }

@@ -1,7 +1,7 @@
 //! The stage `frames`: stores the frames of videos as image files in Parquet shards.
 //!
-//! It reads the `videos` table and the files that the table names. It writes `frames/index.parquet`, and
-//! `frames/shard-00012.parquet` and so on (layout: `pipe_tables::frames`). The shard of a video is the first eight bytes of the
+//! It reads the `videos` table and the files that the table names. It writes `frames/index.parquet`, `frames/recipe.json`
+//! (how the images were made), and `frames/shard-00012.parquet` and so on (layout: `pipe_tables::frames`). The shard of a video is the first eight bytes of the
 //! BLAKE3 hash of its id, read as a little-endian number, modulo `buckets`: an added video changes one shard. A bucket without
 //! videos has no file.
 //!
@@ -23,7 +23,7 @@
 //!
 //! The stage fails if a file does not have the content that the table records.
 //!
-//! Start with [`plan`], which lists the parts. [`encode`] encodes the frames that `pipe_video::RecipeFrames` keeps, [`shards`]
+//! Start with [`plan`], which lists the parts. [`encode`] encodes the frames in helper processes, [`shards`]
 //! writes them, and [`notes`] are the files that a part leaves for the index.
 
 mod encode;

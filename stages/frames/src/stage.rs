@@ -10,7 +10,7 @@ use pipe_schemas::stages::ingest::OnError;
 use pipe_schemas::tables::{FrameIndexRow, VideoRow};
 use pipe_stage::protocol::{Made, MadePart, MakeParts, PlannedPart};
 use pipe_stage::{Context, PartedStage, StageError, Summary, grouped};
-use pipe_tables::frames::INDEX_FILE;
+use pipe_tables::frames::{INDEX_FILE, RECIPE_FILE};
 use std::sync::atomic::AtomicU64;
 
 /// Folder of the shards and the index in the output.
@@ -79,6 +79,7 @@ impl PartedStage for Frames {
             return Err(FramesError::NoneDecoded { num_videos: skipped.len() }.into());
         }
         pipe_tables::write_rows(&context.output(&format!("{FRAMES}/{INDEX_FILE}"))?, &index)?;
+        pipe_tables::write_json(&context.output(&format!("{FRAMES}/{RECIPE_FILE}"))?, &params.recipe())?;
         let (_, num_unusable) = usable_videos(context)?;
         let losses = Losses { damaged: damaged.len(), skipped: skipped.len(), unusable: num_unusable };
         Ok(summary(&index, &losses, size_bytes))

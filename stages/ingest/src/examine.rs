@@ -6,7 +6,6 @@ use pipe_schemas::tables::{Verdict, VideoRow};
 use pipe_stage::{Context, HelperFailure, Helpers, Job, JobFailure, JobLimits, SendPiece, SourceFile, StageError};
 use pipe_video::{Damage, Decoder, FrameHashes, Orientation, VideoError, VideoInfo};
 use serde::{Deserialize, Serialize};
-use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -138,7 +137,7 @@ fn decode(path: &Path, found: &mut Found, send: SendPiece) -> io::Result<()> {
     (found.frames_decoded, found.hashes) = (Some(frames), hashes.into_hashes());
     if let Some(error) = error {
         found.lost = error.fault_of_machine(path);
-        let (verdict, reason) = judge(&error);
+        let (verdict, reason) = error.judge();
         found.wrong = Some((verdict, format!("{reason}; {}", can_be_decoded(frames))));
     } else if !damage.is_none() {
         found.wrong = Some((Verdict::Damaged, format!("{damage}; {}", can_be_decoded(frames))));
@@ -217,35 +216,6 @@ impl Found {
             VideoError::Undecodable { info, .. } => Self::of((**info).clone()),
             _ => Self::default(),
         };
-        Self { wrong: Some(judge(error)), lost: error.fault_of_machine(path), ..known }
-    }
-}
-
-/// Returns the verdict and the reason for an error.
-fn judge(error: &VideoError) -> (Verdict, String) {
-    let mut words = vec![error.to_string()];
-    let mut source = error.source();
-    while let Some(cause) = source {
-        words.push(cause.to_string());
-        source = cause.source();
-    }
-    (verdict(error), words.join(": "))
-}
-
-fn verdict(error: &VideoError) -> Verdict {
-    match error {
-        VideoError::Undecodable { source, .. } => match verdict(source) {
-            Verdict::Truncated => Verdict::Truncated,
-            _ => Verdict::Undecodable,
-        },
-        VideoError::CutShort { .. }
-        | VideoError::FramesMissing { .. }
-        | VideoError::FramesCut { .. }
-        | VideoError::EndsEarly { .. }
-        | VideoError::BytesMissing { .. }
-        | VideoError::NoEnd => Verdict::Truncated,
-        VideoError::NoVideoStream => Verdict::NoVideoStream,
-        VideoError::Path | VideoError::Open { .. } | VideoError::NotAVideo(_) => Verdict::Unreadable,
-        _ => Verdict::Undecodable,
+        Self { wrong: Some(error.judge()), lost: error.fault_of_machine(path), ..known }
     }
 }

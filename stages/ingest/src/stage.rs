@@ -247,7 +247,7 @@ fn summary(num_usable: usize, rows: &[VideoRow]) -> String {
         *counts.entry(row.verdict).or_default() += 1;
     }
     let others = counts.iter().filter(|(verdict, _)| **verdict != Verdict::Ok);
-    let others: String = others.map(|(verdict, count)| format!(", {count} {}", name(*verdict))).collect();
+    let others: String = others.map(|(verdict, count)| format!(", {count} {}", verdict.name())).collect();
     format!("{num_usable} videos{others}")
 }
 
@@ -257,22 +257,6 @@ fn left_out(counts: &BTreeMap<String, u64>) -> Option<String> {
     let list: Vec<String> = counts.iter().map(|(what, count)| format!("{count} {what}")).collect();
     let files = if total == 1 { "1 file is" } else { &format!("{total} files or folders are") };
     (total > 0).then(|| format!("{files} left out: {}", list.join(", ")))
-}
-
-fn name(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Ok => "ok",
-        Verdict::Duplicate => "duplicate",
-        Verdict::Damaged => "damaged",
-        Verdict::Rejected => "rejected as damaged",
-        Verdict::Truncated => "truncated",
-        Verdict::Undecodable => "undecodable",
-        Verdict::NoVideoStream => "without video",
-        Verdict::Unreadable => "unreadable",
-        Verdict::OddName => "not named in UTF-8",
-        Verdict::TimedOut => "timed out",
-        Verdict::Crashed => "crashed the decoder",
-    }
 }
 
 /// Returns the first ten files with their reasons, as one line.

@@ -24,7 +24,8 @@ impl Stage for Pretrained {
         let preprocessing = SamplesFolder::open(context.input("samples")?).preprocessing()?;
         // Nothing is trained, so the network is never built for training clips.
         let preprocessing = Preprocessing { train_frames: preprocessing.test_frames, ..preprocessing };
-        let graph = TrainedModel::graph(&params.model, preprocessing.test_frames, &preprocessing, classes.names.len())?;
+        let (frames, num_classes) = (preprocessing.test_frames, classes.names.len());
+        let graph = TrainedModel::graph(&params.model, frames, &preprocessing, num_classes, &[])?;
         let mut network = Network::new(graph, 0);
         let report = published.load(&params.model.backbone, &mut network, &classes)?;
         let card = ModelCard {
@@ -33,6 +34,7 @@ impl Stage for Pretrained {
             classes: classes.names,
             preprocessing,
             epochs: 0,
+            pruning: Vec::new(),
         };
         let summary = Summary::lines(lines(&card, classes.source, &network, &report));
         let report = WeightsReport::Loaded(Box::new(report));

@@ -1,10 +1,10 @@
 //! [`TrainError`]: why training cannot start.
 
-use pipe_learn::LearnError;
+use pipe_learn::{GroupError, LearnError, MemoryOfClips};
 use pipe_models::LoadError;
 use pipe_schemas::Rule;
 use pipe_schemas::tables::{Labelling, MissingCounts};
-use pipe_stage::StageError;
+use pipe_stage::{StageError, size_text};
 use std::path::PathBuf;
 
 /// Why training cannot start.
@@ -152,6 +152,19 @@ pub enum TrainError {
         /// Number of steps that were made.
         num_steps: usize,
     },
+    /// Another process has ended or failed.
+    #[error("process {rank} of the training failed: {how}")]
+    ProcessEnded {
+        /// Counted from 0.
+        rank: u32,
+        how: String,
+    },
+    /// The processes that are started elsewhere are not as many as the parameters say.
+    #[error("`WORLD_SIZE` is {world_size}, but `num_processes` is {num_processes}")]
+    WorldSize { world_size: u32, num_processes: u32 },
+    /// `pipe` was run by another process than the first.
+    #[error("this process has `RANK` {rank}, but `pipe` is run by the first process")]
+    NotFirst { rank: u32 },
     /// The requested parts are not consecutive epochs.
     #[error("epoch `{part}` does not follow the epoch before it")]
     NotNext {
@@ -159,8 +172,30 @@ pub enum TrainError {
         part: String,
     },
     /// There are two files to start from.
-    #[error("both `load_from` and the input `weights` name weights to start from")]
-    TwoStarts,
+    #[error("both {one} and {other} name weights to start from")]
+    TwoStarts {
+        /// The parameter or input.
+        one: &'static str,
+        other: &'static str,
+    },
+    /// The model to start from is another network.
+    #[error("the input `model` is the network {expected}, but `model.backbone` is {found}")]
+    OtherNetwork {
+        /// Its parameters, as JSON.
+        expected: String,
+        found: String,
+    },
+    /// The model to start from was trained with other constants.
+    #[error("the input `model` was trained with another `model.data_preprocessor`")]
+    OtherNormalisation,
+    /// The model to start from has other classes.
+    #[error("the input `model` has other classes than the samples: {expected} there, {found} here, or other names")]
+    OtherClasses {
+        /// The number of classes of the model.
+        expected: usize,
+        /// The number of classes of the samples.
+        found: usize,
+    },
     /// Options of `load_from` without a file.
     #[error("`load_from` has options, but no file is named")]
     NoStart,
@@ -235,6 +270,10 @@ impl Stopped {
         }
     }
 
+    pub(crate) fn from_group(error: GroupError) -> StageError {
+        Self::Learn(LearnError::Group(error)).into_stage_error()
+    }
+
     /// Returns what to do about it.
     pub(crate) fn help(&self) -> Option<&'static str> {
         match self {
@@ -260,14 +299,26 @@ fn help(error: &LearnError) -> Option<&'static str> {
     if matches!(error, LearnError::Diverged { .. } | LearnError::NotFinite { .. }) {
         return Some(LOWER_RATE);
     }
-    let out_of_memory = matches!(error, LearnError::Torch { message, .. } if is_out_of_memory(message));
-    out_of_memory
+    error
+        .is_out_of_memory()
         .then_some("lower `train_dataloader.batch_size`, or make smaller or shorter clips in the `augment` stage")
 }
 
-fn is_out_of_memory(message: &str) -> bool {
-    let message = message.to_lowercase();
-    ["not enough memory", "out of memory", "can't allocate memory"].iter().any(|text| message.contains(text))
+/// Returns which batch size would fit, after a step with `batch_size` clips did not.
+pub(crate) fn smaller_batch(memory: &MemoryOfClips, batch_size: usize) -> String {
+    let MemoryOfClips { per_clip_bytes, fixed_bytes, available_bytes } = *memory;
+    let fits = memory.num_clips().min(batch_size.saturating_sub(1) as u64);
+    let text = |bytes: u64| size_text(bytes);
+    let figures = format!(
+        "a clip takes {} of memory besides {} for the gradients, and {} are available",
+        text(per_clip_bytes),
+        text(fixed_bytes),
+        text(available_bytes)
+    );
+    if fits == 0 {
+        return format!("not even one clip fits: {figures}; make smaller or shorter clips in the `augment` stage");
+    }
+    format!("set `train_dataloader.batch_size` to {fits} or less: {figures}")
 }
 
 #[cfg(test)]
@@ -295,6 +346,20 @@ mod tests {
         check(torch("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes"), Some("batch_size"));
         check(torch("DefaultCPUAllocator: not enough memory"), Some("batch_size"));
         check(torch("expected 5 dimensions"), None);
+    }
+
+    #[test]
+    fn a_batch_size_that_fits_is_named() {
+        let memory =
+            MemoryOfClips { per_clip_bytes: 50_000_000, fixed_bytes: 100_000_000, available_bytes: 1_000_000_000 };
+        let text = smaller_batch(&memory, 32);
+        assert!(
+            text.starts_with("set `train_dataloader.batch_size` to 16 or less: a clip takes 50.0 MB of memory besides"),
+            "{text}"
+        );
+        assert!(smaller_batch(&memory, 8).starts_with("set `train_dataloader.batch_size` to 7 or less"));
+        let none = MemoryOfClips { available_bytes: 100_000_000, ..memory };
+        assert!(smaller_batch(&none, 8).starts_with("not even one clip fits"));
     }
 
     #[test]

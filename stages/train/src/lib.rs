@@ -5,6 +5,7 @@
 //! | `frames` | frame shards |
 //! | `samples` | the clips of each epoch in order, the test views, the classes, what a clip looks like |
 //! | `load_from`, or the input `weights` | published weights |
+//! | `model` | a trained network to start from, such as a pruned one; the new one has lost the same channels |
 //! | `lr` | with `lr: auto`, the rate that `lr_finder` suggests |
 //!
 //! | writes | |
@@ -29,6 +30,7 @@
 //! | the frames | |
 //! | whether the test samples are evaluated after it; if so, their rows and `average_clips` | `val_interval`, `val_begin`, `dynamic_intervals` |
 //! | in the first: the content of `load_from` or `weights`, `map` and `inflate` | which of the two it was, `digest` |
+//! | in the first: the content of `model` | |
 //! | versions of libtorch and libjpeg-turbo | the number of threads: that of libtorch is a constant of `pipe-learn` |
 //!
 //! Each part of the parameters states which of its fields these are, in `EpochFields` of `pipe_schemas::stages::train`. With a
@@ -54,6 +56,7 @@
 //! for each epoch, so it is another clip each time.
 
 mod batch_norm;
+mod device;
 mod diverged;
 mod epochs;
 mod error;
@@ -64,6 +67,7 @@ mod mistakes;
 mod monitor;
 mod pictures;
 mod plan;
+mod processes;
 mod rates;
 mod samples;
 mod stage;
@@ -71,6 +75,8 @@ mod start;
 mod tensorboard;
 mod validate;
 
+pub use device::computes_with;
 pub use error::TrainError;
 pub use lr_finder::LrFinder;
+pub use processes::{JOIN_FLAG, JOIN_ONCE_FLAG, JoinError, join};
 pub use stage::Train;

@@ -5,14 +5,16 @@ mod suggest;
 
 use crate::TrainError;
 use crate::batch_norm::check_batch_norm;
+use crate::device::device;
 use crate::error::Stopped;
 use crate::plan::{check_loss, check_precision};
+use crate::processes::compute_threads;
 use crate::rates::groups;
 use crate::samples::Samples;
 use crate::start::{check_digest, first_network, load_from};
 use curve::Curve;
 use pipe_clips::Loader;
-use pipe_learn::{Epoch, Freezing, LearnError, Learner, StepResult, pin_threads};
+use pipe_learn::{Epoch, Freezing, LearnError, Learner, StepResult, use_threads};
 use pipe_schemas::stages::lr_finder::{LrFinderParams, SuggestedLr, SuggestionRule};
 use pipe_schemas::stages::train::TrainParams;
 use pipe_schemas::tables::Labelling;
@@ -28,12 +30,12 @@ impl Stage for LrFinder {
     }
 
     fn run(&self, context: &Context) -> Result<Summary, StageError> {
-        pin_threads();
         let params: LrFinderParams = context.params()?;
         let training = params.training();
+        use_threads(compute_threads(&training, context.threads()));
         let samples = Samples::read(context.input("samples")?, &training)?;
         check_loss(&training, &samples)?;
-        check_precision(&training)?;
+        check_precision(context, &training)?;
         if let Some(weights) = load_from(context, &training)? {
             check_digest(&weights, &training)?;
         }
@@ -86,6 +88,7 @@ fn measure(
     samples: &Samples,
 ) -> Result<Curve, StageError> {
     let (network, _) = first_network(context, training, samples)?;
+    let network = network.to_device(device(context, training, 0)?);
     let freezing = Freezing::new(&training.model.backbone, network.graph(), training.freeze.as_ref());
     check_batch_norm(network.graph(), &freezing.map_err(LearnError::from)?, samples)?;
     // The rates of single tensors are multiples of those of the experiment.
@@ -117,7 +120,14 @@ fn measure(
         let num_steps = samples.num_batches(0).min(rates.len() - done);
         let times = |multiple: &f64| rates[done..].iter().map(|rate| rate * multiple).collect();
         let learning_rates: Vec<Vec<f64>> = multiples.initial_rates().iter().map(times).collect();
-        let epoch = Epoch { index, learning_rates: &learning_rates, clip_size, num_steps, steps_before: done as u64 };
+        let epoch = Epoch {
+            index,
+            learning_rates: &learning_rates,
+            clip_size,
+            num_steps,
+            steps_before: done as u64,
+            pieces: &[],
+        };
         match learner.train_epoch(epoch, batches.take(num_steps), after_step) {
             Ok(_) => {}
             Err(Ended::Diverged) => break,

@@ -5,8 +5,8 @@
 use crate::samples::Samples;
 use crate::validate::Validation;
 use pipe_clips::Loader;
-use pipe_pictures::sheet_of_clips;
-use pipe_schemas::tables::{PredictionRow, SampleRow};
+use pipe_evaluation::mistakes;
+use pipe_schemas::tables::PredictionRow;
 use pipe_stage::protocol::{MadePart, MakePart};
 use pipe_stage::{Context, StageError};
 use std::collections::BTreeSet;
@@ -17,9 +17,6 @@ const NEVER_PREDICTED: &str = "never_predicted.json";
 
 /// Maximum number of mistakes in the picture.
 const MAX_MISTAKES: usize = 6;
-
-/// Maximum number of frames of each.
-const MAX_FRAMES: usize = 4;
 
 /// Maximum number of classes that the warning names.
 const MAX_NAMED: usize = 8;
@@ -41,15 +38,11 @@ impl Mistakes {
         loader: &Loader,
         validation: &Validation,
     ) -> Result<Self, StageError> {
-        let chosen: Vec<(&SampleRow, String)> =
-            most_confident(&validation.predictions).into_iter().filter_map(|row| shown(row, validation)).collect();
-        let mut picture = Vec::new();
-        if !chosen.is_empty() {
-            let size = samples.clip_size(samples.preprocessing.test_frames);
-            let sheet = sheet_of_clips(loader, &validation.views, &chosen, size, MAX_FRAMES, context.threads())?;
-            picture = sheet.to_png()?;
-        }
-        Ok(Self { picture, never_predicted: never_predicted(&validation.predictions) })
+        let size = samples.clip_size(samples.preprocessing.test_frames);
+        let Validation { predictions, views, .. } = validation;
+        let sheet = mistakes::sheet(predictions, views, loader, size, MAX_MISTAKES, context.threads())?;
+        let picture = sheet.map(|sheet| sheet.to_png()).transpose()?.unwrap_or_default();
+        Ok(Self { picture, never_predicted: never_predicted(predictions) })
     }
 
     /// Keeps them with a link.
@@ -88,34 +81,6 @@ fn read_optional(path: &Path) -> Result<Vec<u8>, StageError> {
     }
 }
 
-/// Returns the wrong predictions with the highest probabilities, the highest first.
-fn most_confident(predictions: &[PredictionRow]) -> Vec<&PredictionRow> {
-    let mut wrong: Vec<&PredictionRow> = predictions.iter().filter(|row| !is_right(row)).collect();
-    wrong.sort_by(|a, b| confidence(b).total_cmp(&confidence(a)));
-    wrong.truncate(MAX_MISTAKES);
-    wrong
-}
-
-fn is_right(row: &PredictionRow) -> bool {
-    row.predicted_index == row.class_index || row.more_class_indices.contains(&row.predicted_index)
-}
-
-/// Returns the probability of the predicted class.
-fn confidence(row: &PredictionRow) -> f32 {
-    row.probabilities.get(row.predicted_index as usize).copied().unwrap_or(0.0)
-}
-
-/// Returns the first view of a prediction, and the text above it.
-fn shown<'a>(row: &PredictionRow, validation: &'a Validation) -> Option<(&'a SampleRow, String)> {
-    let times = |start: Option<f64>, end: Option<f64>| (start.map(f64::to_bits), end.map(f64::to_bits));
-    let is_view = |view: &&SampleRow| {
-        view.video_id == row.video_id && times(view.start_secs, view.end_secs) == times(row.start_secs, row.end_secs)
-    };
-    let view = validation.views.iter().find(is_view)?;
-    let (predicted, percent, label) = (&row.predicted_name, 100.0 * confidence(row), row.class_names.join(", "));
-    Some((view, format!("{predicted} {percent:.0} %, is {label} - {}", row.video_id)))
-}
-
 /// Returns the classes that are labels and are predicted for no sample, ascending.
 fn never_predicted(predictions: &[PredictionRow]) -> Vec<u32> {
     let labels =
@@ -136,14 +101,6 @@ mod tests {
             probabilities: probabilities.to_vec(),
             ..PredictionRow::default()
         }
-    }
-
-    #[test]
-    fn the_most_confident_mistakes_come_first() {
-        let rows = [row(0, &[0.4, 0.6]), row(0, &[0.9, 0.1]), row(1, &[0.8, 0.2])];
-        assert_eq!(most_confident(&rows), [&rows[2], &rows[0]]);
-        let several = PredictionRow { more_class_indices: vec![1], ..row(0, &[0.4, 0.6]) };
-        assert!(most_confident(&[several]).is_empty());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::TrainError;
 use crate::batch_norm::check_batch_norm;
+use crate::device::device;
 use crate::monitor::check_monitors;
 use crate::rates::{check_schedules, fields_of_rates};
 use crate::samples::Samples;
@@ -30,8 +31,8 @@ pub(crate) fn parts(
     samples: &Samples,
 ) -> Result<Vec<PlannedPart>, StageError> {
     check_monitors(params, samples)?;
-    check_precision(params)?;
-    let graph = &graph(params, samples)?;
+    check_precision(context, params)?;
+    let graph = &graph(context, params, samples)?;
     let of_data = fields_of_data(context, params, samples, graph)?;
     let of_start = fields_of_start(context, params)?;
     let of_test = fields_of_test(samples)?;
@@ -59,9 +60,9 @@ pub(crate) fn parts(
 }
 
 /// Checks that this machine computes in the precision of training.
-pub(crate) fn check_precision(params: &TrainParams) -> Result<(), StageError> {
+pub(crate) fn check_precision(context: &Context, params: &TrainParams) -> Result<(), StageError> {
     let Some(amp) = params.optim_wrapper.amp() else { return Ok(()) };
-    check_low_precision(amp.dtype).map_err(|error| {
+    check_low_precision(amp.dtype, device(context, params, 0)?).map_err(|error| {
         StageError::from(error).with_help("set `optim_wrapper.type: OptimWrapper`, or train on another machine")
     })
 }
@@ -104,6 +105,9 @@ pub(crate) fn check_loss(params: &TrainParams, samples: &Samples) -> Result<(), 
 
 /// Returns what the weights to start from contribute to the first epoch.
 fn fields_of_start(context: &Context, params: &TrainParams) -> Result<Fields, StageError> {
+    if let Some(digest) = context.input_digest("model") {
+        return Ok(vec![field(&["inputs", "model"], digest)]);
+    }
     let Some(weights) = load_from(context, params)? else { return Ok(Vec::new()) };
     check_digest(&weights, params)?;
     let mut fields = vec![field(&["sources", "load_from", ""], weights.digest)];

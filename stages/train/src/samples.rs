@@ -2,6 +2,7 @@
 
 use crate::TrainError;
 use pipe_clips::ClipSize;
+use pipe_learn::Piece;
 use pipe_schemas::stages::train::TrainParams;
 use pipe_schemas::tables::{MissingCounts, Preprocessing, SampleRow, Split};
 use pipe_stage::StageError;
@@ -12,7 +13,12 @@ use std::sync::Arc;
 /// The samples folder.
 pub(crate) struct Samples {
     folder: SamplesFolder,
+    /// Number of clips per step, of all processes together.
     pub(crate) batch_size: usize,
+    /// Number of processes that share a step.
+    num_processes: u32,
+    /// Whether batch normalisations take statistics of the whole step.
+    sync_bn: bool,
     pub(crate) preprocessing: Preprocessing,
     /// Names by class index.
     pub(crate) classes: Vec<String>,
@@ -43,7 +49,9 @@ impl Samples {
             return Err(TrainError::EmptyEpoch { epoch: epoch as u32 }.into());
         }
         Ok(Self {
-            batch_size: params.train_dataloader.batch_size as usize,
+            batch_size: params.clips_per_batch() as usize,
+            num_processes: params.num_processes.0,
+            sync_bn: params.sync_bn,
             classes: classes.into_iter().map(|class| class.class_name).collect(),
             num_test_views: folder.num_test_views()?,
             num_clips,
@@ -110,13 +118,22 @@ impl Samples {
         Ok(self.folder.epoch(epoch)?.pop())
     }
 
-    /// Returns the epoch with the smallest batch, and the number of clips of that batch.
+    /// Returns the smallest number of clips of a step that a process shows, unless the step has fewer: from a single clip, a batch
+    /// normalisation can't always take statistics.
+    pub(crate) fn smallest_piece(&self) -> usize {
+        if self.batch_size > self.num_processes as usize { 2 } else { 1 }
+    }
+
+    /// Returns the epoch with the smallest batch, and the number of clips of that batch from which a batch normalisation takes statistics.
     pub(crate) fn smallest_batch(&self) -> Option<(u32, usize)> {
         let smallest = |epoch| {
             let most = self.num_steps(epoch) * self.batch_size;
             let num_clips = (self.num_clips(epoch) - self.num_left_out(epoch) as usize).min(most);
             let rest = num_clips % self.batch_size;
-            (epoch, if rest == 0 { self.batch_size.min(num_clips) } else { rest })
+            let step = if rest == 0 { self.batch_size.min(num_clips) } else { rest };
+            let pieces = if self.sync_bn { 1 } else { self.num_processes };
+            let lens = (0..pieces).map(|rank| Piece::of(step, rank, pieces, self.smallest_piece()).len);
+            (epoch, lens.min().unwrap_or(step))
         };
         (0..self.num_epochs()).map(smallest).min_by_key(|(_, num_clips)| *num_clips)
     }
@@ -152,7 +169,7 @@ fn num_clips(folder: &SamplesFolder, params: &TrainParams, drawn: u32) -> Result
     let mut num_clips = of_epochs(drawn)?;
     let mut num_steps = 0;
     let is_last = |clips: &usize| {
-        num_steps += num_batches(*clips, params.train_dataloader.batch_size as usize);
+        num_steps += num_batches(*clips, params.clips_per_batch() as usize);
         num_steps >= max_iters as usize
     };
     if let Some(last) = num_clips.iter().position(is_last) {

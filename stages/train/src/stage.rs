@@ -1,18 +1,20 @@
 //! [`Train`]: the stage itself.
 
+use crate::device::device;
 use crate::epochs::{self, read_log, read_steps, restore};
 use crate::found_lr;
 use crate::mistakes::Mistakes;
 use crate::monitor::{BestEpoch, best_epoch, best_of_any_metric, ends_of_smaller_patience, num_used};
 use crate::pictures::first_epoch;
 use crate::plan;
+use crate::processes::compute_threads;
 use crate::rates::{other_batch_size, scaled};
 use crate::samples::Samples;
-use crate::start::first_network;
+use crate::start::{earlier_model, first_network};
 use crate::tensorboard;
 use crate::validate::{validate, validates_at_the_end};
 use pipe_clips::Loader;
-use pipe_learn::{Learner, TrainedModel, WeightsReport, pin_threads};
+use pipe_learn::{Learner, TrainedModel, WeightsReport, use_threads};
 use pipe_schemas::stages::train::{KeepStates, TrainParams};
 use pipe_schemas::tables::{ModelCard, TrainingLogRow, TrainingStepRow};
 use pipe_stage::protocol::{Made, MadePart, MakeParts, PlannedPart};
@@ -38,8 +40,8 @@ impl PartedStage for Train {
     }
 
     fn assemble(&self, context: &Context, parts: &[MadePart]) -> Result<Summary, StageError> {
-        pin_threads();
         let params = found_lr::params(context)?;
+        use_threads(compute_threads(&params, context.threads()));
         let samples = Samples::read(context.input("samples")?, &params)?;
         let mut log = read_log(parts)?;
         let num_epochs = num_used(&params, &samples, &log);
@@ -54,6 +56,7 @@ impl PartedStage for Train {
 
         // Loading the first weights again is cheap, and gives the report of how they matched.
         let (network, report) = first_network(context, &params, &samples)?;
+        let network = network.to_device(device(context, &params, 0)?);
         let mut learner = Learner::new(network, &params, samples.preprocessing.labelling)?;
         restore(&mut learner, last)?;
         let loader = Loader::open(context.input("frames")?)?;
@@ -112,6 +115,7 @@ fn write_models(
     best: Option<&BestEpoch>,
     (mut learner, report): (Learner, &WeightsReport),
 ) -> Result<(), StageError> {
+    let pruning = earlier_model(context, params, samples)?.map(|(_, card)| card.pruning).unwrap_or_default();
     let write = |port: &str, epochs: usize, learner: &Learner| {
         let card = ModelCard {
             model: params.model.clone(),
@@ -119,6 +123,7 @@ fn write_models(
             preprocessing: samples.preprocessing.clone(),
             graph_digest: learner.network().graph().digest().to_hex().to_string(),
             epochs: epochs as u32,
+            pruning: pruning.clone(),
         };
         TrainedModel::write(&context.output(port)?, &card, &learner.evaluated()?, report).map_err(StageError::from)
     };

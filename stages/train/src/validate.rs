@@ -2,8 +2,9 @@
 
 use crate::error::LOWER_RATE;
 use crate::samples::Samples;
+use crate::start::graph_for;
 use pipe_clips::Loader;
-use pipe_learn::{Network, Normalisation, TrainedModel, predict_clips};
+use pipe_learn::{Network, Normalisation, predict_clips};
 use pipe_metrics::{MetricsError, average_views, measure};
 use pipe_schemas::stages::evaluate::Figures;
 use pipe_schemas::stages::train::TrainParams;
@@ -43,8 +44,7 @@ pub(crate) fn validate(
     let batch_size = params.train_dataloader.batch_size as usize;
     let views = samples.test()?;
     let batches = loader.clips(Arc::clone(&views), clip_size, batch_size, context.threads())?;
-    let graph = TrainedModel::graph(&params.model, test_frames, &samples.preprocessing, samples.classes.len())?;
-    let network = network.with_graph(graph)?;
+    let network = network.with_graph(graph_for(context, params, samples, test_frames)?)?;
     let normalisation = Normalisation::new(&params.model.data_preprocessor);
     let logits = predict_clips(&network, &normalisation, clip_size, batches, |_| context.check_cancelled())?;
     let labelling = samples.preprocessing.labelling;

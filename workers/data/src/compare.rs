@@ -45,7 +45,7 @@ enum Format {
     Tensors,
     Onnx,
     Json,
-    /// A picture or an event file of TensorBoard, drawn from the tables of the same stage.
+    /// A picture, a video, a text or an event file of TensorBoard, made from the tables of the same stage.
     Drawn,
 }
 
@@ -59,7 +59,7 @@ impl Format {
             "safetensors" => Some(Self::Tensors),
             "onnx" => Some(Self::Onnx),
             "json" => Some(Self::Json),
-            "png" => Some(Self::Drawn),
+            "png" | "mp4" | "txt" | "md" => Some(Self::Drawn),
             _ => None,
         }
     }

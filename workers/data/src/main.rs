@@ -33,13 +33,16 @@ fn main() -> ExitCode {
             Whole(&pipe_stage_annotations::Annotations),
             Parted(&pipe_stage_frames::Frames),
             Parted(&pipe_stage_augment::Augment),
+            Whole(&pipe_stage_fuse::Fuse),
+            Whole(&pipe_stage_compare::Compare),
         ],
         tools: BTreeMap::from([
             (Tool::Ffmpeg.name().to_owned(), pipe_video::ffmpeg_version()),
             (Tool::LibjpegTurbo.name().to_owned(), pipe_pixels::libjpeg_turbo_version().to_owned()),
         ]),
         jobs: vec![pipe_stage_ingest::JOB, pipe_stage_frames::JOB],
-        environment: |_| Environment::new(), // all its stages are exact
+        // The figures of `fuse` and `compare` depend on the last bit of logarithms at most; the other stages are exact.
+        environment: |_| Environment::new(),
     })
 }
 

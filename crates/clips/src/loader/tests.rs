@@ -1,4 +1,5 @@
 use super::*;
+use pipe_schemas::tables::FrameIndexRow;
 use pipe_tables::frames::{EncodedFrame, INDEX_FILE, ShardWriter};
 use pipe_tables::write_rows;
 use std::fmt::Write as _;

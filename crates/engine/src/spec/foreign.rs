@@ -45,8 +45,10 @@ const KEYS: &[Key] = &[
     key("train", "model.backbone.frozen_stages", |value, _| value.as_i64() == Some(-1)),
     key("train", "model.backbone.with_cp", |value, _| value.is_boolean()),
     key("train", "model.backbone.style", |value, _| value == "pytorch"),
-    key("train", "model.backbone.norm_cfg", |value, _| {
-        fits(value, &[("type", &["BN", "BN2d", "BN3d"])]) && value.get("requires_grad").is_none_or(|grad| *grad == true)
+    key("train", "model.backbone.norm_cfg", |value, with| {
+        // `sync_bn` does what the type says, if there are several processes.
+        let types: &[&str] = if with["sync_bn"] == true { &["SyncBN"] } else { &["BN", "BN2d", "BN3d"] };
+        fits(value, &[("type", types)]) && value.get("requires_grad").is_none_or(|grad| *grad == true)
     }),
     key("train", "model.backbone.act_cfg", |value, _| fits(value, &[("type", &["ReLU"])])),
     key("train", "model.backbone.conv_cfg", |value, _| fits(value, &[("type", &["Conv2d", "Conv3d", "Conv"])])),

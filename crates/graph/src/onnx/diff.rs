@@ -1,6 +1,6 @@
 //! [`difference_beyond`]: where two ONNX models that `pipe` wrote differ first.
 
-use super::proto::{FLOAT, ModelProto, TensorProto};
+use super::proto::{FLOAT, INT8, INT32, ModelProto, TensorProto, UINT8};
 use prost::Message;
 
 /// Returns where two ONNX models differ first if weights that `accepts` accepts count as equal: the name of an initialiser, or
@@ -26,18 +26,33 @@ fn take_initializers(model: &mut ModelProto) -> Vec<TensorProto> {
     model.graph.as_mut().map(|graph| std::mem::take(&mut graph.initializer)).unwrap_or_default()
 }
 
+/// Returns whether tensors agree. Integers of 8 bits may differ by one step, because they are rounded values of computations that differ.
 fn within(one: &TensorProto, two: &TensorProto, accepts: &dyn Fn(f64, f64) -> bool) -> bool {
     let floats = |tensor: &TensorProto| -> Vec<f64> {
         let bytes = tensor.raw_data.as_deref().unwrap_or_default();
         bytes.as_chunks::<4>().0.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes))).collect()
     };
     let form = |tensor: &TensorProto| (tensor.name.clone(), tensor.dims.clone(), tensor.data_type);
-    let (ours, theirs) = (floats(one), floats(two));
+    let bytes = |tensor: &TensorProto| tensor.raw_data.clone().unwrap_or_default();
+    let integers = |tensor: &TensorProto| -> Vec<f64> {
+        let bytes = bytes(tensor);
+        bytes.as_chunks::<4>().0.iter().map(|bytes| f64::from(i32::from_le_bytes(*bytes))).collect()
+    };
+    let all_within = |ours: Vec<f64>, theirs: Vec<f64>| {
+        ours.len() == theirs.len() && ours.iter().zip(&theirs).all(|(one, two)| accepts(*one, *two))
+    };
+    let one_step = |one: u8, two: u8| one.wrapping_sub(two).wrapping_add(1) <= 2;
+    let (ours, theirs) = (bytes(one), bytes(two));
     one == two
         || (form(one) == form(two)
-            && one.data_type == Some(FLOAT)
-            && ours.len() == theirs.len()
-            && ours.iter().zip(&theirs).all(|(one, two)| accepts(*one, *two)))
+            && match one.data_type {
+                Some(FLOAT) => all_within(floats(one), floats(two)),
+                Some(INT32) => all_within(integers(one), integers(two)),
+                Some(INT8 | UINT8) => {
+                    ours.len() == theirs.len() && ours.iter().zip(&theirs).all(|(one, two)| one_step(*one, *two))
+                }
+                _ => false,
+            })
 }
 
 #[cfg(test)]

@@ -2,8 +2,18 @@
 
 /// `TensorProto.DataType.FLOAT`.
 pub(crate) const FLOAT: i32 = 1;
+/// `TensorProto.DataType.UINT8`.
+pub(crate) const UINT8: i32 = 2;
+/// `TensorProto.DataType.INT8`.
+pub(crate) const INT8: i32 = 3;
+/// `TensorProto.DataType.INT32`.
+pub(crate) const INT32: i32 = 6;
 /// `TensorProto.DataType.INT64`.
 pub(crate) const INT64: i32 = 7;
+/// `TensorProto.DataType.FLOAT16`.
+pub(crate) const FLOAT16: i32 = 10;
+/// `TensorProto.DataType.BFLOAT16`.
+pub(crate) const BFLOAT16: i32 = 16;
 
 /// `AttributeProto.AttributeType`: which field holds the value.
 #[derive(Clone, Copy)]

@@ -1,5 +1,6 @@
 //! [`NodeWriter`]: what an op writes its ONNX nodes with.
 
+use super::form;
 pub(crate) use super::proto::AttributeProto;
 use super::proto::{AttributeType, FLOAT, INT64, NodeProto, TensorProto};
 use crate::Shape;
@@ -33,6 +34,8 @@ pub(crate) struct NodeWriter<'a> {
     pub(super) output: String,
     /// The shape of the result.
     pub(super) shape: &'a Shape,
+    /// Whether the file has the weight of a linear layer transposed, `[in, out]`.
+    pub(super) has_transposed_weight: bool,
 }
 
 impl NodeWriter<'_> {
@@ -69,6 +72,15 @@ impl NodeWriter<'_> {
     /// Returns the name of a tensor; the name of the slot if the node does not have it, which no checked graph allows.
     pub(crate) fn param_name(&self, slot: &str) -> String {
         self.operands.optional(slot).map_or_else(|| slot.to_owned(), |param| param.name.clone())
+    }
+
+    /// Returns the name of the transposed `weight`, `[in, out]`, which is written as a step unless the file has it.
+    pub(crate) fn transposed_weight(&mut self) -> String {
+        let weight = self.param_name("weight");
+        if self.has_transposed_weight {
+            return form::transposed_name(&weight);
+        }
+        self.step("transposed", "Transpose", vec![weight], vec![ints("perm", &[1, 0])])
     }
 
     /// Writes the last node. Its value is the result of the op.
@@ -146,7 +158,14 @@ impl NodeWriter<'_> {
 }
 
 impl Nodes {
-    fn push(&mut self, name: &str, op_type: &str, input: Vec<String>, output: String, attribute: Vec<AttributeProto>) {
+    pub(super) fn push(
+        &mut self,
+        name: &str,
+        op_type: &str,
+        input: Vec<String>,
+        output: String,
+        attribute: Vec<AttributeProto>,
+    ) {
         let (name, op_type) = (Some(name.to_owned()), Some(op_type.to_owned()));
         self.nodes.push(NodeProto { input, output: vec![output], name, op_type, attribute });
     }
@@ -165,7 +184,7 @@ impl Nodes {
         self.initializers.iter().any(|tensor| tensor.name.as_deref() == Some(name))
     }
 
-    fn initializer(&mut self, name: &str, shape: &[usize], data_type: i32, raw_data: Vec<u8>) {
+    pub(super) fn initializer(&mut self, name: &str, shape: &[usize], data_type: i32, raw_data: Vec<u8>) {
         self.initializers.push(TensorProto {
             dims: shape.iter().map(|size| *size as i64).collect(),
             data_type: Some(data_type),

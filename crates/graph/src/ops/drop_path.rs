@@ -7,21 +7,36 @@ use crate::shape::check_range;
 use crate::{Shape, ShapeError};
 use serde::Serialize;
 
-/// Stochastic depth (Huang et al. 2016): in training, sets all values of random samples to 0 and scales the others by
-/// `1 / (1 - rate)`; returns its input otherwise.
+/// Stochastic depth (Huang et al. 2016): in training, sets all values of random samples, or of random parts of samples, to 0 and scales the
+/// others by `1 / (1 - rate)`; returns its input otherwise.
 ///
 /// # Shapes
-/// - input and result: `[M, …]`; all rows of a sample have the same fate
+/// - input and result: `[M, …]`
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DropPath {
-    /// The probability of a sample to be set to 0: at least 0, below 1.
+    /// The probability of a part to be set to 0: at least 0, below 1.
     pub rate: f64,
+    /// The number of parts of each sample, consecutive and of equal size; 1 for whole samples.
+    #[serde(skip_serializing_if = "is_one")]
+    pub parts: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_one(parts: &usize) -> bool {
+    *parts == 1
 }
 
 impl Operation for DropPath {
     fn infer(&self, operands: &Operands<'_>) -> Result<Shape, ShapeError> {
         let [x] = operands.inputs()?;
         check_range("rate", self.rate, (0.0..1.0).contains(&self.rate), "at least 0 and below 1")?;
+        let positions: usize = x.dims.iter().product::<usize>() * x.per_sample.max(1);
+        check_range(
+            "parts",
+            self.parts as f64,
+            self.parts > 0 && positions % self.parts == 0,
+            "a divisor of a sample",
+        )?;
         Ok(x.clone())
     }
 
@@ -46,6 +61,11 @@ mod tests {
 
     #[test]
     fn the_rate_is_a_probability_below_1() {
-        check_error(|g, x| g.node("d", x, DropPath { rate: 1.0 }), "rate is 1, expected at least 0 and below 1");
+        check_error(
+            |g, x| g.node("d", x, DropPath { rate: 1.0, parts: 1 }),
+            "rate is 1, expected at least 0 and below 1",
+        );
+        let parts = |parts: usize| move |g: &mut crate::Builder, x| g.node("d", x, DropPath { rate: 0.5, parts });
+        check_error(parts(0), "parts is 0, expected a divisor of a sample");
     }
 }

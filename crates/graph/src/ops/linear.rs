@@ -1,6 +1,6 @@
 //! [`Linear`]: a fully connected layer.
 
-use crate::onnx::writer::{NodeWriter, int, ints};
+use crate::onnx::writer::{NodeWriter, int};
 use crate::operands::Operands;
 use crate::operation::{Layer, Operation, TensorSpec};
 use crate::shape::check_param;
@@ -72,8 +72,8 @@ impl Operation for Linear {
             return writer.result("Gemm", inputs, vec![int("transB", 1)]);
         }
         // `Gemm` takes matrices only. Engines transpose the constant weight once, when they load the file.
-        let [x, weight, bias @ ..] = inputs.as_slice() else { return };
-        let weight = writer.step("transposed", "Transpose", vec![weight.clone()], vec![ints("perm", &[1, 0])]);
+        let [x, _, bias @ ..] = inputs.as_slice() else { return };
+        let weight = writer.transposed_weight();
         let operands = vec![x.clone(), weight];
         match bias {
             [] => writer.result("MatMul", operands, Vec::new()),

@@ -1,32 +1,47 @@
-//! Files of `pipe_graph::onnx`, run on ONNX Runtime: single ops against values computed by hand, every network of the zoo, and errors.
+//! Files of `pipe_graph::onnx`, run on every engine: single ops against values computed by hand, every network of the zoo, and errors.
 
 #![expect(clippy::disallowed_methods, reason = "tests may panic; their files, threads and times are their own")]
 
+mod engines;
+mod hostile;
 mod networks;
 mod ops;
 mod positions;
-mod runtime;
 
 use pipe_graph::ops::{global_avg_pool::GlobalAvgPool, linear::LinearParams, segment_mean::SegmentMean};
 use pipe_graph::{Builder, ClipShape, Graph, Init, NodeId, Param, onnx};
-use pipe_infer::{Runtime, Session};
+use pipe_infer::{Engine, InferenceEngine, Libraries, ModelFile, Session, SessionOptions, load};
 use std::collections::BTreeMap;
 
-pub(crate) fn runtime() -> Option<Runtime> {
-    pipe_testkit::onnx_runtime().map(|library| Runtime::load(&library).expect("ONNX Runtime loads"))
+/// Returns every engine of this machine. A test that gets none was skipped visibly.
+pub(crate) fn engines() -> Vec<Box<dyn Engine>> {
+    let found = InferenceEngine::ALL.into_iter().filter_map(|engine| {
+        let library = match engine {
+            InferenceEngine::OnnxRuntime => pipe_testkit::onnx_runtime(),
+            InferenceEngine::OpenVino => pipe_testkit::openvino(),
+        }?;
+        let libraries = Libraries { onnx_runtime: library.clone(), openvino: library };
+        Some(load(engine, &libraries).expect("the engine loads"))
+    });
+    found.collect()
+}
+
+pub(crate) fn open(engine: &dyn Engine, bytes: Vec<u8>) -> Box<dyn Session> {
+    let model = ModelFile::from_bytes(bytes).expect("a model");
+    engine.open(&model, SessionOptions::threads(1)).expect("the model opens")
 }
 
 pub(crate) fn clip(channels: usize, frames: usize, height: usize, width: usize) -> ClipShape {
     ClipShape { channels, frames, height, width }
 }
 
-pub(crate) fn session(runtime: &Runtime, graph: &Graph, tensors: &[(&str, &[f32])]) -> Session {
+pub(crate) fn session(engine: &dyn Engine, graph: &Graph, tensors: &[(&str, &[f32])]) -> Box<dyn Session> {
     let tensor = |param: &Param| {
         let found = tensors.iter().find(|(name, _)| *name == param.name);
         found.map(|(_, values)| values.to_vec())
     };
     let bytes = onnx::write(graph, tensor, &BTreeMap::new()).expect("the graph is written");
-    runtime.session_from_bytes(&bytes, 1).expect("the model opens")
+    open(engine, bytes)
 }
 
 /// Ends a graph at `output`, whatever its shape.

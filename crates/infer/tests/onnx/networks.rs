@@ -1,9 +1,9 @@
 //! Every network of the zoo, as built and with folded batch normalisations.
 
-use crate::{check, runtime};
+use crate::{check, engines, open};
 use pipe_graph::passes::fold_batch_norm;
 use pipe_graph::{ClipShape, Graph, Init, Op, Param, onnx};
-use pipe_infer::Runtime;
+use pipe_infer::Engine;
 use pipe_models::{Small, uses_frame_order, zoo};
 use pipe_schemas::networks::{Backbone, ModelParams};
 use std::collections::BTreeMap;
@@ -53,14 +53,14 @@ fn clip_and_reversed(clip: ClipShape) -> Vec<f32> {
     [first, reversed].concat()
 }
 
-fn check_network(runtime: &Runtime, small: Small<Backbone>) {
+fn check_network(engine: &dyn Engine, small: Small<Backbone>) {
     let Small { backbone, clip } = small;
     let uses_frame_order = uses_frame_order(&backbone);
     let params = ModelParams { backbone, ..ModelParams::default() };
     let graph = pipe_models::build(&params, clip, 5).expect("the network fits");
     let name = &graph.name;
     let bytes = onnx::write(&graph, bounded_weights(&graph), &BTreeMap::new()).expect("the network is written");
-    let mut session = runtime.session_from_bytes(&bytes, 1).expect("the model opens");
+    let mut session = open(engine, bytes);
 
     let shape = [2, clip.channels, clip.frames, clip.height, clip.width];
     let data = clip_and_reversed(clip);
@@ -77,16 +77,17 @@ fn check_network(runtime: &Runtime, small: Small<Backbone>) {
     let (folded, tensors) = fold_batch_norm(&graph, &tensors).expect("the network folds");
     assert!(!folded.nodes.iter().any(|node| matches!(node.op, Op::BatchNorm(_))), "{name}");
     let bytes = onnx::write(&folded, |param| tensors.get(&param.name).cloned(), &BTreeMap::new());
-    let mut session = runtime.session_from_bytes(&bytes.expect("it is written"), 1).expect("the model opens");
+    let mut session = open(engine, bytes.expect("it is written"));
     check(&session.run("clip", shape, data).expect("it runs"), &[2, 5], &logits);
 }
 
 #[test]
 fn every_network_of_the_zoo_runs() {
-    let Some(runtime) = runtime() else { return };
-    for entry in zoo() {
-        for small in entry.small {
-            check_network(&runtime, small);
+    for engine in engines() {
+        for entry in zoo() {
+            for small in entry.small {
+                check_network(engine.as_ref(), small);
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Biases of attention by relative positions, compared with values computed by hand.
 
-use crate::{check, clip, runtime, session, until_here};
+use crate::{check, clip, engines, session, until_here};
 use pipe_graph::ops::{
     add::Add, decomposed_rel_pos::DecomposedRelPos, rel_pos_bias::RelPosBias, reshape::Reshape, table::TableParams,
     window_mask::WindowMask,
@@ -20,15 +20,16 @@ fn windows() -> Result<Graph, GraphError> {
 
 #[test]
 fn windows_have_a_bias_per_head_and_a_mask() {
-    let Some(runtime) = runtime() else { return };
-    // A row per offset -1, 0 and 1; a column per head.
-    let table: &[f32] = &[1., 10., 2., 20., 3., 30.];
-    let mut session = session(&runtime, &windows().expect("a graph"), &[("table", table)]);
-    let heads = [2., 1., 3., 2., 20., 10., 30., 20.];
-    // The last token of the second window is the first one of the features.
-    let apart = [2., -99., -97., 2., 20., -90., -70., 20.];
-    let expect = [heads, apart].concat();
-    check(&session.run("clip", [1, 2, 2, 2, 2], vec![0.0; 16]).expect("it runs"), &[1, 2, 2, 2, 2], &expect);
+    for engine in engines() {
+        // A row per offset -1, 0 and 1; a column per head.
+        let table: &[f32] = &[1., 10., 2., 20., 3., 30.];
+        let mut session = session(engine.as_ref(), &windows().expect("a graph"), &[("table", table)]);
+        let heads = [2., 1., 3., 2., 20., 10., 30., 20.];
+        // The last token of the second window is the first one of the features.
+        let apart = [2., -99., -97., 2., 20., -90., -70., 20.];
+        let expect = [heads, apart].concat();
+        check(&session.run("clip", [1, 2, 2, 2, 2], vec![0.0; 16]).expect("it runs"), &[1, 2, 2, 2, 2], &expect);
+    }
 }
 
 /// Two queries in a row and one key.
@@ -46,15 +47,16 @@ fn decomposed(class_token: bool) -> Result<Graph, GraphError> {
 
 #[test]
 fn positions_are_products_of_queries_and_tables() {
-    let Some(runtime) = runtime() else { return };
-    let tables: [(&str, &[f32]); 3] = [("h", &[1., 0.]), ("w", &[100., 0., 0., 1000., 5., 5.]), ("t", &[0., 10.])];
-    // 1 * 1 + 1 * 100 + 2 * 10, and 3 * 1 + 4 * 1000 + 4 * 10.
-    let mut plain = session(&runtime, &decomposed(false).expect("a graph"), &tables);
-    let data = vec![1., 2., 3., 4.];
-    check(&plain.run("clip", [1, 1, 1, 2, 2], data).expect("it runs"), &[1, 1, 2, 1], &[121., 4043.]);
+    for engine in engines() {
+        let tables: [(&str, &[f32]); 3] = [("h", &[1., 0.]), ("w", &[100., 0., 0., 1000., 5., 5.]), ("t", &[0., 10.])];
+        // 1 * 1 + 1 * 100 + 2 * 10, and 3 * 1 + 4 * 1000 + 4 * 10.
+        let mut plain = session(engine.as_ref(), &decomposed(false).expect("a graph"), &tables);
+        let data = vec![1., 2., 3., 4.];
+        check(&plain.run("clip", [1, 1, 1, 2, 2], data).expect("it runs"), &[1, 1, 2, 1], &[121., 4043.]);
 
-    let mut with_class = session(&runtime, &decomposed(true).expect("a graph"), &tables);
-    let data = vec![7., 7., 1., 2., 3., 4.];
-    let expect = [0., 0., 0., 121., 0., 4043.];
-    check(&with_class.run("clip", [1, 1, 1, 3, 2], data).expect("it runs"), &[1, 1, 3, 2], &expect);
+        let mut with_class = session(engine.as_ref(), &decomposed(true).expect("a graph"), &tables);
+        let data = vec![7., 7., 1., 2., 3., 4.];
+        let expect = [0., 0., 0., 121., 0., 4043.];
+        check(&with_class.run("clip", [1, 1, 1, 3, 2], data).expect("it runs"), &[1, 1, 3, 2], &expect);
+    }
 }

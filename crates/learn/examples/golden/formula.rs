@@ -1,5 +1,7 @@
 //! Weights and clips by formula: each value depends on the name of its tensor and its position, and on nothing else.
 
+pub(crate) use crate::draws::Draws;
+
 /// Names of tables of positions and of class tokens.
 const TABLES: [&str; 16] = [
     "cls_token",
@@ -19,32 +21,6 @@ const TABLES: [&str; 16] = [
     "pos_embed_temporal",
     "pos_embed_class",
 ];
-
-/// Draws in `[0, 1)` for the elements of one tensor.
-pub(crate) struct Draws {
-    start: u64,
-}
-
-impl Draws {
-    /// Starts the draws of a tensor: FNV-1a of its name.
-    pub(crate) fn new(name: &str) -> Self {
-        let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-        Self { start: name.bytes().fold(0xcbf2_9ce4_8422_2325, mix) }
-    }
-
-    /// Returns the draw at a row-major index: `SplitMix64`.
-    pub(crate) fn unit(&self, index: usize) -> f64 {
-        let z = self.start.wrapping_add(index as u64).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    /// Returns the draw at an index, from -1 to 1.
-    pub(crate) fn signed(&self, index: usize) -> f64 {
-        2.0 * self.unit(index) - 1.0
-    }
-}
 
 /// Returns the values of a tensor of a checkpoint.
 pub(crate) fn weights(name: &str, shape: &[usize], gain: f64) -> Vec<f32> {

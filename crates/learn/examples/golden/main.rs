@@ -6,6 +6,8 @@
 mod architectures;
 mod cases;
 mod config;
+mod draws;
+mod explain;
 mod formula;
 mod inflation;
 mod losses;
@@ -17,8 +19,8 @@ mod train_step;
 use std::error::Error;
 use std::process::ExitCode;
 
-const USAGE: &str =
-    "cargo xtask golden networks|structure|inflation|optim|schedules|losses|train-step FILE… [--only ID]";
+const USAGE: &str = "cargo xtask golden networks|structure|inflation|optim|schedules|losses|train-step|explain FILE… [--only ID]\n\
+     cargo xtask golden metrics FILE… [--only ID]";
 
 #[expect(clippy::print_stderr, reason = "the end of a program")]
 fn main() -> ExitCode {
@@ -56,6 +58,7 @@ fn run(mut args: Vec<String>) -> Result<usize, Box<dyn Error>> {
         "schedules" => schedules::compare(files, only.as_deref()),
         "losses" => losses::compare(files, only.as_deref()),
         "train-step" => train_step::compare(files, only.as_deref()),
+        "explain" => explain::compare(files, only.as_deref()),
         other => Err(format!("`{other}` is not a kind of golden values").into()),
     }
 }

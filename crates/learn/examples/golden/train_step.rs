@@ -7,7 +7,9 @@ use crate::config::{self, Config};
 use crate::formula;
 use crate::networks::{chain, checkpoint, spelled};
 use pipe_graph::{ClipShape, Graph, Op, Role};
-use pipe_learn::{AccumulatedBatches, Gradients, Labels, Network, Objective, Optimizer, TrainingStep, clip_gradients};
+use pipe_learn::{
+    AccumulatedBatches, Gradients, Labels, Network, Objective, Optimizer, Piece, TrainingStep, clip_gradients,
+};
 use pipe_models::{Layout, import};
 use pipe_schemas::losses::{CrossEntropyLoss, Loss};
 use pipe_schemas::networks::{ClsHead, ModelParams};
@@ -253,7 +255,7 @@ impl Training {
 
     /// Computes the losses, and keeps the gradients.
     fn backward(&mut self) -> Result<Losses, Box<dyn Error>> {
-        let step = TrainingStep { seed: 0, epoch: 0, step: 0 };
+        let step = TrainingStep { seed: 0, epoch: 0, step: 0, piece: Piece::whole(self.clips.size()[0] as usize) };
         let (logits, auxiliary) = self.network.forward_training(&self.clips, step).map_err(|error| chain(&error))?;
         let main = self.objective.loss(&logits, &self.labels)?;
         let auxiliary = auxiliary.map(|logits| self.objective.loss(&logits, &self.labels)).transpose()?;

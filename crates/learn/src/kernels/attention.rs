@@ -4,7 +4,7 @@ use super::call::Call;
 use super::precision::Precision;
 use crate::convert::dims;
 use pipe_graph::ops::attention::Attention;
-use tch::{TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 pub(super) const PRECISION: Precision = Precision::Low;
 
@@ -38,6 +38,26 @@ pub(super) fn forward(op: &Attention, call: &Call<'_>) -> Result<Tensor, TchErro
     let y = attend(&fold(query)?, &fold(key)?, &fold(value)?, bias, scale)?;
     let [tokens, channels] = [y.size()[2], y.size()[3]];
     y.f_reshape([-1, heads, tokens, channels])?.f_transpose(1, 2)?.f_reshape(result)
+}
+
+/// Returns how much each query takes of each key.
+///
+/// # Shapes
+/// - `query`: `[M, …, Q, D]`, `key`: `[M, …, K, D]`; biases with axes that broadcast to the result
+/// - returns: `[M, …, heads, Q, K]`; each row sums to 1
+pub(crate) fn weights(op: &Attention, query: &Tensor, key: &Tensor, biases: &[&Tensor]) -> Result<Tensor, TchError> {
+    let scale = op.scale(query.size().last().copied().unwrap_or(1) as usize);
+    let by_head = |x: &Tensor| {
+        let size = x.size();
+        let [leading @ .., tokens, channels] = size.as_slice() else {
+            return Err(TchError::Shape("tokens have two axes".into()));
+        };
+        let heads = op.heads as i64;
+        x.f_reshape([leading, &[*tokens, heads, channels / heads]].concat())?.f_transpose(-3, -2)
+    };
+    let scores = by_head(query)?.f_matmul(&by_head(key)?.f_transpose(-2, -1)?)?.f_mul_scalar(scale)?;
+    let scores = sum(biases)?.map_or(Ok(scores.shallow_clone()), |bias| scores.f_add(&bias))?;
+    scores.f_softmax(-1, None::<Kind>)
 }
 
 /// # Shapes

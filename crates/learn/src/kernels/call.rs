@@ -1,7 +1,8 @@
 //! [`Call`]: the arguments of a kernel.
 
+use crate::{Piece, ProcessGroup};
 use pipe_graph::{Node, Shape};
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 /// A step of training. The random draws of its nodes derive from it and the node's name, and from nothing else.
 #[derive(Debug, Clone, Copy)]
@@ -12,6 +13,8 @@ pub struct TrainingStep {
     pub epoch: u32,
     /// The step of the epoch, from 0.
     pub step: usize,
+    /// The clips of the step that this process shows. Draws are made for the whole step, so that they do not depend on the pieces.
+    pub piece: Piece,
 }
 
 /// The arguments of a kernel.
@@ -28,6 +31,10 @@ pub(crate) struct Call<'a> {
     pub(crate) training: Option<TrainingStep>,
     /// The kind of 16 bits in mixed precision; `None` without it.
     pub(crate) low_precision: Option<Kind>,
+    /// The processes whose batches have common statistics; `None` if each has its own.
+    pub(crate) sync_bn: Option<&'a ProcessGroup>,
+    /// Where the tensors of the network are; for ops without inputs.
+    pub(crate) device: Device,
 }
 
 impl<'a> Call<'a> {

@@ -1,7 +1,7 @@
 //! Binary cross-entropy of the logistic function, as MMAction2's `BCELossWithLogits`: the mean over clips and classes of
 //! `-weight * (y ln p + (1 - y) ln(1 - p))`, with `p` the logistic function of the logit and `y` the share of the class in the clip.
 
-use super::{Criterion, Targets, per_class, torch_reduction};
+use super::{Criterion, Divisor, Targets, divisor_of, per_class, torch_reduction};
 use pipe_schemas::losses::BceLossWithLogits;
 use tch::{TchError, Tensor};
 
@@ -10,6 +10,10 @@ impl Criterion for BceLossWithLogits {
         let weight = self.class_weight.as_ref().map(|weights| per_class(weights, logits)).transpose()?;
         let (shares, reduction) = (targets.smoothed(logits)?, torch_reduction(self.reduction));
         logits.f_binary_cross_entropy_with_logits(&shares, weight.as_ref(), None::<&Tensor>, reduction)
+    }
+
+    fn divisor(&self, _: &Tensor, _: &Targets<'_>) -> Result<Divisor, TchError> {
+        Ok(divisor_of(self.reduction))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Class-balanced focal loss (Cui et al. 2019), as MMAction2's `CBFocalLoss`: the binary cross-entropy of each class times
 //! `(1 - p_t)^gamma` and the weight of the clip's class; the sum over the classes, and the mean over the clips.
 
-use super::{Criterion, Targets, per_class};
+use super::{Criterion, Divisor, Targets, per_class};
 use pipe_schemas::losses::CbFocalLoss;
 use tch::{Reduction, TchError, Tensor};
 
@@ -15,6 +15,10 @@ impl Criterion for CbFocalLoss {
         let exponent = shares.f_mul(logits)?.f_sub(&logits.f_log_sigmoid()?)?;
         let losses = costs.f_mul(&exponent.f_mul_scalar(-self.gamma)?.f_exp()?)?;
         losses.f_mul(&weights.f_unsqueeze(1)?)?.f_sum(kind)?.f_div(&shares.f_sum(kind)?)
+    }
+
+    fn divisor(&self, _: &Tensor, _: &Targets<'_>) -> Result<Divisor, TchError> {
+        Ok(Divisor::Clips)
     }
 }
 

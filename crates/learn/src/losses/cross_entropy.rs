@@ -1,7 +1,7 @@
 //! Cross-entropy of the softmax, as MMAction2's `CrossEntropyLoss`: the weighted mean over the clips of
 //! `-sum(share * weight * ln softmax(logits))`.
 
-use super::{Criterion, Labels, Targets, per_class, torch_reduction};
+use super::{Criterion, Divisor, Labels, Targets, per_class, torch_reduction};
 use pipe_schemas::losses::{CrossEntropyLoss, Reduction, WeightedMean};
 use tch::{TchError, Tensor};
 
@@ -31,10 +31,25 @@ impl Criterion for CrossEntropyLoss {
             }
         }
     }
+
+    fn divisor(&self, logits: &Tensor, targets: &Targets<'_>) -> Result<Divisor, TchError> {
+        let weights = match (self.reduction, &self.class_weight) {
+            (Reduction::Sum, _) => return Ok(Divisor::One),
+            (Reduction::Mean, None) => return Ok(Divisor::Clips),
+            (Reduction::Mean, Some(weights)) => per_class(weights, logits)?,
+        };
+        let sum = match (self.normalisation, targets.labels) {
+            (WeightedMean::PyTorch, Labels::Shares(_)) => return Ok(Divisor::Clips),
+            (WeightedMean::PyTorch, Labels::Classes(labels)) => weights.f_index_select(0, labels)?,
+            (WeightedMean::MMAction2, _) => targets.smoothed(logits)?.f_mul(&weights)?,
+        };
+        Ok(Divisor::Weights(sum.f_sum(logits.kind())?))
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Objective;
     use super::super::tests::check;
     use super::*;
     use pipe_schemas::losses::Loss;
@@ -72,6 +87,42 @@ mod tests {
                 |label: usize, row: usize| 0.9 * cost[label] + 0.1 / 3.0 * cost[row..row + 3].iter().sum::<f64>();
             f64::midpoint(smoothed(0, 0), smoothed(5, 3))
         });
+    }
+
+    /// Checks that the losses of the two clips, times their divisors, are the loss of both times its divisor.
+    #[track_caller]
+    fn check_parts(loss: &Loss, label_smooth_eps: f64) {
+        let objective = Objective { loss: loss.clone(), label_smooth_eps };
+        let logits = Tensor::from_slice(&LOGITS).view([2, 3]);
+        let of = |first: i64, len: i64| {
+            let labels = Labels::Classes(Tensor::from_slice(&[0_i64, 2]).narrow(0, first, len));
+            let logits = logits.narrow(0, first, len);
+            let divisor = match objective.divisor(&logits, &labels).expect("a divisor") {
+                Divisor::One => 1.0,
+                Divisor::Clips => len as f64,
+                Divisor::Weights(sum) => sum.double_value(&[]),
+            };
+            (objective.loss(&logits, &labels).expect("a loss").double_value(&[]) * divisor, divisor)
+        };
+        let (first, second, both) = (of(0, 1), of(1, 1), of(0, 2));
+        assert!((first.0 + second.0 - both.0).abs() < 1e-6, "{first:?} {second:?} {both:?} {loss:?}");
+        let is_sum = matches!(loss, Loss::CrossEntropyLoss(CrossEntropyLoss { reduction: Reduction::Sum, .. }));
+        assert!(is_sum || (first.1 + second.1 - both.1).abs() < 1e-6, "{first:?} {second:?} {both:?} {loss:?}");
+    }
+
+    #[test]
+    fn losses_of_parts_add_up() {
+        for normalisation in [WeightedMean::MMAction2, WeightedMean::PyTorch] {
+            for class_weight in [None, Some(vec![1.0, 5.0, 3.0])] {
+                for reduction in [Reduction::Mean, Reduction::Sum] {
+                    for eps in [0.0, 0.1] {
+                        let (normalisation, class_weight) = (normalisation, class_weight.clone());
+                        let params = CrossEntropyLoss { class_weight, normalisation, reduction, ..Default::default() };
+                        check_parts(&Loss::CrossEntropyLoss(params), eps);
+                    }
+                }
+            }
+        }
     }
 
     #[test]

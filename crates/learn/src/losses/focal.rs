@@ -1,7 +1,7 @@
 //! Focal loss of the logistic function (Lin et al. 2017), as torchvision's `sigmoid_focal_loss`: the binary cross-entropy of each class
 //! times `(1 - p_t)^gamma`, where `p_t` is the probability that is given to the right answer.
 
-use super::{Criterion, Targets, reduce};
+use super::{Criterion, Divisor, Targets, divisor_of, reduce};
 use pipe_schemas::losses::FocalLoss;
 use tch::{Reduction, TchError, Tensor};
 
@@ -19,6 +19,10 @@ impl Criterion for FocalLoss {
             losses = losses.f_mul(&balance)?;
         }
         reduce(&losses, self.reduction)
+    }
+
+    fn divisor(&self, _: &Tensor, _: &Targets<'_>) -> Result<Divisor, TchError> {
+        Ok(divisor_of(self.reduction))
     }
 }
 

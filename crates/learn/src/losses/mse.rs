@@ -1,12 +1,16 @@
 //! Mean squared error, as `torch.nn.MSELoss`: the mean over clips and classes of `(logit - share)^2`.
 
-use super::{Criterion, Targets, torch_reduction};
+use super::{Criterion, Divisor, Targets, divisor_of, torch_reduction};
 use pipe_schemas::losses::MseLoss;
 use tch::{TchError, Tensor};
 
 impl Criterion for MseLoss {
     fn loss(&self, logits: &Tensor, targets: &Targets<'_>) -> Result<Tensor, TchError> {
         logits.f_mse_loss(&targets.smoothed(logits)?, torch_reduction(self.reduction))
+    }
+
+    fn divisor(&self, _: &Tensor, _: &Targets<'_>) -> Result<Divisor, TchError> {
+        Ok(divisor_of(self.reduction))
     }
 }
 

@@ -59,7 +59,14 @@ impl Architecture for ResNet3dCSN {
     fn small() -> Vec<Small<Self>> {
         let clip = ClipShape { channels: 3, frames: 8, height: 64, width: 48 };
         let small = |bottleneck_mode| {
-            let backbone = Self { depth: CsnDepth::D50, bottleneck_mode, base_channels: 8, norm_eps: 1e-3 };
+            let backbone = Self {
+                depth: CsnDepth::D50,
+                bottleneck_mode,
+                base_channels: 8,
+                norm_eps: 1e-3,
+                frozen_stages: -1,
+                norm_eval: false,
+            };
             Small { backbone, clip }
         };
         vec![small(BottleneckMode::Ir), small(BottleneckMode::Ip)]
@@ -68,7 +75,14 @@ impl Architecture for ResNet3dCSN {
     fn published() -> Vec<Published<Self>> {
         // Parameters and multiply-adds are those of PyTorchVideo's networks of these sizes, counted with PyTorch.
         let published = |depth, num_params, gmacs| Published {
-            backbone: Self { depth, bottleneck_mode: BottleneckMode::Ir, base_channels: 64, norm_eps: 1e-3 },
+            backbone: Self {
+                depth,
+                bottleneck_mode: BottleneckMode::Ir,
+                base_channels: 64,
+                norm_eps: 1e-3,
+                frozen_stages: -1,
+                norm_eval: false,
+            },
             clip: ClipShape { channels: 3, frames: 32, height: 224, width: 224 },
             num_classes: 400,
             num_params,
@@ -130,8 +144,14 @@ mod tests {
     #[test]
     fn the_depthwise_convolution_halves_time_and_space() {
         let clip = ClipShape { channels: 3, frames: 32, height: 224, width: 224 };
-        let csn =
-            |bottleneck_mode| ResNet3dCSN { depth: CsnDepth::D50, bottleneck_mode, base_channels: 8, norm_eps: 1e-3 };
+        let csn = |bottleneck_mode| ResNet3dCSN {
+            depth: CsnDepth::D50,
+            bottleneck_mode,
+            base_channels: 8,
+            norm_eps: 1e-3,
+            frozen_stages: -1,
+            norm_eval: false,
+        };
         check_shape(csn(BottleneckMode::Ip), clip, "backbone.layer2.0.conv2.0.conv", 1, &[16, 32, 56, 56]);
         check_shape(csn(BottleneckMode::Ip), clip, "backbone.layer2.0.conv2.1.conv", 1, &[16, 16, 28, 28]);
         check_shape(csn(BottleneckMode::Ir), clip, "backbone.layer4.2.relu", 1, &[256, 4, 7, 7]);

@@ -181,7 +181,7 @@ fn append_stage(swin: &SwinTransformer3D, g: &mut Builder, mut x: NodeId, stage:
             mask: mask.filter(|_| shifted),
             heads,
             channels,
-            drop_path: DropPath { rate: drop_path_rate(swin.drop_path_rate, before + index, total) },
+            drop_path: DropPath { rate: drop_path_rate(swin.drop_path_rate, before + index, total), parts: 1 },
         };
         x = block.append(g, x)?;
     }

@@ -7,8 +7,9 @@
 use crate::NameMap;
 use crate::architecture::{Architecture, Published, Small};
 use crate::head::{Head, Logits};
+use crate::huggingface::{HuggingFaceModel, ImageProcessor, NotInTransformers, config};
 use crate::tokens::{
-    check_tubelet, drop_path, drop_path_rate, first_token, last_axis, layer_norm, linear, mlp, part, residual,
+    check_tubelet, drop_path, drop_path_rate, first_token, last_axis, layer_norm, linear, mlp, part, residual_of_parts,
     self_attention, wrong_size,
 };
 use pipe_graph::ops::resize::{Resize, ResizeMode};
@@ -20,6 +21,7 @@ use pipe_graph::ops::{
 use pipe_graph::{Builder, ClipShape, GraphError, Init, NodeId, Role};
 use pipe_schemas::networks::timesformer::{TimeSformer, TimeSformerAttention};
 use pipe_schemas::networks::{ImageSize, Project};
+use serde_json::json;
 
 impl Architecture for TimeSformer {
     const USES_FRAME_ORDER: bool = true;
@@ -73,6 +75,10 @@ impl Architecture for TimeSformer {
         ]
     }
 
+    fn huggingface(&self, clip: ClipShape) -> Option<Result<HuggingFaceModel, NotInTransformers>> {
+        Some(huggingface_model(self, clip))
+    }
+
     fn small() -> Vec<Small<Self>> {
         let tiny = |attention_type, drop_path_rate| Self {
             attention_type,
@@ -119,6 +125,44 @@ fn base() -> TimeSformer {
         drop_path_rate: 0.1,
         layer_norm_eps: 1e-6,
     }
+}
+
+/// Positions are resized as in the original.
+fn huggingface_model(net: &TimeSformer, clip: ClipShape) -> Result<HuggingFaceModel, NotInTransformers> {
+    let size = net.img_size;
+    if size.height != size.width {
+        return Err(NotInTransformers::because("`img_size` is not square"));
+    }
+    if (clip.height, clip.width) != (size.height as usize, size.width as usize) {
+        return Err(NotInTransformers::because(format!(
+            "positions of {0}x{0} px (`img_size`) for frames of {1}x{2} px are not resized alike",
+            size.height, clip.width, clip.height
+        )));
+    }
+    let attention_type = match net.attention_type {
+        TimeSformerAttention::DividedSpaceTime => "divided_space_time",
+        TimeSformerAttention::JointSpaceTime => "joint_space_time",
+        TimeSformerAttention::SpaceOnly => "space_only",
+    };
+    let config = config(json!({
+        "image_size": size.height,
+        "patch_size": net.patch_size,
+        "num_channels": clip.channels,
+        "num_frames": net.num_frames,
+        "hidden_size": net.embed_dims,
+        "num_hidden_layers": net.num_transformer_layers,
+        "num_attention_heads": net.num_heads,
+        "intermediate_size": 4 * net.embed_dims,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+        "layer_norm_eps": net.layer_norm_eps,
+        "qkv_bias": true,
+        "attention_type": attention_type,
+    }));
+    let processor = ImageProcessor::Image("VideoMAEImageProcessor");
+    let (model_type, architecture) = ("timesformer", "TimesformerForVideoClassification");
+    Ok(HuggingFaceModel { model_type, architecture, processor, config, notes: Vec::new() })
 }
 
 /// MMAction2 counts the attentions of a block: over time first, then over space. Blocks with one attention are those of mmcv.
@@ -300,7 +344,9 @@ fn block(net: &TimeSformer, g: &mut Builder, x: NodeId, grid: &Grid, index: usiz
     let y = layer_norm(g, x, &block.named("norm2"), net.layer_norm_eps)?;
     let hidden = 4 * net.embed_dims as usize;
     let y = mlp(g, y, [&block.named("mlp.fc1"), &block.named("mlp.fc2")], hidden, Gelu { tanh: false })?;
-    residual(g, x, y, &block.named("mlp"), block.drop_rate)
+    // With attention within frames alone, each frame goes through the network by itself.
+    let parts = g.shape(y)?.per_sample;
+    residual_of_parts(g, x, y, &block.named("mlp"), block.drop_rate, parts)
 }
 
 struct Block<'a> {
@@ -315,13 +361,16 @@ impl Block<'_> {
         format!("{}.{suffix}", self.name)
     }
 
-    /// Normalisation and attention over the second-last axis.
+    /// Normalisation and attention over the second-last axis. As in the original, training leaves it out for single places (attention over
+    /// time) or frames.
     fn attention(&self, g: &mut Builder, x: NodeId, norm: &str, attention: &str) -> Result<NodeId, GraphError> {
         let attention = self.named(attention);
         let x = layer_norm(g, x, &self.named(norm), self.net.layer_norm_eps)?;
         let layers = [format!("{attention}.qkv"), format!("{attention}.proj")];
         let x = self_attention(g, x, &attention, [&layers[0], &layers[1]], self.net.num_heads as usize)?;
-        drop_path(g, x, &attention, self.drop_rate)
+        let shape = g.shape(x)?;
+        let parts = shape.per_sample * if let [places, _, _] = shape.dims[..] { places } else { 1 };
+        drop_path(g, x, &attention, self.drop_rate, parts)
     }
 
     /// Divides `[N, 1 + T P, D]` into the class token, `[N, 1, D]`, and the patches, `[N, T P, D]`.

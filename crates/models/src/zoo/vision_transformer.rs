@@ -6,6 +6,7 @@
 
 use crate::architecture::{Architecture, Published, Small};
 use crate::head::{Head, Logits};
+use crate::huggingface::{HuggingFaceModel, ImageProcessor, NotInTransformers, config, image_size};
 use crate::tokens::{drop_path_rate, layer_norm, linear, mlp, part, residual, split_qkv, tubelets, wrong_size};
 use crate::{NameMap, Part};
 use pipe_graph::ops::resize::{Resize, ResizeMode};
@@ -15,6 +16,7 @@ use pipe_graph::ops::{
 use pipe_graph::{Builder, ClipShape, GraphError, Init, NodeId, Role};
 use pipe_schemas::networks::vision_transformer::VisionTransformer;
 use pipe_schemas::networks::{ImageSize, Project};
+use serde_json::json;
 
 impl Architecture for VisionTransformer {
     const USES_FRAME_ORDER: bool = true;
@@ -52,6 +54,10 @@ impl Architecture for VisionTransformer {
             ("depth", "num_hidden_layers"),
             ("num_heads", "num_attention_heads"),
         ]
+    }
+
+    fn huggingface(&self, clip: ClipShape) -> Option<Result<HuggingFaceModel, NotInTransformers>> {
+        Some(huggingface_model(self, clip))
     }
 
     fn small() -> Vec<Small<Self>> {
@@ -144,6 +150,54 @@ fn huggingface() -> NameMap {
         .rule("backbone.blocks.#.mlp.layers.1.*", format!("{layer}.output.dense.*"))
         .rule("backbone.fc_norm.*", "fc_norm.*")
         .rule("cls_head.fc_cls.*", "classifier.*")
+}
+
+/// The table of positions is computed from `config.json`, and never resized.
+fn huggingface_model(vit: &VisionTransformer, clip: ClipShape) -> Result<HuggingFaceModel, NotInTransformers> {
+    let size = vit.img_size;
+    if (clip.height, clip.width) != (size.height as usize, size.width as usize) {
+        let (height, width) = (clip.height, clip.width);
+        return Err(NotInTransformers::because(format!(
+            "it does not resize the positions of {}x{} px (`img_size`) to frames of {width}x{height} px",
+            size.width, size.height
+        )));
+    }
+    let fills = |size: usize, unit: u32| size.is_multiple_of(unit as usize);
+    let [frames, height, width] = [clip.frames, clip.height, clip.width];
+    if !(fills(frames, vit.tubelet_size) && fills(height, vit.patch_size) && fills(width, vit.patch_size)) {
+        return Err(NotInTransformers::because("frames and pixels that do not fill a tubelet are not cut off"));
+    }
+    let mut notes = Vec::new();
+    // `fc_norm` of transformers has the default of PyTorch.
+    if (vit.fc_norm_eps - 1e-5).abs() > 1e-12 {
+        notes.push(format!("`fc_norm` has the epsilon 1e-5 in transformers, and {:e} here", vit.fc_norm_eps));
+    }
+    let config = config(json!({
+        "image_size": image_size(size),
+        "patch_size": vit.patch_size,
+        "num_channels": clip.channels,
+        // Positions of shorter clips are the first ones.
+        "num_frames": clip.frames,
+        "tubelet_size": vit.tubelet_size,
+        "hidden_size": vit.embed_dims,
+        "num_hidden_layers": vit.depth,
+        "num_attention_heads": vit.num_heads,
+        "intermediate_size": (f64::from(vit.embed_dims) * vit.mlp_ratio) as u64,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+        "layer_norm_eps": vit.layer_norm_eps,
+        "qkv_bias": true,
+        "use_mean_pooling": true,
+    }));
+    let processor = ImageProcessor::Image("VideoMAEImageProcessor");
+    Ok(HuggingFaceModel {
+        model_type: "videomae",
+        architecture: "VideoMAEForVideoClassification",
+        processor,
+        config,
+        notes,
+    })
 }
 
 /// Appends the positions of a grid of tokens, a table `[T' H' W', D]`.

@@ -4,12 +4,14 @@
 
 use crate::architecture::{Architecture, Published, Small};
 use crate::head::{Head, Logits};
+use crate::huggingface::{HuggingFaceModel, ImageProcessor, NotInTransformers, config, image_size};
 use crate::tokens::{first_token, layer_norm, linear, linears, mlp, prepend_token, residual, tubelets, wrong_size};
 use crate::{NameMap, Part};
 use pipe_graph::ops::{add::Add, attention::Attention, gelu::Gelu, reshape::Reshape, table::TableParams};
 use pipe_graph::{Builder, ClipShape, GraphError, Init, NodeId, Role};
 use pipe_schemas::networks::vivit::ViViT;
 use pipe_schemas::networks::{HiddenAct, ImageSize, Project};
+use serde_json::json;
 
 impl Architecture for ViViT {
     const USES_FRAME_ORDER: bool = true;
@@ -43,6 +45,10 @@ impl Architecture for ViViT {
 
     fn own_names(&self) -> NameMap {
         huggingface()
+    }
+
+    fn huggingface(&self, clip: ClipShape) -> Option<Result<HuggingFaceModel, NotInTransformers>> {
+        Some(huggingface_model(self, clip))
     }
 
     fn small() -> Vec<Small<Self>> {
@@ -105,6 +111,30 @@ fn huggingface() -> NameMap {
         map = map.rule(ours.clone(), Part::named(ours).or(format!("vivit.layers.#.{state_dict}.*")));
     }
     map.rule("*", "*")
+}
+
+fn huggingface_model(net: &ViViT, clip: ClipShape) -> Result<HuggingFaceModel, NotInTransformers> {
+    let config = config(json!({
+        "image_size": image_size(net.image_size),
+        "num_frames": net.num_frames,
+        "tubelet_size": net.tubelet_size,
+        "num_channels": clip.channels,
+        "hidden_size": net.hidden_size,
+        "num_hidden_layers": net.num_hidden_layers,
+        "num_attention_heads": net.num_attention_heads,
+        "intermediate_size": net.intermediate_size,
+        "hidden_act": net.hidden_act,
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+        "layer_norm_eps": net.layer_norm_eps,
+        "qkv_bias": net.qkv_bias,
+    }));
+    if (clip.height, clip.width) != (net.image_size.height as usize, net.image_size.width as usize) {
+        return Err(NotInTransformers::because("pixels that do not fill a tubelet are not cut off"));
+    }
+    let processor = ImageProcessor::Image("VivitImageProcessor");
+    let (model_type, architecture) = ("vivit", "VivitForVideoClassification");
+    Ok(HuggingFaceModel { model_type, architecture, processor, config, notes: Vec::new() })
 }
 
 /// Checks that the clip has as many tokens along each axis as the positions.

@@ -8,6 +8,7 @@
 use crate::NameMap;
 use crate::architecture::{Architecture, Published, Small};
 use crate::head::{Head, Logits};
+use crate::huggingface::{HuggingFaceModel, ImageProcessor, NotInTransformers, config};
 use crate::tokens::{drop_path_rate, first_token, last_axis, layer_norm, linear, linears, mlp, residual, tubelets};
 use pipe_graph::ops::frame_select::FrameSelect;
 use pipe_graph::ops::{
@@ -16,6 +17,7 @@ use pipe_graph::ops::{
 use pipe_graph::{Builder, ClipShape, GraphError, Init, NodeId, Role};
 use pipe_schemas::networks::vjepa2::{PositionGrid, VJEPA2};
 use pipe_schemas::networks::{HiddenAct, Project};
+use serde_json::json;
 
 /// The hidden features of a layer of the pooler, as a multiple of its features.
 const POOLER_MLP_RATIO: usize = 4;
@@ -49,6 +51,10 @@ impl Architecture for VJEPA2 {
 
     fn name_maps(&self) -> Vec<NameMap> {
         vec![original(self)]
+    }
+
+    fn huggingface(&self, clip: ClipShape) -> Option<Result<HuggingFaceModel, NotInTransformers>> {
+        Some(huggingface_model(self, clip))
     }
 
     fn small() -> Vec<Small<Self>> {
@@ -110,6 +116,49 @@ fn large() -> VJEPA2 {
         pooler_layer_norm_eps: None,
         position_grid: PositionGrid::CropSize,
     }
+}
+
+/// The predictor is not exported. Its parameters stay small, because transformers makes one that classification never runs.
+fn huggingface_model(net: &VJEPA2, clip: ClipShape) -> Result<HuggingFaceModel, NotInTransformers> {
+    let is_other = |value: Option<f64>, of_encoder: f64| value.is_some_and(|value| (value - of_encoder).abs() > 0.0);
+    if is_other(net.num_pooler_heads.map(f64::from), f64::from(net.num_attention_heads)) {
+        return Err(NotInTransformers::because("the pooler has another number of heads (`num_pooler_heads`)"));
+    }
+    if is_other(net.pooler_layer_norm_eps, net.layer_norm_eps) {
+        return Err(NotInTransformers::because("the pooler has another epsilon (`pooler_layer_norm_eps`)"));
+    }
+    let crop_size = match net.position_grid {
+        PositionGrid::CropSize => net.crop_size as usize,
+        PositionGrid::Clip if clip.height == clip.width => clip.height,
+        PositionGrid::Clip => {
+            return Err(NotInTransformers::because("positions are on the grid of the clip, which is not square"));
+        }
+    };
+    let config = config(json!({
+        "crop_size": crop_size,
+        "patch_size": net.patch_size,
+        "frames_per_clip": net.frames_per_clip,
+        "tubelet_size": net.tubelet_size,
+        "in_chans": clip.channels,
+        "hidden_size": net.hidden_size,
+        "num_attention_heads": net.num_attention_heads,
+        "num_hidden_layers": net.num_hidden_layers,
+        "mlp_ratio": net.mlp_ratio,
+        "layer_norm_eps": net.layer_norm_eps,
+        "qkv_bias": net.qkv_bias,
+        "hidden_act": net.hidden_act,
+        "drop_path_rate": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+        "attention_dropout": 0.0,
+        "num_pooler_layers": net.num_pooler_layers,
+        "pred_hidden_size": 12,
+        "pred_num_attention_heads": 1,
+        "pred_num_hidden_layers": 1,
+        "pred_num_mask_tokens": 1,
+    }));
+    let processor = ImageProcessor::Video("VJEPA2VideoProcessor");
+    let (model_type, architecture) = ("vjepa2", "VJEPA2ForVideoClassification");
+    Ok(HuggingFaceModel { model_type, architecture, processor, config, notes: Vec::new() })
 }
 
 /// facebookresearch/vjepa2: the names of the encoder's file and of the probe's file. Positions are rotary; a table in the file is unused.

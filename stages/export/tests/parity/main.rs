@@ -7,7 +7,7 @@ mod ops;
 
 use pipe_clips::{Batch, ClipSize};
 use pipe_graph::{Graph, Init, Param, onnx};
-use pipe_infer::{Runtime, Session};
+use pipe_infer::{Engine, ModelFile, OnnxRuntime, SessionOptions};
 use pipe_learn::{LearnError, Network, Normalisation, pin_threads, predict_clips};
 use pipe_schemas::networks::DataPreprocessor;
 use pipe_weights::{Checkpoint, Tensor};
@@ -17,8 +17,8 @@ use std::process::Command;
 /// The largest difference of a logit, relative to the largest logit.
 const LIMIT: f32 = 1e-4;
 
-fn runtime() -> Option<Runtime> {
-    pipe_testkit::onnx_runtime().map(|library| Runtime::load(&library).expect("ONNX Runtime loads"))
+fn runtime() -> Option<OnnxRuntime> {
+    pipe_testkit::onnx_runtime().map(|library| OnnxRuntime::load(&library).expect("ONNX Runtime loads"))
 }
 
 /// Draws numbers between -1 and 1 that depend on a name only.
@@ -73,7 +73,7 @@ fn clip_size(graph: &Graph) -> ClipSize {
 
 /// Compares the logits of one clip and of two clips with those of the network rewritten for inference, and with those of its file on ONNX
 /// Runtime. Returns the bytes of the file.
-fn compare(runtime: &Runtime, network: &Network) -> Vec<u8> {
+fn compare(runtime: &OnnxRuntime, network: &Network) -> Vec<u8> {
     let (name, size) = (&network.graph().name, clip_size(network.graph()));
     let normalisation = Normalisation::new(&DataPreprocessor::default());
     let logits = |network: &Network, num_clips| {
@@ -81,8 +81,9 @@ fn compare(runtime: &Runtime, network: &Network) -> Vec<u8> {
         predict_clips::<LearnError>(network, &normalisation, size, batches, |_| Ok(())).expect("logits").concat()
     };
     let bytes = write(&network.with_folded_tables().expect("tables fold"));
-    let failed = |error| -> Session { panic!("{name}: {error:?}") };
-    let mut session = runtime.session_from_bytes(&bytes, 2).unwrap_or_else(failed);
+    let model = ModelFile::from_bytes(bytes.clone()).expect("a model");
+    let mut session =
+        runtime.open(&model, SessionOptions::threads(2)).unwrap_or_else(|error| panic!("{name}: {error:?}"));
     let rewritten = network.for_inference().expect("the network is rewritten");
     for num_clips in [1, 2] {
         let shape = [num_clips, 3, size.frames, size.height, size.width];

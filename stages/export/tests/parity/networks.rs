@@ -2,7 +2,7 @@
 
 use crate::{check_files, clip_size, clips, compare, network, runtime};
 use pipe_graph::{ClipShape, Graph};
-use pipe_infer::Runtime;
+use pipe_infer::OnnxRuntime;
 use pipe_learn::{Epoch, LearnError, Learner, Network, pin_threads};
 use pipe_models::zoo;
 use pipe_schemas::networks::{Backbone, ClsHead, ModelParams};
@@ -36,13 +36,14 @@ fn two_steps(graph: &Graph, lr: f64) -> [f64; 2] {
     let mut learner = learner.expect("nothing is frozen");
     [0, 1].map(|index| {
         let learning_rates = &[vec![lr]];
-        let epoch = Epoch { index, learning_rates, clip_size: size, num_steps: 1, steps_before: u64::from(index) };
+        let epoch =
+            Epoch { index, learning_rates, clip_size: size, num_steps: 1, steps_before: u64::from(index), pieces: &[] };
         let batches = std::iter::once(Ok(clips(size, 4)));
         learner.train_epoch::<LearnError>(epoch, batches, |_| Ok(())).expect("a step").loss
     })
 }
 
-fn check(runtime: Option<&Runtime>, configurations: Vec<(Backbone, ClipShape)>) {
+fn check(runtime: Option<&OnnxRuntime>, configurations: Vec<(Backbone, ClipShape)>) {
     let mut files = Vec::new();
     for (backbone, clip) in configurations {
         let graph = graph(backbone, clip);

@@ -81,7 +81,7 @@ fn graph() -> Result<Graph, GraphError> {
     let token = table(&mut g, "token", &[1, 18])?;
     let token = g.node("token.rows", [token, x], Expand)?;
     let x = g.node("with_token", [token, x], Concat { axis: 0 })?; // [N * 4, 101, 18]
-    let x = g.node("drop", x, DropPath { rate: 0.5 })?;
+    let x = g.node("drop", x, DropPath { rate: 0.5, parts: 1 })?;
     let [q, k, v] = [1, 2, 3].map(|layer| g.node(&format!("self{layer}"), x, linear(18)));
     let x = g.node("self", [q?, k?, v?], Attention { heads: 2, scale: None })?;
     let x = g.node("tanh", x, Gelu { tanh: true })?;

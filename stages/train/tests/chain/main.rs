@@ -1,6 +1,7 @@
 //! Epochs as parts: what determines each, and that a chain may be interrupted anywhere.
 
 mod best;
+mod large;
 mod length;
 mod lr_finder;
 mod rates;

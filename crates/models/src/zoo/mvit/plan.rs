@@ -52,7 +52,10 @@ pub(super) fn blocks(mvit: &MViT) -> Result<Vec<Block>, GraphError> {
             query_stride,
             key_stride,
             table_rows: table_rows(table_size, query_stride, key_stride),
-            drop_path: DropPath { rate: drop_path_rate(mvit.drop_path_rate, index as usize, mvit.num_layers as usize) },
+            drop_path: DropPath {
+                rate: drop_path_rate(mvit.drop_path_rate, index as usize, mvit.num_layers as usize),
+                parts: 1,
+            },
         });
         if downscales {
             table_size = [table_size[0], (table_size[1] / 2).max(1), (table_size[2] / 2).max(1)];

@@ -1,7 +1,10 @@
 //! Runs the real worker on requests, as `pipe` does: train, evaluate, export on a few tiny videos.
 
+mod processes;
+
 use pipe_schemas::networks::resnet::{ResNetDepth, ResNetTSM};
 use pipe_schemas::networks::{ClsHead, ModelParams};
+use pipe_schemas::stages::frames::FramesParams;
 use pipe_schemas::stages::train::{DataloaderParams, LoadFrom, TrainCfg, TrainParams};
 use pipe_schemas::tables::{
     ClassRow, FrameIndexRow, Labelling, MissingReason, MissingRow, PredictionRow, Preprocessing, SampleRow, Split,
@@ -10,8 +13,8 @@ use pipe_schemas::tables::{
 use pipe_stage::protocol::{
     Grant, Info, Input, MadePart, MakePart, MakeParts, Message, PROTOCOL_VERSION, PlannedPart, Reply, Request, Task,
 };
-use pipe_tables::frames::{EncodedFrame, ShardWriter};
-use pipe_tables::{ModelFolder, SamplesFolder, read_rows, read_training_log, write_rows};
+use pipe_tables::frames::{EncodedFrame, RECIPE_FILE, ShardWriter};
+use pipe_tables::{ModelFolder, SamplesFolder, read_rows, read_training_log, write_json, write_rows};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Lines, Write};
@@ -125,7 +128,12 @@ struct Worker {
 
 impl Worker {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(variables: &[(&str, String)]) -> Self {
         let command = &mut Command::new(WORKER);
+        command.envs(variables.iter().map(|(name, value)| (name, value.as_str())));
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the worker starts");
         let stdin = process.stdin.take().expect("a pipe");
         let replies = BufReader::new(process.stdout.take().expect("a pipe")).lines();
@@ -214,6 +222,7 @@ fn write_frames(folder: &Path) {
     }
     writer.finish().expect("written");
     write_rows(&folder.join("index.parquet"), &index).expect("written");
+    write_json(&folder.join(RECIPE_FILE), &FramesParams::default().recipe()).expect("written");
 }
 
 fn sample(epoch: u32, position: u32, video: usize, view: u32) -> SampleRow {
@@ -283,6 +292,8 @@ fn train_params() -> TrainParams {
         },
         train_dataloader: DataloaderParams { batch_size: 4 },
         train_cfg: TrainCfg { max_epochs: Some(EPOCHS), val_interval: 1, ..TrainCfg::default() },
+        // Otherwise the bits depend on the grant.
+        threads: Some(2),
         ..TrainParams::default()
     }
 }

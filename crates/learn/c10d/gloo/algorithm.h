@@ -1,0 +1,2 @@
+// A stand-in: ProcessGroupGloo.hpp includes it and uses nothing of it.
+#pragma once

@@ -1,0 +1,155 @@
+//! [`ExportedModel`]: an exported file whose network and metadata fit each other.
+
+use crate::PredictError;
+use pipe_clips::{ClipSize, samplers};
+use pipe_infer::{Dim, InferError, ModelFile};
+use pipe_schemas::ExportMetadata;
+use pipe_schemas::contract::Params;
+use pipe_schemas::stages::augment::ClipPipeline;
+use serde_json::Value;
+use std::path::Path;
+
+/// Number of float32 in ONNX.
+const FLOAT32: u64 = 1;
+
+/// Largest number of values in a clip.
+const MAX_CLIP_VALUES: usize = 1 << 28;
+
+/// Largest number in the sampler and the transforms, such as the number of clips.
+const MAX_NUMBER: f64 = 65_536.0;
+
+/// An exported file whose network and metadata fit each other.
+#[derive(Debug, Clone)]
+pub struct ExportedModel {
+    /// The file.
+    pub file: ModelFile,
+    /// Its metadata.
+    pub metadata: ExportMetadata,
+    /// `T`, `H` and `W` of a clip.
+    pub clip_size: ClipSize,
+}
+
+impl ExportedModel {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// [`PredictError::Infer`] if it is no model that can be run, [`PredictError::Metadata`] if it was not exported by `pipe`, and
+    /// [`PredictError::Invalid`] if metadata and network contradict each other.
+    pub fn open(path: &Path) -> Result<Self, PredictError> {
+        Self::of(ModelFile::read(path).map_err(InferError::File)?, &path.display().to_string())
+    }
+
+    /// Checks a file; `name` stands for it in errors.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn of(file: ModelFile, name: &str) -> Result<Self, PredictError> {
+        let metadata = ExportMetadata::read(file.metadata())
+            .map_err(|source| PredictError::Metadata { model: name.to_owned(), source })?;
+        let invalid = |message: String| PredictError::Invalid { model: name.to_owned(), message };
+        let clips = &metadata.preprocessing;
+        let clip_size = ClipSize {
+            frames: clips.frames as usize,
+            height: clips.height_px as usize,
+            width: clips.width_px as usize,
+        };
+        check_clips(&metadata, clip_size).map_err(invalid)?;
+        check_input(&file, clip_size).map_err(invalid)?;
+        check_output(&file, metadata.labels.len()).map_err(invalid)?;
+        Ok(Self { file, metadata, clip_size })
+    }
+}
+
+/// Checks what the metadata say of clips.
+fn check_clips(metadata: &ExportMetadata, size: ClipSize) -> Result<(), String> {
+    let clips = &metadata.preprocessing;
+    let num_values = [size.frames, size.height, size.width].into_iter().try_fold(3_usize, usize::checked_mul);
+    if !num_values.is_some_and(|values| (1..=MAX_CLIP_VALUES).contains(&values)) {
+        return Err(format!(
+            "a clip of {} frames of {}x{} px is too large, or empty",
+            size.frames, size.width, size.height
+        ));
+    }
+    let is_normal = |value: &f64| value.is_finite();
+    if !clips.mean.iter().all(is_normal) || !clips.std.iter().all(|value| is_normal(value) && *value > 0.0) {
+        return Err(format!("the normalisation has the mean {:?} and the deviation {:?}", clips.mean, clips.std));
+    }
+    if metadata.labels.is_empty() {
+        return Err("there are no labels".to_owned());
+    }
+    check_pipeline(&clips.test)?;
+    let frames = samplers::frames_per_clip(&clips.test.sampler);
+    if frames != clips.frames {
+        return Err(format!("the sampler makes clips of {frames} frames, but the network takes {}", clips.frames));
+    }
+    check_recipe(metadata)
+}
+
+/// Checks that sampler and transforms are the same every time, and have no number that is absurd.
+fn check_pipeline(test: &ClipPipeline) -> Result<(), String> {
+    if let Some(error) = test.check_test().first() {
+        return Err(format!("`{}` {}", error.path.join("."), error.message));
+    }
+    let value = serde_json::to_value(test).map_err(|error| error.to_string())?;
+    match largest(&value) {
+        largest if largest <= MAX_NUMBER => Ok(()),
+        largest => Err(format!("the sampler or a transform has the number {largest}, beyond {MAX_NUMBER}")),
+    }
+}
+
+fn check_recipe(metadata: &ExportMetadata) -> Result<(), String> {
+    use pipe_schemas::stages::frames::{FrameCoding, FramesParams};
+    let recipe = metadata.stored_frames;
+    let params = FramesParams { sample: recipe.sample, resize: recipe.resize, ..FramesParams::default() };
+    if let Some(error) = params.check().first() {
+        return Err(format!("`stored_frames.{}` {}", error.path.join("."), error.message));
+    }
+    if let FrameCoding::Jpeg { quality } = recipe.encode
+        && !(1..=100).contains(&quality)
+    {
+        return Err(format!("`stored_frames.encode` has the quality {quality}, expected 1 to 100"));
+    }
+    Ok(())
+}
+
+/// Returns the largest absolute number in a value.
+fn largest(value: &Value) -> f64 {
+    match value {
+        Value::Number(number) => number.as_f64().map_or(f64::INFINITY, f64::abs),
+        Value::Array(values) => values.iter().map(largest).fold(0.0, f64::max),
+        Value::Object(values) => values.values().map(largest).fold(0.0, f64::max),
+        Value::Null | Value::Bool(_) | Value::String(_) => 0.0,
+    }
+}
+
+fn check_input(file: &ModelFile, size: ClipSize) -> Result<(), String> {
+    let input = file.input();
+    let fixed = |dim: &Dim, size: usize| match dim {
+        Dim::Fixed(found) => *found == size as u64,
+        Dim::Dynamic(_) => true,
+    };
+    let sizes = [3, size.frames, size.height, size.width];
+    let fits = match input.dims.as_deref() {
+        Some([Dim::Dynamic(_) | Dim::Fixed(1), rest @ ..]) if rest.len() == sizes.len() => {
+            rest.iter().zip(sizes).all(|(dim, size)| fixed(dim, size))
+        }
+        _ => false,
+    };
+    if fits && input.element_type == FLOAT32 {
+        return Ok(());
+    }
+    let [channels, frames, height, width] = sizes;
+    let expected = format!("[N, {channels}, {frames}, {height}, {width}] of float32");
+    Err(format!("the input `{}` is {}, but clips are {expected}", input.name, input.shape_text()))
+}
+
+fn check_output(file: &ModelFile, num_classes: usize) -> Result<(), String> {
+    let output = &file.outputs()[0];
+    match output.dims.as_deref() {
+        None | Some([_, Dim::Dynamic(_)]) => Ok(()),
+        Some([_, Dim::Fixed(found)]) if *found == num_classes as u64 => Ok(()),
+        Some(_) => {
+            Err(format!("the output `{}` is {}, but there are {num_classes} labels", output.name, output.shape_text()))
+        }
+    }
+}

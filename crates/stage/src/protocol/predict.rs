@@ -1,0 +1,105 @@
+//! The messages of `pipe predict` with `pipe-infer-worker`: one job on its stdin, and replies on its stdout.
+
+use super::paths;
+use pipe_schemas::engines::{ExecutionProvider, InferenceEngine};
+use pipe_schemas::tables::VideoPredictionRow;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The model, and how it is run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelJob {
+    /// The exported file.
+    #[serde(with = "paths")]
+    pub model: PathBuf,
+    /// The program that runs it.
+    pub engine: InferenceEngine,
+    /// What computes.
+    pub provider: ExecutionProvider,
+    /// Number of threads, at least 1.
+    pub threads: usize,
+    /// Number of views per forward pass, at least 1.
+    pub batch_size: usize,
+}
+
+/// Videos to predict.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PredictJob {
+    /// The model.
+    pub model: ModelJob,
+    /// The videos, in the order of the rows.
+    pub videos: Vec<VideoPath>,
+    /// Windows of the videos; without it, a video is predicted as a whole.
+    pub windows: Option<WindowJob>,
+    /// Where to write all rows as Parquet.
+    #[serde(with = "paths::optional")]
+    pub table: Option<PathBuf>,
+}
+
+/// A video to predict.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VideoPath {
+    /// The file.
+    #[serde(with = "paths")]
+    pub path: PathBuf,
+}
+
+/// The windows of long videos.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WindowJob {
+    /// Length of a window, in seconds.
+    pub length_secs: f64,
+    /// Time between the starts of two windows, in seconds.
+    pub stride_secs: f64,
+    /// Number of windows whose probabilities are averaged.
+    pub smoothing: usize,
+    /// Alert rules, such as `Biking>=0.8,release=0.5,min=2`.
+    pub alerts: Vec<String>,
+}
+
+/// A reply to a [`PredictJob`]. The last one is [`PredictReply::Finished`] or [`PredictReply::Failed`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub enum PredictReply {
+    /// The model is ready.
+    Ready {
+        /// Name and version of the engine.
+        engine: String,
+        /// Class names by index.
+        labels: Vec<String>,
+    },
+    /// A prediction, or why there is none.
+    Row(VideoPredictionRow),
+    /// An event in a video.
+    Event {
+        /// The video.
+        video_id: String,
+        /// Class name.
+        class: String,
+        /// Start of the first window, in seconds from the first frame.
+        start_secs: f64,
+        /// End of the last window.
+        end_secs: f64,
+        /// The highest probability.
+        max_probability: f32,
+        /// Number of windows.
+        num_windows: u64,
+    },
+    /// A video is complete.
+    VideoDone,
+    /// All videos are complete.
+    Finished,
+    /// The job failed.
+    Failed {
+        /// The error.
+        error: String,
+        /// Its causes, outermost first.
+        causes: Vec<String>,
+        /// What to do.
+        help: Option<String>,
+    },
+}

@@ -1,0 +1,70 @@
+//! [`InferenceEngine`]: the programs that run an exported file.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A program that runs an ONNX file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum InferenceEngine {
+    /// ONNX Runtime.
+    #[default]
+    OnnxRuntime,
+    /// OpenVINO, on the CPU, with an inference precision of f32.
+    OpenVino,
+}
+
+/// The part of ONNX Runtime that computes. OpenVINO always uses the CPU.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ExecutionProvider {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// An NVIDIA GPU, if the library of ONNX Runtime was built with CUDA.
+    Cuda,
+    /// TensorRT on an NVIDIA GPU, if the library of ONNX Runtime was built with TensorRT.
+    TensorRt,
+}
+
+impl InferenceEngine {
+    /// Every engine.
+    pub const ALL: [Self; 2] = [Self::OnnxRuntime, Self::OpenVino];
+
+    /// Returns the name in parameters, on the command line, and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OnnxRuntime => "onnxruntime",
+            Self::OpenVino => "openvino",
+        }
+    }
+}
+
+impl ExecutionProvider {
+    /// Every execution provider.
+    pub const ALL: [Self; 3] = [Self::Cpu, Self::Cuda, Self::TensorRt];
+
+    /// Returns the name in parameters and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+            Self::TensorRt => "tensorrt",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_serde() {
+        for engine in InferenceEngine::ALL {
+            assert_eq!(serde_json::to_value(engine).expect("JSON"), engine.name());
+        }
+        for provider in ExecutionProvider::ALL {
+            assert_eq!(serde_json::to_value(provider).expect("JSON"), provider.name());
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! `fuse`: late fusion of the predictions of several networks.
+
+use crate::contract::{
+    Check, Contract, InputPort, Numerics, OutputPort, ParamError, Params, PortType, Tolerance, Worker, parse, schema,
+};
+use crate::evaluation::{Bootstrap, MetricName, MetricOptions, OnMissing, check_metrics};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The inputs with predictions, in the order of the coefficients.
+pub const INPUTS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+
+/// Contract of `fuse`.
+pub const CONTRACT: Contract = Contract {
+    kind: "fuse",
+    version: 1,
+    summary: "adds the predictions of several networks with weights, and evaluates the sum",
+    worker: Some(Worker::Data),
+    open_ports: false,
+    inputs: &[
+        InputPort { name: "a", port_type: PortType::Predictions, required: true, or_param: None },
+        InputPort { name: "b", port_type: PortType::Predictions, required: true, or_param: None },
+        InputPort { name: "c", port_type: PortType::Predictions, required: false, or_param: None },
+        InputPort { name: "d", port_type: PortType::Predictions, required: false, or_param: None },
+        InputPort { name: "e", port_type: PortType::Predictions, required: false, or_param: None },
+        InputPort { name: "f", port_type: PortType::Predictions, required: false, or_param: None },
+        InputPort { name: "classes", port_type: PortType::Classes, required: false, or_param: None },
+        InputPort { name: "labels", port_type: PortType::Annotations, required: false, or_param: None },
+        InputPort { name: "videos", port_type: PortType::Videos, required: false, or_param: None },
+    ],
+    outputs: &[
+        OutputPort { name: "predictions", port_type: PortType::Predictions, path: "predictions.parquet" },
+        OutputPort { name: "metrics", port_type: PortType::Metrics, path: "metrics.json" },
+        OutputPort { name: "report", port_type: PortType::Report, path: "report" },
+    ],
+    parts: None,
+    numerics: Numerics::FloatingPoint(Tolerance { relative: 1e-6, absolute: 1e-6 }),
+    check: Check::Never,
+    tools: &[],
+    schema: schema::<FuseParams>,
+    parse: parse::<FuseParams>,
+};
+
+/// Parameters of `fuse`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct FuseParams {
+    /// The weight of the probabilities of each connected input, in the order `a`, `b`, …; as MMAction2's `--coefficients`. Default: 1 each.
+    pub coefficients: Vec<f64>,
+    /// What to do with videos that only some of the predictions have. Default: `fail`.
+    pub on_missing: OnMissing,
+    /// The metrics to compute. Default: all that are defined for the labels.
+    pub metric_list: Vec<MetricName>,
+    /// Options of metrics, by their names.
+    pub metric_options: MetricOptions,
+    /// Bootstrap intervals of the metrics: over videos and, with the input `labels`, over groups of videos.
+    pub bootstrap: Bootstrap,
+}
+
+impl Params for FuseParams {
+    fn check(&self) -> Vec<ParamError> {
+        let mut errors = check_metrics(&self.metric_list, &self.metric_options);
+        let wrong = |weight: &f64| !weight.is_finite() || *weight < 0.0;
+        let sum: f64 = self.coefficients.iter().sum();
+        if self.coefficients.iter().any(wrong) || (!self.coefficients.is_empty() && sum <= 0.0) {
+            errors.push(ParamError {
+                path: vec!["coefficients".into()],
+                message: "a weight is below 0, or all are 0".into(),
+                help: "coefficients: [1, 0.5]".into(),
+            });
+        }
+        errors
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_inputs_are_those_of_the_coefficients() {
+        let ports = CONTRACT.inputs.iter().filter(|port| port.port_type == PortType::Predictions);
+        assert!(ports.map(|port| port.name).eq(INPUTS));
+    }
+
+    #[test]
+    fn weights_are_checked() {
+        let check = |coefficients: &[f64], expect: usize| {
+            let params = FuseParams { coefficients: coefficients.to_vec(), ..FuseParams::default() };
+            assert_eq!(params.check().len(), expect, "{coefficients:?}");
+        };
+        check(&[], 0);
+        check(&[1.0, 0.0], 0);
+        check(&[0.0, 0.0], 1);
+        check(&[2.0, -1.0], 1);
+    }
+}

@@ -1,0 +1,61 @@
+//! `predict`: an exported network on videos without labels.
+
+use crate::contract::{
+    Check, Contract, InputPort, Numerics, OutputPort, Params, PortType, Tolerance, Tool, Worker, parse, schema,
+};
+use crate::engines::{ExecutionProvider, InferenceEngine};
+use crate::stages::ingest::DecodeLimits;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Contract of `predict`.
+pub const CONTRACT: Contract = Contract {
+    kind: "predict",
+    version: 1,
+    summary: "decodes videos and runs an exported network on them, with the preprocessing of its evaluation",
+    worker: Some(Worker::Infer),
+    open_ports: false,
+    inputs: &[
+        InputPort { name: "exported", port_type: PortType::Onnx, required: true, or_param: None },
+        InputPort { name: "videos", port_type: PortType::Videos, required: true, or_param: None },
+    ],
+    outputs: &[OutputPort {
+        name: "predictions",
+        port_type: PortType::VideoPredictions,
+        path: "video_predictions.parquet",
+    }],
+    parts: None,
+    numerics: Numerics::FloatingPoint(Tolerance { relative: 0.05, absolute: 0.02 }),
+    check: Check::Never,
+    tools: &[Tool::Ffmpeg, Tool::LibjpegTurbo, Tool::OnnxRuntime, Tool::OpenVino],
+    schema: schema::<PredictParams>,
+    parse: parse::<PredictParams>,
+};
+
+/// Parameters of `predict`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PredictParams {
+    /// The program that runs the network. Default: `onnxruntime`.
+    pub engine: InferenceEngine,
+    /// What computes, with `onnxruntime`. Default: `cpu`.
+    pub provider: ExecutionProvider,
+    /// Number of views per forward pass. It affects speed and memory, and the rounding of results. Default: 8.
+    #[schemars(range(min = 1, max = 4096))]
+    pub batch_size: u32,
+    /// Limits of decoding one video. A video that exceeds them has no prediction.
+    pub limits: DecodeLimits,
+}
+
+impl Default for PredictParams {
+    fn default() -> Self {
+        Self {
+            engine: InferenceEngine::default(),
+            provider: ExecutionProvider::default(),
+            batch_size: 8,
+            limits: DecodeLimits::default(),
+        }
+    }
+}
+
+impl Params for PredictParams {}

@@ -1,0 +1,122 @@
+//! `pipe predict`.
+
+mod videos;
+mod view;
+mod worker;
+
+use super::Command;
+use crate::args::Format;
+use crate::error::CommandError;
+use crate::exit::Code;
+use clap::Args;
+use pipe_schemas::engines::{ExecutionProvider, InferenceEngine};
+use pipe_stage::protocol::predict::{ModelJob, PredictJob, PredictReply, VideoPath, WindowJob};
+use std::path::PathBuf;
+use view::View;
+
+/// Predict the classes of videos with an exported network
+///
+/// The file of the network contains its labels and the preprocessing of its evaluation, so it is all that is needed. A video that can't
+/// be used has a line with the reason. Exit code 1 means that no video could be predicted.
+#[derive(Debug, Args)]
+pub(crate) struct Predict {
+    /// Exported network: a file that the stage `export` wrote
+    model: PathBuf,
+    /// Videos, folders of videos, or patterns such as `'clips/**/*.mp4'`
+    #[arg(required = true, value_name = "VIDEO")]
+    videos: Vec<PathBuf>,
+    /// Number of classes to show
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    top_k: u32,
+    #[command(flatten)]
+    engine: EngineArgs,
+    /// Write the predictions to a file: `.parquet` with all logits and probabilities, `.csv` or `.jsonl` with the top classes
+    #[arg(long, value_name = "FILE")]
+    to: Option<PathBuf>,
+    /// Predict windows of this length instead of whole videos, in seconds
+    #[arg(long, value_name = "SECONDS")]
+    window: Option<f64>,
+    /// Time between the starts of two windows, in seconds [default: the length of a window]
+    #[arg(long, value_name = "SECONDS", requires = "window")]
+    stride: Option<f64>,
+    /// Average the probabilities of each window with those of the N - 1 windows before it
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "window", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    smooth: u32,
+    /// Report when a class is predicted, such as `'Biking>=0.8,release=0.5,min=2'`: from the first window with a probability of at least
+    /// 0.8 until it falls below 0.5, if that lasts 2 seconds; repeatable
+    #[arg(long = "alert", value_name = "RULE", requires = "window")]
+    alerts: Vec<String>,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+}
+
+/// How an exported network is run.
+#[derive(Debug, Args)]
+struct EngineArgs {
+    /// Program that runs the network: `onnxruntime` or `openvino`
+    #[arg(long, default_value = "onnxruntime", value_parser = engine)]
+    engine: InferenceEngine,
+    /// What computes, with `onnxruntime`: `cpu`, `cuda` or `tensorrt`
+    #[arg(long, default_value = "cpu", value_parser = provider)]
+    provider: ExecutionProvider,
+    /// Number of threads [default: one per processor]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Number of views per forward pass
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    batch_size: u16,
+}
+
+impl EngineArgs {
+    /// Returns the job for a model.
+    fn job(&self, model: PathBuf) -> ModelJob {
+        let threads =
+            self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, Into::into), usize::from);
+        let Self { engine, provider, batch_size, .. } = *self;
+        ModelJob { model, engine, provider, threads, batch_size: batch_size.into() }
+    }
+}
+
+impl Command for Predict {
+    const NAME: &'static str = "predict";
+
+    fn run(self) -> Result<Code, CommandError> {
+        let videos = videos::find(&self.videos)?;
+        let mut view = View::new(self.output, self.top_k as usize, videos.len(), self.to.as_deref())?;
+        let job = PredictJob {
+            model: self.engine.job(self.model),
+            videos: videos.into_iter().map(|path| VideoPath { path }).collect(),
+            windows: self.window.map(|length_secs| WindowJob {
+                length_secs,
+                stride_secs: self.stride.unwrap_or(length_secs),
+                smoothing: self.smooth as usize,
+                alerts: self.alerts,
+            }),
+            table: view.table(),
+        };
+        worker::run(&job, |reply| match reply {
+            PredictReply::Ready { engine, labels } => view.ready(engine, labels),
+            PredictReply::Row(row) => view.row(&row),
+            PredictReply::Event { .. } => view.event(&reply),
+            PredictReply::VideoDone => view.video_done(),
+            PredictReply::Finished | PredictReply::Failed { .. } => Ok(()),
+        })?;
+        view.finish()
+    }
+}
+
+fn engine(text: &str) -> Result<InferenceEngine, String> {
+    named(text, &InferenceEngine::ALL, InferenceEngine::name)
+}
+
+fn provider(text: &str) -> Result<ExecutionProvider, String> {
+    named(text, &ExecutionProvider::ALL, ExecutionProvider::name)
+}
+
+/// Returns the value with this name.
+fn named<T: Copy>(text: &str, all: &[T], name: fn(T) -> &'static str) -> Result<T, String> {
+    let names: Vec<&str> = all.iter().map(|value| name(*value)).collect();
+    let found = all.iter().copied().find(|value| name(*value) == text);
+    found.ok_or_else(|| format!("expected {}", names.join(", ")))
+}

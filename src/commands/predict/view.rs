@@ -1,0 +1,271 @@
+//! [`View`]: what `pipe predict` prints and writes.
+
+use crate::args::Format;
+use crate::error::CommandError;
+use crate::exit::Code;
+use crate::render;
+use fs_err as fs;
+use pipe_schemas::tables::{Verdict, VideoPredictionRow};
+use pipe_stage::protocol::predict::PredictReply;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Prints predictions as they arrive, and writes them to a file.
+pub(super) struct View {
+    output: Format,
+    top_k: usize,
+    num_videos: usize,
+    sink: Sink,
+    labels: Vec<String>,
+    engine: String,
+    started: Instant,
+    num_done: usize,
+    num_predicted: usize,
+    num_views: u64,
+    num_events: usize,
+    without: BTreeMap<Verdict, usize>,
+}
+
+/// Where rows are written besides stdout.
+enum Sink {
+    Nowhere,
+    /// The worker writes the table.
+    Parquet(PathBuf),
+    Csv(BufWriter<fs::File>),
+    JsonLines(BufWriter<fs::File>),
+}
+
+/// A prediction as JSON.
+#[derive(Serialize)]
+struct JsonRow<'a> {
+    video: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_secs: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_secs: Option<f64>,
+    verdict: Verdict,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    reason: &'a str,
+    num_views: u32,
+    top: Vec<JsonClass<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonClass<'a> {
+    class_index: u32,
+    class: &'a str,
+    probability: f32,
+}
+
+impl View {
+    pub(super) fn new(
+        output: Format,
+        top_k: usize,
+        num_videos: usize,
+        to: Option<&Path>,
+    ) -> Result<Self, CommandError> {
+        Ok(Self {
+            output,
+            top_k,
+            num_videos,
+            sink: Sink::open(to, top_k)?,
+            labels: Vec::new(),
+            engine: String::new(),
+            started: Instant::now(),
+            num_done: 0,
+            num_predicted: 0,
+            num_views: 0,
+            num_events: 0,
+            without: BTreeMap::new(),
+        })
+    }
+
+    /// Returns the table that the worker writes.
+    pub(super) fn table(&self) -> Option<PathBuf> {
+        if let Sink::Parquet(path) = &self.sink { Some(path.clone()) } else { None }
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "a reply may fail to be shown, though not this one")]
+    pub(super) fn ready(&mut self, engine: String, labels: Vec<String>) -> Result<(), CommandError> {
+        (self.engine, self.labels, self.started) = (engine, labels, Instant::now());
+        Ok(())
+    }
+
+    pub(super) fn row(&mut self, row: &VideoPredictionRow) -> Result<(), CommandError> {
+        if row.predicted_index.is_some() {
+            self.num_predicted += 1;
+            self.num_views += u64::from(row.num_views);
+        } else {
+            *self.without.entry(row.verdict).or_default() += 1;
+        }
+        let json = self.json(row);
+        match self.output {
+            Format::Json => render::print_json(&json),
+            Format::Text => render::print(&text(&json)),
+        }
+        let line = match &self.sink {
+            Sink::Nowhere | Sink::Parquet(_) => return Ok(()),
+            Sink::JsonLines(_) => serde_json::to_string(&json)?,
+            Sink::Csv(_) => csv(&json, self.top_k),
+        };
+        if let Sink::JsonLines(file) | Sink::Csv(file) = &mut self.sink {
+            writeln!(file, "{line}")?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn event(&mut self, event: &PredictReply) -> Result<(), CommandError> {
+        let PredictReply::Event { video_id, class, start_secs, end_secs, max_probability, num_windows } = event else {
+            return Ok(());
+        };
+        self.num_events += 1;
+        let value = serde_json::json!({
+            "event": class, "video": video_id, "start_secs": start_secs, "end_secs": end_secs,
+            "max_probability": max_probability, "num_windows": num_windows,
+        });
+        match self.output {
+            Format::Json => render::print_json(&value),
+            Format::Text => render::print(&format!(
+                "{video_id}: event {class} from {start_secs:.2} s to {end_secs:.2} s, probability up to {max_probability:.4}"
+            )),
+        }
+        if let Sink::JsonLines(file) = &mut self.sink {
+            writeln!(file, "{value}")?;
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "a reply may fail to be shown, though not this one")]
+    pub(super) fn video_done(&mut self) -> Result<(), CommandError> {
+        self.num_done += 1;
+        // One line for every hundredth of the work is enough.
+        let step = self.num_videos.div_ceil(100).max(10);
+        if self.num_done.is_multiple_of(step) && self.num_done < self.num_videos {
+            render::message(&format!("{} of {} videos, {}", self.num_done, self.num_videos, self.rate()));
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Result<Code, CommandError> {
+        if let Sink::Csv(file) | Sink::JsonLines(file) = &mut self.sink {
+            file.flush()?;
+        }
+        let mut line = format!("{} videos, {} predictions with {}", self.num_done, self.num_predicted, self.engine);
+        for (verdict, count) in &self.without {
+            line += &format!(", {count} {}", verdict.name());
+        }
+        if self.num_events > 0 {
+            line += &format!(", {} events", self.num_events);
+        }
+        render::message(&format!("{line}; {}", self.rate()));
+        Ok(if self.num_predicted > 0 { Code::Ok } else { Code::Failed })
+    }
+
+    /// Returns the throughput so far.
+    fn rate(&self) -> String {
+        let seconds = self.started.elapsed().as_secs_f64().max(1e-6);
+        format!("{:.1} videos/s, {:.1} clips/s", self.num_done as f64 / seconds, self.num_views as f64 / seconds)
+    }
+
+    fn json<'a>(&'a self, row: &'a VideoPredictionRow) -> JsonRow<'a> {
+        let name = |index: u32| self.labels.get(index as usize).map_or("", String::as_str);
+        let top = row.top(self.top_k);
+        let class = |(class_index, probability)| JsonClass { class_index, class: name(class_index), probability };
+        JsonRow {
+            video: &row.video_id,
+            start_secs: row.start_secs,
+            end_secs: row.end_secs,
+            verdict: row.verdict,
+            reason: &row.reason,
+            num_views: row.num_views,
+            top: top.into_iter().map(class).collect(),
+        }
+    }
+}
+
+impl Sink {
+    fn open(to: Option<&Path>, top_k: usize) -> Result<Self, CommandError> {
+        let Some(path) = to else { return Ok(Self::Nowhere) };
+        let create = || -> Result<_, CommandError> { Ok(BufWriter::new(fs::File::create(path)?)) };
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("parquet") => Ok(Self::Parquet(std::path::absolute(path)?)),
+            Some("jsonl") => Ok(Self::JsonLines(create()?)),
+            Some("csv") => {
+                let mut file = create()?;
+                let ranks = (1..=top_k).map(|rank| format!(",class_{rank},probability_{rank}"));
+                writeln!(file, "video,start_secs,end_secs,verdict,reason,num_views{}", ranks.collect::<String>())?;
+                Ok(Self::Csv(file))
+            }
+            _ => Err(CommandError::bad_input(format!(
+                "the format of {} is unknown; its name must end with .parquet, .csv or .jsonl",
+                path.display()
+            ))),
+        }
+    }
+}
+
+/// Returns the line for people, such as `a.avi: Biking 0.9731, Diving 0.0201`.
+fn text(row: &JsonRow<'_>) -> String {
+    let times = row.start_secs.zip(row.end_secs);
+    let window = times.map_or(String::new(), |(start, end)| format!(" {start:.2} to {end:.2} s"));
+    let classes: Vec<String> =
+        row.top.iter().map(|class| format!("{} {:.4}", class.class, class.probability)).collect();
+    let reason = match (row.reason, classes.is_empty()) {
+        ("", _) => String::new(),
+        (reason, true) => format!("{} ({reason})", row.verdict.name()),
+        (reason, false) => format!(" ({}: {reason})", row.verdict.name()),
+    };
+    format!("{}{window}: {}{reason}", row.video, classes.join(", "))
+}
+
+/// Returns a line of CSV with `top_k` classes; places without a class are empty.
+fn csv(row: &JsonRow<'_>, top_k: usize) -> String {
+    let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
+    let mut cells = vec![
+        cell(row.video),
+        number(row.start_secs),
+        number(row.end_secs),
+        cell(row.verdict.name()),
+        cell(row.reason),
+        row.num_views.to_string(),
+    ];
+    for rank in 0..top_k {
+        let class = row.top.get(rank);
+        cells.push(class.map_or(String::new(), |class| cell(class.class)));
+        cells.push(class.map_or(String::new(), |class| class.probability.to_string()));
+    }
+    cells.join(",")
+}
+
+/// Quotes a text if RFC 4180 requires it.
+fn cell(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_text_and_csv() {
+        let class = |class, probability| JsonClass { class_index: 0, class, probability };
+        let mut row = JsonRow {
+            video: "a, b.avi",
+            start_secs: None,
+            end_secs: None,
+            verdict: Verdict::Ok,
+            reason: "",
+            num_views: 3,
+            top: vec![class("run", 0.75), class("say \"hi\"", 0.25)],
+        };
+        assert_eq!(text(&row), "a, b.avi: run 0.7500, say \"hi\" 0.2500");
+        assert_eq!(csv(&row, 3), "\"a, b.avi\",,,ok,,3,run,0.75,\"say \"\"hi\"\"\",0.25,,");
+        (row.start_secs, row.end_secs, row.verdict, row.reason) = (Some(0.5), Some(2.0), Verdict::Damaged, "one frame");
+        assert_eq!(text(&row), "a, b.avi 0.50 to 2.00 s: run 0.7500, say \"hi\" 0.2500 (damaged: one frame)");
+        (row.top, row.verdict) = (Vec::new(), Verdict::Truncated);
+        assert_eq!(text(&row), "a, b.avi 0.50 to 2.00 s: truncated (one frame)");
+    }
+}

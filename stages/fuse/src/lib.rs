@@ -1,0 +1,21 @@
+//! The stage `fuse`: adds the predictions of several networks with weights (late fusion), and evaluates the sum.
+//!
+//! | reads | |
+//! |---|---|
+//! | `a`, `b`, … `f` | predictions of `evaluate`, `predict` or `fuse` |
+//! | `classes` | optional: the names of all classes; without it, of those that occur |
+//! | `labels`, `videos` | optional: groups and properties of videos, as in `evaluate` |
+//!
+//! | writes | |
+//! |---|---|
+//! | `predictions.parquet` | one row per video that all predictions have |
+//! | `metrics.json`, `report/` | as `evaluate` |
+//!
+//! The key has all parameters and inputs.
+
+mod error;
+mod stage;
+mod sum;
+
+pub use error::FuseError;
+pub use stage::Fuse;

@@ -1,0 +1,26 @@
+//! The stage `predict`: runs an exported network on videos, with the preprocessing that its file contains.
+//!
+//! | reads | |
+//! |---|---|
+//! | `exported` | an ONNX file with the metadata `pipe_schemas::ExportMetadata` |
+//! | `videos` | the videos; their files are decoded in helper processes with limits on time and memory |
+//!
+//! | writes | |
+//! |---|---|
+//! | `video_predictions.parquet` | one row per video: its prediction, or the reason why there is none |
+//!
+//! The key has the parameters, the inputs, and the versions of FFmpeg, libjpeg-turbo, ONNX Runtime and OpenVINO.
+//!
+//! `pipe predict` uses [`VideoReader`], [`predict_videos`] and [`predict_windows`] without the stage.
+
+mod error;
+mod reader;
+mod stage;
+mod videos;
+mod windows;
+
+pub use error::PredictStageError;
+pub use reader::{JOB, ReadVideo, Unusable, VideoReader};
+pub use stage::Predict;
+pub use videos::{VideoFile, predict_videos};
+pub use windows::{WindowPlan, predict_windows};

@@ -1,0 +1,196 @@
+//! Predictions: every way to get one gives the same, and broken videos cost their own row only.
+
+use crate::space::Space;
+use pipe_schemas::tables::{PredictionRow, Verdict, VideoPredictionRow};
+use pipe_tables::read_rows;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// A network with weights as they were drawn, evaluated on three engines, and predictions of the same videos.
+pub(crate) const PIPELINE: &str = r#"pipeline: p
+stages:
+  clips:
+    uses: synthesize
+    with: { classes: [move_left, move_right, move_up], groups: 3, test_groups: 1, clips_per_group: 2, frames_per_clip: 13, width_px: 100, height_px: 70 }
+  videos: { uses: ingest, inputs: { folder: clips } }
+  labels: { uses: annotations, inputs: { videos: videos, lists: clips.lists }, with: { format: ucf101 } }
+  frames: { uses: frames, inputs: { videos: videos }, with: { FRAMES } }
+  samples:
+    uses: augment
+    inputs: { frames: frames, labels: labels }
+    with:
+      epochs: 1
+      train: { sampler: { type: SampleFrames, clip_len: 4 }, transforms: [{ type: Resize, scale: { exact: [40, 32] } }] }
+      test:
+        sampler: { type: SampleFrames, clip_len: 4, num_clips: 2 }
+        transforms: [{ type: Resize, scale: { short_side_px: 40 } }, { type: ThreeCrop, crop_size: 40 }]
+  model:
+    uses: train
+    inputs: { frames: frames, samples: samples }
+    with:
+      model: { backbone: { type: ResNetTSM, depth: 18, base_channels: 8, shift_div: 4 }, cls_head: { average_clips: AVERAGE } }
+      train_cfg: { max_epochs: 1 }
+  onnx: { uses: export, inputs: { model: model, frames: frames, samples: samples } }
+  libtorch: { uses: evaluate, inputs: { model: model, frames: frames, samples: samples } }
+  onnxruntime: { uses: evaluate, inputs: { exported: onnx, frames: frames, samples: samples }, with: { engine: onnxruntime } }
+  openvino: { uses: evaluate, inputs: { exported: onnx, frames: frames, samples: samples }, with: { engine: openvino } }
+  stage: { uses: predict, inputs: { exported: onnx, videos: videos } }
+"#;
+
+type Probabilities = BTreeMap<String, Vec<f32>>;
+
+fn evaluated(space: &Space, stage: &str) -> Probabilities {
+    let path = space.path(".pipe/out/p").join(stage).join("predictions.parquet");
+    let rows: Vec<PredictionRow> = read_rows(&path).unwrap();
+    rows.into_iter().map(|row| (row.video_id, row.probabilities)).collect()
+}
+
+fn predicted(path: &Path, id: impl Fn(&str) -> String) -> Probabilities {
+    let rows: Vec<VideoPredictionRow> = read_rows(path).unwrap();
+    assert!(rows.iter().all(|row| row.verdict == Verdict::Ok), "{rows:?}");
+    rows.into_iter().map(|row| (id(&row.video_id), row.probabilities)).collect()
+}
+
+/// Checks that every video of `reference` has the same class, and probabilities within 1e-4.
+#[track_caller]
+fn check_equal(reference: &Probabilities, found: &Probabilities, what: &str) {
+    let top = |values: &[f32]| (0..values.len()).reduce(|best, at| if values[at] > values[best] { at } else { best });
+    assert!(!reference.is_empty());
+    for (video, expect) in reference {
+        let found = found.get(video).unwrap_or_else(|| panic!("{what}: {video} of {:?}", found.keys()));
+        let differs = expect.iter().zip(found).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(differs <= 1e-4 && expect.len() == found.len(), "{what}: {video} {expect:?} {found:?}");
+        assert_eq!(top(expect), top(found), "{what}: {video}");
+    }
+}
+
+pub(crate) fn has_engines() -> bool {
+    pipe_testkit::onnx_runtime().is_some() && pipe_testkit::openvino().is_some()
+}
+
+#[test]
+fn every_way_to_predict_gives_the_same() {
+    if !has_engines() {
+        return;
+    }
+    let cases = [
+        ("sample: all, resize: { short_side_px: 60 }, encode: { jpeg: { quality: 75 } }, buckets: 2", "prob"),
+        ("sample: { fps: 9.5 }, resize: none, encode: png, buckets: 2", "score"),
+    ];
+    for (frames, average) in cases {
+        let space = Space::new();
+        space.write("p.yaml", &PIPELINE.replace("FRAMES", frames).replace("AVERAGE", average));
+        space.run("p.yaml", &[]).ok();
+        let reference = evaluated(&space, "libtorch");
+        for stage in ["onnxruntime", "openvino"] {
+            check_equal(&reference, &evaluated(&space, stage), stage);
+        }
+        let table = space.path(".pipe/out/p/stage/video_predictions.parquet");
+        check_equal(&reference, &predicted(&table, str::to_owned), "uses: predict");
+        let videos = space.path(".pipe/out/p/clips/videos");
+        for engine in ["onnxruntime", "openvino"] {
+            let table = space.path("out.parquet");
+            let args = [
+                "predict",
+                ".pipe/out/p/onnx/model.onnx",
+                videos.to_str().unwrap(),
+                "--engine",
+                engine,
+                "--to",
+                table.to_str().unwrap(),
+            ];
+            let output = space.output(&args);
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let id = |path: &str| {
+                let path = Path::new(path).strip_prefix(&videos).unwrap().with_extension("");
+                path.to_str().unwrap().to_owned()
+            };
+            check_equal(&reference, &predicted(&table, id), &format!("pipe predict --engine {engine}"));
+        }
+    }
+}
+
+/// Returns the lines of JSON on stdout.
+fn lines(stdout: &[u8]) -> Vec<Value> {
+    String::from_utf8_lossy(stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn broken_videos_are_rows_and_windows_have_events() {
+    if !has_engines() {
+        return;
+    }
+    let space = Space::new();
+    let frames = "sample: all, resize: none, buckets: 2";
+    space.write("p.yaml", &PIPELINE.replace("FRAMES", frames).replace("AVERAGE", "prob"));
+    space.run("p.yaml", &[]).ok();
+    let videos = space.path(".pipe/out/p/clips/videos");
+    let first = files(&videos).remove(0);
+    std::fs::create_dir(space.path("in")).unwrap();
+    let bytes = std::fs::read(&first).unwrap();
+    std::fs::write(space.path("in/a.avi"), &bytes).unwrap();
+    std::fs::write(space.path("in/b.avi"), &bytes[..bytes.len() / 2]).unwrap();
+    std::fs::write(space.path("in/c.avi"), "no video").unwrap();
+    let model = ".pipe/out/p/onnx/model.onnx";
+
+    let output = space.output(&["predict", model, "in", "in/missing.avi", "--output", "json", "--top-k", "2"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows = lines(&output.stdout);
+    let found: Vec<_> =
+        rows.iter().map(|row| (row["video"].as_str().unwrap(), row["verdict"].as_str().unwrap())).collect();
+    let expect =
+        [("in/a.avi", "ok"), ("in/b.avi", "truncated"), ("in/c.avi", "unreadable"), ("in/missing.avi", "unreadable")];
+    assert_eq!(found, expect);
+    assert_eq!(rows[0]["top"].as_array().unwrap().len(), 2);
+    assert!(rows[1..].iter().all(|row| row["top"].as_array().unwrap().is_empty() && row["reason"] != ""), "{rows:?}");
+
+    let none = space.output(&["predict", model, "in/c.avi", "--to", "rows.csv"]);
+    assert_eq!(none.status.code(), Some(1), "no video could be predicted");
+    let csv = std::fs::read_to_string(space.path("rows.csv")).unwrap();
+    assert!(csv.starts_with("video,start_secs,end_secs,verdict,reason,num_views,class_1,probability_1,"), "{csv}");
+    assert!(csv.lines().nth(1).unwrap().starts_with("in/c.avi,,,unreadable,"), "{csv}");
+
+    let rule = "move_up>=0,min=0.1";
+    let args =
+        ["predict", model, "in/a.avi", "--window", "0.2", "--stride", "0.1", "--alert", rule, "--output", "json"];
+    let output = space.output(&args);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (events, windows): (Vec<_>, Vec<_>) =
+        lines(&output.stdout).into_iter().partition(|line| line.get("event").is_some());
+    assert!(windows.len() > 3 && windows[1]["start_secs"] == 0.1, "{windows:?}");
+    assert_eq!(events.len(), 1, "a probability of at least 0 lasts the whole video");
+    assert_eq!((&events[0]["event"], &events[0]["start_secs"]), (&Value::from("move_up"), &Value::from(0.0)));
+    assert_eq!(events[0]["num_windows"].as_u64(), Some(windows.len() as u64));
+
+    for (args, expect) in [
+        (&["in/a.avi", "--window", "0.2", "--alert", "fly>=0.5"][..], "the network has no class `fly`"),
+        (&["in/a.avi", "--window", "-1"], "the length of a window is -1 s"),
+        (&["in/a.avi", "--to", "rows.xlsx"], "the format of rows.xlsx is unknown"),
+        (&["in/*.mkv"], "no file matches `in/*.mkv`"),
+        (&["in/a.avi", "--provider", "cuda"], "has no execution provider `cuda`"),
+    ] {
+        let output = space.output(&[&["predict", model], args].concat());
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && stderr.contains(expect), "{args:?}: {stderr}");
+    }
+    for hostile in ["p.yaml", "in/a.avi", "in", "missing.onnx"] {
+        let output = space.output(&["predict", hostile, "in/a.avi"]);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            output.status.code() == Some(1) && stderr.starts_with("error: ") && stderr.contains(hostile),
+            "{stderr}"
+        );
+    }
+}
+
+/// Returns the files below a folder, sorted.
+pub(crate) fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
