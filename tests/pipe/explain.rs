@@ -67,7 +67,7 @@ fn mistakes_in_parameters_say_what_is_possible() {
         ("videos: [v_MoveLeft_g01_c99]", "no test sample is from a video `v_MoveLeft_g01_c99`"),
         ("method: smooth_grad", "smooth_grad"),
         ("region: 1.5", "region"),
-        ("target_class: -1", "the index of a class or its name"),
+        ("target_class: -1", "`target_class`: -1 is below the minimum 0"),
         ("method: attention_rollout, target_layer: layer1", "attention rollout uses the attentions of all layers"),
     ] {
         let found = run(&space, params);
@@ -116,9 +116,9 @@ fn shape_of(frame: &[u8]) -> Vec<bool> {
 pub(crate) fn coverage(space: &Space, pipeline: &str, stage: &str) -> (f64, f64) {
     let maps: Vec<HeatMapRow> =
         read_rows(&space.path(&format!(".pipe/out/{pipeline}/{stage}/heat_maps.parquet"))).unwrap();
-    let frames = space.path(&format!(".pipe/out/{pipeline}/frames"));
+    let frames = space.path(&format!(".pipe/out/{pipeline}/frames/frames"));
     let loader = pipe_clips::Loader::open(&frames).unwrap();
-    let rows = pipe_tables::SamplesFolder::open(space.path(&format!(".pipe/out/{pipeline}/samples"))).test().unwrap();
+    let rows = pipe_tables::SamplesFolder::open(space.path(&format!(".pipe/out/{pipeline}/samples/samples"))).test().unwrap();
     let clips: Vec<&[HeatMapRow]> = maps.chunk_by(|one, two| one.video_id == two.video_id).collect();
     let (mut marked, mut chance) = (0.0, 0.0);
     for maps in &clips {

@@ -21,7 +21,7 @@ stages:
     inputs: { frames: frames, labels: labels }
     with:
       epochs: 1
-      train: { sampler: { type: SampleFrames, clip_len: 4 }, transforms: [{ type: Resize, scale: { exact: [40, 32] } }] }
+      train: { sampler: { type: SampleFrames, clip_len: 4 }, transforms: [{ type: Resize, scale: { exact: [40, 40] } }] }
       test:
         sampler: { type: SampleFrames, clip_len: 4, num_clips: 2 }
         transforms: [{ type: Resize, scale: { short_side_px: 40 } }, { type: ThreeCrop, crop_size: 40 }]

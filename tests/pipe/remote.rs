@@ -12,6 +12,7 @@ fn make(space: &Space) -> ActionKey {
     let store = Store::open(&space.path(".pipe")).unwrap();
     space.write("output/metrics.json", "{}");
     space.write("output/predictions.parquet", "rows");
+    space.write("output/report/report.txt", "figures");
     let tree = store.insert(&space.path("output")).unwrap();
     let contract = pipe_schemas::stages::contract("evaluate").unwrap();
     let port = |port: &pipe_schemas::OutputPort| (port.name.to_owned(), tree.part(port.path).unwrap().digest());
@@ -38,7 +39,7 @@ fn one_machine_pushes_and_another_pulls() {
     let key = make(&one);
     let url = format!("file://{}", one.path("share").display());
     let pushed = one.output(&["cache", "push", "--remote", &url]);
-    assert!(text(&pushed).starts_with(&format!("{url}: 1 result sent (2 files, ")), "{}", text(&pushed));
+    assert!(text(&pushed).starts_with(&format!("{url}: 1 result sent (3 files, ")), "{}", text(&pushed));
     assert_eq!(pushed.status.code(), Some(0));
     let again = one.output(&["cache", "push", "--remote", &url]);
     assert!(text(&again).contains("0 results sent (0 files, 0 B); 1 was already there"), "{}", text(&again));

@@ -146,15 +146,15 @@ impl Default for ChannelPruning {
 
 /// The numbers of an ONNX file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Quantize {
     /// Convolutions and linear layers compute with 8-bit integers. Normalisations, softmax and the products of attention stay in floating
     /// point.
     Int8(Int8),
     /// Weights are stored as float16, and converted when an engine loads the file.
-    Float16,
+    Float16 {},
     /// Weights are stored as bfloat16, and converted when an engine loads the file.
-    Bfloat16,
+    Bfloat16 {},
 }
 
 /// Post-training quantisation: weights have a scale for each filter, values one that is calibrated on clips of the training split. The file

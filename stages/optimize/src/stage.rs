@@ -48,7 +48,7 @@ impl Stage for Optimize {
         let inference = model.network.for_inference()?;
         let (quantization, int8) = match &params.quantize {
             Some(Quantize::Int8(params)) => Some(quantize(context, params, &model, &inference)?).unzip(),
-            Some(Quantize::Float16 | Quantize::Bfloat16) | None => (None, None),
+            Some(Quantize::Float16 {} | Quantize::Bfloat16 {}) | None => (None, None),
         };
         let form = form(&params, quantization.as_ref());
         if matches!(form, Form::Half(HalfType::Float16)) {
@@ -85,8 +85,8 @@ impl Stage for Optimize {
 fn form<'a>(params: &OptimizeParams, quantization: Option<&'a Quantization>) -> Form<'a> {
     match (&params.quantize, quantization) {
         (Some(Quantize::Int8(_)), Some(quantization)) => Form::Int8(quantization),
-        (Some(Quantize::Float16), _) => Form::Half(HalfType::Float16),
-        (Some(Quantize::Bfloat16), _) => Form::Half(HalfType::BFloat16),
+        (Some(Quantize::Float16 {}), _) => Form::Half(HalfType::Float16),
+        (Some(Quantize::Bfloat16 {}), _) => Form::Half(HalfType::BFloat16),
         (Some(Quantize::Int8(_)) | None, _) => Form::Float32,
     }
 }

@@ -1,7 +1,7 @@
 //! `Checker::choice`: finds the branch of a `oneOf` or `anyOf` that a value means. Enums have such schemas.
 
 use super::words::{found, list};
-use super::{Checker, Step};
+use super::{Checker, Step, has_type, names};
 use serde_json::Value;
 
 impl<'s, 'v> Checker<'s, 'v> {
@@ -85,15 +85,18 @@ impl<'s, 'v> Checker<'s, 'v> {
         }
     }
 
-    /// Checks against branches without a tag: the branch with the fewest violations counts.
+    /// Checks against branches without a tag: the branch with the fewest violations counts, one of the value's type before the others.
     fn closest(&mut self, branches: &[&'s Value], value: &'v Value) {
+        let is_other_type =
+            |branch: &&Value| !branch.get("type").is_some_and(|types| names(types).any(|name| has_type(value, name)));
         let attempt = |branch: &&'s Value| {
             let mut checker = Checker { root: self.root, path: self.path.clone(), violations: Vec::new() };
             checker.value(branch, value);
             checker.violations
         };
-        let best = branches.iter().map(attempt).min_by_key(Vec::len);
-        self.violations.extend(best.unwrap_or_default());
+        let attempts = branches.iter().map(|branch| (is_other_type(branch), attempt(branch)));
+        let best = attempts.min_by_key(|(is_other_type, violations)| (violations.len(), *is_other_type));
+        self.violations.extend(best.map(|(_, violations)| violations).unwrap_or_default());
     }
 }
 

@@ -189,6 +189,8 @@ fn axes_of_nodes(graph: &Graph) -> Vec<Option<Axes>> {
             node.inputs.first().and_then(|id| all[id.0])
         } else if let Op::Permute(op) = &node.op {
             inherited().and_then(|axes| permuted(axes, &op.axes))
+        } else if let Some(map) = map_of_joined(graph, node) {
+            all[map.0].filter(|axes| *axes == Axes::ChannelsLast)
         } else if makes_other_axes(&node.op) {
             None
         } else {
@@ -207,6 +209,24 @@ fn permuted(axes: Axes, order: &[usize]) -> Option<Axes> {
         (Axes::ChannelsLast, [3, 0, 1, 2] | [2, 0, 1]) => Some(Axes::ChannelsFirst),
         _ => None,
     }
+}
+
+/// If a node is the last of three that make one place of neighbouring ones, with all their channels, returns what they join: `[T, H, W, C]`
+/// becomes `[T, H / h, h, W / w, w, C]`, `[T, H / h, W / w, w, h, C]` and `[T, H / h, W / w, h * w * C]`.
+fn map_of_joined(graph: &Graph, node: &Node) -> Option<NodeId> {
+    let input = |node: &Node| node.inputs.first().copied();
+    let ordered = &graph.nodes[input(node)?.0];
+    let pairs = &graph.nodes[input(ordered)?.0];
+    let map = input(pairs)?;
+    let (Op::Reshape(_), Op::Permute(order), Op::Reshape(_)) = (&node.op, &ordered.op, &pairs.op) else { return None };
+    let (&[frames, height, width, channels], &[of_pairs, rows, _, columns, _, _]) =
+        (graph.nodes[map.0].shape.dims.as_slice(), pairs.shape.dims.as_slice())
+    else {
+        return None;
+    };
+    let joined = channels * (height / rows) * (width / columns);
+    let keeps_places = matches!(order.axes.as_slice(), [0, 1, 3, 2 | 4, 2 | 4, 5]);
+    (keeps_places && of_pairs == frames && node.shape.dims == [frames, rows, columns, joined]).then_some(map)
 }
 
 /// Returns whether the axes of the result are not those of the inputs, even if there are as many.

@@ -139,6 +139,12 @@ fn huggingface_model(net: &TimeSformer, clip: ClipShape) -> Result<HuggingFaceMo
             size.height, clip.width, clip.height
         )));
     }
+    if clip.frames != net.num_frames as usize {
+        return Err(NotInTransformers::because(format!(
+            "it computes with clips of {} frames (`num_frames`) only, and these have {}",
+            net.num_frames, clip.frames
+        )));
+    }
     let attention_type = match net.attention_type {
         TimeSformerAttention::DividedSpaceTime => "divided_space_time",
         TimeSformerAttention::JointSpaceTime => "joint_space_time",

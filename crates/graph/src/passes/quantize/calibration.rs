@@ -44,7 +44,7 @@ impl Calibration {
         let (low, high) = match self {
             Self::MinMax => (histogram.low, histogram.high),
             Self::Percentile(percentile) => histogram.middle(percentile / 100.0),
-            Self::Entropy => histogram.best_part(integers, divergence),
+            Self::Entropy => histogram.without_zero().best_part(integers, divergence),
             Self::Mse => histogram.best_part(integers, squared_error),
         };
         let (low, high) = (low.min(0.0), high.max(0.0));
@@ -90,6 +90,17 @@ impl Histogram {
     /// Returns the lower edge of a bin.
     fn edge(&self, bin: usize) -> f64 {
         self.low + (self.high - self.low) * bin as f64 / self.counts.len() as f64
+    }
+
+    /// Returns it without the values of the bin of 0, which integers represent exactly. After a ReLU their number would outweigh all others,
+    /// as if rounding them had a cost.
+    fn without_zero(&self) -> Self {
+        let mut counts = self.counts.clone();
+        let bin = (-self.low / (self.high - self.low) * counts.len() as f64).floor();
+        if bin >= 0.0 && (bin as usize) < counts.len() {
+            counts[bin as usize] = 0.0;
+        }
+        Self { counts, ..*self }
     }
 
     /// Returns the centres of the bins that are not empty, with their counts.
@@ -210,13 +221,13 @@ mod tests {
         Histogram { low, high, counts: counts.to_vec() }
     }
 
-    /// Values from -1 to 1, as a triangle, and one value of `outlier`.
-    fn with_outlier(outlier: f64) -> Histogram {
+    /// `total` values from -1 to 1, as a triangle, and one value of `outlier`.
+    fn with_outlier(outlier: f64, total: f64) -> Histogram {
         let mut counts = vec![0.0; 2048];
         let of_triangle = (2.0 / (outlier + 1.0) * 2048.0) as usize;
         let half = of_triangle as f64 / 2.0;
         for (bin, count) in counts.iter_mut().enumerate().take(of_triangle) {
-            *count = (half - (bin as f64 - half).abs()) * 346_000.0 / (half * half);
+            *count = (half - (bin as f64 - half).abs()) * total / (half * half);
         }
         counts[2047] = 1.0;
         histogram(-1.0, outlier, &counts)
@@ -242,7 +253,7 @@ mod tests {
         assert_eq!(range(100.0), (-50.0, 50.0));
         // Nothing is left of the middle: everything is covered.
         assert_eq!(range(0.0), (-50.0, 50.0));
-        let (low, high) = Calibration::Percentile(99.99).range(&with_outlier(10.0), Integers::Unsigned);
+        let (low, high) = Calibration::Percentile(99.99).range(&with_outlier(10.0, 346e3), Integers::Unsigned);
         assert!((-1.0..-0.9).contains(&low) && (0.9..1.1).contains(&high), "{low} {high}");
     }
 
@@ -250,14 +261,23 @@ mod tests {
     fn an_outlier_is_clipped_where_that_costs_less() {
         for calibration in [Calibration::Mse, Calibration::Entropy] {
             // One value of 100 among 346,000 between -1 and 1: that all of them have a step of 0.4 costs more than to clip it.
-            let (low, high) = calibration.range(&with_outlier(100.0), Integers::Unsigned);
+            let (low, high) = calibration.range(&with_outlier(100.0, 346e3), Integers::Unsigned);
             assert!(high < 90.0 && (-1.0..-0.5).contains(&low), "{calibration:?}: {low} {high}");
-            let (low, high) = calibration.range(&with_outlier(100.0), Integers::Signed);
+            let (low, high) = calibration.range(&with_outlier(100.0, 346e3), Integers::Signed);
             assert!(high < 90.0 && low == -high, "{calibration:?}: {low} {high}");
         }
-        // A step of 0.01 costs less than a value that is off by 1.
-        let (_, high) = Calibration::Mse.range(&with_outlier(2.0), Integers::Unsigned);
+        // A step of 0.012 instead of 0.008 costs 3,460 values less than one that is off by 1.
+        let (_, high) = Calibration::Mse.range(&with_outlier(2.0, 3460.0), Integers::Unsigned);
         assert!(high > 1.9, "{high}");
+    }
+
+    #[test]
+    fn zeros_do_not_narrow_the_range_of_entropy() {
+        // Half of the values are 0, as after a ReLU; the others fall evenly from 0 to 4.
+        let mut counts: Vec<f64> = (0..2048).map(|bin| f64::from(2048 - bin)).collect();
+        counts[0] = 2048.0 * 1024.0;
+        let (low, high) = Calibration::Entropy.range(&histogram(0.0, 4.0, &counts), Integers::Unsigned);
+        assert!(low == 0.0 && high > 3.5, "{low} {high}");
     }
 
     #[test]
