@@ -118,7 +118,8 @@ pub(crate) fn coverage(space: &Space, pipeline: &str, stage: &str) -> (f64, f64)
         read_rows(&space.path(&format!(".pipe/out/{pipeline}/{stage}/heat_maps.parquet"))).unwrap();
     let frames = space.path(&format!(".pipe/out/{pipeline}/frames/frames"));
     let loader = pipe_clips::Loader::open(&frames).unwrap();
-    let rows = pipe_tables::SamplesFolder::open(space.path(&format!(".pipe/out/{pipeline}/samples/samples"))).test().unwrap();
+    let rows =
+        pipe_tables::SamplesFolder::open(space.path(&format!(".pipe/out/{pipeline}/samples/samples"))).test().unwrap();
     let clips: Vec<&[HeatMapRow]> = maps.chunk_by(|one, two| one.video_id == two.video_id).collect();
     let (mut marked, mut chance) = (0.0, 0.0);
     for maps in &clips {

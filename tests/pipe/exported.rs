@@ -27,7 +27,8 @@ fn the_model_card_says_what_is_known_and_what_is_not() {
     assert_eq!((&parity["opset"], &parity["dynamic_axes"]), (&17.into(), &serde_json::json!(["N"])), "{parity}");
     assert!(parity["max_rel_diff"].as_f64().unwrap() < 1e-4, "{parity}");
     let weights = pipe_weights::Checkpoint::open(&space.path(".pipe/out/smoke/onnx/model.safetensors")).unwrap();
-    let trained = pipe_weights::Checkpoint::open(&space.path(".pipe/out/smoke/model/model/checkpoint.safetensors")).unwrap();
+    let trained =
+        pipe_weights::Checkpoint::open(&space.path(".pipe/out/smoke/model/model/checkpoint.safetensors")).unwrap();
     assert_eq!(weights.tensors, trained.tensors);
 
     space.run_tiny(&["stages.onnx.inputs.metrics=eval"]).ok();

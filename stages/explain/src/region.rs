@@ -137,8 +137,12 @@ mod tests {
         assert_eq!((mean.len(), &mean[..3]), (192, [1, 0, 2].as_slice()));
         let blurred = replacement(&pixels, size, Removal::Blur);
         assert!(blurred[0] > 5 && blurred[0] < 64 && blurred[3] > 0 && blurred[3 * 63] == 0, "{:?}", &blurred[..12]);
-        // The corner and its neighbours are equal in both directions.
-        assert_eq!(blurred[3..6], blurred[24..27]);
+        // The neighbours of the corner are equal in both directions, up to the rounding between them.
+        assert!(
+            (0..3).all(|channel| blurred[3 + channel].abs_diff(blurred[24 + channel]) <= 1),
+            "{:?}",
+            &blurred[..27]
+        );
         let mut region = vec![false; 64];
         region[0] = true;
         let clip = removed(&pixels, &mean, &region);

@@ -59,7 +59,7 @@ impl Form<'_> {
         let Self::Int8(quantization) = self else { return };
         let Some(ValueScale { scale, zero_point }) = quantization.scale(id) else { return };
         let [scale_name, zero, rounded] =
-            ["scale", "zero_point", "quantized"].map(|suffix| format!("{value}/{suffix}"));
+            ["rounding_scale", "zero_point", "quantized"].map(|suffix| format!("{value}/{suffix}"));
         file.floats(&scale_name, &[], &[scale]);
         // The zero point fits: it is 0, or 0 to 255.
         let zero_type = if quantization.symmetric { INT8 } else { UINT8 };
@@ -163,7 +163,7 @@ fn write_dequantized(
     bytes: Vec<u8>,
     scales: &[f32],
 ) {
-    let [rounded, scale, zero] = ["quantized", "scale", "zero_point"].map(|suffix| format!("{name}/{suffix}"));
+    let [rounded, scale, zero] = ["quantized", "rounding_scale", "zero_point"].map(|suffix| format!("{name}/{suffix}"));
     let zeros = vec![0; scales.len() * if data_type == INT32 { 4 } else { 1 }];
     file.initializer(&rounded, shape, data_type, bytes);
     file.floats(&scale, &[scales.len()], scales);
@@ -213,7 +213,7 @@ mod tests {
         let node = |name: &str| file.node.iter().find(|node| node.name.as_deref() == Some(name)).expect(name).clone();
         assert_eq!(node("conv1").input, ["frames/dequantized", "conv1.weight", "conv1.bias"]);
         assert_eq!(node("relu").input[0], "conv1");
-        assert_eq!(node("relu/quantized").input, ["relu", "relu/scale", "relu/zero_point"]);
+        assert_eq!(node("relu/quantized").input, ["relu", "relu/rounding_scale", "relu/zero_point"]);
         assert_eq!(node("shift/by_sample").input[0], "relu/dequantized");
         assert_eq!(node("fc").input, ["consensus/dequantized", "fc.weight", "fc.bias"]);
         let tensor = |name: &str| {

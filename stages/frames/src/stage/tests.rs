@@ -449,5 +449,5 @@ fn bytes_change_only_with_the_version() {
         "shard": digest("shard-00000.parquet"),
         "index": digest("index.parquet"),
     });
-    assert_eq!(found, json!({ "version": 6, "shard": "36bbc5a68721dca5", "index": "293a63f43c739386" }));
+    assert_eq!(found, json!({ "version": 7, "shard": "36bbc5a68721dca5", "index": "293a63f43c739386" }));
 }

@@ -486,7 +486,11 @@ fn parameters_that_do_not_fit_are_reported() {
 fn info_names_kinds_and_libraries() {
     let output = Command::new(WORKER).arg("--info").output().expect("runs");
     let info: Info = serde_json::from_slice(&output.stdout).expect("a line of JSON");
-    assert_eq!(info.kinds.keys().collect::<Vec<_>>(), ["evaluate", "export", "lr_finder", "pretrained", "train"]);
-    assert_eq!(info.tools.keys().collect::<Vec<_>>(), ["libjpeg-turbo", "libtorch", "onnxruntime"]);
+    let expect = ["benchmark", "evaluate", "explain", "export", "lr_finder", "optimize", "pretrained", "train"];
+    assert_eq!(info.kinds.keys().collect::<Vec<_>>(), expect);
+    assert_eq!(
+        info.tools.keys().collect::<Vec<_>>(),
+        ["ffmpeg", "libjpeg-turbo", "libtorch", "onnxruntime", "openvino"]
+    );
     assert!(info.tools["libtorch"].starts_with("2."), "{:?}", info.tools);
 }
