@@ -15,6 +15,7 @@ use crate::housekeeping::no_space;
 use fs_err as fs;
 use pipe_cache::store::Lookup;
 use pipe_cache::{ActionRecord, CacheError, OutputRecord};
+use pipe_schemas::{Numerics, Tolerance};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
