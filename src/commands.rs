@@ -17,6 +17,7 @@ mod predict;
 mod run;
 mod runs;
 mod schema;
+mod serve;
 mod show;
 mod stages;
 mod status;
@@ -35,6 +36,7 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::of::<plan::Plan>(),
     Entry::of::<why::Why>(),
     Entry::of::<predict::Predict>(),
+    Entry::of::<serve::Serve>(),
     Entry::of::<runs::Runs>(),
     Entry::of::<show::Show>(),
     Entry::of::<logs::Logs>(),

@@ -32,19 +32,17 @@ fn stage_table() -> String {
 }
 
 fn inputs(contract: &Contract) -> String {
-    if contract.open_ports {
-        return "any".to_owned();
-    }
     let name = |port: &InputPort| match (port.required, port.or_param) {
         (true, _) => format!("`{}`", port.name),
         (false, Some(param)) => format!("`{}`, or files as `with: {{ {param}: … }}`", port.name),
         (false, None) => format!("`{}` (optional)", port.name),
     };
-    contract.inputs.iter().map(name).collect::<Vec<_>>().join(", ")
+    let any = contract.open_ports.then(|| "any".to_owned());
+    contract.inputs.iter().map(name).chain(any).collect::<Vec<_>>().join(", ")
 }
 
 fn outputs(contract: &Contract) -> String {
-    if contract.open_ports {
+    if contract.outputs.is_empty() {
         return "any".to_owned();
     }
     contract.outputs.iter().map(|port| format!("`{}`", port.name)).collect::<Vec<_>>().join(", ")

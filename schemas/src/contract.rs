@@ -195,7 +195,7 @@ pub struct Contract {
     pub summary: &'static str,
     /// The worker that runs it; `None` if the stage's parameters name a program.
     pub worker: Option<Worker>,
-    /// Whether a stage names its own ports, of type [`PortType::Any`], and source globs beside `with:`.
+    /// Whether a stage names inputs of its own, of type [`PortType::Any`]; a command also names outputs, and source globs beside `with:`.
     pub open_ports: bool,
     /// Input ports.
     pub inputs: &'static [InputPort],

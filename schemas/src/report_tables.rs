@@ -86,6 +86,45 @@ pub struct ComparisonRow {
     pub change: Change,
 }
 
+/// A variant of a network on an engine. Sorted by `variant`. What was not measured is null.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct BenchmarkRow {
+    /// Name of the variant: that of the input of the stage.
+    pub variant: String,
+    /// The engine and its version, such as `onnxruntime 1.31.1`.
+    pub engine: String,
+    /// Why the engine does not run the variant; empty if it does.
+    pub unsupported: String,
+    /// The metric of accuracy on the test videos.
+    pub accuracy: Option<f64>,
+    /// Lower end of its interval.
+    pub accuracy_low: Option<f64>,
+    /// Upper end of its interval.
+    pub accuracy_high: Option<f64>,
+    /// Difference of accuracy from the baseline, on the same videos.
+    pub change: Option<f64>,
+    /// Lower end of the interval of this difference.
+    pub change_low: Option<f64>,
+    /// Upper end of the interval of this difference.
+    pub change_high: Option<f64>,
+    /// Share of the videos for which the baseline predicts the same class.
+    pub agreement: Option<f64>,
+    /// Size of the ONNX file, or of the tensors of the model.
+    pub size_bytes: u64,
+    /// Number of trained values; null if an ONNX file does not say it.
+    pub num_params: Option<u64>,
+    /// Multiply-adds for one test clip; null if an ONNX file does not say it.
+    pub macs: Option<u64>,
+    /// Median time of a forward pass.
+    pub latency_p50_ms: Option<f64>,
+    /// 99th percentile of the times.
+    pub latency_p99_ms: Option<f64>,
+    /// Number of times measured.
+    pub num_runs: u64,
+    /// Largest memory of a process that loads the variant and runs it, the engine included.
+    pub peak_memory_bytes: Option<u64>,
+}
+
 /// What changed from a first to a second network. A prediction is correct if it is a label of the video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -24,6 +24,7 @@ stage_kinds! {
     pretrained,
     evaluate,
     fuse,
+    benchmark,
     compare,
     explain,
     optimize,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::labelling::Labelling;
 pub use crate::missing::{MissingCounts, MissingReason, MissingRow};
-pub use crate::report_tables::{Change, ClassReportRow, ComparisonRow, ConfusionRow, SliceRow};
+pub use crate::report_tables::{BenchmarkRow, Change, ClassReportRow, ComparisonRow, ConfusionRow, SliceRow};
 
 /// Name and version of a table, which are written to the Parquet metadata.
 pub trait Table {
@@ -41,6 +41,7 @@ table!(LrCurveRow, "lr_curve", 1);
 table!(ClassReportRow, "class_report", 1);
 table!(ConfusionRow, "confusion", 1);
 table!(SliceRow, "slices", 1);
+table!(BenchmarkRow, "benchmark", 1);
 table!(ComparisonRow, "comparison", 1);
 
 /// Maximum number of [`VideoRow::hashes`].

@@ -2,7 +2,7 @@
 
 mod videos;
 mod view;
-mod worker;
+pub(super) mod worker;
 
 use super::Command;
 use crate::args::Format;
@@ -53,7 +53,7 @@ pub(crate) struct Predict {
 
 /// How an exported network is run.
 #[derive(Debug, Args)]
-struct EngineArgs {
+pub(super) struct EngineArgs {
     /// Program that runs the network: `onnxruntime` or `openvino`
     #[arg(long, default_value = "onnxruntime", value_parser = engine)]
     engine: InferenceEngine,
@@ -70,7 +70,7 @@ struct EngineArgs {
 
 impl EngineArgs {
     /// Returns the job for a model.
-    fn job(&self, model: PathBuf) -> ModelJob {
+    pub(super) fn job(&self, model: PathBuf) -> ModelJob {
         let threads =
             self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, Into::into), usize::from);
         let Self { engine, provider, batch_size, .. } = *self;

@@ -6,6 +6,7 @@
     reason = "a test may panic, and its files and threads are its own"
 )]
 
+mod benchmark;
 mod bookkeeping;
 mod cache;
 mod change;
@@ -41,6 +42,7 @@ mod records;
 mod remote;
 mod report;
 mod select;
+mod serve;
 mod share;
 mod snapshot;
 mod soak;

@@ -36,6 +36,7 @@ mod process_group;
 mod pruning;
 mod similar;
 mod threads;
+mod timed;
 mod totals;
 mod trained_tensor;
 
@@ -66,5 +67,6 @@ pub use predict::predict_clips;
 pub use process::restart_with_settings;
 pub use process_group::{GroupError, ProcessGroup, Rendezvous, listen};
 pub use threads::{COMPUTE_THREADS, pin_threads, use_threads};
+pub use timed::{TimedNetwork, noise};
 pub use totals::{EpochResult, StepResult};
 pub use trained_tensor::{Layer, TrainedTensor};

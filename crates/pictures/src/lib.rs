@@ -7,6 +7,7 @@ mod heatmap;
 mod overlay;
 mod plot;
 mod reliability;
+mod scatter;
 mod sheet;
 
 pub use clips::{evenly, sheet_of_clips, shrink};
@@ -14,4 +15,5 @@ pub use heatmap::Heatmap;
 pub use overlay::overlay;
 pub use plot::{Line, Plot};
 pub use reliability::{Reliability, ReliabilityBin};
+pub use scatter::{Point, Scatter};
 pub use sheet::Sheet;

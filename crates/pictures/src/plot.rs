@@ -4,22 +4,22 @@ use crate::canvas::{Canvas, Ink};
 use crate::font;
 use std::io;
 
-const WIDTH_PX: usize = 640;
-const HEIGHT_PX: usize = 400;
+pub(crate) const WIDTH_PX: usize = 640;
+pub(crate) const HEIGHT_PX: usize = 400;
 
 /// The edges of the area in which the lines are.
-const LEFT_PX: usize = 80;
-const RIGHT_PX: usize = WIDTH_PX - 24;
-const TOP_PX: usize = 32;
-const BOTTOM_PX: usize = HEIGHT_PX - 32;
+pub(crate) const LEFT_PX: usize = 80;
+pub(crate) const RIGHT_PX: usize = WIDTH_PX - 24;
+pub(crate) const TOP_PX: usize = 32;
+pub(crate) const BOTTOM_PX: usize = HEIGHT_PX - 32;
 
 /// Number of intervals on the vertical axis.
 const NUM_INTERVALS: usize = 4;
 
-const BACKGROUND: Ink = [24; 3];
+pub(crate) const BACKGROUND: Ink = [24; 3];
 const GRID: Ink = [64; 3];
-const INK: Ink = [224; 3];
-const MARK: Ink = [255, 180, 60];
+pub(crate) const INK: Ink = [224; 3];
+pub(crate) const MARK: Ink = [255, 180, 60];
 
 /// Lines over a logarithmic axis, as a picture of 640 x 400 pixels.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub struct Line {
 
 /// A range of values, and the pixels that they are drawn on.
 #[derive(Clone, Copy)]
-struct Axis {
+pub(crate) struct Axis {
     low: f64,
     high: f64,
     first_px: f64,
@@ -52,7 +52,7 @@ struct Axis {
 
 impl Axis {
     /// Returns the axis of `values`, which may be none or all the same.
-    fn of(values: impl Iterator<Item = f64>, first_px: usize, last_px: usize) -> Self {
+    pub(crate) fn of(values: impl Iterator<Item = f64>, first_px: usize, last_px: usize) -> Self {
         let (low, high) =
             values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
         let (low, high) = if low > high { (0.0, 1.0) } else { (low, high) };
@@ -60,7 +60,7 @@ impl Axis {
         Self { low: low - margin, high: high + margin, first_px: first_px as f64, last_px: last_px as f64 }
     }
 
-    fn px(&self, value: f64) -> f64 {
+    pub(crate) fn px(&self, value: f64) -> f64 {
         self.first_px + (value - self.low) / (self.high - self.low) * (self.last_px - self.first_px)
     }
 }
@@ -108,7 +108,7 @@ impl Line {
 }
 
 /// Draws the axes: a vertical line for each power of ten, and horizontal ones at even values.
-fn grid(canvas: &mut Canvas, across: Axis, up: Axis) {
+pub(crate) fn grid(canvas: &mut Canvas, across: Axis, up: Axis) {
     let (top, bottom) = (TOP_PX as f64, BOTTOM_PX as f64);
     for power in across.low.ceil() as i32..=across.high.floor() as i32 {
         let x = across.px(f64::from(power));

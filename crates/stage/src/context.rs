@@ -242,6 +242,11 @@ impl Context {
         (self.reply)(reply);
     }
 
+    /// Returns the names of all inputs that are connected, sorted; for stages whose inputs the pipeline names.
+    pub fn connected_inputs(&self) -> impl Iterator<Item = &str> {
+        self.request.inputs.keys().map(String::as_str)
+    }
+
     /// Returns the whole request, for a process that works on it too.
     pub fn request(&self) -> &Request {
         &self.request

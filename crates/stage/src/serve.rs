@@ -187,7 +187,7 @@ fn report_environment(worker: &WorkerInfo, context: &Context) {
     let Some(contract) = pipe_schemas::stages::contract(&request.kind) else { return };
     match contract.numerics {
         Numerics::Exact => {}
-        Numerics::FloatingPoint(_) => {
+        Numerics::FloatingPoint(_) | Numerics::Measured(_) => {
             let mut values = (worker.environment)(request);
             let versions = contract.tools.iter().map(|tool| tool.name().to_owned());
             values.extend(versions.filter_map(|name| Some((name.clone(), worker.tools.get(&name)?.clone()))));

@@ -10,6 +10,9 @@ pub enum Numerics {
     /// Equal keys give equal bytes in the same environment only: processor, number of compute threads, device. Results of
     /// two environments are compared numerically, with this tolerance.
     FloatingPoint(Tolerance),
+    /// The result has measurements, such as times, which are different each time. Only the figures of the summary can be compared, with this
+    /// tolerance.
+    Measured(Tolerance),
 }
 
 /// How much two numbers may differ that count as equal.

@@ -13,7 +13,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 const LAST_LINES: usize = 10;
 
 /// Runs a job to its end. The worker ends with this process, also if that is stopped by Ctrl-C.
-pub(super) fn run(
+pub(crate) fn run(
     job: &PredictJob,
     mut on_reply: impl FnMut(PredictReply) -> Result<(), CommandError>,
 ) -> Result<(), CommandError> {
@@ -42,7 +42,7 @@ pub(super) fn run(
 }
 
 /// Starts the worker with a flag.
-fn start(flag: &str) -> Result<Child, CommandError> {
+pub(crate) fn start(flag: &str) -> Result<Child, CommandError> {
     let program = context::executables()?.workers.join(Worker::Infer.program());
     let started = Command::new(&program)
         .arg(flag)
@@ -62,7 +62,7 @@ fn start(flag: &str) -> Result<Child, CommandError> {
 }
 
 /// Returns the error that a worker reported.
-fn failure(error: &str, causes: &[String], help: Option<&str>) -> CommandError {
+pub(crate) fn failure(error: &str, causes: &[String], help: Option<&str>) -> CommandError {
     let mut text = error.to_owned();
     for cause in causes {
         text += &format!("\n  caused by: {cause}");
@@ -72,7 +72,7 @@ fn failure(error: &str, causes: &[String], help: Option<&str>) -> CommandError {
 }
 
 /// Returns the last lines that a worker writes until it ends.
-fn last_lines(log: impl Read) -> String {
+pub(crate) fn last_lines(log: impl Read) -> String {
     let mut last = VecDeque::new();
     // Lines may contain any bytes.
     for line in BufReader::new(log).split(b'\n').map_while(Result::ok) {
@@ -84,6 +84,6 @@ fn last_lines(log: impl Read) -> String {
     last.into_iter().collect()
 }
 
-fn ended(status: ExitStatus, last_lines: &str) -> CommandError {
+pub(crate) fn ended(status: ExitStatus, last_lines: &str) -> CommandError {
     CommandError::failed(format!("pipe-infer-worker ended without a reply ({status}); its last lines:{last_lines}"))
 }

@@ -5,7 +5,7 @@ use pipe_schemas::{Contract, InputPort, OutputPort};
 
 /// Prints a stage kind with its ports.
 pub(super) fn kind(contract: &Contract) {
-    let ports = if contract.open_ports { "any → any, named by the stage".to_owned() } else { ports(contract) };
+    let ports = if contract.worker.is_none() { "any → any, named by the stage".to_owned() } else { ports(contract) };
     render::print(&format!("{:12} {}\n{:12} {ports}", contract.kind, contract.summary, ""));
 }
 
@@ -14,7 +14,8 @@ fn ports(contract: &Contract) -> String {
         let optional = if port.required { "" } else { "?" };
         format!("{}{optional}", port.name)
     };
-    let inputs: Vec<String> = contract.inputs.iter().map(input).collect();
+    let any = contract.open_ports.then(|| "any".to_owned());
+    let inputs: Vec<String> = contract.inputs.iter().map(input).chain(any).collect();
     let outputs: Vec<&str> = contract.outputs.iter().map(|port: &OutputPort| port.name).collect();
     format!("{} → {}", inputs.join(", "), outputs.join(", ")).trim().to_owned()
 }

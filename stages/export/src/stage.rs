@@ -93,7 +93,11 @@ fn write_onnx(
     let network = model.network.with_folded_tables()?;
     let tensors = network.tensors();
     let values = |param: &pipe_graph::Param| tensors.get(&param.name).map(pipe_weights::Tensor::to_f32);
-    let bytes = onnx::write_with_axes(network.graph(), values, &metadata.entries()?, axes)?;
+    let mut entries = metadata.entries()?;
+    let graph = model.network.graph();
+    entries.insert("num_params".to_owned(), graph.num_params().to_string());
+    entries.insert("macs".to_owned(), graph.macs().to_string());
+    let bytes = onnx::write_with_axes(network.graph(), values, &entries, axes)?;
     fs_err::write(path, &bytes)?;
     Ok(bytes.len())
 }

@@ -11,7 +11,7 @@
 //!
 //! The key has the parameters, the inputs, and the versions of FFmpeg, libjpeg-turbo, ONNX Runtime and OpenVINO.
 //!
-//! `pipe predict` uses [`VideoReader`], [`predict_videos`] and [`predict_windows`] without the stage.
+//! `pipe predict` uses [`VideoReader`], [`predict_videos`] and [`predict_windows`] without the stage, and `pipe serve` [`predict_one`].
 
 mod error;
 mod reader;
@@ -22,5 +22,5 @@ mod windows;
 pub use error::PredictStageError;
 pub use reader::{JOB, ReadVideo, Unusable, VideoReader};
 pub use stage::Predict;
-pub use videos::{VideoFile, predict_videos};
+pub use videos::{VideoFile, predict_one, predict_videos};
 pub use windows::{WindowPlan, predict_windows};

@@ -3,7 +3,7 @@
 use crate::{PredictStageError, Unusable, VideoReader};
 use pipe_clips::ClipDecoder;
 use pipe_predict::{Classifier, ExportedModel, PredictError};
-use pipe_schemas::tables::{SampleRow, Verdict, VideoPredictionRow};
+use pipe_schemas::tables::{PredictionRow, SampleRow, Verdict, VideoPredictionRow};
 use pipe_stage::{Context, StageError};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -79,6 +79,26 @@ pub fn predict_videos(
         // Every video that a thread took has sent something, unless the thread panicked.
         if num_done == videos.len() { Ok(()) } else { Err(PredictStageError::Panicked.into()) }
     })
+}
+
+/// Predicts a video. `classify` runs the network on its views, which are rows and pixels as [`Classifier::predict`] takes them. A video that
+/// can't be used has a row with its verdict.
+///
+/// # Errors
+/// If the machine or the network failed.
+pub fn predict_one(
+    reader: &VideoReader<'_>,
+    model: &ExportedModel,
+    video: &VideoFile,
+    classify: impl FnOnce(&[SampleRow], &[Vec<u8>]) -> Result<PredictionRow, PredictError>,
+) -> Result<VideoPredictionRow, StageError> {
+    let mut decoder = ClipDecoder::new().map_err(PredictError::from)?;
+    match prepare(reader, model, &mut decoder, video)? {
+        Ok(Prepared { rows, clips, damage }) => {
+            Ok(VideoPredictionRow::of(classify(&rows, &clips).map_err(with_help)?, &damage))
+        }
+        Err(Unusable { verdict, reason }) => Ok(VideoPredictionRow::without(&video.id, verdict, reason)),
+    }
 }
 
 fn row_of(

@@ -1,12 +1,14 @@
-//! `pipe-infer-worker`: runs the stages that need FFmpeg and inference engines. With `--predict` it does a job of `pipe predict`.
+//! `pipe-infer-worker`: runs the stages that need FFmpeg and inference engines. With `--predict` it does a job of
+//! `pipe predict`, with `--serve` it is the server of `pipe serve`.
 
 mod predict;
+mod serve;
 
 use pipe_infer::{InferenceEngine, Libraries, load};
 use pipe_schemas::Tool;
 use pipe_stage::AnyStage::Whole;
 use pipe_stage::protocol::Request;
-use pipe_stage::{Environment, WorkerInfo, serve};
+use pipe_stage::{Environment, WorkerInfo};
 use pipe_stage_predict::Predict;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -16,7 +18,10 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|flag| flag == "--predict") {
         return predict::main(&libraries);
     }
-    serve(|| {
+    if std::env::args_os().nth(1).is_some_and(|flag| flag == "--serve") {
+        return serve::main(&libraries);
+    }
+    pipe_stage::serve(|| {
         let stage: &'static Predict = Box::leak(Box::new(Predict { libraries: libraries.clone() }));
         WorkerInfo {
             stages: vec![Whole(stage)],

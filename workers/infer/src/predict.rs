@@ -30,21 +30,21 @@ pub(crate) fn main(libraries: &Libraries) -> ExitCode {
 }
 
 /// Returns the reply for an error.
-fn failed(error: &StageError) -> PredictReply {
+pub(crate) fn failed(error: &StageError) -> PredictReply {
     let mut causes = error.chain();
     let text = causes.remove(0);
     PredictReply::Failed { error: text, causes, help: error.help().map(str::to_owned) }
 }
 
 /// Writes a reply as a line.
-fn write(replies: &mut File, reply: &impl serde::Serialize) -> Result<(), StageError> {
+pub(crate) fn write(replies: &mut File, reply: &impl serde::Serialize) -> Result<(), StageError> {
     let mut line = serde_json::to_vec(reply)?;
     line.push(b'\n');
     Ok(replies.write_all(&line)?)
 }
 
 /// Prepares the model of a job.
-fn classifier(job: &ModelJob, libraries: &Libraries) -> Result<(Classifier, String), StageError> {
+pub(crate) fn classifier(job: &ModelJob, libraries: &Libraries) -> Result<(Classifier, String), StageError> {
     let with_help = |error: pipe_predict::PredictError| {
         let help = error.help();
         StageError::from(error).with_optional_help(help.as_deref())
@@ -104,7 +104,7 @@ fn run(libraries: &Libraries, replies: &mut File) -> Result<(), StageError> {
 }
 
 /// Parses and checks windows and their rules.
-fn window_plan(job: &WindowJob) -> Result<WindowPlan, StageError> {
+pub(crate) fn window_plan(job: &WindowJob) -> Result<WindowPlan, StageError> {
     let windows = Windows { length_secs: job.length_secs, stride_secs: job.stride_secs };
     if let Some(problem) = windows.problem() {
         return Err(StageError::message(problem));

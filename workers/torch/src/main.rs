@@ -6,6 +6,7 @@ use pipe_schemas::Tool;
 use pipe_stage::AnyStage::{Parted, Whole};
 use pipe_stage::protocol::{Grant, Request};
 use pipe_stage::{Environment, WorkerInfo, die_with_parent, serve};
+use pipe_stage_benchmark::Benchmark;
 use pipe_stage_evaluate::Evaluate;
 use pipe_stage_export::Export;
 use pipe_stage_optimize::Optimize;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
             Box::leak(Box::new(Optimize { onnx_runtime: libraries.onnx_runtime.clone() }));
         let export: &'static Export =
             Box::leak(Box::new(Export { onnx_runtime: libraries.onnx_runtime.clone(), libtorch: LIBTORCH_VERSION }));
+        let benchmark: &'static Benchmark = Box::leak(Box::new(Benchmark { libraries: libraries.clone() }));
         let evaluate: &'static Evaluate = Box::leak(Box::new(Evaluate { libraries: libraries.clone() }));
         WorkerInfo {
             stages: vec![
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
                 Whole(evaluate),
                 Whole(&pipe_stage_explain::Explain),
                 Whole(optimize),
+                Whole(benchmark),
                 Whole(export),
             ],
             tools: BTreeMap::from([
@@ -66,7 +69,7 @@ fn main() -> ExitCode {
                 (Tool::OnnxRuntime.name().to_owned(), onnx_version),
                 (Tool::OpenVino.name().to_owned(), openvino_version),
             ]),
-            jobs: Vec::new(),
+            jobs: vec![pipe_stage_benchmark::JOB],
             environment,
         }
     })

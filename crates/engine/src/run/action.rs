@@ -2,7 +2,7 @@
 
 use super::RunMessage;
 use super::clock::unix_secs;
-use super::compare::{Comparer, Comparison};
+use super::compare::{Comparer, Comparison, figures_beyond};
 use super::failure::{failure_of, log_if_any};
 use super::job::{ActionError, ActionOutput, Job, Purpose};
 use super::parts::PartedJob;
@@ -15,6 +15,7 @@ use crate::housekeeping::no_space;
 use fs_err as fs;
 use pipe_cache::store::Lookup;
 use pipe_cache::{ActionRecord, CacheError, OutputRecord};
+use pipe_schemas::{Numerics, Tolerance};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -135,6 +136,9 @@ impl Job {
 
     /// Compares a new result with that of the store: bits in the same environment, numbers otherwise.
     fn compared(&self, record: &ActionRecord, again: &ActionOutput) -> Result<JobEnd, RunError> {
+        if let Numerics::Measured(tolerance) = self.contract.numerics {
+            return Ok(self.compared_figures(record, again, tolerance));
+        }
         let (store, data_worker, numerics) = (&self.store, &self.data_worker, self.contract.numerics);
         let comparer = Comparer { store, data_worker, numerics };
         let comparison =
@@ -155,6 +159,23 @@ impl Job {
         let help = Some("the first path is the result in the store, the second the result of the rerun".to_owned());
         let (causes, log) = (vec![place], log_if_any(&self.log));
         Ok(JobEnd::Failed(Failure { by: FailedBy::Stage, error, causes, last_lines: Vec::new(), help, log }))
+    }
+
+    /// Compares the figures of measurements, whose other numbers are different each time.
+    fn compared_figures(&self, record: &ActionRecord, again: &ActionOutput, tolerance: Tolerance) -> JobEnd {
+        match figures_beyond(&record.figures, &rounded(&again.summary.figures), tolerance) {
+            None => {
+                let names = record.figures.keys().cloned().collect::<Vec<_>>().join(", ");
+                let compared = format!("{names} are equal within {tolerance}; its measurements are not compared");
+                JobEnd::Same { record: Box::new(record.clone()), compared }
+            }
+            Some(place) => {
+                let error = format!("the figures of the rerun differ by more than {tolerance}");
+                let (causes, log) = (vec![place], log_if_any(&self.log));
+                let by = FailedBy::Stage;
+                JobEnd::Failed(Failure { by, error, causes, last_lines: Vec::new(), help: None, log })
+            }
+        }
     }
 
     fn record_of(&self, output: &ActionOutput, since: Instant) -> Result<ActionRecord, CacheError> {

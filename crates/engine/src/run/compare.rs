@@ -4,6 +4,7 @@ use crate::environment::gives_equal_bits;
 use pipe_cache::{CacheError, Digest, Store, Tree, TreeFile};
 use pipe_schemas::{Numerics, Tolerance};
 use pipe_stage::Environment;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -42,7 +43,7 @@ impl Comparer<'_> {
         }
         let tolerance = match self.numerics {
             Numerics::FloatingPoint(tolerance) if !gives_equal_bits(one.1, two.1) => Some(tolerance),
-            Numerics::FloatingPoint(_) | Numerics::Exact => None,
+            Numerics::FloatingPoint(_) | Numerics::Exact | Numerics::Measured(_) => None,
         };
         let trees = (self.store.tree(one.0)?, self.store.tree(two.0)?);
         let views = (self.store.view(one.0), self.store.view(two.0));
@@ -99,6 +100,19 @@ impl Comparer<'_> {
         let text = String::from_utf8(output.stdout).ok()?;
         output.status.success().then(|| text.trim().to_owned())
     }
+}
+
+/// Returns the first figure of `was` that differs from that of `is` by more than the tolerance.
+pub(super) fn figures_beyond(
+    was: &BTreeMap<String, f64>,
+    is: &BTreeMap<String, f64>,
+    tolerance: Tolerance,
+) -> Option<String> {
+    was.iter().find_map(|(name, was)| match is.get(name) {
+        Some(is) if tolerance.accepts(*was, *is) => None,
+        Some(is) => Some(format!("`{name}` was {was}, now it is {is}")),
+        None => Some(format!("`{name}` was {was}, now it is missing")),
+    })
 }
 
 fn bytes(one: &Path, two: &Path) -> String {

@@ -59,6 +59,11 @@ impl Run<'_> {
                 self.approximate.insert(stage);
                 Ok(LockedComparison::Approximate(compared))
             }
+            Numerics::Measured(tolerance) => {
+                let compared = compare_figures(locked, record, tolerance)?;
+                self.approximate.insert(stage);
+                Ok(LockedComparison::Approximate(compared))
+            }
             Numerics::Exact if was == is => Ok(LockedComparison::Evident),
             Numerics::Exact if reads_approximate => {
                 self.approximate.insert(stage);

@@ -136,7 +136,7 @@ fn finish(
     edges.extend(ports::inputs(&stage, contract, known, names, problems).into_iter().map(connect));
     ports::check_required(&stage, contract, parsed.as_ref(), problems);
     let parsed = parsed?;
-    if contract.open_ports {
+    if contract.worker.is_none() {
         check_placeholders(entry, &parsed, problems);
     }
     (problems.len() == before).then(|| StageSpec {
@@ -275,14 +275,14 @@ fn unexpanded(path: &str) -> Option<&'static str> {
     }
 }
 
-/// Reads `sources:`, the globs of the files that a stage with open ports reads.
+/// Reads `sources:`, the globs of the files that a command reads.
 fn source_globs(entry: &Entry, contract: &Contract, problems: &mut Vec<Problem>) -> Option<SourceSet> {
     let node = entry.node.get("sources")?;
     let mut wrong = |node: &Node, message: String, help: &str| {
         problems.push(Problem::new("wrong-value", &node.place, message).help(help));
         None
     };
-    if !contract.open_ports {
+    if contract.worker.is_some() {
         let message = format!("a stage of kind `{}` can't have `sources`", contract.kind);
         return wrong(node, message, "`sources` is for stages of the kind `command`");
     }

@@ -1,4 +1,4 @@
-//! The messages of `pipe predict` with `pipe-infer-worker`: one job on its stdin, and replies on its stdout.
+//! The messages of `pipe predict` and `pipe serve` with `pipe-infer-worker`: one job on its stdin, and replies on its stdout.
 
 use super::paths;
 use pipe_schemas::engines::{ExecutionProvider, InferenceEngine};
@@ -94,6 +94,52 @@ pub enum PredictReply {
     /// All videos are complete.
     Finished,
     /// The job failed.
+    Failed {
+        /// The error.
+        error: String,
+        /// Its causes, outermost first.
+        causes: Vec<String>,
+        /// What to do.
+        help: Option<String>,
+    },
+}
+
+/// An HTTP server of predictions.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServeJob {
+    /// The model.
+    pub model: ModelJob,
+    /// Address and port to listen on, such as `127.0.0.1:8000`; port 0 stands for a free one.
+    pub address: String,
+    /// The folder below which requests may name videos; without it they must upload them.
+    #[serde(with = "paths::optional")]
+    pub root: Option<PathBuf>,
+    /// Largest size of an uploaded video.
+    pub max_upload_bytes: u64,
+    /// Longest time for a request, from its first byte to the response.
+    pub timeout_secs: u64,
+    /// Maximum number of connections.
+    pub max_connections: usize,
+}
+
+/// A message of a server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub enum ServeReply {
+    /// It accepts requests.
+    Listening {
+        /// Address and port.
+        address: String,
+        /// Name and version of the engine.
+        engine: String,
+    },
+    /// It has answered all requests, and ended.
+    Stopped {
+        /// Number of requests.
+        num_requests: u64,
+    },
+    /// It could not start.
     Failed {
         /// The error.
         error: String,

@@ -1,0 +1,12 @@
+//! What `pipe serve` prints.
+
+use crate::render;
+
+pub(super) fn listening(address: &str, engine: &str) {
+    render::message(&format!("listening on http://{address} with {engine}; Ctrl-C stops"));
+}
+
+pub(super) fn stopped(num_requests: u64) {
+    let plural = if num_requests == 1 { "" } else { "s" };
+    render::message(&format!("stopped after {num_requests} request{plural}"));
+}

@@ -1,0 +1,44 @@
+//! [`BenchmarkError`]: why variants can't be compared.
+
+use pipe_schemas::tables::MissingCounts;
+use std::path::PathBuf;
+
+/// Why variants can't be compared.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
+pub enum BenchmarkError {
+    /// There is nothing to measure.
+    #[error("no input has a model or an ONNX file")]
+    NoVariants,
+    /// The baseline is not connected.
+    #[error("`baseline` is `{baseline}`, but the variants are {}", variants.join(", "))]
+    NoBaseline { baseline: String, variants: Vec<String> },
+    /// No engine ran the baseline.
+    #[error("the baseline `{baseline}` does not run: {reason}")]
+    BaselineFailed { baseline: String, reason: String },
+    /// An input is neither a model nor an ONNX file.
+    #[error("the input `{name}` ({}) is neither a model folder nor an ONNX file", path.display())]
+    NotAVariant { name: String, path: PathBuf },
+    /// A variant takes other clips.
+    #[error("the samples are clips of {found}, `{variant}` takes {expected}")]
+    OtherClips {
+        variant: String,
+        /// Clips of the variant, as `8 frames of 112x112 px`.
+        expected: String,
+        found: String,
+    },
+    /// A variant has other classes.
+    #[error(
+        "the classes of `{variant}` are not those of the samples: it has {expected}, they have {found}, or other names"
+    )]
+    OtherClasses { variant: String, expected: usize, found: usize },
+    /// The test list is empty, or nothing of it has samples.
+    #[error("there are no test samples: {}", missing.why_no_samples("test"))]
+    NoSamples {
+        /// Why the videos of the test list have no samples.
+        missing: MissingCounts,
+    },
+    /// No metric is defined for the labels.
+    #[error("no metric is defined for these labels")]
+    NoMetric,
+}
