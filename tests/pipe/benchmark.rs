@@ -106,7 +106,7 @@ fn inputs_that_are_no_variants_are_errors() {
     };
     check("a: onnx", "", "`baseline` is `baseline`, but the variants are a");
     check("baseline: labels", "", "is neither a model folder nor an ONNX file");
-    check("baseline: eval", "", "the input `baseline`");
+    check("baseline: eval", "", "the input `baseline` can't be measured");
     check("baseline: onnx", "engines: [tensorrt]", "tensorrt");
     check("baseline: onnx", "engines: []", "no engine is listed");
 }

@@ -18,9 +18,12 @@ fn ran(run: &RunOutput) -> Vec<String> {
 fn a_changed_learning_rate_reruns_training_and_nothing_before() {
     let space = Space::new();
     let first = space.run_tiny(&[]).ok();
-    assert_eq!(ran(&first), ["clips", "eval", "frames", "labels", "model", "onnx", "samples", "videos"]);
+    assert_eq!(
+        ran(&first),
+        ["clips", "eval", "frames", "int8", "labels", "model", "onnx", "samples", "table", "videos"]
+    );
     let again = space.run_tiny(&["stages.model.with.optim_wrapper.optimizer.lr=0.01"]).ok();
-    assert_eq!(ran(&again), ["eval", "model", "onnx"]);
+    assert_eq!(ran(&again), ["eval", "int8", "model", "onnx", "table"]);
     let started = again.events.iter().find(|event| event["event"] == "stage_started" && event["stage"] == "model");
     let reasons = started.unwrap()["reasons"].to_string();
     assert!(reasons.contains("with.optim_wrapper.optimizer.lr: 0.002 → 0.01"), "{reasons}");

@@ -41,7 +41,7 @@ fn names(space: &Space, folder: &str) -> Vec<String> {
 fn a_stage_whose_input_has_not_run_is_reported_as_unchecked() {
     let space = Space::new();
     let (stdout, stderr) = check_smoke(&space);
-    assert!(stdout.starts_with("smoke: 8 stages, no mistakes: clips → "), "{stdout}");
+    assert!(stdout.starts_with("smoke: 10 stages, no mistakes: clips → "), "{stdout}");
     assert!(
         stdout
             .ends_with("\nlabels: not checked, because its input `lists` comes from `clips`, which has not run yet\n"),

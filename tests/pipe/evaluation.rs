@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 fn pipeline(space: &Space) {
     let smoke = repository().join("pipelines/smoke.yaml");
     let text = format!(
-        "pipeline: several\nextends: [{}]\nstages:\n  onnx: null\n  \
+        "pipeline: several\nextends: [{}]\nstages:\n  onnx: null\n  int8: null\n  table: null\n  \
          eval: {{ inputs: {{ labels: labels, videos: videos }}, with: {{ bootstrap: {{ samples: 100 }} }} }}\n  \
          again:\n    uses: evaluate\n    inputs: {{ model: model, frames: frames, samples: samples }}\n    \
          with: {{ average_clips: score, metric_list: [top_k_accuracy], metric_options: {{ top_k_accuracy: {{ topk: [1, 2] }} }} }}\n  \

@@ -57,7 +57,7 @@ fn pipeline(space: &Space) {
     let smoke = repository().join("pipelines/smoke.yaml");
     let text = format!(
         "pipeline: tune\nextends: [{}]\nvars: {{ epochs: 1 }}\nstages:\n  model: {{ with: {{ load_from: {{ checkpoint: \
-         theirs.safetensors }} }} }}\n  eval: null\n  onnx: null\n",
+         theirs.safetensors }} }} }}\n  eval: null\n  onnx: null\n  int8: null\n  table: null\n",
         smoke.display()
     );
     space.write("tune.yaml", &text);

@@ -11,7 +11,7 @@ use std::path::Path;
 fn smoke_learns_motion_and_a_second_run_does_nothing() {
     let space = Space::new();
     let first = space.run("smoke", &[]).ok();
-    assert_eq!(first.run_finished()["ran"], 8);
+    assert_eq!(first.run_finished()["ran"], 10);
     let metrics = space.json("smoke", "eval", "metrics.json");
     assert!(metrics["top1"].as_f64().unwrap() >= 0.9, "{metrics}");
     assert!(metrics["top5"].as_f64().unwrap() >= metrics["top1"].as_f64().unwrap(), "{metrics}");
@@ -19,8 +19,14 @@ fn smoke_learns_motion_and_a_second_run_does_nothing() {
     let parity = space.json("smoke", "onnx", "parity.json");
     assert_eq!(parity["top1_agreement"].as_f64(), Some(1.0), "{parity}");
 
+    let int8 = space.json("smoke", "int8", "report.json");
+    assert!(int8["onnx_share"].as_f64().unwrap() < 0.3, "{int8}");
+    let table = space.json("smoke", "table", "metrics.json");
+    let [baseline, int8] = [0, 1].map(|row| table["rows"][row]["accuracy"].as_f64().unwrap());
+    assert!(baseline == metrics["top1"].as_f64().unwrap() && int8 > baseline - 0.05, "{table}");
+
     let second = space.run("smoke", &[]).ok();
-    assert_eq!(second.run_finished()["hits"], 8);
+    assert_eq!(second.run_finished()["hits"], 10);
     assert_eq!(second.run_finished()["ran"], 0);
     assert_eq!(second.digests(), first.digests());
     assert!(!second.events.iter().any(|event| event["event"] == "stage_started"), "no stage may start");

@@ -55,7 +55,7 @@ fn a_valid_file_is_checked_without_running() {
     let smoke = pipe_testkit::repository().join("pipelines/smoke.yaml");
     let output = space.output(&["check", smoke.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0));
-    assert!(String::from_utf8(output.stdout).unwrap().contains("8 stages, no mistakes"));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("10 stages, no mistakes"));
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn a_checkpoint_is_evaluated_and_exported_without_training() {
     let space = trained();
     let published = run(&space, &[]).ok();
     // The stages before are those of the training.
-    assert_eq!(published.stages("ran"), ["eval", "model", "onnx"]);
+    assert_eq!(published.stages("ran"), ["eval", "int8", "model", "onnx", "table"]);
     let metrics = |pipeline| space.json(pipeline, "eval", "metrics.json");
     assert_eq!(metrics("published"), metrics("smoke"));
     let card = space.json("published", "model", "model/model.json");

@@ -11,14 +11,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// A server, and the address that it listens on. It is killed when this is dropped.
-struct Server {
+pub(crate) struct Server {
     process: Child,
     address: String,
     stderr: BufReader<std::process::ChildStderr>,
 }
 
 impl Server {
-    fn start(space: &Space, args: &[&str]) -> Self {
+    pub(crate) fn start(space: &Space, args: &[&str]) -> Self {
         let model = ".pipe/out/p/onnx/model.onnx";
         let mut command = space.command(&[&["serve", model, "--port", "0"], args].concat());
         let mut process = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
@@ -47,7 +47,7 @@ impl Server {
         response(stream)
     }
 
-    fn predict(&self, query: &str, body: &[u8]) -> (u16, Value) {
+    pub(crate) fn predict(&self, query: &str, body: &[u8]) -> (u16, Value) {
         let (status, text) = self.request(&format!("POST /predict{query}"), body);
         (status, serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status} {text}")))
     }
@@ -120,12 +120,13 @@ fn requests_are_answered_or_refused_and_nothing_leaks() {
     assert_eq!(row["top"], answer["top"], "as `pipe predict`");
     assert_eq!(server.predict("?path=a%20b.avi&top_k=2", b""), (200, answer));
 
-    let (status, answer) = server.predict("?path=a%20b.avi&window=0.2&stride=0.1&alert=move_up%3E%3D0,min%3D0.1", b"");
+    let (status, answer) = server.predict("?path=a%20b.avi&window=0.2&stride=0.1&alert=MoveUp%3E%3D0,min%3D0.1", b"");
     assert_eq!(status, 200, "{answer}");
     assert!(answer["windows"].as_array().unwrap().len() > 3, "{answer}");
-    assert_eq!(answer["events"][0]["event"], "move_up", "{answer}");
+    assert_eq!(answer["events"][0]["event"], "MoveUp", "{answer}");
     assert_eq!(server.predict("?path=a%20b.avi&window=-1", b"").0, 400);
     assert_eq!(server.predict("?path=a%20b.avi&window=x", b"").0, 400);
+    assert_eq!(server.predict("?path=a%20b.avi&window=1&alert=Fly%3E%3D0.5", b"").0, 400);
 
     for (path, expect) in
         [("../secret.avi", 404), ("link.avi", 404), ("/etc/passwd", 404), ("", 404), ("none.avi", 404)]

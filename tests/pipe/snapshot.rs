@@ -16,6 +16,7 @@ const REDACTED: &[(&str, &str)] = &[
     (r"\bstarted {10,}", "started  "),
     (r"\b[0-9a-f]{64}\b", "[DIGEST]"),
     (r"\b(loss|top1|top5|up to|by) \d+(\.\d+)?(e-?\d+)?", "$1 [NUMBER]"),
+    (r"\d+\.\d ms \(p99 \d+\.\d ms\)", "[NUMBER] ms (p99 [NUMBER] ms)"),
     (r"\(\d+\.\d+ to \d+\.\d+\)", "([NUMBER] to [NUMBER])"),
     // Whether a source file is read again depends on how long ago it changed.
     (r"(?m)^read    .*\n", ""),

@@ -164,12 +164,12 @@ impl RunOutput {
         names
     }
 
-    /// Returns the output digest of each stage.
+    /// Returns the output digest of each stage but `table`, which has measurements.
     pub(crate) fn digests(&self) -> BTreeMap<String, String> {
         let digest = |event: &serde_json::Value| {
             (event["stage"].as_str().unwrap().to_owned(), event["output"].as_str().unwrap_or_default().to_owned())
         };
-        self.finished().into_iter().map(digest).collect()
+        self.finished().into_iter().filter(|event| event["stage"] != "table").map(digest).collect()
     }
 
     /// Returns the last event, `run_finished`.

@@ -60,6 +60,11 @@ impl Axis {
         Self { low: low - margin, high: high + margin, first_px: first_px as f64, last_px: last_px as f64 }
     }
 
+    /// Returns the value at a pixel.
+    pub(crate) fn value(&self, px: f64) -> f64 {
+        self.low + (px - self.first_px) / (self.last_px - self.first_px) * (self.high - self.low)
+    }
+
     pub(crate) fn px(&self, value: f64) -> f64 {
         self.first_px + (value - self.low) / (self.high - self.low) * (self.last_px - self.first_px)
     }
@@ -78,7 +83,8 @@ impl Plot {
             Axis::of(self.lines.last().into_iter().flat_map(Line::finite).map(|(_, value)| value), BOTTOM_PX, TOP_PX);
         let mut canvas = Canvas::new(WIDTH_PX, HEIGHT_PX, BACKGROUND);
         canvas.text(&self.title, LEFT_PX, (TOP_PX - font::HEIGHT_PX) / 2, INK);
-        grid(&mut canvas, across, up);
+        powers(&mut canvas, across);
+        levels(&mut canvas, up);
         for line in &self.lines {
             let clip = |value: f64| value.clamp(up.low, up.high);
             let places: Vec<(f64, f64)> =
@@ -107,8 +113,8 @@ impl Line {
     }
 }
 
-/// Draws the axes: a vertical line for each power of ten, and horizontal ones at even values.
-pub(crate) fn grid(canvas: &mut Canvas, across: Axis, up: Axis) {
+/// Draws a vertical line for each power of ten.
+fn powers(canvas: &mut Canvas, across: Axis) {
     let (top, bottom) = (TOP_PX as f64, BOTTOM_PX as f64);
     for power in across.low.ceil() as i32..=across.high.floor() as i32 {
         let x = across.px(f64::from(power));
@@ -117,6 +123,10 @@ pub(crate) fn grid(canvas: &mut Canvas, across: Axis, up: Axis) {
         let left = (x as usize).saturating_sub(label.len() * font::ADVANCE_PX / 2);
         canvas.text(&label, left, BOTTOM_PX + 8, INK);
     }
+}
+
+/// Draws horizontal lines at even values.
+pub(crate) fn levels(canvas: &mut Canvas, up: Axis) {
     for interval in 0..=NUM_INTERVALS {
         let value = up.low + (up.high - up.low) * interval as f64 / NUM_INTERVALS as f64;
         let y = up.px(value);

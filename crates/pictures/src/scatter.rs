@@ -2,7 +2,7 @@
 
 use crate::canvas::{Canvas, Ink};
 use crate::font;
-use crate::plot::{Axis, BACKGROUND, BOTTOM_PX, HEIGHT_PX, INK, LEFT_PX, MARK, RIGHT_PX, TOP_PX, WIDTH_PX, grid};
+use crate::plot::{Axis, BACKGROUND, BOTTOM_PX, HEIGHT_PX, INK, LEFT_PX, MARK, RIGHT_PX, TOP_PX, WIDTH_PX, levels};
 use std::io;
 
 /// Half of the side of a point.
@@ -16,6 +16,8 @@ const MARGIN: f64 = 0.08;
 pub struct Scatter {
     /// The text above the points.
     pub title: String,
+    /// The unit of the horizontal axis, such as `ms`.
+    pub unit: String,
     /// The points. Those that are not finite are left out.
     pub points: Vec<Point>,
 }
@@ -50,7 +52,14 @@ impl Scatter {
         let up = wide(points.iter().flat_map(ends).filter(|value| value.is_finite()), BOTTOM_PX, TOP_PX);
         let mut canvas = Canvas::new(WIDTH_PX, HEIGHT_PX, BACKGROUND);
         canvas.text(&self.title, LEFT_PX, (TOP_PX - font::HEIGHT_PX) / 2, INK);
-        grid(&mut canvas, across, up);
+        levels(&mut canvas, up);
+        // The range is often less than a power of ten.
+        for x in [LEFT_PX, usize::midpoint(LEFT_PX, RIGHT_PX), RIGHT_PX] {
+            let label = format!("{:.3} {}", 10_f64.powf(across.value(x as f64)), self.unit);
+            let width = label.chars().count() * font::ADVANCE_PX;
+            let left = x.saturating_sub(width / 2).min(WIDTH_PX.saturating_sub(width + 4));
+            canvas.text(&label, left, BOTTOM_PX + 8, INK);
+        }
         for point in points {
             let (x, y) = (across.px(point.place.log10()), up.px(point.value));
             if let Some((low, high)) = point.interval {
@@ -93,7 +102,7 @@ mod tests {
     #[test]
     fn points_are_drawn_at_their_places_and_others_are_left_out() {
         let points = vec![point(1.0, 0.5), point(100.0, 0.9), point(0.0, 0.5), point(1.0, f64::NAN)];
-        let canvas = Scatter { title: "top1".into(), points }.draw();
+        let canvas = Scatter { title: "top1".into(), unit: "ms".into(), points }.draw();
         let marked = canvas.pixels.as_chunks::<3>().0.iter().filter(|pixel| **pixel == MARK).count();
         // Two squares of 7 x 7 pixels.
         assert_eq!(marked, 98);
@@ -102,7 +111,12 @@ mod tests {
     #[test]
     fn a_plot_of_one_point_or_none_is_drawn() {
         for points in [vec![], vec![point(3.0, 1.0)]] {
-            assert!(Scatter { title: String::new(), points }.to_png().expect("a file").starts_with(b"\x89PNG"));
+            assert!(
+                Scatter { title: String::new(), unit: String::new(), points }
+                    .to_png()
+                    .expect("a file")
+                    .starts_with(b"\x89PNG")
+            );
         }
     }
 }

@@ -153,7 +153,7 @@ impl View {
         if let Sink::Csv(file) | Sink::JsonLines(file) = &mut self.sink {
             file.flush()?;
         }
-        let mut line = format!("{} videos, {} predictions with {}", self.num_done, self.num_predicted, self.engine);
+        let mut line = format!("{} videos, {} predicted with {}", self.num_done, self.num_predicted, self.engine);
         for (verdict, count) in &self.without {
             line += &format!(", {count} {}", verdict.name());
         }

@@ -1,5 +1,6 @@
 //! [`BenchmarkError`]: why variants can't be compared.
 
+use pipe_predict::PredictError;
 use pipe_schemas::tables::MissingCounts;
 use std::path::PathBuf;
 
@@ -19,6 +20,9 @@ pub enum BenchmarkError {
     /// An input is neither a model nor an ONNX file.
     #[error("the input `{name}` ({}) is neither a model folder nor an ONNX file", path.display())]
     NotAVariant { name: String, path: PathBuf },
+    /// A file can't be run.
+    #[error("the input `{name}` can't be measured")]
+    File { name: String, source: PredictError },
     /// A variant takes other clips.
     #[error("the samples are clips of {found}, `{variant}` takes {expected}")]
     OtherClips {

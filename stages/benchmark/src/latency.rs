@@ -3,6 +3,7 @@
 use pipe_clips::ClipSize;
 use pipe_infer::{InferError, InferenceEngine, Libraries, ModelFile, SessionOptions, load};
 use pipe_learn::{TimedNetwork, noise, pin_threads};
+use pipe_stage::protocol::paths;
 use pipe_stage::{Context, Helpers, Job, JobFailure, JobLimits, SendPiece, StageError};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -25,10 +26,13 @@ const CPU_SECS: u64 = 3600;
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Measure {
     /// The model folder or ONNX file.
+    #[serde(with = "paths")]
     pub(crate) path: PathBuf,
     /// What runs an ONNX file; `None` for a model folder.
     pub(crate) engine: Option<InferenceEngine>,
+    #[serde(with = "paths")]
     pub(crate) onnx_runtime: PathBuf,
+    #[serde(with = "paths")]
     pub(crate) openvino: PathBuf,
     /// Number of threads of an engine.
     pub(crate) threads: usize,

@@ -12,6 +12,6 @@ pub(crate) fn picture(metric: &str, rows: &[BenchmarkRow]) -> io::Result<Vec<u8>
         let interval = row.accuracy_low.zip(row.accuracy_high);
         Some(Point { place: latency, value: accuracy, interval, text: format!("{} ({engine})", row.variant) })
     };
-    Scatter { title: format!("{metric} against median latency in ms"), points: rows.iter().filter_map(point).collect() }
-        .to_png()
+    let title = format!("{metric} against median latency");
+    Scatter { title, unit: "ms".to_owned(), points: rows.iter().filter_map(point).collect() }.to_png()
 }

@@ -88,7 +88,9 @@ impl Benchmark {
     ) -> Result<Evaluated, StageError> {
         let opened = match cell.engine {
             None => Ok(Variant::model(cell.path)?),
-            Some(engine) => Variant::exported(cell.path, engine, &self.libraries, params.threads as usize)?,
+            Some(engine) => {
+                Variant::exported(cell.variant, cell.path, engine, &self.libraries, params.threads as usize)?
+            }
         };
         let row = |facts: Facts, unsupported: String| BenchmarkRow {
             variant: cell.variant.to_owned(),

@@ -116,7 +116,7 @@ mod tests {
             latency_p99_ms: Some(3.5),
             ..BenchmarkRow::default()
         };
-        let runs = "int8 (openvino): top1 0.88, change -0.12 (-0.25 to +0.00), 3 MB, 2.5 ms (p99 3.5 ms)";
+        let runs = "int8 (openvino): top1 0.88, change -0.12 (-0.25 to +0.00), 3.0 MB, 2.5 ms (p99 3.5 ms)";
         assert_eq!(line("top1", &row("")), runs);
         assert_eq!(line("top1", &row("no kernel")), "int8 (openvino): unsupported: no kernel");
         let report = BenchmarkReport {

@@ -73,12 +73,14 @@ impl Variant {
 
     /// Opens an ONNX file on an engine. An engine that is missing, or that refuses the file, is the inner error, with what is known.
     pub(crate) fn exported(
+        name: &str,
         path: &Path,
         engine: InferenceEngine,
         libraries: &Libraries,
         threads: usize,
     ) -> Result<Result<Self, (Facts, PredictError)>, StageError> {
-        let model = Arc::new(ExportedModel::open(path)?);
+        let unusable = |source| BenchmarkError::File { name: name.to_owned(), source };
+        let model = Arc::new(ExportedModel::open(path).map_err(unusable)?);
         let number = |key: &str| model.file.metadata().get(key).and_then(|text| text.parse().ok());
         let mut facts = Facts {
             engine: engine.name().to_owned(),

@@ -137,7 +137,7 @@ impl Service {
                 Refusal::new(StatusCode::BAD_REQUEST, &format!("`top_k` is `{text}`, expected a number above 0"))
             })?,
         };
-        let plan = window_plan_of(&query).map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, &error))?;
+        let plan = self.window_plan(&query).map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, &error))?;
         let video = match value(&query, "path") {
             Some(path) => self.below_root(&path)?,
             None => self.upload(request, value(&query, "name").as_deref()).await?,
@@ -158,6 +158,14 @@ impl Service {
         Ok((if has_prediction { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY }, answer))
     }
 
+    /// Returns the windows that a query asks for.
+    fn window_plan(&self, query: &str) -> Result<Option<WindowPlan>, String> {
+        let plan = window_plan_of(query)?;
+        let labels = &self.model.metadata.labels;
+        let unknown = plan.iter().flat_map(|plan| &plan.rules).find(|rule| !labels.contains(&rule.class));
+        unknown.map_or(Ok(plan.clone()), |rule| Err(format!("the network has no class `{}`", rule.class)))
+    }
+
     /// Predicts windows; the network runs for no other request meanwhile.
     fn predict_windows(&self, video: &Video, plan: &WindowPlan, top_k: usize) -> Result<(bool, Value), StageError> {
         let mut classifier = self.classifier.lock().unwrap_or_else(PoisonError::into_inner);
@@ -170,7 +178,7 @@ impl Service {
         };
         let event = |event: AlertEvent| {
             let AlertEvent { class, start_secs, end_secs, max_probability, num_windows } = event;
-            json!({ "event": class, "start_secs": start_secs, "end_secs": end_secs, "max_probability": max_probability, "num_windows": num_windows })
+            json!({ "event": class, "start_secs": start_secs, "end_secs": end_secs, "max_probability": short(max_probability), "num_windows": num_windows })
         };
         let windows: Vec<Value> = rows.iter().map(window).collect();
         let events: Vec<Value> = events.into_iter().map(event).collect();
@@ -187,7 +195,7 @@ impl Service {
     fn answer(&self, row: &VideoPredictionRow, top_k: usize) -> Value {
         let class = |(class_index, probability): (u32, f32)| {
             let class = self.model.metadata.labels.get(class_index as usize);
-            json!({ "class_index": class_index, "class": class, "probability": probability })
+            json!({ "class_index": class_index, "class": class, "probability": short(probability) })
         };
         let top: Vec<Value> = row.top(top_k).into_iter().map(class).collect();
         json!({ "verdict": row.verdict, "reason": row.reason, "num_views": row.num_views, "top": top })
@@ -246,6 +254,11 @@ impl Service {
         let file = VideoFile { id: "upload".to_owned(), path: upload.to_path_buf() };
         Ok(Video { file, _upload: Some(upload) })
     }
+}
+
+/// Returns a number with as few digits as tell it apart from other 32-bit numbers.
+fn short(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or_else(|_| f64::from(value))
 }
 
 fn has_prediction(row: &VideoPredictionRow) -> bool {

@@ -1,0 +1,155 @@
+"""Measures what int8 and pruning cost and gain: one table per network.
+
+    cargo xtask bench optimization --clips FOLDER --weights FILE [--only NETWORK] [--folder WORK]
+
+Small versions of four networks learn the motions of generated clips (those of `pipelines/smoke.yaml`; 400 for training and 80 of other
+groups for the test). MobileNetV2 (TSN, TSM) starts from ImageNet weights (FILE, torchvision's) and learns the real clips of FOLDER, which has
+a folder of videos of UCF101 per class: the classes with two groups or more, one half of the groups for training, the other for the test.
+
+Each network is a baseline in 32 bits, int8 of it, and, except X3D and TSM, pruned to half of its multiply-adds, before and after training
+again, with int8 of that. `uses: benchmark` measures all of them in one run on ONNX Runtime, so run it on a machine that does nothing else.
+"""
+
+import argparse, json, pathlib, subprocess, tempfile
+from fine_tuning import classes, write_lists
+
+# Name: backbone, more of `cls_head`, whether it is pruned, and more of `int8`.
+MOTION = {
+    "tsm_resnet18": ("{ type: ResNetTSM, depth: 18, base_channels: 16, shift_div: 4 }", True, ""),
+    "r3d_18": ("{ type: R3D, base_channels: 16 }", True, ""),
+    "x3d": ("{ type: X3D, base_channels: 12, gamma_d: 1.0, fc1_channels: 128 }", False, ", symmetric: true"),
+    "videomae": ("{ type: VisionTransformer, img_size: [48, 64], embed_dims: 96, depth: 4, num_heads: 4, num_frames: 8 }", True, ""),
+}
+REAL = {
+    "tsn_mobilenet_v2": ("{ type: MobileNetV2 }", True, ""),
+    "tsm_mobilenet_v2": ("{ type: MobileNetV2TSM }", False, ""),
+}
+
+MOTION_DATA = """
+  clips:
+    uses: synthesize
+    with: { classes: [move_left, move_right, move_up, move_down, rotate_clockwise], groups: 48, test_groups: 8, clips_per_group: 2, frames_per_clip: 24, width_px: 96, height_px: 72 }
+  videos: { uses: ingest, inputs: { folder: clips } }
+  labels: { uses: annotations, inputs: { videos: videos, lists: clips.lists }, with: { format: ucf101 } }
+  frames: { uses: frames, inputs: { videos: videos }, with: { resize: none, encode: { jpeg: { quality: 90 } } } }
+  samples:
+    uses: augment
+    inputs: { frames: frames, labels: labels }
+    with:
+      epochs: 12
+      train: { sampler: { type: SampleFrames, clip_len: 8, frame_interval: 2 }, transforms: [{ type: Resize, scale: { exact: [64, 48] } }] }
+      test: { sampler: { type: SampleFrames, clip_len: 8, frame_interval: 2, num_clips: 3 }, transforms: [{ type: Resize, scale: { exact: [64, 48] } }] }
+"""
+
+REAL_DATA = """
+  videos: {{ uses: ingest, with: {{ root: {root}, include: [{include}] }} }}
+  labels: {{ uses: annotations, inputs: {{ videos: videos }}, with: {{ format: ucf101, root: lists }} }}
+  frames: {{ uses: frames, inputs: {{ videos: videos }}, with: {{ resize: {{ short_side_px: 182 }}, encode: {{ jpeg: {{ quality: 90 }} }} }} }}
+  samples:
+    uses: augment
+    inputs: {{ frames: frames, labels: labels }}
+    with:
+      epochs: 12
+      train:
+        sampler: {{ type: SampleFrames, clip_len: 1, frame_interval: 1, num_clips: 8 }}
+        transforms: [{{ type: RandomResizedCrop }}, {{ type: Resize, scale: {{ exact: [160, 160] }} }}, {{ type: Flip, flip_ratio: 0.5 }}]
+      test:
+        sampler: {{ type: SampleFrames, clip_len: 1, frame_interval: 1, num_clips: 8 }}
+        transforms: [{{ type: Resize, scale: {{ short_side_px: 182 }} }}, {{ type: CenterCrop, crop_size: 160 }}]
+"""
+
+NETWORK = """
+  {name}:
+    uses: train
+    inputs: {{ frames: frames, samples: samples{port} }}
+    with:
+      model: {{ backbone: {backbone}, cls_head: {{ dropout_ratio: 0.0, init_std: 0.01 }} }}
+      train_dataloader: {{ batch_size: {batch} }}
+      optim_wrapper: {{ optimizer: {optimizer}, clip_grad: {{ max_norm: 20 }} }}
+      param_scheduler: [{{ type: CosineAnnealingLR, end: 12, convert_to_iter_based: true }}]
+      train_cfg: {{ max_epochs: 12, val_interval: 12 }}
+      {more}
+  {name}_onnx: {{ uses: export, inputs: {{ model: {name}, frames: frames, samples: samples }} }}
+  {name}_int8: {{ uses: optimize, inputs: {{ model: {name}, frames: frames, samples: samples }}, with: {{ quantize: {{ type: int8{int8} }} }} }}
+"""
+
+PRUNED = """
+  {name}_pruned:
+    uses: optimize
+    inputs: {{ model: {name}, frames: frames, samples: samples }}
+    with: {{ prune: {{ type: channels, target: {{ macs: 0.5 }}, min_channels: 4, round_to: 2 }} }}
+"""
+
+TABLE = """
+  {name}_table:
+    uses: benchmark
+    inputs: {{ frames: frames, samples: samples, fp32: {name}_onnx, int8: {name}_int8.onnx{more} }}
+    with: {{ baseline: fp32, num_runs: 30, num_rounds: 5 }}
+"""
+
+
+def stages(name, network, optimizer, batch, more):
+    """Returns the stages of a network."""
+    backbone, is_pruned, int8 = network
+    values = {"backbone": backbone, "optimizer": optimizer, "batch": batch, "int8": int8}
+    text = NETWORK.format(name=name, port="", more=more, **values)
+    variants = ""
+    if is_pruned:
+        text += PRUNED.format(name=name)
+        tuned = f"{name}_tuned"
+        text += NETWORK.format(name=tuned, port=f", model: {name}_pruned", more="", **values)
+        variants = f", pruned: {name}_pruned.onnx, pruned_tuned: {tuned}_onnx, pruned_tuned_int8: {tuned}_int8.onnx"
+    return text + TABLE.format(name=name, more=variants)
+
+
+def report(folder, name):
+    """Prints the table of a network."""
+    report = json.loads((folder / f"{name}_table/metrics.json").read_text())
+    rows = {row["variant"]: row for row in report["rows"]}
+    before = rows["fp32"]
+    print(f"\n{name}: {report['num_videos']} test videos, latency of {report['batch_size']} clip, {report['threads']} threads, {report['processor']}")
+    print("| variant | top-1 | change (interval) | size | multiply-adds | p50 ms | p99 ms | peak memory |\n|---|---|---|---|---|---|---|---|")
+    for variant in ("fp32", "int8", "pruned", "pruned_tuned", "pruned_tuned_int8"):
+        if variant not in rows:
+            continue
+        row = rows[variant]
+        if row["unsupported"]:
+            print(f"| {variant} | unsupported: {row['unsupported']} | | | | | | |")
+            continue
+        share = lambda key: f"{row[key] / before[key]:.3f}"
+        change = f"{100 * row['change']:+.1f} ({100 * row['change_low']:+.1f} to {100 * row['change_high']:+.1f})"
+        print(f"| {variant} | {100 * row['accuracy']:.1f} % | {change} | {share('size_bytes')} | {share('macs')} | "
+              f"{row['latency_p50_ms']:.2f} | {row['latency_p99_ms']:.2f} | {row['peak_memory_bytes'] / 1e6:.0f} MB |")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="cargo xtask bench optimization")
+    parser.add_argument("pipe", type=pathlib.Path)
+    parser.add_argument("--clips", type=pathlib.Path, required=True)
+    parser.add_argument("--weights", type=pathlib.Path, required=True)
+    parser.add_argument("--only")
+    parser.add_argument("--folder", type=pathlib.Path, help="where to run, to keep the results")
+    options = parser.parse_args()
+    pipe, clips = options.pipe.resolve(), options.clips.resolve()
+    folder = (options.folder or pathlib.Path(tempfile.mkdtemp())).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    found = classes(clips)
+    write_lists(folder / "lists", found, 1)
+    include = ", ".join(f'"{name}/*"' for name in found)
+    load = f"load_from: {{ checkpoint: {json.dumps(str(options.weights.resolve()))} }}"
+    for kind, networks, data, optimizer, batch, more in (
+        ("motion", MOTION, MOTION_DATA, "{ type: AdamW, lr: 0.002 }", 16, ""),
+        ("real", REAL, REAL_DATA.format(root=json.dumps(str(clips)), include=include),
+         "{ type: SGD, lr: 0.01, momentum: 0.9, weight_decay: 0.0001 }", 5, load),
+    ):
+        for name, network in networks.items():
+            if options.only not in (None, name):
+                continue
+            text = f"pipeline: {kind}\nstages:" + data + stages(name, network, optimizer, batch, more)
+            (folder / f"{name}.yaml").write_text(text)
+            subprocess.run([pipe, "run", f"{name}.yaml", "--no-lock"], cwd=folder, check=True)
+            report(folder / f".pipe/out/{kind}", name)
+
+
+if __name__ == "__main__":
+    main()
