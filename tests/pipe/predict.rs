@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A network with weights as they were drawn, evaluated on three engines, and predictions of the same videos.
-pub(crate) const PIPELINE: &str = r#"pipeline: p
+pub(crate) const PIPELINE: &str = r"pipeline: p
 stages:
   clips:
     uses: synthesize
@@ -37,7 +37,7 @@ stages:
   onnxruntime: { uses: evaluate, inputs: { exported: onnx, frames: frames, samples: samples }, with: { engine: onnxruntime } }
   openvino: { uses: evaluate, inputs: { exported: onnx, frames: frames, samples: samples }, with: { engine: openvino } }
   stage: { uses: predict, inputs: { exported: onnx, videos: videos } }
-"#;
+";
 
 type Probabilities = BTreeMap<String, Vec<f32>>;
 

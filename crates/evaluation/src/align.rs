@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn several_labels_are_recognised() {
         let single = row("a", 0, &[0.9, 0.1]);
-        assert_eq!(labelling_of(&[single.clone()]), Labelling::SingleLabel);
+        assert_eq!(labelling_of(std::slice::from_ref(&single)), Labelling::SingleLabel);
         let several = PredictionRow { more_class_indices: vec![1], ..single.clone() };
         assert_eq!(labelling_of(&[single, several]), Labelling::MultiLabel);
         assert_eq!(labelling_of(&[row("a", 0, &[0.9, 0.9])]), Labelling::MultiLabel);

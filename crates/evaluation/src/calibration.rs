@@ -42,6 +42,7 @@ struct BinContent {
 /// The number by which the mean logits of a video would be divided, so that the cross-entropy of these videos is the lowest. It is fitted on the
 /// evaluated videos themselves, so the errors at it are optimistic.
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "they are the keys of the file")]
 struct Temperature {
     temperature: f64,
     /// Cross-entropy of the softmax of the mean logits.

@@ -2,7 +2,7 @@
 
 use crate::EvaluationError;
 use pipe_schemas::tables::{ClassRow, PredictionRow};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What identifies a video or segment in several tables: the video, and the times as bits, which sort like the times.
 pub fn key(row: &PredictionRow) -> (&str, Option<u64>, Option<u64>) {
@@ -26,12 +26,10 @@ pub fn display_name(row: &PredictionRow) -> String {
 pub fn check_predictions(input: &str, rows: &[PredictionRow]) -> Result<usize, EvaluationError> {
     let Some(first) = rows.first() else { return Err(EvaluationError::Empty { input: input.to_owned() }) };
     let num_classes = first.probabilities.len();
-    let mut seen = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     for row in rows {
-        let problem = match seen.insert(key(row), ()) {
-            Some(()) => Some("it is listed twice".to_owned()),
-            None => problem(row, num_classes),
-        };
+        let problem =
+            if seen.insert(key(row)) { problem(row, num_classes) } else { Some("it is listed twice".to_owned()) };
         if let Some(problem) = problem {
             return Err(EvaluationError::Row {
                 input: input.to_owned(),

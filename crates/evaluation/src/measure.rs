@@ -137,7 +137,7 @@ fn intervals(
 /// Returns whether several classes have the highest probability.
 fn has_tie(row: &PredictionRow) -> bool {
     let Some(highest) = row.probabilities.get(row.predicted_index as usize) else { return false };
-    row.probabilities.iter().filter(|probability| *probability == highest).count() > 1
+    row.probabilities.iter().filter(|probability| probability.total_cmp(highest).is_eq()).count() > 1
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub fn write_report(evaluation: &Evaluation<'_>, choice: &Choice<'_>, folder: &P
             write_classes(evaluation, &sets.report(), averages, folder)?;
         }
     }
-    write_rows(&folder.join("slices.parquet"), &slices(evaluation, choice)?)?;
+    write_rows(&folder.join("slices.parquet"), &slices(evaluation, choice))?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@ mod columns;
 
 pub use columns::{columns_of_frames, columns_of_labels, columns_of_videos};
 
-use crate::{Choice, Evaluation, EvaluationError};
+use crate::{Choice, Evaluation};
 use pipe_metrics::{ALL, Metric, bootstrap};
 use pipe_schemas::tables::{PredictionRow, SliceRow};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,9 +23,9 @@ const UNKNOWN: &str = "unknown";
 
 /// Returns the first metric of training (`top1`, or `mean_average_precision` with several labels) for each value of each column. The numbers of
 /// videos of a column sum to that of all videos.
-pub(crate) fn slices(evaluation: &Evaluation<'_>, choice: &Choice<'_>) -> Result<Vec<SliceRow>, EvaluationError> {
+pub(crate) fn slices(evaluation: &Evaluation<'_>, choice: &Choice<'_>) -> Vec<SliceRow> {
     let Some(metric) = ALL.iter().find(|metric| metric.labelling == evaluation.labelling) else {
-        return Ok(Vec::new());
+        return Vec::new();
     };
     let mut rows = Vec::new();
     for column in evaluation.columns {
@@ -36,7 +36,7 @@ pub(crate) fn slices(evaluation: &Evaluation<'_>, choice: &Choice<'_>) -> Result
         }
         rows.extend(parts.iter().map(|((_, value), part)| slice(column.name, value, part, *metric, choice)));
     }
-    Ok(rows)
+    rows
 }
 
 fn slice(column: &str, value: &str, part: &[PredictionRow], metric: Metric, choice: &Choice<'_>) -> SliceRow {
@@ -81,7 +81,7 @@ mod tests {
         };
         let (options, bootstrap) = (MetricOptions::default(), Bootstrap { samples: 20, ..Bootstrap::default() });
         let choice = Choice { metric_list: &[], metric_options: &options, bootstrap: &bootstrap };
-        let found = slices(&evaluation, &choice).expect("slices");
+        let found = slices(&evaluation, &choice);
         let texts: Vec<String> =
             found.iter().map(|row| format!("{} {} {} {}", row.value, row.num_videos, row.metric, row.figure)).collect();
         assert_eq!(texts, ["short 4 top1 1", "long 3 top1 1", "unknown 1 top1 0"]);

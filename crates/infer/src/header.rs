@@ -99,7 +99,7 @@ pub(crate) fn read(file: &[u8]) -> Result<Header, Malformed> {
             }
             // Graphs for training: initialisation and algorithm.
             (20, Value::Bytes(training)) => {
-                header.below(training, 0, |number| [1, 2].contains(&number), Header::graph)?
+                header.below(training, 0, |number| [1, 2].contains(&number), Header::graph)?;
             }
             // Functions, which consist of nodes.
             (25, Value::Bytes(function)) => header.below(function, 0, |number| number == 7, Header::node)?,
@@ -207,7 +207,7 @@ fn min_bytes(num_values: u64, data_type: u64) -> u64 {
     match data_type {
         1 => num_values.saturating_mul(4),  // float32
         11 => num_values.saturating_mul(8), // float64
-        21 | 22 | 23 => num_values / 2,     // 4 bits
+        21..=23 => num_values / 2,          // 4 bits
         _ => num_values,
     }
 }

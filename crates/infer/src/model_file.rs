@@ -165,7 +165,6 @@ fn open(path: &Path) -> std::io::Result<std::fs::File> {
     use std::os::unix::fs::OpenOptionsExt;
     /// `O_NONBLOCK` of Linux.
     const NONBLOCK: i32 = 0o4000;
-    #[expect(clippy::disallowed_methods, reason = "the error names the path")]
     std::fs::OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path)
 }
 

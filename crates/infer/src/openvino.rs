@@ -140,7 +140,10 @@ impl Session for OpenVinoSession {
 
 impl fmt::Debug for OpenVino {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OpenVino").field("library", &self.library).field("version", &self.version).finish()
+        f.debug_struct("OpenVino")
+            .field("library", &self.library)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }
 

@@ -31,7 +31,6 @@ unsafe extern "C" {
         len: *mut usize,
     ) -> c_int;
     fn pipe_c10d_free_value(value: *mut u8);
-    #[expect(clippy::too_many_arguments, reason = "as in C++")]
     fn pipe_sync_batch_norm(
         group: *mut c_void,
         x: *const c_void,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tch::{Kind, TchError, Tensor};
 
 /// How long a reduction may take; PyTorch's default. A process that has died is noticed at once.
-const REDUCTION: Duration = Duration::from_secs(30 * 60);
+const REDUCTION: Duration = Duration::from_mins(30);
 
 /// How long a connection may take at least, to a process that is there.
 const CONNECT: Duration = Duration::from_secs(30);

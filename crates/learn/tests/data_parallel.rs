@@ -1,5 +1,7 @@
 //! Two processes, here threads with a process group each, train as one process with twice the batch.
 
+#![expect(clippy::print_stdout, reason = "the figures are the result")]
+
 use pipe_clips::{Batch, ClipError, ClipSize, Draws};
 use pipe_graph::ops::{
     batch_norm::BatchNorm, conv::ConvParams, dropout::Dropout, frames_to_batch::FramesToBatch,
@@ -105,7 +107,7 @@ fn train(params: &TrainParams, with_norms: bool, group: Option<Arc<ProcessGroup>
 
 fn in_two(params: &TrainParams, with_norms: bool) -> [Trained; 2] {
     let (listener, first) = Rendezvous::on_this_machine(2).expect("a socket");
-    let (second, wait) = (Rendezvous { rank: 1, ..first.clone() }, Duration::from_secs(60));
+    let (second, wait) = (Rendezvous { rank: 1, ..first.clone() }, Duration::from_mins(1));
     thread::scope(|scope| {
         let other = scope.spawn(move || {
             train(params, with_norms, Some(Arc::new(ProcessGroup::join(&second, wait).expect("joined"))))
@@ -216,13 +218,13 @@ fn the_overhead_of_reductions() {
         [(2, 200), (11_700_000, 5), (25_600_000, 5)].map(|(len, times)| (len, measure(&group, len, times)))
     };
     let (listener, first) = Rendezvous::on_this_machine(2).expect("a socket");
-    let (second, wait) = (Rendezvous { rank: 1, ..first.clone() }, Duration::from_secs(60));
+    let (second, wait) = (Rendezvous { rank: 1, ..first.clone() }, Duration::from_mins(1));
     thread::scope(|scope| {
         let other = scope.spawn(move || work(ProcessGroup::join(&second, wait).expect("joined")));
         let own = work(ProcessGroup::host::<LearnError>(&first, listener, wait, || Ok(())).expect("hosted"));
         other.join().expect("no panic");
         for (len, millis) in own {
-            eprintln!("{len} values: {millis:.2} ms");
+            println!("{len} values: {millis:.2} ms");
         }
     });
 }

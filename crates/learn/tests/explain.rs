@@ -1,7 +1,5 @@
 //! Every network of the zoo with every method: heat maps, or an error that says why not.
 
-#![expect(clippy::disallowed_methods, reason = "tests may panic; their files, threads and times are their own")]
-
 use pipe_graph::{ClipShape, Graph};
 use pipe_learn::{
     CamMethod, ExplainError, ExplainMethod, Explanation, HeadFusion, Network, default_layer, pin_threads,

@@ -67,11 +67,10 @@ fn set_values(network: &mut Network, groups: &ChannelGroups, removed: &Removed) 
         let is_variance = param.name.ends_with("running_var");
         // Between -1 and 1, and different for neighbours.
         let noise = |at: usize| ((at * 7919 + seed * 104_729) % 2003) as f32 / 1001.0 - 1.0;
-        let changed = values.iter().enumerate().map(|(at, value)| match is_variance {
-            true => 1.0 + 0.5 * noise(at),
-            // Larger weights make up for the channels that are zero, so that deep networks still tell clips apart.
-            false => 1.2 * value + 0.05 * noise(at),
-        });
+        let changed = values
+            .iter()
+            .enumerate()
+            .map(|(at, value)| if is_variance { 1.0 + 0.5 * noise(at) } else { 1.2 * value + 0.05 * noise(at) });
         tensors.insert(param.name.clone(), Tensor::from_f32(param.shape.clone(), &changed.collect::<Vec<_>>()));
     }
     for ((id, axis), is_removed) in removed_positions(network.graph(), groups, removed) {

@@ -28,7 +28,7 @@ impl<'a> Resamples<'a> {
         let count = self.units.len() as u64;
         let draws = (0..count).map(|_| {
             // The high half of a product is below `count`; for any number of units the bias is below 2^-32.
-            (u128::from(self.next()) * u128::from(count) >> 64) as usize
+            ((u128::from(self.next()) * u128::from(count)) >> 64) as usize
         });
         let drawn: Vec<usize> = draws.collect();
         drawn.into_iter().flat_map(|unit| self.units[unit].iter().copied()).collect()
@@ -75,7 +75,7 @@ impl<'a> Estimator<'a> {
         let rows = || positions.iter().map(|at| &self.rows[*at]);
         let needs_matrix = self.parts.iter().any(|part| matches!(part, Part::Confusion(_)));
         let needs_rows = self.parts.iter().any(|part| matches!(part, Part::All(_)));
-        let matrix = needs_matrix.then(|| ConfusionMatrix::of_rows(rows())).unwrap_or_else(|| ConfusionMatrix::new(0));
+        let matrix = if needs_matrix { ConfusionMatrix::of_rows(rows()) } else { ConfusionMatrix::new(0) };
         let all: Vec<&PredictionRow> = if needs_rows { rows().collect() } else { Vec::new() };
         let value = |part: &Part| match part {
             Part::Mean(values) => mean(positions.iter().map(|at| values[*at]), positions.len()),
@@ -170,7 +170,7 @@ mod tests {
     fn rows() -> Vec<PredictionRow> {
         // 30 videos of 3 classes, of which those with a number that 4 divides are wrong.
         let row = |at: u32| {
-            let (label, predicted) = (at % 3, if at % 4 == 0 { (at + 1) % 3 } else { at % 3 });
+            let (label, predicted) = (at % 3, if at.is_multiple_of(4) { (at + 1) % 3 } else { at % 3 });
             let mut probabilities = [0.2, 0.2, 0.2];
             probabilities[predicted as usize] = 0.6;
             row(label, &probabilities)
@@ -230,7 +230,9 @@ mod tests {
         for _ in 0..2000 {
             let drawn = resamples.draw();
             assert_eq!(drawn.len(), 7);
-            drawn.into_iter().for_each(|at| counts[at] += 1);
+            for at in drawn {
+                counts[at] += 1;
+            }
         }
         assert!(counts.iter().all(|count| (1850..2150).contains(count)), "{counts:?}");
     }

@@ -104,6 +104,7 @@ impl ConfusionMatrix {
     }
 
     /// Returns the matrix of these classes alone.
+    #[must_use]
     pub fn of_classes(&self, classes: &[usize]) -> Self {
         let count = |label: usize| classes.iter().map(move |predicted| self.count(label, *predicted));
         Self { num_classes: classes.len(), counts: classes.iter().flat_map(|label| count(*label)).collect() }

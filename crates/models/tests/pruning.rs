@@ -1,7 +1,5 @@
 //! Channel pruning of every network of the zoo.
 
-#![expect(clippy::disallowed_methods, reason = "tests may panic; their files, threads and times are their own")]
-
 use pipe_graph::passes::{ChannelGroups, Removed};
 use pipe_graph::{ClipShape, Graph, Op};
 use pipe_models::{build, without_channels, zoo};

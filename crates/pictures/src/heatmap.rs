@@ -48,10 +48,12 @@ impl Heatmap {
 
     fn draw(&self) -> Canvas {
         let count = self.names.len();
-        let cell = match count {
-            0..=MAX_WITH_TEXTS => TEXT_CELL_PX,
-            ..=MAX_WITH_NAMES => NAMED_CELL_PX,
-            _ => PLAIN_CELL_PX,
+        let cell = if count <= MAX_WITH_TEXTS {
+            TEXT_CELL_PX
+        } else if count <= MAX_WITH_NAMES {
+            NAMED_CELL_PX
+        } else {
+            PLAIN_CELL_PX
         };
         let named = count <= MAX_WITH_NAMES;
         let names: Vec<String> = self.names.iter().map(|name| shortened(name)).collect();

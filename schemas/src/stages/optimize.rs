@@ -161,6 +161,7 @@ pub enum Quantize {
 /// has `QuantizeLinear` and `DequantizeLinear` (QDQ).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "parameters that are independent of each other")]
 pub struct Int8 {
     /// How the range of a value is chosen from those that were seen. Default: `mse`.
     pub calibration: CalibrationMethod,

@@ -75,9 +75,9 @@ mod tests {
     fn folders_patterns_and_missing_files() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
-        std::fs::create_dir(path("b")).expect("a folder");
+        fs_err::create_dir(path("b")).expect("a folder");
         for name in ["z.avi", "b/y.MP4", "b/x.mp4", "b/notes.txt"] {
-            std::fs::write(path(name), "").expect("a file");
+            fs_err::write(path(name), "").expect("a file");
         }
         let check = |argument: PathBuf, expect: &[&str]| {
             let expect: Vec<PathBuf> = expect.iter().map(|name| path(name)).collect();
@@ -90,7 +90,7 @@ mod tests {
         check(path("missing.mp4"), &["missing.mp4"]);
         check(path("b/notes.txt"), &["b/notes.txt"]);
         assert!(find(&[path("*.mkv")]).is_err() && find(&[path("[")]).is_err());
-        std::fs::create_dir(path("empty")).expect("a folder");
+        fs_err::create_dir(path("empty")).expect("a folder");
         assert!(find(&[path("empty")]).is_err());
     }
 }

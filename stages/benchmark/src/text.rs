@@ -52,7 +52,7 @@ pub(crate) fn table(report: &BenchmarkReport) -> String {
         "peak memory",
     ];
     let mut lines = vec![heading.map(str::to_owned).to_vec()];
-    lines.extend(report.rows.iter().map(|row| cells(row)));
+    lines.extend(report.rows.iter().map(cells));
     let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..heading.len()).map(|column| width(column).unwrap_or(0)).collect();
     let text = |line: &Vec<String>| {

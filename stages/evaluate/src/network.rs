@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The logits of the test views, and what is needed to understand them.
+#[expect(clippy::struct_field_names, reason = "they are the logits")]
 pub(crate) struct Logits {
     /// The test views.
     pub(crate) views: Arc<[SampleRow]>,
@@ -55,7 +56,7 @@ fn run_trained(context: &Context, params: &EvaluateParams) -> Result<Logits, Sta
     let after_batch = after_batch(context, views.len());
     let logits = predict_clips(&network, &model.normalisation(), clip_size, batches, after_batch)?;
     let classes = model.card.classes;
-    Ok(Logits { views, logits, labelling, average_clips, clip_size, loader, missing, classes })
+    Ok(Logits { views, logits, classes, labelling, average_clips, clip_size, loader, missing })
 }
 
 /// Runs an exported file on an inference engine.

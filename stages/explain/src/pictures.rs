@@ -100,6 +100,6 @@ mod tests {
         let (pixels, size) = resized(&[1, 2, 3, 4, 5, 6], 2, 1);
         assert_eq!((pixels.len(), size), (3 * 96 * 48, (96, 48)));
         assert_eq!((&pixels[..3], &pixels[3 * 47..3 * 49]), (&[1, 2, 3][..], &[1, 2, 3, 4, 5, 6][..]));
-        assert_eq!(resized(&[7; 3 * 128 * 96], 128, 96).1, (64, 48));
+        assert_eq!(resized(&vec![7; 3 * 128 * 96], 128, 96).1, (64, 48));
     }
 }

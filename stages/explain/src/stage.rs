@@ -202,7 +202,7 @@ impl Run<'_> {
             num_videos: measured.len() as u64,
             num_without_marks: (videos.len() - measured.len()) as u64,
             num_test_videos: all.videos.len() as u64,
-            missing: all.missing.clone(),
+            missing: all.missing,
             probability: mean(|(probability, ..)| *probability),
             without_marked: mean(|(_, marked, _)| *marked),
             without_random: mean(|(.., random)| *random),

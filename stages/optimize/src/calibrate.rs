@@ -77,7 +77,7 @@ impl Clips<'_> {
         inference: &Network,
         plan: &QuantizePlan,
     ) -> Result<Ranges, StageError> {
-        let network = self.network(model)?;
+        let network = Self::network(model)?;
         // The graphs for training and for test clips have the same nodes, apart from tables.
         let positions: BTreeMap<&str, usize> =
             network.graph().nodes.iter().enumerate().map(|(at, node)| (node.name.as_str(), at)).collect();
@@ -101,7 +101,7 @@ impl Clips<'_> {
     }
 
     /// Returns the network for training clips, with folded batch normalisations.
-    fn network(&self, model: &TrainedModel) -> Result<Network, StageError> {
+    fn network(model: &TrainedModel) -> Result<Network, StageError> {
         let card = &model.card;
         let frames = card.preprocessing.train_frames;
         if frames == card.preprocessing.test_frames {

@@ -4,7 +4,6 @@
 //! $ cargo test -p pipe-stage-optimize --test figures -- --ignored --nocapture
 //! ```
 
-#![expect(clippy::disallowed_methods, reason = "tests may panic; their files, threads and times are their own")]
 #![expect(clippy::print_stdout, reason = "the figures are what the test is for")]
 
 use pipe_clips::{Batch, ClipSize};

@@ -1,7 +1,5 @@
 //! Every network of the zoo with 8-bit and 16-bit numbers, on ONNX Runtime against libtorch.
 
-#![expect(clippy::disallowed_methods, reason = "tests may panic; their files, threads and times are their own")]
-
 use pipe_clips::{Batch, ClipSize};
 use pipe_graph::onnx::{self, Form, HalfType};
 use pipe_graph::passes::{Calibration, Integers, Quantization, QuantizeOptions, QuantizePlan};
@@ -86,7 +84,8 @@ impl Case {
     }
 
     fn quantization(&self, calibration: Calibration, symmetric: bool) -> Quantization {
-        let plan = QuantizePlan::new(self.inference.graph(), &QuantizeOptions::default()).expect(self.name());
+        let plan = QuantizePlan::new(self.inference.graph(), &QuantizeOptions::default())
+            .unwrap_or_else(|_| panic!("{}", self.name()));
         let (size, normalisation) = (self.size, &self.normalisation);
         let clips = || CalibrationClips { normalisation, size, batches: std::iter::once(Ok(clips(size, 2))) };
         let nodes = plan.measured().collect();
@@ -105,11 +104,12 @@ impl Case {
 
     /// Runs a file, and returns its logits with the largest difference from libtorch, relative to the largest logit.
     fn run(&self, runtime: &OnnxRuntime, bytes: &[u8]) -> f32 {
-        let model = ModelFile::from_bytes(bytes.to_vec()).expect(self.name());
-        let mut session = runtime.open(&model, SessionOptions::threads(2)).expect(self.name());
+        let model = ModelFile::from_bytes(bytes.to_vec()).unwrap_or_else(|_| panic!("{}", self.name()));
+        let mut session =
+            runtime.open(&model, SessionOptions::threads(2)).unwrap_or_else(|_| panic!("{}", self.name()));
         let shape = [2, 3, self.size.frames, self.size.height, self.size.width];
         let values = self.normalisation.values(&clips(self.size, 2), self.size);
-        let (found, logits) = session.run(onnx::INPUT, shape, values).expect(self.name());
+        let (found, logits) = session.run(onnx::INPUT, shape, values).unwrap_or_else(|_| panic!("{}", self.name()));
         assert_eq!(found, [2, 5], "{}", self.name());
         let expected = self.expected();
         let largest = expected.iter().fold(0.0_f32, |most, value| most.max(value.abs()));

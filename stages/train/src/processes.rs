@@ -24,10 +24,10 @@ use std::time::{Duration, Instant};
 pub(crate) use told::{hear_epoch, tell_epoch};
 
 /// How long processes on this machine may take to start.
-const START: Duration = Duration::from_secs(120);
+const START: Duration = Duration::from_mins(2);
 
 /// How long the first process waits for those that are started elsewhere.
-const START_ELSEWHERE: Duration = Duration::from_secs(15 * 60);
+const START_ELSEWHERE: Duration = Duration::from_mins(15);
 
 /// How long to look for the reason after a process was lost.
 const REASON: Duration = Duration::from_secs(2);
@@ -53,16 +53,15 @@ impl Processes {
         }
         let threads = threads_of_each(context.threads(), world_size, elsewhere.is_some());
         let (mut children, wait) = (Vec::new(), if elsewhere.is_some() { START_ELSEWHERE } else { START });
-        let (listener, rendezvous) = match elsewhere {
-            Some(rendezvous) => (listen(rendezvous.master).map_err(Stopped::from_group)?, rendezvous),
-            None => {
-                let (listener, rendezvous) = Rendezvous::on_this_machine(world_size).map_err(Stopped::from_group)?;
-                let program = context.program().ok_or_else(|| {
-                    StageError::message("the program of the worker is unknown, so that no other process can be started")
-                })?;
-                children = start_children(program, &rendezvous)?;
-                (listener, rendezvous)
-            }
+        let (listener, rendezvous) = if let Some(rendezvous) = elsewhere {
+            (listen(rendezvous.master).map_err(Stopped::from_group)?, rendezvous)
+        } else {
+            let (listener, rendezvous) = Rendezvous::on_this_machine(world_size).map_err(Stopped::from_group)?;
+            let program = context.program().ok_or_else(|| {
+                StageError::message("the program of the worker is unknown, so that no other process can be started")
+            })?;
+            children = start_children(program, &rendezvous)?;
+            (listener, rendezvous)
         };
         let mut processes = Self { group: None, children, threads };
         let group = ProcessGroup::host::<StageError>(&rendezvous, listener, wait, || {

@@ -75,7 +75,9 @@ fn run(libraries: &Libraries, replies: &mut File) -> Result<(), StageError> {
         .collect();
     let mut table: Option<Vec<VideoPredictionRow>> = job.table.as_ref().map(|_| Vec::new());
     let mut pass = |row: VideoPredictionRow, replies: &mut File| {
-        table.iter_mut().for_each(|rows| rows.push(row.clone()));
+        if let Some(rows) = &mut table {
+            rows.push(row.clone());
+        }
         write(replies, &PredictReply::Row(row))
     };
     match windows {

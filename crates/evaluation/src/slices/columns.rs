@@ -43,11 +43,14 @@ fn class_of(value: f64, classes: &[(f64, &str)]) -> Option<(u32, String)> {
     Some((place, (*name).to_owned()))
 }
 
+/// Returns the value of a video from its stored frames.
+type OfFrames<'a> = &'a dyn Fn(&PredictionRow, &FrameIndexRow) -> Option<(u32, String)>;
+
 /// Returns columns of the stored frames: `duration` (that of the segment, if there is one), `length` of the video in stored frames, and
 /// `stored_resolution`, the short side of a stored frame.
 pub fn columns_of_frames(predictions: &[PredictionRow], index: &[FrameIndexRow]) -> Vec<Column> {
     let known: BTreeMap<&str, &FrameIndexRow> = index.iter().map(|row| (row.video_id.as_str(), row)).collect();
-    let column = |name, value: &dyn Fn(&PredictionRow, &FrameIndexRow) -> Option<(u32, String)>| {
+    let column = |name, value: OfFrames<'_>| {
         let of_row = |row: &PredictionRow| value(row, known.get(row.video_id.as_str())?);
         Column { name, values: predictions.iter().map(of_row).collect() }
     };

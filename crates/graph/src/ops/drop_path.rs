@@ -34,7 +34,7 @@ impl Operation for DropPath {
         check_range(
             "parts",
             self.parts as f64,
-            self.parts > 0 && positions % self.parts == 0,
+            self.parts > 0 && positions.is_multiple_of(self.parts),
             "a divisor of a sample",
         )?;
         Ok(x.clone())

@@ -164,8 +164,9 @@ impl Axes {
     fn shape(self, node: &Node) -> Option<[usize; 4]> {
         let frames = node.shape.per_sample;
         match (self, node.shape.dims.as_slice()) {
-            (Self::ChannelsFirst, &[channels, height, width]) => Some([channels, frames, height, width]),
-            (Self::ChannelsLast, &[height, width, channels]) => Some([channels, frames, height, width]),
+            (Self::ChannelsFirst, &[channels, height, width]) | (Self::ChannelsLast, &[height, width, channels]) => {
+                Some([channels, frames, height, width])
+            }
             (Self::ChannelsFirst, &[channels, frames, height, width])
             | (Self::ChannelsLast, &[frames, height, width, channels])
                 if node.shape.per_sample == 1 =>

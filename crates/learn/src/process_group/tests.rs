@@ -2,7 +2,7 @@ use super::*;
 use std::collections::BTreeMap;
 use std::thread;
 
-const WAIT: Duration = Duration::from_secs(60);
+const WAIT: Duration = Duration::from_mins(1);
 
 /// Runs `work` in two groups, one per thread, as two processes would.
 fn in_two<R: Send>(work: impl Fn(ProcessGroup) -> R + Sync) -> [R; 2] {

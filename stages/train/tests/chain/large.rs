@@ -1,6 +1,8 @@
 //! Training on as many videos as Kinetics-400 has. The index and the samples are generated; all videos share the frames of a few.
 //! `cargo nextest run -p pipe-stage-train --run-ignored only large --no-capture` prints the figures.
 
+#![expect(clippy::print_stdout, reason = "the figures are the result")]
+
 use super::{Space, VIDEOS, params, sample};
 use pipe_schemas::stages::train::{DataloaderParams, TrainCfg, TrainParams};
 use pipe_schemas::tables::{FrameIndexRow, SampleRow};
@@ -31,7 +33,7 @@ fn write_large(space: &Space) {
         SampleRow { video_id: video_id(number), ..sample(0, position, number as usize % VIDEOS.len()) }
     };
     let rows: Vec<SampleRow> = (0..NUM_VIDEOS).map(row).collect();
-    SamplesFolder::open(&space.path("samples")).write_epoch(0, &rows).expect("written");
+    SamplesFolder::open(space.path("samples")).write_epoch(0, &rows).expect("written");
 }
 
 /// Returns a figure of this process in bytes.
@@ -66,7 +68,7 @@ fn a_large_training_set_starts_quickly_within_its_budget() {
     let (making, make_time) = timed(|| space.bench(&params).make(MakeParts { earlier: Vec::new(), parts }));
     making.result.expect("trained");
     let more = memory("VmHWM").saturating_sub(before);
-    eprintln!(
+    println!(
         "{NUM_VIDEOS} videos: planned {planned} epoch in {plan_time:.1?}; made 2 steps in {make_time:.1?}; {} MB more than before",
         more >> 20
     );

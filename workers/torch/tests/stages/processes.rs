@@ -52,7 +52,7 @@ fn two_processes_train_as_one_with_twice_the_batch() {
 /// A space with many epochs.
 fn many_epochs(epochs: u32) -> Space {
     let space = Space::new();
-    let samples = SamplesFolder::open(&space.path("samples"));
+    let samples = SamplesFolder::open(space.path("samples"));
     let rows = samples.epoch(0).expect("rows");
     for epoch in 0..epochs {
         let rows: Vec<_> = rows.iter().cloned().map(|row| pipe_schemas::tables::SampleRow { epoch, ..row }).collect();
@@ -208,7 +208,7 @@ fn what_can_not_join_says_why() {
 fn an_error_of_another_process_is_the_error_of_the_training() {
     let space = Space::new();
     // Of the rows of a step, the second half belongs to the second process.
-    let samples = SamplesFolder::open(&space.path("samples"));
+    let samples = SamplesFolder::open(space.path("samples"));
     change_train(&samples, |row| {
         if row.position == 3 {
             row.video_id = "r/z".into();

@@ -27,13 +27,7 @@ pub(super) fn axes(labels: &mut Labels, graph: &Graph, id: NodeId) -> Vec<Axis> 
             let (rows, channels) = (rule.input(0)[0].clone(), rule.channels_only(0, 1));
             vec![rows, channels]
         }
-        Op::SegmentMean(_) => {
-            let rows = rule.input(0)[0].clone();
-            rule.pin(&rows);
-            let channels = rule.channels_only(0, 1);
-            rule.with_channels(1, channels)
-        }
-        Op::TemporalShift(_) => {
+        Op::SegmentMean(_) | Op::TemporalShift(_) => {
             let rows = rule.input(0)[0].clone();
             rule.pin(&rows);
             let channels = rule.channels_only(0, 1);
@@ -260,12 +254,13 @@ impl Rule<'_> {
             Axis::Channels(channels) => Some(channels.clone()),
             Axis::Whole(_) => None,
         });
-        match channels.collect::<Option<Vec<_>>>() {
-            Some(channels) => Axis::Channels(channels.concat()),
-            None => {
-                parts.iter().for_each(|part| self.pin(part));
-                Axis::Whole(parts.iter().map(Axis::len).sum())
+        if let Some(channels) = channels.collect::<Option<Vec<_>>>() {
+            Axis::Channels(channels.concat())
+        } else {
+            for part in parts {
+                self.pin(part);
             }
+            Axis::Whole(parts.iter().map(Axis::len).sum())
         }
     }
 
@@ -393,7 +388,9 @@ impl Rule<'_> {
     fn run(&mut self, old: &[Axis], new: &[usize]) -> Vec<Axis> {
         let (long, short): (Vec<&Axis>, Vec<&Axis>) = old.iter().partition(|axis| axis.len() > 1);
         // An axis of a single channel may not have a partner.
-        short.into_iter().for_each(|axis| self.pin(axis));
+        for axis in short {
+            self.pin(axis);
+        }
         let whole: Vec<Axis> = new.iter().map(|size| Axis::Whole(*size)).collect();
         let first_long = new.iter().position(|size| *size > 1);
         let num_long = new.iter().filter(|size| **size > 1).count();
@@ -419,7 +416,9 @@ impl Rule<'_> {
                 with(joined)
             }
             (axes, _) => {
-                axes.iter().for_each(|axis| self.pin(axis));
+                for axis in axes {
+                    self.pin(axis);
+                }
                 whole
             }
         }
@@ -431,7 +430,9 @@ impl Rule<'_> {
         let with_channels: Vec<usize> =
             (0..axes.len()).filter(|axis| matches!(axes[*axis], Axis::Channels(_))).collect();
         let [at] = with_channels[..] else {
-            axes.iter().for_each(|axis| self.pin(axis));
+            for axis in axes {
+                self.pin(axis);
+            }
             return Axis::Whole(size);
         };
         let Axis::Channels(channels) = axes[at] else { return Axis::Whole(size) };

@@ -162,9 +162,9 @@ fn a_temporal_shift_moves_the_channels_that_stay() {
     let moved = |units: &[usize]| {
         let removed = [("conv".to_owned(), units.to_vec())].into();
         let pruned = ChannelGroups::of(&graph).remove(&graph, &removed).expect("they can be removed").graph;
-        let shift = pruned.nodes.iter().find_map(|node| match &node.op {
-            Op::TemporalShift(shift) => Some((shift.moved, shift.moved(node.shape.dims[0]))),
-            _ => None,
+        let shift = pruned.nodes.iter().find_map(|node| {
+            let Op::TemporalShift(shift) = &node.op else { return None };
+            Some((shift.moved, shift.moved(node.shape.dims[0])))
         });
         shift.expect("a shift")
     };
@@ -207,9 +207,9 @@ fn heads_and_hidden_features_of_a_transformer_can_be_removed_and_its_width_canno
     let shape = |name: &str| pruned.params.iter().find(|param| param.name == name).expect("found").shape.clone();
     assert_eq!((shape("qkv.weight"), shape("proj.weight")), (vec![12, 8], vec![8, 4]));
     assert_eq!((shape("fc1.weight"), shape("fc2.weight")), (vec![11, 8], vec![8, 11]));
-    let heads = pruned.nodes.iter().find_map(|node| match &node.op {
-        Op::Attention(attention) => Some(attention.heads),
-        _ => None,
+    let heads = pruned.nodes.iter().find_map(|node| {
+        let Op::Attention(attention) = &node.op else { return None };
+        Some(attention.heads)
     });
     assert_eq!(heads, Some(2));
 }
