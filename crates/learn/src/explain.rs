@@ -1,4 +1,4 @@
-//! Where in a clip the evidence for a class is: class activation maps ([`CamMethod`]) and attention rollout ([`rollout`]).
+//! Where in a clip the evidence for a class is: class activation maps ([`CamMethod`]) and attention rollout ([`rollout()`]).
 //!
 //! [`Explanation`] makes heat maps of clips. The functions that it uses work on tensors of any origin.
 

@@ -10,7 +10,7 @@
 //!   counted as errors; `metrics.json` reports their number.
 //! - Of classes with equal probabilities the one with the lower index ranks higher.
 //!
-//! A metric of scikit-learn or MMAction2 is also a function of plain numbers, such as [`log_loss`] or [`cohen_kappa`], and `cargo xtask golden
+//! A metric of scikit-learn or MMAction2 is also a function of plain numbers, such as [`log_loss`] or [`cohen_kappa()`], and `cargo xtask golden
 //! metrics` compares it with the original. [`ConfusionMatrix`], [`ClassReport`], [`LabelSets`], [`Calibration`] and [`bootstrap()`] are what
 //! reports are made of.
 //!

@@ -1,6 +1,6 @@
 //! Mean average precision of videos with several labels: MMAction2's `mean_average_precision`.
 //!
-//! The mean is over the classes that occur as a label, of the [`average_precision`] of a class over all videos.
+//! The mean is over the classes that occur as a label, of the [`average_precision()`](crate::average_precision()) of a class over all videos.
 
 use crate::average_precision;
 use crate::metric::{Compute, MeanOver, Metric, mean};

@@ -1,7 +1,7 @@
 //! Mean class accuracy, MMAction2's: the mean over classes of the share of a class's videos that are predicted as it.
 //!
 //! The classes are those that occur as a label or as a prediction. A class that is predicted and never a label counts as 0, unlike in
-//! [`balanced_accuracy`](crate::balanced_accuracy): then one wrong prediction costs the more, the fewer classes have videos.
+//! [`balanced_accuracy`](crate::balanced_accuracy()): then one wrong prediction costs the more, the fewer classes have videos.
 
 use crate::ConfusionMatrix;
 use crate::confusion_matrix::ratio;

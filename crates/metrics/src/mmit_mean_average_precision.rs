@@ -1,6 +1,6 @@
 //! Mean average precision over videos: MMAction2's `mmit_mean_average_precision`, the metric of Multi-Moments in Time.
 //!
-//! The mean is over videos, of the [`average_precision`] of the labels of a video among all classes. It is not defined for a video
+//! The mean is over videos, of the [`average_precision()`](crate::average_precision()) of the labels of a video among all classes. It is not defined for a video
 //! without a label.
 
 use crate::average_precision;

@@ -1,4 +1,4 @@
-//! [`Windows`]: the parts of a long video that are predicted one by one, and [`smooth`].
+//! [`Windows`]: the parts of a long video that are predicted one by one, and [`Smoothing`].
 
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;

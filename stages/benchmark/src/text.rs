@@ -1,4 +1,4 @@
-//! The table as text: [`table`] for `benchmark.txt`, [`line`] for the summary.
+//! The table as text: [`table`] for `benchmark.txt`, [`line()`] for the summary.
 
 use pipe_schemas::stages::benchmark::BenchmarkReport;
 use pipe_schemas::tables::BenchmarkRow;
