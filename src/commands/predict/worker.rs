@@ -30,7 +30,11 @@ pub(crate) fn run(
     for line in BufReader::new(replies).lines() {
         let reply: PredictReply = serde_json::from_str(&line?)?;
         match reply {
-            PredictReply::Finished => return Ok(()),
+            PredictReply::Finished => {
+                // Its time is that of this process for `time` and other accounting only if it is waited for.
+                worker.wait()?;
+                return Ok(());
+            }
             PredictReply::Failed { error, causes, help } => return Err(failure(&error, &causes, help.as_deref())),
             reply @ (PredictReply::Ready { .. }
             | PredictReply::Row(_)
