@@ -6,7 +6,7 @@ Small versions of four networks learn the motions of generated clips (those of `
 groups for the test). MobileNetV2 (TSN, TSM) starts from ImageNet weights (FILE, torchvision's) and learns the real clips of FOLDER, which has
 a folder of videos of UCF101 per class: the classes with two groups or more, one half of the groups for training, the other for the test.
 
-Each network is a baseline in 32 bits, int8 of it, and, except X3D and TSM, pruned to half of its multiply-adds, before and after training
+Each network is a baseline in 32 bits, int8 of it, and, except X3D and TSM with MobileNetV2, pruned to half of its multiply-adds, before and after training
 again, with int8 of that. `uses: benchmark` measures all of them in one run on ONNX Runtime, so run it on a machine that does nothing else.
 """
 

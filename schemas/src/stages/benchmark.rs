@@ -119,7 +119,7 @@ pub struct BenchmarkReport {
     pub batch_size: u32,
     /// Number of threads of an engine.
     pub threads: u32,
-    /// The processor, as the system names it; empty if it does not.
+    /// Vendor, family, model and stepping of the processor.
     pub processor: String,
     /// The variants, in the order of their names and of `engines`.
     pub rows: Vec<BenchmarkRow>,

@@ -124,15 +124,9 @@ fn pass_of_engine(job: &Measure, engine: InferenceEngine) -> Result<Pass, String
     }))
 }
 
-/// Returns an error with its causes in one line.
-pub(crate) fn text(error: impl std::error::Error) -> String {
-    let mut texts = vec![error.to_string()];
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        texts.push(error.to_string());
-        cause = error.source();
-    }
-    texts.join(": ").lines().next().unwrap_or_default().to_owned()
+/// Returns an error with its causes, in the first line of its text.
+pub(crate) fn text(error: impl std::error::Error + Send + Sync + 'static) -> String {
+    StageError::from(error).chain().join(": ").lines().next().unwrap_or_default().to_owned()
 }
 
 /// Returns the largest memory of this process so far.

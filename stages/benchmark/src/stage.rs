@@ -10,7 +10,7 @@ use pipe_infer::{InferenceEngine, Libraries};
 use pipe_learn::pin_threads;
 use pipe_schemas::stages::benchmark::{BenchmarkParams, BenchmarkReport};
 use pipe_schemas::tables::{BenchmarkRow, PredictionRow};
-use pipe_stage::{Context, Stage, StageError, Summary};
+use pipe_stage::{Context, Stage, StageError, Summary, environment};
 use pipe_tables::{write_json, write_rows};
 use std::path::Path;
 
@@ -68,7 +68,7 @@ impl Stage for Benchmark {
             num_missing: views.num_missing,
             batch_size: params.batch_size,
             threads: params.threads,
-            processor: processor(),
+            processor: environment(&context.request().grant, |_| None).remove("processor").unwrap_or_default(),
             rows,
         };
         write(context, &report)?;
@@ -201,13 +201,6 @@ fn baseline<'a>(params: &BenchmarkParams, evaluated: &'a [Evaluated]) -> Result<
             Err(BenchmarkError::BaselineFailed { baseline: params.baseline.clone(), reason }.into())
         }
     }
-}
-
-/// Returns the name of the processor.
-fn processor() -> String {
-    let info = fs_err::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let line = info.lines().find(|line| line.starts_with("model name"));
-    line.and_then(|line| line.split_once(':')).map(|(_, name)| name.trim().to_owned()).unwrap_or_default()
 }
 
 fn write(context: &Context, report: &BenchmarkReport) -> Result<(), StageError> {

@@ -48,7 +48,7 @@ pub(crate) fn is_model(name: &str, path: &Path) -> Result<bool, BenchmarkError> 
 }
 
 /// Returns the facts of a model folder.
-pub(crate) fn facts_of_model(path: &Path, model: &TrainedModel) -> Result<Facts, StageError> {
+fn facts_of_model(path: &Path, model: &TrainedModel) -> Result<Facts, StageError> {
     let graph = model.network.graph();
     Ok(Facts {
         engine: format!("libtorch {}", option_env!("LIBTORCH_VERSION").unwrap_or("unknown")),

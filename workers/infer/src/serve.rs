@@ -60,7 +60,7 @@ fn run(libraries: &Libraries, replies: &mut File) -> Result<u64, StageError> {
         .enable_time()
         .build()?;
     let (stop, stopped) = oneshot::channel();
-    // `pipe` closes stdin when it is told to stop, and when it ends for any reason.
+    // `pipe` closes stdin to stop the server. The system closes it when `pipe` ends for another reason.
     std::thread::Builder::new().name("stop".into()).spawn(move || {
         let _ = stdin.read_to_end(&mut Vec::new());
         let _ = stop.send(());

@@ -2,7 +2,7 @@
 
 use super::RunMessage;
 use super::clock::unix_secs;
-use super::compare::{Comparer, Comparison, figures_beyond};
+use super::compare::{Comparer, Comparison, OtherFigure, other_figure};
 use super::failure::{failure_of, log_if_any};
 use super::job::{ActionError, ActionOutput, Job, Purpose};
 use super::parts::PartedJob;
@@ -163,13 +163,15 @@ impl Job {
 
     /// Compares the figures of measurements, whose other numbers are different each time.
     fn compared_figures(&self, record: &ActionRecord, again: &ActionOutput, tolerance: Tolerance) -> JobEnd {
-        match figures_beyond(&record.figures, &rounded(&again.summary.figures), tolerance) {
+        match other_figure(&record.figures, &rounded(&again.summary.figures), tolerance) {
             None => {
                 let names = record.figures.keys().cloned().collect::<Vec<_>>().join(", ");
                 let compared = format!("{names} are equal within {tolerance}; its measurements are not compared");
                 JobEnd::Same { record: Box::new(record.clone()), compared }
             }
-            Some(place) => {
+            Some(OtherFigure { name, was, is }) => {
+                let is = is.map_or_else(|| "missing".to_owned(), |is| is.to_string());
+                let place = format!("`{name}` was {was}, now it is {is}");
                 let error = format!("the figures of the rerun differ by more than {tolerance}");
                 let (causes, log) = (vec![place], log_if_any(&self.log));
                 let by = FailedBy::Stage;

@@ -102,16 +102,24 @@ impl Comparer<'_> {
     }
 }
 
+/// A figure that two results do not share.
+pub(super) struct OtherFigure {
+    pub(super) name: String,
+    pub(super) was: f64,
+    /// `None` if the second result does not have it.
+    pub(super) is: Option<f64>,
+}
+
 /// Returns the first figure of `was` that differs from that of `is` by more than the tolerance.
-pub(super) fn figures_beyond(
+pub(super) fn other_figure(
     was: &BTreeMap<String, f64>,
     is: &BTreeMap<String, f64>,
     tolerance: Tolerance,
-) -> Option<String> {
-    was.iter().find_map(|(name, was)| match is.get(name) {
-        Some(is) if tolerance.accepts(*was, *is) => None,
-        Some(is) => Some(format!("`{name}` was {was}, now it is {is}")),
-        None => Some(format!("`{name}` was {was}, now it is missing")),
+) -> Option<OtherFigure> {
+    was.iter().find_map(|(name, was)| {
+        let is = is.get(name).copied();
+        let differs = !is.is_some_and(|is| tolerance.accepts(*was, is));
+        differs.then(|| OtherFigure { name: name.clone(), was: *was, is })
     })
 }
 

@@ -1,6 +1,7 @@
 //! `--locked`: compares results with those of the lock file, bit for bit or by their figures.
 
 use super::Run;
+use super::compare::{OtherFigure, other_figure};
 use crate::environment::{environment_line, gives_equal_bits};
 use crate::events::Failure;
 use crate::key_planner::Prepared;
@@ -50,16 +51,15 @@ impl Run<'_> {
         };
         let (was, is) = (locked.output, record.output.tree);
         let reads_approximate = self.plan.dependencies(stage).any(|needed| self.approximate.contains(&needed));
+        let has_equal_bits = gives_equal_bits(&locked.environment, &record.environment);
+        let other_bits = || {
+            let (was, is) = (was.short(), is.short());
+            failure(format!("its result differs from the locked one: {is}, locked is {was}"))
+        };
         match spec.contract.numerics {
             Numerics::FloatingPoint(_) if was == is => Ok(LockedComparison::Identical),
-            Numerics::FloatingPoint(tolerance)
-                if reads_approximate || !gives_equal_bits(&locked.environment, &record.environment) =>
-            {
-                let compared = compare_figures(locked, record, tolerance)?;
-                self.approximate.insert(stage);
-                Ok(LockedComparison::Approximate(compared))
-            }
-            Numerics::Measured(tolerance) => {
+            Numerics::FloatingPoint(_) if !reads_approximate && has_equal_bits => Err(other_bits()),
+            Numerics::FloatingPoint(tolerance) | Numerics::Measured(tolerance) => {
                 let compared = compare_figures(locked, record, tolerance)?;
                 self.approximate.insert(stage);
                 Ok(LockedComparison::Approximate(compared))
@@ -71,10 +71,7 @@ impl Run<'_> {
                     "not compared with the locked result, because an input differs from the locked one in its bits";
                 Ok(LockedComparison::Approximate(text.to_owned()))
             }
-            Numerics::FloatingPoint(_) | Numerics::Exact => {
-                let (was, is) = (was.short(), is.short());
-                Err(failure(format!("its result differs from the locked one: {is}, locked is {was}")))
-            }
+            Numerics::Exact => Err(other_bits()),
         }
     }
 }
@@ -88,15 +85,15 @@ fn compare_figures(locked: &Locked, record: &ActionRecord, tolerance: Tolerance)
              compare"
         )));
     }
-    for (name, was) in &locked.figures {
-        match record.figures.get(name) {
-            Some(is) if tolerance.accepts(*was, *is) => {}
-            Some(is) => {
-                let error = format!("its `{name}` is {is}, locked is {was}: they differ by more than {tolerance}");
-                return Err(failure(error));
-            }
-            None => return Err(failure(format!("it has no `{name}`, locked is {was}"))),
+    match other_figure(&locked.figures, &record.figures, tolerance) {
+        Some(OtherFigure { name, was, is: Some(is) }) => {
+            let error = format!("its `{name}` is {is}, locked is {was}: they differ by more than {tolerance}");
+            return Err(failure(error));
         }
+        Some(OtherFigure { name, was, is: None }) => {
+            return Err(failure(format!("it has no `{name}`, locked is {was}")));
+        }
+        None => {}
     }
     let names = locked.figures.keys().cloned().collect::<Vec<_>>().join(", ");
     Ok(format!("{names} equal the locked figures within {tolerance}; the locked result is of: {environment}"))

@@ -27,7 +27,7 @@ pub struct ModelJob {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PredictJob {
-    /// The model.
+    /// The exported file, and how it is run.
     pub model: ModelJob,
     /// The videos, in the order of the rows.
     pub videos: Vec<VideoPath>,
@@ -95,7 +95,7 @@ pub enum PredictReply {
     Finished,
     /// The job failed.
     Failed {
-        /// The error.
+        /// What went wrong, in one line.
         error: String,
         /// Its causes, outermost first.
         causes: Vec<String>,
@@ -108,7 +108,7 @@ pub enum PredictReply {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServeJob {
-    /// The model.
+    /// The exported file, and how it is run.
     pub model: ModelJob,
     /// Address and port to listen on, such as `127.0.0.1:8000`; port 0 stands for a free one.
     pub address: String,
@@ -141,7 +141,7 @@ pub enum ServeReply {
     },
     /// It could not start.
     Failed {
-        /// The error.
+        /// What went wrong, in one line.
         error: String,
         /// Its causes, outermost first.
         causes: Vec<String>,

@@ -104,15 +104,10 @@ impl Service {
                 };
                 (status, "application/json", value.to_string())
             }
-            (_, "/healthz" | "/metrics" | "/predict") => {
-                let (status, value) =
-                    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "use GET /healthz, GET /metrics or POST /predict")
-                        .answer();
-                (status, "application/json", value.to_string())
-            }
-            _ => {
-                let (status, value) =
-                    Refusal::new(StatusCode::NOT_FOUND, "use GET /healthz, GET /metrics or POST /predict").answer();
+            (_, path) => {
+                let is_route = ["/healthz", "/metrics", "/predict"].contains(&path);
+                let status = if is_route { StatusCode::METHOD_NOT_ALLOWED } else { StatusCode::NOT_FOUND };
+                let (status, value) = Refusal::new(status, "use GET /healthz, GET /metrics or POST /predict").answer();
                 (status, "application/json", value.to_string())
             }
         };
@@ -166,7 +161,7 @@ impl Service {
         unknown.map_or(Ok(plan.clone()), |rule| Err(format!("the network has no class `{}`", rule.class)))
     }
 
-    /// Predicts windows; the network runs for no other request meanwhile.
+    /// Predicts windows. Other requests wait until it returns, because they need the same network.
     fn predict_windows(&self, video: &Video, plan: &WindowPlan, top_k: usize) -> Result<(bool, Value), StageError> {
         let mut classifier = self.classifier.lock().unwrap_or_else(PoisonError::into_inner);
         let (rows, events) = predict_windows(&self.reader, &mut classifier, &video.file, plan, self.batch_size)?;
@@ -256,7 +251,7 @@ impl Service {
     }
 }
 
-/// Returns a number with as few digits as tell it apart from other 32-bit numbers.
+/// Returns the shortest decimal number that is read as the same 32-bit number.
 fn short(value: f32) -> f64 {
     value.to_string().parse().unwrap_or_else(|_| f64::from(value))
 }
