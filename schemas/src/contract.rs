@@ -79,6 +79,20 @@ pub struct SourceSet {
     pub selection: Selection,
 }
 
+impl SourceSet {
+    /// Returns the set of one file.
+    pub fn of_file(param: &'static str, file: &str) -> Self {
+        Self {
+            param,
+            root: file.into(),
+            include: Vec::new(),
+            exclude: Vec::new(),
+            odd_names: OddNames::Refused,
+            selection: Selection::Exact,
+        }
+    }
+}
+
 /// What the globs of a [`SourceSet`] select.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Selection {

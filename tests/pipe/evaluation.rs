@@ -68,6 +68,41 @@ fn a_report_a_fusion_and_a_comparison_follow_from_predictions() {
 }
 
 #[test]
+fn a_table_of_the_user_divides_the_videos() {
+    let space = Space::new();
+    pipeline(&space);
+    let settings = tiny(&["stages.eval.with.slices=cameras.csv", "stages.fused.with.slices=cameras.csv"]);
+    space.write("cameras.csv", "video_id,camera\nother,left\n");
+    let run = space.run("several.yaml", &settings).ok();
+    let warning =
+        "the table of slices has 1 videos: 1 are not evaluated, and 4 predictions are of videos that it does not have";
+    for stage in ["eval", "fused"] {
+        assert!(run.stage(stage)["warnings"].to_string().contains(warning), "{}", run.stage(stage));
+    }
+    let out = |stage: &str, file: &str| space.path(".pipe/out/several").join(stage).join(file);
+    let predictions: Vec<PredictionRow> = read_rows(&out("eval", "predictions.parquet")).unwrap();
+    let cameras = ["left", "right", "left", ""];
+    let lines = predictions.iter().zip(cameras).map(|(row, camera)| format!("{},{camera}\n", row.video_id));
+    space.write("cameras.csv", &format!("video_id,camera\n{}", lines.collect::<String>()));
+    let run = space.run("several.yaml", &settings).ok();
+    assert_eq!(run.stages("ran"), ["eval", "fused"], "the table is in the key, and `better` reads only predictions");
+    for stage in ["eval", "fused"] {
+        assert_eq!(run.stage(stage)["warnings"].to_string().matches("table of slices").count(), 0);
+        let slices: Vec<SliceRow> = read_rows(&out(stage, "report/slices.parquet")).unwrap();
+        let found: Vec<(&str, u64)> = slices
+            .iter()
+            .filter(|row| row.column == "camera")
+            .map(|row| (row.value.as_str(), row.num_videos))
+            .collect();
+        assert_eq!(found, [("left", 2), ("right", 1), ("unknown", 1)], "{stage}");
+    }
+    space.write("cameras.csv", "video_id,camera\na,left,x\n");
+    let failure = space.run("several.yaml", &settings).stage("eval")["failure"].to_string();
+    assert!(failure.contains("cameras.csv: line 2: 3 fields, but the first line has 2"), "{failure}");
+    assert_eq!(space.run("several.yaml", &tiny(&["stages.eval.with.slices=missing.csv"])).code, Some(2));
+}
+
+#[test]
 fn choices_that_are_not_possible_are_mistakes() {
     let space = Space::new();
     pipeline(&space);

@@ -2,6 +2,7 @@
 
 use pipe_schemas::evaluation::MetricName;
 use pipe_schemas::tables::Labelling;
+use std::path::PathBuf;
 
 /// Why predictions cannot be evaluated.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,9 @@ pub enum EvaluationError {
     /// Tables have no video in common.
     #[error("no video is in all predictions")]
     NoCommonVideo,
+    /// The parameter `slices` names a file that is not a table of slices.
+    #[error("{}: line {line}: {problem}", path.display())]
+    Slices { path: PathBuf, line: u64, problem: String },
     /// A table or a JSON file cannot be written.
     #[error(transparent)]
     Table(#[from] pipe_tables::TableError),

@@ -36,4 +36,4 @@ pub use evaluation::{Evaluation, groups_as_units};
 pub use known::Known;
 pub use measure::{Measured, measure};
 pub use report::write_report;
-pub use slices::{Column, columns_of_frames, columns_of_labels, columns_of_videos};
+pub use slices::{Column, SliceTable, columns_of_frames, columns_of_labels, columns_of_videos};

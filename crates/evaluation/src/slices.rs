@@ -1,8 +1,10 @@
 //! [`slices`]: a metric of the videos that have something in common, such as their duration. [`Column`] says what each video has.
 
 mod columns;
+mod table;
 
 pub use columns::{columns_of_frames, columns_of_labels, columns_of_videos};
+pub use table::SliceTable;
 
 use crate::{Choice, Evaluation};
 use pipe_metrics::{ALL, Metric, bootstrap};
@@ -13,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Column {
     /// Its name, such as `duration`.
-    pub name: &'static str,
+    pub name: String,
     /// For each prediction, the place of its value in the order of values, and the value; `None` if it is unknown.
     pub values: Vec<Option<(u32, String)>>,
 }
@@ -34,7 +36,7 @@ pub(crate) fn slices(evaluation: &Evaluation<'_>, choice: &Choice<'_>) -> Vec<Sl
             let part = value.as_ref().map_or((u32::MAX, UNKNOWN), |(place, value)| (*place, value.as_str()));
             parts.entry(part).or_default().push(row.clone());
         }
-        rows.extend(parts.iter().map(|((_, value), part)| slice(column.name, value, part, *metric, choice)));
+        rows.extend(parts.iter().map(|((_, value), part)| slice(&column.name, value, part, *metric, choice)));
     }
     rows
 }
@@ -71,7 +73,7 @@ mod tests {
             7 => None,
             _ => Some((1, "short".to_owned())),
         });
-        let column = Column { name: "duration", values: values.collect() };
+        let column = Column { name: "duration".to_owned(), values: values.collect() };
         let evaluation = Evaluation {
             predictions: &predictions,
             classes: &classes,

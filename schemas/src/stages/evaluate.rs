@@ -1,7 +1,7 @@
 //! `evaluate`: a trained network on the test samples.
 
 use crate::contract::{
-    Check, Contract, InputPort, Numerics, OutputPort, ParamError, Params, PortType, Tolerance, Tool, Worker, parse,
+    Check, Contract, InputPort, Numerics, OutputPort, ParamError, Params, PortType, SourceSet, Tolerance, Tool, Worker, parse,
     schema,
 };
 use crate::engines::InferenceEngine;
@@ -59,6 +59,9 @@ pub struct EvaluateParams {
     pub metric_options: MetricOptions,
     /// Bootstrap intervals of the metrics: over videos and, with the input `labels`, over groups of videos.
     pub bootstrap: Bootstrap,
+    /// A table of your own that divides the videos for `slices.parquet`: a CSV or TSV file with the column `video_id` first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slices: Option<String>,
     /// Maximum number of mistakes in `mistakes.png`, the most confident first; 0 for no picture. Default: 12.
     #[schemars(range(min = 0, max = 200))]
     pub num_mistakes: u32,
@@ -73,6 +76,7 @@ impl Default for EvaluateParams {
             metric_list: Vec::new(),
             metric_options: MetricOptions::default(),
             bootstrap: Bootstrap::default(),
+            slices: None,
             num_mistakes: 12,
         }
     }
@@ -107,6 +111,10 @@ impl Params for EvaluateParams {
             Some(_) => &["model"],
             None => &["exported"],
         }
+    }
+
+    fn sources(&self) -> Vec<SourceSet> {
+        self.slices.iter().map(|file| SourceSet::of_file("slices", file)).collect()
     }
 
     fn check(&self) -> Vec<ParamError> {

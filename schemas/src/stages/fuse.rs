@@ -1,7 +1,7 @@
 //! `fuse`: late fusion of the predictions of several networks.
 
 use crate::contract::{
-    Check, Contract, InputPort, Numerics, OutputPort, ParamError, Params, PortType, Tolerance, Worker, parse, schema,
+    Check, Contract, InputPort, Numerics, OutputPort, ParamError, Params, PortType, SourceSet, Tolerance, Worker, parse, schema,
 };
 use crate::evaluation::{Bootstrap, MetricName, MetricOptions, OnMissing, check_metrics};
 use schemars::JsonSchema;
@@ -55,9 +55,16 @@ pub struct FuseParams {
     pub metric_options: MetricOptions,
     /// Bootstrap intervals of the metrics: over videos and, with the input `labels`, over groups of videos.
     pub bootstrap: Bootstrap,
+    /// A table of your own that divides the videos for `slices.parquet`: a CSV or TSV file with the column `video_id` first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slices: Option<String>,
 }
 
 impl Params for FuseParams {
+    fn sources(&self) -> Vec<SourceSet> {
+        self.slices.iter().map(|file| SourceSet::of_file("slices", file)).collect()
+    }
+
     fn check(&self) -> Vec<ParamError> {
         let mut errors = check_metrics(&self.metric_list, &self.metric_options);
         let wrong = |weight: &f64| !weight.is_finite() || *weight < 0.0;

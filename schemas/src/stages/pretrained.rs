@@ -1,7 +1,7 @@
 //! `pretrained`: a published checkpoint becomes a model, without training.
 
 use crate::contract::{
-    Check, Contract, InputChoice, InputPort, Numerics, OddNames, OutputPort, ParamError, Params, PortType, Selection,
+    Check, Contract, InputChoice, InputPort, Numerics, OutputPort, ParamError, Params, PortType,
     SourceSet, Worker, parse, schema,
 };
 use crate::networks::ModelParams;
@@ -72,14 +72,7 @@ impl Params for PretrainedParams {
     }
 
     fn sources(&self) -> Vec<SourceSet> {
-        let label_map = self.label_map.as_ref().map(|path| SourceSet {
-            param: "label_map",
-            root: path.into(),
-            include: Vec::new(),
-            exclude: Vec::new(),
-            odd_names: OddNames::Refused,
-            selection: Selection::Exact,
-        });
+        let label_map = self.label_map.iter().map(|path| SourceSet::of_file("label_map", path));
         self.load_from.iter().filter_map(LoadFrom::source).chain(label_map).collect()
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::network::Logits;
 use pipe_evaluation::{
-    Choice, Evaluation, Known, Measured, classes_without_videos, columns_of_frames, measure, mistakes, write_report,
+    Choice, Evaluation, Known, Measured, SliceTable, classes_without_videos, columns_of_frames, measure, mistakes,
+    write_report,
 };
 use pipe_metrics::average_views;
 use pipe_schemas::stages::evaluate::EvaluateParams;
@@ -20,6 +21,11 @@ pub(crate) fn write(context: &Context, params: &EvaluateParams, found: &Logits) 
     let mut columns = columns_of_frames(&predictions, found.loader.shards().index());
     let known = Known::read(context.optional_input("labels"), context.optional_input("videos"), &predictions)?;
     columns.extend_from_slice(&known.columns);
+    if let Some(file) = context.source("slices")? {
+        let table = SliceTable::read(&file.root, &predictions, &columns)?;
+        table.warning().into_iter().for_each(|text| context.warn(text));
+        columns.extend(table.columns);
+    }
     let evaluation = Evaluation {
         predictions: &predictions,
         classes,

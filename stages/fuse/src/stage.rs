@@ -3,8 +3,8 @@
 use crate::FuseError;
 use crate::sum::fused;
 use pipe_evaluation::{
-    Aligned, Choice, Evaluation, Known, Measured, align, check_predictions, class_names, classes_without_videos,
-    labelling_of, measure, write_report,
+    Aligned, Choice, Evaluation, Known, Measured, SliceTable, align, check_predictions, class_names,
+    classes_without_videos, labelling_of, measure, write_report,
 };
 use pipe_schemas::evaluation::OnMissing;
 use pipe_schemas::stages::fuse::{CONTRACT, FuseParams, INPUTS};
@@ -47,7 +47,12 @@ impl Stage for Fuse {
         write_rows(&context.output("predictions.parquet")?, &predictions)?;
 
         let (labels, videos) = (context.optional_input("labels"), context.optional_input("videos"));
-        let known = Known::read(labels, videos, &predictions)?;
+        let mut known = Known::read(labels, videos, &predictions)?;
+        if let Some(file) = context.source("slices")? {
+            let table = SliceTable::read(&file.root, &predictions, &known.columns)?;
+            table.warning().into_iter().for_each(|text| context.warn(text));
+            known.columns.extend(table.columns);
+        }
         let evaluation = Evaluation {
             predictions: &predictions,
             classes: &names.names,

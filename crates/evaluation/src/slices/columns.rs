@@ -50,9 +50,9 @@ type OfFrames<'a> = &'a dyn Fn(&PredictionRow, &FrameIndexRow) -> Option<(u32, S
 /// `stored_resolution`, the short side of a stored frame.
 pub fn columns_of_frames(predictions: &[PredictionRow], index: &[FrameIndexRow]) -> Vec<Column> {
     let known: BTreeMap<&str, &FrameIndexRow> = index.iter().map(|row| (row.video_id.as_str(), row)).collect();
-    let column = |name, value: OfFrames<'_>| {
+    let column = |name: &str, value: OfFrames<'_>| {
         let of_row = |row: &PredictionRow| value(row, known.get(row.video_id.as_str())?);
-        Column { name, values: predictions.iter().map(of_row).collect() }
+        Column { name: String::from(name), values: predictions.iter().map(of_row).collect() }
     };
     let duration = |row: &PredictionRow, frames: &FrameIndexRow| {
         let of_video = (frames.fps > 0.0).then(|| f64::from(frames.num_frames) / frames.fps);
@@ -72,9 +72,9 @@ pub fn columns_of_frames(predictions: &[PredictionRow], index: &[FrameIndexRow])
 /// first folder of the path.
 pub fn columns_of_videos(predictions: &[PredictionRow], videos: &[VideoRow]) -> Vec<Column> {
     let known: BTreeMap<&str, &VideoRow> = videos.iter().map(|row| (row.video_id.as_str(), row)).collect();
-    let column = |name, value: &dyn Fn(&VideoRow) -> Option<(u32, String)>| {
+    let column = |name: &str, value: &dyn Fn(&VideoRow) -> Option<(u32, String)>| {
         let of_row = |row: &PredictionRow| value(known.get(row.video_id.as_str())?);
-        Column { name, values: predictions.iter().map(of_row).collect() }
+        Column { name: String::from(name), values: predictions.iter().map(of_row).collect() }
     };
     let fps = |row: &VideoRow| {
         let fps = (row.fps_den > 0).then(|| f64::from(row.fps_num) / f64::from(row.fps_den))?.round() as u32;
@@ -107,7 +107,7 @@ pub fn columns_of_labels(predictions: &[PredictionRow], labels: &[AnnotationRow]
         let files = files.get(row.video_id.as_str())?;
         Some((0, files.iter().copied().collect::<Vec<_>>().join(", ")))
     };
-    vec![Column { name: "list", values: predictions.iter().map(value).collect() }]
+    vec![Column { name: "list".to_owned(), values: predictions.iter().map(value).collect() }]
 }
 
 #[cfg(test)]

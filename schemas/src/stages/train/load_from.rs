@@ -1,6 +1,6 @@
 //! [`LoadFrom`]: published weights to start from.
 
-use crate::contract::{InputChoice, OddNames, ParamError, Selection, SourceSet};
+use crate::contract::{InputChoice, ParamError, SourceSet};
 use crate::networks::Project;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -56,13 +56,6 @@ impl LoadFrom {
     }
 
     pub(in crate::stages) fn source(&self) -> Option<SourceSet> {
-        (!self.checkpoint.is_empty()).then(|| SourceSet {
-            param: "load_from",
-            root: self.checkpoint.clone().into(),
-            include: Vec::new(),
-            exclude: Vec::new(),
-            odd_names: OddNames::Refused,
-            selection: Selection::Exact,
-        })
+        (!self.checkpoint.is_empty()).then(|| SourceSet::of_file("load_from", &self.checkpoint))
     }
 }
