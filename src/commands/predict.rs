@@ -1,5 +1,6 @@
 //! `pipe predict`.
 
+mod stream;
 mod videos;
 mod view;
 pub(super) mod worker;
@@ -10,19 +11,22 @@ use crate::error::CommandError;
 use crate::exit::Code;
 use clap::Args;
 use pipe_schemas::engines::{ExecutionProvider, InferenceEngine};
-use pipe_stage::protocol::predict::{ModelJob, PredictJob, PredictReply, VideoPath, WindowJob};
+use pipe_stage::protocol::predict::{ModelJob, PredictJob, StreamJob, VideoPath, WindowJob};
 use std::path::PathBuf;
+use stream::Stream;
 use view::View;
 
 /// Predict the classes of videos with an exported network
 ///
 /// The file of the network contains its labels and the preprocessing of its evaluation, so it is all that is needed. A video that can't
 /// be used has a line with the reason. Exit code 1 means that no video could be predicted.
+///
+/// With `--window`, VIDEO may be a stream: `-` for stdin, a named pipe, or a URL with rtsp, http or https. Ctrl-C ends it.
 #[derive(Debug, Args)]
 pub(crate) struct Predict {
     /// Exported network: a file that the stage `export` wrote
     model: PathBuf,
-    /// Videos, folders of videos, or patterns such as `'clips/**/*.mp4'`
+    /// Videos, folders of videos, patterns such as `'clips/**/*.mp4'`, or one stream
     #[arg(required = true, value_name = "VIDEO")]
     videos: Vec<PathBuf>,
     /// Number of classes to show
@@ -46,6 +50,12 @@ pub(crate) struct Predict {
     /// 0.8 until it falls below 0.5, if that lasts 2 seconds; repeatable
     #[arg(long = "alert", value_name = "RULE", requires = "window")]
     alerts: Vec<String>,
+    /// Write an MP4 file of each video with its predictions and events on its frames to this folder
+    #[arg(long, value_name = "DIR")]
+    annotate: Option<PathBuf>,
+    /// How many attempts in a row may fail to connect a live stream again
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "window", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    reconnect: u32,
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
@@ -82,11 +92,20 @@ impl Command for Predict {
     const NAME: &'static str = "predict";
 
     fn run(self) -> Result<Code, CommandError> {
-        let videos = videos::find(&self.videos)?;
+        let stream = Stream::of(&self.videos)?;
+        if stream.is_some() {
+            self.check_stream()?;
+        }
+        let videos = if stream.is_some() { Vec::new() } else { videos::find(&self.videos)? };
         let mut view = View::new(self.output, self.top_k as usize, videos.len(), self.to.as_deref())?;
         let job = PredictJob {
             model: self.engine.job(self.model),
             videos: videos.into_iter().map(|path| VideoPath { path }).collect(),
+            stream: stream.as_ref().map(|stream| StreamJob {
+                name: stream.name.clone(),
+                url: stream.url.clone(),
+                max_attempts: self.reconnect,
+            }),
             windows: self.window.map(|length_secs| WindowJob {
                 length_secs,
                 stride_secs: self.stride.unwrap_or(length_secs),
@@ -94,15 +113,27 @@ impl Command for Predict {
                 alerts: self.alerts,
             }),
             table: view.table(),
+            annotate: self.annotate,
         };
-        worker::run(&job, |reply| match reply {
-            PredictReply::Ready { engine, labels } => view.ready(engine, labels),
-            PredictReply::Row(row) => view.row(&row),
-            PredictReply::Event { .. } => view.event(&reply),
-            PredictReply::VideoDone => view.video_done(),
-            PredictReply::Finished | PredictReply::Failed { .. } => Ok(()),
-        })?;
+        worker::run(&job, |reply| view.take(reply))?;
         view.finish()
+    }
+}
+
+impl Predict {
+    /// Checks the options that a stream does not have.
+    fn check_stream(&self) -> Result<(), CommandError> {
+        let wrong = |text: &str| Err(CommandError::bad_input(text));
+        if self.window.is_none() {
+            return wrong("a stream has no end, so windows of it are predicted: add `--window SECONDS`");
+        }
+        if self.annotate.is_some() {
+            return wrong("`--annotate` reads a video twice, which a stream does not allow; record it to a file first");
+        }
+        if self.to.as_ref().is_some_and(|to| to.extension().is_some_and(|extension| extension == "parquet")) {
+            return wrong("a Parquet file is complete only at its end; write a stream to a .jsonl or .csv file");
+        }
+        Ok(())
     }
 }
 

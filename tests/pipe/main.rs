@@ -49,5 +49,6 @@ mod soak;
 mod space;
 mod states;
 mod stopping;
+mod streams;
 mod ucf101;
 mod weights;

@@ -4,6 +4,7 @@ use crate::serve::Server;
 use crate::space::Space;
 use pipe_schemas::tables::{PredictionRow, Verdict, VideoPredictionRow};
 use pipe_tables::read_rows;
+use pipe_testkit::shared;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -82,52 +83,66 @@ fn every_way_to_predict_gives_the_same() {
     for (frames, average) in cases {
         let space = Space::new();
         space.write("p.yaml", &PIPELINE.replace("FRAMES", frames).replace("AVERAGE", average));
-        space.run("p.yaml", &[]).ok();
-        let reference = evaluated(&space, "libtorch");
-        for stage in ["onnxruntime", "openvino"] {
-            check_equal(&reference, &evaluated(&space, stage), stage);
-        }
-        let table = space.path(".pipe/out/p/stage/video_predictions.parquet");
-        check_equal(&reference, &predicted(&table, str::to_owned), "uses: predict");
-        let videos = space.path(".pipe/out/p/clips/videos");
-        for engine in ["onnxruntime", "openvino"] {
-            let table = space.path("out.parquet");
-            let args = [
-                "predict",
-                ".pipe/out/p/onnx/model.onnx",
-                videos.to_str().unwrap(),
-                "--engine",
-                engine,
-                "--to",
-                table.to_str().unwrap(),
-            ];
-            let output = space.output(&args);
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            let id = |path: &str| {
-                let path = Path::new(path).strip_prefix(&videos).unwrap().with_extension("");
-                path.to_str().unwrap().to_owned()
-            };
-            check_equal(&reference, &predicted(&table, id), &format!("pipe predict --engine {engine}"));
-        }
-        check_equal(&reference, &served(&space, &videos), "pipe serve");
+        check_every_way(&space, &space.path(".pipe/out/p/clips/videos"), 3);
     }
 }
 
-/// Uploads each video to `pipe serve`.
-fn served(space: &Space, videos: &Path) -> Probabilities {
+/// The same with real videos: those of UCF101's test list that are beside a developer's checkout.
+#[test]
+fn every_way_to_predict_gives_the_same_on_real_videos() {
+    let (Some(clips), Some(lists)) = (shared("data/clips/ucf101"), shared("data/annotations/ucf101")) else { return };
+    if !has_engines() {
+        return;
+    }
+    let space = Space::new();
+    std::os::unix::fs::symlink(clips, space.path("videos")).unwrap();
+    std::os::unix::fs::symlink(lists, space.path("lists")).unwrap();
+    let generated = PIPELINE.find("  clips:").unwrap()..PIPELINE.find("  frames:").unwrap();
+    let mut pipeline = PIPELINE.to_owned();
+    let real = "  videos: { uses: ingest, with: { root: videos } }\n  labels: { uses: annotations, inputs: { videos: videos }, \
+                with: { format: ucf101, root: lists, missing: warn } }\n";
+    pipeline.replace_range(generated, real);
+    let frames = "sample: all, resize: { short_side_px: 128 }, buckets: 2";
+    space.write("p.yaml", &pipeline.replace("FRAMES", frames).replace("AVERAGE", "prob"));
+    let num_videos = check_every_way(&space, &space.path("videos"), 101);
+    assert_eq!(num_videos, 22);
+}
+
+/// Runs the pipeline, and compares the predictions of its stages, of `pipe predict` and of `pipe serve`. Returns the number of videos.
+fn check_every_way(space: &Space, videos: &Path, num_classes: usize) -> usize {
+    space.run("p.yaml", &[]).ok();
+    let reference = evaluated(space, "libtorch");
+    for stage in ["onnxruntime", "openvino"] {
+        check_equal(&reference, &evaluated(space, stage), stage);
+    }
+    let table = space.path(".pipe/out/p/stage/video_predictions.parquet");
+    check_equal(&reference, &predicted(&table, str::to_owned), "uses: predict");
+    let id = |path: &Path| path.strip_prefix(videos).unwrap().with_extension("").to_str().unwrap().to_owned();
+    let files: Vec<_> = files(videos).into_iter().filter(|path| reference.contains_key(&id(path))).collect();
+    for engine in ["onnxruntime", "openvino"] {
+        let table = space.path("out.parquet");
+        let mut args = vec!["predict", ".pipe/out/p/onnx/model.onnx", "--engine", engine, "--to", "out.parquet"];
+        args.extend(files.iter().map(|path| path.to_str().unwrap()));
+        let output = space.output(&args);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let found = predicted(&table, |path| id(Path::new(path)));
+        check_equal(&reference, &found, &format!("pipe predict --engine {engine}"));
+    }
     let server = Server::start(space, &[]);
-    let predict = |path: &Path| {
-        let (status, answer) = server.predict("?top_k=3", &std::fs::read(path).unwrap());
-        assert_eq!(status, 200, "{answer}");
-        let mut probabilities = vec![0.0; 3];
-        for class in answer["top"].as_array().unwrap() {
-            probabilities[class["class_index"].as_u64().unwrap() as usize] =
-                class["probability"].as_f64().unwrap() as f32;
-        }
-        let id = path.strip_prefix(videos).unwrap().with_extension("").to_str().unwrap().to_owned();
-        (id, probabilities)
-    };
-    files(videos).iter().map(|path| predict(path)).collect()
+    let served = files.iter().map(|path| (id(path), served(&server, path, num_classes))).collect();
+    check_equal(&reference, &served, "pipe serve");
+    reference.len()
+}
+
+/// Uploads a video to `pipe serve`, and returns the probabilities of all classes.
+fn served(server: &Server, path: &Path, num_classes: usize) -> Vec<f32> {
+    let (status, answer) = server.predict(&format!("?top_k={num_classes}"), &std::fs::read(path).unwrap());
+    assert_eq!(status, 200, "{answer}");
+    let mut probabilities = vec![0.0; num_classes];
+    for class in answer["top"].as_array().unwrap() {
+        probabilities[class["class_index"].as_u64().unwrap() as usize] = class["probability"].as_f64().unwrap() as f32;
+    }
+    probabilities
 }
 
 /// Returns the lines of JSON on stdout.

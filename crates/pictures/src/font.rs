@@ -17,3 +17,16 @@ pub(crate) fn letter(letter: char) -> Option<RasterizedChar> {
     let raster = |letter| get_raster(letter, WEIGHT, SIZE);
     raster(letter).or_else(|| raster(char::REPLACEMENT_CHARACTER))
 }
+
+/// End of a text that is too long.
+const ELLIPSIS: &str = "...";
+
+/// Returns a text shortened to a width.
+pub(crate) fn shortened(text: &str, width_px: usize) -> String {
+    let max_letters = width_px / ADVANCE_PX;
+    if text.chars().count() <= max_letters {
+        return text.to_owned();
+    }
+    let letters = text.chars().take(max_letters.saturating_sub(ELLIPSIS.len()));
+    letters.chain(ELLIPSIS.chars()).take(max_letters).collect()
+}

@@ -1,6 +1,7 @@
-//! Pictures for people, as PNG: contact sheets of clips, heat maps over frames, plots, and diagrams of predictions.
+//! Pictures for people, as PNG: contact sheets of clips, heat maps and captions over frames, plots, and diagrams of predictions.
 
 mod canvas;
+mod caption;
 mod clips;
 mod font;
 mod heatmap;
@@ -10,6 +11,7 @@ mod reliability;
 mod scatter;
 mod sheet;
 
+pub use caption::caption;
 pub use clips::{evenly, sheet_of_clips, shrink};
 pub use heatmap::Heatmap;
 pub use overlay::overlay;

@@ -8,9 +8,6 @@ const GAP_PX: usize = 2;
 
 const LABEL_PX: usize = font::HEIGHT_PX + GAP_PX;
 
-/// End of a label that is too long.
-const ELLIPSIS: &str = "...";
-
 const BACKGROUND: Ink = [24; 3];
 
 const INK: Ink = [224; 3];
@@ -46,14 +43,8 @@ impl Sheet {
 
     /// Writes a text, shortened to the width of the picture.
     fn label(&mut self, text: &str, top: usize) {
-        let max_letters = (self.canvas.width - GAP_PX) / font::ADVANCE_PX;
-        let shortened: String = if text.chars().count() > max_letters {
-            let letters = text.chars().take(max_letters.saturating_sub(ELLIPSIS.len()));
-            letters.chain(ELLIPSIS.chars()).take(max_letters).collect()
-        } else {
-            text.to_owned()
-        };
-        self.canvas.text(&shortened, GAP_PX, top, INK);
+        let text = font::shortened(text, self.canvas.width - GAP_PX);
+        self.canvas.text(&text, GAP_PX, top, INK);
     }
 
     /// Returns the width and the height.

@@ -32,7 +32,7 @@ pub struct AlertEvent {
 }
 
 /// The state of rules over the windows of a video.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Alerts {
     rules: Vec<(AlertRule, usize, Option<AlertEvent>)>,
 }

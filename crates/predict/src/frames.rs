@@ -3,7 +3,9 @@
 use pipe_clips::samplers::{Timeline, test_clips};
 use pipe_schemas::stages::augment::Sampler;
 use pipe_schemas::stages::frames::{FrameRecipe, FrameSampling};
-use pipe_video::{Decoder, FrameSampler, KeptFrame, KeptVideo, VideoError, VideoInfo, encode_kept};
+use pipe_video::{
+    Decoder, FrameSampler, KeptFrame, KeptVideo, VideoError, VideoInfo, VideoStream, encode_kept, encode_stream,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -75,6 +77,22 @@ pub fn collect_frames(
         pass(&missing)?;
     }
     Ok(found)
+}
+
+/// Opens a stream, as [`VideoStream::open`] does, and passes all of its kept frames to `take`, and `None` for every other frame. `opened`
+/// receives whether the stream is live. Stops when `take` returns false.
+///
+/// # Errors
+/// [`VideoError`] if the stream can't be opened, or fails before its end.
+pub fn stream_frames(
+    url: &str,
+    recipe: FrameRecipe,
+    opened: impl FnOnce(bool),
+    take: &mut dyn FnMut(Option<KeptFrame>) -> bool,
+) -> Result<FrameSet, VideoError> {
+    let stream = VideoStream::open(url)?;
+    opened(stream.is_live());
+    encode_stream(stream, recipe, take).map(FrameSet::from)
 }
 
 /// Returns the frames that a sampler chooses.

@@ -6,6 +6,7 @@
 //! - [`ExportedModel::views`] and [`ExportedModel::clips`] make the views of these images.
 //! - [`Classifier`] runs the network on them, and averages.
 //! - [`windows`] are the parts of a long video that are predicted one by one, and [`alerts`] the events in them.
+//! - [`annotate`] writes a copy of a video with its predictions on its frames.
 //!
 //! Everything from the decoded frame to the input of the network is the code that `frames`, `augment` and `evaluate` use: equal videos
 //! have equal pixels. This crate does not know pipelines or stages.
@@ -13,6 +14,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod alerts;
+pub mod annotate;
 mod classifier;
 mod error;
 mod exported;
@@ -23,5 +25,5 @@ pub mod windows;
 pub use classifier::{Classifier, logits_of_batches};
 pub use error::PredictError;
 pub use exported::ExportedModel;
-pub use frames::{FrameSet, FramesTask, collect_frames};
+pub use frames::{FrameSet, FramesTask, collect_frames, stream_frames};
 pub use pipe_video::KeptFrame;

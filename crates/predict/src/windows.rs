@@ -103,7 +103,7 @@ fn nanos(secs: f64) -> i64 {
 }
 
 /// Replaces the probabilities of each window by their mean over `count` windows: the window itself and those before it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Smoothing {
     count: usize,
     last: VecDeque<Vec<f32>>,

@@ -238,6 +238,11 @@ impl Context {
         if self.cancelled.load(Ordering::Relaxed) { Err(StageError::cancelled()) } else { Ok(()) }
     }
 
+    /// Cancels the request, so that its other threads end.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn reply(&self, reply: Reply) {
         (self.reply)(reply);
     }

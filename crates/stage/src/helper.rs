@@ -39,6 +39,9 @@ const PIECE_CPU_SECS: u64 = 60;
 /// Maximum wall time per second of processor time, on a busy machine.
 const WALL_FACTOR: u64 = 10;
 
+/// More than any stream lasts: a hundred years.
+const ENDLESS_SECS: u64 = 100 * 365 * 86_400;
+
 /// Time between two checks whether the request was cancelled.
 const CANCEL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -113,6 +116,8 @@ pub struct Helpers<'a> {
     context: &'a Context,
     job: Job,
     limits: JobLimits,
+    /// Whether a job may wait for its input without a limit.
+    waits: bool,
     idle: Mutex<Vec<Helper>>,
     /// Held by each running job; exclusive for one that is tried again.
     turn: RwLock<()>,
@@ -128,7 +133,21 @@ struct Helper {
 impl<'a> Helpers<'a> {
     /// Returns helpers for a job. They are started on demand.
     pub fn new(context: &'a Context, job: Job, limits: JobLimits) -> Self {
-        Self { context, job, limits, idle: Mutex::default(), turn: RwLock::default() }
+        Self { context, job, limits, waits: false, idle: Mutex::default(), turn: RwLock::default() }
+    }
+
+    /// Returns helpers for jobs that read a stream. They may wait and run without end; [`JobLimits::cpu_secs`] has no effect.
+    pub fn of_streams(context: &'a Context, job: Job, memory_mb: u64) -> Self {
+        Self { waits: true, ..Self::new(context, job, JobLimits { memory_mb, cpu_secs: ENDLESS_SECS }) }
+    }
+
+    /// Does a job once, and passes its pieces to `take`: a stream can't be read again.
+    pub fn run_once(
+        &self,
+        job: &[u8],
+        take: &mut dyn FnMut(&[u8]) -> Result<(), StageError>,
+    ) -> Result<Result<Vec<u8>, HelperFailure>, StageError> {
+        self.attempt(job, take)
     }
 
     /// Does a job, and returns its result with what `take` made of its pieces, starting from `new`. A job that fails is tried again
@@ -231,7 +250,8 @@ impl<'a> Helpers<'a> {
 
     /// Returns whether a message has arrived.
     fn wait_for_message(&self, helper: &mut Helper) -> Result<bool, StageError> {
-        let deadline = Instant::now() + Duration::from_secs(self.wall_secs());
+        let wall_secs = if self.waits { ENDLESS_SECS } else { self.wall_secs() };
+        let deadline = Instant::now() + Duration::from_secs(wall_secs);
         loop {
             match helper.replies.missing() {
                 Ok(0) => return Ok(true),

@@ -74,9 +74,20 @@ impl Decoder {
     }
 
     pub(crate) fn new(path: &Path, input: Input, stream_index: usize) -> Result<Self, VideoError> {
-        let stream = input.stream(stream_index).ok_or(VideoError::NoVideoStream)?;
-        let (info, time_base) = (stream_info(&stream), stream.time_base());
+        let info = stream_info(&input.stream(stream_index).ok_or(VideoError::NoVideoStream)?);
         let extent = Extent::new(path, &input, stream_index, &info)?;
+        Self::with(input, stream_index, info, extent)
+    }
+
+    /// Returns the frames of a stream, which declares no end.
+    pub(crate) fn of_stream(input: Input, stream_index: usize) -> Result<Self, VideoError> {
+        let info = stream_info(&input.stream(stream_index).ok_or(VideoError::NoVideoStream)?);
+        let extent = Extent::unknown(&info);
+        Self::with(input, stream_index, info, extent)
+    }
+
+    fn with(input: Input, stream_index: usize, info: VideoInfo, extent: Extent) -> Result<Self, VideoError> {
+        let time_base = input.stream(stream_index).ok_or(VideoError::NoVideoStream)?.time_base();
         let codec = open_decoder(&input, stream_index)?;
         Ok(Self {
             info,

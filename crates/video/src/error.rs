@@ -19,6 +19,12 @@ pub enum VideoError {
     /// The file is not a video container, or its header is damaged.
     #[error("not a readable video container")]
     Open { source: ffmpeg_next::Error },
+    /// A stream can't be opened by this protocol.
+    #[error("the protocol `{scheme}` is not supported: expected rtsp, http or https")]
+    Protocol { scheme: String },
+    /// A stream has no number of frames by which frames could be chosen.
+    #[error("the network's frames are chosen by the number of frames of a video, which a stream does not have")]
+    Unbounded,
     /// The container has no moving pictures.
     #[error("no video stream")]
     NoVideoStream,
@@ -130,7 +136,7 @@ impl VideoError {
             | Self::BytesMissing { .. }
             | Self::NoEnd => Verdict::Truncated,
             Self::NoVideoStream => Verdict::NoVideoStream,
-            Self::Path | Self::Open { .. } | Self::NotAVideo(_) => Verdict::Unreadable,
+            Self::Path | Self::Protocol { .. } | Self::Open { .. } | Self::NotAVideo(_) => Verdict::Unreadable,
             _ => Verdict::Undecodable,
         }
     }

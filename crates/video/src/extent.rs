@@ -49,12 +49,23 @@ impl Extent {
             // declare any duration.
             duration_nanos: if index.is_some() || is_mov(input) { None } else { declared_nanos(input) },
             ending: ending(path, input.format().name())?,
+            ..Self::unknown(info)
+        })
+    }
+
+    /// Returns the extent of a stream, which declares nothing that could be checked.
+    pub(crate) fn unknown(info: &VideoInfo) -> Self {
+        Self {
+            declared_packets: 0,
+            last_position: None,
+            duration_nanos: None,
+            ending: Ending::Unknown,
             packets: 0,
             max_position: -1,
             first_nanos: None,
             end_nanos: i64::MIN,
             frame_nanos: info.frame_nanos(),
-        })
+        }
     }
 
     /// Counts a packet of any stream.

@@ -16,7 +16,7 @@ pub const MAX_SIDE_PX: u32 = 16_384;
 pub const MAX_PIXELS: u64 = 1 << 28;
 
 /// The allowed demuxers, by FFmpeg's names. Playlists, which open other files, and still images are not allowed.
-const CONTAINERS: &str = "avi,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,flv,asf,mpeg,mpegts,mpegvideo,m4v,h264,hevc,h263,\
+pub(crate) const CONTAINERS: &str = "avi,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,flv,asf,mpeg,mpegts,mpegvideo,m4v,h264,hevc,h263,\
                           obu,av1,vc1,ivf,gif,ogg,nut,mxf,rm,dv,wtv,gxf,yuv4mpegpipe";
 
 /// Initialises FFmpeg; cheap to call again.
@@ -42,11 +42,16 @@ pub(crate) fn open(path: &Path) -> Result<(Input, usize), VideoError> {
     let options = Dictionary::from_iter([("protocol_whitelist", "file"), ("format_whitelist", CONTAINERS)]);
     let input = ffmpeg_next::format::input_with_dictionary(url.as_str(), options)
         .map_err(|source| VideoError::Open { source })?;
+    let index = video_stream(&input)?;
+    Ok((input, index))
+}
+
+/// Returns the index of the stream with moving pictures.
+pub(crate) fn video_stream(input: &Input) -> Result<usize, VideoError> {
     let best = input.streams().best(media::Type::Video);
     // The cover image of an audio file is a video stream too.
     let moving = best.filter(|stream| !stream.disposition().contains(Disposition::ATTACHED_PIC));
-    let index = moving.ok_or(VideoError::NoVideoStream)?.index();
-    Ok((input, index))
+    Ok(moving.ok_or(VideoError::NoVideoStream)?.index())
 }
 
 /// Opens the decoder of a stream.

@@ -1,7 +1,7 @@
 //! [`encode_kept`]: the frames of a video that a recipe keeps, as image files. The stage `frames` stores them, and a prediction shows them
 //! to a network: both see the same bytes.
 
-use crate::{FrameCoder, ImageFormat, RecipeFrame, RecipeFrames, VideoError, VideoInfo, stored_size};
+use crate::{FrameCoder, ImageFormat, RecipeFrame, RecipeFrames, VideoError, VideoInfo, VideoStream, stored_size};
 use pipe_schemas::stages::frames::{FrameCoding, FrameRecipe};
 use std::path::Path;
 
@@ -46,7 +46,28 @@ pub fn encode_kept(
     wanted: &dyn Fn(u32) -> bool,
     take: &mut dyn FnMut(Option<KeptFrame>) -> bool,
 ) -> Result<KeptVideo, VideoError> {
-    let mut frames = RecipeFrames::open(path, recipe.sample, &mut || take(None))?;
+    let frames = RecipeFrames::open(path, recipe.sample, &mut || take(None))?;
+    encode(frames, recipe, wanted, take)
+}
+
+/// Decodes a stream, and passes each kept frame to `take`, and `None` for every other frame. Stops when `take` returns false.
+///
+/// # Errors
+/// [`VideoError`] if the stream fails before its end.
+pub fn encode_stream(
+    stream: VideoStream,
+    recipe: FrameRecipe,
+    take: &mut dyn FnMut(Option<KeptFrame>) -> bool,
+) -> Result<KeptVideo, VideoError> {
+    encode(RecipeFrames::of_stream(stream, recipe.sample)?, recipe, &|_| true, take)
+}
+
+fn encode(
+    mut frames: RecipeFrames,
+    recipe: FrameRecipe,
+    wanted: &dyn Fn(u32) -> bool,
+    take: &mut dyn FnMut(Option<KeptFrame>) -> bool,
+) -> Result<KeptVideo, VideoError> {
     let VideoInfo { orientation, fps_num, fps_den, .. } = *frames.info();
     let (mut coder, mut image) = (None, Vec::new());
     let (mut num_frames, mut times) = (0, None);

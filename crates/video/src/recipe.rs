@@ -2,7 +2,7 @@
 //! Every stage that reads videos with the same parameters gets the same frames.
 
 use crate::sampler::FrameSampler;
-use crate::{Damage, DecodedFrame, Decoder, VideoError, VideoInfo};
+use crate::{Damage, DecodedFrame, Decoder, VideoError, VideoInfo, VideoStream};
 use pipe_pixels::Orientation;
 use pipe_schemas::stages::frames::{FrameResize, FrameSampling};
 use std::path::Path;
@@ -39,6 +39,18 @@ impl RecipeFrames {
         let counts = FrameSampler::needs_num_frames(sampling);
         let num_frames = if counts { count(path, on_counted)? } else { 0 };
         let (decoder, sampler) = (Decoder::open(path)?, FrameSampler::new(sampling, num_frames));
+        Ok(Self { decoder, sampling, sampler, next: None, shown_nanos: 0 })
+    }
+
+    /// Returns the frames of a stream.
+    ///
+    /// # Errors
+    /// [`VideoError::Unbounded`] if the sampling needs the number of frames.
+    pub fn of_stream(stream: VideoStream, sampling: FrameSampling) -> Result<Self, VideoError> {
+        if FrameSampler::needs_num_frames(sampling) {
+            return Err(VideoError::Unbounded);
+        }
+        let (decoder, sampler) = (stream.into_frames(), FrameSampler::new(sampling, 0));
         Ok(Self { decoder, sampling, sampler, next: None, shown_nanos: 0 })
     }
 

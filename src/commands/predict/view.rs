@@ -6,7 +6,7 @@ use crate::exit::Code;
 use crate::render;
 use fs_err as fs;
 use pipe_schemas::tables::{Verdict, VideoPredictionRow};
-use pipe_stage::protocol::predict::PredictReply;
+use pipe_stage::protocol::predict::{PredictReply, StreamReport};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
@@ -26,6 +26,7 @@ pub(super) struct View {
     num_predicted: usize,
     num_views: u64,
     num_events: usize,
+    stream: Option<StreamReport>,
     without: BTreeMap<Verdict, usize>,
 }
 
@@ -50,6 +51,8 @@ struct JsonRow<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     reason: &'a str,
     num_views: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency_secs: Option<f64>,
     top: Vec<JsonClass<'a>>,
 }
 
@@ -79,6 +82,7 @@ impl View {
             num_predicted: 0,
             num_views: 0,
             num_events: 0,
+            stream: None,
             without: BTreeMap::new(),
         })
     }
@@ -88,20 +92,33 @@ impl View {
         if let Sink::Parquet(path) = &self.sink { Some(path.clone()) } else { None }
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "a reply may fail to be shown, though not this one")]
-    pub(super) fn ready(&mut self, engine: String, labels: Vec<String>) -> Result<(), CommandError> {
-        (self.engine, self.labels, self.started) = (engine, labels, Instant::now());
+    /// Shows a reply.
+    pub(super) fn take(&mut self, reply: PredictReply) -> Result<(), CommandError> {
+        match reply {
+            PredictReply::Ready { engine, labels } => {
+                (self.engine, self.labels, self.started) = (engine, labels, Instant::now());
+            }
+            PredictReply::Row { row, latency_secs } => self.row(&row, latency_secs)?,
+            PredictReply::Event { .. } => self.event(&reply)?,
+            PredictReply::Annotated { video_id, path, reason } => annotated(&video_id, path.as_deref(), &reason),
+            PredictReply::Reconnecting { reason, pause_secs, attempt } => render::message(&format!(
+                "the stream was interrupted ({reason}); attempt {attempt} to connect again in {pause_secs} s"
+            )),
+            PredictReply::StreamDone(report) => self.stream = Some(report),
+            PredictReply::VideoDone => self.video_done(),
+            PredictReply::Finished | PredictReply::Failed { .. } => {}
+        }
         Ok(())
     }
 
-    pub(super) fn row(&mut self, row: &VideoPredictionRow) -> Result<(), CommandError> {
+    fn row(&mut self, row: &VideoPredictionRow, latency_secs: Option<f64>) -> Result<(), CommandError> {
         if row.predicted_index.is_some() {
             self.num_predicted += 1;
             self.num_views += u64::from(row.num_views);
         } else {
             *self.without.entry(row.verdict).or_default() += 1;
         }
-        let json = self.json(row);
+        let json = self.json(row, latency_secs);
         match self.output {
             Format::Json => render::print_json(&json),
             Format::Text => render::print(&text(&json)),
@@ -113,11 +130,15 @@ impl View {
         };
         if let Sink::JsonLines(file) | Sink::Csv(file) = &mut self.sink {
             writeln!(file, "{line}")?;
+            // Whoever reads along sees each window of a long video at once.
+            if row.start_secs.is_some() {
+                file.flush()?;
+            }
         }
         Ok(())
     }
 
-    pub(super) fn event(&mut self, event: &PredictReply) -> Result<(), CommandError> {
+    fn event(&mut self, event: &PredictReply) -> Result<(), CommandError> {
         let PredictReply::Event { video_id, class, start_secs, end_secs, max_probability, num_windows } = event else {
             return Ok(());
         };
@@ -138,22 +159,23 @@ impl View {
         Ok(())
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "a reply may fail to be shown, though not this one")]
-    pub(super) fn video_done(&mut self) -> Result<(), CommandError> {
+    fn video_done(&mut self) {
         self.num_done += 1;
         // One line for every hundredth of the work is enough.
         let step = self.num_videos.div_ceil(100).max(10);
         if self.num_done.is_multiple_of(step) && self.num_done < self.num_videos {
             render::message(&format!("{} of {} videos, {}", self.num_done, self.num_videos, self.rate()));
         }
-        Ok(())
     }
 
     pub(super) fn finish(mut self) -> Result<Code, CommandError> {
         if let Sink::Csv(file) | Sink::JsonLines(file) = &mut self.sink {
             file.flush()?;
         }
-        let mut line = format!("{} videos, {} predicted with {}", self.num_done, self.num_predicted, self.engine);
+        let mut line = match &self.stream {
+            Some(report) => stream_line(report, &self.engine),
+            None => format!("{} videos, {} predicted with {}", self.num_done, self.num_predicted, self.engine),
+        };
         for (verdict, count) in &self.without {
             line += &format!(", {count} {}", verdict.name());
         }
@@ -167,10 +189,11 @@ impl View {
     /// Returns the throughput so far.
     fn rate(&self) -> String {
         let seconds = self.started.elapsed().as_secs_f64().max(1e-6);
-        format!("{:.1} videos/s, {:.1} clips/s", self.num_done as f64 / seconds, self.num_views as f64 / seconds)
+        let clips = format!("{:.1} clips/s", self.num_views as f64 / seconds);
+        if self.stream.is_some() { clips } else { format!("{:.1} videos/s, {clips}", self.num_done as f64 / seconds) }
     }
 
-    fn json<'a>(&'a self, row: &'a VideoPredictionRow) -> JsonRow<'a> {
+    fn json<'a>(&'a self, row: &'a VideoPredictionRow, latency_secs: Option<f64>) -> JsonRow<'a> {
         let name = |index: u32| self.labels.get(index as usize).map_or("", String::as_str);
         let top = row.top(self.top_k);
         let class = |(class_index, probability)| JsonClass { class_index, class: name(class_index), probability };
@@ -181,6 +204,7 @@ impl View {
             verdict: row.verdict,
             reason: &row.reason,
             num_views: row.num_views,
+            latency_secs,
             top: top.into_iter().map(class).collect(),
         }
     }
@@ -205,6 +229,33 @@ impl Sink {
             ))),
         }
     }
+}
+
+/// Shows where the copy of a video is, or why there is none.
+fn annotated(video_id: &str, path: Option<&Path>, reason: &str) {
+    match (path, reason) {
+        (Some(path), "") => render::message(&format!("{video_id}: annotated in {}", path.display())),
+        (Some(path), reason) => {
+            render::message(&format!("{video_id}: annotated in {}, which ends early: {reason}", path.display()));
+        }
+        (None, reason) => render::message(&format!("{video_id}: not annotated: {reason}")),
+    }
+}
+
+/// Returns what was made of a stream.
+fn stream_line(report: &StreamReport, engine: &str) -> String {
+    let StreamReport { num_frames, num_dropped_frames, num_windows, num_dropped_windows, .. } = report;
+    let mut line = format!(
+        "{num_windows} windows of {num_frames} frames with {engine}; {num_dropped_windows} windows and {num_dropped_frames} frames dropped, \
+         {} reconnections; latency {:.3} s on average, at most {:.3} s",
+        report.num_connections.saturating_sub(1),
+        report.mean_latency_secs,
+        report.max_latency_secs
+    );
+    for damage in &report.damage {
+        line += &format!("; damage: {damage}");
+    }
+    line
 }
 
 /// Returns the line for people, such as `a.avi: Biking 0.9731, Diving 0.0201`.
@@ -259,6 +310,7 @@ mod tests {
             verdict: Verdict::Ok,
             reason: "",
             num_views: 3,
+            latency_secs: None,
             top: vec![class("run", 0.75), class("say \"hi\"", 0.25)],
         };
         assert_eq!(text(&row), "a, b.avi: run 0.7500, say \"hi\" 0.2500");

@@ -8,11 +8,12 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 
 /// Number of lines of a worker's log that are shown if it crashes.
 const LAST_LINES: usize = 10;
 
-/// Runs a job to its end. The worker ends with this process, also if that is stopped by Ctrl-C.
+/// Runs a job to its end. The worker ends with this process, also if that is stopped by Ctrl-C. With a stream, Ctrl-C ends the stream.
 pub(crate) fn run(
     job: &PredictJob,
     mut on_reply: impl FnMut(PredictReply) -> Result<(), CommandError>,
@@ -27,6 +28,10 @@ pub(crate) fn run(
     let log = std::thread::Builder::new().name("worker-log".into()).spawn(move || last_lines(log))?;
     // If the worker has ended, its replies end too.
     let _ = jobs.write_all(&line);
+    if job.stream.is_some() {
+        let jobs = Mutex::new(Some(jobs));
+        ctrlc::set_handler(move || drop(jobs.lock().map(|mut jobs| jobs.take())))?;
+    }
     for line in BufReader::new(replies).lines() {
         let reply: PredictReply = serde_json::from_str(&line?)?;
         match reply {
@@ -36,10 +41,7 @@ pub(crate) fn run(
                 return Ok(());
             }
             PredictReply::Failed { error, causes, help } => return Err(failure(&error, &causes, help.as_deref())),
-            reply @ (PredictReply::Ready { .. }
-            | PredictReply::Row(_)
-            | PredictReply::Event { .. }
-            | PredictReply::VideoDone) => on_reply(reply)?,
+            reply => on_reply(reply)?,
         }
     }
     Err(ended(worker.wait()?, &log.join().unwrap_or_default()))

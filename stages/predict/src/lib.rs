@@ -11,16 +11,20 @@
 //!
 //! The key has the parameters, the inputs, and the versions of FFmpeg, libjpeg-turbo, ONNX Runtime and OpenVINO.
 //!
-//! `pipe predict` uses [`VideoReader`], [`predict_videos`] and [`predict_windows`] without the stage, and `pipe serve` [`predict_one`].
+//! `pipe predict` uses [`VideoReader`], [`predict_videos`], [`predict_windows`] and [`predict_stream`] without the stage, and `pipe serve` [`predict_one`].
 
+mod annotate;
 mod error;
 mod reader;
 mod stage;
+mod stream;
 mod videos;
 mod windows;
 
+pub use annotate::{ANNOTATE_JOB, Annotator};
 pub use error::PredictStageError;
 pub use reader::{JOB, ReadVideo, Unusable, VideoReader};
 pub use stage::Predict;
+pub use stream::{STREAM_JOB, StreamItem, StreamPlan, predict_stream};
 pub use videos::{VideoFile, predict_one, predict_videos};
 pub use windows::{WindowPlan, predict_windows};

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub const JOB: Job = Job { name: "predict", run };
 
 /// The help for a failure of the machine.
-const MACHINE_HELP: &str = "free memory or processes of this machine, and run again";
+pub(crate) const MACHINE_HELP: &str = "free memory or processes of this machine, and run again";
 
 /// Largest size of the images of a video that are held in memory.
 const MAX_IMAGE_BYTES: usize = 1 << 30;
@@ -146,7 +146,13 @@ impl<'a> VideoReader<'a> {
 }
 
 impl FrameHeader {
-    fn to_bytes(self) -> [u8; 20] {
+    /// Returns the header of a frame.
+    pub(crate) fn of(frame: &KeptFrame) -> Self {
+        let KeptFrame { index, pts_nanos, width_px, height_px, .. } = *frame;
+        Self { index, pts_nanos, width_px, height_px }
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; 20] {
         let mut bytes = [0; 20];
         bytes[..4].copy_from_slice(&self.index.to_le_bytes());
         bytes[4..12].copy_from_slice(&self.pts_nanos.to_le_bytes());
@@ -156,7 +162,7 @@ impl FrameHeader {
     }
 
     /// Splits a piece into the header and the image.
-    fn split(piece: &[u8]) -> Option<(Self, &[u8])> {
+    pub(crate) fn split(piece: &[u8]) -> Option<(Self, &[u8])> {
         let (index, rest) = piece.split_first_chunk()?;
         let (pts_nanos, rest) = rest.split_first_chunk()?;
         let (width_px, rest) = rest.split_first_chunk()?;
@@ -168,7 +174,7 @@ impl FrameHeader {
 }
 
 impl Unusable {
-    fn of(failure: HelperFailure) -> Self {
+    pub(crate) fn of(failure: HelperFailure) -> Self {
         let verdict = match failure {
             HelperFailure::OutOfTime { .. } | HelperFailure::Hung { .. } => Verdict::TimedOut,
             HelperFailure::Crashed { .. } | HelperFailure::Ended { .. } | HelperFailure::NotStarted { .. } => {
@@ -185,9 +191,8 @@ fn run(job: &[u8], send: SendPiece) -> io::Result<Vec<u8>> {
     let read = collect_frames(&FramesTask { path, recipe, sampler }, &mut |frame| {
         piece.clear();
         if let Some(frame) = frame {
-            let KeptFrame { index, pts_nanos, width_px, height_px, image } = frame;
-            piece.extend(FrameHeader { index, pts_nanos, width_px, height_px }.to_bytes());
-            piece.extend_from_slice(image);
+            piece.extend(FrameHeader::of(&frame).to_bytes());
+            piece.extend_from_slice(frame.image);
         }
         sent = send(&piece);
         sent.is_ok()

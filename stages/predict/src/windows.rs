@@ -25,12 +25,22 @@ pub struct WindowPlan {
 }
 
 /// A frame in a window.
-type Frame = (FrameHeader, Arc<[u8]>);
+pub(crate) type Frame = (FrameHeader, Arc<[u8]>);
 
 /// What was made of a video so far.
 struct Progress {
     frames: WindowFrames<Frame>,
+    judge: Judge,
     rows: Vec<VideoPredictionRow>,
+    events: Vec<AlertEvent>,
+}
+
+/// Smooths the predictions of windows in their order, and finds the events in them.
+#[derive(Clone)]
+pub(crate) struct Judge {
+    smoothing: Smoothing,
+    count: usize,
+    alerts: Alerts,
 }
 
 /// Predicts the windows of a video, and returns a row for each, and the events. A window that can't be predicted has a row with its
@@ -46,10 +56,7 @@ pub fn predict_windows(
     batch_size: usize,
 ) -> Result<(Vec<VideoPredictionRow>, Vec<AlertEvent>), StageError> {
     let model = Arc::clone(classifier.model());
-    let mut alerts = Alerts::new(&plan.rules, &model.metadata.labels).map_err(|class| {
-        StageError::message(format!("the network has no class `{class}`"))
-            .with_help("see the key `labels` of the metadata of the file")
-    })?;
+    let judge = Judge::new(plan, &model.metadata.labels)?;
     if let Some(Unusable { verdict, reason }) = not_a_file(&video.path) {
         return Ok((vec![VideoPredictionRow::without(&video.id, verdict, reason)], Vec::new()));
     }
@@ -58,18 +65,28 @@ pub fn predict_windows(
         let (classifier, decoder) = &mut *shared.borrow_mut();
         predict_window(classifier, decoder, &video.id, &window, batch_size)
     };
-    let new = || Progress { frames: WindowFrames::new(plan.windows), rows: Vec::new() };
-    let (mut progress, read) = reader.run(&video.path, None, new, |progress: &mut Progress, frame, image| {
+    let new = || Progress {
+        frames: WindowFrames::new(plan.windows),
+        judge: judge.clone(),
+        rows: Vec::new(),
+        events: Vec::new(),
+    };
+    let labels = &model.metadata.labels;
+    let (progress, read) = reader.run(&video.path, None, new, |progress: &mut Progress, frame, image| {
         for window in progress.frames.add(frame.pts_nanos, (frame, image.into())) {
-            progress.rows.push(predict(window)?);
+            let (row, events) = progress.judge.judge(predict(window)?, labels);
+            progress.rows.push(row);
+            progress.events.extend(events);
         }
         Ok(())
     })?;
-    for window in progress.frames.finish() {
-        progress.rows.push(predict(window)?);
+    let Progress { frames, mut judge, mut rows, mut events } = progress;
+    for window in frames.finish() {
+        let (row, ended) = judge.judge(predict(window)?, labels);
+        rows.push(row);
+        events.extend(ended);
     }
-    let mut rows = progress.rows;
-    let events = judge(&mut rows, plan.smoothing, &mut alerts, &model.metadata.labels);
+    events.extend(judge.finish());
     match read {
         Ok(FrameSet { damage, .. }) if damage.is_empty() => {}
         Ok(FrameSet { damage, .. }) => {
@@ -79,29 +96,44 @@ pub fn predict_windows(
         }
         Err(Unusable { verdict, reason }) => rows.push(VideoPredictionRow::without(&video.id, verdict, reason)),
     }
-    Ok((rows, [events, alerts.finish()].concat()))
+    Ok((rows, events))
 }
 
-/// Smooths the probabilities of all windows, and returns the events that end before the last.
-fn judge(rows: &mut [VideoPredictionRow], smoothing: usize, alerts: &mut Alerts, labels: &[String]) -> Vec<AlertEvent> {
-    let (mut events, mut smoothed) = (Vec::new(), Smoothing::new(smoothing));
-    for row in rows {
-        let Some(times) = row.start_secs.zip(row.end_secs) else { continue };
+impl Judge {
+    pub(crate) fn new(plan: &WindowPlan, labels: &[String]) -> Result<Self, StageError> {
+        let alerts = Alerts::new(&plan.rules, labels).map_err(|class| {
+            StageError::message(format!("the network has no class `{class}`"))
+                .with_help("see the key `labels` of the metadata of the file")
+        })?;
+        Ok(Self { smoothing: Smoothing::new(plan.smoothing), count: plan.smoothing, alerts })
+    }
+
+    /// Returns the prediction of the next window after smoothing, and the events that end before it.
+    pub(crate) fn judge(
+        &mut self,
+        mut row: VideoPredictionRow,
+        labels: &[String],
+    ) -> (VideoPredictionRow, Vec<AlertEvent>) {
+        let Some(times) = row.start_secs.zip(row.end_secs) else { return (row, Vec::new()) };
         if row.predicted_index.is_none() {
-            smoothed = Smoothing::new(smoothing);
-            events.extend(alerts.add(times, None));
-            continue;
+            self.smoothing = Smoothing::new(self.count);
+            return (row, self.alerts.add(times, None));
         }
-        row.probabilities = smoothed.add(std::mem::take(&mut row.probabilities));
+        row.probabilities = self.smoothing.add(std::mem::take(&mut row.probabilities));
         let highest = row.top(1).first().map(|(class, _)| *class);
         row.predicted_index = highest;
         row.predicted_name = highest.and_then(|class| labels.get(class as usize)).cloned().unwrap_or_default();
-        events.extend(alerts.add(times, Some(&row.probabilities)));
+        let events = self.alerts.add(times, Some(&row.probabilities));
+        (row, events)
     }
-    events
+
+    /// Returns the events that last until the end.
+    pub(crate) fn finish(self) -> Vec<AlertEvent> {
+        self.alerts.finish()
+    }
 }
 
-fn predict_window(
+pub(crate) fn predict_window(
     classifier: &mut Classifier,
     decoder: &mut ClipDecoder,
     video_id: &str,

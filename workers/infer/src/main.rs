@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         WorkerInfo {
             stages: vec![Whole(stage)],
             tools: tools(&libraries),
-            jobs: vec![pipe_stage_predict::JOB],
+            jobs: vec![pipe_stage_predict::JOB, pipe_stage_predict::STREAM_JOB, pipe_stage_predict::ANNOTATE_JOB],
             environment,
         }
     })

@@ -6,14 +6,18 @@ use pipe_predict::windows::Windows;
 use pipe_predict::{Classifier, ExportedModel};
 use pipe_schemas::stages::ingest::DecodeLimits;
 use pipe_schemas::tables::VideoPredictionRow;
-use pipe_stage::protocol::predict::{ModelJob, PredictJob, PredictReply, WindowJob};
+use pipe_stage::protocol::predict::{ModelJob, PredictJob, PredictReply, StreamJob, WindowJob};
 use pipe_stage::{Context, StageError};
-use pipe_stage_predict::{VideoFile, VideoReader, WindowPlan, predict_videos, predict_windows};
+use pipe_stage_predict::{
+    Annotator, StreamItem, StreamPlan, VideoFile, VideoReader, WindowPlan, predict_stream, predict_videos,
+    predict_windows,
+};
 use std::fs::File;
-use std::io::{BufRead, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Reads a job from stdin, and writes its replies to what was stdout. If `pipe` ends, so does this process.
 pub(crate) fn main(libraries: &Libraries) -> ExitCode {
@@ -57,52 +61,116 @@ pub(crate) fn classifier(job: &ModelJob, libraries: &Libraries) -> Result<(Class
 }
 
 fn run(libraries: &Libraries, replies: &mut File) -> Result<(), StageError> {
+    let mut stdin = BufReader::new(std::io::stdin());
     let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line)?;
+    stdin.read_line(&mut line)?;
     let job: PredictJob = serde_json::from_str(&line)?;
     let windows = job.windows.as_ref().map(window_plan).transpose()?;
     let (mut classifier, engine) = classifier(&job.model, libraries)?;
     let metadata = classifier.model().metadata.clone();
-    write(replies, &PredictReply::Ready { engine, labels: metadata.labels })?;
+    write(replies, &PredictReply::Ready { engine, labels: metadata.labels.clone() })?;
 
-    let context = Context::detached(job.model.threads, Arc::new(AtomicBool::new(false)))
-        .with_helper_program(std::env::current_exe()?);
-    let reader = VideoReader::new(&context, metadata.stored_frames, DecodeLimits::default());
+    let is_cancelled = Arc::new(AtomicBool::new(false));
+    let context =
+        Context::detached(job.model.threads, Arc::clone(&is_cancelled)).with_helper_program(std::env::current_exe()?);
+    if let Some(stream) = &job.stream {
+        // `pipe` closes stdin to end the stream.
+        std::thread::Builder::new().name("stop".into()).spawn(move || {
+            let _ = stdin.read_to_end(&mut Vec::new());
+            is_cancelled.store(true, Ordering::Relaxed);
+        })?;
+        let windows = windows.ok_or_else(|| StageError::message("a stream needs windows"))?;
+        return run_stream(&context, &mut classifier, stream, windows, job.model.batch_size, replies);
+    }
+    let limits = DecodeLimits::default();
+    let reader = VideoReader::new(&context, metadata.stored_frames, limits);
+    let annotator = |folder: &PathBuf| Annotator::new(&context, folder, &metadata.labels, limits);
+    let mut output = Output {
+        annotator: job.annotate.as_ref().map(annotator).transpose()?,
+        table: job.table.as_ref().map(|_| Vec::new()),
+        replies,
+    };
     let videos: Vec<VideoFile> = job
         .videos
         .iter()
         .map(|video| VideoFile { id: video.path.display().to_string(), path: video.path.clone() })
         .collect();
-    let mut table: Option<Vec<VideoPredictionRow>> = job.table.as_ref().map(|_| Vec::new());
-    let mut pass = |row: VideoPredictionRow, replies: &mut File| {
-        if let Some(rows) = &mut table {
-            rows.push(row.clone());
-        }
-        write(replies, &PredictReply::Row(row))
-    };
     match windows {
-        None => predict_videos(&context, &reader, &mut classifier, &videos, job.model.batch_size, |row| {
-            pass(row, replies)?;
-            write(replies, &PredictReply::VideoDone)
-        })?,
+        None => {
+            let mut next = videos.iter();
+            predict_videos(&context, &reader, &mut classifier, &videos, job.model.batch_size, |row| {
+                // Rows are in the order of the videos.
+                next.next().map_or(Ok(()), |video| output.video(video, vec![row], Vec::new()))
+            })?;
+        }
         Some(plan) => {
             for video in &videos {
                 let (rows, events) = predict_windows(&reader, &mut classifier, video, &plan, job.model.batch_size)?;
-                for row in rows {
-                    pass(row, replies)?;
-                }
-                for event in events {
-                    write(replies, &event_reply(&video.id, event))?;
-                }
-                write(replies, &PredictReply::VideoDone)?;
+                output.video(video, rows, events)?;
             }
         }
     }
-    if let (Some(path), Some(mut rows)) = (&job.table, table) {
+    if let (Some(path), Some(mut rows)) = (&job.table, output.table) {
         rows.sort_by(|a, b| a.video_id.cmp(&b.video_id)); // stable: windows stay in their order
         pipe_tables::write_rows(path, &rows)?;
     }
     Ok(())
+}
+
+/// Where predictions of videos go.
+struct Output<'a> {
+    replies: &'a mut File,
+    table: Option<Vec<VideoPredictionRow>>,
+    annotator: Option<Annotator<'a>>,
+}
+
+impl Output<'_> {
+    /// Passes on what is known of a video.
+    fn video(
+        &mut self,
+        video: &VideoFile,
+        rows: Vec<VideoPredictionRow>,
+        events: Vec<AlertEvent>,
+    ) -> Result<(), StageError> {
+        for row in &rows {
+            write(self.replies, &PredictReply::Row { row: row.clone(), latency_secs: None })?;
+        }
+        for event in &events {
+            write(self.replies, &event_reply(&video.id, event.clone()))?;
+        }
+        if let Some(annotator) = &mut self.annotator {
+            let (path, reason) = match annotator.write(video, &rows, &events)? {
+                Ok((path, written)) => (Some(path), written.ends_early),
+                Err(reason) => (None, reason),
+            };
+            write(self.replies, &PredictReply::Annotated { video_id: video.id.clone(), path, reason })?;
+        }
+        self.table.iter_mut().for_each(|table| table.extend_from_slice(&rows));
+        write(self.replies, &PredictReply::VideoDone)
+    }
+}
+
+fn run_stream(
+    context: &Context,
+    classifier: &mut Classifier,
+    job: &StreamJob,
+    windows: WindowPlan,
+    batch_size: usize,
+    replies: &mut File,
+) -> Result<(), StageError> {
+    let StreamJob { name, url, max_attempts } = job.clone();
+    let plan = StreamPlan { name, url, windows, max_attempts };
+    let report = predict_stream(context, classifier, &plan, batch_size, |item| {
+        let reply = match item {
+            StreamItem::Row { row, latency_secs } => PredictReply::Row { row, latency_secs },
+            StreamItem::Event(event) => event_reply(&plan.name, event),
+            StreamItem::Reconnecting { reason, pause_secs, attempt } => {
+                PredictReply::Reconnecting { reason, pause_secs, attempt }
+            }
+        };
+        write(replies, &reply)
+    })?;
+    write(replies, &PredictReply::StreamDone(report))
 }
 
 /// Parses and checks windows and their rules.

@@ -36,11 +36,7 @@ pub(crate) fn main(libraries: &Libraries) -> ExitCode {
         Ok(num_requests) => ServeReply::Stopped { num_requests },
         Err(error) => match failed(&error) {
             PredictReply::Failed { error, causes, help } => ServeReply::Failed { error, causes, help },
-            PredictReply::Ready { .. }
-            | PredictReply::Row(_)
-            | PredictReply::Event { .. }
-            | PredictReply::VideoDone
-            | PredictReply::Finished => return ExitCode::FAILURE,
+            _ => return ExitCode::FAILURE,
         },
     };
     if write(&mut replies, &last).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

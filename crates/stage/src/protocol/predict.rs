@@ -31,11 +31,28 @@ pub struct PredictJob {
     pub model: ModelJob,
     /// The videos, in the order of the rows.
     pub videos: Vec<VideoPath>,
+    /// A stream instead of videos; it needs windows.
+    pub stream: Option<StreamJob>,
     /// Windows of the videos; without it, a video is predicted as a whole.
     pub windows: Option<WindowJob>,
     /// Where to write all rows as Parquet.
     #[serde(with = "paths::optional")]
     pub table: Option<PathBuf>,
+    /// The folder for copies of the videos with their predictions.
+    #[serde(with = "paths::optional")]
+    pub annotate: Option<PathBuf>,
+}
+
+/// A video that arrives over time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamJob {
+    /// Its name in the rows.
+    pub name: String,
+    /// An RTSP or HTTP URL, or `pipe:N` for a file descriptor that the worker inherits.
+    pub url: String,
+    /// How many attempts in a row may fail to connect a live stream again.
+    pub max_attempts: u32,
 }
 
 /// A video to predict.
@@ -73,7 +90,12 @@ pub enum PredictReply {
         labels: Vec<String>,
     },
     /// A prediction, or why there is none.
-    Row(VideoPredictionRow),
+    Row {
+        /// The row.
+        row: VideoPredictionRow,
+        /// Time from the last frame of a window of a stream to its prediction, in seconds.
+        latency_secs: Option<f64>,
+    },
     /// An event in a video.
     Event {
         /// The video.
@@ -89,6 +111,27 @@ pub enum PredictReply {
         /// Number of windows.
         num_windows: u64,
     },
+    /// A copy of a video with its predictions, or why there is none.
+    Annotated {
+        /// The video.
+        video_id: String,
+        /// The copy.
+        #[serde(with = "paths::optional")]
+        path: Option<PathBuf>,
+        /// Why there is no copy, or why it ends before the video does; empty for a complete copy.
+        reason: String,
+    },
+    /// A stream was interrupted.
+    Reconnecting {
+        /// Why.
+        reason: String,
+        /// Time until the next attempt.
+        pause_secs: f64,
+        /// Its number, from 1.
+        attempt: u32,
+    },
+    /// A stream has ended.
+    StreamDone(StreamReport),
     /// A video is complete.
     VideoDone,
     /// All videos are complete.
@@ -102,6 +145,27 @@ pub enum PredictReply {
         /// What to do.
         help: Option<String>,
     },
+}
+
+/// What was made of a stream.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct StreamReport {
+    /// Number of frames that the network may see.
+    pub num_frames: u64,
+    /// Number of those in no window that was predicted, because the network was too slow.
+    pub num_dropped_frames: u64,
+    /// Number of windows.
+    pub num_windows: u64,
+    /// Number of those that were dropped because the network was too slow.
+    pub num_dropped_windows: u64,
+    /// How often the stream was opened.
+    pub num_connections: u64,
+    /// Mean time from the last frame of a window to its prediction, in seconds.
+    pub mean_latency_secs: f64,
+    /// The longest such time.
+    pub max_latency_secs: f64,
+    /// What the decoder passed over, per connection that was not intact.
+    pub damage: Vec<String>,
 }
 
 /// An HTTP server of predictions.
