@@ -1,7 +1,7 @@
 //! [`TrainedModel`]: the network of a model folder, written by `train` or `pretrained` and read by the stages after it.
 
 use crate::{LearnError, Network, Normalisation};
-use pipe_clips::ClipSize;
+use pipe_clips::{ClipSize, Takes};
 use pipe_graph::{ClipShape, Graph};
 use pipe_models::{LoadReport, without_channels};
 use pipe_schemas::RemovedChannels;
@@ -78,8 +78,13 @@ impl TrainedModel {
 
     /// Returns the size of a test clip.
     pub fn clip_size(&self) -> ClipSize {
-        let Preprocessing { test_frames, height_px, width_px, .. } = self.card.preprocessing;
-        ClipSize { frames: test_frames as usize, height: height_px as usize, width: width_px as usize }
+        ClipSize::of_test_views(&self.card.preprocessing)
+    }
+
+    /// Returns what the network takes; `name` stands for it in messages.
+    pub fn takes<'a>(&'a self, name: &'a str) -> Takes<'a> {
+        let labelling = self.card.preprocessing.labelling;
+        Takes { name, clip_size: self.clip_size(), labelling, classes: &self.card.classes }
     }
 
     /// Returns the normalisation of pixels.

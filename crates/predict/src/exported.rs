@@ -1,7 +1,7 @@
 //! [`ExportedModel`]: an exported file whose network and metadata fit each other.
 
 use crate::PredictError;
-use pipe_clips::{ClipSize, samplers};
+use pipe_clips::{ClipSize, Takes, samplers};
 use pipe_infer::{Dim, InferError, ModelFile};
 use pipe_schemas::ExportMetadata;
 use pipe_schemas::contract::Params;
@@ -37,6 +37,12 @@ impl ExportedModel {
     /// [`PredictError::Invalid`] if metadata and network contradict each other.
     pub fn open(path: &Path) -> Result<Self, PredictError> {
         Self::of(ModelFile::read(path).map_err(InferError::File)?, &path.display().to_string())
+    }
+
+    /// Returns what the network takes; `name` stands for it in messages.
+    pub fn takes<'a>(&'a self, name: &'a str) -> Takes<'a> {
+        let ExportMetadata { labelling, labels, .. } = &self.metadata;
+        Takes { name, clip_size: self.clip_size, labelling: *labelling, classes: labels }
     }
 
     /// Checks a file; `name` stands for it in errors.

@@ -2,62 +2,41 @@
 
 use crate::BenchmarkError;
 use crate::variant::Variant;
-use pipe_clips::{ClipSize, Loader};
+use pipe_clips::{ClipSize, Loader, Takes, TestSamples, TestSamplesError};
 use pipe_metrics::{ALL, Estimator, Interval, Metric, Resamples, average_views};
 use pipe_schemas::evaluation::Bootstrap;
-use pipe_schemas::tables::{BenchmarkRow, Labelling, MissingCounts, PredictionRow, Preprocessing, SampleRow, Split};
+use pipe_schemas::tables::{BenchmarkRow, PredictionRow, SampleRow};
 use pipe_stage::{Context, StageError};
-use pipe_tables::SamplesFolder;
 use std::sync::Arc;
 
 /// Views per forward pass.
 const BATCH_SIZE: usize = 8;
 
-/// The test views, and what they are compared with.
+/// The test views, and what reads them.
 pub(crate) struct TestViews {
+    samples: TestSamples,
     rows: Arc<[SampleRow]>,
-    classes: Vec<String>,
-    pub(crate) clip_size: ClipSize,
-    labelling: Labelling,
-    pub(crate) num_missing: u64,
     loader: Loader,
 }
 
 impl TestViews {
     pub(crate) fn read(context: &Context) -> Result<Self, StageError> {
-        let samples = SamplesFolder::open(context.input("samples")?);
-        let rows = samples.test()?;
-        let Preprocessing { test_frames, height_px, width_px, labelling, .. } = samples.preprocessing()?;
-        let missing = MissingCounts::of(&samples.missing()?, Split::Test);
-        let num_missing = missing.total();
-        if rows.is_empty() {
-            return Err(StageError::from(BenchmarkError::NoSamples { missing })
-                .with_help("see the warnings of `ingest`, `annotations`, `frames` and `augment`"));
-        }
-        let [frames, height, width] = [test_frames, height_px, width_px].map(|size| size as usize);
-        Ok(Self {
-            rows: rows.into(),
-            classes: samples.classes()?.into_iter().map(|class| class.class_name).collect(),
-            clip_size: ClipSize { frames, height, width },
-            labelling,
-            num_missing,
-            loader: Loader::open(context.input("frames")?)?,
-        })
+        let samples = TestSamples::read(context.input("samples")?).map_err(with_help)?;
+        let (rows, loader) = (samples.rows.clone().into(), Loader::open(context.input("frames")?)?);
+        Ok(Self { samples, rows, loader })
     }
 
     /// Checks that a variant has the clips and classes of the samples.
-    pub(crate) fn check(&self, name: &str, variant: &Variant) -> Result<(), StageError> {
-        let variant_name = || name.to_owned();
-        if variant.clip_size != self.clip_size {
-            let (expected, found) = (clip_text(variant.clip_size), clip_text(self.clip_size));
-            return Err(StageError::from(BenchmarkError::OtherClips { variant: variant_name(), expected, found })
-                .with_help("connect the samples that the network was trained with"));
-        }
-        if variant.classes != self.classes {
-            let (expected, found) = (variant.classes.len(), self.classes.len());
-            return Err(BenchmarkError::OtherClasses { variant: variant_name(), expected, found }.into());
-        }
-        Ok(())
+    pub(crate) fn check(&self, takes: Takes<'_>) -> Result<(), StageError> {
+        self.samples.check(takes).map_err(with_help)
+    }
+
+    pub(crate) fn clip_size(&self) -> ClipSize {
+        self.samples.clip_size
+    }
+
+    pub(crate) fn num_missing(&self) -> u64 {
+        self.samples.missing.total()
     }
 
     /// Evaluates a variant. `before` and `total` count views of all variants.
@@ -68,12 +47,12 @@ impl TestViews {
         before: u64,
         total: u64,
     ) -> Result<Vec<PredictionRow>, StageError> {
-        let batches = self.loader.clips(Arc::clone(&self.rows), self.clip_size, BATCH_SIZE, context.threads())?;
+        let batches = self.loader.clips(Arc::clone(&self.rows), self.clip_size(), BATCH_SIZE, context.threads())?;
         let logits = variant.logits(batches, |done| {
             context.progress(before + done as u64, total, "views");
             context.check_cancelled()
         })?;
-        Ok(average_views(&self.rows, &logits, variant.average_clips, self.labelling, &self.classes)?)
+        Ok(average_views(&self.rows, &logits, variant.average_clips, self.samples.labelling, &self.samples.classes)?)
     }
 
     pub(crate) fn num_views(&self) -> u64 {
@@ -82,13 +61,13 @@ impl TestViews {
 
     /// Returns the first metric that is defined for the labels: top-1 for one label per video.
     pub(crate) fn metric(&self) -> Result<Metric, BenchmarkError> {
-        ALL.iter().copied().find(|metric| metric.labelling == self.labelling).ok_or(BenchmarkError::NoMetric)
+        ALL.iter().copied().find(|metric| metric.labelling == self.samples.labelling).ok_or(BenchmarkError::NoMetric)
     }
 }
 
-fn clip_text(size: ClipSize) -> String {
-    let plural = if size.frames == 1 { "" } else { "s" };
-    format!("{} frame{plural} of {}x{} px", size.frames, size.width, size.height)
+fn with_help(error: TestSamplesError) -> StageError {
+    let help = error.help();
+    StageError::from(error).with_optional_help(help)
 }
 
 /// Fills in the accuracy of a row with intervals over videos, and the change from the baseline on the same draws of videos.
@@ -127,6 +106,7 @@ pub(crate) fn fill(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pipe_schemas::tables::Labelling;
 
     fn rows(correct: &[bool]) -> Vec<PredictionRow> {
         let row = |(at, correct): (usize, &bool)| PredictionRow {

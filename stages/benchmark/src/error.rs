@@ -1,7 +1,6 @@
 //! [`BenchmarkError`]: why variants can't be compared.
 
 use pipe_predict::PredictError;
-use pipe_schemas::tables::MissingCounts;
 use std::path::PathBuf;
 
 /// Why variants can't be compared.
@@ -23,25 +22,6 @@ pub enum BenchmarkError {
     /// A file can't be run.
     #[error("the input `{name}` can't be measured")]
     File { name: String, source: PredictError },
-    /// A variant takes other clips.
-    #[error("the samples are clips of {found}, `{variant}` takes {expected}")]
-    OtherClips {
-        variant: String,
-        /// Clips of the variant, as `8 frames of 112x112 px`.
-        expected: String,
-        found: String,
-    },
-    /// A variant has other classes.
-    #[error(
-        "the classes of `{variant}` are not those of the samples: it has {expected}, they have {found}, or other names"
-    )]
-    OtherClasses { variant: String, expected: usize, found: usize },
-    /// The test list is empty, or nothing of it has samples.
-    #[error("there are no test samples: {}", missing.why_no_samples("test"))]
-    NoSamples {
-        /// Why the videos of the test list have no samples.
-        missing: MissingCounts,
-    },
     /// No metric is defined for the labels.
     #[error("no metric is defined for these labels")]
     NoMetric,

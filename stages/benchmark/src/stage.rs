@@ -65,7 +65,7 @@ impl Stage for Benchmark {
             baseline: params.baseline.clone(),
             metric: metric.name.to_owned(),
             num_videos,
-            num_missing: views.num_missing,
+            num_missing: views.num_missing(),
             batch_size: params.batch_size,
             threads: params.threads,
             processor: environment(&context.request().grant, |_| None).remove("processor").unwrap_or_default(),
@@ -107,7 +107,7 @@ impl Benchmark {
                 return Ok(Evaluated { row: row(facts, latency::text(error)), predictions: Vec::new() });
             }
         };
-        views.check(cell.variant, &variant)?;
+        views.check(variant.takes(&format!("`{}`", cell.variant)))?;
         let num_views = views.num_views();
         let (before, total) = (position as u64 * num_views, count as u64 * num_views);
         let predictions = views.predict(context, &mut variant, before, total)?;
@@ -123,7 +123,7 @@ impl Benchmark {
         cells: &[Cell<'_>],
         rows: &mut [BenchmarkRow],
     ) -> Result<(), StageError> {
-        let size = views.clip_size;
+        let size = views.clip_size();
         let job = |cell: &Cell<'_>| Measure {
             path: cell.path.into(),
             engine: cell.engine,

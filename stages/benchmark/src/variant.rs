@@ -1,11 +1,12 @@
 //! [`Variant`]: a model folder or an ONNX file, opened.
 
 use crate::BenchmarkError;
-use pipe_clips::{Batches, ClipSize};
+use pipe_clips::{Batches, ClipSize, Takes};
 use pipe_infer::{InferenceEngine, Libraries, SessionOptions, load};
 use pipe_learn::{Network, Normalisation, TrainedModel, predict_clips};
 use pipe_predict::{Classifier, ExportedModel, PredictError, logits_of_batches};
 use pipe_schemas::networks::AverageClips;
+use pipe_schemas::tables::Labelling;
 use pipe_stage::StageError;
 use pipe_tables::ModelFolder;
 use std::path::Path;
@@ -13,8 +14,9 @@ use std::sync::Arc;
 
 /// A variant that is ready to run.
 pub(crate) struct Variant {
-    pub(crate) classes: Vec<String>,
-    pub(crate) clip_size: ClipSize,
+    classes: Vec<String>,
+    labelling: Labelling,
+    clip_size: ClipSize,
     pub(crate) average_clips: AverageClips,
     pub(crate) facts: Facts,
     runs: Runs,
@@ -64,6 +66,7 @@ impl Variant {
         let model = TrainedModel::open(path)?;
         Ok(Self {
             classes: model.card.classes.clone(),
+            labelling: model.card.preprocessing.labelling,
             clip_size: model.clip_size(),
             average_clips: model.card.model.cls_head.average_clips,
             facts: facts_of_model(path, &model)?,
@@ -96,6 +99,7 @@ impl Variant {
         Ok(match Classifier::new(Arc::clone(&model), loaded.as_ref(), SessionOptions::threads(threads)) {
             Ok(classifier) => Ok(Self {
                 classes: model.metadata.labels.clone(),
+                labelling: model.metadata.labelling,
                 clip_size: model.clip_size,
                 average_clips: model.metadata.average_clips,
                 facts,
@@ -103,6 +107,11 @@ impl Variant {
             }),
             Err(error) => Err((facts, error)),
         })
+    }
+
+    /// Returns what it takes; `name` stands for it in messages.
+    pub(crate) fn takes<'a>(&'a self, name: &'a str) -> Takes<'a> {
+        Takes { name, clip_size: self.clip_size, labelling: self.labelling, classes: &self.classes }
     }
 
     /// Returns the logits of each clip. `after_batch` is called with the number of clips done; its error ends the work.

@@ -18,10 +18,8 @@
 //! `network.rs` makes logits, `report.rs` all that follows from them. The key has all parameters (the batch size affects rounding), all inputs
 //! and the versions of libtorch and libjpeg-turbo.
 
-mod error;
 mod network;
 mod report;
 mod stage;
 
-pub use error::EvaluateError;
 pub use stage::Evaluate;

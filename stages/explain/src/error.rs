@@ -1,29 +1,9 @@
 //! [`ExplainError`]: why videos can't be explained.
 
-use pipe_schemas::tables::MissingCounts;
-
 /// Why videos can't be explained.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum ExplainError {
-    /// The test list is empty, or nothing of it has samples.
-    #[error("there are no test samples to explain: {}", missing.why_no_samples("test"))]
-    NoSamples {
-        /// Why the videos of the test list have no samples.
-        missing: MissingCounts,
-    },
-    /// The clips of the samples do not have the shape that the model takes.
-    #[error("the samples are clips of {found}, the model takes {expected}")]
-    OtherClips {
-        /// Clips of the model, as `8 frames of 112x112 px`.
-        expected: String,
-        found: String,
-    },
-    /// The classes of the samples are not those of the model.
-    #[error(
-        "the samples have {found} classes, and not the same ones in the same order as the model, which has {expected}"
-    )]
-    OtherClasses { expected: usize, found: usize },
     /// A video of `videos` is not among the samples.
     #[error("no test sample is from a video `{name}`; similar names are {}", similar.join(", "))]
     UnknownVideo { name: String, similar: Vec<String> },

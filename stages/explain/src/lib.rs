@@ -16,7 +16,6 @@
 
 mod clip;
 mod error;
-mod inputs;
 mod pictures;
 mod region;
 mod select;

@@ -2,10 +2,9 @@
 
 use crate::ExplainError;
 use crate::clip::{ExplainedClip, Explainer};
-use crate::inputs::TestVideos;
 use crate::pictures::{ContactSheet, Shown, write_video};
 use crate::select::{evenly, is_of, most_confident_mistakes, named, target};
-use pipe_clips::{ClipSize, Loader};
+use pipe_clips::{ClipSize, Loader, TestSamples, TestSamplesError};
 use pipe_learn::{
     CamMethod, ExplainMethod, Explanation, HeadFusion, Network, TrainedModel, pin_threads, predict_clips,
 };
@@ -13,7 +12,7 @@ use pipe_metrics::average_views;
 use pipe_schemas::stages::explain::{
     CONTRACT, ExplainParams, Faithfulness, HeadFusionParam, Method, Select, VideoFaithfulness,
 };
-use pipe_schemas::tables::{HeatMapRow, PredictionRow, SampleRow};
+use pipe_schemas::tables::{HeatMapRow, MissingCounts, PredictionRow, SampleRow};
 use pipe_stage::{Context, Stage, StageError, Summary};
 use pipe_tables::{write_json, write_rows};
 use std::sync::Arc;
@@ -34,11 +33,22 @@ impl Stage for Explain {
         let params: ExplainParams = context.params()?;
         let model = TrainedModel::open(context.input("model")?)?;
         let explanation = explanation(&params, &model)?;
-        let videos = TestVideos::read(context.input("samples")?, &model.card)?;
+        let samples = samples(context, &model)?;
         let predictor = model.network.for_inference()?;
         let run = Run { context, params: &params, model: &model, predictor: &predictor, explanation: &explanation };
-        run.explain(&videos)
+        run.explain(samples)
     }
+}
+
+/// Reads the test views, and checks that the network takes them.
+fn samples(context: &Context, model: &TrainedModel) -> Result<TestSamples, StageError> {
+    let with_help = |error: TestSamplesError| {
+        let help = error.help();
+        StageError::from(error).with_optional_help(help)
+    };
+    let samples = TestSamples::read(context.input("samples")?).map_err(with_help)?;
+    samples.check(model.takes("the model")).map_err(with_help)?;
+    Ok(samples)
 }
 
 /// Prepares the method.
@@ -86,10 +96,20 @@ struct Run<'a> {
     explanation: &'a Explanation,
 }
 
+/// How many test videos there are, and why others have no samples.
+#[derive(Debug, Clone, Copy)]
+struct TestList {
+    num_videos: u64,
+    missing: MissingCounts,
+}
+
 impl Run<'_> {
-    fn explain(&self, videos: &TestVideos) -> Result<Summary, StageError> {
+    fn explain(&self, samples: TestSamples) -> Result<Summary, StageError> {
+        let missing = samples.missing;
+        let videos = samples.by_video();
+        let list = TestList { num_videos: videos.len() as u64, missing };
         let loader = Loader::open(self.context.input("frames")?)?;
-        let (chosen, predictions) = self.choose(&loader, &videos.videos)?;
+        let (chosen, predictions) = self.choose(&loader, &videos)?;
         let size = self.model.clip_size();
         let shown_views: Arc<[SampleRow]> = chosen.iter().map(|views| views[views.len() / 2].clone()).collect();
         let mut results = Results::new(size, chosen.len());
@@ -102,7 +122,7 @@ impl Run<'_> {
             self.context.progress(results.videos.len() as u64, chosen.len() as u64, "videos");
             self.context.check_cancelled()?;
         }
-        self.write(videos, results)
+        self.write(list, results)
     }
 
     /// Returns the views of the chosen videos, and the predictions of at least these.
@@ -166,11 +186,11 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn write(&self, videos: &TestVideos, results: Results) -> Result<Summary, StageError> {
+    fn write(&self, list: TestList, results: Results) -> Result<Summary, StageError> {
         let Results { heat_maps, sheet, videos: figures, .. } = results;
         write_rows(&self.context.output("heat_maps.parquet")?, &heat_maps)?;
         sheet.write(&self.context.output("contact_sheet.png")?)?;
-        let faithfulness = self.faithfulness(videos, figures);
+        let faithfulness = self.faithfulness(list, figures);
         write_json(&self.context.output("faithfulness.json")?, &faithfulness)?;
         if faithfulness.num_without_marks > 0 {
             let unmarked = faithfulness.videos.iter().filter(|video| !video.has_marks);
@@ -186,7 +206,7 @@ impl Run<'_> {
         Ok(summary(&faithfulness))
     }
 
-    fn faithfulness(&self, all: &TestVideos, videos: Vec<VideoFaithfulness>) -> Faithfulness {
+    fn faithfulness(&self, list: TestList, videos: Vec<VideoFaithfulness>) -> Faithfulness {
         let measured: Vec<(f64, f64, f64)> = videos.iter().filter_map(measured).collect();
         let mean = |value: fn(&(f64, f64, f64)) -> f64| {
             let sum: f64 = measured.iter().map(value).sum();
@@ -201,8 +221,8 @@ impl Run<'_> {
             num_random_regions: self.params.random_regions,
             num_videos: measured.len() as u64,
             num_without_marks: (videos.len() - measured.len()) as u64,
-            num_test_videos: all.videos.len() as u64,
-            missing: all.missing,
+            num_test_videos: list.num_videos,
+            missing: list.missing,
             probability: mean(|(probability, ..)| *probability),
             without_marked: mean(|(_, marked, _)| *marked),
             without_random: mean(|(.., random)| *random),

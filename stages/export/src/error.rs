@@ -1,17 +1,9 @@
 //! [`ExportError`]: why a network was not exported.
 
-use pipe_schemas::tables::MissingCounts;
-
 /// Why a network was not exported.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum ExportError {
-    /// There are no test views to compare on.
-    #[error("there are no test samples to compare the exported network on: {}", missing.why_no_samples("test"))]
-    NoSamples {
-        /// Why the videos of the test list have no samples.
-        missing: MissingCounts,
-    },
     /// The logits of both runtimes differ by more than the tolerance.
     #[error(
         "the exported network differs from libtorch: a logit by {max_abs_diff:.3e} (limit {limit:.3e}), with logits up to \

@@ -3,7 +3,6 @@
 use crate::ExportError;
 use pipe_graph::onnx;
 use pipe_schemas::stages::export::Parity;
-use pipe_schemas::tables::SampleRow;
 
 /// The names of axes that may have other sizes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,12 +68,6 @@ impl Comparison {
             possible_dynamic_axes: axes.possible,
         })
     }
-}
-
-/// Returns `count` rows, evenly spread over all. Rows are sorted by video, and so often by class.
-pub(crate) fn spread(rows: &[SampleRow], count: usize) -> Vec<SampleRow> {
-    let count = count.min(rows.len());
-    (0..count).map(|at| rows[at * rows.len() / count].clone()).collect()
 }
 
 fn argmax(logits: &[f32]) -> Option<usize> {

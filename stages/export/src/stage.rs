@@ -4,8 +4,8 @@ use crate::ExportError;
 use crate::axes::{self, free_axes};
 use crate::card::Card;
 use crate::huggingface::{self, Folder};
-use crate::parity::{Axes, Comparison, spread};
-use pipe_clips::{Batch, Loader};
+use crate::parity::{Axes, Comparison};
+use pipe_clips::{Batch, Loader, TestSamples, TestSamplesError};
 use pipe_graph::onnx;
 use pipe_infer::{Engine, InferError, ModelFile, OnnxRuntime, Session, SessionOptions};
 use pipe_learn::{COMPUTE_THREADS, LearnError, TrainedModel, pin_threads, predict_clips};
@@ -137,17 +137,16 @@ fn compare(
     model: &TrainedModel,
     session: &mut dyn Session,
 ) -> Result<Comparison, StageError> {
-    let samples = SamplesFolder::open(context.input("samples")?);
-    let all = samples.test()?;
-    if all.is_empty() {
-        let missing = MissingCounts::of(&samples.missing()?, Split::Test);
-        return Err(StageError::from(ExportError::NoSamples { missing })
-            .with_help("see the warnings of `ingest`, `annotations`, `frames` and `augment`"));
-    }
-    let rows = spread(&all, params.parity_views as usize);
+    let with_help = |error: TestSamplesError| {
+        let help = error.help();
+        StageError::from(error).with_optional_help(help)
+    };
+    let samples = TestSamples::read(context.input("samples")?).map_err(with_help)?;
+    samples.check_clips(model.takes("the model")).map_err(with_help)?;
+    let rows = samples.spread(params.parity_views as usize);
     let total = rows.len() as u64;
     let loader = Loader::open(context.input("frames")?)?;
-    let mut comparison = Comparison::of(all.len() as u64);
+    let mut comparison = Comparison::of(samples.rows.len() as u64);
     for batch in loader.clips(rows, model.clip_size(), BATCH_SIZE, context.threads())? {
         let batch = batch?;
         let done = batch.rows.end as u64;

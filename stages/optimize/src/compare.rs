@@ -1,54 +1,40 @@
 //! [`compare`]: the ONNX file against libtorch on test views.
 
 use crate::OptimizeError;
-use pipe_clips::{Batch, Loader};
+use pipe_clips::{Batch, Loader, TestSamples, TestSamplesError};
 use pipe_graph::onnx;
 use pipe_infer::Session;
 use pipe_learn::{LearnError, TrainedModel, predict_clips};
 use pipe_schemas::stages::optimize::Comparison;
-use pipe_schemas::tables::{MissingCounts, Preprocessing, SampleRow, Split};
 use pipe_stage::{Context, StageError};
-use pipe_tables::SamplesFolder;
 
 /// Views per forward pass.
 const BATCH_SIZE: usize = 4;
 
-/// Checks that the samples have clips of the model.
-pub(crate) fn check_clips(context: &Context, model: &TrainedModel) -> Result<(), StageError> {
-    let samples = SamplesFolder::open(context.input("samples")?).preprocessing()?;
-    let (expected, found) = (clip_text(&model.card.preprocessing), clip_text(&samples));
-    if expected == found {
-        return Ok(());
-    }
-    Err(StageError::from(OptimizeError::OtherClips { expected, found })
-        .with_help("connect the samples that the model was trained with"))
-}
-
-fn clip_text(preprocessing: &Preprocessing) -> String {
-    let Preprocessing { test_frames, height_px, width_px, .. } = preprocessing;
-    let plural = if *test_frames == 1 { "" } else { "s" };
-    format!("{test_frames} frame{plural} of {width_px}x{height_px} px")
+/// Reads the test views, and checks that the model takes their clips.
+pub(crate) fn test_samples(context: &Context, model: &TrainedModel) -> Result<TestSamples, StageError> {
+    let with_help = |error: TestSamplesError| {
+        let help = error.help();
+        StageError::from(error).with_optional_help(help)
+    };
+    let samples = TestSamples::read(context.input("samples")?).map_err(with_help)?;
+    samples.check_clips(model.takes("the model")).map_err(with_help)?;
+    Ok(samples)
 }
 
 /// Runs both on at most `count` test views, spread evenly over all.
 pub(crate) fn compare(
     context: &Context,
+    samples: &TestSamples,
     count: usize,
     model: &TrainedModel,
     session: &mut dyn Session,
 ) -> Result<Comparison, StageError> {
-    let samples = SamplesFolder::open(context.input("samples")?);
-    let all = samples.test()?;
-    if all.is_empty() {
-        let missing = MissingCounts::of(&samples.missing()?, Split::Test);
-        return Err(StageError::from(OptimizeError::NoTestSamples { missing })
-            .with_help("see the warnings of `ingest`, `annotations`, `frames` and `augment`"));
-    }
-    let count = count.min(all.len());
-    let rows: Vec<SampleRow> = (0..count).map(|at| all[at * all.len() / count].clone()).collect();
+    let rows = samples.spread(count);
+    let count = rows.len();
     let mut comparison = Comparison {
         num_views: count as u64,
-        num_test_views: all.len() as u64,
+        num_test_views: samples.rows.len() as u64,
         max_abs_diff: 0.0,
         max_abs_logit: 0.0,
         top1_agreement: 0.0,

@@ -12,19 +12,6 @@ pub enum OptimizeError {
         /// Why the videos of the training list have no samples.
         missing: MissingCounts,
     },
-    /// There are no test views to compare on.
-    #[error("there are no test samples to compare on: {}", missing.why_no_samples("test"))]
-    NoTestSamples {
-        /// Why the videos of the test list have no samples.
-        missing: MissingCounts,
-    },
-    /// The samples have clips of another shape than the model takes.
-    #[error("the samples are clips of {found}, the model takes {expected}")]
-    OtherClips {
-        /// Clips of the model, as `8 frames of 112x112 px`.
-        expected: String,
-        found: String,
-    },
     /// The result of the ONNX file has another shape than the network's.
     #[error("the ONNX file returned {found:?} for {num_clips} clips and {num_classes} classes")]
     Shape { num_clips: usize, num_classes: usize, found: Vec<i64> },

@@ -2,7 +2,7 @@
 
 use crate::OptimizeError;
 use crate::calibrate::quantize;
-use crate::compare::{check_clips, compare};
+use crate::compare::{compare, test_samples};
 use crate::prune::{Pruned, prune};
 use pipe_graph::onnx::{self, Form, HalfType};
 use pipe_graph::passes::Quantization;
@@ -40,7 +40,7 @@ impl Stage for Optimize {
             StageError::from(error).with_help(help)
         })?;
         let mut model = TrainedModel::open(context.input("model")?)?;
-        check_clips(context, &model)?;
+        let samples = test_samples(context, &model)?;
         let (before, bytes_before) = (size(&model.network), float_bytes(&model.network)?);
         let pruned = params.prune.as_ref().map(|params| prune(&mut model, params)).transpose()?.unwrap_or_default();
         write_model(context, &model)?;
@@ -67,7 +67,7 @@ impl Stage for Optimize {
 
         let options = SessionOptions::threads(COMPUTE_THREADS as usize);
         let mut session = runtime.open(&ModelFile::read(&path).map_err(InferError::File)?, options)?;
-        let comparison = compare(context, params.compare_views as usize, &model, session.as_mut())?;
+        let comparison = compare(context, &samples, params.compare_views as usize, &model, session.as_mut())?;
         if params.quantize.is_none() {
             check_parity(&comparison)?;
         }

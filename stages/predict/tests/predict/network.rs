@@ -65,12 +65,13 @@ pub(crate) fn classifier(sampler: Sampler, sample: FrameSampling) -> Option<Clas
     Some(Classifier::new(Arc::new(model), engine.as_ref(), SessionOptions::threads(1)).expect("it opens"))
 }
 
-/// Writes a video that is dark, bright from 2 s to 4.5 s, then dark again, with a gradient so that crops and times matter.
+/// Writes a video that is dark, bright from 2 s to 4.5 s, then dark again, with a gradient so that crops and times matter. A longer video
+/// repeats its first 30 s.
 pub(crate) fn write_video(path: &Path, num_frames: u32) {
     let params = EncoderParams { width_px: 32, height_px: 24, fps: FPS, quantizer: 2 };
     let mut encoder = Encoder::create(path, params).expect("created");
     for frame in 0..num_frames {
-        let level: u32 = if (20..45).contains(&frame) { 200 } else { 40 };
+        let level: u32 = if (20..45).contains(&(frame % 300)) { 200 } else { 40 };
         let pixel = |at: u32| (level + at % 32 + frame % 10) as u8;
         let pixels: Vec<u8> = (0..32 * 24).flat_map(|at| [pixel(at), pixel(at) / 2, pixel(at)]).collect();
         encoder.write_rgb(&pixels).expect("written");

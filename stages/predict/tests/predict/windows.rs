@@ -80,6 +80,27 @@ fn windows_and_events_equal_those_evaluated_one_by_one() {
     }
 }
 
+/// An hour at ten frames per second, in windows of 2 s: 18,000 of them with a stride of 0.2 s.
+#[test]
+#[ignore = "takes a minute"]
+fn the_windows_and_events_of_an_hour_equal_those_evaluated_one_by_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("video.avi");
+    write_video(&path, 36_000);
+    let rule = AlertRule::parse("bright>=0.9,release=0.6,min=1").expect("a rule");
+    let Some(mut classifier) = classifier(Sampler::frames(3, 1, 2), FrameSampling::All) else { return };
+    let windows = Windows { length_secs: 2.0, stride_secs: 0.2 };
+    let (expect, expect_events) = one_by_one(&mut classifier, &path, windows, &rule);
+    let context = context();
+    let reader = VideoReader::new(&context, classifier.model().metadata.stored_frames, DecodeLimits::default());
+    let plan = WindowPlan { windows, smoothing: 1, rules: vec![rule] };
+    let video = VideoFile { id: "v".into(), path };
+    let (rows, events) = predict_windows(&reader, &mut classifier, &video, &plan, 4).expect("predicted");
+    let found: Vec<_> = rows.iter().map(|row| row.probabilities.clone()).collect();
+    assert!(found == expect && events == expect_events, "{} windows, {events:?}, {expect_events:?}", found.len());
+    assert!(found.len() == 18_000 && events.len() > 100, "{} windows, {} events", found.len(), events.len());
+}
+
 #[test]
 fn a_cut_video_keeps_the_windows_before_the_cut_and_has_the_reason() {
     let folder = tempfile::tempdir().expect("a folder");
