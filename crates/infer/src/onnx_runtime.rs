@@ -87,6 +87,8 @@ impl OnnxRuntime {
         let mut builder = ort::session::Session::builder(&self.environment)?
             .with_optimization_level(GraphOptimizationLevel::Level3)?
             .with_intra_threads(options.threads)?
+            // Threads that wait in a loop take processor time from those that decode videos.
+            .with_intra_op_spinning(false)?
             .with_execution_providers(providers)?;
         match model.path_of_external_data() {
             Some(path) => builder.commit_from_file(path),
