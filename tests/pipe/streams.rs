@@ -56,7 +56,7 @@ fn stdin_gives_the_windows_of_the_file_and_ctrl_c_ends_it() {
     let mut child = start(&space, &[&["predict", MODEL, "-", "--to", "rows.jsonl"][..], &options].concat());
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(&bytes[..bytes.len() * 3 / 4]).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     let num_rows = || std::fs::read_to_string(space.path("rows.jsonl")).map_or(0, |text| text.lines().count());
     while num_rows() < 2 {
         assert!(Instant::now() < deadline, "no rows");

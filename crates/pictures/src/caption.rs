@@ -48,7 +48,7 @@ mod tests {
         let pixel = |pixels: &[u8], x: usize, y: usize| -> Ink { pixels.as_chunks::<3>().0[y * width + x] };
         let plain = caption(vec![100; 3 * width * height], width, "run 0.9", None);
         assert_eq!((pixel(&plain, 0, 0), pixel(&plain, 0, height - 1)), ([100; 3], BACKGROUND));
-        assert!(plain.as_chunks::<3>().0.iter().any(|pixel| *pixel == INK), "letters");
+        assert!(plain.as_chunks::<3>().0.contains(&INK), "letters");
         let alert = caption(vec![100; 3 * width * height], width, "", Some("fall"));
         for (x, y) in [(0, 30), (width - 1, 30), (30, 0), (30, height - 1)] {
             assert_eq!(pixel(&alert, x, y), ALERT, "{x}, {y}");

@@ -52,7 +52,7 @@ impl VideoStream {
         let protocol = protocol.ok_or(VideoError::Protocol { scheme })?;
         // The first is the one that FFmpeg calls a demuxer, the second is that of cameras which send one JPEG after the other.
         let containers = format!("rtsp,mpjpeg,{CONTAINERS}");
-        let mut options = Dictionary::from_iter(protocol.options.iter().copied());
+        let mut options: Dictionary = protocol.options.iter().copied().collect();
         options.set("protocol_whitelist", protocol.whitelist);
         options.set("format_whitelist", &containers);
         let input =
@@ -80,7 +80,10 @@ fn num_bytes(input: &Input) -> Option<i64> {
     // SAFETY: the context is open while it is borrowed; its `pb` is null, as for RTSP, or an open reader.
     let size = unsafe {
         let reader = (*input.as_ptr()).pb;
-        if reader.is_null() { return None } else { ffi::avio_size(reader) }
+        if reader.is_null() {
+            return None;
+        }
+        ffi::avio_size(reader)
     };
     (size > 0).then_some(size)
 }

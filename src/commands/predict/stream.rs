@@ -63,7 +63,7 @@ fn is_stream(argument: &Path) -> bool {
     text == "-" || text.contains("://") || is_device(argument)
 }
 
-/// Returns whether a device is a camera of Video4Linux.
+/// Returns whether a device is a camera, as the kernel names them: `/dev/video0`.
 fn is_camera(device: &Path) -> bool {
     let name = device.file_name().unwrap_or_default().to_string_lossy().into_owned();
     device.starts_with("/dev") && name.starts_with("video")

@@ -254,6 +254,15 @@ struct Connection {
     is_live: bool,
 }
 
+/// How a connection ended.
+enum End {
+    /// The user stopped it.
+    Stopped,
+    /// The stream was at its end.
+    Complete,
+    Failed(Unusable),
+}
+
 impl<'a> Receiver<'a> {
     fn new(context: &'a Context, plan: &'a StreamPlan, send: SyncSender<Message>) -> Self {
         let (report, drops) = (StreamReport::default(), Drops::default());
@@ -277,15 +286,16 @@ impl<'a> Receiver<'a> {
             self.drops.forget_positions();
             was_live |= connection.is_live && connection.num_frames > 0;
             num_failed = if connection.num_frames > 0 { 0 } else { num_failed + 1 };
+            let may_return = was_live && num_failed < self.plan.max_attempts;
             let then = match end {
-                None => Then::End,
-                Some(_) if was_live && num_failed < self.plan.max_attempts => {
+                End::Complete | End::Failed(_) if may_return => {
                     let pause = Duration::from_secs(PAUSES_SECS[(num_failed as usize).min(PAUSES_SECS.len() - 1)]);
-                    let reason = end.flatten().map_or("the stream ended".to_owned(), |unusable| unusable.reason);
+                    let reason =
+                        if let End::Failed(unusable) = end { unusable.reason } else { "the stream ended".into() };
                     Then::Reconnect { reason, pause, attempt: num_failed + 1 }
                 }
-                Some(None) => Then::End,
-                Some(Some(unusable)) => Then::Fail(unusable),
+                End::Stopped | End::Complete => Then::End,
+                End::Failed(unusable) => Then::Fail(unusable),
             };
             let pause = if let Then::Reconnect { pause, .. } = then { Some(pause) } else { None };
             let dropped = std::mem::take(&mut self.dropped);
@@ -300,25 +310,20 @@ impl<'a> Receiver<'a> {
         Ok(self.report)
     }
 
-    /// Receives one connection, and sends its windows. Returns how it ended: `None` if the user stopped it, and a reason if it failed.
-    fn connect(
-        &mut self,
-        helpers: &Helpers<'_>,
-        job: &[u8],
-        connection: &mut Connection,
-    ) -> Result<Option<Option<Unusable>>, StageError> {
+    /// Receives one connection, and sends its windows.
+    fn connect(&mut self, helpers: &Helpers<'_>, job: &[u8], connection: &mut Connection) -> Result<End, StageError> {
         self.report.num_connections += 1;
         let result = helpers.run_once(job, &mut |piece| self.take(connection, piece));
         let end = match result {
-            Err(error) if error.is_cancelled() => None,
+            Err(error) if error.is_cancelled() => End::Stopped,
             Err(error) => return Err(error),
-            Ok(Err(failure)) => Some(Some(Unusable::of(failure))),
+            Ok(Err(failure)) => End::Failed(Unusable::of(failure)),
             Ok(Ok(outcome)) => match serde_json::from_slice(&outcome)? {
                 Outcome::Ended(FrameSet { damage, .. }) => {
                     self.report.damage.extend((!damage.is_empty()).then_some(damage));
-                    Some(None)
+                    End::Complete
                 }
-                Outcome::Failed(verdict, reason) => Some(Some(Unusable { verdict, reason })),
+                Outcome::Failed(verdict, reason) => End::Failed(Unusable { verdict, reason }),
             },
         };
         let (frames, offset) = (WindowFrames::new(self.plan.windows.windows), connection.offset_secs);

@@ -7,6 +7,9 @@ use std::thread::JoinHandle;
 /// Largest part of a frame in a packet.
 const MAX_PAYLOAD: usize = 1_400;
 
+/// As in the description of the session.
+const PAYLOAD_TYPE: u8 = 96;
+
 /// Clock of RTP for video, in ticks per second.
 const CLOCK: u32 = 90_000;
 
@@ -82,7 +85,7 @@ fn send(client: &mut TcpStream, frames: &[Vec<u8>], fps: u32) -> std::io::Result
         let num_parts = frame.len().div_ceil(MAX_PAYLOAD);
         for (at, part) in frame.chunks(MAX_PAYLOAD).enumerate() {
             let is_last = at + 1 == num_parts;
-            let mut packet = vec![0x80, 96 | if is_last { 0x80 } else { 0 }];
+            let mut packet = vec![0x80, if is_last { PAYLOAD_TYPE + 0x80 } else { PAYLOAD_TYPE }];
             packet.extend(number.to_be_bytes());
             packet.extend(ticks.to_be_bytes());
             packet.extend(1_u32.to_be_bytes());

@@ -46,7 +46,7 @@ fn stream(
                 rows.push(row);
             }
             StreamItem::Event(event) => {
-                others.push(format!("{} {:.1} {:.1}", event.class, event.start_secs, event.end_secs))
+                others.push(format!("{} {:.1} {:.1}", event.class, event.start_secs, event.end_secs));
             }
             StreamItem::Reconnecting { attempt, .. } => others.push(format!("attempt {attempt}")),
         }
