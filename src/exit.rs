@@ -7,7 +7,8 @@ use std::process::ExitCode;
 pub(crate) enum Code {
     /// Success.
     Ok = 0,
-    /// A stage failed, a file or the network failed, or `pipe cache verify` found damage.
+    /// A stage, a file or a connection failed; no video was predicted; or `pipe model diff`, `pipe model verify` or `pipe cache verify` found
+    /// something.
     Failed = 1,
     /// The arguments or the pipeline file are wrong and nothing ran, or `pipe check` found mistakes in the lists. Clap exits with
     /// this code, too.

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask TASK
 
-  setup [--cuda]      Install FFmpeg's headers, build tools, libtorch and ONNX Runtime; with --cuda, also for NVIDIA GPUs (3 GB)
+  setup [--cuda]      Install FFmpeg's headers, build tools, libtorch, ONNX Runtime and OpenVINO; with --cuda, also for NVIDIA GPUs (3 GB)
   run FILE [ARGS]     Build pipe and its workers, then run `pipe run FILE`
   test [ARGS]         Run all tests; arguments are passed to cargo nextest or cargo test
   soak                Run the tests that take many minutes: kills at random moments
@@ -31,6 +31,10 @@ cargo xtask TASK
                       Measure forward passes of networks, against PyTorch
   bench train [--only NETWORK]
                       Measure training steps of networks, against PyTorch
+  bench predict --clips FOLDER
+                      Measure predictions of videos, against PyTorch with torchcodec, and ONNX Runtime with decord
+  bench optimization --clips FOLDER --weights FILE
+                      Measure what int8 and pruning cost and gain
   bench fine_tuning --clips CLIPS --weights FILE
                       Fine-tune ImageNet weights on real clips: what is trained, from which weights, with which rate
   bench data_frames CLIPS

@@ -1,4 +1,4 @@
-//! What is said about predictions: metrics with their denominators and intervals, and the files of a report. The stages `evaluate` and
+//! Evaluates predictions: metrics with their denominators and intervals, and the files of a report. The stages `evaluate` and
 //! `fuse` write the same files with it. `fuse` and `compare` also check predictions with it and find the videos that tables share.
 //!
 //! [`Evaluation`] is the predictions with what is known about the videos. [`measure()`] computes what `metrics.json` has, [`write_report`]

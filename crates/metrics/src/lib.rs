@@ -14,7 +14,8 @@
 //! metrics` compares it with the original. [`ConfusionMatrix`], [`ClassReport`], [`LabelSets`], [`Calibration`] and [`bootstrap()`] are what
 //! reports are made of.
 //!
-//! To add a metric, write a file with a `pub(crate) const METRIC: Metric`, and add it to [`OF_EVALUATIONS`].
+//! To add a metric, write a file with a `pub(crate) const METRIC: Metric`, and add it to [`OF_EVALUATIONS`], or to [`ALL`] if it is also
+//! measured during training.
 
 mod average_precision;
 mod balanced_accuracy;

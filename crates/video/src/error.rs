@@ -22,6 +22,12 @@ pub enum VideoError {
     /// A stream can't be opened by this protocol.
     #[error("the protocol `{scheme}` is not supported: expected rtsp, http or https")]
     Protocol { scheme: String },
+    /// A stream can't be opened, or is no video.
+    #[error("the stream can't be opened")]
+    Connect { source: ffmpeg_next::Error },
+    /// The frames of an MP4 file come before its index, and can't be read again.
+    #[error("the index of this MP4 file is at its end, so it can't be read from a stream; give the path of the file")]
+    IndexAtEnd,
     /// A stream has no number of frames by which frames could be chosen.
     #[error("the network's frames are chosen by the number of frames of a video, which a stream does not have")]
     Unbounded,
@@ -136,7 +142,12 @@ impl VideoError {
             | Self::BytesMissing { .. }
             | Self::NoEnd => Verdict::Truncated,
             Self::NoVideoStream => Verdict::NoVideoStream,
-            Self::Path | Self::Protocol { .. } | Self::Open { .. } | Self::NotAVideo(_) => Verdict::Unreadable,
+            Self::Path
+            | Self::Protocol { .. }
+            | Self::Connect { .. }
+            | Self::IndexAtEnd
+            | Self::Open { .. }
+            | Self::NotAVideo(_) => Verdict::Unreadable,
             _ => Verdict::Undecodable,
         }
     }

@@ -59,7 +59,11 @@ pub fn encode_stream(
     recipe: FrameRecipe,
     take: &mut dyn FnMut(Option<KeptFrame>) -> bool,
 ) -> Result<KeptVideo, VideoError> {
-    encode(RecipeFrames::of_stream(stream, recipe.sample)?, recipe, &|_| true, take)
+    let is_mp4 = stream.is_mp4();
+    encode(RecipeFrames::of_stream(stream, recipe.sample)?, recipe, &|_| true, take).map_err(|error| match error {
+        VideoError::Read { frame_index: 0, .. } if is_mp4 => VideoError::IndexAtEnd,
+        other => other,
+    })
 }
 
 fn encode(

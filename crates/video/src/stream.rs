@@ -13,6 +13,7 @@ const TIMEOUT_MICROS: &str = "10000000";
 pub struct VideoStream {
     decoder: Decoder,
     is_live: bool,
+    is_mp4: bool,
 }
 
 /// How a protocol is opened.
@@ -44,7 +45,7 @@ impl VideoStream {
     /// Opens a URL: `rtsp://…`, `http://…`, `https://…`, or `pipe:N` for the file descriptor `N` of this process.
     ///
     /// # Errors
-    /// [`VideoError::Protocol`] if the URL has another scheme; otherwise as for files.
+    /// [`VideoError::Protocol`] if the URL has another scheme, [`VideoError::Connect`] if it can't be opened; otherwise as for files.
     pub fn open(url: &str) -> Result<Self, VideoError> {
         setup();
         let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
@@ -55,17 +56,23 @@ impl VideoStream {
         let mut options: Dictionary = protocol.options.iter().copied().collect();
         options.set("protocol_whitelist", protocol.whitelist);
         options.set("format_whitelist", &containers);
-        let input =
-            ffmpeg_next::format::input_with_dictionary(url, options).map_err(|source| VideoError::Open { source })?;
+        let input = ffmpeg_next::format::input_with_dictionary(url, options)
+            .map_err(|source| VideoError::Connect { source })?;
         let is_live = protocol.schemes != ["pipe"] && num_bytes(&input).is_none();
         let index = video_stream(&input)?;
-        Ok(Self { decoder: Decoder::of_stream(input, index)?, is_live })
+        let is_mp4 = input.format().name().starts_with("mov");
+        Ok(Self { decoder: Decoder::of_stream(input, index)?, is_live, is_mp4 })
     }
 
     /// Returns whether its frames come at the speed at which they are shown, so that a reader that is too slow falls behind. A file that
     /// an HTTP server sends and a pipe wait for their reader.
     pub fn is_live(&self) -> bool {
         self.is_live
+    }
+
+    /// Returns whether it is of the family of MP4, whose index may follow the frames.
+    pub(crate) fn is_mp4(&self) -> bool {
+        self.is_mp4
     }
 
     /// Returns its frames. The end of the stream is the end of the frames.

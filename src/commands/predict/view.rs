@@ -247,11 +247,13 @@ fn stream_line(report: &StreamReport, engine: &str) -> String {
     let StreamReport { num_frames, num_dropped_frames, num_windows, num_dropped_windows, .. } = report;
     let mut line = format!(
         "{num_windows} windows of {num_frames} frames with {engine}; {num_dropped_windows} windows and {num_dropped_frames} frames dropped, \
-         {} reconnections; latency {:.3} s on average, at most {:.3} s",
+         {} reconnections",
         report.num_connections.saturating_sub(1),
-        report.mean_latency_secs,
-        report.max_latency_secs
     );
+    if report.mean_latency_secs > 0.0 {
+        let (mean, max) = (report.mean_latency_secs, report.max_latency_secs);
+        line += &format!("; latency {mean:.3} s on average, at most {max:.3} s");
+    }
     for damage in &report.damage {
         line += &format!("; damage: {damage}");
     }

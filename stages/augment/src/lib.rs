@@ -11,7 +11,7 @@
 //! | `contact_sheet.png` | some clips of the first epoch as the network sees them |
 //! | `clips/` | with `store_clips`, the clips as pixels |
 //!
-//! Each epoch is a part, and so are the test views. The module `parts` says what determines a part; the version of
+//! Each epoch is a part, and so are the test views. The module `parts` defines what determines a part; the version of
 //! libjpeg-turbo is in every key for the sake of stored clips. `draw` is where rows are drawn.
 
 #![warn(clippy::wildcard_enum_match_arm)]

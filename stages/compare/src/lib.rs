@@ -2,7 +2,7 @@
 //!
 //! | reads | |
 //! |---|---|
-//! | `a`, `b` | predictions of `evaluate`, `predict` or `fuse` |
+//! | `a`, `b` | predictions of `evaluate` or `fuse` |
 //! | `labels` | optional: the groups of videos, for intervals over groups |
 //!
 //! | writes | |

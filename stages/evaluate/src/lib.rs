@@ -1,4 +1,4 @@
-//! The stage `evaluate`: runs a trained network on every test view.
+//! The stage `evaluate`: runs a trained network or an exported file on every test view.
 //!
 //! | reads | |
 //! |---|---|
@@ -16,7 +16,7 @@
 //! | `report/` | see `pipe_evaluation` |
 //!
 //! `network.rs` makes logits, `report.rs` all that follows from them. The key has all parameters (the batch size affects rounding), all inputs
-//! and the versions of libtorch and libjpeg-turbo.
+//! and the versions of libtorch, libjpeg-turbo, ONNX Runtime and OpenVINO.
 
 mod network;
 mod report;

@@ -2,7 +2,7 @@
 //!
 //! | reads | |
 //! |---|---|
-//! | `a`, `b`, … `f` | predictions of `evaluate`, `predict` or `fuse` |
+//! | `a`, `b`, … `f` | predictions of `evaluate` or `fuse` |
 //! | `classes` | optional: the names of all classes; without it, of those that occur |
 //! | `labels`, `videos` | optional: groups and properties of videos, as in `evaluate` |
 //!

@@ -21,7 +21,7 @@
 //! and a run that was killed continues where it stopped.
 //!
 //! A file with a name that is not UTF-8 is not opened. It has the verdict `odd_name`, a path that begins with `./` and has the
-//! other bytes in hex, and a reason that asks to rename it.
+//! other bytes in hex, and a reason with the advice to rename it.
 //!
 //! A `video_id` is the path without its extension: `Biking/v_Biking_g01_c04`. If two files would share an id (`a.avi` and
 //! `a.mp4`), both keep their extension.

@@ -1,4 +1,5 @@
-//! The stage `train`: fits a network to the training samples.
+//! The stage `train`: fits a network to the training samples. The stage `lr_finder` is also in this crate, see [`LrFinder`]: it starts and trains
+//! networks in the same way.
 //!
 //! | reads | |
 //! |---|---|

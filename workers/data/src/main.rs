@@ -1,4 +1,5 @@
-//! `pipe-data-worker`: runs the stages that need FFmpeg or polars, and compares files of results, see [`compare`].
+//! `pipe-data-worker`: runs the stages that need neither libtorch nor an inference engine, and compares files of results,
+//! see [`compare`].
 
 mod compare;
 

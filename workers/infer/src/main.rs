@@ -1,4 +1,4 @@
-//! `pipe-infer-worker`: runs the stages that need FFmpeg and inference engines. With `--predict` it does a job of
+//! `pipe-infer-worker`: runs the stage `predict`, which needs FFmpeg and inference engines. With `--predict` it does a job of
 //! `pipe predict`, with `--serve` it is the server of `pipe serve`.
 
 mod predict;

@@ -1,4 +1,5 @@
-//! `pipe-torch-worker`: runs the stages that need libtorch or ONNX Runtime.
+//! `pipe-torch-worker`: runs the stages that need libtorch; some of them also use ONNX Runtime, OpenVINO or FFmpeg. With `--join`, it is one
+//! process of a training with several.
 
 use pipe_infer::{InferenceEngine, Libraries, load};
 use pipe_learn::{COMPUTE_THREADS, find_cuda, restart_with_settings};

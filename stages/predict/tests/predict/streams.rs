@@ -180,9 +180,14 @@ fn a_stream_that_is_none_has_a_row_with_the_reason() {
         assert_eq!((report.num_connections, report.num_windows), (1, 0));
     };
     check("ftp://127.0.0.1/x", "the protocol `ftp` is not supported");
-    check("rtsp://127.0.0.1:9/live", "not a readable video container");
+    check("rtsp://127.0.0.1:9/live", "the stream can't be opened: Connection refused");
     let text = http(vec![b"<html>no video</html>".to_vec()], true);
-    check(&text, "not a readable video container");
+    check(&text, "the stream can't be opened: Invalid data");
+    // The encoder writes the index of an MP4 file after its frames. A file that fits into FFmpeg's buffer can be read anyway.
+    let folder = tempfile::tempdir().expect("a folder");
+    write_video(&folder.path().join("video.mp4"), 4_000);
+    let mp4 = http(vec![std::fs::read(folder.path().join("video.mp4")).expect("read")], true);
+    check(&mp4, "the index of this MP4 file is at its end");
     let counted = classifier_of_counted_frames();
     if let Some(mut counted) = counted {
         let folder = tempfile::tempdir().expect("a folder");
