@@ -24,6 +24,12 @@ pub struct Window<F> {
     pub frames: Vec<F>,
 }
 
+/// Longest pause of a video, in windows, of which each is a row. The times in a file may be any number.
+const MAX_EMPTY: u64 = 1000;
+
+/// Later frames count as of this time: 73 years. Beyond, the ends of windows can't be distinguished.
+const MAX_NANOS: i64 = i64::MAX / 4;
+
 /// Collects the frames of windows. It holds the frames of one window, whatever the length of the video.
 #[derive(Debug)]
 pub struct WindowFrames<F> {
@@ -61,15 +67,28 @@ impl<F: Clone> WindowFrames<F> {
     /// Adds the next frame, and returns the windows that end before it.
     pub fn add(&mut self, pts_nanos: i64, frame: F) -> Vec<Window<F>> {
         let first = *self.first_nanos.get_or_insert(pts_nanos);
-        let at_nanos = pts_nanos.saturating_sub(first);
+        let at_nanos = pts_nanos.saturating_sub(first).min(MAX_NANOS);
         let mut complete = Vec::new();
         while nanos(self.windows.times(self.number).1) <= at_nanos {
-            complete.push(self.next_window());
+            let window = self.long_pause(at_nanos).unwrap_or_else(|| self.next_window());
+            complete.push(window);
         }
         if at_nanos >= nanos(self.windows.times(self.number).0) {
             self.frames.push_back((at_nanos, frame));
         }
         complete
+    }
+
+    /// Returns one window for all that are without frames and end before a time, if they are more than [`MAX_EMPTY`], and passes over them.
+    fn long_pause(&mut self, at_nanos: i64) -> Option<Window<F>> {
+        let Windows { length_secs, stride_secs } = self.windows;
+        let last = ((at_nanos as f64 / 1e9 - length_secs) / stride_secs).floor() as u64;
+        if !self.frames.is_empty() || last.saturating_sub(self.number) <= MAX_EMPTY {
+            return None;
+        }
+        let (start_secs, end_secs) = (self.windows.times(self.number).0, self.windows.times(last).1);
+        self.number = last + 1;
+        Some(Window { start_secs, end_secs, frames: Vec::new() })
     }
 
     /// Returns the last windows: those that begin at or before the last frame.
@@ -167,6 +186,21 @@ mod tests {
         let frames: Vec<_> = found.into_iter().map(|window| window.frames).collect();
         assert_eq!(frames, [vec!['a'], vec![], vec![]]);
         assert_eq!(collector.finish()[0].frames, ['b']);
+    }
+
+    #[test]
+    fn a_pause_of_years_is_one_window() {
+        for end_nanos in [3_600_000_000_000_000, MAX_NANOS, i64::MAX] {
+            let mut collector = WindowFrames::new(Windows { length_secs: 1.0, stride_secs: 0.5 });
+            assert!(collector.add(0, 'a').is_empty());
+            let found = collector.add(end_nanos, 'b');
+            let frames: Vec<usize> = found.iter().map(|window| window.frames.len()).collect();
+            assert!(frames.len() <= 4 && frames[0] == 1 && frames[1..].iter().all(|count| *count == 0), "{frames:?}");
+            let end_secs = end_nanos.min(MAX_NANOS) as f64 / 1e9;
+            let last = found.last().expect("windows");
+            assert!((end_secs - 2.0..=end_secs + 1.0).contains(&last.end_secs), "{last:?}");
+            assert!(collector.finish().iter().any(|window| window.frames == ['b']));
+        }
     }
 
     #[test]

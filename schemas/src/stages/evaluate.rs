@@ -1,8 +1,8 @@
 //! `evaluate`: a trained network on the test samples.
 
 use crate::contract::{
-    Check, Contract, InputPort, Numerics, OutputPort, ParamError, Params, PortType, SourceSet, Tolerance, Tool, Worker, parse,
-    schema,
+    Check, Contract, InputPort, Numerics, OutputPort, ParamError, Params, PortType, SourceSet, Tolerance, Tool, Worker,
+    parse, schema,
 };
 use crate::engines::InferenceEngine;
 use crate::evaluation::{Bootstrap, MetricName, MetricOptions, check_metrics};

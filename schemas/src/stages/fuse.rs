@@ -1,7 +1,8 @@
 //! `fuse`: late fusion of the predictions of several networks.
 
 use crate::contract::{
-    Check, Contract, InputPort, Numerics, OutputPort, ParamError, Params, PortType, SourceSet, Tolerance, Worker, parse, schema,
+    Check, Contract, InputPort, Numerics, OutputPort, ParamError, Params, PortType, SourceSet, Tolerance, Worker,
+    parse, schema,
 };
 use crate::evaluation::{Bootstrap, MetricName, MetricOptions, OnMissing, check_metrics};
 use schemars::JsonSchema;

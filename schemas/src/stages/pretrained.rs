@@ -1,8 +1,8 @@
 //! `pretrained`: a published checkpoint becomes a model, without training.
 
 use crate::contract::{
-    Check, Contract, InputChoice, InputPort, Numerics, OutputPort, ParamError, Params, PortType,
-    SourceSet, Worker, parse, schema,
+    Check, Contract, InputChoice, InputPort, Numerics, OutputPort, ParamError, Params, PortType, SourceSet, Worker,
+    parse, schema,
 };
 use crate::networks::ModelParams;
 use crate::stages::train::LoadFrom;
