@@ -8,7 +8,7 @@ pub(crate) enum Code {
     /// Success.
     Ok = 0,
     /// A stage, a file or a connection failed; no video was predicted; or `pipe model diff`, `pipe model verify` or `pipe cache verify` found
-    /// something.
+    /// a difference or a fault.
     Failed = 1,
     /// The arguments or the pipeline file are wrong and nothing ran, or `pipe check` found mistakes in the lists. Clap exits with
     /// this code, too.

@@ -107,7 +107,7 @@ fn annotated_copies_are_videos_with_the_predictions_on_them() {
     let (_, stderr) = texts(&output);
     assert!(output.status.success(), "{stderr}");
     for expect in
-        ["in/a.avi: annotated in ", "cut.mp4, which ends early: ", "in/text.avi: not annotated: it has no predictions"]
+        ["in/a.avi: annotated in ", "cut.mp4; it ends early: ", "in/text.avi: not annotated: it has no predictions"]
     {
         assert!(stderr.contains(expect), "{expect}: {stderr}");
     }

@@ -79,6 +79,16 @@ impl TestSamples {
         })
     }
 
+    /// Reads the test views, and checks that a network takes them.
+    ///
+    /// # Errors
+    /// As [`Self::read`] and [`Self::check`].
+    pub fn read_for(folder: &Path, takes: Takes<'_>) -> Result<Self, TestSamplesError> {
+        let samples = Self::read(folder)?;
+        samples.check(takes)?;
+        Ok(samples)
+    }
+
     /// Checks that a network takes the views, and has their classes in their order.
     ///
     /// # Errors

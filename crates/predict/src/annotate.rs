@@ -64,10 +64,20 @@ fn last_at(captions: &[Caption], secs: f64) -> Option<&Caption> {
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AnnotatedVideo {
-    /// Number of frames of the copy. It has a constant rate, so frames of the video may be repeated or left out.
-    pub num_frames: u64,
+    /// What pauses of more than 10 s were shortened by, in seconds.
+    pub shortened_secs: f64,
     /// Why the copy ends before the video does; empty if it does not.
     pub ends_early: String,
+}
+
+impl AnnotatedVideo {
+    /// Returns in which ways the copy is not as long as the video; empty if it is.
+    pub fn differences(&self) -> String {
+        let pauses = format!("pauses are shortened by {:.0} s", self.shortened_secs);
+        let ending = format!("it ends early: {}", self.ends_early);
+        let texts = [(self.shortened_secs > 0.0, pauses), (!self.ends_early.is_empty(), ending)];
+        texts.into_iter().filter_map(|(holds, text)| holds.then_some(text)).collect::<Vec<_>>().join("; ")
+    }
 }
 
 /// Decodes a video, and writes an MP4 file with its captions: at most 1280 px wide or high, at a constant frame rate. `on_frame` is called
@@ -112,7 +122,7 @@ pub fn annotate(
         }
     }
     encoder.finish()?;
-    Ok(AnnotatedVideo { num_frames: clock.num_written, ends_early })
+    Ok(AnnotatedVideo { shortened_secs: clock.skipped_secs, ends_early })
 }
 
 /// Returns the size of the copy: even, because the encoder halves the colour planes, and at most [`MAX_SIDE_PX`].
@@ -180,6 +190,8 @@ mod tests {
         };
         assert_eq!(places(10, &[0.0, 0.1, 0.2]), [(0, true), (0, true), (0, true)]);
         assert_eq!(places(10, &[0.0, 0.3, 0.31, 0.4]), [(0, true), (2, true), (0, false), (0, true)]);
+        let copy = AnnotatedVideo { shortened_secs: 3590.0, ends_early: "cut".into() };
+        assert_eq!(copy.differences(), "pauses are shortened by 3590 s; it ends early: cut");
         // A pause of an hour is shortened to ten seconds.
         assert_eq!(places(10, &[0.0, 3600.0, 3600.1]), [(0, true), (99, true), (0, true)]);
     }

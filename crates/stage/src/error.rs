@@ -29,6 +29,18 @@ impl StageError {
         self
     }
 
+    /// Returns a function for `map_err` that adds the help of an error to it.
+    pub fn explained<E, H>(help: fn(&E) -> Option<H>) -> impl Fn(E) -> Self
+    where
+        E: std::error::Error + Send + Sync + 'static,
+        H: AsRef<str>,
+    {
+        move |error| {
+            let help = help(&error);
+            Self::from(error).with_optional_help(help.as_ref().map(AsRef::as_ref))
+        }
+    }
+
     /// Adds what to do about it, if there is something to say.
     #[must_use]
     pub fn with_optional_help(self, help: Option<&str>) -> Self {

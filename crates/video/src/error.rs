@@ -22,7 +22,7 @@ pub enum VideoError {
     /// A stream can't be opened by this protocol.
     #[error("the protocol `{scheme}` is not supported: expected rtsp, http or https")]
     Protocol { scheme: String },
-    /// A stream can't be opened, or is no video.
+    /// A stream can't be opened, or does not contain a video.
     #[error("the stream can't be opened")]
     Connect { source: ffmpeg_next::Error },
     /// The frames of an MP4 file come before its index, and can't be read again.

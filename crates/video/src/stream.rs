@@ -51,7 +51,7 @@ impl VideoStream {
         let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
         let protocol = PROTOCOLS.iter().find(|protocol| protocol.schemes.contains(&scheme.as_str()));
         let protocol = protocol.ok_or(VideoError::Protocol { scheme })?;
-        // The first is the one that FFmpeg calls a demuxer, the second is that of cameras which send one JPEG after the other.
+        // `mpjpeg` is what cameras send over HTTP: one JPEG after the other.
         let containers = format!("rtsp,mpjpeg,{CONTAINERS}");
         let mut options: Dictionary = protocol.options.iter().copied().collect();
         options.set("protocol_whitelist", protocol.whitelist);

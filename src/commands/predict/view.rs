@@ -236,7 +236,7 @@ fn annotated(video_id: &str, path: Option<&Path>, reason: &str) {
     match (path, reason) {
         (Some(path), "") => render::message(&format!("{video_id}: annotated in {}", path.display())),
         (Some(path), reason) => {
-            render::message(&format!("{video_id}: annotated in {}, which ends early: {reason}", path.display()));
+            render::message(&format!("{video_id}: annotated in {}; {reason}", path.display()));
         }
         (None, reason) => render::message(&format!("{video_id}: not annotated: {reason}")),
     }

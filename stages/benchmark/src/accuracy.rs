@@ -21,14 +21,15 @@ pub(crate) struct TestViews {
 
 impl TestViews {
     pub(crate) fn read(context: &Context) -> Result<Self, StageError> {
-        let samples = TestSamples::read(context.input("samples")?).map_err(with_help)?;
+        let samples =
+            TestSamples::read(context.input("samples")?).map_err(StageError::explained(TestSamplesError::help))?;
         let (rows, loader) = (samples.rows.clone().into(), Loader::open(context.input("frames")?)?);
         Ok(Self { samples, rows, loader })
     }
 
     /// Checks that a variant has the clips and classes of the samples.
     pub(crate) fn check(&self, takes: Takes<'_>) -> Result<(), StageError> {
-        self.samples.check(takes).map_err(with_help)
+        self.samples.check(takes).map_err(StageError::explained(TestSamplesError::help))
     }
 
     pub(crate) fn clip_size(&self) -> ClipSize {
@@ -63,11 +64,6 @@ impl TestViews {
     pub(crate) fn metric(&self) -> Result<Metric, BenchmarkError> {
         ALL.iter().copied().find(|metric| metric.labelling == self.samples.labelling).ok_or(BenchmarkError::NoMetric)
     }
-}
-
-fn with_help(error: TestSamplesError) -> StageError {
-    let help = error.help();
-    StageError::from(error).with_optional_help(help)
 }
 
 /// Fills in the accuracy of a row with intervals over videos, and the change from the baseline on the same draws of videos.

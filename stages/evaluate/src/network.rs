@@ -60,7 +60,8 @@ fn run_exported(
     engine: InferenceEngine,
     libraries: &Libraries,
 ) -> Result<Logits, StageError> {
-    let model = Arc::new(ExportedModel::open(context.input("exported")?).map_err(with_help)?);
+    let with_help = StageError::explained(PredictError::help);
+    let model = Arc::new(ExportedModel::open(context.input("exported")?).map_err(&with_help)?);
     let engine = load(engine, libraries).map_err(|error| with_help(error.into()))?;
     let options = SessionOptions::threads(COMPUTE_THREADS as usize);
     let mut classifier = Classifier::new(Arc::clone(&model), engine.as_ref(), options).map_err(with_help)?;
@@ -83,18 +84,8 @@ fn run_exported(
 
 /// Reads the test views, and checks that a network takes them.
 fn samples(context: &Context, takes: Takes<'_>) -> Result<TestSamples, StageError> {
-    let with_help = |error: TestSamplesError| {
-        let help = error.help();
-        StageError::from(error).with_optional_help(help)
-    };
-    let samples = TestSamples::read(context.input("samples")?).map_err(with_help)?;
-    samples.check(takes).map_err(with_help)?;
-    Ok(samples)
-}
-
-fn with_help(error: PredictError) -> StageError {
-    let help = error.help();
-    StageError::from(error).with_optional_help(help.as_deref())
+    let samples = TestSamples::read_for(context.input("samples")?, takes);
+    samples.map_err(StageError::explained(TestSamplesError::help))
 }
 
 fn batches(

@@ -33,22 +33,12 @@ impl Stage for Explain {
         let params: ExplainParams = context.params()?;
         let model = TrainedModel::open(context.input("model")?)?;
         let explanation = explanation(&params, &model)?;
-        let samples = samples(context, &model)?;
+        let samples = TestSamples::read_for(context.input("samples")?, model.takes("the model"))
+            .map_err(StageError::explained(TestSamplesError::help))?;
         let predictor = model.network.for_inference()?;
         let run = Run { context, params: &params, model: &model, predictor: &predictor, explanation: &explanation };
         run.explain(samples)
     }
-}
-
-/// Reads the test views, and checks that the network takes them.
-fn samples(context: &Context, model: &TrainedModel) -> Result<TestSamples, StageError> {
-    let with_help = |error: TestSamplesError| {
-        let help = error.help();
-        StageError::from(error).with_optional_help(help)
-    };
-    let samples = TestSamples::read(context.input("samples")?).map_err(with_help)?;
-    samples.check(model.takes("the model")).map_err(with_help)?;
-    Ok(samples)
 }
 
 /// Prepares the method.

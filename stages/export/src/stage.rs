@@ -137,11 +137,8 @@ fn compare(
     model: &TrainedModel,
     session: &mut dyn Session,
 ) -> Result<Comparison, StageError> {
-    let with_help = |error: TestSamplesError| {
-        let help = error.help();
-        StageError::from(error).with_optional_help(help)
-    };
-    let samples = TestSamples::read(context.input("samples")?).map_err(with_help)?;
+    let with_help = StageError::explained(TestSamplesError::help);
+    let samples = TestSamples::read(context.input("samples")?).map_err(&with_help)?;
     samples.check_clips(model.takes("the model")).map_err(with_help)?;
     let rows = samples.spread(params.parity_views as usize);
     let total = rows.len() as u64;

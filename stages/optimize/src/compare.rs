@@ -13,11 +13,8 @@ const BATCH_SIZE: usize = 4;
 
 /// Reads the test views, and checks that the model takes their clips.
 pub(crate) fn test_samples(context: &Context, model: &TrainedModel) -> Result<TestSamples, StageError> {
-    let with_help = |error: TestSamplesError| {
-        let help = error.help();
-        StageError::from(error).with_optional_help(help)
-    };
-    let samples = TestSamples::read(context.input("samples")?).map_err(with_help)?;
+    let with_help = StageError::explained(TestSamplesError::help);
+    let samples = TestSamples::read(context.input("samples")?).map_err(&with_help)?;
     samples.check_clips(model.takes("the model")).map_err(with_help)?;
     Ok(samples)
 }

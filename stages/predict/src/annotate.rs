@@ -82,6 +82,8 @@ impl<'a> Annotator<'a> {
             Ok(outcome) => serde_json::from_slice(&outcome)?,
             Err(JobFailure::OfInput(failure)) => Outcome::Failed(Unusable::of(failure).reason),
             Err(JobFailure::OfMachine(failure)) => {
+                // It may not exist.
+                let _ = fs_err::remove_file(&partial);
                 let error = PredictStageError::Machine { path: video.path.clone(), failure };
                 return Err(StageError::from(error).with_help(MACHINE_HELP));
             }

@@ -49,7 +49,7 @@ pub struct StreamPlan {
     pub name: String,
     /// What to open, as `pipe_video::VideoStream` takes it.
     pub url: String,
-    /// Its windows.
+    /// Length and stride of windows, smoothing and alert rules.
     pub windows: WindowPlan,
     /// How many attempts in a row may fail to connect a live stream again.
     pub max_attempts: u32,
@@ -69,7 +69,7 @@ pub enum StreamItem {
     Event(AlertEvent),
     /// The connection was lost.
     Reconnecting {
-        /// Why.
+        /// The cause, in one line.
         reason: String,
         /// Time until the next attempt.
         pause_secs: f64,

@@ -49,11 +49,8 @@ pub(crate) fn write(replies: &mut File, reply: &impl serde::Serialize) -> Result
 
 /// Prepares the model of a job.
 pub(crate) fn classifier(job: &ModelJob, libraries: &Libraries) -> Result<(Classifier, String), StageError> {
-    let with_help = |error: pipe_predict::PredictError| {
-        let help = error.help();
-        StageError::from(error).with_optional_help(help.as_deref())
-    };
-    let model = ExportedModel::open(&job.model).map_err(with_help)?;
+    let with_help = StageError::explained(pipe_predict::PredictError::help);
+    let model = ExportedModel::open(&job.model).map_err(&with_help)?;
     let engine = load(job.engine, libraries).map_err(|error| with_help(error.into()))?;
     let options = SessionOptions { threads: job.threads, provider: job.provider };
     let classifier = Classifier::new(Arc::new(model), engine.as_ref(), options).map_err(with_help)?;
@@ -140,7 +137,7 @@ impl Output<'_> {
         }
         if let Some(annotator) = &mut self.annotator {
             let (path, reason) = match annotator.write(video, &rows, &events)? {
-                Ok((path, written)) => (Some(path), written.ends_early),
+                Ok((path, written)) => (Some(path), written.differences()),
                 Err(reason) => (None, reason),
             };
             write(self.replies, &PredictReply::Annotated { video_id: video.id.clone(), path, reason })?;

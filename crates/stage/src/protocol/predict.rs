@@ -91,7 +91,7 @@ pub enum PredictReply {
     },
     /// A prediction, or why there is none.
     Row {
-        /// The row.
+        /// The prediction of a video or window, or its verdict.
         row: VideoPredictionRow,
         /// Time from the last frame of a window of a stream to its prediction, in seconds.
         latency_secs: Option<f64>,
@@ -113,17 +113,17 @@ pub enum PredictReply {
     },
     /// A copy of a video with its predictions, or why there is none.
     Annotated {
-        /// The video.
+        /// Name of the video.
         video_id: String,
-        /// The copy.
+        /// Path of the copy.
         #[serde(with = "paths::optional")]
         path: Option<PathBuf>,
-        /// Why there is no copy, or why it ends before the video does; empty for a complete copy.
+        /// Why there is no copy, or how it differs in length from the video; empty for a complete copy.
         reason: String,
     },
     /// A stream was interrupted.
     Reconnecting {
-        /// Why.
+        /// The cause, in one line.
         reason: String,
         /// Time until the next attempt.
         pause_secs: f64,
