@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         render::command_error(&error, commands::wants_json(&matches));
         error.code()
     });
-    render::finish(code).into()
+    render::finish(code).end_process()
 }
 
 /// Shows a help text, the version or wrong arguments, which are all errors of clap.

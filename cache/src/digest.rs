@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
 
 /// The BLAKE3 digest of content: of a file, or of a [`crate::Tree`].
@@ -32,7 +33,7 @@ macro_rules! hex_newtype {
         impl $name {
             /// Returns all 64 hexadecimal digits.
             pub fn hex(&self) -> String {
-                blake3::Hash::from_bytes(self.0).to_hex().as_str().to_owned()
+                self.digits().to_owned()
             }
 
             /// Returns the first 12 hexadecimal digits, for messages.
@@ -40,6 +41,10 @@ macro_rules! hex_newtype {
                 let mut text = self.hex();
                 text.truncate(12);
                 text
+            }
+
+            fn digits(&self) -> impl Deref<Target = str> + use<> {
+                blake3::Hash::from_bytes(self.0).to_hex()
             }
         }
 
@@ -51,7 +56,7 @@ macro_rules! hex_newtype {
 
         impl fmt::Display for $name {
             fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str(&self.hex())
+                out.write_str(&self.digits())
             }
         }
 
@@ -71,7 +76,7 @@ macro_rules! hex_newtype {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.hex())
+                serializer.serialize_str(&self.digits())
             }
         }
 

@@ -22,6 +22,8 @@ pub(super) struct Details {
     pub(super) changed: Option<PathBuf>,
     /// How the result was compared with one that it equals.
     pub(super) compared: Option<String>,
+    /// Whether the link of the stage is known to lead to the result.
+    pub(super) is_published: bool,
 }
 
 impl Run<'_> {
@@ -40,7 +42,7 @@ impl Run<'_> {
             JobEnd::Ran { record, parts, changed } => {
                 let done = Done { record: *record, media };
                 let key = changed.is_none().then_some(key);
-                self.done(stage, key, done, Outcome::Ran, since, Details { parts, changed, compared: None })
+                self.done(stage, key, done, Outcome::Ran, since, Details { parts, changed, ..Details::default() })
             }
             JobEnd::Same { record, compared } => {
                 let details = Details { compared: Some(compared), ..Details::default() };
@@ -96,7 +98,9 @@ impl Run<'_> {
         if let Err(failure) = self.check_num_classes(stage, &done.record) {
             return self.over(stage, key, Outcome::Failed, Some(failure), since);
         }
-        if let Some(latest) = &mut self.latest {
+        if !details.is_published
+            && let Some(latest) = &mut self.latest
+        {
             latest.publish(&name, &self.store.view(done.record.output.tree), key)?;
         }
         let mut warnings = done.record.warnings.clone();

@@ -32,7 +32,8 @@ impl Run<'_> {
         };
         if !self.options.verify && !is_new {
             let done = Done { record: *record, media: self.media(stage, &prepared) };
-            return self.done(stage, Some(prepared.key), done, Outcome::Hit, since, Details::default());
+            let details = Details { is_published: self.latest.is_some(), ..Details::default() };
+            return self.done(stage, Some(prepared.key), done, Outcome::Hit, since, details);
         }
         let (store, sender) = (self.store.clone(), self.sender.clone());
         self.pool.run(move || {

@@ -2,7 +2,7 @@
 //!
 //! They are accepted, and one note lists them. The same keys with a value that would change something remain mistakes.
 
-use crate::json_schema::{Violation, check};
+use crate::json_schema::Violation;
 use pipe_schemas::Contract;
 use serde_json::Value;
 
@@ -83,17 +83,17 @@ const TRANSFORMS: &[&str] = &[
     "PackActionInputs",
 ];
 
-/// Removes the keys that change nothing, and returns their paths.
-pub(super) fn take(contract: &Contract, with: &mut Value) -> Vec<String> {
+/// Removes the keys among `violations` that change nothing, and returns their paths.
+pub(super) fn take(contract: &Contract, with: &mut Value, violations: &[Violation]) -> Vec<String> {
     let is_foreign = |with: &Value, Violation { path, at_key, .. }: &Violation| {
         let Some(value) = at(with, path) else { return false };
         let is_key = |key: &Key| key.kind == contract.kind && matches(key.path, path) && (key.is_harmless)(value, with);
         *at_key && KEYS.iter().any(is_key)
     };
     let mut taken: Vec<Vec<String>> = Vec::new();
-    for violation in check(contract.schema(), with) {
-        if is_foreign(with, &violation) {
-            taken.push(violation.path);
+    for violation in violations {
+        if is_foreign(with, violation) {
+            taken.push(violation.path.clone());
         } else if is_foreign_transform(contract, with, &violation.path) {
             taken.push(violation.path[..violation.path.len() - 1].to_vec());
         }
@@ -170,9 +170,15 @@ fn head_of(with: &Value) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::take;
+    use crate::json_schema::check;
+    use pipe_schemas::Contract;
     use pipe_schemas::stages::{augment, train};
-    use serde_json::json;
+    use serde_json::{Value, json};
+
+    fn take(contract: &Contract, with: &mut Value) -> Vec<String> {
+        let violations = check(contract.schema(), with);
+        super::take(contract, with, &violations)
+    }
 
     #[test]
     fn what_changes_nothing_is_taken_and_all_else_stays() {

@@ -163,9 +163,13 @@ fn params(
     let with = entry.node.get("with").filter(|with| !with.is_null()).unwrap_or(&empty);
     let mut value = spelled_texts(with, contract.schema(), &mut Vec::new());
     let stage = entry.key.split(matrix::MARK).next().unwrap_or_default();
-    ignored.extend(foreign::take(contract, &mut value).into_iter().map(|path| format!("{stage}.{path}")));
+    let mut violations = json_schema::check(contract.schema(), &value);
+    let foreign = foreign::take(contract, &mut value, &violations);
+    if !foreign.is_empty() {
+        violations = json_schema::check(contract.schema(), &value);
+    }
+    ignored.extend(foreign.into_iter().map(|path| format!("{stage}.{path}")));
     let before = problems.len();
-    let violations = json_schema::check(contract.schema(), &value);
     for violation in &violations {
         let place = with.place_of(&violation.path, violation.at_key);
         let code = if violation.at_key { "unknown-key" } else { "wrong-value" };
