@@ -31,6 +31,11 @@ pub(crate) trait Architecture: Sized {
         Vec::new()
     }
 
+    /// Returns the names in files of a pretraining whose network has this one's encoder. They are read, and never written.
+    fn pretraining_maps(&self) -> Vec<NameMap> {
+        Vec::new()
+    }
+
     /// Returns the 2-D network from whose weights this network can start; `None` if there is none.
     fn inflation(&self) -> Option<Inflation> {
         None

@@ -43,4 +43,4 @@ pub use name_map::{Axes, Conflict, MadeValue, NameMap, Part};
 pub use pruned::without_channels;
 pub use recognise::{RecogniseError, Recognised, recognise, share};
 pub use state_dict::{ExportError, Exported, Imported, StateDict, export, import};
-pub use zoo::{Entry, build, huggingface_model, name_maps, uses_frame_order, zoo};
+pub use zoo::{Entry, build, huggingface_model, name_maps, pretraining_maps, uses_frame_order, zoo};

@@ -3,9 +3,8 @@
 use crate::config::{ConfigConflict, check_config};
 use crate::inflate::{InflateError, inflate};
 use crate::name_map::NameMap;
-use crate::recognise::{RecogniseError, Recognised, recognise_among};
+use crate::recognise::{RecogniseError, Recognised, readable_maps, recognise_among};
 use crate::state_dict::{Imported, import};
-use crate::zoo::name_maps;
 use pipe_graph::Graph;
 use pipe_schemas::networks::{Backbone, Project};
 use pipe_weights::{Checkpoint, HfConfig, MatchError, not_finite};
@@ -85,7 +84,7 @@ pub fn load(
     let imported = if options.inflate {
         inflate(backbone, graph, checkpoint, options.map)?
     } else {
-        named(name_maps(backbone), graph, checkpoint, options.map)?
+        named(readable_maps(backbone), graph, checkpoint, options.map)?
     };
     let tensors = not_finite(&imported.tensors);
     if tensors.is_empty() { Ok(imported) } else { Err(LoadError::NotFinite { tensors }) }

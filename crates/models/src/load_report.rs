@@ -15,7 +15,8 @@ pub struct LoadReport {
     pub num_matched: usize,
     /// The number of tensors that the project does not have, and that were made with the value that its network implies.
     pub num_made: usize,
-    /// The number of tensors that keep their initial values: those of the classifier, and those that inflation does not give.
+    /// The number of tensors that keep their initial values: those of the classifier, and those that inflation or a pretraining does
+    /// not give.
     pub num_reinitialised: usize,
     /// The number of tensors of the checkpoint that the network has no use for, such as the decoder of a pretraining.
     pub num_unused: usize,

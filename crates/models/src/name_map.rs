@@ -84,6 +84,8 @@ pub enum MadeValue {
     Constant(f64),
     /// The value that a new network has, such as a table that follows from its sizes.
     Initial,
+    /// The value that a new network has, and that training has to change, such as the classifier after a pretraining.
+    Untrained,
 }
 
 /// What a map says about a tensor of ours.
@@ -207,6 +209,13 @@ impl NameMap {
     #[must_use]
     pub fn initial(mut self, ours: impl Into<String>) -> Self {
         self.made.push(Made { pattern: ours.into(), value: MadeValue::Initial });
+        self
+    }
+
+    /// Appends tensors that the project does not store, and that training has to change: they are reported as reinitialised.
+    #[must_use]
+    pub fn untrained(mut self, ours: impl Into<String>) -> Self {
+        self.made.push(Made { pattern: ours.into(), value: MadeValue::Untrained });
         self
     }
 

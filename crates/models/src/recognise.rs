@@ -1,7 +1,7 @@
 //! [`recognise`]: whose names the tensors of a checkpoint have.
 
 use crate::layout::{Layout, LayoutError, Theirs};
-use crate::zoo::name_maps;
+use crate::zoo::{name_maps, pretraining_maps};
 use crate::{Conflict, NameMap};
 use pipe_graph::Graph;
 use pipe_schemas::networks::{Backbone, Project};
@@ -95,7 +95,12 @@ pub fn recognise(
     checkpoint: Checkpoint,
     asked: Option<Project>,
 ) -> Result<Recognised, RecogniseError> {
-    recognise_among(name_maps(backbone), graph, checkpoint, asked)
+    recognise_among(readable_maps(backbone), graph, checkpoint, asked)
+}
+
+/// Returns the names that tensors of a network may have in a file: those of [`name_maps`], then those of a pretraining.
+pub(crate) fn readable_maps(backbone: &Backbone) -> Vec<NameMap> {
+    [name_maps(backbone), pretraining_maps(backbone)].concat()
 }
 
 /// Finds the one of the maps, our own first, whose names a checkpoint has; see [`recognise`].
@@ -110,9 +115,12 @@ pub(crate) fn recognise_among(
         None => known,
         Some(Project::Pipe) => vec![own()],
         Some(asked) => {
-            let projects = known.iter().map(|map| map.project).collect();
-            let map = known.into_iter().find(|map| map.project == asked);
-            vec![map.ok_or(RecogniseError::NoMap { asked, known: projects })?]
+            let (maps, others): (Vec<_>, Vec<_>) = known.into_iter().partition(|map| map.project == asked);
+            if maps.is_empty() {
+                let known = others.iter().map(|map| map.project).collect();
+                return Err(RecogniseError::NoMap { asked, known });
+            }
+            maps
         }
     };
     let own_project = maps.first().map(|map| map.project);

@@ -119,7 +119,8 @@ impl Import {
     }
 
     fn make(&mut self, param: &Param, value: MadeValue) {
-        self.made.add(&param.name, &param.shape);
+        let counted = if value == MadeValue::Untrained { &mut self.reinitialised } else { &mut self.made };
+        counted.add(&param.name, &param.shape);
         if let Some(values) = made_values(param, value) {
             self.tensors.insert(param.name.clone(), Tensor::from_f32(param.shape.clone(), &values));
         }
@@ -131,6 +132,7 @@ fn made_values(param: &Param, value: MadeValue) -> Option<Vec<f32>> {
     match value {
         MadeValue::Constant(value) => Some(vec![value as f32; param.len()]),
         MadeValue::Initial => param.fixed_values(),
+        MadeValue::Untrained => None,
     }
 }
 

@@ -75,6 +75,11 @@ macro_rules! define_zoo {
             match backbone { $($(Backbone::$name(family) => [vec![family.own_names()], family.name_maps()].concat(),)+)* }
         }
 
+        /// Returns the names that tensors of a network have in files of a pretraining, by project.
+        pub fn pretraining_maps(backbone: &Backbone) -> Vec<NameMap> {
+            match backbone { $($(Backbone::$name(family) => family.pretraining_maps(),)+)* }
+        }
+
         /// Returns the 2-D network from whose weights a network can start.
         pub(crate) fn inflation(backbone: &Backbone) -> Option<Inflation> {
             match backbone { $($(Backbone::$name(family) => family.inflation(),)+)* }

@@ -2,7 +2,8 @@
 
 use pipe_graph::{ClipShape, Graph};
 use pipe_models::{
-    Imported, LoadError, LoadOptions, NameMap, StateDict, Theirs, build, flat_layout, load, name_maps, zoo,
+    Imported, LoadError, LoadOptions, NameMap, StateDict, Theirs, build, flat_layout, load, name_maps,
+    pretraining_maps, zoo,
 };
 use pipe_schemas::networks::{Backbone, ModelParams, Project};
 use pipe_weights::{Checkpoint, HfConfig, Tensor};
@@ -72,6 +73,44 @@ fn every_project_is_recognised() {
                 assert_eq!((report.num_reinitialised, report.num_unused), (0, 0), "{what}");
             }
         }
+    }
+}
+
+/// The encoder fits, the classifier and the normalisation before it are new, and the decoder is reported as unused.
+#[test]
+fn fine_tuning_begins_with_the_encoder_of_a_pretraining() {
+    let vit = backbone(json!({
+        "type": "VisionTransformer", "img_size": 64, "embed_dims": 24, "depth": 2, "num_heads": 2, "num_frames": 8,
+    }));
+    let decoder = |norm: &str, block: &str| {
+        ["mask_token", "encoder_to_decoder.weight", "decoder.norm.bias", norm, block].map(str::to_owned)
+    };
+    let unused_of = |project| match project {
+        Project::Original => decoder("encoder.norm.weight", "decoder.blocks.0.attn.qkv.weight"),
+        _ => decoder("videomae.layernorm.weight", "decoder.decoder_layers.0.output.dense.bias"),
+    };
+    let maps = pretraining_maps(&vit);
+    assert_eq!(maps.iter().map(|map| map.project).collect::<Vec<_>>(), [Project::Original, Project::Huggingface]);
+    for map in maps {
+        let mut tensors = state_dict(&map, &graph(&vit), |index| index as f32);
+        assert!(!tensors.keys().any(|name| name.contains("fc_norm") || name.contains("head")), "{:?}", tensors.keys());
+        let mut unused = unused_of(map.project).to_vec();
+        unused.sort();
+        tensors.extend(unused.iter().map(|name| (name.clone(), Tensor::from_f32(vec![3], &[1.0; 3]))));
+        for asked in [None, Some(map.project)] {
+            let options = LoadOptions { map: asked, ..LoadOptions::default() };
+            let Imported { tensors: ours, report, .. } = read(&vit, tensors.clone(), &options).expect("fits");
+            assert_eq!((report.map, &report.unused), (map.project, &unused));
+            let new =
+                ["backbone.fc_norm.weight", "backbone.fc_norm.bias", "cls_head.fc_cls.weight", "cls_head.fc_cls.bias"];
+            assert_eq!(report.reinitialised, new, "{}", map.project);
+            assert!(new.iter().all(|name| !ours.contains_key(*name)));
+            assert_eq!(report.made, ["backbone.pos_embed"]);
+        }
+        // Names that a pretraining does not have are not passed over.
+        tensors.insert("decoders.0.weight".to_owned(), Tensor::from_f32(vec![3], &[1.0; 3]));
+        let error = read(&vit, tensors, &LoadOptions::default()).expect_err("an unknown tensor").to_string();
+        assert!(error.contains("decoders.0.weight"), "{error}");
     }
 }
 

@@ -3,7 +3,9 @@
 #![expect(clippy::disallowed_methods, reason = "tests may panic; their files, threads and times are their own")]
 
 use pipe_graph::{ClipShape, Graph};
-use pipe_models::{Imported, Layout, NameMap, StateDict, Theirs, build, export, import, name_maps, zoo};
+use pipe_models::{
+    Imported, Layout, NameMap, StateDict, Theirs, build, export, import, name_maps, pretraining_maps, zoo,
+};
 use pipe_schemas::networks::{Backbone, ModelParams, Project};
 use pipe_testkit::shared;
 use pipe_weights::{Checkpoint, Tensor};
@@ -154,5 +156,17 @@ fn maps_have_the_names_of_published_checkpoints() {
         let read = |file: &str| std::fs::read_to_string(folder.join(file)).expect("read");
         let keys = file.split('+').flat_map(|file| weight_keys(&read(file))).collect();
         check_keys(file, keys, &map, &graph);
+    }
+}
+
+#[test]
+fn maps_of_a_pretraining_have_the_names_of_published_checkpoints() {
+    let Some(folder) = shared("reference/weight-keys") else { return };
+    let backbone: Backbone = serde_json::from_str(r#"{"type": "VisionTransformer"}"#).expect("ViT-B");
+    let graph = graph(&backbone, ClipShape { channels: 3, frames: 16, height: 224, width: 224 }, 400);
+    for map in pretraining_maps(&backbone) {
+        let file = format!("{}-videomae_base_pretrain.txt", map.project);
+        let text = std::fs::read_to_string(folder.join(&file)).expect("read");
+        check_keys(&file, weight_keys(&text), &map, &graph);
     }
 }

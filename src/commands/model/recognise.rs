@@ -3,7 +3,7 @@
 use super::file::WeightsFile;
 use super::network::{Choice, published, type_name};
 use crate::error::CommandError;
-use pipe_models::{Layout, NameMap, name_maps, share};
+use pipe_models::{Layout, NameMap, name_maps, pretraining_maps, share};
 use pipe_schemas::networks::{ModelParams, Project};
 use pipe_weights::Checkpoint;
 
@@ -36,7 +36,8 @@ pub(super) fn candidates(file: &WeightsFile) -> Result<Vec<Candidate>, CommandEr
     let mut found: Vec<Candidate> = Vec::new();
     for (name, choice) in known {
         let graph = choice.graph()?;
-        let maps = name_maps(&choice.backbone).into_iter().filter(|map| map.conflicts.is_empty());
+        let known = [name_maps(&choice.backbone), pretraining_maps(&choice.backbone)].concat();
+        let maps = known.into_iter().filter(|map| map.conflicts.is_empty());
         let own = file.card.is_some().then(|| NameMap::same(Project::Pipe));
         for map in own.into_iter().chain(maps) {
             let Ok(layout) = map.layout(&graph) else { continue };

@@ -1,10 +1,12 @@
 //! The network of a case with a `config`: an object with the names of Hugging Face's `config.json`, from which alone it is built.
 
 use crate::architectures::Architecture;
+use crate::pretraining;
 use pipe_graph::ClipShape;
 use pipe_models::name_maps;
-use pipe_schemas::networks::Backbone;
 use pipe_schemas::networks::vjepa2::PositionGrid;
+use pipe_schemas::networks::{Backbone, Project};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::error::Error;
 
@@ -14,15 +16,12 @@ pub(crate) type Config = Map<String, Value>;
 /// The name and shape of a tensor in a state dict.
 pub(crate) type Entry = (String, Vec<usize>);
 
-/// Returns the network of a configuration.
-pub(crate) fn architecture(config: &Config) -> Result<Architecture, Box<dyn Error>> {
-    let kind = if config.contains_key("crop_size") {
-        "VJEPA2"
-    } else if config.contains_key("decoder_hidden_size") {
-        return Err("networks for pre-training are not built yet".into());
-    } else {
-        "ViViT"
-    };
+/// Returns the networks that a configuration may mean, which differ in the names of their tensors.
+pub(crate) fn architectures(config: &Config) -> Result<Vec<Architecture>, Box<dyn Error>> {
+    if config.contains_key("decoder_hidden_size") {
+        return pretraining::encoders(config);
+    }
+    let kind = if config.contains_key("crop_size") { "VJEPA2" } else { "ViViT" };
     let is_param =
         |name: &str| !["num_labels", "in_chans", "num_channels"].contains(&name) && !name.starts_with("pred_");
     let mut params: Config = config.clone();
@@ -30,7 +29,7 @@ pub(crate) fn architecture(config: &Config) -> Result<Architecture, Box<dyn Erro
     params.insert("type".to_owned(), json!(kind));
     let backbone: Backbone = serde_json::from_value(Value::Object(params))?;
     let map = name_maps(&backbone).swap_remove(0);
-    Ok(Architecture { backbone, map, spelling: 0 })
+    Ok(vec![Architecture { backbone, map, spelling: 0 }])
 }
 
 /// Returns the clip that a configuration describes.
@@ -57,16 +56,26 @@ pub(crate) fn on_the_grid_of_the_clip(backbone: &Backbone) -> Option<Backbone> {
     Some(net.into())
 }
 
-/// Returns the tensors of the predictor, which files of V-JEPA 2 have and a classifier never runs.
-pub(crate) fn predictor(config: &Config) -> Result<Vec<Entry>, Box<dyn Error>> {
-    if !config.contains_key("pred_hidden_size") {
-        return Ok(Vec::new());
+/// Returns a value of a configuration.
+pub(crate) fn get<T: DeserializeOwned>(config: &Config, name: &str) -> Result<T, Box<dyn Error>> {
+    let value = config.get(name).ok_or_else(|| format!("`config` has no `{name}`"))?;
+    Ok(serde_json::from_value(value.clone())?)
+}
+
+/// Returns the tensors of a file with the names of `project` that a classifier never runs.
+pub(crate) fn unused(config: &Config, project: Project) -> Result<Vec<Entry>, Box<dyn Error>> {
+    if config.contains_key("decoder_hidden_size") {
+        return pretraining::without_encoder(config, project);
     }
-    let get = |name: &str| config.get(name).ok_or_else(|| format!("`config` has no `{name}`"));
-    let size = |name: &str| Ok::<usize, Box<dyn Error>>(serde_json::from_value(get(name)?.clone())?);
+    if config.contains_key("pred_hidden_size") { predictor(config) } else { Ok(Vec::new()) }
+}
+
+/// Returns the tensors of the predictor, which files of V-JEPA 2 have.
+fn predictor(config: &Config) -> Result<Vec<Entry>, Box<dyn Error>> {
+    let size = |name: &str| get::<usize>(config, name);
     let (width, encoder) = (size("pred_hidden_size")?, size("hidden_size")?);
-    let hidden = (width as f64 * serde_json::from_value::<f64>(get("pred_mlp_ratio")?.clone())?) as usize;
-    let qkv_bias: bool = serde_json::from_value(get("qkv_bias")?.clone())?;
+    let hidden = (width as f64 * get::<f64>(config, "pred_mlp_ratio")?) as usize;
+    let qkv_bias: bool = get(config, "qkv_bias")?;
     let mut tensors =
         Tensors(vec![("embeddings.mask_tokens".to_owned(), vec![size("pred_num_mask_tokens")?, 1, 1, width])]);
     tensors.layer("embeddings.predictor_embeddings", &[width, encoder], true);
@@ -87,11 +96,13 @@ pub(crate) fn predictor(config: &Config) -> Result<Vec<Entry>, Box<dyn Error>> {
     Ok(tensors.0.into_iter().map(|(name, shape)| (format!("vjepa2.predictor.{name}"), shape)).collect())
 }
 
-struct Tensors(Vec<Entry>);
+/// Tensors of a state dict that is written down layer by layer.
+#[derive(Default)]
+pub(crate) struct Tensors(pub(crate) Vec<Entry>);
 
 impl Tensors {
     /// Adds the weight of a layer, and its bias.
-    fn layer(&mut self, name: &str, shape: &[usize], bias: bool) {
+    pub(crate) fn layer(&mut self, name: &str, shape: &[usize], bias: bool) {
         self.0.push((format!("{name}.weight"), shape.to_vec()));
         if bias {
             self.0.push((format!("{name}.bias"), shape[..1].to_vec()));

@@ -13,6 +13,7 @@ mod inflation;
 mod losses;
 mod networks;
 mod optim;
+mod pretraining;
 mod schedules;
 mod train_step;
 

@@ -97,6 +97,8 @@ struct Built {
     architecture: Architecture,
     graph: Graph,
     layout: Layout,
+    /// Tensors of the state dict that a classifier never runs.
+    unused: Vec<Entry>,
     /// All tensors of the state dict.
     entries: Vec<Entry>,
 }
@@ -107,9 +109,8 @@ fn measure(case: &Case) -> Result<Measured, Box<dyn Error>> {
         (None, Some(config)) => config::clip(config)?,
         (None, None) => return Err("the case has neither `input` nor `config`".into()),
     };
-    let unused = case.config.as_ref().map_or(Ok(Vec::new()), config::predictor)?;
-    let built = built(case, clip, &unused)?;
-    let counts = counts(case, &built, &unused);
+    let built = built(case, clip)?;
+    let counts = counts(case, &built);
     let (Some(expected), Some(input)) = (&case.logits, case.input) else {
         return Ok(Measured { difference: None, difference_input_grid: None, first_stage: None, counts });
     };
@@ -125,25 +126,28 @@ fn measure(case: &Case) -> Result<Measured, Box<dyn Error>> {
 }
 
 fn graph(case: &Case, backbone: &Backbone, clip: ClipShape) -> Result<Graph, Box<dyn Error>> {
-    let num_classes = case.num_classes.ok_or("the case has no `num_classes`")?;
+    // A network for pretraining has no classifier: that of its encoder is left out.
+    let num_classes = case.num_classes.unwrap_or(1);
     let params = ModelParams { backbone: backbone.clone(), ..ModelParams::default() };
     Ok(pipe_models::build(&params, clip, num_classes).map_err(|error| chain(&error))?)
 }
 
-/// Builds the network of a case; `unused` are tensors of the state dict that it does not have. If several networks are possible, it is
-/// the one with the names and shapes of the case, or else the first one.
-fn built(case: &Case, clip: ClipShape, unused: &[Entry]) -> Result<Built, Box<dyn Error>> {
+/// Builds the network of a case. If several networks are possible, it is the one with the names and shapes of the case, or else the
+/// first one.
+fn built(case: &Case, clip: ClipShape) -> Result<Built, Box<dyn Error>> {
     let ClipShape { channels, frames, height, width } = clip;
     let possible = match &case.config {
-        Some(config) => vec![config::architecture(config)?],
+        Some(config) => config::architectures(config)?,
         None => architectures(&case.arch, [1, channels, frames, height, width])?,
     };
     let mut first = None;
     for architecture in possible {
         let built = graph(case, &architecture.backbone, clip).and_then(|graph| {
             let layout = architecture.map.layout(&graph)?;
-            let entries = entries(&layout, architecture.spelling, unused);
-            Ok(Built { architecture, graph, layout, entries })
+            let project = architecture.map.project;
+            let unused = case.config.as_ref().map_or(Ok(Vec::new()), |config| config::unused(config, project))?;
+            let entries = entries(&layout, architecture.spelling, &unused);
+            Ok(Built { architecture, graph, layout, unused, entries })
         });
         if built.as_ref().is_ok_and(|built| digest(&built.entries) == case.keys_sha256) {
             return built;
@@ -154,7 +158,8 @@ fn built(case: &Case, clip: ClipShape, unused: &[Entry]) -> Result<Built, Box<dy
 }
 
 /// Returns the counts that differ.
-fn counts(case: &Case, built: &Built, unused: &[Entry]) -> Vec<String> {
+fn counts(case: &Case, built: &Built) -> Vec<String> {
+    let unused = &built.unused;
     let mut counts = Vec::new();
     let mut check = |what: &str, found: u64, expected: Option<u64>| {
         if let Some(expected) = expected.filter(|expected| *expected != found) {

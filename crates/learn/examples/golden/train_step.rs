@@ -205,7 +205,7 @@ impl Training {
             return Err(format!("`labels` are not {num_clips} of {} classes", case.num_classes).into());
         }
         let Architecture { backbone, map, spelling } = match &case.config {
-            Some(config) => config::architecture(config)?,
+            Some(config) => config::architectures(config)?.swap_remove(0),
             None => architectures(&case.arch, case.input)?.swap_remove(0),
         };
         let cls_head = ClsHead { label_smooth_eps: case.sgd.label_smoothing, ..ClsHead::default() };

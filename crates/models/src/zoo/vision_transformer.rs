@@ -47,6 +47,10 @@ impl Architecture for VisionTransformer {
         vec![original(), huggingface()]
     }
 
+    fn pretraining_maps(&self) -> Vec<NameMap> {
+        vec![original_pretraining(), huggingface_pretraining()]
+    }
+
     fn config_names(&self) -> &'static [(&'static str, &'static str)] {
         &[
             ("img_size", "image_size"),
@@ -117,14 +121,37 @@ fn base() -> VisionTransformer {
 
 /// MCG-NJU/VideoMAE computes the positions, and does not save them.
 fn original() -> NameMap {
+    original_encoder("").rule("backbone.fc_norm.*", "fc_norm.*").rule("cls_head.fc_cls.*", "head.*")
+}
+
+/// The names of tokens and blocks, which begin with `prefix`.
+fn original_encoder(prefix: &str) -> NameMap {
     NameMap::new(Project::Original)
         .initial("backbone.pos_embed")
-        .rule("backbone.patch_embed.projection.*", "patch_embed.proj.*")
-        .rule("backbone.blocks.#.mlp.layers.0.0.*", "blocks.#.mlp.fc1.*")
-        .rule("backbone.blocks.#.mlp.layers.1.*", "blocks.#.mlp.fc2.*")
-        .rule("backbone.blocks.*", "blocks.*")
-        .rule("backbone.fc_norm.*", "fc_norm.*")
-        .rule("cls_head.fc_cls.*", "head.*")
+        .rule("backbone.patch_embed.projection.*", format!("{prefix}patch_embed.proj.*"))
+        .rule("backbone.blocks.#.mlp.layers.0.0.*", format!("{prefix}blocks.#.mlp.fc1.*"))
+        .rule("backbone.blocks.#.mlp.layers.1.*", format!("{prefix}blocks.#.mlp.fc2.*"))
+        .rule("backbone.blocks.*", format!("{prefix}blocks.*"))
+}
+
+/// A file of the pretraining: the encoder, whose last normalisation fine-tuning drops, and a decoder.
+fn original_pretraining() -> NameMap {
+    after_pretraining(original_encoder("encoder.").ignored("encoder.norm.*"))
+}
+
+/// As [`original_pretraining`].
+fn huggingface_pretraining() -> NameMap {
+    after_pretraining(huggingface().ignored("videomae.layernorm.*"))
+}
+
+/// The last normalisation and the classifier are new, and the decoder is not needed.
+fn after_pretraining(encoder: NameMap) -> NameMap {
+    encoder
+        .untrained("backbone.fc_norm.*")
+        .untrained("cls_head.fc_cls.*")
+        .ignored("encoder_to_decoder.weight")
+        .ignored("mask_token")
+        .ignored("decoder.*")
 }
 
 /// Hugging Face has a layer each for queries, keys and values. Files have `q_bias`, state dicts of transformers 5 have `query.bias`.
