@@ -7,7 +7,7 @@ groups for the test). MobileNetV2 (TSN, TSM) starts from ImageNet weights (FILE,
 a folder of videos of UCF101 per class: the classes with two groups or more, one half of the groups for training, the other for the test.
 
 Each network is a baseline in 32 bits, int8 of it, and, except X3D and TSM with MobileNetV2, pruned to half of its multiply-adds, before and after training
-again, with int8 of that. `uses: benchmark` measures all of them in one run on ONNX Runtime, so run it on a machine that does nothing else.
+again, with int8 of that. `uses: benchmark` measures all of them in one run on ONNX Runtime and OpenVINO, so run it on a machine that does nothing else.
 """
 
 import argparse, json, pathlib, subprocess, tempfile
@@ -84,7 +84,7 @@ TABLE = """
   {name}_table:
     uses: benchmark
     inputs: {{ frames: frames, samples: samples, fp32: {name}_onnx, int8: {name}_int8.onnx{more} }}
-    with: {{ baseline: fp32, num_runs: 30, num_rounds: 5 }}
+    with: {{ baseline: fp32, engines: [onnxruntime, openvino], num_runs: 30, num_rounds: 5 }}
 """
 
 
@@ -105,20 +105,17 @@ def stages(name, network, optimizer, batch, more):
 def report(folder, name):
     """Prints the table of a network."""
     report = json.loads((folder / f"{name}_table/metrics.json").read_text())
-    rows = {row["variant"]: row for row in report["rows"]}
-    before = rows["fp32"]
+    before = next(row for row in report["rows"] if row["variant"] == "fp32")
     print(f"\n{name}: {report['num_videos']} test videos, latency of {report['batch_size']} clip, {report['threads']} threads, {report['processor']}")
-    print("| variant | top-1 | change (interval) | size | multiply-adds | p50 ms | p99 ms | peak memory |\n|---|---|---|---|---|---|---|---|")
-    for variant in ("fp32", "int8", "pruned", "pruned_tuned", "pruned_tuned_int8"):
-        if variant not in rows:
-            continue
-        row = rows[variant]
+    print("| variant | engine | top-1 | change (interval) | size | multiply-adds | p50 ms | p99 ms | peak memory |\n|---|---|---|---|---|---|---|---|---|")
+    for row in report["rows"]:
+        named = f"| {row['variant']} | {row['engine'].split()[0]} |"
         if row["unsupported"]:
-            print(f"| {variant} | unsupported: {row['unsupported']} | | | | | | |")
+            print(f"{named} unsupported: {row['unsupported']} | | | | | | |")
             continue
         share = lambda key: f"{row[key] / before[key]:.3f}"
         change = f"{100 * row['change']:+.1f} ({100 * row['change_low']:+.1f} to {100 * row['change_high']:+.1f})"
-        print(f"| {variant} | {100 * row['accuracy']:.1f} % | {change} | {share('size_bytes')} | {share('macs')} | "
+        print(f"{named} {100 * row['accuracy']:.1f} % | {change} | {share('size_bytes')} | {share('macs')} | "
               f"{row['latency_p50_ms']:.2f} | {row['latency_p99_ms']:.2f} | {row['peak_memory_bytes'] / 1e6:.0f} MB |")
 
 

@@ -1,11 +1,12 @@
 """Measures training steps against PyTorch eager, as ratios within one run.
 
-    cargo xtask bench train [--rounds N] [--only NETWORK]
+    cargo xtask bench train [--rounds N] [--only NETWORK] [--bfloat16]
 
 A step is the forward pass, cross-entropy, the backward pass and a step of SGD with momentum and weight decay. Each network runs in two
 programs that take turns: `pipe`'s learner, and the original in Python (torchvision or Transformers), both with two threads that sleep
 while they wait (OMP_WAIT_POLICY=passive). The original is first tried in both memory formats and keeps the faster one. Each figure is
-the median of several rounds, in wall and in CPU seconds; memory is the largest resident set.
+the median of several rounds, in wall and in CPU seconds; memory is the largest resident set. With --bfloat16 both compute in mixed precision
+(AmpOptimWrapper, torch.autocast), and the original takes turns in float32 too.
 """
 
 import argparse, json, math, os, pathlib, subprocess, sys
@@ -28,7 +29,7 @@ PEER = """
 import sys, time, torch
 from torch import nn
 torch.set_num_threads(2)
-name, n, t, h, w, layout = sys.argv[1], *map(int, sys.argv[2:6]), sys.argv[6]
+name, n, t, h, w, precision, layout = sys.argv[1], *map(int, sys.argv[2:6]), *sys.argv[6:8]
 
 class Shift(nn.Module):
     "Temporal shift of an eighth of the channels in each direction, before a layer."
@@ -81,7 +82,9 @@ def forward():
 
 def step():
     optimizer.zero_grad()
-    nn.functional.cross_entropy(forward(), labels).backward()
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        loss = nn.functional.cross_entropy(forward(), labels)
+    loss.backward()
     optimizer.step()
 
 step()
@@ -104,21 +107,26 @@ def faster(command):
     return Program([*command, layout]), layout
 
 
-def measure(name, ours, python, rounds):
-    """Prints the figures of a network and returns the ratios of wall and CPU seconds."""
+def measure(name, ours, python, rounds, bfloat16):
+    """Prints the figures of a network and returns the ratios of wall and CPU seconds to PyTorch in the same precision."""
     params, original, sizes = NETWORKS[name]
-    peer, layout = faster([python, "-c", PEER, original, *sizes])
-    programs = {"pipe": Program([ours, json.dumps(params), *sizes]), "PyTorch": peer}
+    precisions = ["bfloat16", "float32"] if bfloat16 else ["float32"]
+    programs = {"pipe": Program([ours, json.dumps(params), *sizes, *(["bfloat16"] if bfloat16 else [])])}
+    layouts = {}
+    for precision in precisions:
+        who = f"PyTorch {precision}"
+        programs[who], layouts[who] = faster([python, "-c", PEER, original, *sizes, precision])
     figures = medians(programs, rounds)
-    wall, cpu = (figures["pipe"][at] / figures["PyTorch"][at] for at in (0, 1))
     memory = {who: program.memory_mib() for who, program in programs.items()}
-    print(f"{name:15} wall {wall:5.2f}  CPU {cpu:5.2f}  memory {memory['pipe'] / memory['PyTorch']:5.2f} of PyTorch", end="")
+    ratios = {who: [figures["pipe"][at] / figures[who][at] for at in (0, 1)] for who in layouts}
+    for who, (wall, cpu) in ratios.items():
+        print(f"{name:15} wall {wall:5.2f}  CPU {cpu:5.2f}  memory {memory['pipe'] / memory[who]:5.2f} of {who}", end="; ")
     for who, program in programs.items():
-        of = f" ({layout})" if who == "PyTorch" else ""
-        print(f"; {who}{of} {figures[who][0]:.3f} s, CPU {figures[who][1]:.3f} s, {memory[who]:.0f} MiB", end="")
+        of = f" ({layouts[who]})" if who in layouts else ""
+        print(f"{who}{of} {figures[who][0]:.3f} s, CPU {figures[who][1]:.3f} s, {memory[who]:.0f} MiB", end="; ")
         program.end()
     print(flush=True)
-    return wall, cpu
+    return ratios[f"PyTorch {precisions[0]}"]
 
 
 def main():
@@ -126,6 +134,7 @@ def main():
     parser.add_argument("pipe", type=pathlib.Path)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--only")
+    parser.add_argument("--bfloat16", action="store_true")
     options = parser.parse_args()
     python = python_with("forward", PACKAGES)
     if python is None:
@@ -135,7 +144,7 @@ def main():
     ours = options.pipe.parent / "examples" / "train"
     load = os.getloadavg()[0]
     print(f"{options.rounds} rounds in turns, medians; load of the machine before: {load:.1f}; clips as in the source of this file")
-    ratios = [measure(name, ours, python, options.rounds) for name in NETWORKS if options.only in (None, name)]
+    ratios = [measure(name, ours, python, options.rounds, options.bfloat16) for name in NETWORKS if options.only in (None, name)]
     if not ratios:
         sys.exit(f"`{options.only}` is not one of {', '.join(NETWORKS)}")
     wall, cpu = (math.exp(sum(math.log(ratio[at]) for ratio in ratios) / len(ratios)) for at in (0, 1))

@@ -29,7 +29,7 @@ cargo xtask TASK
                       Measure loading of clips, against MMAction2 and PyTorch's DataLoader on videos and on JPEG files
   bench forward [--only NETWORK]
                       Measure forward passes of networks, against PyTorch
-  bench train [--only NETWORK]
+  bench train [--only NETWORK] [--bfloat16]
                       Measure training steps of networks, against PyTorch
   bench predict --clips FOLDER
                       Measure predictions of videos, against PyTorch with torchcodec, and ONNX Runtime with decord

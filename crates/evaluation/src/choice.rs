@@ -1,7 +1,7 @@
 //! [`Choice`]: which metrics are computed.
 
 use crate::EvaluationError;
-use pipe_metrics::{ALL, Metric, OF_EVALUATIONS, top_k_metric};
+use pipe_metrics::{Metric, OF_EVALUATIONS, OF_TRAINING, top_k_metric};
 use pipe_schemas::evaluation::{Bootstrap, MetricName, MetricOptions};
 use pipe_schemas::tables::Labelling;
 
@@ -30,7 +30,7 @@ impl Choice<'_> {
         };
         let of_top_k = self.metric_options.top_k_accuracy.topk.iter().filter_map(|k| top_k_metric(*k));
         let others =
-            ALL.iter().chain(OF_EVALUATIONS).copied().filter(|metric| metric.group != MetricName::TopKAccuracy);
+            OF_TRAINING.iter().chain(OF_EVALUATIONS).copied().filter(|metric| metric.group != MetricName::TopKAccuracy);
         Ok(of_top_k.chain(others).filter(is_chosen).collect())
     }
 }

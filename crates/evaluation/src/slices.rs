@@ -7,7 +7,7 @@ pub use columns::{columns_of_frames, columns_of_labels, columns_of_videos};
 pub use table::SliceTable;
 
 use crate::{Choice, Evaluation};
-use pipe_metrics::{ALL, Metric, bootstrap};
+use pipe_metrics::{Metric, OF_TRAINING, bootstrap};
 use pipe_schemas::tables::{PredictionRow, SliceRow};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,7 @@ const UNKNOWN: &str = "unknown";
 /// Returns the first metric of training (`top1`, or `mean_average_precision` with several labels) for each value of each column. The numbers of
 /// videos of a column sum to that of all videos.
 pub(crate) fn slices(evaluation: &Evaluation<'_>, choice: &Choice<'_>) -> Vec<SliceRow> {
-    let Some(metric) = ALL.iter().find(|metric| metric.labelling == evaluation.labelling) else {
+    let Some(metric) = OF_TRAINING.iter().find(|metric| metric.labelling == evaluation.labelling) else {
         return Vec::new();
     };
     let mut rows = Vec::new();

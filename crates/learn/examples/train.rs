@@ -1,6 +1,6 @@
 //! Trains a network, for `cargo xtask bench train`. A line on stdin asks for one more step.
 //!
-//! `train '{"type": "R3D"}' N T H W` makes a step, prints `ready`, and then the seconds of each further step.
+//! `train '{"type": "R3D"}' N T H W [bfloat16]` makes a step, prints `ready`, and then the seconds of each further step.
 
 #![expect(clippy::print_stdout, reason = "the output of a program")]
 
@@ -10,6 +10,7 @@ use pipe_learn::{Epoch, LearnError, Learner, Network, StepResult, pin_threads, r
 use pipe_schemas::networks::{ClsHead, ModelParams};
 use pipe_schemas::stages::train::{LearningRate, OptimWrapper, Optimizer, Sgd, TrainParams};
 use pipe_schemas::tables::Labelling;
+use serde_json::json;
 use std::error::Error;
 
 const NUM_CLASSES: usize = 400;
@@ -18,9 +19,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     restart_with_settings();
     pin_threads();
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [backbone, sizes @ ..] = args.as_slice() else { return Err("too few arguments".into()) };
-    let sizes: Vec<usize> = sizes.iter().map(|size| size.parse()).collect::<Result<_, _>>()?;
-    let [clips, frames, height, width] = *sizes.as_slice() else { return Err("expected N T H W".into()) };
+    let [backbone, clips, frames, height, width, dtype @ ..] = args.as_slice() else {
+        return Err("expected a backbone and N T H W".into());
+    };
+    let [clips, frames, height, width] = [clips.parse()?, frames.parse()?, height.parse()?, width.parse()?];
+    let optim_wrapper = match dtype {
+        [] => OptimWrapper::default(),
+        [dtype, ..] => serde_json::from_value(json!({ "type": "AmpOptimWrapper", "dtype": dtype }))?,
+    };
     let cls_head = ClsHead { dropout_ratio: 0.0, ..ClsHead::default() };
     let model = ModelParams { backbone: serde_json::from_str(backbone)?, cls_head, ..ModelParams::default() };
     let graph = pipe_models::build(&model, ClipShape { channels: 3, frames, height, width }, NUM_CLASSES)?;
@@ -28,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Optimizer::SGD(Sgd { lr: LearningRate::Number(1e-4), momentum: 0.9, weight_decay: 1e-4, ..Sgd::default() });
     let params = TrainParams {
         model,
-        optim_wrapper: OptimWrapper { optimizer, ..OptimWrapper::default() },
+        optim_wrapper: OptimWrapper { optimizer, ..optim_wrapper },
         ..TrainParams::default()
     };
     let mut learner = Learner::new(Network::new(graph, 0), &params, Labelling::SingleLabel)?;

@@ -164,7 +164,7 @@ pub fn bootstrap(
 mod tests {
     use super::*;
     use crate::metric::tests::row;
-    use crate::metric::{ALL, OF_EVALUATIONS};
+    use crate::metric::{OF_EVALUATIONS, OF_TRAINING};
     use pipe_schemas::tables::Labelling;
 
     fn rows() -> Vec<PredictionRow> {
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn intervals_contain_the_value_and_shrink_with_confidence() {
         let rows = rows();
-        let metrics: Vec<Metric> = ALL.iter().chain(OF_EVALUATIONS).copied().collect();
+        let metrics: Vec<Metric> = OF_TRAINING.iter().chain(OF_EVALUATIONS).copied().collect();
         let metrics: Vec<Metric> = metrics
             .into_iter()
             .filter(|metric| metric.labelling == Labelling::SingleLabel && metric.has_interval())
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn the_width_is_that_of_the_number_of_units() {
         let rows: Vec<PredictionRow> = (0..30).map(|at| row(u32::from(at >= 20), &[0.9, 0.1])).collect();
-        let top1 = [ALL[0]];
+        let top1 = [OF_TRAINING[0]];
         let width = |units: &[Vec<usize>]| {
             let found = bootstrap(&rows, &top1, units, 2000, 0.95, 1)[0].expect("defined");
             found.high - found.low
@@ -242,14 +242,14 @@ mod tests {
         let found = Interval::of([4.0, 1.0, f64::NAN, 2.0, 3.0], 0.5).expect("values");
         assert_eq!(found, Interval { low: 1.75, high: 3.25, num_defined: 4 });
         assert_eq!(Interval::of([f64::NAN], 0.5), None);
-        assert!(bootstrap(&[], &[ALL[0]], &[], 10, 0.95, 0)[0].is_some_and(|found| found.high == 0.0));
+        assert!(bootstrap(&[], &[OF_TRAINING[0]], &[], 10, 0.95, 0)[0].is_some_and(|found| found.high == 0.0));
     }
 
     #[test]
     fn denominators_count_the_classes_of_the_mean() {
         let rows = [row(0, &[0.9, 0.1, 0.0, 0.0]), row(0, &[0.1, 0.9, 0.0, 0.0])];
         let count = |name: &str| {
-            let metric = ALL.iter().chain(OF_EVALUATIONS).find(|metric| metric.name == name).expect("a metric");
+            let metric = OF_TRAINING.iter().chain(OF_EVALUATIONS).find(|metric| metric.name == name).expect("a metric");
             metric.num_classes(&rows)
         };
         assert_eq!(count("top1"), None);

@@ -1,6 +1,6 @@
 //! Metrics of a classifier, without libtorch: how far predictions agree with labels.
 //!
-//! [`average_views`] turns the logits of clips into one prediction per video, and [`measure`] computes every metric of [`ALL`]
+//! [`average_views`] turns the logits of clips into one prediction per video, and [`measure`] computes every metric of [`OF_TRAINING`]
 //! that is defined for the labels. The stage `evaluate` and the validation during training both use these two functions, so
 //! that their figures are the same. Evaluations also compute [`OF_EVALUATIONS`].
 //!
@@ -14,7 +14,7 @@
 //! metrics` compares it with the original. [`ConfusionMatrix`], [`ClassReport`], [`LabelSets`], [`Calibration`] and [`bootstrap()`] are what
 //! reports are made of.
 //!
-//! To add a metric, write a file with a `pub(crate) const METRIC: Metric`, and add it to [`OF_EVALUATIONS`], or to [`ALL`] if it is also
+//! To add a metric, write a file with a `pub(crate) const METRIC: Metric`, and add it to [`OF_EVALUATIONS`], or to [`OF_TRAINING`] if it is also
 //! measured during training.
 
 mod average_precision;
@@ -55,7 +55,7 @@ pub use label_sets::{LabelSets, THRESHOLD};
 pub use mcnemar::McNemar;
 pub use mean_average_precision::average_precisions;
 pub use mean_class_accuracy::mean_class_accuracy;
-pub use metric::{ALL, Compute, MeanOver, Metric, OF_EVALUATIONS, measure};
+pub use metric::{Compute, MeanOver, Metric, OF_EVALUATIONS, OF_TRAINING, measure};
 pub use temperature::{TEMPERATURES, fit_temperature};
 pub use top_k::{Ties, is_among_highest, top_k_metric};
 pub use views::{argmax, average_views, mean_of_views, softmax};

@@ -10,7 +10,7 @@ use pipe_schemas::stages::evaluate::Figures;
 use pipe_schemas::tables::{Labelling, PredictionRow};
 
 /// The metrics that are also measured during training, in the order in which they are written.
-pub const ALL: &[Metric] = &[
+pub const OF_TRAINING: &[Metric] = &[
     top_k::TOP1,
     top_k::TOP5,
     mean_class_accuracy::METRIC,
@@ -19,7 +19,7 @@ pub const ALL: &[Metric] = &[
     binary_cross_entropy::METRIC,
 ];
 
-/// The metrics that only evaluations measure, in the order in which they are written, after those of [`ALL`].
+/// The metrics that only evaluations measure, in the order in which they are written, after those of [`OF_TRAINING`].
 pub const OF_EVALUATIONS: &[Metric] = &[
     balanced_accuracy::METRIC,
     f1::MACRO_PRECISION,
@@ -92,9 +92,9 @@ impl Metric {
     }
 }
 
-/// Computes the metrics of [`ALL`] that are defined for `labelling`. `predictions` has one row per video.
+/// Computes the metrics of [`OF_TRAINING`] that are defined for `labelling`. `predictions` has one row per video.
 pub fn measure(predictions: &[PredictionRow], labelling: Labelling) -> Figures {
-    let defined = ALL.iter().filter(|metric| metric.labelling == labelling);
+    let defined = OF_TRAINING.iter().filter(|metric| metric.labelling == labelling);
     let values = defined.map(|metric| (metric.name.to_owned(), metric.value(predictions))).collect();
     Figures { values, num_videos: predictions.len() as u64 }
 }
@@ -122,7 +122,7 @@ pub(crate) mod tests {
     }
 
     fn both() -> impl Iterator<Item = &'static Metric> {
-        ALL.iter().chain(OF_EVALUATIONS)
+        OF_TRAINING.iter().chain(OF_EVALUATIONS)
     }
 
     #[test]

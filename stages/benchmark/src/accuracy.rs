@@ -3,7 +3,7 @@
 use crate::BenchmarkError;
 use crate::variant::Variant;
 use pipe_clips::{ClipSize, Loader, Takes, TestSamples, TestSamplesError};
-use pipe_metrics::{ALL, Estimator, Interval, Metric, Resamples, average_views};
+use pipe_metrics::{Estimator, Interval, Metric, OF_TRAINING, Resamples, average_views};
 use pipe_schemas::evaluation::Bootstrap;
 use pipe_schemas::tables::{BenchmarkRow, PredictionRow, SampleRow};
 use pipe_stage::{Context, StageError};
@@ -62,7 +62,11 @@ impl TestViews {
 
     /// Returns the first metric that is defined for the labels: top-1 for one label per video.
     pub(crate) fn metric(&self) -> Result<Metric, BenchmarkError> {
-        ALL.iter().copied().find(|metric| metric.labelling == self.samples.labelling).ok_or(BenchmarkError::NoMetric)
+        OF_TRAINING
+            .iter()
+            .copied()
+            .find(|metric| metric.labelling == self.samples.labelling)
+            .ok_or(BenchmarkError::NoMetric)
     }
 }
 
@@ -117,7 +121,8 @@ mod tests {
 
     #[test]
     fn a_change_is_paired() {
-        let metric = ALL.iter().copied().find(|metric| metric.labelling == Labelling::SingleLabel).expect("a metric");
+        let metric =
+            OF_TRAINING.iter().copied().find(|metric| metric.labelling == Labelling::SingleLabel).expect("a metric");
         let (baseline, variant) = (rows(&[true, true, false, true]), rows(&[true, false, false, true]));
         let mut row = BenchmarkRow::default();
         fill(&mut row, &Bootstrap::default(), metric, &variant, &baseline);

@@ -52,7 +52,7 @@ pub(crate) struct BestEpoch {
 
 /// Returns the epochs of `log` that are the best by some metric, if training ends with it or after one of the epochs `ends`.
 pub(crate) fn best_of_any_metric(samples: &Samples, log: &[TrainingLogRow], ends: &BTreeSet<u32>) -> BTreeSet<u32> {
-    let metrics = pipe_metrics::ALL.iter().filter(|metric| metric.labelling == samples.preprocessing.labelling);
+    let metrics = pipe_metrics::OF_TRAINING.iter().filter(|metric| metric.labelling == samples.preprocessing.labelling);
     let logs = || ends.iter().map(|end| &log[..=*end as usize]).chain([log]);
     metrics.flat_map(|metric| logs().filter_map(|log| Some(best(log, metric.name, metric.rule)?.0))).collect()
 }
@@ -70,7 +70,7 @@ fn best(log: &[TrainingLogRow], metric: &str, rule: Rule) -> Option<(u32, f64)> 
 /// Returns the metric that `save_best: auto` stands for.
 fn auto_metric(samples: &Samples) -> &'static str {
     let is_known = |metric: &&Metric| metric.labelling == samples.preprocessing.labelling;
-    pipe_metrics::ALL.iter().find(is_known).map_or("", |metric| metric.name)
+    pipe_metrics::OF_TRAINING.iter().find(is_known).map_or("", |metric| metric.name)
 }
 
 /// Returns whether training ends after the epochs of `log`.
@@ -104,7 +104,7 @@ pub(crate) fn ends_of_smaller_patience(
 }
 
 fn rule_of(metric: &str, labelling: Labelling) -> Result<Rule, TrainError> {
-    let known = || pipe_metrics::ALL.iter().filter(|known: &&Metric| known.labelling == labelling);
+    let known = || pipe_metrics::OF_TRAINING.iter().filter(|known: &&Metric| known.labelling == labelling);
     known().find(|known| known.name == metric).map(|known| known.rule).ok_or_else(|| TrainError::UnknownMetric {
         metric: metric.to_owned(),
         known: known().map(|known| known.name).collect::<Vec<_>>().join(", "),
