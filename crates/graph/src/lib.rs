@@ -7,6 +7,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod builder;
+mod channels;
 mod check;
 mod digest;
 mod error;

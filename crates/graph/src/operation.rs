@@ -1,10 +1,11 @@
 //! [`Operation`]: what the file of an op implements. [`Layer`]: what [`Builder::node`](crate::Builder::node) takes.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::NodeWriter;
 use crate::operands::Operands;
 use crate::{Init, Role, Shape, ShapeError};
 
-/// An op: its tensors, the shape of its result, its cost, and its ONNX nodes.
+/// An op: its tensors, the shape of its result, its channels, its cost, and its ONNX nodes.
 ///
 /// The attributes of an op are the fields of its struct. They are serialised into the digest of the graph, see `digest.rs`.
 pub(crate) trait Operation {
@@ -25,6 +26,22 @@ pub(crate) trait Operation {
 
     /// Checks inputs, tensors and attributes, and returns the shape of the result.
     fn infer(&self, operands: &Operands<'_>) -> Result<Shape, ShapeError>;
+
+    /// Returns the axes of the result, rows per sample first, and labels the tensors: which channels of inputs, tensors and result are
+    /// the same, and which the op needs whole.
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis>;
+
+    /// Adapts the attributes that depend on the channels, such as the number of heads, after channels were removed.
+    ///
+    /// It has no default: some wrong attributes fit the new shapes, so that [`Graph::check`](crate::Graph::check) can't find them.
+    fn keep_channels(&mut self, kept: &KeptChannels<'_>);
+
+    /// Returns whether all values of the result are values of the first input, or zeros. Both then have the same scale in 8 bits.
+    ///
+    /// If an op leaves it out, its result gets a scale of its own, which is correct and only slower.
+    fn keeps_values(&self) -> bool {
+        false
+    }
 
     /// Returns the multiply-adds for one sample. Only sums of products count, as in the figures that torchvision and MMAction2
     /// publish as FLOPs: biases, normalisations, activations, poolings and sums are 0.

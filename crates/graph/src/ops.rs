@@ -1,4 +1,4 @@
-//! The ops, one file each: attributes, tensors, shape inference, cost and ONNX nodes.
+//! The ops, one file each: attributes, tensors, shape inference, channels, cost and ONNX nodes.
 //!
 //! An op is a struct that implements `Operation`, and a variant of [`Op`]. To add one, write `ops/NAME.rs` (`relu.rs` is the shortest
 //! example, `conv.rs` has tensors) and add a line to the list at the end of this file. The compiler then asks for the methods of
@@ -30,6 +30,10 @@ macro_rules! define_ops {
             }
 
             pub(crate) fn operation(&self) -> &dyn Operation {
+                match self { $(Self::$name(op) => op,)* }
+            }
+
+            pub(crate) fn operation_mut(&mut self) -> &mut dyn Operation {
                 match self { $(Self::$name(op) => op,)* }
             }
         }

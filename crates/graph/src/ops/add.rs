@@ -1,5 +1,6 @@
 //! [`Add`]: a residual sum.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::NodeWriter;
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -23,6 +24,12 @@ impl Operation for Add {
         let unequal = || ShapeError::Unequal { left: left.axes(), right: right.axes() };
         left.with_table(right).ok_or_else(unequal)
     }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        rule.broadcast()
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {
         0

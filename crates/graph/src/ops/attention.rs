@@ -1,5 +1,6 @@
 //! [`Attention`]: scaled dot-product attention with several heads.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::{NodeWriter, int, ints};
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -56,6 +57,36 @@ impl Operation for Attention {
             Some(bias) => Err(error("a bias", bias)),
             None => Ok(query.with_dims([sequences, &[q[0], v[1]]].concat())),
         }
+    }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        // A head of the queries, keys, values and biases is kept or removed as a whole.
+        let (heads, last) = (self.heads, rule.last_axis(0));
+        let by_head: Vec<Axis> = (0..3)
+            .map(|input| {
+                let channels = rule.channels_only(input, last);
+                rule.heads(&channels, heads)
+            })
+            .collect();
+        for input in 1..3 {
+            rule.unite(&by_head[0], &by_head[input]);
+            let rows = [rule.input(0)[0].clone(), rule.input(input)[0].clone()];
+            rule.unite(&rows[0], &rows[1]);
+        }
+        for bias in 3..rule.inputs.len() {
+            let axes = rule.input(bias);
+            let axis = axes.len().checked_sub(3).filter(|axis| *axis > 0 && axes[*axis].len() == heads);
+            axes.iter().enumerate().filter(|(other, _)| Some(*other) != axis).for_each(|(_, other)| rule.pin(other));
+            if let Some(axis) = axis {
+                rule.unite(&by_head[0], &axes[axis]);
+            }
+        }
+        let (rows, values) = (rule.input(0)[0].clone(), rule.input(2)[last].clone());
+        rule.with_rows(rows, last, values)
+    }
+
+    fn keep_channels(&mut self, kept: &KeptChannels<'_>) {
+        self.heads = kept.heads(self.heads);
     }
 
     fn macs(&self, operands: &Operands<'_>, output: &Shape) -> u64 {

@@ -1,5 +1,6 @@
 //! [`AvgPool`]: the mean of windows.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::{NodeWriter, int, window_attributes};
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -35,6 +36,13 @@ impl Operation for AvgPool {
         window.check_pool_padding()?;
         window.slide(x, x.channels()?)
     }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        let (rows, channels) = (rule.input(0)[0].clone(), rule.channels_only(0, 1));
+        rule.with_rows(rows, 1, channels)
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {
         0

@@ -1,5 +1,6 @@
 //! [`BatchNorm`]: batch normalisation.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::{NodeWriter, float};
 use crate::operands::Operands;
 use crate::operation::{Operation, TensorSpec};
@@ -59,6 +60,12 @@ impl Operation for BatchNorm {
         check_range("momentum", momentum, (0.0..=1.0).contains(&momentum), "0 to 1")?;
         Ok(x.clone())
     }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        rule.per_channel_tensors(1)
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {
         0

@@ -1,5 +1,6 @@
 //! [`ChannelAffine`]: a constant scale and offset for each channel.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::NodeWriter;
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -27,6 +28,14 @@ impl Operation for ChannelAffine {
             None => Ok(x.clone()),
         }
     }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        let channels = rule.input(0)[1].clone();
+        rule.pin(&channels);
+        rule.input(0)
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {
         0

@@ -1,5 +1,6 @@
 //! [`Concat`]: several values side by side.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::{NodeWriter, int};
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -43,6 +44,23 @@ impl Operation for Concat {
         Ok(result)
     }
 
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        let axis = self.axis + 1;
+        let mut result = rule.input(0);
+        let parts: Vec<Axis> = rule.inputs.iter().map(|input| input[axis].clone()).collect();
+        for input in rule.inputs.clone().iter().skip(1) {
+            for (other, (one, two)) in result.clone().iter().zip(input).enumerate() {
+                if other != axis {
+                    rule.unite(one, two);
+                }
+            }
+        }
+        result[axis] = joined(rule, &parts);
+        result
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
+
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {
         0
     }
@@ -50,6 +68,22 @@ impl Operation for Concat {
     fn write_onnx(&self, writer: &mut NodeWriter<'_>) {
         let inputs = writer.inputs();
         writer.result("Concat", inputs, vec![int("axis", self.axis as i64 + 1)]);
+    }
+}
+
+/// Returns axes one after the other. If some are whole, all are.
+fn joined(rule: &mut ChannelRule<'_>, parts: &[Axis]) -> Axis {
+    let channels = parts.iter().map(|part| match part {
+        Axis::Channels(channels) => Some(channels.clone()),
+        Axis::Whole(_) => None,
+    });
+    if let Some(channels) = channels.collect::<Option<Vec<_>>>() {
+        Axis::Channels(channels.concat())
+    } else {
+        for part in parts {
+            rule.pin(part);
+        }
+        Axis::Whole(parts.iter().map(Axis::len).sum())
     }
 }
 

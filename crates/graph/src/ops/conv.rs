@@ -1,5 +1,6 @@
 //! [`Conv`]: convolution.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::{NodeWriter, int, window_attributes};
 use crate::operands::Operands;
 use crate::operation::{Layer, Operation, TensorSpec};
@@ -98,6 +99,25 @@ impl Operation for Conv {
         Window { kernel, stride, padding }.slide(x, *out_channels)
     }
 
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        // A filter computes a channel from all channels of its group.
+        let (rows, x) = (rule.input(0)[0].clone(), rule.channels_only(0, 1));
+        let mut result = rule.labels.fresh(rule.shape.dims[0]);
+        let mut read = x.clone();
+        if self.groups == 1 {
+            rule.labels.set_output(rule.id, &result);
+        } else {
+            read = Axis::Whole(x.len() / self.groups);
+            result = self.grouped(rule, &x, &result);
+        }
+        rule.set_weight(&result, &read);
+        rule.with_rows(rows, 1, result)
+    }
+
+    fn keep_channels(&mut self, kept: &KeptChannels<'_>) {
+        self.groups = (self.groups * kept.shape.dims[0] / kept.old_shape.dims[0]).max(1);
+    }
+
     fn macs(&self, operands: &Operands<'_>, output: &Shape) -> u64 {
         // Each value of the result is a sum over one filter: all axes of the weight except the first.
         let filter: usize = operands.optional("weight").map_or(0, |weight| weight.shape.iter().skip(1).product());
@@ -111,6 +131,19 @@ impl Operation for Conv {
         attributes.push(int("group", self.groups as i64));
         let inputs = writer.inputs_and_params();
         writer.result("Conv", inputs, attributes);
+    }
+}
+
+impl Conv {
+    /// Couples the input and output channels of each group. A group of several channels is kept or removed as a whole.
+    fn grouped(&self, rule: &mut ChannelRule<'_>, x: &Axis, result: &Axis) -> Axis {
+        let (Axis::Channels(read), Axis::Channels(made)) = (x, result) else {
+            return Axis::Whole(result.len());
+        };
+        for (read, made) in read.chunks(read.len() / self.groups).zip(made.chunks(made.len() / self.groups)) {
+            rule.labels.unite_all(&[read, made].concat());
+        }
+        result.clone()
     }
 }
 

@@ -1,5 +1,6 @@
 //! [`DecomposedRelPos`]: the relative positions of MViTv2 (Li et al. 2022).
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::{NodeWriter, int, ints};
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -73,6 +74,17 @@ impl Operation for DecomposedRelPos {
             table.check(&Shape::table(vec![self.num_rows(axis), channels / self.heads]))?;
         }
         Ok(queries.with_dims(vec![self.heads, num_queries, num_keys]))
+    }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        let x = rule.input(0);
+        let heads = rule.heads(&x[2], self.heads);
+        (1..4).for_each(|table| rule.pin_all(table));
+        rule.with_rows(x[0].clone(), 1, heads)
+    }
+
+    fn keep_channels(&mut self, kept: &KeptChannels<'_>) {
+        self.heads = kept.heads(self.heads);
     }
 
     /// Counts one product per axis for each query.

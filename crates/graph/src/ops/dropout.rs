@@ -1,5 +1,6 @@
 //! [`Dropout`]: regularisation in training.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::NodeWriter;
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -19,6 +20,16 @@ impl Operation for Dropout {
         let [x] = operands.inputs()?;
         check_range("ratio", self.ratio, (0.0..1.0).contains(&self.ratio), "at least 0 and below 1")?;
         Ok(x.clone())
+    }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        rule.input(0)
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
+
+    fn keeps_values(&self) -> bool {
+        true
     }
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {

@@ -1,5 +1,6 @@
 //! [`Expand`]: a table for each row of the batch.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::{NodeWriter, int};
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -25,6 +26,13 @@ impl Operation for Expand {
         }
         Ok(like.with_dims(table.dims.clone()))
     }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        let rows = rule.input(1)[0].clone();
+        std::iter::once(rows).chain(rule.input(0).into_iter().skip(1)).collect()
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {
         0

@@ -1,5 +1,6 @@
 //! [`Flatten`]: one row of features.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::NodeWriter;
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -18,6 +19,16 @@ impl Operation for Flatten {
     fn infer(&self, operands: &Operands<'_>) -> Result<Shape, ShapeError> {
         let [x] = operands.inputs()?;
         Ok(x.with_dims(vec![x.dims.iter().product()]))
+    }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        rule.reshape(rule.shape.per_sample, &rule.shape.dims)
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
+
+    fn keeps_values(&self) -> bool {
+        true
     }
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {

@@ -1,5 +1,6 @@
 //! [`FrameSelect`]: some frames of a clip.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::{NodeWriter, int};
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -25,6 +26,17 @@ impl Operation for FrameSelect {
             return Err(ShapeError::NoSuchFrame { frame, frames });
         }
         Ok(x.with_dims(vec![channels, self.frames.len(), height, width]))
+    }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        let (rows, channels) = (rule.input(0)[0].clone(), rule.channels_only(0, 1));
+        rule.with_rows(rows, 1, channels)
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
+
+    fn keeps_values(&self) -> bool {
+        true
     }
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {

@@ -1,5 +1,6 @@
 //! [`FramesToBatch`]: from clips to single frames.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::{NodeWriter, ints};
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -22,6 +23,17 @@ impl Operation for FramesToBatch {
             return Err(ShapeError::Rows { expected: 1, found: x.per_sample });
         }
         Ok(Shape { per_sample: frames, dims: vec![channels, height, width] })
+    }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        let channels = rule.channels_only(0, 1);
+        rule.with_channels(1, channels)
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
+
+    fn keeps_values(&self) -> bool {
+        true
     }
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {

@@ -1,5 +1,6 @@
 //! [`GlobalAvgPool`]: the mean of each channel.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::{NodeWriter, int};
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -20,6 +21,13 @@ impl Operation for GlobalAvgPool {
         let [channels, _, ..] = *x.dims.as_slice() else { return Err(x.wrong_rank(3)) };
         Ok(x.with_dims(vec![channels]))
     }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        let (rows, channels) = (rule.input(0)[0].clone(), rule.channels_only(0, 1));
+        vec![rows, channels]
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {
         0

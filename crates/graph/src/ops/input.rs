@@ -1,5 +1,6 @@
 //! [`Input`]: the batch.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::{INPUT, NodeWriter};
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -20,6 +21,13 @@ impl Operation for Input {
         let ClipShape { channels, frames, height, width } = self.clip;
         Ok(Shape { per_sample: 1, dims: vec![channels, frames, height, width] })
     }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        // The pixels: all channels of a video are given.
+        rule.whole()
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {
         0

@@ -1,5 +1,6 @@
 //! [`LayerNorm`]: normalisation of each token.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::{NodeWriter, float, int};
 use crate::operands::Operands;
 use crate::operation::{Operation, TensorSpec};
@@ -39,6 +40,16 @@ impl Operation for LayerNorm {
         }
         Ok(x.clone())
     }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        // Without a channel, the mean and the variance of the others are different.
+        let last = rule.last_axis(0);
+        let channels = rule.input(0)[last].clone();
+        rule.pin(&channels);
+        rule.per_channel_tensors(last)
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {
         0

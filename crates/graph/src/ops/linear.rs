@@ -1,5 +1,6 @@
 //! [`Linear`]: a fully connected layer.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::{NodeWriter, int};
 use crate::operands::Operands;
 use crate::operation::{Layer, Operation, TensorSpec};
@@ -60,6 +61,18 @@ impl Operation for Linear {
         }
         Ok(x.with_dims([leading, &[out]].concat()))
     }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        let mut axes = rule.input(0);
+        let last = axes.len() - 1;
+        let result = rule.labels.fresh(rule.shape.dims[last - 1]);
+        rule.labels.set_output(rule.id, &result);
+        let read = std::mem::replace(&mut axes[last], result.clone());
+        rule.set_weight(&result, &read);
+        axes
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
 
     fn macs(&self, operands: &Operands<'_>, output: &Shape) -> u64 {
         let features: usize = operands.optional("weight").map_or(0, |weight| weight.shape.iter().skip(1).product());

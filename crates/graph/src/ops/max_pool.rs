@@ -1,5 +1,6 @@
 //! [`MaxPool`]: the maximum of windows.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::{NodeWriter, window_attributes};
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -34,6 +35,17 @@ impl Operation for MaxPool {
         let window = self.window();
         window.check_pool_padding()?;
         window.slide(x, x.channels()?)
+    }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        let (rows, channels) = (rule.input(0)[0].clone(), rule.channels_only(0, 1));
+        rule.with_rows(rows, 1, channels)
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
+
+    fn keeps_values(&self) -> bool {
+        true
     }
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {

@@ -1,5 +1,6 @@
 //! [`Mean`]: the mean over chosen axes.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::{NodeWriter, int, ints};
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -35,6 +36,19 @@ impl Operation for Mean {
         };
         Ok(x.with_dims(x.dims.iter().enumerate().filter_map(keep).collect()))
     }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        let x = rule.input(0);
+        self.axes.iter().for_each(|axis| rule.pin(&x[axis + 1]));
+        let kept = |(axis, labels): (usize, Axis)| match axis > 0 && self.axes.contains(&(axis - 1)) {
+            true if self.keepdims => Some(Axis::Whole(1)),
+            true => None,
+            false => Some(labels),
+        };
+        x.into_iter().enumerate().filter_map(kept).collect()
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {
         0

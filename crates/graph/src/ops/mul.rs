@@ -1,5 +1,6 @@
 //! [`Mul`]: a product value by value.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::NodeWriter;
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -25,6 +26,12 @@ impl Operation for Mul {
         }
         left.with_table(right).ok_or_else(|| ShapeError::Product { left: left.axes(), right: right.axes() })
     }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        rule.broadcast()
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {
         0

@@ -1,5 +1,6 @@
 //! [`Pad`]: zeros at the end of axes.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::NodeWriter;
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -24,6 +25,16 @@ impl Operation for Pad {
             return Err(x.wrong_rank(self.after.len()));
         }
         Ok(x.with_dims(x.dims.iter().zip(&self.after).map(|(size, after)| size.saturating_add(*after)).collect()))
+    }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        rule.changed_axes(|axis| self.after[axis] > 0)
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
+
+    fn keeps_values(&self) -> bool {
+        true
     }
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {

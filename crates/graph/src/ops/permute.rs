@@ -1,5 +1,6 @@
 //! [`Permute`]: the same values with another order of axes.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::{NodeWriter, ints};
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -26,6 +27,17 @@ impl Operation for Permute {
             return Err(ShapeError::Axes { axes: self.axes.clone(), found: x.axes() });
         }
         Ok(x.with_dims(self.axes.iter().map(|axis| x.dims[*axis]).collect()))
+    }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        let x = rule.input(0);
+        std::iter::once(x[0].clone()).chain(self.axes.iter().map(|axis| x[axis + 1].clone())).collect()
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
+
+    fn keeps_values(&self) -> bool {
+        true
     }
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {

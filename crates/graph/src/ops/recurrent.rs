@@ -1,5 +1,6 @@
 //! [`Recurrent`]: LSTM and GRU over the frames of a clip.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::{NodeWriter, int, ints, text};
 use crate::operands::Operands;
 use crate::operation::{Operation, TensorSpec};
@@ -161,6 +162,21 @@ impl Operation for Recurrent {
         }
         Ok(Shape { per_sample: 1, dims: vec![self.num_directions() * self.hidden_size] })
     }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        // The state stays whole, but the input may have fewer features.
+        let x = rule.input(0);
+        rule.pin(&x[0]);
+        for (slot, param) in &rule.params {
+            if slot.starts_with("weight_ih_l0") {
+                let rows = Axis::Whole(0);
+                rule.labels.set_param(*param, vec![rows, x[1].clone()]);
+            }
+        }
+        rule.whole()
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
 
     /// Counts both products of each gate, layer, direction and frame.
     fn macs(&self, operands: &Operands<'_>, _output: &Shape) -> u64 {

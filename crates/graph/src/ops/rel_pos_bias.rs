@@ -1,5 +1,6 @@
 //! [`RelPosBias`]: the relative position bias of Swin (Liu et al. 2021).
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::{NodeWriter, int, ints};
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -55,6 +56,14 @@ impl Operation for RelPosBias {
         let len = self.window.iter().product();
         Ok(Shape::table(vec![heads, len, len]))
     }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        let table = rule.input(0);
+        rule.pin(&table[1]);
+        rule.with_channels(1, table[2].clone())
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {
         0

@@ -1,5 +1,6 @@
 //! [`Reshape`]: the same values with other axes.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::NodeWriter;
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -28,6 +29,18 @@ impl Operation for Reshape {
             return Err(ShapeError::Reshape { found: x.axes(), expected: result.axes() });
         }
         Ok(result)
+    }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        rule.reshape(self.per_sample, &self.dims)
+    }
+
+    fn keep_channels(&mut self, kept: &KeptChannels<'_>) {
+        (self.per_sample, self.dims) = (kept.shape.per_sample, kept.shape.dims.clone());
+    }
+
+    fn keeps_values(&self) -> bool {
+        true
     }
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {

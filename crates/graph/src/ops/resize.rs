@@ -1,5 +1,6 @@
 //! [`Resize`]: a table for another number of positions.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::{NodeWriter, float, ints, text};
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -47,6 +48,12 @@ impl Operation for Resize {
         }
         Ok(Shape::table([self.size.as_slice(), &[*channels]].concat()))
     }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        rule.changed_axes(|axis| axis < self.size.len())
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {
         0

@@ -1,5 +1,6 @@
 //! [`Roll`]: moves positions along axes; those that leave at one end return at the other.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::{NodeWriter, int};
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -23,6 +24,16 @@ impl Operation for Roll {
             Some((axis, _)) => Err(x.wrong_rank(axis.saturating_add(1))),
             None => Ok(x.clone()),
         }
+    }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        rule.changed_axes(|axis| self.shifts.iter().any(|(rolled, _)| *rolled == axis))
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
+
+    fn keeps_values(&self) -> bool {
+        true
     }
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {

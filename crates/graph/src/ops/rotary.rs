@@ -1,5 +1,6 @@
 //! [`Rotary`]: the positions of V-JEPA 2.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::{NodeWriter, int};
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -75,6 +76,16 @@ impl Operation for Rotary {
             return Err(ShapeError::Groups { channels, groups: self.heads });
         }
         Ok(x.clone())
+    }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        let x = rule.input(0);
+        rule.heads(&x[2], self.heads);
+        x
+    }
+
+    fn keep_channels(&mut self, kept: &KeptChannels<'_>) {
+        self.heads = kept.heads(self.heads);
     }
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {

@@ -1,5 +1,6 @@
 //! [`SegmentMean`]: from single frames to clips.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::{NodeWriter, int, ints};
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -20,6 +21,15 @@ impl Operation for SegmentMean {
         let [channels] = *x.dims.as_slice() else { return Err(x.wrong_rank(1)) };
         Ok(Shape { per_sample: 1, dims: vec![channels] })
     }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        let rows = rule.input(0)[0].clone();
+        rule.pin(&rows);
+        let channels = rule.channels_only(0, 1);
+        rule.with_channels(1, channels)
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {
         0

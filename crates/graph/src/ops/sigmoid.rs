@@ -1,5 +1,6 @@
 //! [`Sigmoid`]: `1 / (1 + exp(-x))`.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::NodeWriter;
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -15,6 +16,12 @@ impl Operation for Sigmoid {
         let [x] = operands.inputs()?;
         Ok(x.clone())
     }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        rule.input(0)
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {
         0

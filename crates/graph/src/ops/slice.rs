@@ -1,5 +1,6 @@
 //! [`Slice`]: a part of an axis.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::NodeWriter;
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -37,6 +38,31 @@ impl Operation for Slice {
         let mut dims = x.dims.clone();
         dims[axis] = (end - start).div_ceil(step);
         Ok(x.with_dims(dims))
+    }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        let Self { start, end, step, .. } = *self;
+        let axis = self.axis + 1;
+        let mut x = rule.input(0);
+        if step != 1 {
+            rule.pin(&x[axis]);
+        }
+        x[axis] = match &x[axis] {
+            Axis::Channels(channels) if step == 1 => Axis::Channels(channels[start..end].to_vec()),
+            Axis::Channels(_) | Axis::Whole(_) => Axis::Whole((end - start).div_ceil(step)),
+        };
+        x
+    }
+
+    fn keep_channels(&mut self, kept: &KeptChannels<'_>) {
+        let axis = self.axis + 1;
+        if matches!(kept.input[axis], Axis::Channels(_)) && self.step == 1 {
+            (self.start, self.end) = (kept.before(axis, self.start), kept.before(axis, self.end));
+        }
+    }
+
+    fn keeps_values(&self) -> bool {
+        true
     }
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {

@@ -1,5 +1,6 @@
 //! [`Table`]: a tensor as a value, such as position embeddings or a class token.
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::NodeWriter;
 use crate::operands::Operands;
 use crate::operation::{Layer, Operation, TensorSpec};
@@ -49,6 +50,16 @@ impl Operation for Table {
         let [] = operands.inputs()?;
         Ok(Shape::table(operands.param("")?.shape.clone()))
     }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        let axes: Vec<Axis> = rule.shape.dims.iter().map(|size| rule.labels.fresh(*size)).collect();
+        for (_, param) in &rule.params {
+            rule.labels.set_param(*param, axes.clone());
+        }
+        std::iter::once(Axis::Whole(0)).chain(axes).collect()
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {
         0

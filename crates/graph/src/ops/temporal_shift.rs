@@ -1,5 +1,6 @@
 //! [`TemporalShift`]: the op of TSM (Lin et al. 2019).
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::{NodeWriter, int};
 use crate::operands::Operands;
 use crate::operation::{Layer, Operation, TensorSpec};
@@ -64,6 +65,27 @@ impl Operation for TemporalShift {
             return Err(ShapeError::NothingShifts { channels, shift_div });
         }
         Ok(x.clone())
+    }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        let rows = rule.input(0)[0].clone();
+        rule.pin(&rows);
+        let channels = rule.channels_only(0, 1);
+        rule.with_channels(1, channels)
+    }
+
+    fn keep_channels(&mut self, kept: &KeptChannels<'_>) {
+        let channels = kept.input[1].len();
+        let [next, previous] = self.moved(channels);
+        let moved = [kept.before(1, next), kept.before(1, next + previous)];
+        let moved = [moved[0], moved[1] - moved[0]];
+        if moved != self.moved(kept.shape.dims[0]) {
+            self.moved = Some(moved);
+        }
+    }
+
+    fn keeps_values(&self) -> bool {
+        true
     }
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {

@@ -1,5 +1,6 @@
 //! [`WindowMask`]: the mask of shifted windows in Swin (Liu et al. 2021).
 
+use crate::channels::{Axis, ChannelRule, KeptChannels};
 use crate::onnx::writer::{NodeWriter, int, ints};
 use crate::operands::Operands;
 use crate::operation::Operation;
@@ -68,6 +69,12 @@ impl Operation for WindowMask {
         let len = self.window.iter().product();
         Ok(Shape::table(vec![self.num_windows().iter().product(), 1, len, len]))
     }
+
+    fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
+        rule.whole()
+    }
+
+    fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}
 
     fn macs(&self, _operands: &Operands<'_>, _output: &Shape) -> u64 {
         0

@@ -1,19 +1,17 @@
 //! [`ChannelGroups`]: which channels of a network must be removed together, and the network without some of them.
 //!
 //! A *unit* is the smallest set of channels that can be removed: the same channel of all values that a residual sum couples, or a head of
-//! an attention. Units that the same layers compute form a *group*. `rules.rs` states for each op which channels it couples, and which
-//! it needs whole; `rewrite.rs` removes units.
+//! an attention. Units that the same layers compute form a *group*. Each op states which channels it couples and which it needs whole
+//! (`Operation::channels`), and which of its attributes depend on them (`Operation::keep_channels`); `rewrite.rs` removes units.
 
-mod labels;
 mod rewrite;
-mod rules;
 #[cfg(test)]
 mod tests;
 
 pub use rewrite::{PrunedGraph, Removed};
 
+use crate::channels::{Axis, ChannelRule, Labels};
 use crate::{Graph, NodeId, ParamId};
-use labels::{Axis, Labels};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The groups of a graph.
@@ -62,9 +60,18 @@ pub struct TensorPart {
 impl ChannelGroups {
     /// Finds the groups of a checked graph.
     pub fn of(graph: &Graph) -> Self {
-        let mut labels = Labels::new(graph);
-        for position in 0..graph.nodes.len() {
-            let axes = rules::axes(&mut labels, graph, NodeId(position));
+        let mut labels = Labels::new(graph.nodes.len(), graph.params.len());
+        for (position, node) in graph.nodes.iter().enumerate() {
+            let mut rule = ChannelRule {
+                id: NodeId(position),
+                name: &node.name,
+                op: node.op.name(),
+                inputs: node.inputs.iter().map(|input| labels.values[input.0].clone()).collect(),
+                params: node.params.iter().map(|param| (param.slot, param.id)).collect(),
+                shape: &node.shape,
+                labels: &mut labels,
+            };
+            let axes = node.op.operation().channels(&mut rule);
             labels.values.push(axes);
         }
         for output in [graph.output].into_iter().chain(graph.auxiliary.map(|auxiliary| auxiliary.output)) {

@@ -95,7 +95,7 @@ impl QuantizePlan {
         self.values.remove(&graph.computed_by(graph.output));
         for id in self.values.clone() {
             let node = &graph.nodes[id.0];
-            if keeps_values(&node.op)
+            if node.op.operation().keeps_values()
                 && let Some(source) = node.inputs.first().map(|input| graph.computed_by(*input))
                 && self.values.contains(&source)
             {
@@ -145,50 +145,5 @@ fn with_activation(graph: &Graph, readers: &[Vec<NodeId>], id: NodeId) -> NodeId
     match readers[id.0].as_slice() {
         [reader] if matches!(graph.nodes[reader.0].op, Op::Relu(_) | Op::Relu6(_)) => *reader,
         _ => id,
-    }
-}
-
-/// Returns whether all values of an op's result are values of its input, or zeros.
-fn keeps_values(op: &Op) -> bool {
-    match op {
-        Op::MaxPool(_)
-        | Op::FramesToBatch(_)
-        | Op::FrameSelect(_)
-        | Op::Flatten(_)
-        | Op::Reshape(_)
-        | Op::Permute(_)
-        | Op::Slice(_)
-        | Op::Pad(_)
-        | Op::Roll(_)
-        | Op::TemporalShift(_)
-        | Op::Dropout(_)
-        | Op::DropPath(_) => true,
-        Op::Input(_)
-        | Op::Conv(_)
-        | Op::BatchNorm(_)
-        | Op::Relu(_)
-        | Op::Relu6(_)
-        | Op::GlobalAvgPool(_)
-        | Op::SegmentMean(_)
-        | Op::Linear(_)
-        | Op::Add(_)
-        | Op::AvgPool(_)
-        | Op::Concat(_)
-        | Op::Mul(_)
-        | Op::Mean(_)
-        | Op::Sigmoid(_)
-        | Op::Swish(_)
-        | Op::Recurrent(_)
-        | Op::Table(_)
-        | Op::Expand(_)
-        | Op::Resize(_)
-        | Op::LayerNorm(_)
-        | Op::Gelu(_)
-        | Op::Attention(_)
-        | Op::ChannelAffine(_)
-        | Op::RelPosBias(_)
-        | Op::WindowMask(_)
-        | Op::DecomposedRelPos(_)
-        | Op::Rotary(_) => false,
     }
 }
