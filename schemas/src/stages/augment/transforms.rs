@@ -27,9 +27,7 @@ trait TransformParams {
     fn is_random(&self) -> bool;
 
     /// Returns whether it changes the values of pixels, rather than which part of the frame is shown and at which size.
-    fn changes_pixels(&self) -> bool {
-        false
-    }
+    fn changes_pixels(&self) -> bool;
 
     /// Returns the class indices that the parameters name.
     fn class_indices(&self) -> Vec<u32> {

@@ -17,4 +17,8 @@ impl TransformParams for CenterCrop {
     fn is_random(&self) -> bool {
         false
     }
+
+    fn changes_pixels(&self) -> bool {
+        false
+    }
 }

@@ -28,6 +28,10 @@ impl TransformParams for Flip {
         self.flip_ratio > 0.0 && self.flip_ratio < 1.0
     }
 
+    fn changes_pixels(&self) -> bool {
+        false
+    }
+
     fn class_indices(&self) -> Vec<u32> {
         self.flip_label_map.values().copied().collect()
     }

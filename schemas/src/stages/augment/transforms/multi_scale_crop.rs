@@ -44,6 +44,10 @@ impl TransformParams for MultiScaleCrop {
         true
     }
 
+    fn changes_pixels(&self) -> bool {
+        false
+    }
+
     fn check(&self) -> Result<(), InvalidField> {
         if [5, 13].contains(&self.num_fixed_crops) {
             return Ok(());

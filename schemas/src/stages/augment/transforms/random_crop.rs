@@ -17,4 +17,8 @@ impl TransformParams for RandomCrop {
     fn is_random(&self) -> bool {
         true
     }
+
+    fn changes_pixels(&self) -> bool {
+        false
+    }
 }

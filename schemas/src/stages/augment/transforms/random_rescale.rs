@@ -17,6 +17,10 @@ impl TransformParams for RandomRescale {
         true
     }
 
+    fn changes_pixels(&self) -> bool {
+        false
+    }
+
     fn check(&self) -> Result<(), InvalidField> {
         let [low, high] = self.scale_range;
         if 0 < low && low <= high && high <= 65_535 {

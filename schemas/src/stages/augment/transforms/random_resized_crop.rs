@@ -26,6 +26,10 @@ impl TransformParams for RandomResizedCrop {
         true
     }
 
+    fn changes_pixels(&self) -> bool {
+        false
+    }
+
     fn check(&self) -> Result<(), InvalidField> {
         let ([low, high], [narrow, wide]) = (self.area_range, self.aspect_ratio_range);
         if !is_range(self.area_range) || high > 1.0 {

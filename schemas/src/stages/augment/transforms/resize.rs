@@ -27,4 +27,8 @@ impl TransformParams for Resize {
     fn is_random(&self) -> bool {
         false
     }
+
+    fn changes_pixels(&self) -> bool {
+        false
+    }
 }

@@ -17,4 +17,8 @@ impl TransformParams for TenCrop {
     fn is_random(&self) -> bool {
         false
     }
+
+    fn changes_pixels(&self) -> bool {
+        false
+    }
 }

@@ -18,4 +18,8 @@ impl TransformParams for ThreeCrop {
     fn is_random(&self) -> bool {
         false
     }
+
+    fn changes_pixels(&self) -> bool {
+        false
+    }
 }
