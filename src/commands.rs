@@ -154,8 +154,45 @@ pub(crate) fn dispatch(entries: &[Entry], matches: &ArgMatches) -> Result<Code, 
 
 #[cfg(test)]
 mod tests {
+    use super::{ALL, Entry};
+    use std::collections::BTreeSet;
+    use std::path::{Path, PathBuf};
+
     #[test]
     fn the_command_line_is_consistent() {
         super::pipe().debug_assert();
+    }
+
+    /// Returns the file of each command, relative to `src/commands`: that of `pipe model diff` is `model/diff.rs`.
+    fn listed(entries: &[Entry], folder: &Path) -> Vec<PathBuf> {
+        let files = |entry: &Entry| {
+            let path = folder.join(entry.name().replace('-', "_"));
+            match entry {
+                Entry::Command { .. } => vec![path.with_extension("rs")],
+                Entry::Group { entries, .. } => listed(entries, &path),
+            }
+        };
+        entries.iter().flat_map(files).collect()
+    }
+
+    /// Adds the files below a folder that implement a command.
+    fn collect(root: &Path, folder: &Path, found: &mut BTreeSet<PathBuf>) {
+        for entry in fs_err::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                collect(root, &path, found);
+            } else if fs_err::read_to_string(&path).expect("text").contains("\nimpl Command for ") {
+                found.insert(path.strip_prefix(root).expect("below the root").to_owned());
+            }
+        }
+    }
+
+    /// The compiler does not warn about a command that no list has.
+    #[test]
+    fn every_command_is_listed() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/commands");
+        let mut written = BTreeSet::new();
+        collect(&root, &root, &mut written);
+        assert_eq!(listed(ALL, Path::new("")).into_iter().collect::<BTreeSet<_>>(), written);
     }
 }
