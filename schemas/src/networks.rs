@@ -146,6 +146,13 @@ macro_rules! define_families {
             weights: <$module::$name as Family>::WEIGHTS,
         },)+)*];
 
+        impl Backbone {
+            /// Returns the parts that are not trained.
+            pub fn frozen_parts(&self) -> FrozenParts {
+                match self { $($(Self::$name(params) => params.frozen_parts(),)+)* }
+            }
+        }
+
         $($(impl From<$module::$name> for Backbone {
             fn from(params: $module::$name) -> Self {
                 Self::$name(params)

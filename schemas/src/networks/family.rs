@@ -1,4 +1,6 @@
-//! [`Family`]: what is published about a network family.
+//! [`Family`]: what is published about a network family, and which of its parts are not trained.
+
+use super::frozen_parts::FrozenParts;
 
 /// A network family: the parameters of one `backbone.type`.
 pub trait Family {
@@ -8,6 +10,12 @@ pub trait Family {
     const PAPER: &'static str;
     /// The published weights with the same tensor names.
     const WEIGHTS: &'static str;
+
+    /// Returns the parts that are not trained. A family with a parameter of this name, such as `frozen_stages`, returns its value; the
+    /// default is for those without.
+    fn frozen_parts(&self) -> FrozenParts {
+        FrozenParts::default()
+    }
 }
 
 /// A row of the list of networks.

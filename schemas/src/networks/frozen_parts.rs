@@ -1,6 +1,5 @@
 //! [`FrozenParts`]: the parts of a backbone that are not trained, with the names of MMAction2.
 
-use super::Backbone;
 use serde::Serialize;
 
 /// The parts of a backbone that are not trained.
@@ -33,41 +32,46 @@ pub(super) fn is_no_stage(frozen_stages: &i32) -> bool {
     *frozen_stages == NO_STAGE
 }
 
-impl Backbone {
-    /// Returns the parts that are not trained.
-    pub fn frozen_parts(&self) -> FrozenParts {
-        match self {
-            Self::ResNet(net) => {
-                FrozenParts { frozen_stages: net.frozen_stages, norm_eval: net.norm_eval, partial_bn: net.partial_bn }
-            }
-            Self::ResNetTSM(net) => {
-                FrozenParts { frozen_stages: net.frozen_stages, norm_eval: net.norm_eval, partial_bn: net.partial_bn }
-            }
-            Self::MobileNetV2(net) => stages(net.frozen_stages, net.norm_eval),
-            Self::MobileNetV2TSM(net) => stages(net.frozen_stages, net.norm_eval),
-            Self::ResNet3dCSN(net) => stages(net.frozen_stages, net.norm_eval),
-            Self::ResNet3d(net) => stages(net.frozen_stages, net.norm_eval),
-            Self::ResNet3dSlowOnly(net) => stages(net.frozen_stages, net.norm_eval),
-            Self::ResNet3dSlowFast(net) => stages(net.frozen_stages, net.norm_eval),
-            Self::ResNet2Plus1d(net) => stages(net.frozen_stages, net.norm_eval),
-            Self::X3D(net) => stages(net.frozen_stages, net.norm_eval),
-            Self::SwinTransformer3D(net) => stages(net.frozen_stages, false),
-            Self::R3D(_)
-            | Self::MC3(_)
-            | Self::R2Plus1D(_)
-            | Self::ResNetRNN(_)
-            | Self::C3D(_)
-            | Self::S3D(_)
-            | Self::InceptionV3(_)
-            | Self::MViT(_)
-            | Self::VisionTransformer(_)
-            | Self::TimeSformer(_)
-            | Self::VJEPA2(_)
-            | Self::ViViT(_) => FrozenParts::default(),
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use crate::networks::{Backbone, FAMILIES};
+    use serde_json::{Map, Value, json};
 
-fn stages(frozen_stages: i32, norm_eval: bool) -> FrozenParts {
-    FrozenParts { frozen_stages, norm_eval, partial_bn: false }
+    /// Returns the smallest value that a schema allows for a parameter without a default.
+    fn value(schema: &Value, definitions: &Value) -> Value {
+        if let Some(name) = schema["$ref"].as_str().and_then(|path| path.strip_prefix("#/$defs/")) {
+            return value(&definitions[name], definitions);
+        }
+        let first = schema["enum"].get(0).or_else(|| schema.get("minimum"));
+        first.cloned().unwrap_or_else(|| panic!("an enumeration or a number: {schema}"))
+    }
+
+    #[test]
+    fn every_family_returns_its_parameters_of_frozen_parts() {
+        let schema = Value::from(schemars::schema_for!(Backbone));
+        let definitions = &schema["$defs"];
+        let mut families = Vec::new();
+        for branch in schema["oneOf"].as_array().expect("one schema for each family") {
+            let name = branch["properties"]["type"]["const"].as_str().expect("the name of the family");
+            let properties = branch["properties"].as_object().expect("parameters");
+            let required = branch["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let mut params: Map<String, Value> = required
+                .filter(|param| *param != "type")
+                .map(|param| (param.to_owned(), value(&properties[param], definitions)))
+                .collect();
+            params.insert("type".into(), json!(name));
+            let mut expected = json!(super::FrozenParts::default());
+            for (part, value) in [("frozen_stages", json!(1)), ("norm_eval", json!(true)), ("partial_bn", json!(true))]
+            {
+                if properties.contains_key(part) {
+                    params.insert(part.into(), value.clone());
+                    expected[part] = value;
+                }
+            }
+            let backbone: Backbone = serde_json::from_value(params.into()).expect("parameters of the family");
+            assert_eq!(json!(backbone.frozen_parts()), expected, "{name}");
+            families.push(name.to_owned());
+        }
+        assert_eq!(families, FAMILIES.iter().map(|family| family.type_name).collect::<Vec<_>>());
+    }
 }

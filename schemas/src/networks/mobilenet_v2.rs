@@ -2,7 +2,7 @@
 
 use super::defaults;
 use super::family::Family;
-use super::frozen_parts;
+use super::frozen_parts::{self, FrozenParts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,10 @@ impl Family for MobileNetV2 {
     const SUMMARY: &'static str = "MobileNetV2 on each frame; features are averaged over frames (TSN)";
     const PAPER: &'static str = "Sandler et al. 2018";
     const WEIGHTS: &'static str = "torchvision `mobilenet_v2`";
+
+    fn frozen_parts(&self) -> FrozenParts {
+        FrozenParts { frozen_stages: self.frozen_stages, norm_eval: self.norm_eval, ..FrozenParts::default() }
+    }
 }
 
 /// MobileNetV2 with temporal shift in each block that has a residual (TSM; Lin et al. 2019). Names and weights: torchvision.
@@ -60,4 +64,8 @@ impl Family for MobileNetV2TSM {
     const SUMMARY: &'static str = "MobileNetV2 with temporal shift; logits are averaged over frames (TSM)";
     const PAPER: &'static str = "Lin et al. 2019";
     const WEIGHTS: &'static str = "torchvision `mobilenet_v2`";
+
+    fn frozen_parts(&self) -> FrozenParts {
+        FrozenParts { frozen_stages: self.frozen_stages, norm_eval: self.norm_eval, ..FrozenParts::default() }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::defaults;
 use super::family::Family;
-use super::frozen_parts;
+use super::frozen_parts::{self, FrozenParts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,11 @@ impl Family for ResNet {
     const SUMMARY: &'static str = "ResNet-18, -34, -50 or -101 on each frame; features are averaged over frames (TSN)";
     const PAPER: &'static str = "Wang et al. 2016";
     const WEIGHTS: &'static str = "torchvision `resnet18`, `resnet34`, `resnet50`, `resnet101`";
+
+    fn frozen_parts(&self) -> FrozenParts {
+        let Self { frozen_stages, norm_eval, partial_bn, .. } = *self;
+        FrozenParts { frozen_stages, norm_eval, partial_bn }
+    }
 }
 
 /// ResNet with temporal shift before each block's first convolution (TSM; Lin et al. 2019). Names and weights: torchvision.
@@ -92,6 +97,11 @@ impl Family for ResNetTSM {
         "ResNet-18, -34, -50 or -101 with temporal shift; logits are averaged over frames (TSM)";
     const PAPER: &'static str = "Lin et al. 2019";
     const WEIGHTS: &'static str = "torchvision `resnet18`, `resnet34`, `resnet50`, `resnet101`";
+
+    fn frozen_parts(&self) -> FrozenParts {
+        let Self { frozen_stages, norm_eval, partial_bn, .. } = *self;
+        FrozenParts { frozen_stages, norm_eval, partial_bn }
+    }
 }
 
 /// The number of layers of a ResNet: 18, 34, 50 or 101.

@@ -2,7 +2,7 @@
 
 use super::defaults;
 use super::family::Family;
-use super::frozen_parts;
+use super::frozen_parts::{self, FrozenParts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -35,4 +35,8 @@ impl Family for ResNet2Plus1d {
     const SUMMARY: &'static str = "ResNet-34 with factorised convolutions, stem and shortcuts";
     const PAPER: &'static str = "Tran et al. 2018";
     const WEIGHTS: &'static str = "MMAction2 `r2plus1d_r34`";
+
+    fn frozen_parts(&self) -> FrozenParts {
+        FrozenParts { frozen_stages: self.frozen_stages, norm_eval: self.norm_eval, ..FrozenParts::default() }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::defaults;
 use super::family::Family;
-use super::frozen_parts;
+use super::frozen_parts::{self, FrozenParts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,10 @@ impl Family for ResNet3d {
     const SUMMARY: &'static str = "inflated ResNet-50 (I3D)";
     const PAPER: &'static str = "Carreira and Zisserman 2017";
     const WEIGHTS: &'static str = "MMAction2, PyTorchVideo and PySlowFast `i3d_r50`";
+
+    fn frozen_parts(&self) -> FrozenParts {
+        FrozenParts { frozen_stages: self.frozen_stages, norm_eval: self.norm_eval, ..FrozenParts::default() }
+    }
 }
 
 /// SlowOnly-R50 (Feichtenhofer et al. 2019). Names: MMAction2 `slowonly_r50`; PyTorchVideo `slow_r50` and PySlowFast `SLOW_8x8_R50`
@@ -82,4 +86,8 @@ impl Family for ResNet3dSlowOnly {
     const SUMMARY: &'static str = "inflated ResNet-50 without temporal stride (SlowOnly)";
     const PAPER: &'static str = "Feichtenhofer et al. 2019";
     const WEIGHTS: &'static str = "MMAction2, PyTorchVideo and PySlowFast `slow_r50`";
+
+    fn frozen_parts(&self) -> FrozenParts {
+        FrozenParts { frozen_stages: self.frozen_stages, norm_eval: self.norm_eval, ..FrozenParts::default() }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::defaults;
 use super::family::Family;
-use super::frozen_parts;
+use super::frozen_parts::{self, FrozenParts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt::{Display, Formatter};
@@ -39,6 +39,10 @@ impl Family for ResNet3dCSN {
     const SUMMARY: &'static str = "3-D ResNet-50, -101 or -152 with depthwise convolutions (CSN)";
     const PAPER: &'static str = "Tran et al. 2019";
     const WEIGHTS: &'static str = "MMAction2 `ircsn_r50`, `ircsn_r152`, `ipcsn_r152`; PyTorchVideo `csn_r101`";
+
+    fn frozen_parts(&self) -> FrozenParts {
+        FrozenParts { frozen_stages: self.frozen_stages, norm_eval: self.norm_eval, ..FrozenParts::default() }
+    }
 }
 
 /// What replaces the 3 x 3 x 3 convolution of a bottleneck.

@@ -2,7 +2,7 @@
 
 use super::defaults;
 use super::family::Family;
-use super::frozen_parts;
+use super::frozen_parts::{self, FrozenParts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -51,6 +51,10 @@ impl Family for ResNet3dSlowFast {
     const SUMMARY: &'static str = "slow and fast pathway with lateral connections";
     const PAPER: &'static str = "Feichtenhofer et al. 2019";
     const WEIGHTS: &'static str = "MMAction2, PyTorchVideo and PySlowFast `slowfast_r50`";
+
+    fn frozen_parts(&self) -> FrozenParts {
+        FrozenParts { frozen_stages: self.frozen_stages, norm_eval: self.norm_eval, ..FrozenParts::default() }
+    }
 }
 
 /// Whose form of SlowFast a network has.

@@ -1,7 +1,7 @@
 //! Video Swin: attention within windows that shift from block to block.
 
 use super::family::Family;
-use super::frozen_parts;
+use super::frozen_parts::{self, FrozenParts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +48,10 @@ impl Family for SwinTransformer3D {
     const PAPER: &'static str = "Liu et al. 2022";
     const WEIGHTS: &'static str =
         "torchvision `swin3d_t`, `swin3d_s`, `swin3d_b`; MMAction2 `swin_tiny`, `swin_small`, `swin_base`";
+
+    fn frozen_parts(&self) -> FrozenParts {
+        FrozenParts { frozen_stages: self.frozen_stages, ..FrozenParts::default() }
+    }
 }
 
 fn embed_dims() -> u32 {

@@ -2,7 +2,7 @@
 
 use super::defaults;
 use super::family::Family;
-use super::frozen_parts;
+use super::frozen_parts::{self, FrozenParts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -54,4 +54,8 @@ impl Family for X3D {
     const SUMMARY: &'static str = "depthwise 3x3x3 convolutions with squeeze-and-excitation";
     const PAPER: &'static str = "Feichtenhofer 2020";
     const WEIGHTS: &'static str = "MMAction2, PyTorchVideo and PySlowFast `x3d_s`";
+
+    fn frozen_parts(&self) -> FrozenParts {
+        FrozenParts { frozen_stages: self.frozen_stages, norm_eval: self.norm_eval, ..FrozenParts::default() }
+    }
 }
