@@ -33,12 +33,9 @@ pub use epoch_fields::{EpochContext, EpochFields};
 pub use freeze::Freeze;
 pub use learning_rate::{Auto, LearningRate};
 pub use load_from::LoadFrom;
-pub use optimizer::{Adam, AdamW, OptimWrapper, Optimizer, RmsProp, Sgd};
+pub use optimizer::*;
 pub use paramwise::{Constructor, CustomKey, DecayType, ParamwiseCfg};
-pub use schedules::{
-    AnnealStrategy, ConstantLr, CosineAnnealingLr, CosineRestartLr, ExponentialLr, LinearLr, LrChain, MultiStepLr,
-    OneCycleLr, PolyLr, ReduceOnPlateauLr, Scheduler, StepLr, ThresholdRule, Tick,
-};
+pub use schedules::*;
 pub use train_cfg::TrainCfg;
 
 use crate::contract::{

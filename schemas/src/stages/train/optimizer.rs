@@ -1,6 +1,6 @@
 //! [`OptimWrapper`]: the optimiser and what is done to gradients before its step.
 //!
-//! To add an optimiser, add a variant to [`Optimizer`] with a struct of its parameters, and its step as
+//! To add an optimiser, add a variant to [`Optimizer`] with a struct of its parameters and a line in `with_params`, and its step as
 //! `crates/learn/src/optimizers/NAME.rs`. The parameters are here because `pipe` checks them without libtorch.
 
 use super::amp::{Amp, AmpDtype, LossScale, WrapperType};
@@ -225,36 +225,32 @@ pub struct RmsProp {
     pub centered: bool,
 }
 
+/// Evaluates an expression for the parameters of any optimiser.
+macro_rules! with_params {
+    ($optimizer:expr, $params:ident => $value:expr) => {
+        match $optimizer {
+            Optimizer::SGD($params) => $value,
+            Optimizer::Adam($params) => $value,
+            Optimizer::AdamW($params) => $value,
+            Optimizer::RMSprop($params) => $value,
+        }
+    };
+}
+
 impl Optimizer {
     /// Returns the learning rate before schedules; `None` for `auto`.
     pub fn lr(&self) -> Option<f64> {
-        match self {
-            Self::SGD(params) => params.lr,
-            Self::Adam(params) => params.lr,
-            Self::AdamW(params) => params.lr,
-            Self::RMSprop(params) => params.lr,
-        }
-        .number()
+        with_params!(self, params => params.lr).number()
     }
 
     /// Sets the learning rate before schedules.
     pub fn set_lr(&mut self, lr: f64) {
-        match self {
-            Self::SGD(params) => params.lr = lr.into(),
-            Self::Adam(params) => params.lr = lr.into(),
-            Self::AdamW(params) => params.lr = lr.into(),
-            Self::RMSprop(params) => params.lr = lr.into(),
-        }
+        with_params!(self, params => params.lr = lr.into());
     }
 
     /// Returns the weight decay of tensors without rules of their own.
     pub fn weight_decay(&self) -> f64 {
-        match self {
-            Self::SGD(params) => params.weight_decay,
-            Self::Adam(params) => params.weight_decay,
-            Self::AdamW(params) => params.weight_decay,
-            Self::RMSprop(params) => params.weight_decay,
-        }
+        with_params!(self, params => params.weight_decay)
     }
 
     /// Returns violations that types can't express, at paths from `with:`.
