@@ -13,17 +13,17 @@ again, with int8 of that. `uses: benchmark` measures all of them in one run on O
 import argparse, json, pathlib, subprocess, tempfile
 from fine_tuning import classes, write_lists
 
-# Name: backbone, more of `cls_head`, whether it is pruned, and more of `int8`.
+# Name: backbone, whether it is pruned, epochs, and the learning rate of AdamW. Transformers need more epochs than convolutions.
 MOTION = {
-    "tsm_resnet18": ("{ type: ResNetTSM, depth: 18, base_channels: 16, shift_div: 4 }", True, ""),
-    "r3d_18": ("{ type: R3D, base_channels: 16 }", True, ""),
-    "x3d": ("{ type: X3D, base_channels: 12, gamma_d: 1.0, fc1_channels: 128 }", False, ", symmetric: true"),
-    "videomae": ("{ type: VisionTransformer, img_size: [48, 64], embed_dims: 96, depth: 4, num_heads: 4, num_frames: 8 }", True, ""),
+    "tsm_resnet18": ("{ type: ResNetTSM, depth: 18, base_channels: 16, shift_div: 4 }", True, 12, 0.002),
+    "r3d_18": ("{ type: R3D, base_channels: 16 }", True, 12, 0.002),
+    "x3d": ("{ type: X3D, base_channels: 12, gamma_d: 1.0, fc1_channels: 128 }", False, 24, 0.002),
+    "videomae": (
+        "{ type: VisionTransformer, img_size: [48, 64], patch_size: 8, embed_dims: 96, depth: 4, num_heads: 4, num_frames: 8 }", True, 30, 0.001,
+    ),
 }
-REAL = {
-    "tsn_mobilenet_v2": ("{ type: MobileNetV2 }", True, ""),
-    "tsm_mobilenet_v2": ("{ type: MobileNetV2TSM }", False, ""),
-}
+# Name: backbone, and whether it is pruned.
+REAL = {"tsn_mobilenet_v2": ("{ type: MobileNetV2 }", True), "tsm_mobilenet_v2": ("{ type: MobileNetV2TSM }", False)}
 
 MOTION_DATA = """
   clips:
@@ -36,7 +36,7 @@ MOTION_DATA = """
     uses: augment
     inputs: { frames: frames, labels: labels }
     with:
-      epochs: 12
+      epochs: 30
       train: { sampler: { type: SampleFrames, clip_len: 8, frame_interval: 2 }, transforms: [{ type: Resize, scale: { exact: [64, 48] } }] }
       test: { sampler: { type: SampleFrames, clip_len: 8, frame_interval: 2, num_clips: 3 }, transforms: [{ type: Resize, scale: { exact: [64, 48] } }] }
 """
@@ -49,7 +49,7 @@ REAL_DATA = """
     uses: augment
     inputs: {{ frames: frames, labels: labels }}
     with:
-      epochs: 12
+      epochs: 24
       train:
         sampler: {{ type: SampleFrames, clip_len: 1, frame_interval: 1, num_clips: 8 }}
         transforms: [{{ type: RandomResizedCrop }}, {{ type: Resize, scale: {{ exact: [160, 160] }} }}, {{ type: Flip, flip_ratio: 0.5 }}]
@@ -66,11 +66,11 @@ NETWORK = """
       model: {{ backbone: {backbone}, cls_head: {{ dropout_ratio: 0.0, init_std: 0.01 }} }}
       train_dataloader: {{ batch_size: {batch} }}
       optim_wrapper: {{ optimizer: {optimizer}, clip_grad: {{ max_norm: 20 }} }}
-      param_scheduler: [{{ type: CosineAnnealingLR, end: 12, convert_to_iter_based: true }}]
-      train_cfg: {{ max_epochs: 12, val_interval: 12 }}
+      param_scheduler: [{{ type: LinearLR, start_factor: 0.1, end: 1, convert_to_iter_based: true }}, {{ type: CosineAnnealingLR, begin: 1, end: {epochs}, convert_to_iter_based: true }}]
+      train_cfg: {{ max_epochs: {epochs}, val_interval: {epochs} }}
       {more}
   {name}_onnx: {{ uses: export, inputs: {{ model: {name}, frames: frames, samples: samples }} }}
-  {name}_int8: {{ uses: optimize, inputs: {{ model: {name}, frames: frames, samples: samples }}, with: {{ quantize: {{ type: int8{int8} }} }} }}
+  {name}_int8: {{ uses: optimize, inputs: {{ model: {name}, frames: frames, samples: samples }}, with: {{ quantize: {{ type: int8, symmetric: {symmetric} }} }} }}
 """
 
 PRUNED = """
@@ -88,10 +88,11 @@ TABLE = """
 """
 
 
-def stages(name, network, optimizer, batch, more):
+def stages(name, backbone, is_pruned, epochs, optimizer, batch, more):
     """Returns the stages of a network."""
-    backbone, is_pruned, int8 = network
-    values = {"backbone": backbone, "optimizer": optimizer, "batch": batch, "int8": int8}
+    # OpenVINO needs it for depthwise convolutions over frames.
+    symmetric = "true" if "X3D" in backbone else "false"
+    values = {"backbone": backbone, "epochs": epochs, "optimizer": optimizer, "batch": batch, "symmetric": symmetric}
     text = NETWORK.format(name=name, port="", more=more, **values)
     variants = ""
     if is_pruned:
@@ -134,16 +135,16 @@ def main():
     write_lists(folder / "lists", found, 1)
     include = ", ".join(f'"{name}/*"' for name in found)
     load = f"load_from: {{ checkpoint: {json.dumps(str(options.weights.resolve()))} }}"
-    for kind, networks, data, optimizer, batch, more in (
-        ("motion", MOTION, MOTION_DATA, "{ type: AdamW, lr: 0.002 }", 16, ""),
-        ("real", REAL, REAL_DATA.format(root=json.dumps(str(clips)), include=include),
-         "{ type: SGD, lr: 0.01, momentum: 0.9, weight_decay: 0.0001 }", 5, load),
-    ):
-        for name, network in networks.items():
-            if options.only not in (None, name):
-                continue
-            text = f"pipeline: {kind}\nstages:" + data + stages(name, network, optimizer, batch, more)
-            (folder / f"{name}.yaml").write_text(text)
+    real = REAL_DATA.format(root=json.dumps(str(clips)), include=include)
+    # A rate as `lr_finder` suggests them here.
+    sgd = "{ type: SGD, lr: 0.004, momentum: 0.9, weight_decay: 0.0001 }"
+    adamw = lambda lr: f"{{ type: AdamW, lr: {lr} }}"
+    texts = {name: ("motion", MOTION_DATA + stages(name, backbone, is_pruned, epochs, adamw(lr), 16, ""))
+             for name, (backbone, is_pruned, epochs, lr) in MOTION.items()}
+    texts |= {name: ("real", real + stages(name, backbone, is_pruned, 24, sgd, 5, load)) for name, (backbone, is_pruned) in REAL.items()}
+    for name, (kind, text) in texts.items():
+        if options.only in (None, name):
+            (folder / f"{name}.yaml").write_text(f"pipeline: {kind}\nstages:" + text)
             subprocess.run([pipe, "run", f"{name}.yaml", "--no-lock"], cwd=folder, check=True)
             report(folder / f".pipe/out/{kind}", name)
 

@@ -21,7 +21,7 @@ cargo xtask TASK
   setup [--cuda]      Install FFmpeg's headers, build tools, libtorch, ONNX Runtime and OpenVINO; with --cuda, also for NVIDIA GPUs (3 GB)
   run FILE [ARGS]     Build pipe and its workers, then run `pipe run FILE`
   test [ARGS]         Run all tests; arguments are passed to cargo nextest or cargo test
-  soak                Run the tests that take many minutes: kills at random moments
+  soak                Run the tests that take many minutes: kills at random moments, recipes at their published sizes
   fuzz [SECONDS] [TARGET…]
                       Fuzz each parser, or some, for 60 seconds or as given; needs a nightly toolchain
   bench engine [ARGS] Measure a run with nothing to do, against ninja, turborepo, Snakemake, DVC and b3sum
