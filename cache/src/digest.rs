@@ -1,6 +1,7 @@
 //! [`Digest`] of content and [`ActionKey`] of an action: two distinct types over 32 bytes of BLAKE3.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
@@ -26,6 +27,34 @@ impl Digest {
     pub(crate) fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
+}
+
+/// What [`VALUES`] has for a byte that is not a digit.
+const NO_DIGIT: u8 = 0xFF;
+
+/// The value of each byte as a hexadecimal digit.
+const VALUES: [u8; 256] = {
+    let mut values = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[b"0123456789abcdef"[value] as usize] = value as u8;
+        values[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
+
+/// Returns the bytes of 64 hexadecimal digits. It has no branch per digit: a run without changes reads thousands of digests, and the
+/// digits of a digest can't be predicted.
+fn bytes_of(hex: &str) -> Option<[u8; 32]> {
+    let digits: &[u8; 64] = hex.as_bytes().try_into().ok()?;
+    let mut wrong = 0;
+    let bytes = std::array::from_fn(|at| {
+        let [high, low] = [0, 1].map(|digit| VALUES[usize::from(digits[2 * at + digit])]);
+        wrong |= high | low;
+        high << 4 | low & 0xF
+    });
+    (wrong != NO_DIGIT).then_some(bytes)
 }
 
 macro_rules! hex_newtype {
@@ -70,7 +99,11 @@ macro_rules! hex_newtype {
             type Err = blake3::HexError;
 
             fn from_str(hex: &str) -> Result<Self, Self::Err> {
-                Ok(Self(*blake3::Hash::from_hex(hex)?.as_bytes()))
+                match bytes_of(hex) {
+                    Some(bytes) => Ok(Self(bytes)),
+                    // It says what is wrong.
+                    None => Ok(Self(*blake3::Hash::from_hex(hex)?.as_bytes())),
+                }
             }
         }
 
@@ -82,7 +115,21 @@ macro_rules! hex_newtype {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+                struct Digits;
+
+                impl Visitor<'_> for Digits {
+                    type Value = $name;
+
+                    fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
+                        out.write_str("64 hexadecimal digits")
+                    }
+
+                    fn visit_str<E: Error>(self, text: &str) -> Result<$name, E> {
+                        text.parse().map_err(E::custom)
+                    }
+                }
+
+                deserializer.deserialize_str(Digits)
             }
         }
     };
@@ -101,5 +148,31 @@ mod tests {
         assert_eq!(digest.to_string().parse::<Digest>().expect("hex"), digest);
         // The published BLAKE3 test vector of the empty input.
         assert!(Digest::of(b"").to_string().starts_with("af1349b9f5f9a1a6a0404dea36dcc949"));
+    }
+
+    #[test]
+    fn all_digits_are_read_and_nothing_else() {
+        for byte in 0..=u8::MAX {
+            let mut bytes = [0x5A; 32];
+            bytes[byte as usize % 32] = byte;
+            let digest = Digest::from_bytes(bytes);
+            let (lower, upper) = (digest.to_string(), digest.to_string().to_uppercase());
+            assert_eq!([lower.parse().ok(), upper.parse().ok()], [Some(digest), Some(digest)]);
+            let json = format!("\"{lower}\"");
+            assert_eq!(serde_json::from_str::<Digest>(&json).ok(), Some(digest));
+            let Some(other) = std::str::from_utf8(&[byte]).ok().filter(|text| !text.as_bytes()[0].is_ascii_hexdigit())
+            else {
+                continue;
+            };
+            for at in [0, 31, 63] {
+                let mut wrong = lower.clone();
+                wrong.replace_range(at..=at, other);
+                assert!(wrong.parse::<Digest>().is_err(), "{byte} at {at}");
+            }
+        }
+        let digits = Digest::of(b"").to_string();
+        for wrong in [&digits[1..], &format!("{digits}0"), "", "é"] {
+            assert!(wrong.parse::<Digest>().is_err(), "{wrong}");
+        }
     }
 }
