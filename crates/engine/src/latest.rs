@@ -111,20 +111,22 @@ impl Publisher {
     ///
     /// A result without a key was not recorded: people can open it, but the next run repeats the stage.
     pub(crate) fn publish(&mut self, stage: &str, view: &Path, key: Option<ActionKey>) -> io::Result<()> {
+        let below_root = view.strip_prefix(&self.root).unwrap_or(view);
+        let below_root: PathBuf = below_root.components().filter(|part| *part != Component::CurDir).collect();
+        let (target, link) = (Path::new("../..").join(below_root), self.folder.join(stage));
+        let leads_there = self.links.contains(stage) && fs_err::read_link(&link).is_ok_and(|current| current == target);
+        // A stage that was forced has the same key, and maybe other files.
         if let Some(key) = key
+            && leads_there
             && self.is_newest(stage, key)?
         {
             return Ok(());
         }
         self.read_on()?;
-        let there = self.links.contains(stage);
         if self.log.known.get(stage).is_some_and(|known| known.linked) {
             self.append(&line(stage, UNSURE))?;
         }
-        let below_root = view.strip_prefix(&self.root).unwrap_or(view);
-        let below_root: PathBuf = below_root.components().filter(|part| *part != Component::CurDir).collect();
-        let (target, link) = (Path::new("../..").join(below_root), self.folder.join(stage));
-        if !there || !fs_err::read_link(&link).is_ok_and(|current| current == target) {
+        if !leads_there {
             replace(&target, &link)?;
             self.links.insert(stage.to_owned());
         }
@@ -225,6 +227,19 @@ mod tests {
         compact(kept).expect("written");
         assert_eq!(keys(kept, "p").expect("read"), Keys::from([("s".to_owned(), key("a"))]));
         publish(&mut Publisher::open(kept, "p").expect("open"), "a");
+    }
+
+    /// A forced stage with measurements has other files under the same key.
+    #[test]
+    fn the_link_leads_to_the_files_that_were_made_last() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path();
+        let kept = &Bookkeeping::to_update(root);
+        for view in ["a", "b", "a"] {
+            let mut run = Publisher::open(kept, "p").expect("open");
+            run.publish("s", &root.join(view), Some(key("k"))).expect("published");
+            assert_eq!((link(root), keys(kept, "p").expect("read")["s"]), (format!("../../{view}"), key("k")));
+        }
     }
 
     #[test]
