@@ -160,10 +160,11 @@ mod tests {
             assert_eq!([lower.parse().ok(), upper.parse().ok()], [Some(digest), Some(digest)]);
             let json = format!("\"{lower}\"");
             assert_eq!(serde_json::from_str::<Digest>(&json).ok(), Some(digest));
-            let Some(other) = std::str::from_utf8(&[byte]).ok().filter(|text| !text.as_bytes()[0].is_ascii_hexdigit())
-            else {
+            let other = [byte];
+            let Ok(other) = std::str::from_utf8(&other) else { continue };
+            if byte.is_ascii_hexdigit() {
                 continue;
-            };
+            }
             for at in [0, 31, 63] {
                 let mut wrong = lower.clone();
                 wrong.replace_range(at..=at, other);

@@ -13,6 +13,8 @@ pub(super) struct Candidate {
     /// The name of the graph, such as `tsn_resnet50`.
     pub(super) name: String,
     pub(super) choice: Choice,
+    /// The number of classes of the file's classifier; `None` if it has none, as after a pretraining.
+    pub(super) num_classes: Option<usize>,
     /// Whose names the tensors have.
     pub(super) project: Project,
     /// The share of tensors that the file and the network have in common, from 0 to 1.
@@ -48,9 +50,9 @@ pub(super) fn candidates(file: &WeightsFile) -> Result<Vec<Candidate>, CommandEr
             }
             let is_new = found.iter().all(|known| known.choice.backbone != choice.backbone);
             if share > 0.0 && share >= best && is_new {
-                let num_classes = num_classes(&layout, &file.checkpoint).unwrap_or(choice.num_classes);
-                let choice = Choice { num_classes, ..choice.clone() };
-                found.push(Candidate { name: name.clone(), choice, project, share });
+                let num_classes = num_classes(&layout, &file.checkpoint);
+                let choice = Choice { num_classes: num_classes.unwrap_or(choice.num_classes), ..choice.clone() };
+                found.push(Candidate { name: name.clone(), choice, num_classes, project, share });
             }
         }
     }

@@ -62,10 +62,11 @@ fn finite(bad: &[(String, usize, usize)]) -> String {
 }
 
 pub(in crate::commands::model) fn network_line(candidate: &Candidate) -> String {
-    let Candidate { name, choice, project, share } = candidate;
+    let Candidate { name, choice, num_classes, project, share } = candidate;
     let share =
         if candidate.is_complete() { String::new() } else { format!(", {:.1} % of the tensors", 100.0 * share) };
-    let classes = text::count_of(choice.num_classes as u64, "class", "classes");
+    let classes = num_classes
+        .map_or("no classifier".to_owned(), |num_classes| text::count_of(num_classes as u64, "class", "classes"));
     format!("{name}  {}, names of {project}, {classes}{share}", choice.parameters())
 }
 
@@ -79,7 +80,7 @@ pub(super) fn json(report: &Report<'_>) {
             "network": candidate.name,
             "backbone": candidate.choice.backbone,
             "map": candidate.project,
-            "num_classes": candidate.choice.num_classes,
+            "num_classes": candidate.num_classes,
             "share": candidate.share,
         })
     };
