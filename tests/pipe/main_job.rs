@@ -51,7 +51,7 @@ fn check_evidence(space: &Space) {
     let text = format!("marked {marked:.3}, untrained {of_control:.3}, chance {chance:.3}; {faithfulness}");
     assert!(marked > 2.0 * chance && marked > 1.3 * of_control, "{text}");
     let mean = |name: &str| faithfulness[name].as_f64().unwrap();
-    assert!(mean("without_marked") < mean("without_random") - 0.05, "{text}");
+    assert!(mean("without_marked") < mean("without_random") - 0.02, "{text}");
     assert_eq!(faithfulness["num_test_videos"], 80, "{text}");
 }
 

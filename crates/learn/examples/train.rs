@@ -32,11 +32,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let graph = pipe_models::build(&model, ClipShape { channels: 3, frames, height, width }, NUM_CLASSES)?;
     let optimizer =
         Optimizer::SGD(Sgd { lr: LearningRate::Number(1e-4), momentum: 0.9, weight_decay: 1e-4, ..Sgd::default() });
-    let params = TrainParams {
-        model,
-        optim_wrapper: OptimWrapper { optimizer, ..optim_wrapper },
-        ..TrainParams::default()
-    };
+    let params =
+        TrainParams { model, optim_wrapper: OptimWrapper { optimizer, ..optim_wrapper }, ..TrainParams::default() };
     let mut learner = Learner::new(Network::new(graph, 0), &params, Labelling::SingleLabel)?;
     let clip_size = ClipSize { frames, height, width };
     let learning_rates = [vec![1e-4]];

@@ -1,7 +1,6 @@
 //! [`mutate`]: runs a target on mutated seeds, without libFuzzer. Deterministic: every call runs the same inputs in the same order.
 
 use crate::Target;
-use std::time::{Duration, Instant};
 
 /// Inserted by mutations: numbers at the limits of types, and separators of the formats under test.
 const TOKENS: [&[u8]; 14] = [
@@ -88,21 +87,19 @@ impl Mutator {
     }
 }
 
-/// Runs `target` on its seeds and on mutations of them for about `time`, but at least `min_inputs`. Returns the number of inputs.
+/// Runs `target` on its seeds and on mutations of them, which are the same on every machine, until there were `num_inputs`.
 ///
 /// # Panics
 /// If an input reveals a bug.
-pub fn mutate(target: &Target, time: Duration, min_inputs: u64) -> u64 {
+pub fn mutate(target: &Target, num_inputs: usize) {
     let seeds = (target.seeds)();
     for seed in &seeds {
         (target.run)(seed);
     }
-    let (start, mut mutator, mut count) = (Instant::now(), Mutator::new(0x5eed), seeds.len() as u64);
-    while start.elapsed() < time || count < min_inputs {
+    let mut mutator = Mutator::new(0x5eed);
+    for _ in seeds.len()..num_inputs {
         let (one, other) = (mutator.below(seeds.len()), mutator.below(seeds.len()));
         let input = mutator.mutated(&seeds[one], &seeds[other]);
         (target.run)(&input);
-        count += 1;
     }
-    count
 }

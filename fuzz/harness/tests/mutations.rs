@@ -1,10 +1,10 @@
-//! Runs every fuzz target on mutated inputs for a moment. `cargo xtask fuzz` runs them for as long as asked.
+//! Runs every fuzz target on mutated inputs a few hundred times. `cargo xtask fuzz` runs them for as long as asked.
 
 use pipe_fuzz_harness::{TARGETS, mutate};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// For each target.
-const TIME: Duration = Duration::from_millis(350);
+/// For each target. A time instead would give a fast machine more inputs, and other results.
+const NUM_INPUTS: usize = 500;
 
 /// How much the peak of memory may grow while 10,000 inputs of a format are read.
 const MAX_GROWN_BYTES: u64 = 64 << 20;
@@ -12,8 +12,7 @@ const MAX_GROWN_BYTES: u64 = 64 << 20;
 #[track_caller]
 fn check(name: &str) {
     let target = TARGETS.iter().find(|target| target.name == name).expect("a target");
-    let count = mutate(target, TIME, 50);
-    assert!(count >= 50, "{name}: only {count} inputs");
+    mutate(target, NUM_INPUTS);
 }
 
 #[test]
@@ -71,15 +70,14 @@ fn many_files_of_weights() {
     for name in ["pickle", "torch_zip", "safetensors", "shards", "hf_config"] {
         let target = TARGETS.iter().find(|target| target.name == name).expect("a target");
         let (start, before) = (Instant::now(), peak_memory());
-        let count = mutate(target, Duration::ZERO, 10_000);
-        assert!(count >= 10_000, "{name}: only {count} inputs");
+        mutate(target, 10_000);
         let grown = before.zip(peak_memory()).map(|(before, after)| after - before);
         assert!(
             grown.is_none_or(|bytes| bytes < MAX_GROWN_BYTES),
             "{name}: the peak of memory grew by {grown:?} bytes"
         );
         let grown = grown.map_or("unknown".to_owned(), |bytes| format!("{} KiB", bytes >> 10));
-        println!("{name}: {count} inputs in {:.1?}, the peak of memory grew by {grown}", start.elapsed());
+        println!("{name}: 10,000 inputs in {:.1?}, the peak of memory grew by {grown}", start.elapsed());
     }
 }
 

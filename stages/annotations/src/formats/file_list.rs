@@ -45,6 +45,11 @@ impl LineFormat {
     }
 }
 
+/// Returns the example of a line with a delimiter; a tab is written as `\t`.
+fn example(format: &LineFormat, delimiter: &str) -> String {
+    format.example.replace(' ', &delimiter.escape_debug().to_string())
+}
+
 /// Parses a video list.
 pub(super) fn parse_videos(file: &ListFile, role: Role, params: &AnnotationsParams, sink: &mut Sink) {
     parse(file, role, &LineFormat::videos(params), sink);
@@ -80,7 +85,7 @@ fn parse(file: &ListFile, role: Role, format: &LineFormat, sink: &mut Sink) {
                 sink.push(Row::new(path, split, labels.into_iter().map(Label::Number).collect(), location));
             }
             Err(message) => {
-                let mut help = format!("expected a line such as `{}`", format.example.replace(' ', &delimiter));
+                let mut help = format!("expected a line such as `{}`", example(format, &delimiter));
                 if format.num_skipped == 1 {
                     help = format!("{help}, or set `with_offset: true` if lines also have the first frame");
                 }
@@ -233,6 +238,12 @@ mod tests {
             false,
             json!({}),
             &[&format!("l.txt:2: `b.mp4 1` has no label; expected a line such as `some/path/000.mp4,1`{delimiter}")],
+        );
+        check_problems(
+            "a.mp4\t1\nb.mp4 1",
+            false,
+            json!({}),
+            &[&format!("l.txt:2: `b.mp4 1` has no label; expected a line such as `some/path/000.mp4\\t1`{delimiter}")],
         );
         let rawframes = "expected a line such as `some/folder 119 1`, or set `with_offset: true` if lines also have the first frame";
         check_problems(
