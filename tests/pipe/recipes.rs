@@ -1,5 +1,7 @@
 //! The recipes of `pipelines/base/models`: each is a pipeline without mistakes, and trains on generated clips.
 
+#![expect(clippy::print_stdout, reason = "who waits for an hour wants to know what for")]
+
 use crate::space::Space;
 use pipe_models::zoo;
 
@@ -77,6 +79,18 @@ fn small(name: &str, recipe: &str) -> String {
   onnx: null
 "
         )
+}
+
+/// The clips of each recipe, for training and for the test, are those of its network, and fit videos of 320x240 px.
+#[test]
+fn every_recipe_draws_clips_of_its_published_size() {
+    let space = Space::new();
+    for name in recipes(&space) {
+        let recipe = String::from_utf8(space.output(&["bases", &name]).stdout).unwrap();
+        space.write("p.yaml", &published(&name, &recipe));
+        let run = space.output(&["run", "p.yaml", "--until", "samples"]);
+        assert_eq!(run.status.code(), Some(0), "{name}: {}", String::from_utf8_lossy(&run.stderr));
+    }
 }
 
 /// Each recipe trains two steps as it is, in batches of two clips, and its last validation has all views of its test.
