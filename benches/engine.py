@@ -8,23 +8,10 @@ installed are skipped, and the report lists them. Without --full, peers that tak
 """
 
 import argparse, hashlib, json, os, pathlib, shutil, statistics, subprocess, sys, tempfile, time
+from turns import measure
 
 PIPE = pathlib.Path(sys.argv[1])
 ROUNDS = 7
-
-
-def measure(command, folder, env=None):
-    """Returns wall and CPU seconds of a command that must succeed."""
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [str(word) for word in command], cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    said = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise RuntimeError(f"{command[0]} ended with {process.returncode}: {said.decode(errors='replace')[-2000:]}")
-    return time.perf_counter() - start, usage.ru_utime + usage.ru_stime
 
 
 def paired(programs, rounds=ROUNDS, before=None):

@@ -9,8 +9,9 @@ processes as are faster (0, 1 or 2). An epoch is the difference between a traini
 nor the start of programs count; wall and CPU seconds with all child processes, medians of rounds in which the programs take turns.
 """
 
-import argparse, json, os, pathlib, statistics, subprocess, sys, tempfile, time
+import argparse, json, pathlib, statistics, subprocess, tempfile
 from peers import video_peers
+from turns import measure
 
 PEER = """
 import json, sys, time, torch
@@ -102,18 +103,6 @@ stages:
 """
 
 
-def measure(command, folder, env):
-    """Returns the wall and CPU seconds of a command that must succeed, with its child processes."""
-    start = time.perf_counter()
-    process = subprocess.Popen(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    said = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        sys.exit(f"{command[0]} ended with {process.returncode}: {said[-2000:]}")
-    return time.perf_counter() - start, usage.ru_utime + usage.ru_stime
-
-
 def epoch(run):
     """Returns the wall and CPU seconds of an epoch, where `run(epochs)` measures a training."""
     one, two = run(1), run(2)
@@ -137,7 +126,7 @@ def runs(args, folder):
     def ours(epochs):
         # Another seed is another training; with the same one, its epochs would be taken from the store.
         sets = ["--set", f"vars.epochs={epochs}", "--set", f"vars.seed={next(seed)}"]
-        return measure([str(pipe), "run", "epoch.yaml", *sets], folder, None)
+        return measure([str(pipe), "run", "epoch.yaml", *sets], folder)
 
     found = {"pipe": ours}
     if (peers := video_peers()) is not None:

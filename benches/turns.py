@@ -1,6 +1,20 @@
-"""Programs that do something for each line on stdin and print how long it took, so that several can take turns."""
+"""Programs that take turns: commands that are measured as a whole, and programs that do something for each line on stdin."""
 
-import os, pathlib, statistics, subprocess
+import os, pathlib, statistics, subprocess, time
+
+
+def measure(command, folder, env=None):
+    """Returns the wall and CPU seconds of a command that must succeed, with the child processes that it waited for."""
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [str(word) for word in command], cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    said = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise RuntimeError(f"{command[0]} ended with {process.returncode}: {said.decode(errors='replace')[-2000:]}")
+    return time.perf_counter() - start, usage.ru_utime + usage.ru_stime
 
 
 class Program:

@@ -1,7 +1,5 @@
 //! Exit codes; the README lists them.
 
-use std::process::ExitCode;
-
 /// How `pipe` ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Code {
@@ -19,16 +17,10 @@ pub(crate) enum Code {
 
 impl Code {
     /// Ends the process with this code, without what is registered for its end: the allocator would return all memory piece by piece,
-    /// a fifth of the time of a run with nothing to do. The kernel takes it at once.
+    /// up to a fifth of the time of a run with nothing to do. The kernel takes it at once.
     #[expect(unsafe_code, reason = "the standard library always runs what is registered for the end of a process")]
     pub(crate) fn end_process(self) -> ! {
         // SAFETY: `_exit` accepts every status and does not return. What was written to stdout is flushed before; see `render::finish`.
         unsafe { nix::libc::_exit(self as i32) }
-    }
-}
-
-impl From<Code> for ExitCode {
-    fn from(code: Code) -> Self {
-        Self::from(code as u8)
     }
 }

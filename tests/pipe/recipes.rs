@@ -65,7 +65,7 @@ fn small(name: &str, recipe: &str) -> String {
     let sampler = format!("{{ type: SampleFrames, clip_len: {frames}, frame_interval: 1, num_clips: 1 }}");
     let clips =
         format!("{{ sampler: {sampler}, transforms: [{{ type: Resize, scale: {{ exact: [{width}, {height}] }} }}] }}");
-    let load_from = if recipe.contains("load_from") { "      load_from: null\n" } else { "" };
+    let load_from = without_weights(recipe);
     let classes = "classes: [move_left, move_right, rotate_clockwise], groups: 3, test_groups: 1, clips_per_group: 2";
     data(name, &format!("{classes}, frames_per_clip: 40, width_px: 64, height_px: 48"))
         + &format!(
@@ -112,7 +112,7 @@ fn every_recipe_trains_two_steps_at_its_published_size() {
 
 /// Returns a pipeline that trains the network of a recipe for two steps.
 fn published(name: &str, recipe: &str) -> String {
-    let load_from = if recipe.contains("load_from") { "      load_from: null\n" } else { "" };
+    let load_from = without_weights(recipe);
     let classes = "classes: [move_left, move_right], groups: 3, test_groups: 1, clips_per_group: 1";
     data(name, &format!("{classes}, frames_per_clip: 80, width_px: 320, height_px: 240"))
         + &format!(
@@ -126,6 +126,11 @@ fn published(name: &str, recipe: &str) -> String {
   onnx: null
 "
         )
+}
+
+/// Returns the line that removes the weights that a recipe starts from, if it does.
+fn without_weights(recipe: &str) -> &'static str {
+    if recipe.contains("load_from") { "      load_from: null\n" } else { "" }
 }
 
 /// Returns the beginning of a pipeline: generated clips for a recipe.

@@ -79,6 +79,12 @@ impl ChannelRule<'_> {
         x[axis].clone()
     }
 
+    /// The result has the rows and channels of the input, a video `[C, T, H, W]`, and other sizes.
+    pub(crate) fn same_channels(&mut self) -> Vec<Axis> {
+        let (rows, channels) = (self.input(0)[0].clone(), self.channels_only(0, 1));
+        self.with_rows(rows, 1, channels)
+    }
+
     /// The result has the axes of the input, and each tensor has the axis of the channels.
     pub(crate) fn per_channel_tensors(&mut self, axis: usize) -> Vec<Axis> {
         let x = self.input(0);

@@ -38,8 +38,7 @@ impl Operation for AvgPool {
     }
 
     fn channels(&self, rule: &mut ChannelRule<'_>) -> Vec<Axis> {
-        let (rows, channels) = (rule.input(0)[0].clone(), rule.channels_only(0, 1));
-        rule.with_rows(rows, 1, channels)
+        rule.same_channels()
     }
 
     fn keep_channels(&mut self, _kept: &KeptChannels<'_>) {}

@@ -18,7 +18,7 @@ pub(crate) type Entry = (String, Vec<usize>);
 
 /// Returns the networks that a configuration may mean, which differ in the names of their tensors.
 pub(crate) fn architectures(config: &Config) -> Result<Vec<Architecture>, Box<dyn Error>> {
-    if config.contains_key("decoder_hidden_size") {
+    if is_pretraining(config) {
         return pretraining::encoders(config);
     }
     let kind = if config.contains_key("crop_size") { "VJEPA2" } else { "ViViT" };
@@ -56,6 +56,11 @@ pub(crate) fn on_the_grid_of_the_clip(backbone: &Backbone) -> Option<Backbone> {
     Some(net.into())
 }
 
+/// Returns whether it is the configuration of a network for pretraining, which has a decoder and no classifier.
+pub(crate) fn is_pretraining(config: &Config) -> bool {
+    config.contains_key("decoder_hidden_size")
+}
+
 /// Returns a value of a configuration.
 pub(crate) fn get<T: DeserializeOwned>(config: &Config, name: &str) -> Result<T, Box<dyn Error>> {
     let value = config.get(name).ok_or_else(|| format!("`config` has no `{name}`"))?;
@@ -64,7 +69,7 @@ pub(crate) fn get<T: DeserializeOwned>(config: &Config, name: &str) -> Result<T,
 
 /// Returns the tensors of a file with the names of `project` that a classifier never runs.
 pub(crate) fn unused(config: &Config, project: Project) -> Result<Vec<Entry>, Box<dyn Error>> {
-    if config.contains_key("decoder_hidden_size") {
+    if is_pretraining(config) {
         return pretraining::without_encoder(config, project);
     }
     if config.contains_key("pred_hidden_size") { predictor(config) } else { Ok(Vec::new()) }
@@ -97,7 +102,6 @@ fn predictor(config: &Config) -> Result<Vec<Entry>, Box<dyn Error>> {
 }
 
 /// Tensors of a state dict that is written down layer by layer.
-#[derive(Default)]
 pub(crate) struct Tensors(pub(crate) Vec<Entry>);
 
 impl Tensors {

@@ -126,8 +126,9 @@ fn measure(case: &Case) -> Result<Measured, Box<dyn Error>> {
 }
 
 fn graph(case: &Case, backbone: &Backbone, clip: ClipShape) -> Result<Graph, Box<dyn Error>> {
-    // A network for pretraining has no classifier: that of its encoder is left out.
-    let num_classes = case.num_classes.unwrap_or(1);
+    // The map of a pretraining leaves out the classifier.
+    let of_pretraining = case.config.as_ref().is_some_and(config::is_pretraining).then_some(1);
+    let num_classes = case.num_classes.or(of_pretraining).ok_or("the case has no `num_classes`")?;
     let params = ModelParams { backbone: backbone.clone(), ..ModelParams::default() };
     Ok(pipe_models::build(&params, clip, num_classes).map_err(|error| chain(&error))?)
 }
