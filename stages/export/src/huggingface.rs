@@ -6,6 +6,7 @@ use pipe_learn::TrainedModel;
 use pipe_models::{HuggingFaceModel, ImageProcessor, export, huggingface_model, name_maps};
 use pipe_schemas::networks::Project;
 use pipe_schemas::stages::augment::{Scale, Transform};
+use pipe_schemas::stages::frames::FrameResize;
 use pipe_schemas::tables::{Labelling, ModelCard};
 use pipe_stage::{Context, StageError};
 use pipe_tables::write_json;
@@ -23,8 +24,8 @@ pub(crate) enum Folder {
     Refused(String),
 }
 
-/// Writes the folder `huggingface/`, if transformers has the network.
-pub(crate) fn write(context: &Context, model: &TrainedModel) -> Result<Folder, StageError> {
+/// Writes the folder `huggingface/`, if transformers has the network. The frames of the data were stored with the size `stored`.
+pub(crate) fn write(context: &Context, model: &TrainedModel, stored: FrameResize) -> Result<Folder, StageError> {
     let card = &model.card;
     let size = model.clip_size();
     let clip = ClipShape { channels: 3, frames: size.frames, height: size.height, width: size.width };
@@ -44,7 +45,8 @@ pub(crate) fn write(context: &Context, model: &TrainedModel) -> Result<Folder, S
     let exported = export(&map, &layout, &model.network.tensors()).map_err(ExportError::Names)?;
     write_safetensors(&context.output("huggingface/model.safetensors")?, &exported.tensors)?;
     write_json(&context.output("huggingface/config.json")?, &config(&described, card))?;
-    write_json(&context.output("huggingface/preprocessor_config.json")?, &preprocessor(&described, card))?;
+    let preprocessor = preprocessor(described.processor, card, stored);
+    write_json(&context.output("huggingface/preprocessor_config.json")?, &preprocessor)?;
     Ok(Folder::Written { class: described.architecture, notes: described.notes })
 }
 
@@ -67,27 +69,21 @@ fn config(described: &HuggingFaceModel, card: &ModelCard) -> Map<String, Value> 
 }
 
 /// Returns how pictures are scaled, cropped and normalised. The frames of a clip are chosen by the caller, see `README.md`.
-fn preprocessor(described: &HuggingFaceModel, card: &ModelCard) -> Map<String, Value> {
+fn preprocessor(processor: ImageProcessor, card: &ModelCard, stored: FrameResize) -> Map<String, Value> {
     let clips = &card.preprocessing;
     let normalisation = &card.model.data_preprocessor;
     let scale = |values: [f64; 3]| values.map(|value| value / 255.0);
     let crop = json!({ "height": clips.height_px, "width": clips.width_px });
-    let resize = clips.test.transforms.iter().rev().find_map(|transform| match transform {
-        Transform::Resize(resize) => Some(match resize.scale {
-            Scale::ShortSidePx(side) => json!({ "shortest_edge": side }),
-            Scale::Exact([width, height]) => json!({ "height": height, "width": width }),
-        }),
-        _ => None,
-    });
+    let size = size(&clips.test.transforms, stored);
     let shorter = clips.height_px.min(clips.width_px);
-    let (kind, class) = match described.processor {
+    let (kind, class) = match processor {
         ImageProcessor::Image(class) => ("image_processor_type", class),
         ImageProcessor::Video(class) => ("video_processor_type", class),
     };
     let values = json!({
         kind: class,
-        "do_resize": true,
-        "size": resize.unwrap_or_else(|| json!({ "shortest_edge": shorter })),
+        "do_resize": size.is_some(),
+        "size": size.unwrap_or_else(|| json!({ "shortest_edge": shorter })),
         "resample": 2,
         "do_center_crop": true,
         "crop_size": crop,
@@ -99,4 +95,43 @@ fn preprocessor(described: &HuggingFaceModel, card: &ModelCard) -> Map<String, V
         "image_std": scale(normalisation.std),
     });
     values.as_object().cloned().unwrap_or_default()
+}
+
+/// Returns the size that frames are scaled to before the crop; `None` if they keep theirs. Without a transform that scales, clips are cut
+/// from the stored frames as they are.
+fn size(test: &[Transform], stored: FrameResize) -> Option<Value> {
+    let shortest_edge = |side: u32| json!({ "shortest_edge": side });
+    let exact = |width: u32, height: u32| json!({ "height": height, "width": width });
+    let of_test = test.iter().rev().find_map(|transform| match transform {
+        Transform::Resize(resize) => Some(match resize.scale {
+            Scale::ShortSidePx(side) => shortest_edge(side),
+            Scale::Exact([width, height]) => exact(width, height),
+        }),
+        _ => None,
+    });
+    of_test.or(match stored {
+        FrameResize::None => None,
+        FrameResize::ShortSidePx(side) => Some(shortest_edge(side)),
+        FrameResize::Exact { width_px, height_px } => Some(exact(width_px, height_px)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clips_without_a_transform_that_scales_are_cut_from_the_stored_frames() {
+        let check = |test: &Value, stored: FrameResize, expect: Option<Value>| {
+            let test: Vec<Transform> = serde_json::from_value(test.clone()).expect("transforms");
+            assert_eq!(size(&test, stored), expect);
+        };
+        let crop = json!([{ "type": "CenterCrop", "crop_size": 32 }]);
+        check(&crop, FrameResize::ShortSidePx(48), Some(json!({ "shortest_edge": 48 })));
+        let exact = FrameResize::Exact { width_px: 64, height_px: 40 };
+        check(&crop, exact, Some(json!({ "height": 40, "width": 64 })));
+        check(&crop, FrameResize::None, None);
+        let resize = json!([{ "type": "Resize", "scale": { "short_side_px": 36 } }, { "type": "CenterCrop", "crop_size": 32 }]);
+        check(&resize, FrameResize::ShortSidePx(48), Some(json!({ "shortest_edge": 36 })));
+    }
 }

@@ -56,7 +56,7 @@ impl Stage for Export {
         let parity = comparison.finish(params.tolerance, runtime.title(), axes)?;
         write_json(&context.output("parity.json")?, &parity)?;
         write_safetensors(&context.output("model.safetensors")?, &model.network.tensors())?;
-        let folder = huggingface::write(context, &model)?;
+        let folder = huggingface::write(context, &model, metadata.stored_frames.resize)?;
         let card = card(context, &model, &metadata, &parity, &folder, self.libtorch)?;
         fs_err::write(context.output("README.md")?, card)?;
         Ok(Summary::line(format!(
