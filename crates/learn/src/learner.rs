@@ -94,7 +94,7 @@ impl Learner {
             rate_indices: trained.iter().map(|position| rate_indices[*position]).collect(),
             gradients: Gradients::default(),
             average,
-            loss_scaler: amp.map(|amp| LossScaler::new(amp.loss_scale)),
+            loss_scaler: amp.map(LossScaler::new),
             group: None,
             settings: Settings {
                 objective: Objective::new(params.loss(labelling), &params.model.cls_head),

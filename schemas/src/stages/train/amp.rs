@@ -33,7 +33,7 @@ pub enum AmpDtype {
 pub enum LossScale {
     /// 65536 at first; half of it when a gradient is not finite, whose step is left out; twice of it after 2000 steps.
     Dynamic,
-    /// Always the same.
+    /// Always the same. In float16, a step whose gradients are not finite is left out.
     Fixed(f64),
 }
 
