@@ -56,6 +56,13 @@ pub struct Batch {
     pub rows: Range<usize>,
 }
 
+impl Batch {
+    /// Returns whether a clip is blended with another one.
+    pub fn has_blended_clips(&self) -> bool {
+        self.mix_shares.iter().any(|share| *share != 0.0)
+    }
+}
+
 /// An iterator over all batches. It ends after the first error, and its threads end when it is dropped.
 ///
 /// The batches do not depend on the number of threads. Up to three batches are in memory at a time, or four if clips are blended.

@@ -173,10 +173,11 @@ impl Learner {
         let piece = epoch.pieces.get(step).copied().unwrap_or_else(|| Piece::whole(batch.num_clips));
         let training_step = TrainingStep { seed: self.settings.seed, epoch: epoch.index, step, piece };
         let (logits, auxiliary) = self.network.forward_training(&clips, training_step)?;
-        let labels = Labels::of(batch, self.network.num_classes(), self.network.device()).at("the labels")?;
-        let loss = self.loss(&logits, auxiliary.as_ref(), &labels).at("the loss")?;
+        let are_blended = self.is_true_in_any_process(batch.has_blended_clips())?;
+        let labels =
+            Labels::of(batch, are_blended, self.network.num_classes(), self.network.device()).at("the labels")?;
         let share = self.share(piece, &logits, &labels)?;
-        let loss = share.map_or_else(|| Ok(loss.shallow_clone()), |share| loss.f_mul_scalar(share)).at("the loss")?;
+        let loss = self.loss(&logits, auxiliary.as_ref(), &labels, share).at("the loss")?;
         let batches = AccumulatedBatches::of(step, epoch.num_steps, self.settings.accumulative_counts);
         let scaled = self.loss_scaler.as_ref().map_or_else(|| Ok(loss.shallow_clone()), |scaler| scaler.scale(&loss));
         self.gradients.add(&scaled.at("the loss")?, batches, &self.weights).at("the gradient")?;
@@ -222,10 +223,22 @@ impl Learner {
         Ok(Some(norm))
     }
 
-    fn loss(&self, logits: &Tensor, auxiliary: Option<&Tensor>, labels: &Labels) -> Result<Tensor, TchError> {
-        let main = self.settings.objective.loss(logits, labels)?;
-        let auxiliary = auxiliary.map(|logits| self.settings.objective.loss(logits, labels)).transpose()?;
-        self.network.total_loss(&main, auxiliary.as_ref())
+    /// Returns the loss times `share`. A share of 0 gives 0, also where the loss is not defined because all its clips have the weight 0.
+    fn loss(
+        &self,
+        logits: &Tensor,
+        auxiliary: Option<&Tensor>,
+        labels: &Labels,
+        share: Option<f64>,
+    ) -> Result<Tensor, TchError> {
+        let objective = |logits: &Tensor| match share {
+            Some(0.0) => logits.f_mul_scalar(0.0)?.f_sum(logits.kind()),
+            _ => self.settings.objective.loss(logits, labels),
+        };
+        let main = objective(logits)?;
+        let auxiliary = auxiliary.map(objective).transpose()?;
+        let loss = self.network.total_loss(&main, auxiliary.as_ref())?;
+        share.map_or_else(|| Ok(loss.shallow_clone()), |share| loss.f_mul_scalar(share))
     }
 
     /// Measures the memory of a step on the processor, with the first clips of `batch`. For advice after a failure: the statistics of
@@ -282,6 +295,11 @@ impl Learner {
         let mut total = Tensor::from_slice(&[own]);
         group.all_reduce(&mut total)?;
         Ok(Some(own / total.double_value(&[0])))
+    }
+
+    fn is_true_in_any_process(&self, own: bool) -> Result<bool, LearnError> {
+        let [count, _] = self.sums([f64::from(u8::from(own)), 0.0])?;
+        Ok(count > 0.0)
     }
 
     /// Returns the sums over all processes.

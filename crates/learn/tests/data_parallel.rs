@@ -52,9 +52,14 @@ fn batch(rows: std::ops::Range<usize>) -> Batch {
         let bright = 60 * (row % NUM_CLASSES) as u64;
         (0..SIZE.frames * SIZE.height * SIZE.width * 3).map(move |_| (bright + draws.below(130)) as u8)
     };
+    let class_index = |row: usize| (row % NUM_CLASSES) as i64;
+    // The clip that begins the second step is blended, and thereby one of the first process alone.
+    let mix_share = |row: usize| if row == BATCH_SIZE { 0.25 } else { 0.0 };
     Batch {
         pixels: rows.clone().flat_map(clip).collect(),
-        class_indices: rows.clone().map(|row| (row % NUM_CLASSES) as i64).collect(),
+        class_indices: rows.clone().map(class_index).collect(),
+        mix_class_indices: rows.clone().map(|row| class_index(row + usize::from(row == BATCH_SIZE))).collect(),
+        mix_shares: rows.clone().map(mix_share).collect(),
         num_clips: rows.len(),
         rows,
         ..Batch::default()
@@ -176,9 +181,18 @@ fn with_accumulated_gradients() {
 
 #[test]
 fn with_losses_that_are_not_means_over_clips() {
-    for (normalisation, smoothing) in [(WeightedMean::MMAction2, 0.1), (WeightedMean::PyTorch, 0.0)] {
+    let (mmaction2, pytorch) = (WeightedMean::MMAction2, WeightedMean::PyTorch);
+    // With the last weights, all clips of the first process have the weight 0 in the first step.
+    let cases = [
+        (mmaction2, 0.1, [1.0, 5.0, 0.5]),
+        (pytorch, 0.0, [1.0, 5.0, 0.5]),
+        (pytorch, 0.1, [1.0, 5.0, 0.5]),
+        (mmaction2, 0.0, [0.0, 0.0, 2.0]),
+        (pytorch, 0.0, [0.0, 0.0, 2.0]),
+    ];
+    for (normalisation, smoothing, class_weight) in cases {
         check(false, |params| {
-            let class_weight = Some(vec![1.0, 5.0, 0.5]);
+            let class_weight = Some(class_weight.to_vec());
             let loss = CrossEntropyLoss { class_weight, normalisation, ..CrossEntropyLoss::default() };
             params.model.cls_head.loss_cls = Some(Loss::CrossEntropyLoss(loss));
             params.model.cls_head.label_smooth_eps = smoothing;

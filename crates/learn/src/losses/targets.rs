@@ -13,15 +13,15 @@ pub enum Labels {
 }
 
 impl Labels {
-    /// Returns the labels of a batch. If no clip of the batch is blended with another one, each has one class.
-    pub(crate) fn of(batch: &Batch, num_classes: usize, device: Device) -> Result<Self, TchError> {
+    /// Returns the labels of a batch. Unless clips of its step `are_blended` with others, each has one class.
+    pub(crate) fn of(batch: &Batch, are_blended: bool, num_classes: usize, device: Device) -> Result<Self, TchError> {
         let (clips, classes) = (batch.num_clips as i64, num_classes as i64);
         if !batch.targets.is_empty() {
             let shares = Tensor::f_from_slice(&batch.targets)?.f_view([clips, classes])?;
             return Ok(Self::Shares(shares.f_to_device(device)?));
         }
         let labels = Tensor::f_from_slice(&batch.class_indices)?;
-        if batch.mix_shares.iter().all(|share| *share == 0.0) {
+        if !are_blended {
             return Ok(Self::Classes(labels.f_to_device(device)?));
         }
         let one_hot = |labels: &Tensor| labels.f_one_hot(classes)?.f_to_kind(Kind::Float);
@@ -68,9 +68,14 @@ mod tests {
     #[test]
     fn labels_of_blended_clips_are_shared() {
         let plain = Batch { class_indices: vec![0, 2], num_clips: 2, ..Batch::default() };
-        let labels = |batch: &Batch| Labels::of(batch, 3, Device::Cpu).expect("labels");
+        let plain = Batch { mix_class_indices: vec![0, 2], mix_shares: vec![0.0, 0.0], ..plain };
+        let labels = |batch: &Batch| Labels::of(batch, batch.has_blended_clips(), 3, Device::Cpu).expect("labels");
         assert!(matches!(labels(&plain), Labels::Classes(_)));
         assert_eq!(shares(&labels(&plain)), [1.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
+        // Clips of the same step in another process are blended.
+        let shared = Labels::of(&plain, true, 3, Device::Cpu).expect("labels");
+        assert!(matches!(shared, Labels::Shares(_)));
+        assert_eq!(shares(&shared), [1.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
         let blended = Batch { mix_class_indices: vec![1, 2], mix_shares: vec![0.25, 0.0], ..plain.clone() };
         assert_eq!(shares(&labels(&blended)), [0.75, 0.25, 0.0, 0.0, 0.0, 1.0]);
         // A clip that is blended with one of its own class keeps its label.
