@@ -13,7 +13,7 @@ use serde_json::Value;
 /// Contract of `lr_finder`.
 pub const CONTRACT: Contract = Contract {
     kind: "lr_finder",
-    version: 1,
+    version: 2,
     summary: "trains a copy of the network with a growing learning rate, and suggests one for `train`",
     worker: Some(Worker::Torch),
     open_ports: false,
@@ -163,6 +163,8 @@ pub struct SuggestedLr {
     pub rule: SuggestionRule,
     /// The rate with the lowest smoothed loss; training with it is not stable as a rule.
     pub lr_of_lowest_loss: f64,
+    /// The number of clips per step that it was found for.
+    pub clips_per_step: u32,
     /// Number of steps that were made.
     pub num_steps: u32,
     /// Number of steps that were asked for.

@@ -55,6 +55,7 @@ impl Stage for LrFinder {
             lr: suggestion.lr,
             rule: SuggestionRule::SteepestDescent,
             lr_of_lowest_loss: suggestion.lr_of_lowest_loss,
+            clips_per_step: training.clips_per_step(),
             num_steps: rows.len() as u32,
             num_iters: params.num_iters,
         };
@@ -138,9 +139,17 @@ fn measure(
 }
 
 fn lines(suggested: &SuggestedLr) -> Vec<String> {
-    let SuggestedLr { lr, rule: SuggestionRule::SteepestDescent, lr_of_lowest_loss, num_steps, num_iters } = suggested;
-    let mut lines =
-        vec![format!("learning rate {lr}, where the loss falls fastest; it is lowest at {lr_of_lowest_loss:.1e}")];
+    let SuggestedLr {
+        lr,
+        rule: SuggestionRule::SteepestDescent,
+        lr_of_lowest_loss,
+        clips_per_step,
+        num_steps,
+        num_iters,
+    } = suggested;
+    let mut lines = vec![format!(
+        "learning rate {lr} for {clips_per_step} clips per step, where the loss falls fastest; it is lowest at {lr_of_lowest_loss:.1e}"
+    )];
     if num_steps < num_iters {
         lines.push(format!("ended after {num_steps} of {num_iters} steps, because the loss rose"));
     }

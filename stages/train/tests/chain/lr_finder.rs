@@ -2,6 +2,7 @@
 
 use super::*;
 use pipe_schemas::stages::lr_finder::{LrFinderParams, SuggestedLr};
+use pipe_schemas::stages::train::AutoScaleLr;
 use pipe_schemas::tables::LrCurveRow;
 use pipe_stage_train::LrFinder;
 use pipe_tables::{read_json, read_rows};
@@ -34,7 +35,8 @@ fn the_suggested_rate_is_that_of_training_with_lr_auto() {
     let ran = find(&space, &finder(|_| ()), "lr");
     let suggested: SuggestedLr = read_json(&space.path("lr/lr.json")).expect("a rate");
     assert!(
-        ran.lines()[0].starts_with(&format!("learning rate {}, where the loss falls fastest", suggested.lr)),
+        ran.lines()[0]
+            .starts_with(&format!("learning rate {} for 2 clips per step, where the loss falls fastest", suggested.lr)),
         "{ran:?}"
     );
     assert!(suggested.lr > 1e-5 && suggested.lr < suggested.lr_of_lowest_loss, "{suggested:?}");
@@ -64,6 +66,23 @@ fn the_suggested_rate_is_that_of_training_with_lr_auto() {
     same_rate.optim_wrapper.optimizer = sgd(suggested.lr);
     let expect = plan(&same_rate, vec![]).expect("planned");
     assert_eq!(same(&expect, &plan(&auto, vec![lr.clone()]).expect("planned")), [0, 1]);
+    // Steps with more clips have a warning, or another rate.
+    auto.train_dataloader.batch_size = 4;
+    let planned_lr = |auto: &TrainParams| {
+        let parts = plan(auto, vec![lr.clone()]).expect("planned");
+        let lr = parts[0].fields.iter().find(|(path, _)| path == &["lr"]).map(|(_, lr)| lr.parse::<f64>());
+        lr.expect("a rate").expect("a number")
+    };
+    assert!((planned_lr(&auto) / suggested.lr - 1.0).abs() < 1e-12);
+    let frames = ("frames", input(space.path("frames")));
+    let inputs = [frames, ("samples", input(space.path("samples"))), lr.clone()];
+    let ran = Bench::new(&Train, &auto, inputs, 2).run(&space.path("doubled"));
+    let warning = format!("the learning rate {} was chosen for 2 clips per step, but a step has 4", suggested.lr);
+    assert!(ran.warnings.iter().any(|text| text.starts_with(&warning)), "{ran:?}");
+    auto.auto_scale_lr = Some(AutoScaleLr { enable: true, base_batch_size: 64 });
+    assert!((planned_lr(&auto) / suggested.lr - 2.0).abs() < 1e-12);
+
+    let auto = TrainParams { auto_scale_lr: None, ..auto };
     let error = |params: &TrainParams, inputs| plan(params, inputs).expect_err("refused").chain().join(": ");
     assert_eq!(error(&auto, vec![]), "`optim_wrapper.optimizer.lr` is `auto`, but the input `lr` is not connected");
     assert_eq!(
