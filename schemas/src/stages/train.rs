@@ -159,9 +159,9 @@ impl TrainParams {
         LrChain::new(self.initial_lr(), &self.param_scheduler, steps_per_epoch)
     }
 
-    /// Returns the epochs, counted from 0, at which a schedule of the learning rate begins, ends or has a milestone.
-    pub fn milestones(&self) -> BTreeSet<u32> {
-        self.param_scheduler.iter().flat_map(Scheduler::milestones).collect()
+    /// Returns the epochs, counted from 0, in which a schedule of the learning rate begins, ends or has a milestone.
+    pub fn milestones(&self, steps_per_epoch: usize) -> BTreeSet<u32> {
+        self.param_scheduler.iter().flat_map(|scheduler| scheduler.milestones(steps_per_epoch)).collect()
     }
 
     /// Returns whether a schedule reads metrics, so that the learning rates are not known before training.

@@ -45,7 +45,7 @@ pub(crate) fn parts(
         fields.extend(rates);
         fields.push(field(&["epoch"], epoch.to_string()));
         fields.push(field(&["rows"], samples.epoch_digest(epoch)?));
-        if samples.num_steps(epoch) < samples.num_batches(epoch) {
+        if samples.is_cut(epoch) {
             fields.push(field(&["steps"], samples.num_steps(epoch).to_string()));
         }
         if epoch == 0 {

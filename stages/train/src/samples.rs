@@ -83,6 +83,11 @@ impl Samples {
         num_batches(self.num_clips(epoch), self.batch_size)
     }
 
+    /// Returns whether `max_iters` ends training within an epoch.
+    pub(crate) fn is_cut(&self, epoch: u32) -> bool {
+        epoch < self.num_epochs() && self.num_steps(epoch) < self.num_batches(epoch)
+    }
+
     /// Returns the number of steps that an epoch counts for schedules with `convert_to_iter_based`: that of the first one.
     pub(crate) fn steps_per_epoch(&self) -> usize {
         self.num_batches(0)

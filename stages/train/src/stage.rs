@@ -191,11 +191,11 @@ fn kept_states(
     log: &[TrainingLogRow],
     best: Option<&BestEpoch>,
 ) -> Vec<String> {
-    let milestones = params.milestones();
+    let milestones = params.milestones(samples.steps_per_epoch());
     let possible_ends = ends_of_smaller_patience(params, samples, log);
     let possible_bests = best_of_any_metric(samples, log, &possible_ends);
     // An epoch starts from the state of the one before it.
-    let is_milestone = |epoch: u32| milestones.contains(&(epoch + 1));
+    let is_milestone = |epoch: u32| milestones.contains(&(epoch + 1)) || samples.is_cut(epoch + 1);
     let is_kept = |epoch: u32| match params.checkpoint.keep {
         KeepStates::All => true,
         KeepStates::Milestones => {
@@ -238,7 +238,7 @@ fn lines(
         let epochs = if log.len() == 1 { "1 epoch".to_owned() } else { format!("{} epochs", log.len()) };
         lines.push(format!("{epochs}, loss {loss:.2}, top1 {top1:.2}{}", test.unwrap_or_default()));
         let (num_steps, num_batches) = (samples.num_steps(last.epoch), samples.num_batches(last.epoch));
-        if num_steps < num_batches {
+        if samples.is_cut(last.epoch) {
             lines.push(format!("the last epoch has {num_steps} of {num_batches} steps, because of `max_iters`"));
         }
     }

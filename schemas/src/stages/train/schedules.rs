@@ -101,15 +101,14 @@ impl Scheduler {
         }
     }
 
-    /// Returns the epochs, counted from 0, at which the schedule begins, ends or has a milestone.
-    pub fn milestones(&self) -> Vec<u32> {
+    /// Returns the epochs, counted from 0, in which the schedule begins, ends or has a milestone.
+    pub fn milestones(&self, steps_per_epoch: usize) -> Vec<u32> {
         let Driver::Clock(schedule) = self.driver() else { return Vec::new() };
         let Span { begin, end, by_epoch, convert_to_iter_based: _ } = schedule.span();
-        if !by_epoch {
-            return Vec::new();
-        }
         let milestones = schedule.milestones().into_iter().map(|milestone| milestone.saturating_add(begin.whole()));
-        milestones.chain([begin.whole()]).chain(end.map(Tick::whole)).collect()
+        let ticks = milestones.chain([begin.whole()]).chain(end.map(Tick::whole));
+        let ticks_per_epoch = if by_epoch { 1 } else { u32::try_from(steps_per_epoch.max(1)).unwrap_or(u32::MAX) };
+        ticks.map(|tick| tick / ticks_per_epoch).collect()
     }
 
     /// Returns what is wrong with the parameters of the schedule at `position` of the list.

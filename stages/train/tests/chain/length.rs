@@ -20,6 +20,9 @@ fn steps_end_training_within_an_epoch() {
     let made = space.train(&of_steps(5), &[], 3, "parts");
     let ran = space.assemble(&of_steps(5), &made, "out");
     assert_eq!(ran.lines()[1], "the last epoch has 1 of 2 steps, because of `max_iters`");
+    // More steps continue from the epoch before.
+    let kept = ran.result.expect("assembled").kept_states.expect("names");
+    assert!(kept.contains(&"0001".to_owned()) && kept.contains(&"0002".to_owned()), "{kept:?}");
     let log = space.log("out");
     assert_eq!(log.iter().map(|row| row.num_clips).collect::<Vec<_>>(), [4, 4, 2]);
     assert!(log.iter().all(|row| row.validation.is_some()));

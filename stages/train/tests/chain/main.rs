@@ -529,12 +529,15 @@ fn a_changed_patience_trains_only_epochs_that_do_not_exist() {
     // A smaller patience ends with the second epoch, more epochs continue from the last one, and another milestone from the one
     // before it.
     let milestones = TrainParams { param_scheduler: vec![multi_step(1)], ..stopping(2) };
+    let of_step = json!({ "type": "MultiStepLR", "milestones": [3], "by_epoch": false });
+    let milestones_by_step = TrainParams { param_scheduler: vec![scheduler(of_step)], ..stopping(2) };
     let all = CheckpointParams { keep: KeepStates::All, ..CheckpointParams::default() };
     let kept =
         |params: &TrainParams, out: &str| space.assemble(params, &made, out).result.expect("assembled").kept_states;
     let every = ["0000", "0001", "0002"].map(String::from).to_vec();
     assert_eq!(kept(&stopping(2), "stopping-out"), Some(every[1..].to_vec()));
     assert_eq!(kept(&milestones, "milestones-out"), Some(every.clone()));
+    assert_eq!(kept(&milestones_by_step, "milestones-by-step-out"), Some(every.clone()));
     assert_eq!(kept(&TrainParams { checkpoint: all, ..milestones }, "all-out"), Some(every));
 }
 

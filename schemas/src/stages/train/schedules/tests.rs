@@ -96,11 +96,12 @@ fn a_cycle_that_is_too_short_is_reported() {
 
 #[test]
 fn milestones_are_counted_from_begin() {
-    let check = |params: Value, expect: &[u32]| assert_eq!(parse(&params).milestones(), expect, "{params}");
+    let check = |params: Value, expect: &[u32]| assert_eq!(parse(&params).milestones(4), expect, "{params}");
     check(json!({ "type": "MultiStepLR", "milestones": [3], "begin": 2 }), &[5, 2]);
     check(json!({ "type": "StepLR", "step_size": 4, "end": 9 }), &[4, 0, 9]);
     check(json!({ "type": "CosineRestartLR", "periods": [4, 2], "restart_weights": [1, 1], "eta_min": 0 }), &[4, 6, 0]);
-    check(json!({ "type": "MultiStepLR", "milestones": [3], "by_epoch": false }), &[]);
+    // Four steps are an epoch.
+    check(json!({ "type": "MultiStepLR", "milestones": [3, 16], "by_epoch": false, "begin": 2 }), &[1, 4, 0]);
     check(json!({ "type": "LinearLR", "end": 2.5, "convert_to_iter_based": true }), &[0, 2]);
 }
 
