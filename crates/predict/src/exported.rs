@@ -18,6 +18,9 @@ const MAX_CLIP_VALUES: usize = 1 << 28;
 /// Largest number in the sampler and the transforms, such as the number of clips.
 const MAX_NUMBER: f64 = 65_536.0;
 
+/// Parameters of them with any number: no size and no count depends on it.
+const ANY_NUMBER: [&str; 3] = ["seed", "flip_ratio", "flip_label_map"];
+
 /// An exported file whose network and metadata fit each other.
 #[derive(Debug, Clone)]
 pub struct ExportedModel {
@@ -91,15 +94,31 @@ fn check_clips(metadata: &ExportMetadata, size: ClipSize) -> Result<(), String> 
     check_recipe(metadata)
 }
 
-/// Checks that sampler and transforms are the same every time, and have no number that is absurd.
+/// Checks that sampler and transforms are the same every time, and that their counts, sizes and rates are numbers to compute with.
 fn check_pipeline(test: &ClipPipeline) -> Result<(), String> {
     if let Some(error) = test.check_test().first() {
         return Err(format!("`{}` {}", error.path.join("."), error.message));
     }
     let value = serde_json::to_value(test).map_err(|error| error.to_string())?;
-    match largest(&value) {
-        largest if largest <= MAX_NUMBER => Ok(()),
-        largest => Err(format!("the sampler or a transform has the number {largest}, beyond {MAX_NUMBER}")),
+    check_numbers("test", &value)
+}
+
+/// Checks that the numbers of the parameters at `path` are above 0, and not absurdly large.
+fn check_numbers(path: &str, value: &Value) -> Result<(), String> {
+    match value {
+        Value::Number(number) => match number.as_f64().unwrap_or(f64::INFINITY) {
+            value if value <= 0.0 => Err(format!("`{path}` is {number}, expected a number above 0")),
+            value if value > MAX_NUMBER => Err(format!("`{path}` is {number}, expected at most {MAX_NUMBER}")),
+            _ => Ok(()),
+        },
+        Value::Array(values) => {
+            values.iter().enumerate().try_for_each(|(at, value)| check_numbers(&format!("{path}.{at}"), value))
+        }
+        Value::Object(values) => {
+            let mut bounded = values.iter().filter(|(name, _)| !ANY_NUMBER.contains(&name.as_str()));
+            bounded.try_for_each(|(name, value)| check_numbers(&format!("{path}.{name}"), value))
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => Ok(()),
     }
 }
 
@@ -116,16 +135,6 @@ fn check_recipe(metadata: &ExportMetadata) -> Result<(), String> {
         return Err(format!("`stored_frames.encode` has the quality {quality}, expected 1 to 100"));
     }
     Ok(())
-}
-
-/// Returns the largest absolute number in a value.
-fn largest(value: &Value) -> f64 {
-    match value {
-        Value::Number(number) => number.as_f64().map_or(f64::INFINITY, f64::abs),
-        Value::Array(values) => values.iter().map(largest).fold(0.0, f64::max),
-        Value::Object(values) => values.values().map(largest).fold(0.0, f64::max),
-        Value::Null | Value::Bool(_) | Value::String(_) => 0.0,
-    }
 }
 
 fn check_input(file: &ModelFile, size: ClipSize) -> Result<(), String> {
@@ -157,5 +166,45 @@ fn check_output(file: &ModelFile, num_classes: usize) -> Result<(), String> {
         Some(_) => {
             Err(format!("the output `{}` is {}, but there are {num_classes} labels", output.name, output.shape_text()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn numbers_that_samplers_and_transforms_cannot_compute_with_are_named() {
+        let check = |sampler: Value, transforms: Value, expect: &str| {
+            let pipeline = json!({ "sampler": sampler, "transforms": transforms });
+            let pipeline: ClipPipeline = serde_json::from_value(pipeline).expect("a pipeline");
+            assert_eq!(check_pipeline(&pipeline).err().unwrap_or_default(), expect);
+        };
+        let frames = |name: &str, value: Value| {
+            let mut sampler = json!({ "type": "SampleFrames", "clip_len": 1, "frame_interval": 1, "num_clips": 8 });
+            sampler[name] = value;
+            sampler
+        };
+        let zero = |name: &str| format!("`test.sampler.{name}` is 0, expected a number above 0");
+        for name in ["clip_len", "frame_interval", "num_clips"] {
+            check(frames(name, json!(0)), json!([]), &zero(name));
+        }
+        let rate = "`test.sampler.target_fps` is -1.0, expected a number above 0";
+        check(frames("target_fps", json!(-1.0)), json!([]), rate);
+        let most = "`test.sampler.num_clips` is 65537, expected at most 65536";
+        check(frames("num_clips", json!(65_537)), json!([]), most);
+        let untrimmed =
+            json!({ "type": "UntrimmedSampleFrames", "clip_len": 1, "clip_interval": 0, "frame_interval": 1 });
+        check(untrimmed, json!([]), &zero("clip_interval"));
+        let crop = "`test.transforms.0.crop_size` is 0, expected a number above 0";
+        check(frames("num_clips", json!(8)), json!([{ "type": "ThreeCrop", "crop_size": 0 }]), crop);
+        let resize = json!([{ "type": "Resize", "scale": { "exact": [64, 0] } }]);
+        let side = "`test.transforms.0.scale.exact.1` is 0, expected a number above 0";
+        check(frames("num_clips", json!(8)), resize, side);
+        // A seed, a probability and a class index may be 0, and a seed may be large.
+        let seeded = json!({ "type": "UniformSampleFrames", "clip_len": 8, "seed": u32::MAX });
+        let flip = json!([{ "type": "Flip", "flip_ratio": 0.0, "flip_label_map": { "0": 1, "1": 0 } }]);
+        check(seeded, flip, "");
     }
 }
