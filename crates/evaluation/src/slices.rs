@@ -33,7 +33,9 @@ pub(crate) fn slices(evaluation: &Evaluation<'_>, choice: &Choice<'_>) -> Vec<Sl
     for column in evaluation.columns {
         let mut parts: BTreeMap<(u32, &str), Vec<PredictionRow>> = BTreeMap::new();
         for (row, value) in evaluation.predictions.iter().zip(&column.values) {
-            let part = value.as_ref().map_or((u32::MAX, UNKNOWN), |(place, value)| (*place, value.as_str()));
+            // A value that is called `unknown` is not another slice than the missing values.
+            let known = value.as_ref().filter(|(_, value)| value != UNKNOWN);
+            let part = known.map_or((u32::MAX, UNKNOWN), |(place, value)| (*place, value.as_str()));
             parts.entry(part).or_default().push(row.clone());
         }
         rows.extend(parts.iter().map(|((_, value), part)| slice(&column.name, value, part, *metric, choice)));
@@ -70,6 +72,7 @@ mod tests {
         let (predictions, classes) = (rows().0, classes(2));
         let values = (0..8).map(|at| match at {
             0..3 => Some((2, "long".to_owned())),
+            6 => Some((0, UNKNOWN.to_owned())),
             7 => None,
             _ => Some((1, "short".to_owned())),
         });
@@ -86,8 +89,8 @@ mod tests {
         let found = slices(&evaluation, &choice);
         let texts: Vec<String> =
             found.iter().map(|row| format!("{} {} {} {}", row.value, row.num_videos, row.metric, row.figure)).collect();
-        assert_eq!(texts, ["short 4 top1 1", "long 3 top1 1", "unknown 1 top1 0"]);
+        assert_eq!(texts, ["short 3 top1 1", "long 3 top1 1", "unknown 2 top1 0.5"]);
         assert_eq!(found.iter().map(|row| row.num_videos).sum::<u64>(), 8);
-        assert_eq!((found[0].low, found[2].high), (Some(1.0), Some(0.0)));
+        assert_eq!((found[0].low, found[2].high), (Some(1.0), Some(1.0)));
     }
 }

@@ -15,7 +15,7 @@ pub use crate::evaluation::{Figures, Metrics};
 /// Contract of `evaluate`.
 pub const CONTRACT: Contract = Contract {
     kind: "evaluate",
-    version: 8,
+    version: 9,
     summary: "runs the network on every test view, and writes predictions, metrics with intervals, and a report",
     worker: Some(Worker::Torch),
     open_ports: false,

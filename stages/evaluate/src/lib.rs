@@ -15,9 +15,10 @@
 //! | `predictions.parquet` | one row per video |
 //! | `report/` | see `pipe_evaluation` |
 //!
-//! `network.rs` makes logits, `report.rs` all that follows from them. The key has all parameters (the batch size affects rounding), all inputs
+//! `network.rs` makes logits, `report.rs` all that follows from them; `known.rs` reads before that what is known about the videos. The key has all parameters (the batch size affects rounding), all inputs
 //! and the versions of libtorch, libjpeg-turbo, ONNX Runtime and OpenVINO.
 
+mod known;
 mod network;
 mod report;
 mod stage;

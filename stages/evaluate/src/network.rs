@@ -1,6 +1,8 @@
 //! From the network to logits: [`run`] computes them for every test view. What they say is in `report.rs`.
 
+use crate::known::known;
 use pipe_clips::{Batches, ClipSize, Loader, Takes, TestSamples, TestSamplesError};
+use pipe_evaluation::{Choice, Known};
 use pipe_infer::{InferenceEngine, Libraries, SessionOptions, load};
 use pipe_learn::{COMPUTE_THREADS, TrainedModel, pin_threads, predict_clips};
 use pipe_predict::{Classifier, ExportedModel, PredictError, logits_of_batches};
@@ -28,6 +30,8 @@ pub(crate) struct Logits {
     pub(crate) loader: Loader,
     /// How many test videos have no views.
     pub(crate) missing: MissingCounts,
+    /// What is known about the videos beside their logits.
+    pub(crate) known: Known,
 }
 
 /// Runs the network on every test view.
@@ -44,13 +48,14 @@ fn run_trained(context: &Context, params: &EvaluateParams) -> Result<Logits, Sta
     let model = TrainedModel::open(context.input("model")?)?;
     let TestSamples { rows, clip_size, missing, .. } = samples(context, model.takes("the model"))?;
     let (labelling, average_clips) = (model.card.preprocessing.labelling, model.card.model.cls_head.average_clips);
-    let (views, loader) = (rows.into(), Loader::open(context.input("frames")?)?);
+    let (views, loader) = (Arc::<[SampleRow]>::from(rows), Loader::open(context.input("frames")?)?);
+    let known = before_inference(context, params, labelling, &views, &loader)?;
     let batches = batches(context, &loader, &views, clip_size, params)?;
     let network = model.network.for_inference()?;
     let after_batch = after_batch(context, views.len());
     let logits = predict_clips(&network, &model.normalisation(), clip_size, batches, after_batch)?;
     let classes = model.card.classes;
-    Ok(Logits { views, logits, classes, labelling, average_clips, clip_size, loader, missing })
+    Ok(Logits { views, logits, classes, labelling, average_clips, clip_size, loader, missing, known })
 }
 
 /// Runs an exported file on an inference engine.
@@ -67,7 +72,8 @@ fn run_exported(
     let mut classifier = Classifier::new(Arc::clone(&model), engine.as_ref(), options).map_err(with_help)?;
     let TestSamples { rows, clip_size, missing, .. } = samples(context, model.takes("the model"))?;
     let metadata = &model.metadata;
-    let (views, loader) = (rows.into(), Loader::open(context.input("frames")?)?);
+    let (views, loader) = (Arc::<[SampleRow]>::from(rows), Loader::open(context.input("frames")?)?);
+    let known = before_inference(context, params, metadata.labelling, &views, &loader)?;
     let batches = batches(context, &loader, &views, clip_size, params)?;
     let logits = logits_of_batches::<StageError>(&mut classifier, batches, after_batch(context, views.len()))?;
     Ok(Logits {
@@ -78,6 +84,7 @@ fn run_exported(
         clip_size,
         loader,
         missing,
+        known,
         classes: metadata.labels.clone(),
     })
 }
@@ -86,6 +93,19 @@ fn run_exported(
 fn samples(context: &Context, takes: Takes<'_>) -> Result<TestSamples, StageError> {
     let samples = TestSamples::read_for(context.input("samples")?, takes);
     samples.map_err(StageError::explained(TestSamplesError::help))
+}
+
+/// Checks the metrics and reads what is known about the videos, so that mistakes in either are found before the network runs.
+fn before_inference(
+    context: &Context,
+    params: &EvaluateParams,
+    labelling: Labelling,
+    views: &[SampleRow],
+    loader: &Loader,
+) -> Result<Known, StageError> {
+    let EvaluateParams { metric_list, metric_options, bootstrap, .. } = params;
+    Choice { metric_list, metric_options, bootstrap }.metrics(labelling)?;
+    known(context, views, loader.shards().index())
 }
 
 fn batches(

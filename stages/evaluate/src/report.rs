@@ -1,10 +1,7 @@
 //! From logits to what they say: predictions, metrics, and the report.
 
 use crate::network::Logits;
-use pipe_evaluation::{
-    Choice, Evaluation, Known, Measured, SliceTable, classes_without_videos, columns_of_frames, measure, mistakes,
-    write_report,
-};
+use pipe_evaluation::{Choice, Evaluation, Measured, classes_without_videos, measure, mistakes, write_report};
 use pipe_metrics::average_views;
 use pipe_schemas::stages::evaluate::EvaluateParams;
 use pipe_schemas::tables::{MissingCounts, PredictionRow};
@@ -14,24 +11,16 @@ use std::path::Path;
 
 /// Writes predictions, metrics and the report.
 pub(crate) fn write(context: &Context, params: &EvaluateParams, found: &Logits) -> Result<Summary, StageError> {
-    let Logits { views, logits, classes, labelling, average_clips, missing, .. } = found;
+    let Logits { views, logits, classes, labelling, average_clips, missing, known, .. } = found;
     let average_clips = params.average_clips.unwrap_or(*average_clips);
     let predictions = average_views(views, logits, average_clips, *labelling, classes)?;
     write_rows(&context.output("predictions.parquet")?, &predictions)?;
-    let mut columns = columns_of_frames(&predictions, found.loader.shards().index());
-    let known = Known::read(context.optional_input("labels"), context.optional_input("videos"), &predictions)?;
-    columns.extend_from_slice(&known.columns);
-    if let Some(file) = context.source("slices")? {
-        let table = SliceTable::read(&file.root, &predictions, &columns)?;
-        table.warning().into_iter().for_each(|text| context.warn(text));
-        columns.extend(table.columns);
-    }
     let evaluation = Evaluation {
         predictions: &predictions,
         classes,
         labelling: *labelling,
         groups: known.groups(),
-        columns: &columns,
+        columns: &known.columns,
     };
     let EvaluateParams { metric_list, metric_options, bootstrap, num_mistakes, .. } = params;
     let choice = Choice { metric_list, metric_options, bootstrap };
