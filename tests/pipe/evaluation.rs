@@ -58,12 +58,12 @@ fn a_report_a_fusion_and_a_comparison_follow_from_predictions() {
     let again = space.json("several", "again", "metrics.json");
     assert_eq!((again["top2"].as_f64(), &again["loss"]), (Some(1.0), &Value::Null), "{again}");
     let fused = space.json("several", "fused", "metrics.json");
-    assert_eq!(fused["missing"], json!({ "num_not_in_a": 0, "num_not_in_b": 0 }), "{fused}");
+    assert_eq!(fused["missing"], json!({ "num_in_no_input": 0, "num_not_in_a": 0, "num_not_in_b": 0 }), "{fused}");
     // One view: both averages are the same, and so is their sum.
     let better = space.json("several", "better", "metrics.json");
     assert_eq!((&better["num_same_prediction"], &better["mcnemar"]["exact_p"]), (&json!(4), &json!(1.0)), "{better}");
     let summary = run.stage("better")["summary"].to_string();
-    assert!(summary.contains("on 4 videos; 0 fixed, 0 broken, McNemar exact p 1.000"), "{summary}");
+    assert!(summary.contains("on 4 videos (0 missing); 0 fixed, 0 broken, McNemar exact p 1.000"), "{summary}");
     assert_eq!(space.run("several.yaml", &tiny(&[])).ok().stages("ran"), [""; 0]);
 }
 
@@ -81,7 +81,7 @@ fn a_table_of_the_user_divides_the_videos() {
     }
     let out = |stage: &str, file: &str| space.path(".pipe/out/several").join(stage).join(file);
     let predictions: Vec<PredictionRow> = read_rows(&out("eval", "predictions.parquet")).unwrap();
-    let cameras = ["left", "right", "left", ""];
+    let cameras = ["left", "right", "unknown", ""];
     let lines = predictions.iter().zip(cameras).map(|(row, camera)| format!("{},{camera}\n", row.video_id));
     space.write("cameras.csv", &format!("video_id,camera\n{}", lines.collect::<String>()));
     let run = space.run("several.yaml", &settings).ok();
@@ -94,7 +94,7 @@ fn a_table_of_the_user_divides_the_videos() {
             .filter(|row| row.column == "camera")
             .map(|row| (row.value.as_str(), row.num_videos))
             .collect();
-        assert_eq!(found, [("left", 2), ("right", 1), ("unknown", 1)], "{stage}");
+        assert_eq!(found, [("left", 1), ("right", 1), ("unknown", 2)], "{stage}");
     }
     space.write("cameras.csv", "video_id,camera\na,left,x\n");
     let failure = space.run("several.yaml", &settings).stage("eval")["failure"].to_string();

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// Contract of `compare`.
 pub const CONTRACT: Contract = Contract {
     kind: "compare",
-    version: 1,
+    version: 2,
     summary: "compares the predictions of two networks on the same videos, with tests of the difference",
     worker: Some(Worker::Data),
     open_ports: false,
@@ -61,9 +61,12 @@ pub struct Comparison {
     pub first_metric: String,
     /// Number of videos that both have; segments count as videos.
     pub num_videos: u64,
-    /// Number of videos that only one has. They are left out.
+    /// `num_videos` + `num_missing`; absent if the test list is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub num_listed: Option<u64>,
+    /// Number of videos that are left out: those that only one has and, if the list is known, listed ones that neither has.
     pub num_missing: u64,
-    /// Number of videos that the predictions do not have and the others have, by input.
+    /// Number of those by reason: `num_not_in_b`, `num_in_no_input`.
     pub missing: BTreeMap<String, u64>,
     /// Number of videos on which only `b` is correct.
     pub num_fixed: u64,

@@ -14,7 +14,7 @@ pub const INPUTS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 /// Contract of `fuse`.
 pub const CONTRACT: Contract = Contract {
     kind: "fuse",
-    version: 1,
+    version: 2,
     summary: "adds the predictions of several networks with weights, and evaluates the sum",
     worker: Some(Worker::Data),
     open_ports: false,
@@ -68,17 +68,36 @@ impl Params for FuseParams {
 
     fn check(&self) -> Vec<ParamError> {
         let mut errors = check_metrics(&self.metric_list, &self.metric_options);
-        let wrong = |weight: &f64| !weight.is_finite() || *weight < 0.0;
-        let sum: f64 = self.coefficients.iter().sum();
-        if self.coefficients.iter().any(wrong) || (!self.coefficients.is_empty() && sum <= 0.0) {
-            errors.push(ParamError {
-                path: vec!["coefficients".into()],
-                message: "a weight is below 0, or all are 0".into(),
-                help: "coefficients: [1, 0.5]".into(),
-            });
-        }
+        errors.extend(check_coefficients(&self.coefficients).err().map(|message| ParamError {
+            path: vec!["coefficients".into()],
+            message,
+            help: "coefficients: [1, 0.5]".into(),
+        }));
         errors
     }
+}
+
+/// Checks the weights. The stage checks that there is one for each input: the contract does not know which are connected.
+fn check_coefficients(coefficients: &[f64]) -> Result<(), String> {
+    let (count, most) = (coefficients.len(), INPUTS.len());
+    if count == 0 {
+        return Ok(());
+    }
+    if coefficients.iter().any(|weight| !weight.is_finite() || *weight < 0.0)
+        || coefficients.iter().all(|weight| *weight == 0.0)
+    {
+        return Err("a weight is below 0, or all are 0".to_owned());
+    }
+    // The weighted sum of probabilities is divided by this sum, so that it must neither overflow nor lose bits.
+    let sum: f64 = coefficients.iter().sum();
+    if !sum.is_normal() {
+        return Err(format!("the sum of the weights is too {}", if sum > 1.0 { "large" } else { "small" }));
+    }
+    if !(2..=most).contains(&count) {
+        let plural = if count == 1 { "" } else { "s" };
+        return Err(format!("{count} weight{plural}, but there are 2 to {most} inputs with predictions"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -93,13 +112,20 @@ mod tests {
 
     #[test]
     fn weights_are_checked() {
-        let check = |coefficients: &[f64], expect: usize| {
+        let check = |coefficients: &[f64], expect: &[&str]| {
             let params = FuseParams { coefficients: coefficients.to_vec(), ..FuseParams::default() };
-            assert_eq!(params.check().len(), expect, "{coefficients:?}");
+            let found: Vec<String> = params.check().into_iter().map(|error| error.message).collect();
+            assert_eq!(found, expect, "{coefficients:?}");
         };
-        check(&[], 0);
-        check(&[1.0, 0.0], 0);
-        check(&[0.0, 0.0], 1);
-        check(&[2.0, -1.0], 1);
+        check(&[], &[]);
+        check(&[1.0, 0.0], &[]);
+        check(&[1e300, 1e-300], &[]);
+        check(&[0.0, 0.0], &["a weight is below 0, or all are 0"]);
+        check(&[2.0, -1.0], &["a weight is below 0, or all are 0"]);
+        check(&[1.0, f64::INFINITY], &["a weight is below 0, or all are 0"]);
+        check(&[1e308, 1e308], &["the sum of the weights is too large"]);
+        check(&[1e-310, 1e-310], &["the sum of the weights is too small"]);
+        check(&[1.0], &["1 weight, but there are 2 to 6 inputs with predictions"]);
+        check(&[1.0; 7], &["7 weights, but there are 2 to 6 inputs with predictions"]);
     }
 }

@@ -1,5 +1,6 @@
 //! [`compare`]: two predictions of the same videos as numbers, and [`changes`] video by video.
 
+use pipe_evaluation::LeftOut;
 use pipe_evaluation::mistakes::{confidence, is_correct};
 use pipe_metrics::{Estimator, Interval, McNemar, Metric, Resamples};
 use pipe_schemas::Rule;
@@ -25,9 +26,12 @@ pub(crate) fn compare(
     metrics: &[Metric],
     bootstrap: &Bootstrap,
     groups: Result<Vec<Vec<usize>>, &'static str>,
-    missing: BTreeMap<String, u64>,
+    left_out: &LeftOut,
 ) -> Option<Comparison> {
     let mut not_computed = BTreeMap::new();
+    if left_out.num_listed.is_none() {
+        not_computed.insert("num_listed".to_owned(), LeftOut::NOT_LISTED.to_owned());
+    }
     let values = |metric: &Metric| (metric.value(pair.a), metric.value(pair.b));
     let is_defined = |metric: &&Metric| {
         let (a, b) = values(metric);
@@ -70,8 +74,9 @@ pub(crate) fn compare(
         difference: by_name[first].difference,
         first_metric: first.to_owned(),
         num_videos: pair.a.len() as u64,
-        num_missing: missing.values().sum(),
-        missing,
+        num_listed: left_out.num_listed,
+        num_missing: left_out.num_missing,
+        missing: left_out.missing.clone(),
         num_fixed: of(|a, b| !a && b),
         num_broken: of(|a, b| a && !b),
         num_both_correct: of(|a, b| a && b),

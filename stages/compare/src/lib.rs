@@ -3,7 +3,7 @@
 //! | reads | |
 //! |---|---|
 //! | `a`, `b` | predictions of `evaluate` or `fuse` |
-//! | `labels` | optional: the groups of videos, for intervals over groups |
+//! | `labels` | optional: the groups of videos, for intervals over groups, and the test list, for the number of missing videos |
 //!
 //! | writes | |
 //! |---|---|

@@ -1,5 +1,6 @@
 //! The comparison as text.
 
+use pipe_evaluation::LeftOut;
 use pipe_schemas::stages::compare::{Comparison, MetricComparison};
 use pipe_schemas::tables::{Change, ComparisonRow};
 use std::fmt::Write;
@@ -8,10 +9,10 @@ use std::fmt::Write;
 const MAX_LISTED: usize = 50;
 
 /// Returns the text of `comparison.txt`.
-pub(crate) fn text(comparison: &Comparison, rows: &[ComparisonRow]) -> String {
+pub(crate) fn text(comparison: &Comparison, left_out: &LeftOut, rows: &[ComparisonRow]) -> String {
     let mut text = String::new();
     // Writing to a string does not fail.
-    let _ = metrics(&mut text, comparison).and_then(|()| tests(&mut text, comparison));
+    let _ = metrics(&mut text, comparison, left_out).and_then(|()| tests(&mut text, comparison));
     for (change, heading) in [
         (Change::Fixed, "fixed (only b is correct)"),
         (Change::Broken, "broken (only a is correct)"),
@@ -27,13 +28,17 @@ pub(crate) fn text(comparison: &Comparison, rows: &[ComparisonRow]) -> String {
 }
 
 /// Writes a line for each metric.
-fn metrics(text: &mut String, comparison: &Comparison) -> std::fmt::Result {
-    let Comparison { num_videos, num_missing, metrics, intervals, .. } = comparison;
-    writeln!(text, "{num_videos} videos in both, {num_missing} left out because one has no prediction for them\n")?;
+fn metrics(text: &mut String, comparison: &Comparison, left_out: &LeftOut) -> std::fmt::Result {
+    let Comparison { metrics, intervals, .. } = comparison;
+    writeln!(text, "both have predictions of {}", left_out.denominator())?;
+    if let Some(note) = left_out.note() {
+        writeln!(text, "{note}")?;
+    }
+    writeln!(text)?;
     let width = metrics.keys().map(|name| name.chars().count()).max().unwrap_or(0);
     let of = intervals.as_ref().map_or_else(String::new, |found| {
         let groups = found.num_groups.map_or_else(String::new, |count| format!(", and over {count} groups"));
-        format!("   {} % interval over {} videos{groups}", 100.0 * found.confidence, found.num_videos)
+        format!("   {} % interval over {} {}{groups}", 100.0 * found.confidence, found.num_videos, left_out.unit)
     });
     writeln!(text, "{:width$} {:>9} {:>9} {:>9}{of}", "", "a", "b", "b - a")?;
     for (name, MetricComparison { a, b, difference, videos, groups, .. }) in metrics {

@@ -2,9 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use pipe_schemas::tables::{Change, ComparisonRow, PredictionRow};
+use pipe_schemas::tables::{AnnotationRow, Change, ComparisonRow, Labelling, PredictionRow, Split};
 use pipe_stage_compare::Compare;
-use pipe_tables::{read_rows, write_rows};
+use pipe_tables::{LabelsFolder, read_rows, write_rows};
 use pipe_testkit::{Ran, input, run_stage};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -91,10 +91,51 @@ fn videos_of_one_network_are_named_or_dropped() {
     assert_eq!(error, "2 videos are not in the input `a`: v18, v19");
     let ran = run(&folder, &[one, two], &json!({ "on_missing": "drop", "metric_list": ["loss"] }));
     assert!(ran.warnings[0].ends_with("2 videos are not in the input `a`: v18, v19"), "{:?}", ran.warnings);
-    assert!(ran.lines()[0].contains("on 18 videos, 2 left out"), "{:?}", ran.lines());
+    assert!(ran.lines()[0].contains("on 18 videos (2 missing: 2 not in a); "), "{:?}", ran.lines());
     let metrics = metrics(&folder);
     assert_eq!((&metrics["num_missing"], &metrics["missing"]["num_not_in_a"]), (&json!(2), &json!(2)));
     assert_eq!(metrics["metrics"].as_object().unwrap().keys().collect::<Vec<_>>(), ["loss"]);
+}
+
+/// Segments are called so, and listed ones without a prediction are missing.
+#[test]
+fn listed_segments_without_a_prediction_are_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let times = |at: usize| (Some(at as f64), Some(at as f64 + 1.0));
+    let tables = tables().map(|mut rows| {
+        for (at, row) in rows.iter_mut().enumerate() {
+            (row.video_id, (row.start_secs, row.end_secs)) = ("v".into(), times(at));
+        }
+        rows
+    });
+    let label = |at: usize| AnnotationRow {
+        video_id: "v".into(),
+        split: Split::Test,
+        class_index: 0,
+        group: String::new(),
+        start_secs: times(at).0,
+        end_secs: times(at).1,
+        present: true,
+        source_file: "list".into(),
+        source_line: 1,
+    };
+    let labels: Vec<AnnotationRow> = (0..22).map(label).collect();
+    LabelsFolder::write(folder.path().join("labels"), &labels, &[], Labelling::SingleLabel).unwrap();
+    for (port, rows) in ["a", "b"].iter().zip(&tables) {
+        write_rows(&folder.path().join(port), rows).unwrap();
+    }
+    let output = folder.path().join("out");
+    fs_err::create_dir_all(&output).unwrap();
+    let inputs = ["a", "b", "labels"].map(|port| (port, input(folder.path().join(port))));
+    let ran = run_stage(&Compare, &json!({ "bootstrap": { "samples": 20 } }), inputs, output, 1);
+    let denominator = "20 of 22 segments (2 missing: 2 in no input)";
+    assert!(ran.lines()[0].contains(&format!(" on {denominator}; ")) && ran.lines().len() == 1, "{:?}", ran.lines());
+    let metrics = metrics(&folder);
+    let counts = ["num_videos", "num_listed", "num_missing"].map(|name| metrics[name].as_u64().unwrap());
+    assert_eq!(counts, [20, 22, 2]);
+    let text = fs_err::read_to_string(folder.path().join("out/report/comparison.txt")).unwrap();
+    assert!(text.starts_with(&format!("both have predictions of {denominator}\n\n")), "{text}");
+    assert!(text.contains("95 % interval over 20 segments"), "{text}");
 }
 
 #[test]

@@ -3,15 +3,15 @@
 use crate::FuseError;
 use crate::sum::fused;
 use pipe_evaluation::{
-    Aligned, Choice, Evaluation, Known, Measured, SliceTable, align, check_predictions, class_names,
+    Aligned, Choice, Evaluation, Known, LeftOut, Measured, SliceTable, align, check_predictions, class_names,
     classes_without_videos, labelling_of, measure, write_report,
 };
 use pipe_schemas::evaluation::OnMissing;
 use pipe_schemas::stages::fuse::{CONTRACT, FuseParams, INPUTS};
-use pipe_schemas::tables::{ClassRow, PredictionRow};
+use pipe_schemas::tables::{AnnotationRow, ClassRow, PredictionRow};
 use pipe_stage::{Context, Stage, StageError, Summary};
-use pipe_tables::{read_rows, write_json, write_rows};
-use std::collections::BTreeMap;
+use pipe_tables::{LabelsFolder, read_rows, write_json, write_rows};
+use serde_json::Value;
 
 /// The stage `fuse`.
 pub struct Fuse;
@@ -41,6 +41,8 @@ impl Stage for Fuse {
         }
         let aligned = align(&named)?;
         report_missing(context, &params, &aligned, &inputs)?;
+        let left_out = left_out(context, &ports, &tables)?;
+        left_out.warning().into_iter().for_each(|text| context.warn(text));
         let labelling = labelling_of(&tables.concat());
         let predictions = fused(&aligned.tables, &coefficients, labelling, &names.names)
             .ok_or_else(|| StageError::message("the predictions have different sizes"))?;
@@ -62,14 +64,13 @@ impl Stage for Fuse {
         };
         let FuseParams { metric_list, metric_options, bootstrap, .. } = &params;
         let choice = Choice { metric_list, metric_options, bootstrap };
-        let measured = measure(&evaluation, &choice)?;
-        let missing = missing_by_input(&aligned, &ports);
-        write_json(&context.output("metrics.json")?, &measured.metrics(aligned.num_missing, missing))?;
+        let mut measured = measure(&evaluation, &choice)?;
+        write_json(&context.output("metrics.json")?, &metrics(&mut measured, &left_out)?)?;
         write_report(&evaluation, &choice, &context.output("report")?)?;
         if let Some(text) = classes_without_videos(&predictions, &names.names) {
             context.warn(text);
         }
-        Ok(summary(&measured, &ports, &coefficients, &aligned))
+        Ok(summary(&measured, &ports, &coefficients, &left_out))
     }
 }
 
@@ -117,19 +118,31 @@ fn report_missing(
     }
 }
 
-/// Counts the videos that each input does not have.
-fn missing_by_input(aligned: &Aligned, ports: &[&str]) -> BTreeMap<String, u64> {
-    ports.iter().zip(&aligned.missing).map(|(port, names)| (format!("num_not_in_{port}"), names.len() as u64)).collect()
+/// Counts the videos of the inputs and, if the labels are connected, of the test list.
+fn left_out(context: &Context, ports: &[&str], tables: &[Vec<PredictionRow>]) -> Result<LeftOut, StageError> {
+    let labels = context.optional_input("labels").map(|path| LabelsFolder::open(path).annotations());
+    let labels: Option<Vec<AnnotationRow>> = labels.transpose()?;
+    let inputs: Vec<(&str, &[PredictionRow])> = ports.iter().copied().zip(tables.iter().map(Vec::as_slice)).collect();
+    Ok(LeftOut::count(&inputs, labels.as_deref()))
 }
 
-fn summary(measured: &Measured, ports: &[&str], coefficients: &[f64], aligned: &Aligned) -> Summary {
+/// Returns the content of `metrics.json`: that of `evaluate`, without the number of listed videos if it is not known.
+fn metrics(measured: &mut Measured, left_out: &LeftOut) -> Result<Value, serde_json::Error> {
+    if left_out.num_listed.is_none() {
+        measured.not_computed.insert("num_listed".to_owned(), LeftOut::NOT_LISTED.to_owned());
+    }
+    let mut value = serde_json::to_value(measured.metrics(left_out.num_missing, &left_out.missing))?;
+    if let (None, Value::Object(fields)) = (left_out.num_listed, &mut value) {
+        fields.shift_remove("num_listed");
+    }
+    Ok(value)
+}
+
+/// Returns lines such as `1 a + 0.5 b = top1 0.67 (0.33 to 1.00), top5 1.00 (1.00 to 1.00) on 3 of 4 videos (1 missing: 1 in no input)`.
+fn summary(measured: &Measured, ports: &[&str], coefficients: &[f64], left_out: &LeftOut) -> Summary {
     let weights: Vec<String> =
         coefficients.iter().zip(ports).map(|(weight, port)| format!("{weight} {port}")).collect();
-    let num_videos = measured.figures.num_videos;
-    let missing = match aligned.num_missing {
-        0 => String::new(),
-        count => format!("; {count} left out"),
-    };
-    Summary::line(format!("{} = {} on {num_videos} videos{missing}", weights.join(" + "), measured.line()))
+    let line = format!("{} = {} on {}", weights.join(" + "), measured.line(), left_out.denominator());
+    Summary::lines([line].into_iter().chain(left_out.note()).collect())
         .with_figures(measured.figures.values.iter().map(|(name, value)| (name.as_str(), *value)))
 }

@@ -2,9 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use pipe_schemas::tables::{ClassRow, PredictionRow};
+use pipe_schemas::tables::{AnnotationRow, ClassRow, Labelling, PredictionRow, Split};
 use pipe_stage_fuse::Fuse;
-use pipe_tables::{read_rows, write_rows};
+use pipe_tables::{LabelsFolder, read_rows, write_rows};
 use pipe_testkit::{Ran, input, run_stage};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -67,6 +67,12 @@ fn the_sum_is_evaluated_as_a_network_is() {
     assert!((rows[0].probabilities[0] - (0.7 + 0.2) / 1.5).abs() < 1e-6 && rows[0].num_views == 2);
     let metrics: Value = serde_json::from_str(&fs_err::read_to_string(out.join("metrics.json")).unwrap()).unwrap();
     assert_eq!((&metrics["num_videos"], &metrics["num_missing"]), (&json!(3), &json!(0)));
+    assert_eq!(
+        (metrics.get("num_listed"), &metrics["not_computed"]["num_listed"]),
+        (None, &json!("the list is in the labels: connect the input `labels`"))
+    );
+    assert!(ran.lines()[0].ends_with(" on 3 videos"), "{:?}", ran.lines());
+    assert_eq!(ran.lines()[1], "the number of listed videos is unknown: connect the input `labels`");
     let report = fs_err::read_to_string(out.join("report/report.txt")).unwrap();
     assert!(report.contains("        walk       0.50      1.00      0.67         1\n"), "{report}");
     for file in
@@ -84,14 +90,47 @@ fn videos_that_a_network_has_not_seen_are_named_or_dropped() {
     check_error(&[one.clone(), two.clone()], &params, "1 video is not in the input `b`: c");
     let folder = tempfile::tempdir().unwrap();
     let ran = run(&folder, &[one, two], &json!({ "on_missing": "drop", "bootstrap": { "samples": 0 } }));
-    assert!(ran.lines()[0].ends_with("on 2 videos; 1 left out"), "{:?}", ran.lines());
+    assert!(ran.lines()[0].ends_with("on 2 videos (1 missing: 1 not in b)"), "{:?}", ran.lines());
     assert!(ran.warnings[0].contains("1 video is not in the input `b`: c"), "{:?}", ran.warnings);
     let metrics = fs_err::read_to_string(folder.path().join("out/metrics.json")).unwrap();
     let metrics: Value = serde_json::from_str(&metrics).unwrap();
     assert_eq!(
-        (&metrics["num_listed"], &metrics["missing"]),
-        (&json!(3), &json!({ "num_not_in_a": 0, "num_not_in_b": 1 }))
+        (&metrics["num_missing"], &metrics["missing"]),
+        (&json!(1), &json!({ "num_not_in_a": 0, "num_not_in_b": 1 }))
     );
+}
+
+/// `d` could not be decoded, so that neither network has seen it.
+#[test]
+fn listed_videos_without_a_prediction_are_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let label = |video_id: &str| AnnotationRow {
+        video_id: video_id.into(),
+        split: Split::Test,
+        class_index: 0,
+        group: String::new(),
+        start_secs: None,
+        end_secs: None,
+        present: true,
+        source_file: "list".into(),
+        source_line: 1,
+    };
+    let labels = folder.path().join("labels");
+    LabelsFolder::write(&labels, &["a", "b", "c", "d"].map(label), &[], Labelling::SingleLabel).unwrap();
+    let [one, two] = tables();
+    for (port, rows) in [("a", &one), ("b", &two)] {
+        write_rows(&folder.path().join(port), rows).unwrap();
+    }
+    let output = folder.path().join("out");
+    fs_err::create_dir_all(&output).unwrap();
+    let inputs = ["a", "b", "labels"].map(|port| (port, input(folder.path().join(port))));
+    let ran = run_stage(&Fuse, &json!({ "bootstrap": { "samples": 0 } }), inputs, output, 1);
+    assert!(ran.lines()[0].ends_with(" on 3 of 4 videos (1 missing: 1 in no input)"), "{:?}", ran.lines());
+    let metrics = fs_err::read_to_string(folder.path().join("out/metrics.json")).unwrap();
+    let metrics: Value = serde_json::from_str(&metrics).unwrap();
+    let counts = ["num_videos", "num_listed", "num_missing"].map(|name| metrics[name].as_u64().unwrap());
+    assert_eq!(counts, [3, 4, 1]);
+    assert_eq!(metrics["missing"], json!({ "num_in_no_input": 1, "num_not_in_a": 0, "num_not_in_b": 0 }));
 }
 
 #[test]
