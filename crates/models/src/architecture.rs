@@ -47,6 +47,11 @@ pub(crate) trait Architecture: Sized {
         &[]
     }
 
+    /// Returns the values in the `config.json` of Hugging Face that the network always has: the key and the value, as JSON.
+    fn config_facts(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
     /// Returns the model of transformers that computes the same for clips of one size; `None` if transformers does not have the family.
     fn huggingface(&self, _clip: ClipShape) -> Option<Result<HuggingFaceModel, NotInTransformers>> {
         None

@@ -1,11 +1,11 @@
 //! [`check_config`]: the parameters of a network against the `config.json` of Hugging Face.
 
-use crate::zoo::config_names;
+use crate::zoo::{config_facts, config_names};
 use pipe_schemas::networks::Backbone;
 use pipe_weights::HfConfig;
 use serde_json::Value;
 
-/// Parameters of a network that differ from those in `config.json`.
+/// Values of a network that differ from those in `config.json`.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("the weights belong to another network: {}", list(of))]
 pub struct ConfigConflict {
@@ -13,22 +13,23 @@ pub struct ConfigConflict {
     pub of: Vec<ConfigValue>,
 }
 
-/// A parameter of a network that differs from the one in `config.json`.
+/// A value of a network that differs from the one in `config.json`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConfigValue {
     /// The key in `config.json`.
     pub key: String,
     /// The value there.
     pub expected: Value,
-    /// The parameter of the network.
-    pub parameter: String,
-    /// The value of this parameter.
+    /// The parameter of the network; `None` if the network has no parameter for it.
+    pub parameter: Option<String>,
+    /// The value in the network.
     pub found: Value,
 }
 
 fn list(of: &[ConfigValue]) -> String {
-    let text = |ConfigValue { key, expected, parameter, found }: &ConfigValue| {
-        format!("`{key}` is {expected} in config.json, but `{parameter}` of the network is {found}")
+    let text = |ConfigValue { key, expected, parameter, found }: &ConfigValue| match parameter {
+        Some(parameter) => format!("`{key}` is {expected} in config.json, but `{parameter}` of the network is {found}"),
+        None => format!("`{key}` is {expected} in config.json, but always {found} in the network"),
     };
     of.iter().map(text).collect::<Vec<_>>().join("; ")
 }
@@ -36,8 +37,13 @@ fn list(of: &[ConfigValue]) -> String {
 impl ConfigConflict {
     /// Returns what to do about it, where parameters of the network are below `backbone`.
     pub fn help(&self, backbone: &str) -> String {
-        let set = |value: &ConfigValue| format!("`{backbone}.{}: {}`", value.parameter, value.expected);
-        format!("set {}", self.of.iter().map(set).collect::<Vec<_>>().join(" and "))
+        let fixed: Vec<String> =
+            self.of.iter().filter(|value| value.parameter.is_none()).map(|value| format!("`{}`", value.key)).collect();
+        if !fixed.is_empty() {
+            return format!("no parameter of the network sets {}: use other weights", fixed.join(" and "));
+        }
+        let set = |value: &ConfigValue| Some(format!("`{backbone}.{}: {}`", value.parameter.as_ref()?, value.expected));
+        format!("set {}", self.of.iter().filter_map(set).collect::<Vec<_>>().join(" and "))
     }
 }
 
@@ -45,7 +51,8 @@ impl ConfigConflict {
 const NOT_OF_WEIGHTS: [&str; 2] = ["type", "drop_path_rate"];
 
 /// Compares the parameters of a network with those that `config.json` has under the same name, or under the name that the family
-/// knows for it. Keys that are not parameters, and parameters of training, are ignored.
+/// knows for it. Values that the family always has, such as its activation, are compared too. Other keys that are not parameters, and
+/// parameters of training, are ignored.
 ///
 /// # Errors
 /// [`ConfigConflict`] with all values that differ.
@@ -57,9 +64,15 @@ pub fn check_config(backbone: &Backbone, config: &HfConfig) -> Result<(), Config
         let of_weights = !NOT_OF_WEIGHTS.contains(&parameter.as_str());
         let expected = config.values.get(key).filter(|value| !value.is_null() && of_weights)?;
         let (key, expected) = (key.to_owned(), expected.clone());
-        (!equal(&found, &expected)).then_some(ConfigValue { key, expected, parameter, found })
+        (!equal(&found, &expected)).then_some(ConfigValue { key, expected, parameter: Some(parameter), found })
     };
-    let of: Vec<ConfigValue> = params.into_iter().filter_map(conflict).collect();
+    let fixed = |(key, value): &(&str, &str)| {
+        let found: Value = serde_json::from_str(value).ok()?;
+        let expected = config.values.get(*key).filter(|value| !value.is_null())?.clone();
+        (found != expected).then(|| ConfigValue { key: (*key).to_owned(), expected, parameter: None, found })
+    };
+    let facts = config_facts(backbone).iter().filter_map(fixed);
+    let of: Vec<ConfigValue> = params.into_iter().filter_map(conflict).chain(facts).collect();
     if of.is_empty() { Ok(()) } else { Err(ConfigConflict { of }) }
 }
 
@@ -129,6 +142,25 @@ mod tests {
             error.ends_with("`hidden_size` is 384 in config.json, but `embed_dims` of the network is 768"),
             "{error}"
         );
+    }
+
+    /// Tensors do not show the activation. No parameter sets it, and none of its approximations is computed.
+    #[test]
+    fn activations_that_the_network_does_not_have_are_refused() {
+        for family in ["VisionTransformer", "TimeSformer"] {
+            let backbone: Backbone = serde_json::from_value(serde_json::json!({ "type": family })).expect("parameters");
+            let check = |config: &str| check_config(&backbone, &HfConfig::parse(config.as_bytes()).expect("valid"));
+            assert_eq!(check(r#"{"hidden_act": "gelu", "qkv_bias": true}"#), Ok(()));
+            assert_eq!(check(r#"{"hidden_act": null}"#), Ok(()));
+            for other in ["relu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh"] {
+                let error = check(&format!(r#"{{"hidden_act": "{other}"}}"#)).expect_err("another activation");
+                let expect = format!("`hidden_act` is \"{other}\" in config.json, but always \"gelu\" in the network");
+                assert!(error.to_string().ends_with(&expect), "{error}");
+                let help = "no parameter of the network sets `hidden_act`: use other weights";
+                assert_eq!(error.help("model.backbone"), help);
+            }
+            assert!(check(r#"{"qkv_bias": false}"#).is_err(), "{family}");
+        }
     }
 
     #[test]

@@ -90,6 +90,11 @@ macro_rules! define_zoo {
             match backbone { $($(Backbone::$name(family) => family.config_names(),)+)* }
         }
 
+        /// Returns the values in the `config.json` of Hugging Face that a network always has: the key and the value, as JSON.
+        pub(crate) fn config_facts(backbone: &Backbone) -> &'static [(&'static str, &'static str)] {
+            match backbone { $($(Backbone::$name(family) => family.config_facts(),)+)* }
+        }
+
         /// Returns the model of transformers that computes the same for clips of one size; `None` if transformers does not have the
         /// family.
         pub fn huggingface_model(

@@ -75,6 +75,10 @@ impl Architecture for TimeSformer {
         ]
     }
 
+    fn config_facts(&self) -> &'static [(&'static str, &'static str)] {
+        &[("hidden_act", r#""gelu""#), ("qkv_bias", "true")]
+    }
+
     fn huggingface(&self, clip: ClipShape) -> Option<Result<HuggingFaceModel, NotInTransformers>> {
         Some(huggingface_model(self, clip))
     }

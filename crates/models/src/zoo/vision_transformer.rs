@@ -60,6 +60,10 @@ impl Architecture for VisionTransformer {
         ]
     }
 
+    fn config_facts(&self) -> &'static [(&'static str, &'static str)] {
+        &[("hidden_act", r#""gelu""#), ("qkv_bias", "true")]
+    }
+
     fn huggingface(&self, clip: ClipShape) -> Option<Result<HuggingFaceModel, NotInTransformers>> {
         Some(huggingface_model(self, clip))
     }
