@@ -17,6 +17,11 @@ pub(crate) fn duration(millis: u64) -> String {
     }
 }
 
+/// Returns a name without characters that a terminal would execute.
+pub(crate) fn printable(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
 /// Returns a count with its noun, such as `1 result` or `1,200 results`.
 pub(crate) fn count(count: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })

@@ -253,3 +253,31 @@ fn options_that_would_have_no_effect_are_errors() {
         assert!(output.status.code() == Some(2) && stderr.contains(expect), "{args:?}: {stderr}");
     }
 }
+
+/// A tensor that can't be read is never left out without an error.
+#[test]
+fn tensors_of_other_kinds_are_named() {
+    let space = Space::new();
+    let script = "import sys, torch\n\
+                  state = {'a.weight': torch.ones(2), 'b.weight': torch.eye(2).to_sparse(), 'c.weight': torch.ones(2, dtype=torch.complex64)}\n\
+                  torch.save(state, sys.argv[1])";
+    let Some(_) = pipe_testkit::python("torch", script, &space.path("kinds.pth")) else { return };
+    let expect =
+        "2 tensors can't be read, only dense ones of real numbers: `b.weight` (sparse), `c.weight` (complex64)";
+    for (to, out) in [("safetensors", "out.safetensors"), ("pth", "out.pth"), ("torchvision", "out.pth")] {
+        let output = space.output(&["model", "convert", "kinds.pth", "--to", to, "--out", out]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && stderr.contains(expect), "{to}: {stderr}");
+        assert!(!space.path(out).exists(), "{to}");
+    }
+    let verify = space.output(&["model", "verify", "kinds.pth"]);
+    let stdout = String::from_utf8_lossy(&verify.stdout);
+    assert!(verify.status.code() == Some(1) && stdout.contains(expect) && !stdout.contains("not tensors"), "{stdout}");
+    for args in [&["summary", "kinds.pth"][..], &["diff", "kinds.pth", "kinds.pth"]] {
+        let output = space.output(&[&["model"], args].concat());
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert!(stdout.contains("tensors that can't be read: `b.weight` (sparse)"), "{args:?}: {stdout}");
+        assert!(!stdout.contains("not tensors"), "{args:?}: {stdout}");
+        assert_eq!(output.status.code(), Some(i32::from(args[0] == "diff")), "{args:?}");
+    }
+}

@@ -41,6 +41,6 @@ pub use load::{LoadError, LoadOptions, load};
 pub use load_report::LoadReport;
 pub use name_map::{Axes, Conflict, MadeValue, NameMap, Part};
 pub use pruned::without_channels;
-pub use recognise::{RecogniseError, Recognised, recognise, share};
+pub use recognise::{RecogniseError, Recognised, head_rows, integer_weights, recognise, share};
 pub use state_dict::{ExportError, Exported, Imported, StateDict, export, import};
 pub use zoo::{Entry, build, huggingface_model, name_maps, pretraining_maps, uses_frame_order, zoo};

@@ -3,11 +3,11 @@
 use crate::config::{ConfigConflict, check_config};
 use crate::inflate::{InflateError, inflate};
 use crate::name_map::NameMap;
-use crate::recognise::{RecogniseError, Recognised, readable_maps, recognise_among};
+use crate::recognise::{RecogniseError, Recognised, readable_maps, recognise_among, unsupported};
 use crate::state_dict::{Imported, import};
 use pipe_graph::Graph;
 use pipe_schemas::networks::{Backbone, Project};
-use pipe_weights::{Checkpoint, HfConfig, MatchError, not_finite};
+use pipe_weights::{Checkpoint, HfConfig, MatchError, UnsupportedTensor, not_finite};
 
 /// How a checkpoint is read.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -30,6 +30,9 @@ pub enum LoadError {
     /// The names can't be used for the network.
     #[error(transparent)]
     Recognise(#[from] RecogniseError),
+    /// The file has tensors of the network that can't be read.
+    #[error("{} can't be read: only dense tensors of real numbers are supported", unsupported_list(tensors))]
+    Unsupported { tensors: Vec<UnsupportedTensor> },
     /// Other tensors than those of the classifier do not fit.
     #[error("{mismatches}{}", compared(*map, notes))]
     Match {
@@ -58,6 +61,13 @@ fn not_finite_list(tensors: &[(String, usize, usize)]) -> String {
     let count = tensors.len();
     let more = if count > MAX_NAMED { format!(", and {} more tensors", count - MAX_NAMED) } else { String::new() };
     format!("{}{more}", named.collect::<Vec<_>>().join(", "))
+}
+
+fn unsupported_list(tensors: &[UnsupportedTensor]) -> String {
+    let named = tensors.iter().take(MAX_NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let count = tensors.len();
+    let more = if count > MAX_NAMED { format!(", and {} more tensors", count - MAX_NAMED) } else { String::new() };
+    format!("{named}{more}")
 }
 
 /// Says with what the tensors were compared, as the last line of an error.
@@ -98,6 +108,10 @@ pub(crate) fn named(
     map: Option<Project>,
 ) -> Result<Imported, LoadError> {
     let Recognised { map, layout, checkpoint, .. } = recognise_among(maps, graph, checkpoint, map)?;
+    let tensors = unsupported(&layout, &checkpoint.origin);
+    if !tensors.is_empty() {
+        return Err(LoadError::Unsupported { tensors });
+    }
     let notes = checkpoint.origin.notes();
     import(&map, &layout, checkpoint).map_err(|mismatches| LoadError::Match { map: map.project, notes, mismatches })
 }
@@ -109,6 +123,10 @@ impl LoadError {
         match self {
             Self::Config(conflict) => conflict.help(backbone),
             Self::Recognise(error) => error.help(backbone, &format!("{load_from}.map")),
+            Self::Unsupported { .. } => {
+                "save these tensors again as dense 32-bit floats, for example with `to_dense()`, `dequantize()` or `float()` of PyTorch"
+                    .to_owned()
+            }
             Self::Match { .. } => format!("check that `{backbone}` is the network of these weights"),
             Self::Inflate(error) => error.help(backbone, load_from),
             Self::NotFinite { .. } => {

@@ -1,11 +1,11 @@
 //! [`recognise`]: whose names the tensors of a checkpoint have.
 
-use crate::layout::{Layout, LayoutError, Theirs};
+use crate::layout::{Layout, LayoutError, Link, Theirs};
 use crate::zoo::{name_maps, pretraining_maps};
 use crate::{Conflict, NameMap};
 use pipe_graph::Graph;
 use pipe_schemas::networks::{Backbone, Project};
-use pipe_weights::{Checkpoint, Tensor};
+use pipe_weights::{Checkpoint, Dtype, Origin, Tensor, UnsupportedTensor};
 use std::collections::BTreeSet;
 
 /// A checkpoint with the names of a project.
@@ -179,6 +179,35 @@ pub fn share(layout: &Layout, checkpoint: &Checkpoint) -> f64 {
         };
     }
     if num_tensors == 0 { 0.0 } else { sum / num_tensors as f64 }
+}
+
+/// Returns the tensors that a checkpoint has for the classifier of a layout: their names without prefixes, and their numbers of rows.
+pub fn head_rows(layout: &Layout, checkpoint: &Checkpoint) -> Vec<(String, usize)> {
+    let found = found(layout, checkpoint, |link| link.head);
+    found.into_iter().map(|(name, tensor)| (name, tensor.shape.first().copied().unwrap_or(0))).collect()
+}
+
+/// Returns the tensors that a checkpoint has for a layout with integers instead of floating-point numbers: their names without prefixes.
+pub fn integer_weights(layout: &Layout, checkpoint: &Checkpoint) -> Vec<(String, Dtype)> {
+    let found = found(layout, checkpoint, |_| true).into_iter().map(|(name, tensor)| (name, tensor.dtype));
+    found.filter(|(_, dtype)| !dtype.is_float()).collect()
+}
+
+/// Returns the tensors that a checkpoint has for some links, without values.
+fn found(layout: &Layout, checkpoint: &Checkpoint, is_asked: impl Fn(&Link) -> bool) -> Vec<(String, Tensor)> {
+    let mut tensors = outline(checkpoint).without_prefixes(&names_of(layout)).tensors;
+    let asked = layout.links.iter().filter(|link| is_asked(link)).flat_map(|link| &link.theirs);
+    asked.filter_map(|tensor| tensor.spellings.iter().find_map(|name| tensors.remove_entry(name))).collect()
+}
+
+/// Returns the tensors of a layout that a file has in a form that can't be read. Their names may have prefixes.
+pub(crate) fn unsupported(layout: &Layout, origin: &Origin) -> Vec<UnsupportedTensor> {
+    let is_name = |name: &str, known: &str| {
+        name.strip_suffix(known).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+    };
+    let names = names_of(layout);
+    let is_wanted = |tensor: &&UnsupportedTensor| names.iter().any(|known| is_name(&tensor.name, known));
+    origin.unsupported.iter().filter(is_wanted).cloned().collect()
 }
 
 /// Returns all names that tensors of a layout may have.

@@ -85,10 +85,11 @@ fn read_shards(root: &Path, index_path: &Path, files: &[&str]) -> Result<Checkpo
             return Err(broken(FormatError::part(format!("shard `{shard}`"), "it is not a file of the folder")));
         }
         let Checkpoint { tensors, origin } = Checkpoint::open(&root.join(shard))?;
-        let Origin { wrapper, other_wrappers, not_tensors, .. } = origin;
+        let Origin { wrapper, other_wrappers, not_tensors, unsupported, .. } = origin;
         all.origin.wrapper = all.origin.wrapper.or(wrapper);
         all.origin.other_wrappers.extend(other_wrappers);
         all.origin.not_tensors.extend(not_tensors);
+        all.origin.unsupported.extend(unsupported);
         for (name, tensor) in tensors {
             if index.weight_map.get(&name).is_none_or(|file| file != shard) {
                 let message = format!("the index does not say that it is in `{shard}`, where it was found");

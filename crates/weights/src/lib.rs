@@ -32,7 +32,7 @@ pub use digest::FileDigests;
 pub use error::WeightsError;
 pub use hf_config::HfConfig;
 pub use matching::{MatchError, Matching, Mismatch, Wanted, match_weights};
-pub use origin::{Origin, Prefix};
+pub use origin::{Origin, Prefix, UnsupportedTensor};
 pub use safe::write_safetensors;
 pub use source::{SourceError, WeightsSource};
 pub use tensor::{Dtype, Tensor};

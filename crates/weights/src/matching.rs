@@ -1,6 +1,6 @@
 //! [`match_weights`]: compares a checkpoint with the tensors of a network.
 
-use crate::Checkpoint;
+use crate::{Checkpoint, Dtype};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -60,6 +60,13 @@ pub enum Mismatch {
         /// The shape in the checkpoint.
         found: Vec<usize>,
     },
+    /// Both have the tensor, but the checkpoint has integers, such as those of a quantised network, whose scales are elsewhere.
+    Integers {
+        /// The name in both.
+        name: String,
+        /// The type in the checkpoint.
+        found: Dtype,
+    },
     /// Only the checkpoint has the tensor.
     Unused {
         /// The name in the checkpoint.
@@ -72,7 +79,8 @@ pub enum Mismatch {
 /// Compares a checkpoint with the tensors of a network.
 ///
 /// Names and shapes must be equal, with two exceptions: if a tensor of the classifier is missing or has another shape, the whole
-/// classifier keeps its initial values; and tensors of the checkpoint that `ignored` accepts are not used.
+/// classifier keeps its initial values; and tensors of the checkpoint that `ignored` accepts are not used. All elements must be
+/// floating-point numbers.
 ///
 /// # Errors
 /// [`MatchError`] with every tensor that does not fit.
@@ -83,7 +91,7 @@ pub fn match_weights(
 ) -> Result<Matching, MatchError> {
     let fits: Vec<Fit> = wanted.iter().map(|tensor| Fit::of(tensor, checkpoint)).collect();
     let pairs = || wanted.iter().zip(&fits);
-    let new_head = pairs().any(|(tensor, fit)| tensor.head && !matches!(fit, Fit::Equal(_) | Fit::Absent));
+    let new_head = pairs().any(|(tensor, fit)| tensor.head && matches!(fit, Fit::OtherShape(..) | Fit::Missing));
     let needed: Vec<(&Wanted, &Fit)> = pairs().filter(|(tensor, _)| !(tensor.head && new_head)).collect();
     let missing: Vec<&str> =
         pairs().filter(|(_, fit)| **fit == Fit::Missing).map(|(tensor, _)| tensor.name()).collect();
@@ -102,6 +110,9 @@ pub fn match_weights(
                 let (name, expected, found) = ((*name).to_owned(), tensor.shape.into(), (*found).into());
                 mismatches.push(Mismatch::Shape { name, expected, found });
             }
+            Fit::Integers(name, found) => {
+                mismatches.push(Mismatch::Integers { name: (*name).to_owned(), found: *found });
+            }
             Fit::Missing => {
                 num_missing += 1;
                 let nearest = (num_missing <= MAX_NAMED).then(|| nearest(tensor.name(), &unknown)).flatten();
@@ -119,7 +130,7 @@ pub fn match_weights(
     }
     let taken = |(tensor, fit): (&Wanted, &Fit)| match fit {
         Fit::Equal(name) if !(tensor.head && new_head) => Some((*name).to_owned()),
-        Fit::Equal(_) | Fit::Absent | Fit::OtherShape(..) | Fit::Missing => None,
+        Fit::Equal(_) | Fit::Absent | Fit::OtherShape(..) | Fit::Integers(..) | Fit::Missing => None,
     };
     let replaced = pairs().filter(|(tensor, _)| tensor.head && new_head).filter_map(|(_, fit)| fit.name());
     Ok(Matching {
@@ -140,15 +151,18 @@ enum Fit<'a> {
     Absent,
     /// Under this name, with this shape instead.
     OtherShape(&'a str, &'a [usize]),
+    /// Under this name, with the shape of the network and integers of this type.
+    Integers(&'a str, Dtype),
     Missing,
 }
 
 impl<'a> Fit<'a> {
     fn of(tensor: &Wanted<'a>, checkpoint: &'a Checkpoint) -> Self {
-        let find = |name: &'a String| Some((name.as_str(), checkpoint.tensors.get(name)?.shape.as_slice()));
+        let find = |name: &'a String| Some((name.as_str(), checkpoint.tensors.get(name)?));
         match tensor.names.iter().find_map(find) {
-            Some((name, shape)) if shape == tensor.shape => Self::Equal(name),
-            Some((name, shape)) => Self::OtherShape(name, shape),
+            Some((name, found)) if found.shape != tensor.shape => Self::OtherShape(name, &found.shape),
+            Some((name, found)) if !found.dtype.is_float() => Self::Integers(name, found.dtype),
+            Some((name, _)) => Self::Equal(name),
             None if tensor.optional => Self::Absent,
             None => Self::Missing,
         }
@@ -157,7 +171,7 @@ impl<'a> Fit<'a> {
     /// Returns the name in the checkpoint.
     fn name(&self) -> Option<&'a str> {
         match self {
-            Self::Equal(name) | Self::OtherShape(name, _) => Some(name),
+            Self::Equal(name) | Self::OtherShape(name, _) | Self::Integers(name, _) => Some(name),
             Self::Absent | Self::Missing => None,
         }
     }
@@ -198,10 +212,12 @@ impl fmt::Display for MatchError {
         let Self { mismatches, num_matched } = self;
         write!(out, "the weights do not fit the network: {num_matched} tensors match, {} do not", mismatches.len())?;
         let is_shape = |mismatch: &&Mismatch| matches!(mismatch, Mismatch::Shape { .. });
+        let is_integers = |mismatch: &&Mismatch| matches!(mismatch, Mismatch::Integers { .. });
         let is_missing = |mismatch: &&Mismatch| matches!(mismatch, Mismatch::Missing { .. });
         let is_unused = |mismatch: &&Mismatch| matches!(mismatch, Mismatch::Unused { .. });
-        let kinds: [(&str, Vec<&Mismatch>); 3] = [
+        let kinds: [(&str, Vec<&Mismatch>); 4] = [
             ("of another shape", mismatches.iter().filter(is_shape).collect()),
+            ("of integers, which are no weights", mismatches.iter().filter(is_integers).collect()),
             ("not in the checkpoint", mismatches.iter().filter(is_missing).collect()),
             ("not in the network", mismatches.iter().filter(is_unused).collect()),
         ];
@@ -222,6 +238,7 @@ impl fmt::Display for Mismatch {
             Self::Missing { name, nearest: Some(nearest) } => write!(out, "{name} (the checkpoint has {nearest})"),
             Self::Unused { name, nearest: Some(nearest) } => write!(out, "{name} (the network has {nearest})"),
             Self::Missing { name, nearest: None } | Self::Unused { name, nearest: None } => write!(out, "{name}"),
+            Self::Integers { name, found } => write!(out, "{name} is {}", found.name()),
             Self::Shape { name, expected, found } => {
                 write!(out, "{name} is {found:?} in the checkpoint, {expected:?} in the network")
             }
@@ -253,6 +270,27 @@ mod tests {
         let zeros = |shape: &[usize]| Tensor::from_f32(shape.into(), &vec![0.0; shape.iter().product()]);
         let tensors = tensors.iter().map(|(name, shape)| ((*name).to_owned(), zeros(shape))).collect();
         Checkpoint { tensors, ..Checkpoint::default() }
+    }
+
+    #[test]
+    fn weights_that_are_integers_do_not_match() {
+        let [conv, head] = ["conv1.weight", "fc.bias"].map(|name| [name.to_owned()]);
+        let wanted = [
+            Wanted { names: &conv, shape: &[2, 1], head: false, optional: false },
+            Wanted { names: &head, shape: &[3], head: true, optional: false },
+        ];
+        let mut found = checkpoint(&[("conv1.weight", &[2, 1]), ("fc.bias", &[3])]);
+        let counter = Tensor { shape: vec![], dtype: Dtype::I64, bytes: vec![0; 8] };
+        found.tensors.insert("bn1.num_batches_tracked".to_owned(), counter);
+        assert!(match_weights(&wanted, &found, &|_| false).is_ok());
+        for (name, dtype) in [("conv1.weight", Dtype::I8), ("fc.bias", Dtype::U8)] {
+            let mut found = found.clone();
+            let tensor = found.tensors.get_mut(name).expect("a tensor");
+            *tensor = Tensor { shape: tensor.shape.clone(), dtype, bytes: vec![0; tensor.shape.iter().product()] };
+            let error = match_weights(&wanted, &found, &|_| false).expect_err("integers").to_string();
+            let expect = format!("1 of integers, which are no weights: {name} is {}", dtype.name());
+            assert!(error.ends_with(&expect), "{error}");
+        }
     }
 
     #[test]

@@ -13,12 +13,30 @@ pub struct Origin {
     pub wrapper: Option<String>,
     /// The keys of other dictionaries of tensors in the file, which were not read.
     pub other_wrappers: Vec<String>,
-    /// The names of entries that are not tensors, or tensors of a type that is not supported.
+    /// The names of entries that are not tensors.
     pub not_tensors: Vec<String>,
+    /// Tensors that can't be read. They are missing from the checkpoint.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unsupported: Vec<UnsupportedTensor>,
     /// What was removed from the start of names.
     pub prefixes: Vec<Prefix>,
     /// Copies of the network that were not used, such as the average of an EMA.
     pub copies: Vec<Prefix>,
+}
+
+/// A tensor with elements or a layout that is not supported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnsupportedTensor {
+    /// The name in the file.
+    pub name: String,
+    /// Its type of elements, such as `complex64`, or another property, such as `sparse`.
+    pub kind: String,
+}
+
+impl std::fmt::Display for UnsupportedTensor {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "`{}` ({})", self.name, self.kind)
+    }
 }
 
 /// A prefix of names.
@@ -36,7 +54,7 @@ const MAX_NAMED: usize = 5;
 impl Origin {
     /// Returns what a user should know about the origin, one short sentence each. There are none for a plain state dict.
     pub fn notes(&self) -> Vec<String> {
-        let Self { file, other_files, wrapper, other_wrappers, not_tensors, prefixes, copies } = self;
+        let Self { file, other_files, wrapper, other_wrappers, not_tensors, unsupported, prefixes, copies } = self;
         let mut notes = Vec::new();
         if let Some(file) = file {
             let others = if other_files.is_empty() { String::new() } else { format!(", not {}", quoted(other_files)) };
@@ -60,13 +78,21 @@ impl Origin {
         if !not_tensors.is_empty() {
             notes.push(format!("entries that are not tensors were skipped: {}", quoted(not_tensors)));
         }
+        if !unsupported.is_empty() {
+            let tensors: Vec<String> = unsupported.iter().map(ToString::to_string).collect();
+            notes.push(format!("tensors that can't be read: {}", listed(&tensors)));
+        }
         notes
     }
 }
 
 /// Joins names: `a`, `b` and 3 more.
 fn quoted(names: &[String]) -> String {
-    let named: Vec<String> = names.iter().take(MAX_NAMED).map(|name| format!("`{name}`")).collect();
+    listed(&names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>())
+}
+
+fn listed(names: &[String]) -> String {
+    let named = &names[..names.len().min(MAX_NAMED)];
     let more = if names.len() > MAX_NAMED { format!(" and {} more", names.len() - MAX_NAMED) } else { String::new() };
     format!("{}{more}", named.join(", "))
 }

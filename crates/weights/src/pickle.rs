@@ -41,6 +41,10 @@ pub(crate) enum Object<'a> {
     Dict(Vec<(Value<'a>, Value<'a>)>),
     Storage(Storage<'a>),
     Tensor(TensorRef<'a>),
+    /// A storage of elements that [`Dtype`] does not have, by the name of its class.
+    OtherStorage(&'a str),
+    /// A tensor of another kind than [`TensorRef`]: its type of elements, such as `float8_e4m3fn`, or `sparse` or `quantised`.
+    OtherTensor(&'a str),
 }
 
 /// A block of elements elsewhere in the file.
@@ -78,6 +82,14 @@ impl<'a> Pickle<'a> {
     pub(crate) fn tensor(&self, value: Value<'a>) -> Option<&TensorRef<'a>> {
         match self.object(value)? {
             Object::Tensor(tensor) => Some(tensor),
+            _ => None,
+        }
+    }
+
+    /// Returns what a tensor is that is not supported: its type of elements, or a kind such as `sparse`.
+    pub(crate) fn other_tensor(&self, value: Value<'a>) -> Option<&'a str> {
+        match self.object(value)? {
+            Object::OtherTensor(kind) => Some(kind),
             _ => None,
         }
     }

@@ -3,7 +3,7 @@
 use crate::error::FormatError;
 use crate::pickle::{Pickle, TensorRef, Value};
 use crate::wrapper::{self, StateDict};
-use crate::{Checkpoint, Tensor};
+use crate::{Checkpoint, Tensor, UnsupportedTensor};
 
 /// The maximum size of all tensors together, as a multiple of the file size. Many tensors can be views of the same bytes, so a small
 /// file can describe an unlimited amount of memory.
@@ -22,6 +22,10 @@ pub(crate) fn read<'a>(
     checkpoint.origin.other_wrappers = others;
     for (key, value) in items {
         let Value::Str(name) = key else { continue };
+        if let Some(kind) = pickle.other_tensor(*value) {
+            checkpoint.origin.unsupported.push(UnsupportedTensor { name: (*name).to_owned(), kind: kind.to_owned() });
+            continue;
+        }
         let Some(tensor) = pickle.tensor(*value) else {
             // Counters and extra state of modules: networks look up tensors by name.
             checkpoint.origin.not_tensors.push((*name).to_owned());

@@ -30,6 +30,30 @@ pub enum Dtype {
 }
 
 impl Dtype {
+    /// Returns whether elements are floating-point numbers.
+    pub fn is_float(self) -> bool {
+        match self {
+            Self::Bool | Self::U8 | Self::I8 | Self::I16 | Self::I32 | Self::I64 => false,
+            Self::F16 | Self::BF16 | Self::F32 | Self::F64 => true,
+        }
+    }
+
+    /// Returns the name in lower case, such as `f32`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "bool",
+            Self::U8 => "u8",
+            Self::I8 => "i8",
+            Self::I16 => "i16",
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+            Self::F16 => "f16",
+            Self::BF16 => "bf16",
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+        }
+    }
+
     /// Returns the size of an element in bytes.
     pub fn size_bytes(self) -> usize {
         match self {

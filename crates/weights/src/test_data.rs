@@ -13,6 +13,10 @@ pub(crate) enum Py {
     List(Vec<Py>),
     /// A tensor of 32-bit floats with one axis.
     Tensor(Vec<f32>),
+    /// A tensor of 64-bit complex numbers without values.
+    Complex,
+    /// The result of a function of `torch._utils` without arguments that matter.
+    Rebuilt(&'static str),
     /// An instance of a class.
     Instance,
 }
@@ -29,12 +33,17 @@ pub(crate) fn tensors(names: &[&str]) -> Py {
 
 /// Writes `object` as PyTorch does since 1.6.
 pub(crate) fn zip_file(object: &Py) -> Vec<u8> {
+    zip_file_in("archive", object)
+}
+
+/// Writes `object` as PyTorch does for a file with this name, without its extension.
+pub(crate) fn zip_file_in(folder: &str, object: &Py) -> Vec<u8> {
     let (pickle, storages) = pickle(object);
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     let storages = (0..).zip(storages).map(|(key, bytes): (u32, _)| (format!("data/{key}"), bytes));
     for (name, content) in [("data.pkl".to_owned(), pickle)].into_iter().chain(storages) {
-        zip.start_file(format!("archive/{name}"), stored).expect("an entry");
+        zip.start_file(format!("{folder}/{name}"), stored).expect("an entry");
         zip.write_all(&content).expect("written");
     }
     zip.finish().expect("an archive").into_inner()
@@ -70,6 +79,18 @@ fn write(object: &Py, out: &mut Vec<u8>, storages: &mut Vec<Vec<u8>>) {
         Py::Int(number) => int(*number, out),
         Py::Str(content) => text(content, out),
         Py::Instance => out.extend(b"cthing\nThing\n)\x81}b"),
+        Py::Complex => {
+            out.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
+            text("storage", out);
+            out.extend(b"ctorch\nComplexFloatStorage\n");
+            text("none", out);
+            text("cpu", out);
+            out.extend(b"K\0tQK\0K\0\x85K\x01\x85\x89NtR");
+        }
+        // The 7th argument of `_rebuild_tensor_v3` is the type of elements.
+        Py::Rebuilt(function) => {
+            out.extend(format!("ctorch._utils\n{function}\n(NNNNNNctorch\nfloat8_e4m3fn\ntR").bytes())
+        }
         Py::List(items) => {
             out.extend(b"](");
             for item in items {

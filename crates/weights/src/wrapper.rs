@@ -104,7 +104,11 @@ fn collect<'p, 'a>(pickle: &'p Pickle<'a>, items: Items<'p, 'a>, path: &str, fou
 }
 
 fn holds_tensors(pickle: &Pickle, items: Items) -> bool {
-    items.iter().any(|(key, value)| matches!(key, Value::Str(_)) && pickle.tensor(*value).is_some())
+    items.iter().any(|(key, value)| matches!(key, Value::Str(_)) && is_tensor(pickle, *value))
+}
+
+fn is_tensor(pickle: &Pickle, value: Value) -> bool {
+    pickle.tensor(value).is_some() || pickle.other_tensor(value).is_some()
 }
 
 /// Lists the keys of the top level with what they hold: `epoch` (a number), `weights` (a dictionary of 3 entries).
@@ -140,7 +144,7 @@ fn kind(pickle: &Pickle, value: Value) -> String {
         Value::Int(_) => "a number",
         Value::Str(_) => "a string",
         Value::Global(..) => "a class",
-        Value::Object(_) if pickle.tensor(value).is_some() => "a tensor",
+        Value::Object(_) if is_tensor(pickle, value) => "a tensor",
         Value::Opaque | Value::Object(_) => "another object",
     }
     .to_owned()
@@ -288,6 +292,36 @@ mod tests {
         let many = dict((0..30).map(|number| (format!("{number:03}{}", "x".repeat(500)), Py::None)));
         let error = found(&many).expect_err("no tensors");
         assert!(error.ends_with(" and 10 more") && error.len() < 2_500, "{error}");
+    }
+
+    #[test]
+    fn tensors_of_other_kinds_are_reported() {
+        let object = dict([
+            ("conv1.weight", Py::Tensor(vec![1.0])),
+            ("complex", Py::Complex),
+            ("float8", Py::Rebuilt("_rebuild_tensor_v3")),
+            ("sparse", Py::Rebuilt("_rebuild_sparse_tensor")),
+            ("quantised", Py::Rebuilt("_rebuild_qtensor")),
+            ("other", Py::Rebuilt("_rebuild_xla_tensor")),
+            ("extra", Py::Instance),
+        ]);
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("w.pth");
+        let check = |object: &Py| {
+            fs_err::write(&path, zip_file(object)).expect("written");
+            Checkpoint::open(&path).expect("a state dict")
+        };
+        let Checkpoint { tensors, origin } = check(&object);
+        assert_eq!((tensors.len(), &origin.not_tensors), (1, &vec!["extra".to_owned()]));
+        let found: Vec<String> = origin.unsupported.iter().map(ToString::to_string).collect();
+        let expect =
+            ["`complex` (complex64)", "`float8` (float8_e4m3fn)", "`sparse` (sparse)", "`quantised` (quantised)"];
+        assert_eq!(found[..4], expect);
+        assert_eq!(found[4], "`other` (of another device or class)");
+        assert_eq!(origin.notes()[1], format!("tensors that can't be read: {}", found.join(", ")));
+        // A dictionary of such tensors alone is a state dict too.
+        let all = check(&dict([("epoch", Py::Int(1)), ("model", dict([("conv1.weight", Py::Complex)]))]));
+        assert_eq!((all.origin.wrapper.as_deref(), all.origin.unsupported.len()), (Some("model"), 1));
     }
 
     #[test]

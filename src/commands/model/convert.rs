@@ -2,7 +2,7 @@
 
 mod view;
 
-use super::file::WeightsFile;
+use super::file::{WeightsFile, unsupported};
 use super::network::{Choice, NetworkArgs, project};
 use super::recognise::{only, with_classes};
 use crate::args::Format;
@@ -124,6 +124,9 @@ impl Command for Convert {
         }
         let (path, format) = self.target_file()?;
         let file = WeightsFile::open(&self.file)?;
+        if let Some(unsupported) = unsupported(&file) {
+            return Err(CommandError::failed(format!("{}: {unsupported}", file.path.display())));
+        }
         let converted = match self.to {
             Target::Safetensors | Target::Torch => same_names(file),
             Target::Project(project) => renamed(&file, project, &self.network)?,

@@ -1,11 +1,16 @@
 //! [`WeightsFile`]: a file or folder of weights that a user names.
 
 use crate::error::CommandError;
+use crate::render::text;
+pub(super) use crate::render::text::printable;
 use fs_err as fs;
 use pipe_schemas::tables::ModelCard;
-use pipe_weights::{Checkpoint, Dtype, HfConfig};
+use pipe_weights::{Checkpoint, HfConfig};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+/// The maximum number of tensors that a message names.
+const MAX_NAMED: usize = 5;
 
 /// A file or folder of weights that a user names.
 pub(super) struct WeightsFile {
@@ -64,26 +69,21 @@ impl WeightsFile {
     pub(super) fn types(&self) -> String {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for tensor in self.checkpoint.tensors.values() {
-            *counts.entry(dtype_name(tensor.dtype)).or_default() += 1;
+            *counts.entry(tensor.dtype.name()).or_default() += 1;
         }
         counts.iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", ")
     }
 }
 
-/// Returns the name of a type of elements in lower case, such as `f32`.
-pub(super) fn dtype_name(dtype: Dtype) -> &'static str {
-    match dtype {
-        Dtype::Bool => "bool",
-        Dtype::U8 => "u8",
-        Dtype::I8 => "i8",
-        Dtype::I16 => "i16",
-        Dtype::I32 => "i32",
-        Dtype::I64 => "i64",
-        Dtype::F16 => "f16",
-        Dtype::BF16 => "bf16",
-        Dtype::F32 => "f32",
-        Dtype::F64 => "f64",
-    }
+/// Says which tensors of a file can't be read, if there are any.
+pub(super) fn unsupported(file: &WeightsFile) -> Option<String> {
+    let tensors = &file.checkpoint.origin.unsupported;
+    let named = tensors.iter().take(MAX_NAMED).map(|tensor| printable(&tensor.to_string()));
+    let named = named.collect::<Vec<_>>().join(", ");
+    let more =
+        if tensors.len() > MAX_NAMED { format!(", and {} more", tensors.len() - MAX_NAMED) } else { String::new() };
+    let count = text::count(tensors.len() as u64, "tensor");
+    (!tensors.is_empty()).then(|| format!("{count} can't be read, only dense ones of real numbers: {named}{more}"))
 }
 
 /// Returns a shape as `64x3x7x7`, or `scalar`.
@@ -92,9 +92,4 @@ pub(super) fn shape_text(shape: &[usize]) -> String {
         return "scalar".to_owned();
     }
     shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
-}
-
-/// Returns a name without characters that a terminal would execute.
-pub(super) fn printable(name: &str) -> String {
-    name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

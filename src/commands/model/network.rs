@@ -133,6 +133,23 @@ impl Choice {
         build(&params, self.clip, self.num_classes)
     }
 
+    /// Returns the arguments after `--network` that name the network by its type, such as `ResNet3d --set conv1_stride_t=1`.
+    pub(super) fn arguments(&self) -> String {
+        let value = serde_json::to_value(&self.backbone).unwrap_or_default();
+        let type_name = type_name(&self.backbone);
+        // Some types have parameters without a default: then all are listed.
+        let usual: Option<Backbone> = serde_json::from_value(json!({ "type": type_name })).ok();
+        let usual = usual.and_then(|usual| serde_json::to_value(usual).ok()).unwrap_or_default();
+        let entries = value.as_object().into_iter().flatten();
+        let differing =
+            entries.filter(|(key, value)| *key != "type" && !value.is_null() && usual.get(key) != Some(value));
+        let settings = differing.map(|(key, value)| match value {
+            Value::String(text) => format!(" --set {key}={text}"),
+            other => format!(" --set {key}={other}"),
+        });
+        format!("{type_name}{}", settings.collect::<String>())
+    }
+
     /// Returns the parameters as users write them: `{ type: ResNet, depth: 50, base_channels: 64 }`.
     pub(super) fn parameters(&self) -> String {
         let value = serde_json::to_value(&self.backbone).unwrap_or_default();

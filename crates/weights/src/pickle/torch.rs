@@ -21,19 +21,42 @@ impl<'a> Machine<'a> {
         match (module, name) {
             ("collections", "OrderedDict") => self.ordered_dict(&args),
             ("collections", "defaultdict") => Ok(self.object(Object::Dict(Vec::new()))),
-            ("torch._utils", "_rebuild_tensor_v2" | "_rebuild_tensor") => self.rebuild_tensor(&args),
             // A tensor with Python attributes: function, type, arguments, attributes.
             ("torch._tensor", "_rebuild_from_type_v2") => match args.as_slice() {
-                &[Value::Global("torch._utils", "_rebuild_tensor_v2"), _, args, ..] => {
+                &[Value::Global("torch._utils", name), _, args, ..] => {
                     let args = self.tuple(args).unwrap_or_default();
                     let args: Vec<Value<'a>> = args.iter().take(MAX_ARGS).copied().collect();
-                    self.rebuild_tensor(&args)
+                    self.rebuild(name, &args)
                 }
                 _ => Ok(Value::Opaque),
             },
-            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") | ("torch", "Size") => {
+            ("torch._utils", name) => self.rebuild(name, &args),
+            ("torch", "Size") => Ok(args.first().copied().unwrap_or(Value::Opaque)),
+            _ => Ok(Value::Opaque),
+        }
+    }
+
+    /// Returns the result of a function of `torch._utils`.
+    fn rebuild(&mut self, name: &'a str, args: &[Value<'a>]) -> Result<Value<'a>, FormatError> {
+        match name {
+            "_rebuild_tensor_v2" | "_rebuild_tensor" => self.rebuild_tensor(args),
+            "_rebuild_parameter" | "_rebuild_parameter_with_state" => {
                 Ok(args.first().copied().unwrap_or(Value::Opaque))
             }
+            // Its storage is one of bytes, and the type of elements is the 7th argument.
+            "_rebuild_tensor_v3" => {
+                let dtype =
+                    args.get(6).and_then(|dtype| if let Value::Global(_, name) = dtype { Some(*name) } else { None });
+                Ok(self.object(Object::OtherTensor(dtype.unwrap_or("an unknown type"))))
+            }
+            "_rebuild_sparse_tensor" | "_rebuild_sparse_csr_tensor" => Ok(self.object(Object::OtherTensor("sparse"))),
+            "_rebuild_qtensor" => Ok(self.object(Object::OtherTensor("quantised"))),
+            "_rebuild_nested_tensor" => Ok(self.object(Object::OtherTensor("nested"))),
+            "_rebuild_meta_tensor_no_storage" => Ok(self.object(Object::OtherTensor("without values"))),
+            _ if name.starts_with("_rebuild_") && name.contains("tensor") => {
+                Ok(self.object(Object::OtherTensor("of another device or class")))
+            }
+            "_rebuild_wrapper_subclass" => Ok(self.object(Object::OtherTensor("of another class"))),
             _ => Ok(Value::Opaque),
         }
     }
@@ -57,8 +80,16 @@ impl<'a> Machine<'a> {
     fn rebuild_tensor(&mut self, args: &[Value<'a>]) -> Result<Value<'a>, FormatError> {
         let bad = self.bad("the arguments of a tensor are not a storage, an offset, a size and strides");
         let &[storage, Value::Int(offset), size, stride, ..] = args else { return Err(bad) };
-        let Value::Object(id) = storage else { return Ok(Value::Opaque) }; // a storage of an unknown type
-        let Object::Storage(storage) = self.objects[id] else { return Err(bad) };
+        let Value::Object(id) = storage else {
+            return Ok(self.object(Object::OtherTensor("in a storage of another program")));
+        };
+        let storage = match self.objects[id] {
+            Object::Storage(storage) => storage,
+            Object::OtherStorage(class) => return Ok(self.object(Object::OtherTensor(other_kind(class)))),
+            Object::Tuple(_) | Object::List(_) | Object::Dict(_) | Object::Tensor(_) | Object::OtherTensor(_) => {
+                return Err(bad);
+            }
+        };
         let whole = |items: &[Value<'a>]| -> Option<Vec<usize>> {
             if items.len() > MAX_DIMS {
                 return None;
@@ -87,7 +118,7 @@ impl<'a> Machine<'a> {
         if view.iter().any(|value| *value != Value::None) {
             return Err(self.bad("a storage is a view of another one, as written by PyTorch before 0.4"));
         }
-        let Some(dtype) = storage_dtype(module, name) else { return Ok(Value::Opaque) };
+        let Some(dtype) = storage_dtype(module, name) else { return Ok(self.object(Object::OtherStorage(name))) };
         let numel = usize::try_from(numel).map_err(|_negative| self.bad("a storage has a negative size"))?;
         Ok(self.object(Object::Storage(Storage { key, dtype, numel })))
     }
@@ -111,6 +142,16 @@ impl<'a> Machine<'a> {
             },
             _ => None,
         }
+    }
+}
+
+/// Returns what the tensors of a storage are whose class is not that of a [`Dtype`].
+fn other_kind(class: &str) -> &str {
+    match class {
+        "ComplexFloatStorage" => "complex64",
+        "ComplexDoubleStorage" => "complex128",
+        "QInt8Storage" | "QUInt8Storage" | "QInt32Storage" | "QUInt4x2Storage" | "QUInt2x4Storage" => "quantised",
+        class => class,
     }
 }
 

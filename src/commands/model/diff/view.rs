@@ -1,7 +1,7 @@
 //! What `pipe model diff` prints: each kind of difference with its tensors, then the counts.
 
 use super::Differences;
-use crate::commands::model::file::{WeightsFile, dtype_name, printable, shape_text};
+use crate::commands::model::file::{WeightsFile, printable, shape_text};
 use crate::render::table::{Align, Table};
 use crate::render::{self, text};
 use pipe_engine::grouped;
@@ -23,7 +23,7 @@ pub(super) fn text(a: &WeightsFile, b: &WeightsFile, differences: &Differences, 
         format!("{}: {} in a, {} in b", printable(name), shape_text(&one.shape), shape_text(&two.shape))
     });
     list("with different types", types, top, |(name, one, two)| {
-        format!("{}: {} in a, {} in b", printable(name), dtype_name(one.dtype), dtype_name(two.dtype))
+        format!("{}: {} in a, {} in b", printable(name), one.dtype.name(), two.dtype.name())
     });
     if !values.is_empty() {
         render::print(&format!(
@@ -83,7 +83,7 @@ pub(super) fn json(a: &WeightsFile, b: &WeightsFile, differences: &Differences) 
         })
     };
     let shape = |(name, one, two): &(String, Tensor, Tensor)| json!({ "name": name, "a": one.shape, "b": two.shape });
-    let dtype = |(name, one, two): &(String, Tensor, Tensor)| json!({ "name": name, "a": dtype_name(one.dtype), "b": dtype_name(two.dtype) });
+    let dtype = |(name, one, two): &(String, Tensor, Tensor)| json!({ "name": name, "a": one.dtype.name(), "b": two.dtype.name() });
     // Infinity has no JSON form, and becomes null.
     let values: Vec<Value> = values
         .iter()

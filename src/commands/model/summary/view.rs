@@ -1,6 +1,6 @@
 //! What `pipe model summary` prints: a table of layers or of tensors, and the totals.
 
-use crate::commands::model::file::{WeightsFile, dtype_name, printable, shape_text};
+use crate::commands::model::file::{WeightsFile, printable, shape_text};
 use crate::commands::model::network::{Choice, ClipSize};
 use crate::commands::model::recognise::Candidate;
 use crate::commands::model::verify::network_line;
@@ -134,7 +134,7 @@ fn file_json(file: &WeightsFile, networks: &[Network<'_>]) {
     let (num_values, bytes) = file.size();
     let tensors = file.checkpoint.tensors.iter();
     let rows =
-        tensors.map(|(name, tensor)| json!({ "name": name, "shape": tensor.shape, "type": dtype_name(tensor.dtype) }));
+        tensors.map(|(name, tensor)| json!({ "name": name, "shape": tensor.shape, "type": tensor.dtype.name() }));
     let network = |(candidate, graph, choice): &Network<'_>| {
         json!({
             "network": candidate.name,
@@ -164,7 +164,7 @@ fn file_text(file: &WeightsFile, networks: &[Network<'_>]) {
     let mut table = Table::new(columns);
     for (name, tensor) in tensors {
         let values = tensor.shape.iter().product::<usize>() as u64;
-        table.row([printable(name), dtype_name(tensor.dtype).into(), shape_text(&tensor.shape), grouped(values)]);
+        table.row([printable(name), tensor.dtype.name().into(), shape_text(&tensor.shape), grouped(values)]);
     }
     table.print();
     render::print("");
