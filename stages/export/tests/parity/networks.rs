@@ -1,5 +1,7 @@
 //! Every network of the zoo: two training steps, and its file on ONNX Runtime.
 
+#![expect(clippy::print_stdout, reason = "the figures are the result of the long test")]
+
 use crate::{check_files, clip_size, clips, compare, network, runtime};
 use pipe_graph::{ClipShape, Graph};
 use pipe_infer::OnnxRuntime;
@@ -18,9 +20,9 @@ fn graph(backbone: Backbone, clip: ClipShape) -> Graph {
 
 /// Checks that a step lowers the loss of the same clips. Small networks with batch normalisation of few values are far from linear, so
 /// that smaller steps are tried too.
-fn check_training(graph: &Graph) {
+fn check_training(graph: &Graph, num_clips: usize) {
     pin_threads();
-    let losses = [1e-3, 1e-4, 1e-5].into_iter().map(|lr| two_steps(graph, lr));
+    let losses = [1e-3, 1e-4, 1e-5].into_iter().map(|lr| two_steps(graph, lr, num_clips));
     let mut seen = Vec::new();
     let falls = losses.into_iter().any(|[first, second]| {
         seen.push([first, second]);
@@ -30,7 +32,7 @@ fn check_training(graph: &Graph) {
 }
 
 /// Makes two steps on the same clips, and returns their losses.
-fn two_steps(graph: &Graph, lr: f64) -> [f64; 2] {
+fn two_steps(graph: &Graph, lr: f64, num_clips: usize) -> [f64; 2] {
     let size = clip_size(graph);
     let learner = Learner::new(Network::new(graph.clone(), 0), &TrainParams::default(), Labelling::SingleLabel);
     let mut learner = learner.expect("nothing is frozen");
@@ -38,16 +40,17 @@ fn two_steps(graph: &Graph, lr: f64) -> [f64; 2] {
         let learning_rates = &[vec![lr]];
         let epoch =
             Epoch { index, learning_rates, clip_size: size, num_steps: 1, steps_before: u64::from(index), pieces: &[] };
-        let batches = std::iter::once(Ok(clips(size, 4)));
+        let batches = std::iter::once(Ok(clips(size, num_clips)));
         learner.train_epoch::<LearnError>(epoch, batches, |_| Ok(())).expect("a step").loss
     })
 }
 
-fn check(runtime: Option<&OnnxRuntime>, configurations: Vec<(Backbone, ClipShape)>) {
+fn check(runtime: Option<&OnnxRuntime>, configurations: Vec<(Backbone, ClipShape)>, num_clips: usize) {
     let mut files = Vec::new();
     for (backbone, clip) in configurations {
         let graph = graph(backbone, clip);
-        check_training(&graph);
+        println!("{}: {:.1} G multiply-adds", graph.name, graph.macs() as f64 / 1e9);
+        check_training(&graph, num_clips);
         if let Some(runtime) = runtime {
             let name = format!("{}-{}", graph.name, files.len());
             files.push((name, compare(runtime, &network(graph))));
@@ -59,7 +62,7 @@ fn check(runtime: Option<&OnnxRuntime>, configurations: Vec<(Backbone, ClipShape
 #[test]
 fn small_networks_train_and_their_files_have_the_same_logits() {
     let small = zoo().into_iter().flat_map(|entry| entry.small);
-    check(runtime().as_ref(), small.map(|small| (small.backbone, small.clip)).collect());
+    check(runtime().as_ref(), small.map(|small| (small.backbone, small.clip)).collect(), 4);
 }
 
 #[test]
@@ -67,6 +70,7 @@ fn small_networks_train_and_their_files_have_the_same_logits() {
 fn full_networks_train_and_their_files_have_the_same_logits() {
     let published = zoo().into_iter().flat_map(|entry| entry.published);
     for published in published {
-        check(runtime().as_ref(), vec![(published.backbone, published.clip)]);
+        // Four clips of a ViT-L need more memory than a laptop has.
+        check(runtime().as_ref(), vec![(published.backbone, published.clip)], 2);
     }
 }
