@@ -8,7 +8,6 @@ use pipe_schemas::stages::ingest::DecodeLimits;
 use pipe_schemas::tables::VideoPredictionRow;
 use pipe_stage::{Context, Helpers, Job, JobFailure, JobLimits, SendPiece, StageError};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +22,6 @@ pub struct Annotator<'a> {
     helpers: Helpers<'a>,
     folder: PathBuf,
     labels: Vec<String>,
-    names: BTreeSet<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -55,7 +53,7 @@ impl<'a> Annotator<'a> {
         fs_err::create_dir_all(folder)?;
         let limits = JobLimits { memory_mb: limits.memory_mb, cpu_secs: limits.cpu_secs };
         let helpers = Helpers::new(context, ANNOTATE_JOB, limits);
-        Ok(Self { helpers, folder: std::path::absolute(folder)?, labels: labels.to_vec(), names: BTreeSet::new() })
+        Ok(Self { helpers, folder: std::path::absolute(folder)?, labels: labels.to_vec() })
     }
 
     /// Writes the copy of a video. Returns its path and what was written, or why there is no copy.
@@ -63,7 +61,7 @@ impl<'a> Annotator<'a> {
     /// # Errors
     /// If the machine failed.
     pub fn write(
-        &mut self,
+        &self,
         video: &VideoFile,
         rows: &[VideoPredictionRow],
         events: &[AlertEvent],
@@ -72,8 +70,6 @@ impl<'a> Annotator<'a> {
         if captions.predictions.is_empty() {
             return Ok(Err("it has no predictions".to_owned()));
         }
-        let name = self.file_name(&video.path);
-        let target = self.folder.join(name);
         // A copy that is not complete must not look like one.
         let partial = self.folder.join(format!(".{}.partial.mp4", std::process::id()));
         let task = Task { video: std::path::absolute(&video.path)?, target: partial.clone(), captions };
@@ -89,10 +85,7 @@ impl<'a> Annotator<'a> {
             }
         };
         match outcome {
-            Outcome::Written(written) => {
-                fs_err::rename(&partial, &target)?;
-                Ok(Ok((target, written)))
-            }
+            Outcome::Written(written) => Ok(Ok((publish(&partial, &self.folder, &video.path)?, written))),
             Outcome::Failed(reason) => {
                 // It may not exist.
                 let _ = fs_err::remove_file(&partial);
@@ -100,15 +93,22 @@ impl<'a> Annotator<'a> {
             }
         }
     }
+}
 
-    /// Returns a name that no other copy of this run has: `clip.mp4`, then `clip-2.mp4`.
-    fn file_name(&mut self, video: &Path) -> String {
-        let stem = video.file_stem().map_or_else(|| "video".into(), |stem| stem.to_string_lossy());
-        let names =
-            (1_u32..).map(|number| if number == 1 { format!("{stem}.mp4") } else { format!("{stem}-{number}.mp4") });
-        let free = names.into_iter().find(|name| !self.names.contains(name)).unwrap_or_default();
-        self.names.insert(free.clone());
-        free
+/// Moves a complete copy to the first free name in a folder: `clip.mp4`, then `clip-2.mp4`. No file is replaced: the folder may be that of
+/// the videos.
+fn publish(partial: &Path, folder: &Path, video: &Path) -> io::Result<PathBuf> {
+    let stem = video.file_stem().map_or_else(|| "video".into(), |stem| stem.to_string_lossy());
+    let mut number = 1_u32;
+    loop {
+        let name = if number == 1 { format!("{stem}.mp4") } else { format!("{stem}-{number}.mp4") };
+        let target = folder.join(name);
+        // Creates the file or fails, so that the rename replaces an empty file of this process only.
+        match fs_err::OpenOptions::new().write(true).create_new(true).open(&target) {
+            Ok(_) => return fs_err::rename(partial, &target).map(|()| target),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -165,5 +165,21 @@ mod tests {
         let found = captions(&[without, row], &[], &labels);
         let expect = Caption { start_secs: 1.0, end_secs: 2.0, text: "walk 0.70  run 0.25".into() };
         assert_eq!(found, Captions { predictions: vec![expect], alerts: vec![] });
+    }
+
+    #[test]
+    fn a_copy_replaces_no_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        fs_err::write(path("clip.mp4"), "the video itself").expect("written");
+        fs_err::os::unix::fs::symlink("nowhere", path("clip-2.mp4")).expect("a link");
+        for (name, content) in [("clip-3.mp4", "first"), ("clip-4.mp4", "second")] {
+            fs_err::write(path(".partial"), content).expect("written");
+            let target = publish(&path(".partial"), folder.path(), &path("clip.mp4")).expect("published");
+            assert_eq!(target, path(name));
+            assert_eq!(fs_err::read_to_string(&target).expect("read"), content);
+        }
+        assert_eq!(fs_err::read_to_string(path("clip.mp4")).expect("read"), "the video itself");
+        assert!(!path("nowhere").exists() && !path(".partial").exists());
     }
 }
