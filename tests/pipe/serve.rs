@@ -129,6 +129,9 @@ fn requests_are_answered_or_refused_and_nothing_leaks() {
     assert_eq!(server.predict("?path=a%20b.avi&window=-1", b"").0, 400);
     assert_eq!(server.predict("?path=a%20b.avi&window=x", b"").0, 400);
     assert_eq!(server.predict("?path=a%20b.avi&window=1&alert=Fly%3E%3D0.5", b"").0, 400);
+    let two = "?path=a%20b.avi&window=1&alert=MoveUp%3E%3D0.5&alert=Fly%3E%3D0.5";
+    assert_eq!(server.predict(two, b"").0, 400, "each alert counts");
+    assert_eq!(server.predict("?path=a%20b.avi&stride=1", b"").0, 400);
 
     for (path, expect) in
         [("../secret.avi", 404), ("link.avi", 404), ("/etc/passwd", 404), ("", 404), ("none.avi", 404)]

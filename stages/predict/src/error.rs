@@ -1,9 +1,9 @@
-//! [`PredictStageError`]: why a video could not be decoded although it may be readable.
+//! [`PredictStageError`]: why there is no prediction of a video although it may be readable.
 
 use pipe_stage::HelperFailure;
 use std::path::PathBuf;
 
-/// Why a video could not be decoded although it may be readable.
+/// Why there is no prediction of a video although it may be readable.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 pub enum PredictStageError {
@@ -13,4 +13,7 @@ pub enum PredictStageError {
     /// A thread that decodes panicked.
     #[error("a thread that decodes videos panicked")]
     Panicked,
+    /// A video is longer than the caller allows.
+    #[error("the video has more than {max_windows} windows")]
+    TooManyWindows { max_windows: usize },
 }

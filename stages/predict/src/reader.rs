@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The job of a helper process of this stage.
 pub const JOB: Job = Job { name: "predict", run };
@@ -23,8 +25,10 @@ const MAX_IMAGE_BYTES: usize = 1 << 30;
 
 /// Decodes videos in helpers; shared by several threads.
 pub struct VideoReader<'a> {
-    helpers: Helpers<'a>,
+    helpers: Arc<Helpers<'a>>,
     recipe: FrameRecipe,
+    /// Set when no one waits for the frames any more.
+    given_up: Arc<AtomicBool>,
 }
 
 /// A decoded video.
@@ -83,7 +87,18 @@ impl<'a> VideoReader<'a> {
     /// Returns a reader that makes images with the recipe of a model.
     pub fn new(context: &'a Context, recipe: FrameRecipe, limits: DecodeLimits) -> Self {
         let limits = JobLimits { memory_mb: limits.memory_mb, cpu_secs: limits.cpu_secs };
-        Self { helpers: Helpers::new(context, JOB, limits), recipe }
+        Self { helpers: Arc::new(Helpers::new(context, JOB, limits)), recipe, given_up: Arc::default() }
+    }
+
+    /// Returns a reader with the same helpers that stops when `given_up` is set: its calls return [`StageError::cancelled`].
+    #[must_use]
+    pub fn until(&self, given_up: Arc<AtomicBool>) -> Self {
+        Self { helpers: Arc::clone(&self.helpers), recipe: self.recipe, given_up }
+    }
+
+    /// Returns an error after the frames were given up.
+    pub(crate) fn check_given_up(&self) -> Result<(), StageError> {
+        if self.given_up.load(Ordering::Relaxed) { Err(StageError::cancelled()) } else { Ok(()) }
     }
 
     /// Decodes a file, and returns the images that a sampler chooses.
@@ -121,9 +136,11 @@ impl<'a> VideoReader<'a> {
         new: impl Fn() -> T,
         take: impl Fn(&mut T, FrameHeader, &[u8]) -> Result<(), StageError>,
     ) -> Result<(T, Result<FrameSet, Unusable>), StageError> {
+        self.check_given_up()?;
         // A helper does not run in the folder of its parent.
         let task = Task { path: std::path::absolute(path)?, recipe: self.recipe, sampler: sampler.cloned() };
         let (value, result) = self.helpers.run(&serde_json::to_vec(&task)?, new, |value, piece| {
+            self.check_given_up()?;
             // An empty piece only shows that the helper is alive.
             match FrameHeader::split(piece) {
                 Some((frame, image)) => take(value, frame, image),

@@ -4,6 +4,7 @@
 //! windows wait. Beyond that, a stream that can wait, such as a pipe, waits; of a live stream, windows are dropped and counted.
 
 use crate::reader::{FrameHeader, Unusable};
+use crate::videos::with_help;
 use crate::windows::{Frame, Judge, predict_window};
 use crate::{PredictStageError, WindowPlan};
 use pipe_clips::ClipDecoder;
@@ -11,12 +12,13 @@ use pipe_predict::alerts::AlertEvent;
 use pipe_predict::windows::{Window, WindowFrames};
 use pipe_predict::{Classifier, FrameSet, PredictError, stream_frames};
 use pipe_schemas::stages::frames::FrameRecipe;
-use pipe_schemas::tables::{Verdict, VideoPredictionRow};
+use pipe_schemas::tables::{SampleRow, Verdict, VideoPredictionRow};
 use pipe_stage::protocol::predict::StreamReport;
 use pipe_stage::{Context, Helpers, Job, SendPiece, StageError};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -162,8 +164,7 @@ impl Predictor<'_> {
         match message {
             Message::Window { window, completed, dropped } => {
                 self.dropped(&dropped)?;
-                let name = &self.plan.name;
-                let row = predict_window(self.classifier, &mut self.decoder, name, &window, self.batch_size)?;
+                let row = self.predict(&window)?;
                 let latency = row.predicted_index.map(|_| self.latencies.add(completed.elapsed()));
                 self.pass(row, latency)
             }
@@ -176,6 +177,14 @@ impl Predictor<'_> {
                 self.connection_end(then)
             }
         }
+    }
+
+    fn predict(&mut self, window: &Window<Frame>) -> Result<VideoPredictionRow, StageError> {
+        let Self { classifier, decoder, plan, batch_size, .. } = self;
+        let model = Arc::clone(classifier.model());
+        let mut classify =
+            |rows: &[SampleRow], clips: &[Vec<u8>]| classifier.predict(rows, clips, *batch_size).map_err(with_help);
+        predict_window(&model, &mut classify, decoder, &plan.name, window)
     }
 
     fn dropped(&mut self, windows: &[Dropped]) -> Result<(), StageError> {

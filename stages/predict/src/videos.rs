@@ -85,18 +85,16 @@ pub fn predict_videos(
 /// can't be used has a row with its verdict.
 ///
 /// # Errors
-/// If the machine or the network failed.
+/// If the reader was given up, or the machine or the network failed.
 pub fn predict_one(
     reader: &VideoReader<'_>,
     model: &ExportedModel,
     video: &VideoFile,
-    classify: impl FnOnce(&[SampleRow], &[Vec<u8>]) -> Result<PredictionRow, PredictError>,
+    classify: impl FnOnce(&[SampleRow], &[Vec<u8>]) -> Result<PredictionRow, StageError>,
 ) -> Result<VideoPredictionRow, StageError> {
     let mut decoder = ClipDecoder::new().map_err(PredictError::from)?;
     match prepare(reader, model, &mut decoder, video)? {
-        Ok(Prepared { rows, clips, damage }) => {
-            Ok(VideoPredictionRow::of(classify(&rows, &clips).map_err(with_help)?, &damage))
-        }
+        Ok(Prepared { rows, clips, damage }) => Ok(VideoPredictionRow::of(classify(&rows, &clips)?, &damage)),
         Err(Unusable { verdict, reason }) => Ok(VideoPredictionRow::without(&video.id, verdict, reason)),
     }
 }

@@ -2,13 +2,13 @@
 //! memory.
 
 use crate::reader::FrameHeader;
-use crate::videos::{not_a_file, unsuitable, with_help};
-use crate::{Unusable, VideoFile, VideoReader};
+use crate::videos::{not_a_file, unsuitable};
+use crate::{PredictStageError, Unusable, VideoFile, VideoReader};
 use pipe_clips::ClipDecoder;
 use pipe_predict::alerts::{AlertEvent, AlertRule, Alerts};
 use pipe_predict::windows::{Smoothing, Window, WindowFrames, Windows};
-use pipe_predict::{Classifier, FrameSet, PredictError};
-use pipe_schemas::tables::VideoPredictionRow;
+use pipe_predict::{ExportedModel, FrameSet, PredictError};
+use pipe_schemas::tables::{PredictionRow, SampleRow, Verdict, VideoPredictionRow};
 use pipe_stage::StageError;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -27,6 +27,9 @@ pub struct WindowPlan {
 /// A frame in a window.
 pub(crate) type Frame = (FrameHeader, Arc<[u8]>);
 
+/// Runs the network on the views of a window, which are rows and pixels as `Classifier::predict` takes them.
+pub(crate) type Classify<'a> = &'a mut dyn FnMut(&[SampleRow], &[Vec<u8>]) -> Result<PredictionRow, StageError>;
+
 /// What was made of a video so far.
 struct Progress {
     frames: WindowFrames<Frame>,
@@ -44,26 +47,36 @@ pub(crate) struct Judge {
 }
 
 /// Predicts the windows of a video, and returns a row for each, and the events. A window that can't be predicted has a row with its
-/// verdict, and a video that can't be decoded to its end has one more row with the reason.
+/// verdict, and a video that can't be decoded to its end has one more row with the reason. `classify` runs the network on the views of one
+/// window, so that a caller can share it with others in the meantime.
 ///
 /// # Errors
-/// If the request was cancelled, or the machine or the network failed, or a rule names a class that the network does not have.
+/// If the request was cancelled or the reader given up, the machine or the network failed, a rule names a class that the network does not
+/// have, or there are more than `max_windows` windows.
 pub fn predict_windows(
     reader: &VideoReader<'_>,
-    classifier: &mut Classifier,
+    model: &ExportedModel,
     video: &VideoFile,
     plan: &WindowPlan,
-    batch_size: usize,
+    max_windows: usize,
+    mut classify: impl FnMut(&[SampleRow], &[Vec<u8>]) -> Result<PredictionRow, StageError>,
 ) -> Result<(Vec<VideoPredictionRow>, Vec<AlertEvent>), StageError> {
-    let model = Arc::clone(classifier.model());
-    let judge = Judge::new(plan, &model.metadata.labels)?;
+    let labels = &model.metadata.labels;
+    let judge = Judge::new(plan, labels)?;
     if let Some(Unusable { verdict, reason }) = not_a_file(&video.path) {
         return Ok((vec![VideoPredictionRow::without(&video.id, verdict, reason)], Vec::new()));
     }
-    let shared = RefCell::new((classifier, ClipDecoder::new().map_err(PredictError::from)?));
-    let predict = |window: Window<Frame>| {
-        let (classifier, decoder) = &mut *shared.borrow_mut();
-        predict_window(classifier, decoder, &video.id, &window, batch_size)
+    let decoder = ClipDecoder::new().map_err(PredictError::from)?;
+    let shared = RefCell::new((decoder, &mut classify as Classify<'_>));
+    let predict = |progress: &mut Progress, window: Window<Frame>| {
+        reader.check_given_up()?;
+        if progress.rows.len() == max_windows {
+            return Err(PredictStageError::TooManyWindows { max_windows }.into());
+        }
+        let (decoder, classify) = &mut *shared.borrow_mut();
+        let row = predict_window(model, &mut **classify, decoder, &video.id, &window)?;
+        progress.add(row, labels);
+        Ok(())
     };
     let new = || Progress {
         frames: WindowFrames::new(plan.windows),
@@ -71,32 +84,33 @@ pub fn predict_windows(
         rows: Vec::new(),
         events: Vec::new(),
     };
-    let labels = &model.metadata.labels;
-    let (progress, read) = reader.run(&video.path, None, new, |progress: &mut Progress, frame, image| {
-        for window in progress.frames.add(frame.pts_nanos, (frame, image.into())) {
-            let (row, events) = progress.judge.judge(predict(window)?, labels);
-            progress.rows.push(row);
-            progress.events.extend(events);
-        }
-        Ok(())
+    let (mut progress, read) = reader.run(&video.path, None, new, |progress: &mut Progress, frame, image| {
+        let windows = progress.frames.add(frame.pts_nanos, (frame, image.into()));
+        windows.into_iter().try_for_each(|window| predict(progress, window))
     })?;
-    let Progress { frames, mut judge, mut rows, mut events } = progress;
-    for window in frames.finish() {
-        let (row, ended) = judge.judge(predict(window)?, labels);
-        rows.push(row);
-        events.extend(ended);
-    }
+    let frames = std::mem::replace(&mut progress.frames, WindowFrames::new(plan.windows));
+    frames.finish().into_iter().try_for_each(|window| predict(&mut progress, window))?;
+    let Progress { judge, mut rows, mut events, .. } = progress;
     events.extend(judge.finish());
     match read {
         Ok(FrameSet { damage, .. }) if damage.is_empty() => {}
         Ok(FrameSet { damage, .. }) => {
             for row in rows.iter_mut().filter(|row| row.predicted_index.is_some()) {
-                (row.verdict, row.reason) = (pipe_schemas::tables::Verdict::Damaged, damage.clone());
+                (row.verdict, row.reason) = (Verdict::Damaged, damage.clone());
             }
         }
         Err(Unusable { verdict, reason }) => rows.push(VideoPredictionRow::without(&video.id, verdict, reason)),
     }
     Ok((rows, events))
+}
+
+impl Progress {
+    /// Adds the next window, and the events that end before it.
+    fn add(&mut self, row: VideoPredictionRow, labels: &[String]) {
+        let (row, events) = self.judge.judge(row, labels);
+        self.rows.push(row);
+        self.events.extend(events);
+    }
 }
 
 impl Judge {
@@ -134,11 +148,11 @@ impl Judge {
 }
 
 pub(crate) fn predict_window(
-    classifier: &mut Classifier,
+    model: &ExportedModel,
+    classify: Classify<'_>,
     decoder: &mut ClipDecoder,
     video_id: &str,
     window: &Window<Frame>,
-    batch_size: usize,
 ) -> Result<VideoPredictionRow, StageError> {
     let times = (window.start_secs, window.end_secs);
     let frames = &window.frames;
@@ -157,16 +171,12 @@ pub(crate) fn predict_window(
         fps: rate(frames.len(), last.pts_nanos - first.pts_nanos),
         damage: String::new(),
     };
-    let model = Arc::clone(classifier.model());
     let views = model.views(video_id, &set, 0..set.num_frames, Some(times)).and_then(|rows| {
         let image = |index: u32| frames.get(index as usize).map(|(_, image)| image.as_ref());
         Ok((model.clips(decoder, &rows, &set, image)?, rows))
     });
     match views {
-        Ok((clips, rows)) => {
-            let prediction = classifier.predict(&rows, &clips, batch_size).map_err(with_help)?;
-            Ok(VideoPredictionRow::of(prediction, ""))
-        }
+        Ok((clips, rows)) => Ok(VideoPredictionRow::of(classify(&rows, &clips)?, "")),
         Err(error) => without(error),
     }
 }

@@ -1,12 +1,14 @@
 //! [`main`]: a job of `pipe predict`.
 
+mod table;
+
 use pipe_infer::{Libraries, SessionOptions, load};
-use pipe_predict::alerts::{AlertEvent, AlertRule};
+use pipe_predict::alerts::{AlertEvent, AlertRule, Alerts};
 use pipe_predict::windows::Windows;
-use pipe_predict::{Classifier, ExportedModel};
+use pipe_predict::{Classifier, ExportedModel, PredictError};
 use pipe_schemas::stages::ingest::DecodeLimits;
 use pipe_schemas::tables::VideoPredictionRow;
-use pipe_stage::protocol::predict::{ModelJob, PredictJob, PredictReply, StreamJob, WindowJob};
+use pipe_stage::protocol::predict::{ModelJob, PredictJob, PredictReply, StreamJob, VideoPath, WindowJob};
 use pipe_stage::{Context, StageError};
 use pipe_stage_predict::{
     Annotator, StreamItem, StreamPlan, VideoFile, VideoReader, WindowPlan, predict_stream, predict_videos,
@@ -14,10 +16,18 @@ use pipe_stage_predict::{
 };
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use table::TableFile;
+
+/// The exit code for an argument of the user that is wrong, as that of `pipe` itself.
+const WRONG_ARGUMENT: u8 = 2;
+
+/// What is wrong with an argument of the user.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongArgument(String);
 
 /// Reads a job from stdin, and writes its replies to what was stdout. If `pipe` ends, so does this process.
 pub(crate) fn main(libraries: &Libraries) -> ExitCode {
@@ -25,12 +35,13 @@ pub(crate) fn main(libraries: &Libraries) -> ExitCode {
         Ok(file) => file,
         Err(code) => return code,
     };
-    let last = match run(libraries, &mut replies) {
-        Ok(()) => PredictReply::Finished,
-        Err(error) => failed(&error),
+    let (last, code) = match run(libraries, &mut replies) {
+        Ok(()) => (PredictReply::Finished, ExitCode::SUCCESS),
+        Err(error) if error.downcast_ref::<WrongArgument>().is_some() => (failed(&error), WRONG_ARGUMENT.into()),
+        Err(error) => (failed(&error), ExitCode::SUCCESS),
     };
     // If this can't be written, `pipe` has ended.
-    if write(&mut replies, &last).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if write(&mut replies, &last).is_ok() { code } else { ExitCode::FAILURE }
 }
 
 /// Returns the reply for an error.
@@ -49,7 +60,7 @@ pub(crate) fn write(replies: &mut File, reply: &impl serde::Serialize) -> Result
 
 /// Prepares the model of a job.
 pub(crate) fn classifier(job: &ModelJob, libraries: &Libraries) -> Result<(Classifier, String), StageError> {
-    let with_help = StageError::explained(pipe_predict::PredictError::help);
+    let with_help = StageError::explained(PredictError::help);
     let model = ExportedModel::open(&job.model).map_err(&with_help)?;
     let engine = load(job.engine, libraries).map_err(|error| with_help(error.into()))?;
     let options = SessionOptions { threads: job.threads, provider: job.provider };
@@ -62,14 +73,21 @@ fn run(libraries: &Libraries, replies: &mut File) -> Result<(), StageError> {
     let mut line = String::new();
     stdin.read_line(&mut line)?;
     let job: PredictJob = serde_json::from_str(&line)?;
-    let windows = job.windows.as_ref().map(window_plan).transpose()?;
+    let windows = job.windows.as_ref().map(window_plan).transpose().map_err(WrongArgument)?;
     let (mut classifier, engine) = classifier(&job.model, libraries)?;
-    let metadata = classifier.model().metadata.clone();
-    write(replies, &PredictReply::Ready { engine, labels: metadata.labels.clone() })?;
+    let model = Arc::clone(classifier.model());
+    let labels = &model.metadata.labels;
+    check_classes(windows.as_ref(), labels)?;
 
     let is_cancelled = Arc::new(AtomicBool::new(false));
     let context =
         Context::detached(job.model.threads, Arc::clone(&is_cancelled)).with_helper_program(std::env::current_exe()?);
+    let limits = DecodeLimits::default();
+    let annotator = job.annotate.as_ref().map(|folder| Annotator::new(&context, folder, labels, limits)).transpose()?;
+    let table = job.table.as_deref().map(TableFile::new).transpose()?;
+    // From here on `pipe` may replace the files of the user.
+    write(replies, &PredictReply::Ready { engine, labels: labels.clone() })?;
+
     if let Some(stream) = &job.stream {
         // `pipe` closes stdin to end the stream.
         std::thread::Builder::new().name("stop".into()).spawn(move || {
@@ -79,45 +97,53 @@ fn run(libraries: &Libraries, replies: &mut File) -> Result<(), StageError> {
         let windows = windows.ok_or_else(|| StageError::message("a stream needs windows"))?;
         return run_stream(&context, &mut classifier, stream, windows, job.model.batch_size, replies);
     }
-    let limits = DecodeLimits::default();
-    let reader = VideoReader::new(&context, metadata.stored_frames, limits);
-    let annotator = |folder: &PathBuf| Annotator::new(&context, folder, &metadata.labels, limits);
-    let mut output = Output {
-        annotator: job.annotate.as_ref().map(annotator).transpose()?,
-        table: job.table.as_ref().map(|_| Vec::new()),
-        replies,
+    let mut output = Output { annotator, table, replies };
+    let reader = VideoReader::new(&context, model.metadata.stored_frames, limits);
+    run_videos(&context, &reader, &mut classifier, &job, windows, &mut output)?;
+    output.table.map_or(Ok(()), TableFile::write)
+}
+
+/// Predicts the videos of a job one after the other.
+fn run_videos(
+    context: &Context,
+    reader: &VideoReader<'_>,
+    classifier: &mut Classifier,
+    job: &PredictJob,
+    windows: Option<WindowPlan>,
+    output: &mut Output<'_>,
+) -> Result<(), StageError> {
+    let file = |video: &VideoPath| VideoFile { id: video.path.display().to_string(), path: video.path.clone() };
+    let videos: Vec<VideoFile> = job.videos.iter().map(file).collect();
+    let batch_size = job.model.batch_size;
+    let Some(plan) = windows else {
+        let mut next = videos.iter();
+        return predict_videos(context, reader, classifier, &videos, batch_size, |row| {
+            // Rows are in the order of the videos.
+            next.next().map_or(Ok(()), |video| output.video(video, vec![row], Vec::new()))
+        });
     };
-    let videos: Vec<VideoFile> = job
-        .videos
-        .iter()
-        .map(|video| VideoFile { id: video.path.display().to_string(), path: video.path.clone() })
-        .collect();
-    match windows {
-        None => {
-            let mut next = videos.iter();
-            predict_videos(&context, &reader, &mut classifier, &videos, job.model.batch_size, |row| {
-                // Rows are in the order of the videos.
-                next.next().map_or(Ok(()), |video| output.video(video, vec![row], Vec::new()))
-            })?;
-        }
-        Some(plan) => {
-            for video in &videos {
-                let (rows, events) = predict_windows(&reader, &mut classifier, video, &plan, job.model.batch_size)?;
-                output.video(video, rows, events)?;
-            }
-        }
-    }
-    if let (Some(path), Some(mut rows)) = (&job.table, output.table) {
-        rows.sort_by(|a, b| a.video_id.cmp(&b.video_id)); // stable: windows stay in their order
-        pipe_tables::write_rows(path, &rows)?;
-    }
-    Ok(())
+    let model = Arc::clone(classifier.model());
+    videos.iter().try_for_each(|video| {
+        let (rows, events) = predict_windows(reader, &model, video, &plan, usize::MAX, |rows, clips| {
+            classifier.predict(rows, clips, batch_size).map_err(StageError::explained(PredictError::help))
+        })?;
+        output.video(video, rows, events)
+    })
+}
+
+/// Checks that the network has the classes of alert rules.
+fn check_classes(windows: Option<&WindowPlan>, labels: &[String]) -> Result<(), StageError> {
+    let checked = windows.map_or(Ok(()), |plan| Alerts::new(&plan.rules, labels).map(drop));
+    checked.map_err(|class| {
+        StageError::from(WrongArgument(format!("the network has no class `{class}`")))
+            .with_help("see the key `labels` of the metadata of the file")
+    })
 }
 
 /// Where predictions of videos go.
 struct Output<'a> {
     replies: &'a mut File,
-    table: Option<Vec<VideoPredictionRow>>,
+    table: Option<TableFile>,
     annotator: Option<Annotator<'a>>,
 }
 
@@ -135,14 +161,14 @@ impl Output<'_> {
         for event in &events {
             write(self.replies, &event_reply(&video.id, event.clone()))?;
         }
-        if let Some(annotator) = &mut self.annotator {
+        if let Some(annotator) = &self.annotator {
             let (path, reason) = match annotator.write(video, &rows, &events)? {
                 Ok((path, written)) => (Some(path), written.differences()),
                 Err(reason) => (None, reason),
             };
             write(self.replies, &PredictReply::Annotated { video_id: video.id.clone(), path, reason })?;
         }
-        self.table.iter_mut().for_each(|table| table.extend_from_slice(&rows));
+        self.table.iter_mut().for_each(|table| table.rows.extend_from_slice(&rows));
         write(self.replies, &PredictReply::VideoDone)
     }
 }
@@ -171,14 +197,15 @@ fn run_stream(
 }
 
 /// Parses and checks windows and their rules.
-pub(crate) fn window_plan(job: &WindowJob) -> Result<WindowPlan, StageError> {
+///
+/// # Errors
+/// What is wrong, as a lower-case fragment.
+pub(crate) fn window_plan(job: &WindowJob) -> Result<WindowPlan, String> {
     let windows = Windows { length_secs: job.length_secs, stride_secs: job.stride_secs };
     if let Some(problem) = windows.problem() {
-        return Err(StageError::message(problem));
+        return Err(problem);
     }
-    let rule = |text: &String| {
-        AlertRule::parse(text).map_err(|problem| StageError::message(format!("the alert rule `{text}`: {problem}")))
-    };
+    let rule = |text: &String| AlertRule::parse(text).map_err(|problem| format!("the alert rule `{text}`: {problem}"));
     let rules = job.alerts.iter().map(rule).collect::<Result<_, _>>()?;
     Ok(WindowPlan { windows, smoothing: job.smoothing, rules })
 }

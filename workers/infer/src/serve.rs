@@ -2,6 +2,7 @@
 
 mod counters;
 mod handler;
+mod query;
 
 use crate::predict::{classifier, failed, write};
 use handler::Service;
@@ -13,7 +14,7 @@ use pipe_infer::Libraries;
 use pipe_stage::StageError;
 use pipe_stage::protocol::predict::{PredictReply, ServeJob, ServeReply};
 use std::fs::File;
-use std::io::{BufRead, Read};
+use std::io::{self, BufRead, Read};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +44,7 @@ pub(crate) fn main(libraries: &Libraries) -> ExitCode {
 }
 
 fn run(libraries: &Libraries, replies: &mut File) -> Result<u64, StageError> {
-    let mut stdin = std::io::BufReader::new(std::io::stdin());
+    let mut stdin = io::BufReader::new(io::stdin());
     let mut line = String::new();
     stdin.read_line(&mut line)?;
     let job: ServeJob = serde_json::from_str(&line)?;
@@ -62,8 +63,8 @@ fn run(libraries: &Libraries, replies: &mut File) -> Result<u64, StageError> {
         let _ = stop.send(());
     })?;
     let listener = runtime.block_on(TcpListener::bind(&job.address)).map_err(|error| {
-        StageError::message(format!("can't listen on {}: {error}", job.address))
-            .with_help("use another port, such as `--port 8001`")
+        let help = (error.kind() == io::ErrorKind::AddrInUse).then_some("use another port, such as `--port 8001`");
+        StageError::message(format!("can't listen on {}: {error}", job.address)).with_optional_help(help)
     })?;
     let address = listener.local_addr()?.to_string();
     write(replies, &ServeReply::Listening { address, engine: engine.clone() })?;

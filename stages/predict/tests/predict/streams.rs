@@ -2,6 +2,7 @@
 
 use crate::network::{FPS, classifier, context, write_video};
 use crate::rtsp;
+use crate::windows::all_windows;
 use pipe_predict::Classifier;
 use pipe_predict::alerts::AlertRule;
 use pipe_predict::windows::Windows;
@@ -11,7 +12,7 @@ use pipe_schemas::stages::ingest::DecodeLimits;
 use pipe_schemas::tables::{Verdict, VideoPredictionRow};
 use pipe_stage::Context;
 use pipe_stage::protocol::predict::StreamReport;
-use pipe_stage_predict::{StreamItem, StreamPlan, VideoFile, VideoReader, WindowPlan, predict_stream, predict_windows};
+use pipe_stage_predict::{StreamItem, StreamPlan, VideoFile, VideoReader, WindowPlan, predict_stream};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
@@ -60,7 +61,7 @@ fn of_file(classifier: &mut Classifier, path: &Path) -> (Vec<VideoPredictionRow>
     let context = context();
     let reader = VideoReader::new(&context, classifier.model().metadata.stored_frames, DecodeLimits::default());
     let video = VideoFile { id: "v".into(), path: path.into() };
-    let (rows, events) = predict_windows(&reader, classifier, &video, &windows(), 4).expect("predicted");
+    let (rows, events) = all_windows(&reader, classifier, &video, &windows());
     let text = |event: &pipe_predict::alerts::AlertEvent| {
         format!("{} {:.1} {:.1}", event.class, event.start_secs, event.end_secs)
     };

@@ -8,10 +8,24 @@ use pipe_predict::{Classifier, FrameSet, FramesTask, collect_frames};
 use pipe_schemas::stages::augment::Sampler;
 use pipe_schemas::stages::frames::FrameSampling;
 use pipe_schemas::stages::ingest::DecodeLimits;
-use pipe_schemas::tables::Verdict;
-use pipe_stage_predict::{VideoFile, VideoReader, WindowPlan, predict_videos, predict_windows};
+use pipe_schemas::tables::{Verdict, VideoPredictionRow};
+use pipe_stage_predict::{PredictStageError, VideoFile, VideoReader, WindowPlan, predict_videos, predict_windows};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Predicts all windows of a video.
+pub(crate) fn all_windows(
+    reader: &VideoReader<'_>,
+    classifier: &mut Classifier,
+    video: &VideoFile,
+    plan: &WindowPlan,
+) -> (Vec<VideoPredictionRow>, Vec<AlertEvent>) {
+    let model = Arc::clone(classifier.model());
+    let predicted =
+        predict_windows(reader, &model, video, plan, usize::MAX, |rows, clips| Ok(classifier.predict(rows, clips, 4)?));
+    predicted.expect("predicted")
+}
 
 /// Evaluates windows one by one from all frames of the video.
 fn one_by_one(
@@ -71,7 +85,7 @@ fn windows_and_events_equal_those_evaluated_one_by_one() {
         let reader = VideoReader::new(&context, classifier.model().metadata.stored_frames, DecodeLimits::default());
         let plan = WindowPlan { windows, smoothing: 1, rules: vec![rule.clone()] };
         let video = VideoFile { id: "v".into(), path: path.clone() };
-        let (rows, events) = predict_windows(&reader, &mut classifier, &video, &plan, 4).expect("predicted");
+        let (rows, events) = all_windows(&reader, &mut classifier, &video, &plan);
         let found: Vec<_> = rows.iter().map(|row| row.probabilities.clone()).collect();
         assert_eq!(found, expect, "{sample:?}");
         assert_eq!(events, expect_events, "{sample:?}");
@@ -95,7 +109,7 @@ fn the_windows_and_events_of_an_hour_equal_those_evaluated_one_by_one() {
     let reader = VideoReader::new(&context, classifier.model().metadata.stored_frames, DecodeLimits::default());
     let plan = WindowPlan { windows, smoothing: 1, rules: vec![rule] };
     let video = VideoFile { id: "v".into(), path };
-    let (rows, events) = predict_windows(&reader, &mut classifier, &video, &plan, 4).expect("predicted");
+    let (rows, events) = all_windows(&reader, &mut classifier, &video, &plan);
     let found: Vec<_> = rows.iter().map(|row| row.probabilities.clone()).collect();
     assert!(found == expect && events == expect_events, "{} windows, {events:?}, {expect_events:?}", found.len());
     assert!(found.len() == 18_000 && events.len() > 100, "{} windows, {} events", found.len(), events.len());
@@ -114,10 +128,42 @@ fn a_cut_video_keeps_the_windows_before_the_cut_and_has_the_reason() {
     let windows = Windows { length_secs: 1.0, stride_secs: 1.0 };
     let plan = WindowPlan { windows, smoothing: 1, rules: Vec::new() };
     let video = VideoFile { id: "v".into(), path };
-    let (rows, _) = predict_windows(&reader, &mut classifier, &video, &plan, 4).expect("predicted");
+    let (rows, _) = all_windows(&reader, &mut classifier, &video, &plan);
     let (last, before) = rows.split_last().expect("rows");
     assert_eq!((last.verdict, last.start_secs, last.predicted_index), (Verdict::Truncated, None, None));
     assert!(!before.is_empty() && before.iter().all(|row| row.start_secs.is_some()), "{rows:?}");
+}
+
+#[test]
+fn windows_end_when_their_reader_is_given_up_or_there_are_too_many() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("video.avi");
+    write_video(&path, 67);
+    let Some(mut classifier) = classifier(Sampler::frames(3, 1, 1), FrameSampling::All) else { return };
+    let context = context();
+    let model = Arc::clone(classifier.model());
+    let all = VideoReader::new(&context, model.metadata.stored_frames, DecodeLimits::default());
+    let plan = WindowPlan { windows: Windows { length_secs: 0.5, stride_secs: 0.2 }, smoothing: 1, rules: Vec::new() };
+    let video = VideoFile { id: "v".into(), path };
+    let mut run = |stop_at: usize, max_windows: usize| {
+        let (given_up, mut num_calls) = (Arc::new(AtomicBool::new(false)), 0);
+        let reader = all.until(Arc::clone(&given_up));
+        let result = predict_windows(&reader, &model, &video, &plan, max_windows, |rows, clips| {
+            num_calls += 1;
+            given_up.store(num_calls == stop_at, Ordering::Relaxed);
+            Ok(classifier.predict(rows, clips, 4)?)
+        });
+        (result.map(|(rows, _)| rows.len()), num_calls)
+    };
+    let (all, _) = run(usize::MAX, usize::MAX);
+    let all = all.expect("predicted");
+    assert_eq!(run(usize::MAX, all).0.expect("not more"), all);
+    let (given_up, num_calls) = run(3, usize::MAX);
+    assert!(given_up.is_err_and(|error| error.is_cancelled()) && num_calls == 3, "{num_calls} calls");
+    let (too_many, num_calls) = run(usize::MAX, 4);
+    let error = too_many.expect_err("too many");
+    assert!(matches!(error.downcast_ref(), Some(PredictStageError::TooManyWindows { max_windows: 4 })), "{error:?}");
+    assert_eq!(num_calls, 4);
 }
 
 #[test]

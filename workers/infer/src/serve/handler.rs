@@ -1,18 +1,18 @@
 //! [`Service`]: answers requests.
 
 use super::counters::Counters;
-use crate::predict::window_plan;
+use super::query::Query;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use pipe_predict::alerts::AlertEvent;
-use pipe_predict::{Classifier, ExportedModel};
+use pipe_predict::{Classifier, ExportedModel, PredictError};
 use pipe_schemas::stages::ingest::DecodeLimits;
-use pipe_schemas::tables::VideoPredictionRow;
-use pipe_stage::protocol::predict::{ServeJob, WindowJob};
+use pipe_schemas::tables::{PredictionRow, SampleRow, VideoPredictionRow};
+use pipe_stage::protocol::predict::ServeJob;
 use pipe_stage::{Context, StageError};
-use pipe_stage_predict::{VideoFile, VideoReader, WindowPlan, predict_one, predict_windows};
+use pipe_stage_predict::{PredictStageError, VideoFile, VideoReader, WindowPlan, predict_one, predict_windows};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -21,8 +21,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
-/// Number of classes in a response, unless the request names another.
-const TOP_K: usize = 5;
+/// Maximum number of windows of a request: those of an hour with a stride of two seconds. Their rows are in memory until the response.
+const MAX_WINDOWS: usize = 2000;
 
 const MAX_DRAINED_BYTES: usize = 16 << 20;
 const MAX_DRAIN_TIME: Duration = Duration::from_secs(2);
@@ -52,6 +52,24 @@ struct Refusal {
 struct Video {
     file: VideoFile,
     _upload: Option<tempfile::TempPath>,
+}
+
+/// The prediction of a request, in a thread of its own. Others use the network in turn with it.
+struct Task {
+    service: Arc<Service>,
+    video: Video,
+    query: Query,
+    /// Set when no one waits for the response any more.
+    given_up: Arc<AtomicBool>,
+}
+
+/// Gives up a [`Task`] when this is dropped: when its request is answered, exceeds its time, or loses its client.
+struct GiveUp(Arc<AtomicBool>);
+
+impl Drop for GiveUp {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Service {
@@ -125,46 +143,35 @@ impl Service {
     }
 
     async fn predict(self: Arc<Self>, request: Request<Incoming>) -> Result<(StatusCode, Value), Refusal> {
-        let query = request.uri().query().unwrap_or_default().to_owned();
-        let top_k = match value(&query, "top_k") {
-            None => TOP_K,
-            Some(text) => text.parse().ok().filter(|top_k| *top_k > 0).ok_or_else(|| {
-                Refusal::new(StatusCode::BAD_REQUEST, &format!("`top_k` is `{text}`, expected a number above 0"))
-            })?,
-        };
-        let plan = self.window_plan(&query).map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, &error))?;
-        let video = match value(&query, "path") {
-            Some(path) => self.below_root(&path)?,
-            None => self.upload(request, value(&query, "name").as_deref()).await?,
+        let refuse = |message: String| Refusal::new(StatusCode::BAD_REQUEST, &message);
+        let query = Query::parse(request.uri().query().unwrap_or_default()).map_err(refuse)?;
+        self.check_classes(query.windows.as_ref()).map_err(refuse)?;
+        let video = match &query.path {
+            Some(path) => self.below_root(path)?,
+            None => self.upload(request, query.name.as_deref()).await?,
         };
         let permit = Arc::clone(&self.decoders).acquire_owned().await;
-        let service = Arc::clone(&self);
+        let given_up = Arc::new(AtomicBool::new(false));
+        let _give_up = GiveUp(Arc::clone(&given_up));
+        let task = Task { service: Arc::clone(&self), video, query, given_up };
         let task = tokio::task::spawn_blocking(move || {
-            let answer = match plan {
-                None => service.predict_video(&video).map(|row| (has_prediction(&row), service.answer(&row, top_k))),
-                Some(plan) => service.predict_windows(&video, &plan, top_k),
-            };
+            let answer = task.run();
             drop(permit);
             answer
         });
-        let failed = |message: &str| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, message);
-        let answer = task.await.map_err(|_| failed("the prediction panicked"))?;
-        let (has_prediction, answer) = answer.map_err(|error| failed(&error.chain().join(": ")))?;
+        let panicked = |_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the prediction panicked");
+        let (has_prediction, answer) = task.await.map_err(panicked)?.map_err(|error| Refusal::of(&error))?;
         Ok((if has_prediction { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY }, answer))
     }
 
-    /// Returns the windows that a query asks for.
-    fn window_plan(&self, query: &str) -> Result<Option<WindowPlan>, String> {
-        let plan = window_plan_of(query)?;
+    /// Checks that the network has the classes of alert rules.
+    fn check_classes(&self, plan: Option<&WindowPlan>) -> Result<(), String> {
         let labels = &self.model.metadata.labels;
-        let unknown = plan.iter().flat_map(|plan| &plan.rules).find(|rule| !labels.contains(&rule.class));
-        unknown.map_or(Ok(plan.clone()), |rule| Err(format!("the network has no class `{}`", rule.class)))
+        let unknown = plan.into_iter().flat_map(|plan| &plan.rules).find(|rule| !labels.contains(&rule.class));
+        unknown.map_or(Ok(()), |rule| Err(format!("the network has no class `{}`", rule.class)))
     }
 
-    /// Predicts windows. Other requests wait until it returns, because they need the same network.
-    fn predict_windows(&self, video: &Video, plan: &WindowPlan, top_k: usize) -> Result<(bool, Value), StageError> {
-        let mut classifier = self.classifier.lock().unwrap_or_else(PoisonError::into_inner);
-        let (rows, events) = predict_windows(&self.reader, &mut classifier, &video.file, plan, self.batch_size)?;
+    fn windows_answer(&self, rows: &[VideoPredictionRow], events: Vec<AlertEvent>, top_k: usize) -> Value {
         let window = |row: &VideoPredictionRow| {
             let mut answer = self.answer(row, top_k);
             answer["start_secs"] = json!(row.start_secs);
@@ -177,14 +184,7 @@ impl Service {
         };
         let windows: Vec<Value> = rows.iter().map(window).collect();
         let events: Vec<Value> = events.into_iter().map(event).collect();
-        Ok((rows.iter().any(has_prediction), json!({ "windows": windows, "events": events })))
-    }
-
-    fn predict_video(&self, video: &Video) -> Result<VideoPredictionRow, StageError> {
-        predict_one(&self.reader, &self.model, &video.file, |rows, clips| {
-            let mut classifier = self.classifier.lock().unwrap_or_else(PoisonError::into_inner);
-            classifier.predict(rows, clips, self.batch_size)
-        })
+        json!({ "windows": windows, "events": events })
     }
 
     fn answer(&self, row: &VideoPredictionRow, top_k: usize) -> Value {
@@ -251,6 +251,31 @@ impl Service {
     }
 }
 
+impl Task {
+    /// Returns whether there is a prediction, and the response.
+    fn run(&self) -> Result<(bool, Value), StageError> {
+        let Self { service, video, query, given_up } = self;
+        let reader = service.reader.until(Arc::clone(given_up));
+        let classify = |rows: &[SampleRow], clips: &[Vec<u8>]| self.classify(rows, clips);
+        let Some(plan) = &query.windows else {
+            let row = predict_one(&reader, &service.model, &video.file, classify)?;
+            return Ok((has_prediction(&row), service.answer(&row, query.top_k)));
+        };
+        let (rows, events) = predict_windows(&reader, &service.model, &video.file, plan, MAX_WINDOWS, classify)?;
+        Ok((rows.iter().any(has_prediction), service.windows_answer(&rows, events, query.top_k)))
+    }
+
+    fn classify(&self, rows: &[SampleRow], clips: &[Vec<u8>]) -> Result<PredictionRow, StageError> {
+        let mut classifier = self.service.classifier.lock().unwrap_or_else(PoisonError::into_inner);
+        // The request may have been given up while others used the network.
+        if self.given_up.load(Ordering::Relaxed) {
+            return Err(StageError::cancelled());
+        }
+        let predicted = classifier.predict(rows, clips, self.service.batch_size);
+        predicted.map_err(StageError::explained(PredictError::help))
+    }
+}
+
 /// Returns the shortest decimal number that is read as the same 32-bit number.
 fn short(value: f32) -> f64 {
     value.to_string().parse().unwrap_or_else(|_| f64::from(value))
@@ -258,20 +283,6 @@ fn short(value: f32) -> f64 {
 
 fn has_prediction(row: &VideoPredictionRow) -> bool {
     row.predicted_index.is_some()
-}
-
-/// Returns the windows that a query asks for, as the options of `pipe predict`.
-fn window_plan_of(query: &str) -> Result<Option<WindowPlan>, String> {
-    let number =
-        |key| value(query, key).map(|text| text.parse().map_err(|_| format!("`{key}` is `{text}`, expected a number")));
-    let Some(length_secs) = number("window").transpose()? else { return Ok(None) };
-    let job = WindowJob {
-        length_secs,
-        stride_secs: number("stride").transpose()?.unwrap_or(length_secs),
-        smoothing: number("smooth").transpose()?.map_or(1, |smooth: f64| smooth.clamp(1.0, 10_000.0) as usize),
-        alerts: value(query, "alert").into_iter().collect(),
-    };
-    window_plan(&job).map(Some).map_err(|error| error.chain().join(": "))
 }
 
 /// Reads what is left of a body that is refused, so that the client receives the response before the connection is closed: at most
@@ -304,6 +315,17 @@ impl Refusal {
         Self { status, message: message.to_owned() }
     }
 
+    /// Returns the response for a prediction that failed.
+    fn of(error: &StageError) -> Self {
+        if let Some(PredictStageError::TooManyWindows { max_windows }) = error.downcast_ref() {
+            let message = format!(
+                "the video has more than {max_windows} windows, the maximum of a request; use a longer `stride` or a shorter video"
+            );
+            return Self::new(StatusCode::BAD_REQUEST, &message);
+        }
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, &error.chain().join(": "))
+    }
+
     fn answer(self) -> (StatusCode, Value) {
         (self.status, json!({ "error": self.message }))
     }
@@ -316,43 +338,12 @@ fn suffix(name: Option<&str>) -> String {
     extension.filter(is_plain).map_or(String::new(), |extension| format!(".{extension}"))
 }
 
-/// Returns the value of a key in a query, without percent-encoding.
-fn value(query: &str, key: &str) -> Option<String> {
-    let text = query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))?;
-    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
-    while let Some((&first, tail)) = rest.split_first() {
-        let code = tail.get(..2).and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
-        match (first, code) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            (b'+', _) => {
-                bytes.push(b' ');
-                rest = tail;
-            }
-            _ => {
-                bytes.push(first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn queries_and_suffixes() {
-        let query = "top_k=3&path=a%2Fb+c%25.avi&name=x.mp4";
-        let check = |key, expect: Option<&str>| assert_eq!(value(query, key).as_deref(), expect);
-        check("top_k", Some("3"));
-        check("path", Some("a/b c%.avi"));
-        check("pat", None);
-        assert_eq!(value("path=%zz%4", "path").as_deref(), Some("%zz%4"));
-        assert_eq!(value("path=%ff", "path"), None);
+    fn suffixes() {
         assert_eq!(
             [suffix(Some("a.MP4")), suffix(Some("a.b/c")), suffix(Some("a.x;y")), suffix(None)],
             [".MP4", "", "", ""]
