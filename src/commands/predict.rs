@@ -9,11 +9,13 @@ use super::Command;
 use crate::args::Format;
 use crate::error::CommandError;
 use crate::exit::Code;
+use crate::render;
 use clap::Args;
 use pipe_schemas::engines::{ExecutionProvider, InferenceEngine};
 use pipe_stage::protocol::predict::{ModelJob, PredictJob, StreamJob, VideoPath, WindowJob};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use stream::Stream;
+use videos::Found;
 use view::View;
 
 /// Predict the classes of videos with an exported network
@@ -38,10 +40,10 @@ pub(crate) struct Predict {
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
     /// Predict windows of this length instead of whole videos, in seconds
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     window: Option<f64>,
     /// Time between the starts of two windows, in seconds [default: the length of a window]
-    #[arg(long, value_name = "SECONDS", requires = "window")]
+    #[arg(long, value_name = "SECONDS", requires = "window", value_parser = seconds)]
     stride: Option<f64>,
     /// Average the probabilities of each window with those of the N - 1 windows before it
     #[arg(long, value_name = "N", default_value_t = 1, requires = "window", value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -71,7 +73,7 @@ pub(super) struct EngineArgs {
     #[arg(long, default_value = "cpu", value_parser = provider)]
     provider: ExecutionProvider,
     /// Number of threads [default: one per processor]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// Number of views per forward pass
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=4096))]
@@ -96,8 +98,14 @@ impl Command for Predict {
         if stream.is_some() {
             self.check_stream()?;
         }
-        let videos = if stream.is_some() { Vec::new() } else { videos::find(&self.videos)? };
-        let mut view = View::new(self.output, self.top_k as usize, videos.len(), self.to.as_deref())?;
+        let mut view = View::new(self.output, self.top_k as usize, self.to.as_deref())?;
+        let Found { videos, left_out } = if stream.is_some() { Found::default() } else { videos::find(&self.videos)? };
+        view.expect_videos(videos.len(), &left_out);
+        if !self.alerts.is_empty() && self.to.as_deref().is_some_and(|to| !has_extension(to, "jsonl")) {
+            render::message(
+                "note: of the files that `--to` writes, only .jsonl has a place for events; they are printed",
+            );
+        }
         let job = PredictJob {
             model: self.engine.job(self.model),
             videos: videos.into_iter().map(|path| VideoPath { path }).collect(),
@@ -116,7 +124,7 @@ impl Command for Predict {
             annotate: self.annotate,
         };
         worker::run(&job, |reply| view.take(reply))?;
-        view.finish()
+        Ok(view.finish())
     }
 }
 
@@ -130,11 +138,21 @@ impl Predict {
         if self.annotate.is_some() {
             return wrong("`--annotate` reads a video twice, which a stream does not allow; record it to a file first");
         }
-        if self.to.as_ref().is_some_and(|to| to.extension().is_some_and(|extension| extension == "parquet")) {
+        if self.to.as_deref().is_some_and(|to| has_extension(to, "parquet")) {
             return wrong("a Parquet file is complete only at its end; write a stream to a .jsonl or .csv file");
         }
         Ok(())
     }
+}
+
+fn has_extension(path: &Path, expect: &str) -> bool {
+    path.extension().is_some_and(|extension| extension == expect)
+}
+
+/// Returns a time in seconds. JSON, in which the worker receives it, has no other numbers than finite ones; the worker checks the range.
+fn seconds(text: &str) -> Result<f64, String> {
+    let secs: Option<f64> = text.parse().ok();
+    secs.filter(|secs| secs.is_finite()).ok_or_else(|| "expected a number of seconds, such as 2 or 0.5".to_owned())
 }
 
 fn engine(text: &str) -> Result<InferenceEngine, String> {

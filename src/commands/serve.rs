@@ -50,7 +50,8 @@ impl Command for Serve {
         if let Some(root) = self.root.as_ref().filter(|root| !root.is_dir()) {
             return Err(CommandError::bad_input(format!("the root {} is not a folder", root.display())));
         }
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host };
+        let host = self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&self.host);
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
         let job = ServeJob {
             model: self.engine.job(self.model),
             address: format!("{host}:{}", self.port),
@@ -85,7 +86,7 @@ fn serve(job: &ServeJob) -> Result<Code, CommandError> {
                 return Ok(Code::Ok);
             }
             ServeReply::Failed { error, causes, help } => {
-                return Err(worker::failure(&error, &causes, help.as_deref()));
+                return Err(CommandError::failed(worker::failure_text(&error, &causes, help.as_deref())));
             }
         }
     }

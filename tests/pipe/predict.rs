@@ -197,17 +197,38 @@ fn broken_videos_are_rows_and_windows_have_events() {
     assert_eq!((&events[0]["event"], &events[0]["start_secs"]), (&Value::from("MoveUp"), &Value::from(0.0)));
     assert_eq!(events[0]["num_windows"].as_u64(), Some(windows.len() as u64));
 
-    for (args, expect) in [
-        (&["in/a.avi", "--window", "0.2", "--alert", "fly>=0.5"][..], "the network has no class `fly`"),
-        (&["in/a.avi", "--window=-1"], "the length of a window is -1 s"),
-        (&["in/a.avi", "--to", "rows.xlsx"], "the format of rows.xlsx is unknown"),
-        (&["in/*.mkv"], "no file matches `in/*.mkv`"),
-        (&["in/a.avi", "--provider", "cuda"], "has no execution provider `cuda`"),
+    // No file is lost before the arguments are known to be right.
+    space.write("keep.csv", "old");
+    std::fs::create_dir(space.path("dir.parquet")).unwrap();
+    for (args, code, expect) in [
+        (&["in/a.avi", "--window", "0.2", "--alert", "fly>=0.5"][..], 2, "the network has no class `fly`"),
+        (&["in/a.avi", "--window", "0.2", "--alert", "fly"], 2, "the alert rule `fly`: expected CLASS>=THRESHOLD"),
+        (&["in/a.avi", "--window=-1"], 2, "the length of a window is -1 s"),
+        (&["in/a.avi", "--window=1", "--stride=0"], 2, "the stride is 0 s"),
+        (&["in/a.avi", "--window=nan"], 2, "expected a number of seconds"),
+        (&["in/a.avi", "--threads", "65535"], 2, "65535 is not in 1..=1024"),
+        (&["in/a.avi", "--to", "rows.xlsx"], 2, "the format of rows.xlsx is unknown"),
+        (&["in/a.avi", "--to", "none/x.parquet"], 2, "none/x.parquet can't be written: "),
+        (&["in/a.avi", "--to", "dir.parquet"], 2, "dir.parquet can't be written: it is not a file"),
+        (&["in/a.avi", "--to", "none/x.csv"], 2, "none/x.csv"),
+        (&["in/*.mkv"], 2, "no file matches `in/*.mkv`"),
+        (&["in/a.avi", "--provider", "cuda"], 1, "has no execution provider `cuda`"),
     ] {
-        let output = space.output(&[&["predict", model], args].concat());
+        let keep = if args.contains(&"--to") { &[][..] } else { &["--to", "keep.csv"] };
+        let output = space.output(&[&["predict", model], args, keep].concat());
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success() && stderr.contains(expect), "{args:?}: {stderr}");
+        assert!(
+            output.status.code() == Some(code) && stderr.contains(expect),
+            "{args:?}: {:?} {stderr}",
+            output.status
+        );
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("a.avi"), "{args:?}: nothing was predicted");
     }
+    assert_eq!(std::fs::read_to_string(space.path("keep.csv")).unwrap(), "old");
+    let many = ["predict", model, "in/a.avi", "--top-k", "4294967295", "--to", "keep.csv"];
+    assert!(space.output(&many).status.success());
+    let csv = std::fs::read_to_string(space.path("keep.csv")).unwrap();
+    assert!(csv.lines().next().unwrap().ends_with(",class_3,probability_3"), "a column for each class: {csv}");
     for hostile in ["p.yaml", "in/a.avi", "in", "missing.onnx"] {
         let output = space.output(&["predict", hostile, "in/a.avi"]);
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -118,6 +118,11 @@ fn annotated_copies_are_videos_with_the_predictions_on_them() {
     let rows = space.output(&["predict", MODEL, "out/a.mp4", "--window", "0.5", "--output", "json"]);
     let (lines, stderr) = texts(&rows);
     assert!(rows.status.success() && lines.lines().count() == 5, "{lines} {stderr}");
+    // A copy never replaces a file, least of all the video itself.
+    let before = std::fs::read(space.path("out/a.mp4")).unwrap();
+    let again = space.output(&["predict", MODEL, "out/a.mp4", "--annotate", "out"]);
+    assert!(again.status.success() && space.path("out/a-3.mp4").exists(), "{}", texts(&again).1);
+    assert!(std::fs::read(space.path("out/a.mp4")).unwrap() == before, "the video is as before");
     let whole = space.output(&["predict", MODEL, "in/a.avi", "--annotate", "whole"]);
     assert!(whole.status.success() && space.path("whole/a.mp4").exists(), "{}", texts(&whole).1);
 }

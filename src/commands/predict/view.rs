@@ -4,12 +4,13 @@ use crate::args::Format;
 use crate::error::CommandError;
 use crate::exit::Code;
 use crate::render;
+use crate::render::text::printable;
 use fs_err as fs;
 use pipe_schemas::tables::{Verdict, VideoPredictionRow};
 use pipe_stage::protocol::predict::{PredictReply, StreamReport};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -18,6 +19,7 @@ pub(super) struct View {
     output: Format,
     top_k: usize,
     num_videos: usize,
+    target: Option<Target>,
     sink: Sink,
     labels: Vec<String>,
     engine: String,
@@ -30,13 +32,25 @@ pub(super) struct View {
     without: BTreeMap<Verdict, usize>,
 }
 
-/// Where rows are written besides stdout.
+/// A file for the rows.
+struct Target {
+    path: PathBuf,
+    format: FileFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FileFormat {
+    Parquet,
+    Csv,
+    JsonLines,
+}
+
+/// Where this process writes rows besides stdout. Each line is written at once, so that none is lost when the command is stopped.
 enum Sink {
+    /// Nowhere yet, or the worker writes the table.
     Nowhere,
-    /// The worker writes the table.
-    Parquet(PathBuf),
-    Csv(BufWriter<fs::File>),
-    JsonLines(BufWriter<fs::File>),
+    Csv(fs::File),
+    JsonLines(fs::File),
 }
 
 /// A prediction as JSON.
@@ -64,17 +78,13 @@ struct JsonClass<'a> {
 }
 
 impl View {
-    pub(super) fn new(
-        output: Format,
-        top_k: usize,
-        num_videos: usize,
-        to: Option<&Path>,
-    ) -> Result<Self, CommandError> {
+    pub(super) fn new(output: Format, top_k: usize, to: Option<&Path>) -> Result<Self, CommandError> {
         Ok(Self {
             output,
             top_k,
-            num_videos,
-            sink: Sink::open(to, top_k)?,
+            num_videos: 0,
+            target: to.map(Target::new).transpose()?,
+            sink: Sink::Nowhere,
             labels: Vec::new(),
             engine: String::new(),
             started: Instant::now(),
@@ -87,22 +97,38 @@ impl View {
         })
     }
 
+    /// Shows which files of folders are not predicted, and keeps the number of those that are.
+    pub(super) fn expect_videos(&mut self, num_videos: usize, left_out: &BTreeMap<String, u64>) {
+        self.num_videos = num_videos;
+        if let Some(line) = left_out_line(left_out) {
+            render::message(&line);
+        }
+    }
+
     /// Returns the table that the worker writes.
     pub(super) fn table(&self) -> Option<PathBuf> {
-        if let Sink::Parquet(path) = &self.sink { Some(path.clone()) } else { None }
+        let table = self.target.as_ref().filter(|target| target.format == FileFormat::Parquet);
+        table.map(|target| target.path.clone())
     }
 
     /// Shows a reply.
     pub(super) fn take(&mut self, reply: PredictReply) -> Result<(), CommandError> {
         match reply {
             PredictReply::Ready { engine, labels } => {
+                // A column for each class is the most that a file needs.
+                self.top_k = self.top_k.min(labels.len());
                 (self.engine, self.labels, self.started) = (engine, labels, Instant::now());
+                // Not before the arguments are checked: the file may be one that exists.
+                if let Some(target) = &self.target {
+                    self.sink = Sink::open(target, self.top_k)?;
+                }
             }
             PredictReply::Row { row, latency_secs } => self.row(&row, latency_secs)?,
             PredictReply::Event { .. } => self.event(&reply)?,
             PredictReply::Annotated { video_id, path, reason } => annotated(&video_id, path.as_deref(), &reason),
             PredictReply::Reconnecting { reason, pause_secs, attempt } => render::message(&format!(
-                "the stream was interrupted ({reason}); attempt {attempt} to connect again in {pause_secs} s"
+                "the stream was interrupted ({}); attempt {attempt} to connect again in {pause_secs} s",
+                printable(&reason)
             )),
             PredictReply::StreamDone(report) => self.stream = Some(report),
             PredictReply::VideoDone => self.video_done(),
@@ -121,21 +147,14 @@ impl View {
         let json = self.json(row, latency_secs);
         match self.output {
             Format::Json => render::print_json(&json),
-            Format::Text => render::print(&text(&json)),
+            Format::Text => render::print(&printable(&text(&json))),
         }
         let line = match &self.sink {
-            Sink::Nowhere | Sink::Parquet(_) => return Ok(()),
+            Sink::Nowhere => return Ok(()),
             Sink::JsonLines(_) => serde_json::to_string(&json)?,
-            Sink::Csv(_) => csv(&json, self.top_k),
+            Sink::Csv(_) => csv(&json, self.top_k)?,
         };
-        if let Sink::JsonLines(file) | Sink::Csv(file) = &mut self.sink {
-            writeln!(file, "{line}")?;
-            // Whoever reads along sees each window of a long video at once.
-            if row.start_secs.is_some() {
-                file.flush()?;
-            }
-        }
-        Ok(())
+        self.sink.write(&line)
     }
 
     fn event(&mut self, event: &PredictReply) -> Result<(), CommandError> {
@@ -149,14 +168,11 @@ impl View {
         });
         match self.output {
             Format::Json => render::print_json(&value),
-            Format::Text => render::print(&format!(
+            Format::Text => render::print(&printable(&format!(
                 "{video_id}: event {class} from {start_secs:.2} s to {end_secs:.2} s, probability up to {max_probability:.4}"
-            )),
+            ))),
         }
-        if let Sink::JsonLines(file) = &mut self.sink {
-            writeln!(file, "{value}")?;
-        }
-        Ok(())
+        if let Sink::JsonLines(_) = &self.sink { self.sink.write(&value.to_string()) } else { Ok(()) }
     }
 
     fn video_done(&mut self) {
@@ -168,10 +184,7 @@ impl View {
         }
     }
 
-    pub(super) fn finish(mut self) -> Result<Code, CommandError> {
-        if let Sink::Csv(file) | Sink::JsonLines(file) = &mut self.sink {
-            file.flush()?;
-        }
+    pub(super) fn finish(self) -> Code {
         let mut line = match &self.stream {
             Some(report) => stream_line(report, &self.engine),
             None => format!("{} videos, {} predicted with {}", self.num_done, self.num_predicted, self.engine),
@@ -183,7 +196,7 @@ impl View {
             line += &format!(", {} events", self.num_events);
         }
         render::message(&format!("{line}; {}", self.rate()));
-        Ok(if self.num_predicted > 0 { Code::Ok } else { Code::Failed })
+        if self.num_predicted > 0 { Code::Ok } else { Code::Failed }
     }
 
     /// Returns the throughput so far.
@@ -210,36 +223,64 @@ impl View {
     }
 }
 
-impl Sink {
-    fn open(to: Option<&Path>, top_k: usize) -> Result<Self, CommandError> {
-        let Some(path) = to else { return Ok(Self::Nowhere) };
-        let create = || -> Result<_, CommandError> { Ok(BufWriter::new(fs::File::create(path)?)) };
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("parquet") => Ok(Self::Parquet(std::path::absolute(path)?)),
-            Some("jsonl") => Ok(Self::JsonLines(create()?)),
-            Some("csv") => {
-                let mut file = create()?;
-                let ranks = (1..=top_k).map(|rank| format!(",class_{rank},probability_{rank}"));
-                writeln!(file, "video,start_secs,end_secs,verdict,reason,num_views{}", ranks.collect::<String>())?;
-                Ok(Self::Csv(file))
+impl Target {
+    fn new(path: &Path) -> Result<Self, CommandError> {
+        let format = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("parquet") => FileFormat::Parquet,
+            Some("jsonl") => FileFormat::JsonLines,
+            Some("csv") => FileFormat::Csv,
+            _ => {
+                return Err(CommandError::bad_input(format!(
+                    "the format of {} is unknown; its name must end with .parquet, .csv or .jsonl",
+                    path.display()
+                )));
             }
-            _ => Err(CommandError::bad_input(format!(
-                "the format of {} is unknown; its name must end with .parquet, .csv or .jsonl",
-                path.display()
-            ))),
+        };
+        Ok(Self { path: std::path::absolute(path)?, format })
+    }
+}
+
+impl Sink {
+    /// Creates the file, or replaces one that exists.
+    fn open(target: &Target, top_k: usize) -> Result<Self, CommandError> {
+        let create = || fs::File::create(&target.path).map_err(|error| CommandError::BadInput(error.into()));
+        match target.format {
+            FileFormat::Parquet => Ok(Self::Nowhere),
+            FileFormat::JsonLines => create().map(Self::JsonLines),
+            FileFormat::Csv => {
+                let mut sink = Self::Csv(create()?);
+                let ranks = (1..=top_k).map(|rank| format!(",class_{rank},probability_{rank}"));
+                let header = format!("video,start_secs,end_secs,verdict,reason,num_views{}", ranks.collect::<String>());
+                sink.write(&header)?;
+                Ok(sink)
+            }
+        }
+    }
+
+    fn write(&mut self, line: &str) -> Result<(), CommandError> {
+        match self {
+            Self::Nowhere => Ok(()),
+            Self::Csv(file) | Self::JsonLines(file) => Ok(file.write_all(format!("{line}\n").as_bytes())?),
         }
     }
 }
 
+/// Returns the numbers of files that are not predicted, by what they are, as `ingest` reports them; `None` if all are.
+fn left_out_line(counts: &BTreeMap<String, u64>) -> Option<String> {
+    let total: u64 = counts.values().sum();
+    let list: Vec<String> = counts.iter().map(|(what, count)| format!("{count} {}", printable(what))).collect();
+    let files = if total == 1 { "1 file or folder is" } else { &format!("{total} files or folders are") };
+    (total > 0).then(|| format!("{files} left out: {}", list.join(", ")))
+}
+
 /// Shows where the copy of a video is, or why there is none.
 fn annotated(video_id: &str, path: Option<&Path>, reason: &str) {
-    match (path, reason) {
-        (Some(path), "") => render::message(&format!("{video_id}: annotated in {}", path.display())),
-        (Some(path), reason) => {
-            render::message(&format!("{video_id}: annotated in {}; {reason}", path.display()));
-        }
-        (None, reason) => render::message(&format!("{video_id}: not annotated: {reason}")),
-    }
+    let line = match (path, reason) {
+        (Some(path), "") => format!("{video_id}: annotated in {}", path.display()),
+        (Some(path), reason) => format!("{video_id}: annotated in {}; {reason}", path.display()),
+        (None, reason) => format!("{video_id}: not annotated: {reason}"),
+    };
+    render::message(&printable(&line));
 }
 
 /// Returns what was made of a stream.
@@ -255,7 +296,7 @@ fn stream_line(report: &StreamReport, engine: &str) -> String {
         line += &format!("; latency {mean:.3} s on average, at most {max:.3} s");
     }
     for damage in &report.damage {
-        line += &format!("; damage: {damage}");
+        line += &format!("; damage: {}", printable(damage));
     }
     line
 }
@@ -274,14 +315,15 @@ fn text(row: &JsonRow<'_>) -> String {
     format!("{}{window}: {}{reason}", row.video, classes.join(", "))
 }
 
-/// Returns a line of CSV with `top_k` classes; places without a class are empty.
-fn csv(row: &JsonRow<'_>, top_k: usize) -> String {
+/// Returns a line of CSV with `top_k` classes; places without a class are empty. Verdicts have their names of JSON and Parquet.
+fn csv(row: &JsonRow<'_>, top_k: usize) -> Result<String, serde_json::Error> {
+    let verdict = serde_json::to_value(row.verdict)?;
     let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
     let mut cells = vec![
         cell(row.video),
         number(row.start_secs),
         number(row.end_secs),
-        cell(row.verdict.name()),
+        cell(verdict.as_str().unwrap_or_default()),
         cell(row.reason),
         row.num_views.to_string(),
     ];
@@ -290,7 +332,7 @@ fn csv(row: &JsonRow<'_>, top_k: usize) -> String {
         cells.push(class.map_or(String::new(), |class| cell(class.class)));
         cells.push(class.map_or(String::new(), |class| class.probability.to_string()));
     }
-    cells.join(",")
+    Ok(cells.join(","))
 }
 
 /// Quotes a text if RFC 4180 requires it.
@@ -316,10 +358,13 @@ mod tests {
             top: vec![class("run", 0.75), class("say \"hi\"", 0.25)],
         };
         assert_eq!(text(&row), "a, b.avi: run 0.7500, say \"hi\" 0.2500");
-        assert_eq!(csv(&row, 3), "\"a, b.avi\",,,ok,,3,run,0.75,\"say \"\"hi\"\"\",0.25,,");
+        let line = csv(&row, 3).expect("a line");
+        assert_eq!(line, "\"a, b.avi\",,,ok,,3,run,0.75,\"say \"\"hi\"\"\",0.25,,");
         (row.start_secs, row.end_secs, row.verdict, row.reason) = (Some(0.5), Some(2.0), Verdict::Damaged, "one frame");
         assert_eq!(text(&row), "a, b.avi 0.50 to 2.00 s: run 0.7500, say \"hi\" 0.2500 (damaged: one frame)");
         (row.top, row.verdict) = (Vec::new(), Verdict::Truncated);
         assert_eq!(text(&row), "a, b.avi 0.50 to 2.00 s: truncated (one frame)");
+        (row.video, row.verdict) = ("a", Verdict::NoVideoStream);
+        assert_eq!(csv(&row, 0).expect("a line"), "a,0.5,2,no_video_stream,one frame,3");
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::context;
 use crate::error::CommandError;
+use crate::exit::Code;
 use pipe_schemas::Worker;
 use pipe_stage::protocol::predict::{PredictJob, PredictReply};
 use std::collections::VecDeque;
@@ -40,7 +41,12 @@ pub(crate) fn run(
                 worker.wait()?;
                 return Ok(());
             }
-            PredictReply::Failed { error, causes, help } => return Err(failure(&error, &causes, help.as_deref())),
+            PredictReply::Failed { error, causes, help } => {
+                let text = failure_text(&error, &causes, help.as_deref());
+                // The worker uses the same code as `pipe` for an argument that only it can check.
+                let is_bad_input = worker.wait()?.code() == Some(Code::BadInput as i32);
+                return Err(if is_bad_input { CommandError::bad_input(text) } else { CommandError::failed(text) });
+            }
             reply => on_reply(reply)?,
         }
     }
@@ -67,14 +73,14 @@ pub(crate) fn start(flag: &str) -> Result<Child, CommandError> {
     })
 }
 
-/// Returns the error that a worker reported.
-pub(crate) fn failure(error: &str, causes: &[String], help: Option<&str>) -> CommandError {
+/// Returns the error that a worker reported, with its causes and help.
+pub(crate) fn failure_text(error: &str, causes: &[String], help: Option<&str>) -> String {
     let mut text = error.to_owned();
     for cause in causes {
         text += &format!("\n  caused by: {cause}");
     }
     text += &help.map(|help| format!("\n  help: {help}")).unwrap_or_default();
-    CommandError::failed(text)
+    text
 }
 
 /// Returns the last lines that a worker writes until it ends.
