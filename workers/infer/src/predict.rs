@@ -97,7 +97,7 @@ fn run(libraries: &Libraries, replies: &mut File) -> Result<(), StageError> {
         let windows = windows.ok_or_else(|| StageError::message("a stream needs windows"))?;
         return run_stream(&context, &mut classifier, stream, windows, job.model.batch_size, replies);
     }
-    let mut output = Output { annotator, table, replies };
+    let mut output = Output { replies, table, annotator };
     let reader = VideoReader::new(&context, model.metadata.stored_frames, limits);
     run_videos(&context, &reader, &mut classifier, &job, windows, &mut output)?;
     output.table.map_or(Ok(()), TableFile::write)

@@ -53,8 +53,8 @@ fn check(path: &Path) -> io::Result<()> {
         std::fs::OpenOptions::new().write(true).open(path)?;
     }
     let partial = partial(&path.canonicalize().unwrap_or_else(|_| path.to_owned()));
-    std::fs::File::create(&partial)?;
-    std::fs::remove_file(&partial)
+    fs_err::File::create(&partial)?;
+    fs_err::remove_file(&partial)
 }
 
 /// Returns the path of a file before it is complete: in the same folder, and hidden.
