@@ -58,8 +58,11 @@ impl Calibration {
         for (confidence, correct) in videos {
             // The product may be rounded across the edge of a bin; the edges are compared as they are written.
             let mut bin = ((confidence * num_bins as f64).ceil() as usize).clamp(1, num_bins) - 1;
-            if bin > 0 && confidence <= bin as f64 / num_bins as f64 {
+            let edge = |bin: usize| bin as f64 / num_bins as f64;
+            if bin > 0 && confidence <= edge(bin) {
                 bin -= 1;
+            } else if bin + 1 < num_bins && confidence > edge(bin + 1) {
+                bin += 1;
             }
             let (num_videos, confidences, num_correct) = &mut sums[bin];
             *num_videos += 1;
@@ -128,8 +131,12 @@ mod tests {
         check(0.100_001, 10, 1);
         check(1.0, 10, 9);
         check(1.000_001, 10, 9);
-        for bin in 0..15 {
-            check((bin + 1) as f64 / 15.0, 15, bin);
+        for num_bins in [15, 49, 1000] {
+            for bin in 0..num_bins - 1 {
+                let edge = (bin + 1) as f64 / num_bins as f64;
+                check(edge, num_bins, bin);
+                check(edge.next_up(), num_bins, bin + 1);
+            }
         }
     }
 

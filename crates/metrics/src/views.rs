@@ -76,9 +76,9 @@ pub fn average_views(
     samples.into_values().map(prediction).collect()
 }
 
-/// Returns the mean over views of scores by class.
+/// Returns the mean over views of scores by class. Classes that not all views have are left out.
 pub fn mean_of_views(views: &[Vec<f64>]) -> Vec<f64> {
-    let len = views.first().map_or(0, Vec::len);
+    let len = views.iter().map(Vec::len).min().unwrap_or(0);
     (0..len).map(|class| views.iter().map(|view| view[class]).sum::<f64>() / views.len() as f64).collect()
 }
 

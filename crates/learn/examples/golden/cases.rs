@@ -1,14 +1,9 @@
 //! [`compare`]: the loop over the cases of files, with a row for each.
 
-use serde::Deserialize;
+use crate::python_json::{read, without_remarks};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::error::Error;
-
-/// A file of golden values.
-#[derive(Deserialize)]
-struct File<Case> {
-    cases: Vec<Case>,
-}
 
 /// The result of a case.
 pub(crate) struct Row {
@@ -23,26 +18,34 @@ pub(crate) struct Row {
 pub(crate) fn compare<Case: DeserializeOwned>(
     files: &[String],
     only: Option<&str>,
-    id: impl Fn(&Case) -> &str,
     measure: impl Fn(&Case) -> Result<Row, Box<dyn Error>>,
     condition: &str,
 ) -> Result<usize, Box<dyn Error>> {
     pipe_learn::pin_threads();
     let (mut failed, mut compared) = (0, 0);
     for path in files {
-        let text = fs_err::read_to_string(path)?;
-        let file: File<Case> = serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))?;
-        for case in file.cases.iter().filter(|case| only.is_none_or(|only| id(case) == only)) {
+        let file = read(path)?;
+        let cases = file["cases"].as_array().ok_or_else(|| format!("{path}: `cases` is not a list"))?;
+        for (number, case) in (1..).zip(cases) {
+            let id = case["id"].as_str().map_or_else(|| number.to_string(), str::to_owned);
+            if only.is_some_and(|only| only != id) {
+                continue;
+            }
             compared += 1;
-            let (verdict, text) = match measure(case) {
+            let (verdict, text) = match parse(case).and_then(|case| measure(&case)) {
                 Ok(Row { is_equal: true, text }) => ("equal", text),
                 Ok(Row { is_equal: false, text }) => ("DIFFERS", text),
                 Err(error) => ("FAILED", error.to_string()),
             };
             failed += usize::from(verdict != "equal");
-            println!("{verdict:8} {:48} {text}", id(case));
+            println!("{verdict:8} {id:48} {text}");
         }
     }
     println!("{} of {compared} cases {condition}", compared - failed);
     if compared == 0 { Err("no case has been compared".into()) } else { Ok(failed) }
+}
+
+/// Parses a case on its own, so that one with an error does not stop the others.
+fn parse<Case: DeserializeOwned>(case: &Value) -> Result<Case, Box<dyn Error>> {
+    Ok(serde_json::from_value(without_remarks(case.clone()))?)
 }

@@ -6,6 +6,7 @@ mod figures;
 mod network;
 mod rollout;
 
+use crate::python_json::{is_remark, read};
 use figures::Compared;
 use serde_json::{Map, Value};
 use std::error::Error;
@@ -19,8 +20,8 @@ pub(crate) fn compare(files: &[String], only: Option<&str>) -> Result<usize, Box
     pipe_learn::pin_threads();
     let (mut failed, mut compared) = (0, 0);
     for path in files {
-        let text = fs_err::read_to_string(path)?;
-        let kinds: Map<String, Value> = serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))?;
+        let kinds: Map<String, Value> =
+            serde_json::from_value(read(path)?).map_err(|error| format!("{path}: {error}"))?;
         for (id, kind, case) in cases(&kinds).map_err(|error| format!("{path}: {error}"))? {
             if only.is_some_and(|only| only != id && only != kind) {
                 continue;
@@ -42,7 +43,7 @@ pub(crate) fn compare(files: &[String], only: Option<&str>) -> Result<usize, Box
 /// Returns the cases with their ids and kinds. A case without an id has that of its kind, with a number if there are several.
 fn cases(kinds: &Map<String, Value>) -> Result<Vec<(String, &str, &Case)>, String> {
     let mut all = Vec::new();
-    for (kind, cases) in kinds {
+    for (kind, cases) in kinds.iter().filter(|(kind, _)| !is_remark(kind)) {
         let cases = cases.as_array().ok_or_else(|| format!("`{kind}` is not a list of cases"))?;
         for (place, case) in cases.iter().enumerate() {
             let case = case.as_object().ok_or_else(|| format!("case {} of `{kind}` is not an object", place + 1))?;

@@ -1,12 +1,13 @@
 //! Compares losses and their gradients with respect to the logits.
 
 use crate::formula::Draws;
+use crate::python_json::{is_remark, read};
 use pipe_learn::{Labels, Objective};
 use pipe_schemas::losses::Loss;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::error::Error;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// The largest accepted difference of a value, and of a gradient relative to the largest one, in 64 bits.
 const LIMIT: f64 = 1e-9;
@@ -14,6 +15,13 @@ const LIMIT: f64 = 1e-9;
 const LIMIT_OF_SINGLE: f64 = 1e-6;
 /// The same in 32 bits.
 const LIMIT_IN_SINGLE: f64 = 1e-5;
+
+/// Numbers below this are compared with this: what is left of 0 by rounding is near 1e-16, and no share of 0 is that large.
+const SMALLEST: f64 = 1e-6;
+
+/// The same in 32 bits, as a share of the largest logit, or of 1 if that is larger, times the weight of a clip in the loss. Values are
+/// differences of logits, and gradients those of probabilities. 32 bits keep 7 digits of these, so that a difference near 0 has fewer.
+const SMALLEST_IN_SINGLE: f64 = 0.1;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,6 +34,8 @@ struct Case {
     by: Option<String>,
     logits: Matrix,
     labels: Option<Vec<i64>>,
+    /// The label of clips that are left out of the loss: -100 by default, as in PyTorch.
+    ignore_index: Option<i64>,
     soft_labels: Option<Vec<Vec<f64>>>,
     targets: Option<Matrix>,
     /// The share of a clip's own label, where labels are those of `MixUp`.
@@ -45,8 +55,10 @@ struct Case {
     loss_weight: Option<Value>,
     /// What MMAction2 made of `samples_per_cls`.
     class_weights_used: Option<Vec<f64>>,
-    value: f64,
-    grad: Vec<Vec<f64>>,
+    /// `None` for NaN, the mean over no clip.
+    #[serde(deserialize_with = "Option::deserialize")]
+    value: Option<f64>,
+    grad: Vec<Vec<Option<f64>>>,
 }
 
 /// A matrix: its rows, or a formula such as `v(logits.D) * 3, [4,5] row-major`.
@@ -62,15 +74,18 @@ enum Matrix {
 pub(crate) fn compare(files: &[String], only: Option<&str>) -> Result<usize, Box<dyn Error>> {
     let (mut failed, mut compared) = (0, 0);
     for path in files {
-        let text = fs_err::read_to_string(path)?;
-        let cases: Vec<Value> = serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))?;
-        for (position, case) in cases.into_iter().enumerate() {
+        let cases: Vec<Value> = serde_json::from_value(read(path)?).map_err(|error| format!("{path}: {error}"))?;
+        for (position, mut case) in cases.into_iter().enumerate() {
             let id = ["id", "loss_type"].iter().find_map(|key| case.get(key)?.as_str().map(str::to_owned));
             let id = id.unwrap_or_else(|| format!("case {}", position + 1));
             if only.is_some_and(|only| only != id) {
                 continue;
             }
             compared += 1;
+            if let Some(fields) = case.as_object_mut() {
+                // `by` decides the normalisation.
+                fields.retain(|name, _| name == "by" || !is_remark(name));
+            }
             let measured = serde_json::from_value(case).map_err(Into::into).and_then(|case| measure(&case));
             failed += usize::from(!measured.as_ref().is_ok_and(Measured::is_equal));
             match measured {
@@ -78,7 +93,8 @@ pub(crate) fn compare(files: &[String], only: Option<&str>) -> Result<usize, Box
                     let verdict = if found.is_equal() { "equal" } else { "DIFFERS" };
                     println!("{verdict:8} {id:84} float64 {:.1e}, float32 {:.1e}", found.double, found.single);
                 }
-                Err(error) => println!("FAILED   {id:84} {error}"),
+                // Errors of libtorch have its stack in further lines.
+                Err(error) => println!("FAILED   {id:84} {}", error.to_string().lines().next().unwrap_or_default()),
             }
         }
     }
@@ -108,33 +124,42 @@ fn measure(case: &Case) -> Result<Measured, Box<dyn Error>> {
     let objective = Objective { loss: case.loss()?, label_smooth_eps: case.smoothing()? };
     let size = [case.grad.len() as i64, case.grad.first().map_or(0, Vec::len) as i64];
     let logits = case.logits.tensor(size)?;
-    let labels = case.labels(size)?;
+    let (labels, clips) = case.labels(size, &objective.loss)?;
     check_per_class(case, &objective.loss, size[1])?;
-    let expected = Matrix::Rows(case.grad.clone()).tensor(size)?;
-    let difference = |kind: Kind| {
+    let expected: Vec<f64> = case.grad.iter().flatten().map(|value| value.unwrap_or(f64::NAN)).collect();
+    if case.grad.iter().any(|row| row.len() as i64 != size[1]) {
+        return Err("the rows of `grad` do not have the same length".into());
+    }
+    let difference = |kind: Kind, smallest: f64, smallest_gradient: f64| {
         let logits = logits.to_kind(kind).set_requires_grad(true);
-        let loss = objective.loss(&logits, &labels)?;
+        let loss = objective.loss(&logits.index_select(0, &clips), &labels)?;
         let gradient = Tensor::f_run_backward(&[&loss], &[&logits], false, false)?.swap_remove(0);
-        let value = (loss.double_value(&[]) - case.value).abs() / case.value.abs().max(f64::MIN_POSITIVE);
-        Ok::<_, Box<dyn Error>>(largest([value, relative(&values(&gradient)?, &values(&expected)?)]))
+        let value = relative(&[loss.double_value(&[])], &[case.value.unwrap_or(f64::NAN)], smallest);
+        Ok::<_, Box<dyn Error>>(value.max(relative(&values(&gradient)?, &expected, smallest_gradient)))
     };
     let limit = if matches!(objective.loss, Loss::CBFocalLoss(_)) { LIMIT_OF_SINGLE } else { LIMIT };
-    Ok(Measured { double: difference(Kind::Double)?, single: difference(Kind::Float)?, limit })
+    let double = difference(Kind::Double, SMALLEST, SMALLEST)?;
+    let scale = values(&logits)?.iter().fold(1.0_f64, |most, logit| most.max(logit.abs()));
+    let smallest = SMALLEST_IN_SINGLE * scale * case.loss_weight.as_ref().and_then(Value::as_f64).unwrap_or(1.0).abs();
+    let is_sum = case.reduction.as_ref().is_some_and(|reduction| *reduction == "sum");
+    let clips_per_loss = if is_sum { 1.0 } else { size[0].max(1) as f64 };
+    let single = difference(Kind::Float, smallest, smallest / clips_per_loss)?;
+    Ok(Measured { double, single, limit })
 }
 
 fn values(tensor: &Tensor) -> Result<Vec<f64>, tch::TchError> {
     Vec::try_from(tensor.to_kind(Kind::Double).contiguous().view(-1))
 }
 
-/// Returns the largest number, or infinity if one is NaN.
-fn largest(numbers: [f64; 2]) -> f64 {
-    numbers.into_iter().fold(0.0, |most, number| if number.is_nan() { f64::INFINITY } else { most.max(number) })
-}
-
-/// Returns the largest difference, relative to the largest expected value.
-fn relative(found: &[f64], expected: &[f64]) -> f64 {
-    let most = expected.iter().fold(f64::MIN_POSITIVE, |most, value| most.max(value.abs()));
-    found.iter().zip(expected).map(|(a, b)| largest([(a - b).abs() / most, 0.0])).fold(0.0, f64::max)
+/// Returns the largest difference, relative to the largest expected value and at least `smallest`; infinity if only one value is NaN.
+fn relative(found: &[f64], expected: &[f64], smallest: f64) -> f64 {
+    let most = expected.iter().fold(smallest.max(f64::MIN_POSITIVE), |most, value| most.max(value.abs()));
+    let difference = |(a, b): (&f64, &f64)| match (a.is_nan(), b.is_nan()) {
+        (true, true) => 0.0,
+        (false, false) => (a - b).abs() / most,
+        _ => f64::INFINITY,
+    };
+    found.iter().zip(expected).map(difference).fold(0.0, f64::max)
 }
 
 /// Checks the number of values per class, and the weights that MMAction2 makes of `samples_per_cls`.
@@ -150,7 +175,7 @@ fn check_per_class(case: &Case, loss: &Loss, num_classes: i64) -> Result<(), Box
         };
     };
     let found = params.class_weights();
-    let equal = found.len() == expected.len() && relative(&found, expected) < 1e-9;
+    let equal = found.len() == expected.len() && relative(&found, expected, f64::MIN_POSITIVE) < 1e-9;
     if equal { Ok(()) } else { Err(format!("the class weights are {found:?}").into()) }
 }
 
@@ -217,24 +242,38 @@ impl Case {
         }
     }
 
-    fn labels(&self, [clips, classes]: [i64; 2]) -> Result<Labels, Box<dyn Error>> {
+    /// Returns the labels, and the positions of their clips.
+    fn labels(&self, [clips, classes]: [i64; 2], loss: &Loss) -> Result<(Labels, Tensor), Box<dyn Error>> {
+        let all = Tensor::arange(clips, (Kind::Int64, Device::Cpu));
+        let shares = |shares: Tensor| Ok((Labels::Shares(shares), all.shallow_clone()));
         match (&self.labels, &self.soft_labels, &self.targets) {
             (Some(labels), None, None) => {
-                if labels.len() as i64 != clips || labels.iter().any(|label| !(0..classes).contains(label)) {
+                let kept = self.kept(labels, loss);
+                let is_class = |at: &i64| (0..classes).contains(&labels[*at as usize]);
+                if labels.len() as i64 != clips || !kept.iter().all(is_class) {
                     return Err(format!("`labels` are not {clips} of {classes} classes").into());
                 }
-                let labels = Tensor::from_slice(labels);
-                let Some(lam) = self.lam else { return Ok(Labels::Classes(labels)) };
+                let (kept, labels) = (Tensor::from_slice(&kept), Tensor::from_slice(labels));
+                let Some(lam) = self.lam else { return Ok((Labels::Classes(labels.index_select(0, &kept)), kept)) };
                 if self.partner.as_deref() != Some("sample N-1-i") {
                     return Err("`lam` needs `partner`, and only \"sample N-1-i\" is known".into());
                 }
                 let own = labels.one_hot(classes).to_kind(Kind::Double);
-                Ok(Labels::Shares(&own * lam + own.flip([0]) * (1.0 - lam)))
+                shares(&own * lam + own.flip([0]) * (1.0 - lam))
             }
-            (None, Some(rows), None) => Ok(Labels::Shares(Matrix::Rows(rows.clone()).tensor([clips, classes])?)),
-            (None, None, Some(targets)) => Ok(Labels::Shares(targets.tensor([clips, classes])?)),
+            (None, Some(rows), None) => shares(Matrix::Rows(rows.clone()).tensor([clips, classes])?),
+            (None, None, Some(targets)) => shares(targets.tensor([clips, classes])?),
             _ => Err("a case has one of `labels`, `soft_labels` and `targets`".into()),
         }
+    }
+
+    /// Returns the positions of the labels that count. Only the cross-entropy of classes leaves clips out, unless the head of MMAction2
+    /// smooths the labels, which it can't with a label that is no class.
+    fn kept(&self, labels: &[i64], loss: &Loss) -> Vec<i64> {
+        let leaves_out =
+            matches!(loss, Loss::CrossEntropyLoss(_)) && self.lam.is_none() && self.label_smooth_eps.is_none();
+        let ignored = self.ignore_index.unwrap_or(-100);
+        (0_i64..).zip(labels).filter(|(_, label)| !leaves_out || **label != ignored).map(|(at, _)| at).collect()
     }
 }
 

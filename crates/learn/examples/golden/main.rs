@@ -14,6 +14,7 @@ mod losses;
 mod networks;
 mod optim;
 mod pretraining;
+mod python_json;
 mod schedules;
 mod train_step;
 

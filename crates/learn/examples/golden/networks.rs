@@ -22,7 +22,6 @@ const STAGE_LIMIT: f64 = 1e-4;
 
 #[derive(Deserialize)]
 struct Case {
-    id: String,
     arch: String,
     num_classes: Option<usize>,
     /// From which alone the network is built, if the case has it.
@@ -69,7 +68,7 @@ struct Measured {
 /// Compares all cases of the files, and returns the number of those that differ.
 pub(crate) fn compare(files: &[String], only: Option<&str>) -> Result<usize, Box<dyn Error>> {
     let condition = format!("within {LIMIT:e} of the largest logit, with equal parameters, names and multiply-adds");
-    cases::compare(files, only, |case: &Case| &case.id, |case| Ok(measure(case)?.row()), &condition)
+    cases::compare(files, only, |case: &Case| Ok(measure(case)?.row()), &condition)
 }
 
 impl Measured {

@@ -4,28 +4,22 @@ mod groups;
 mod report;
 mod runs;
 
-use report::Report;
+use crate::python_json::{is_remark, read, without_remarks};
+use pipe_learn::TrainedTensor;
+use pipe_schemas::stages::train::OptimWrapper;
+use report::{Differences, Report};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::error::Error;
 
-/// A file. A name that is not known is an error, because it could change what the values mean.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    problem: Option<Problem>,
-    #[serde(default)]
-    optimizers: Vec<runs::OptimizerCase>,
-    #[serde(default)]
-    accumulation: Vec<Map<String, Value>>,
-    #[serde(default)]
-    ema: Vec<runs::EmaCase>,
-    #[serde(default)]
-    parameter_groups: Vec<groups::GroupsCase>,
-}
+/// The lists of a file.
+const SECTIONS: [&str; 4] = ["optimizers", "accumulation", "ema", "parameter_groups"];
 
-/// The tensors that optimisers change.
+/// The largest number of values of a problem, so that a wrong size is an error and does not fill the memory.
+const MAX_VALUES: usize = 10_000_000;
+
+/// The tensors that optimisers change. A name that is not known is an error, because it could change what the values mean.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Problem {
@@ -43,22 +37,59 @@ pub(crate) fn compare(files: &[String], only: Option<&str>) -> Result<usize, Box
     pipe_learn::pin_threads();
     let mut report = Report::new(only);
     for path in files {
-        // Python writes infinity without quotes.
-        let text = fs_err::read_to_string(path)?.replace(": Infinity", ": \"inf\"");
-        let file: File = serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))?;
-        let problem = || file.problem.as_ref().ok_or_else(|| format!("{path}: `problem` is missing"));
-        for (position, case) in file.optimizers.iter().enumerate() {
-            report.case(&format!("optimizers.{position}"), || case.measure(problem()?));
+        let mut file: Map<String, Value> =
+            serde_json::from_value(read(path)?).map_err(|error| format!("{path}: {error}"))?;
+        let problem = Problem::read(file.remove("problem"));
+        for section in SECTIONS {
+            match file.remove(section) {
+                None => {}
+                Some(Value::Array(cases)) => {
+                    for (position, case) in cases.into_iter().enumerate() {
+                        report.case(&format!("{section}.{position}"), || measure(section, case, &problem));
+                    }
+                }
+                Some(_) => report.case(section, || Err(format!("`{section}` is not a list of cases").into())),
+            }
         }
-        for (position, case) in file.accumulation.iter().enumerate() {
-            report.case(&format!("accumulation.{position}"), || runs::accumulation(case, problem()?));
-        }
-        for (position, case) in file.ema.iter().enumerate() {
-            report.case(&format!("ema.{position}"), || case.measure());
-        }
-        for (position, case) in file.parameter_groups.iter().enumerate() {
-            report.case(&format!("parameter_groups.{position}"), || case.measure());
+        for name in file.keys().filter(|name| !is_remark(name)) {
+            report.case(name, || Err("the key of the file is not known".into()));
         }
     }
     report.finish()
+}
+
+/// Computes and compares a case, which is parsed on its own, so that one with an error does not stop the others.
+fn measure(section: &str, case: Value, problem: &Result<Problem, String>) -> Result<Differences, Box<dyn Error>> {
+    let case = without_remarks(case);
+    let problem = || problem.as_ref().map_err(String::clone);
+    match section {
+        "optimizers" => serde_json::from_value::<runs::OptimizerCase>(case)?.measure(problem()?),
+        "accumulation" => runs::accumulation(serde_json::from_value(case)?, problem()?),
+        "ema" => serde_json::from_value::<runs::EmaCase>(case)?.measure(),
+        _ => serde_json::from_value::<groups::GroupsCase>(case)?.measure(),
+    }
+}
+
+impl Problem {
+    fn read(value: Option<Value>) -> Result<Self, String> {
+        let value = value.ok_or("`problem` is missing")?;
+        let problem: Self =
+            serde_json::from_value(without_remarks(value)).map_err(|error| format!("`problem`: {error}"))?;
+        let num_values = problem.tensors.values().try_fold(0_usize, |sum, shape| {
+            let values = shape.iter().try_fold(1_usize, |product, size| product.checked_mul(*size))?;
+            sum.checked_add(values)
+        });
+        match num_values {
+            Some(..=MAX_VALUES) => Ok(problem),
+            _ => Err(format!("the tensors of `problem` have more than {MAX_VALUES} values")),
+        }
+    }
+}
+
+/// Removes the keys that are in the name of no tensor. MMEngine ignores them, and recipes for several networks have such keys, as
+/// MMAction2's for Swin with `absolute_pos_embed`. `train` reports them, because a misspelt key would be silent.
+fn remove_unmatched_keys(wrapper: &mut OptimWrapper, tensors: &[TrainedTensor]) {
+    if let Some(cfg) = &mut wrapper.paramwise_cfg {
+        cfg.custom_keys.retain(|key, _| tensors.iter().any(|tensor| tensor.matches(key)));
+    }
 }

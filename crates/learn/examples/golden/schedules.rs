@@ -1,5 +1,9 @@
-//! Compares learning rates with those that MMEngine computes for the same list of schedules.
+//! Compares learning rates with those that MMEngine computes for the same list of schedules. `schedules/mmengine.rs` reads the schedules.
 
+mod mmengine;
+
+use crate::python_json::{read, without_remarks};
+use mmengine::{DefaultEnd, Length};
 use pipe_schemas::stages::evaluate::Figures;
 use pipe_schemas::stages::train::{LrChain, Scheduler};
 use serde::Deserialize;
@@ -13,6 +17,9 @@ const LIMIT: f64 = 1e-9;
 /// Rates below this share of the largest one of a case are compared with this share: where MMEngine subtracts a rate from itself,
 /// rounding decides what is left.
 const SMALLEST: f64 = 1e-6;
+
+/// The largest number of steps of a case, so that a wrong length is an error and does not run for ever.
+const MAX_STEPS: usize = 20_000_000;
 
 /// A case. `lrs` has the rate of each epoch, at its first step; `lrs_per_iteration` that of each step.
 #[derive(Deserialize)]
@@ -47,16 +54,16 @@ enum Metrics {
 pub(crate) fn compare(files: &[String], only: Option<&str>) -> Result<usize, Box<dyn Error>> {
     let (mut failed, mut compared) = (0, 0);
     for path in files {
-        let text = fs_err::read_to_string(path)?;
-        let cases: Vec<Value> = serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))?;
+        let cases: Vec<Value> = serde_json::from_value(read(path)?).map_err(|error| format!("{path}: {error}"))?;
         for (number, case) in (1..).zip(&cases) {
             let id = case["id"].as_str().map_or_else(|| number.to_string(), str::to_owned);
             if only.is_some_and(|only| only != id) {
                 continue;
             }
             compared += 1;
-            let (types, measured) = (types(&case["param_scheduler"]), Case::deserialize(case));
-            let row = match measured.map_err(Into::into).and_then(|case| measure(&case)) {
+            let types = types(&case["param_scheduler"]);
+            let case = serde_json::from_value::<Case>(without_remarks(case.clone()));
+            let row = match case.map_err(Into::into).and_then(|case| measure(&case)) {
                 Ok(difference) => {
                     let equal = difference <= LIMIT;
                     failed += usize::from(!equal);
@@ -75,64 +82,78 @@ pub(crate) fn compare(files: &[String], only: Option<&str>) -> Result<usize, Box
     if compared == 0 { Err("no case has been compared".into()) } else { Ok(failed) }
 }
 
-/// Returns the largest relative difference of the rates.
+/// Returns the largest relative difference of the rates. Where a schedule has no `end`, MMEngine has two defaults, and the case does not say
+/// which one it was computed with: the smaller difference counts.
 fn measure(case: &Case) -> Result<f64, Box<dyn Error>> {
-    let schedulers = schedulers(case)?;
-    let epochs = rates(case, &schedulers)?;
-    let (found, expected): (Vec<f64>, _) = match (&case.lrs, &case.lrs_per_iteration) {
-        (Some(lrs), None) => (epochs.iter().filter_map(|rates| rates.first().copied()).collect(), lrs),
-        (None, Some(lrs)) => (epochs.concat(), lrs),
-        _ => return Err("the case needs one of `lrs` and `lrs_per_iteration`".into()),
+    let expected = case.expected()?;
+    let difference = |default_end| {
+        let schedulers = schedulers(case, default_end)?;
+        Ok::<_, Box<dyn Error>>(largest_difference(&rates(case, &schedulers)?, expected))
     };
-    if found.len() != expected.len() {
-        let (found, expected) = (found.len(), expected.len());
-        return Err(
-            format!("the case has {expected} rates, but {found} follow from `epochs` and `epoch_length`").into()
-        );
+    let of_runner = difference(DefaultEnd::Training);
+    if of_runner.as_ref().is_ok_and(|found| *found <= LIMIT) || !mmengine::lacks_end(&case.param_scheduler) {
+        return of_runner;
     }
+    // Either may be impossible, as a schedule that begins after training.
+    match (of_runner, difference(DefaultEnd::Never)) {
+        (Ok(one), Ok(other)) => Ok(if other < one { other } else { one }),
+        (Ok(found), Err(_)) | (Err(_), Ok(found)) => Ok(found),
+        (Err(error), Err(_)) => Err(error),
+    }
+}
+
+fn largest_difference(found: &[f64], expected: &[f64]) -> f64 {
     let largest = expected.iter().fold(f64::MIN_POSITIVE, |largest, rate| largest.max(rate.abs()));
     let difference =
         |(found, expected): (&f64, &f64)| (found - expected).abs() / expected.abs().max(SMALLEST * largest);
     // `f64::max` would drop NaN.
     let worse = |worst: f64, next: f64| if next.is_nan() || next > worst { next } else { worst };
-    Ok(found.iter().zip(expected).map(difference).fold(0.0, worse))
+    found.iter().zip(expected).map(difference).fold(0.0, worse)
 }
 
-/// Returns the schedules, which are checked as those of a pipeline.
-fn schedulers(case: &Case) -> Result<Vec<Scheduler>, Box<dyn Error>> {
+impl Case {
+    /// Returns the expected rates, whose number is that of the case's epochs or steps.
+    fn expected(&self) -> Result<&[f64], Box<dyn Error>> {
+        let num_steps = self.epochs.checked_mul(self.epoch_length).filter(|steps| *steps <= MAX_STEPS);
+        let num_steps = num_steps.ok_or_else(|| format!("the case has more than {MAX_STEPS} steps"))?;
+        let (expected, num_rates) = match (&self.lrs, &self.lrs_per_iteration) {
+            // An epoch without steps has no rate.
+            (Some(lrs), None) => (lrs, if num_steps == 0 { 0 } else { self.epochs }),
+            (None, Some(lrs)) => (lrs, num_steps),
+            _ => return Err("the case needs one of `lrs` and `lrs_per_iteration`".into()),
+        };
+        if expected.len() == num_rates {
+            return Ok(expected);
+        }
+        let expected = expected.len();
+        Err(format!("the case has {expected} rates, but {num_rates} follow from `epochs` and `epoch_length`").into())
+    }
+
+    fn length(&self) -> Length {
+        Length { epochs: self.epochs, steps: self.epochs * self.epoch_length }
+    }
+}
+
+/// Returns the schedules, which are checked as those of a pipeline, except for values that MMEngine computes and `train` refuses.
+fn schedulers(case: &Case, default_end: DefaultEnd) -> Result<Vec<Scheduler>, Box<dyn Error>> {
     let list = match &case.param_scheduler {
         Value::Array(list) => list.clone(),
         one => vec![one.clone()],
     };
-    let parse = |mut schedule: Value| {
-        remove_defaults(&mut schedule);
-        serde_json::from_value(schedule)
-    };
+    let parse = |schedule: Value| serde_json::from_value(mmengine::schedule(schedule, case.length(), default_end));
     let schedulers = list.into_iter().map(parse).collect::<Result<Vec<Scheduler>, _>>()?;
-    let (steps, epochs) = (case.epoch_length, case.epochs);
+    let Length { epochs, steps } = case.length();
     let errors = schedulers.iter().enumerate().flat_map(|(position, scheduler)| {
-        let of_length = scheduler.check_length(position, steps, epochs, epochs * steps);
+        let of_length = scheduler.check_length(position, case.epoch_length, epochs, steps);
         scheduler.check(position).into_iter().chain(of_length)
     });
+    let errors = errors.filter(|error| !mmengine::is_computed(error));
     let errors: Vec<String> = errors.map(|error| format!("{}: {}", error.path.join("."), error.message)).collect();
     if errors.is_empty() { Ok(schedulers) } else { Err(errors.join("; ").into()) }
 }
 
-/// Removes parameters of MMEngine that are not ours, where they have their defaults.
-fn remove_defaults(schedule: &mut Value) {
-    let is_plateau = schedule["type"] == "ReduceOnPlateauLR";
-    let Some(params) = schedule.as_object_mut() else { return };
-    params.retain(|name, value| match name.as_str() {
-        "verbose" => *value != false,
-        "last_step" => *value != -1,
-        "by_epoch" if is_plateau => *value != true,
-        "convert_to_iter_based" if is_plateau => *value != false,
-        _ => true,
-    });
-}
-
-/// Returns the rates of each epoch.
-fn rates(case: &Case, schedulers: &[Scheduler]) -> Result<Vec<Vec<f64>>, Box<dyn Error>> {
+/// Returns the rates that are compared: that of each epoch, at its first step, or that of each step.
+fn rates(case: &Case, schedulers: &[Scheduler]) -> Result<Vec<f64>, Box<dyn Error>> {
     let monitored: Vec<&str> = schedulers.iter().filter_map(|one| Some(one.monitor()?.metric)).collect();
     let num_validations = case.metrics_after_each_epoch.len();
     if !monitored.is_empty() && num_validations < case.epochs {
@@ -141,9 +162,10 @@ fn rates(case: &Case, schedulers: &[Scheduler]) -> Result<Vec<Vec<f64>>, Box<dyn
         );
     }
     let mut chain = LrChain::new(case.lr, schedulers, case.epoch_length);
-    let mut rates = Vec::with_capacity(case.epochs);
+    let mut rates = Vec::new();
     for epoch in 0..case.epochs {
-        rates.push(chain.next_epoch(case.epoch_length));
+        let of_epoch = chain.next_epoch(case.epoch_length);
+        rates.extend_from_slice(if case.lrs.is_some() { &of_epoch[..of_epoch.len().min(1)] } else { &of_epoch });
         let values = match case.metrics_after_each_epoch.get(epoch) {
             None => continue,
             Some(Metrics::Monitored(value)) => monitored.iter().map(|name| ((*name).to_owned(), *value)).collect(),

@@ -27,10 +27,9 @@ const ZERO: f64 = 1e-9;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
-    id: String,
+    #[serde(rename = "id")]
+    _id: Option<String>,
     arch: String,
-    #[serde(rename = "source")]
-    _source: Option<String>,
     num_classes: usize,
     gain: f64,
     /// From which alone the network is built, if the case has it.
@@ -79,7 +78,7 @@ impl Default for SgdParams {
 /// Compares all cases of the files, and returns the number of those that differ.
 pub(crate) fn compare(files: &[String], only: Option<&str>) -> Result<usize, Box<dyn Error>> {
     let condition = format!("with all figures within {LIMIT:e} in float64");
-    cases::compare(files, only, |case: &Case| &case.id, |case| Ok(measure(case)?.row()), &condition)
+    cases::compare(files, only, |case: &Case| Ok(measure(case)?.row()), &condition)
 }
 
 /// The figures of a case.

@@ -1,6 +1,7 @@
 //! [`Case`]: the fields of a case, of which some are inputs and the others figures; [`Figures`] compares these.
 
 use crate::formula;
+use crate::python_json::without_remarks;
 use serde_json::{Map, Value};
 use std::error::Error;
 use std::fmt;
@@ -14,7 +15,7 @@ pub(crate) struct Case {
 
 impl Case {
     pub(crate) fn new(value: Value, position: usize) -> Result<Self, Box<dyn Error>> {
-        match value {
+        match without_remarks(value) {
             Value::Object(fields) => Ok(Self { fields, position }),
             other => Err(format!("a case is not an object: {other}").into()),
         }
@@ -73,8 +74,8 @@ impl Case {
 
     /// Returns the fields that are not `inputs`.
     pub(crate) fn figures<'a>(&'a self, inputs: &'a [&str]) -> impl Iterator<Item = (&'a str, &'a Value)> {
-        let known = move |(name, _): &(&String, &Value)| *name != "name" && !inputs.contains(&name.as_str());
-        self.fields.iter().filter(known).map(|(name, value)| (name.as_str(), value))
+        let is_figure = move |(name, _): &(&String, &Value)| *name != "name" && !inputs.contains(&name.as_str());
+        self.fields.iter().filter(is_figure).map(|(name, value)| (name.as_str(), value))
     }
 }
 
@@ -150,6 +151,8 @@ fn difference(expected: &Value, found: &Value) -> Result<f64, String> {
             let difference = (expected - found).abs() / expected.abs().max(1.0);
             if difference.is_nan() { Err(format!("{found}, not {expected}")) } else { Ok(difference) }
         }
+        // JSON has no infinity, so that what is found is `null` for it, too.
+        (Value::String(number), Value::Null) if number == "inf" || number == "-inf" => Ok(0.0),
         _ if expected == found => Ok(0.0),
         _ => Err(format!("{found}, not {expected}")),
     }

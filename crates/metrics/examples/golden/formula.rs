@@ -4,6 +4,15 @@
 use crate::draws::Draws;
 use std::error::Error;
 
+/// The largest number of values of a formula, so that a wrong size is an error and does not fill the memory.
+const MAX_VALUES: usize = 10_000_000;
+
+/// Returns the number of values of a shape, `None` if it is above the limit.
+pub(crate) fn num_values(shape: &[usize]) -> Option<usize> {
+    let product = shape.iter().try_fold(1_usize, |product, size| product.checked_mul(*size))?;
+    (product <= MAX_VALUES).then_some(product)
+}
+
 /// Returns the tensors of a formula: one, or one for each `j`. Each has the shape `shape`, row by row.
 pub(crate) fn values(text: &str, shape: &[usize], labels: &[u32]) -> Result<Vec<Vec<f64>>, Box<dyn Error>> {
     parse(text, shape, labels).ok_or_else(|| format!("`{text}` is not a formula for the shape {shape:?}").into())
@@ -23,12 +32,14 @@ fn parse(text: &str, shape: &[usize], labels: &[u32]) -> Option<Vec<Vec<f64>>> {
     if size != shape {
         return None;
     }
-    let count = shape.iter().product();
+    let count = num_values(shape)?;
     let mut tensors = Vec::new();
     match range.trim().trim_start_matches(',').trim().strip_prefix("j = ") {
         Some(range) => {
             let (first, last) = range.split_once("..")?;
-            for j in first.parse::<u32>().ok()?..=last.parse().ok()? {
+            let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+            num_values(&[last.saturating_sub(first).checked_add(1)?, count.max(1)])?;
+            for j in first..=last {
                 tensors.push(evaluate(&product.replace("<j>", &j.to_string()), count)?);
             }
         }

@@ -1,6 +1,7 @@
 //! [`Compared`]: the differences of all figures of a case.
 
 use super::Case;
+use crate::python_json::is_remark;
 use serde_json::Value;
 use std::error::Error;
 use std::fmt;
@@ -43,7 +44,8 @@ impl Compared {
         figure: impl Fn(&str) -> Result<Option<Tensor>, Box<dyn Error>>,
     ) -> Result<Self, Box<dyn Error>> {
         let mut compared = Self::default();
-        for (name, expected) in case.iter().filter(|(name, _)| !settings.contains(&name.as_str()) && *name != "id") {
+        let is_figure = |name: &str| !settings.contains(&name) && name != "id" && !is_remark(name);
+        for (name, expected) in case.iter().filter(|(name, _)| is_figure(name)) {
             let found = figure(name)?.ok_or_else(|| format!("`{name}` is not a figure that is compared"))?;
             compared.add(name, &found, expected)?;
         }

@@ -1,5 +1,6 @@
 //! The learning rates and weight decays of the tensors of whole networks.
 
+use super::remove_unmatched_keys;
 use super::report::Differences;
 use super::runs::{Group, compare_group, wrapper};
 use crate::architectures::{Architecture, architectures};
@@ -78,7 +79,9 @@ impl GroupsCase {
         fields.insert("optimizer".to_owned(), optimizer);
         fields.insert("paramwise_cfg".to_owned(), cfg.into());
         let tensors = TrainedTensor::of(&backbone, &graph);
-        let groups = ParamGroups::new(&wrapper(fields, self.constructor)?, &tensors)?;
+        let mut wrapper = wrapper(fields, self.constructor)?;
+        remove_unmatched_keys(&mut wrapper, &tensors);
+        let groups = ParamGroups::new(&wrapper, &tensors)?;
         let positions = positions(&graph, &map, &tensors)?;
         Ok(Found { tensors, groups, positions })
     }

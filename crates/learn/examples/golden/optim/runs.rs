@@ -1,7 +1,7 @@
 //! Runs of optimisers and of averages on small tensors, whose values and gradients follow from formulas.
 
-use super::Problem;
 use super::report::Differences;
+use super::{Problem, remove_unmatched_keys};
 use crate::formula::Draws;
 use pipe_graph::Role;
 use pipe_learn::{
@@ -16,6 +16,9 @@ use tch::{Kind, Tensor};
 
 /// The loss of [`accumulation`].
 const ACCUMULATED_LOSS: &str = "sum over tensors of sum(p * v(name#gradK))";
+
+/// The largest number of iterations of a case, so that a wrong one is an error and does not run for ever.
+const MAX_ITERATIONS: usize = 1_000_000;
 
 /// A run of an optimiser.
 #[derive(Deserialize)]
@@ -119,8 +122,9 @@ impl OptimizerCase {
             ("paramwise_cfg", json!(self.paramwise_cfg)),
         ];
         let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let wrapper = wrapper(fields, self.constructor.unwrap_or_default())?;
+        let mut wrapper = wrapper(fields, self.constructor.unwrap_or_default())?;
         let mut weights = Weights::new(problem);
+        remove_unmatched_keys(&mut wrapper, &weights.infos);
         let groups = ParamGroups::new(&wrapper, &weights.infos)?;
         let mut found = Differences::default();
         for (name, group) in &self.groups {
@@ -178,11 +182,11 @@ fn norm2(gradients: &[Tensor]) -> f64 {
 }
 
 /// Compares a run with accumulated gradients. Values are under `TENSOR_after_each_iteration`, with `_` for the dots of the name.
-pub(super) fn accumulation(case: &Map<String, Value>, problem: &Problem) -> Result<Differences, Box<dyn Error>> {
-    let mut case = case.clone();
+pub(super) fn accumulation(mut case: Map<String, Value>, problem: &Problem) -> Result<Differences, Box<dyn Error>> {
     let mut take = |name: &str| case.remove(name).ok_or_else(|| format!("`{name}` is missing"));
     let count: usize = serde_json::from_value(take("accumulative_counts")?)?;
     let iterations: usize = serde_json::from_value(take("iterations")?)?;
+    check_iterations(iterations)?;
     let lr: f64 = serde_json::from_value(take("lr")?)?;
     let (optimizer, loss) = (take("optimizer")?, take("loss")?);
     if optimizer != "SGD without momentum" || loss != ACCUMULATED_LOSS {
@@ -215,6 +219,14 @@ pub(super) fn accumulation(case: &Map<String, Value>, problem: &Problem) -> Resu
         }
     }
     Ok(found)
+}
+
+fn check_iterations(iterations: usize) -> Result<(), String> {
+    if iterations > MAX_ITERATIONS {
+        Err(format!("{iterations} iterations are more than {MAX_ITERATIONS}"))
+    } else {
+        Ok(())
+    }
 }
 
 /// The values of tensors by name.
@@ -251,6 +263,7 @@ impl EmaCase {
         let mut average = Average::new(&ema, roles.zip(&start).map(|((name, role), tensor)| (name, role, tensor)))?;
         let mut found = Differences::default();
         let last = updates.iter().map(|(steps, _)| *steps).max().unwrap_or(0);
+        check_iterations(last)?;
         for step in 1..=last {
             average.update(true, at(step).iter())?;
             for (_, expected) in updates.iter().filter(|(steps, _)| *steps == step) {

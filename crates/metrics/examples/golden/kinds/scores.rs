@@ -33,7 +33,14 @@ pub(crate) fn measure_views(case: &Case) -> Result<Figures, Box<dyn Error>> {
 
 /// Reads `[videos, views, classes]`: numbers, or a formula with its shape.
 fn views(value: &Value) -> Result<Vec<Vec<Vec<f64>>>, Box<dyn Error>> {
-    let Value::String(text) = value else { return Ok(serde_json::from_value(value.clone())?) };
+    let Value::String(text) = value else {
+        let videos: Vec<Vec<Vec<f64>>> = serde_json::from_value(value.clone())?;
+        let num_classes = videos.iter().flatten().next().map_or(0, Vec::len);
+        if videos.iter().any(|views| views.is_empty() || views.iter().any(|view| view.len() != num_classes)) {
+            return Err("`logits` are not one or more views of a video, all with the same number of classes".into());
+        }
+        return Ok(videos);
+    };
     let shape = shape(text).filter(|shape| shape.len() == 3);
     let [videos, views, classes]: [usize; 3] =
         shape.and_then(|shape| shape.try_into().ok()).ok_or_else(|| format!("`{text}` has no shape of 3 numbers"))?;
@@ -73,5 +80,5 @@ pub(crate) fn measure_fusion(case: &Case) -> Result<Figures, Box<dyn Error>> {
 fn shape(text: &str) -> Option<Vec<usize>> {
     let (_, rest) = text.split_once('[')?;
     let numbers = rest.split_once(']')?.0.split(',').map(|part| part.split_whitespace().next()?.parse().ok());
-    numbers.collect::<Option<Vec<usize>>>().filter(|shape| shape.iter().product::<usize>() <= 10_000_000)
+    numbers.collect::<Option<Vec<usize>>>().filter(|shape| formula::num_values(shape).is_some())
 }

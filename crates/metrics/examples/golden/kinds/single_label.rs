@@ -3,14 +3,20 @@
 use super::{LIMIT, LIMIT_AT_TEMPERATURE, LIMIT_OF_TEMPERATURE, unknown};
 use crate::case::{Case, Figures};
 use pipe_metrics::{
-    Calibration, ClassReport, ConfusionMatrix, Normalise, Scores, TEMPERATURES, Ties, argmax, balanced_accuracy, brier,
-    cohen_kappa, fit_temperature, is_among_highest, log_loss, mean_class_accuracy, negative_log_likelihood, softmax,
+    Calibration, ClassReport, ConfusionMatrix, Normalise, Scores, Ties, argmax, balanced_accuracy, brier, cohen_kappa,
+    fit_temperature, is_among_highest, log_loss, mean_class_accuracy, negative_log_likelihood, softmax,
 };
 use serde_json::{Map, Value, json};
 use std::error::Error;
 
 /// Number of bins of a case that does not name it in a figure such as `ece15`.
 const NUM_BINS: usize = 15;
+
+/// The largest number of classes, so that a wrong one is an error and does not fill the memory.
+const MAX_CLASSES: usize = 5_000;
+
+/// Temperatures are equal if their cross-entropies differ by no more than this, relative to cross-entropies above 1.
+const FLAT: f64 = 1e-12;
 
 const INPUTS: &[&str] = &["N", "K", "labels", "logits", "target_names", "digits"];
 
@@ -25,7 +31,9 @@ struct Scored {
 
 pub(crate) fn measure(case: &Case) -> Result<Figures, Box<dyn Error>> {
     let scored = Scored::read(case)?;
-    let temperature = fit_temperature(&scored.logits, &scored.labels);
+    let fitted = fit_temperature(&scored.logits, &scored.labels);
+    let given = case.optional("temperature").and_then(Value::as_f64).filter(|given| given.is_finite() && *given > 0.0);
+    let temperatures = [fitted, given.unwrap_or(fitted)];
     let num_bins = num_bins(case)?;
     let (mut figures, nll) = (Figures::default(), |at| negative_log_likelihood(&scored.logits, &scored.labels, at));
     for (name, expected) in case.figures(INPUTS) {
@@ -35,11 +43,14 @@ pub(crate) fn measure(case: &Case) -> Result<Figures, Box<dyn Error>> {
             "log_loss" => (json!(log_loss(&scored.probabilities, &scored.labels)), LIMIT),
             "brier" => (json!(brier(&scored.probabilities, &scored.labels)), LIMIT),
             "nll" => (json!(nll(1.0)), LIMIT),
-            "nll_at_temperature" => (json!(nll(temperature)), LIMIT),
-            "temperature" => (json!(temperature), limit_of_temperature(temperature)),
+            "nll_at_temperature" => (json!(nearest(expected, temperatures.map(nll))), LIMIT_AT_TEMPERATURE),
+            "temperature" => match given {
+                Some(given) if is_minimum(nll(given), nll(fitted)) => (json!(given), LIMIT_OF_TEMPERATURE),
+                _ => (json!(fitted), LIMIT_OF_TEMPERATURE),
+            },
             "report_text" => (json!(report_text(case, &scored.matrix)?), 0.0),
             "ece_bins" => (bins(&scored.calibration(1.0, num_bins)), LIMIT),
-            _ => match (calibration(name, &scored, temperature)?, of_matrix(name, &scored.matrix)) {
+            _ => match (calibration(name, expected, &scored, temperatures)?, of_matrix(name, &scored.matrix)) {
                 (Some((found, limit)), _) => (json!(found), limit),
                 (None, Some(found)) => (found, LIMIT),
                 (None, None) => return Err(unknown(name)),
@@ -56,8 +67,7 @@ pub(crate) fn measure_degenerate(case: &Case) -> Result<Figures, Box<dyn Error>>
     let count = case.parsed::<Vec<u32>>("labels")?.len();
     let (labels, predictions) =
         (case.classes("labels", count, num_classes)?, case.classes("predictions", count, num_classes)?);
-    let pairs = labels.iter().copied().zip(predictions.iter().copied());
-    let matrix = ConfusionMatrix::of(pairs, num_classes).ok_or("a class is out of range")?;
+    let matrix = confusion_matrix(&labels, &predictions, num_classes)?;
     let mut figures = Figures::default();
     for (name, expected) in case.figures(&["N", "K", "labels", "predictions", "target_names", "digits"]) {
         let found = match name {
@@ -75,8 +85,7 @@ pub(crate) fn measure_ties(case: &Case) -> Result<Figures, Box<dyn Error>> {
     let labels = case.classes("labels", count, num_classes)?;
     let scores = case.matrix("scores", [count, num_classes], &labels)?;
     let predictions: Vec<u32> = scores.iter().map(|row| argmax(row) as u32).collect();
-    let pairs = labels.iter().copied().zip(predictions.iter().copied());
-    let matrix = ConfusionMatrix::of(pairs, num_classes).ok_or("a class is out of range")?;
+    let matrix = confusion_matrix(&labels, &predictions, num_classes)?;
     let mut figures = Figures::default();
     for (name, expected) in case.figures(&["N", "K", "labels", "scores"]) {
         let found = match name {
@@ -101,8 +110,7 @@ impl Scored {
         let labels = case.classes("labels", count, num_classes)?;
         let logits = case.matrix("logits", [count, num_classes], &labels)?;
         let predictions: Vec<u32> = logits.iter().map(|row| argmax(row) as u32).collect();
-        let pairs = labels.iter().copied().zip(predictions.iter().copied());
-        let matrix = ConfusionMatrix::of(pairs, num_classes).ok_or("a class is out of range")?;
+        let matrix = confusion_matrix(&labels, &predictions, num_classes)?;
         Ok(Self { probabilities: logits.iter().map(|row| softmax(row)).collect(), labels, logits, predictions, matrix })
     }
 
@@ -111,6 +119,18 @@ impl Scored {
         let probabilities: Vec<Vec<f64>> = self.logits.iter().map(scaled).collect();
         Calibration::of_probabilities(&probabilities, &self.labels, num_bins)
     }
+}
+
+fn confusion_matrix(
+    labels: &[u32],
+    predictions: &[u32],
+    num_classes: usize,
+) -> Result<ConfusionMatrix, Box<dyn Error>> {
+    if num_classes > MAX_CLASSES {
+        return Err(format!("`K` is above {MAX_CLASSES}").into());
+    }
+    let pairs = labels.iter().copied().zip(predictions.iter().copied());
+    Ok(ConfusionMatrix::of(pairs, num_classes).ok_or("a class is out of range")?)
 }
 
 /// Returns the figure of a confusion matrix with this name.
@@ -182,16 +202,36 @@ fn top_k(
 }
 
 /// Returns a figure such as `ece15`, `mce10` or `ece15_at_temperature`, with its limit; `None` if the name is not of this form.
-fn calibration(name: &str, scored: &Scored, fitted: f64) -> Result<Option<(f64, f64)>, Box<dyn Error>> {
+fn calibration(
+    name: &str,
+    expected: &Value,
+    scored: &Scored,
+    temperatures: [f64; 2],
+) -> Result<Option<(f64, f64)>, Box<dyn Error>> {
     let (error, at_temperature) = name.strip_suffix("_at_temperature").map_or((name, false), |error| (error, true));
     let Some(number) = error.strip_prefix("ece").or_else(|| error.strip_prefix("mce")) else { return Ok(None) };
     let Ok(num_bins) = number.parse::<usize>() else { return Ok(None) };
     if !(1..=10_000).contains(&num_bins) {
         return Err(format!("`{name}` has no number of bins from 1 to 10000").into());
     }
-    let (temperature, limit) = if at_temperature { (fitted, LIMIT_AT_TEMPERATURE) } else { (1.0, LIMIT) };
-    let found = scored.calibration(temperature, num_bins);
-    Ok(Some((if error.starts_with("ece") { found.ece } else { found.mce }, limit)))
+    let at = |temperature| {
+        let found = scored.calibration(temperature, num_bins);
+        if error.starts_with("ece") { found.ece } else { found.mce }
+    };
+    Ok(Some(if at_temperature {
+        (nearest(expected, temperatures.map(at)), LIMIT_AT_TEMPERATURE)
+    } else {
+        (at(1.0), LIMIT)
+    }))
+}
+
+/// Returns the figure at the fitted temperature, or that at the temperature of the case, whichever is nearer. The temperature, which is
+/// compared on its own, has 7 decimals in the file, and may be one of many that are equally good.
+fn nearest(expected: &Value, [at_fitted, at_given]: [f64; 2]) -> f64 {
+    match expected.as_f64() {
+        Some(expected) if (at_given - expected).abs() < (at_fitted - expected).abs() => at_given,
+        _ => at_fitted,
+    }
 }
 
 /// Returns the number of bins that a figure of the case names.
@@ -209,7 +249,8 @@ fn bins(calibration: &Calibration) -> Value {
     json!(with_videos.map(|(at, bin)| json!([at, bin.num_videos, bin.confidence, bin.accuracy])).collect::<Vec<_>>())
 }
 
-/// Returns the limit for a temperature. A search in an interval, as scipy's, does not reach its ends.
-fn limit_of_temperature(found: f64) -> f64 {
-    if TEMPERATURES.contains(&found) { 1e-4 } else { LIMIT_OF_TEMPERATURE }
+/// Returns whether a temperature with the cross-entropy `given` is as good as the one with the lowest. Where the cross-entropy is flat, or
+/// falls up to the end of the interval, a search such as scipy's stops at some temperature before that.
+fn is_minimum(given: f64, lowest: f64) -> bool {
+    (given - lowest).abs() <= FLAT * lowest.max(1.0)
 }

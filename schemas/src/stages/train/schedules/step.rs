@@ -1,6 +1,6 @@
 //! [`StepLr`]: multiplies the rate at regular intervals.
 
-use super::check::{Problem, above_zero, at_least_one};
+use super::check::{Problem, at_least_one, not_negative};
 use super::{Change, Clock, ClockSchedule, Rate, Span, clock_schedule, power};
 
 clock_schedule! {
@@ -21,7 +21,7 @@ impl ClockSchedule for StepLr {
     }
 
     fn check(&self) -> Vec<Problem> {
-        at_least_one("step_size", self.step_size).into_iter().chain(above_zero("gamma", self.gamma)).collect()
+        at_least_one("step_size", self.step_size).into_iter().chain(not_negative("gamma", self.gamma)).collect()
     }
 
     fn milestones(&self) -> Vec<u32> {
@@ -30,7 +30,12 @@ impl ClockSchedule for StepLr {
     }
 
     fn change(&self, at: u64, clock: &Clock, _: Rate) -> Change {
-        Change::Factor(power(self.gamma, at / clock.ticks(self.step_size).max(1)))
+        let step_size = clock.ticks(self.step_size).max(1);
+        if self.gamma == 0.0 {
+            // Another schedule may have raised the rate from 0, which a factor of 0 in total would not undo.
+            return if at > 0 && at.is_multiple_of(step_size) { Change::Value(0.0) } else { Change::Keep };
+        }
+        Change::Factor(power(self.gamma, at / step_size))
     }
 }
 
@@ -42,6 +47,7 @@ mod tests {
     #[test]
     fn the_rate_is_multiplied_at_intervals_from_begin() {
         check(&json!({ "type": "StepLR", "step_size": 2, "gamma": 0.5 }), &[1.0, 1.0, 0.5, 0.5, 0.25, 0.25]);
+        check(&json!({ "type": "StepLR", "step_size": 2, "gamma": 0 }), &[1.0, 1.0, 0.0, 0.0, 0.0]);
         check(&json!({ "type": "StepLR", "step_size": 1, "begin": 2, "end": 4 }), &[1.0, 1.0, 1.0, 0.1, 0.1]);
     }
 }

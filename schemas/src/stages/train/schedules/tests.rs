@@ -35,8 +35,8 @@ fn check_errors(params: &Value, fields: &[&str], message: &str) {
 #[test]
 fn impossible_values_are_reported_by_field() {
     let check = check_errors;
-    check(&json!({ "type": "StepLR", "step_size": 0, "gamma": 0 }), &["step_size", "gamma"], "must be 1 or more");
-    check(&json!({ "type": "MultiStepLR", "milestones": [1], "gamma": -0.1 }), &["gamma"], "-0.1 is not above 0");
+    check(&json!({ "type": "StepLR", "step_size": 0, "gamma": -1 }), &["step_size", "gamma"], "must be 1 or more");
+    check(&json!({ "type": "MultiStepLR", "milestones": [1], "gamma": -0.1 }), &["gamma"], "-0.1 is below 0");
     check(&json!({ "type": "ExponentialLR", "gamma": 0 }), &["gamma"], "0 is not above 0");
     check(&json!({ "type": "ConstantLR", "factor": 1.5 }), &["factor"], "1.5 is not between 0 and 1");
     check(&json!({ "type": "LinearLR", "start_factor": 2, "end": 3 }), &["start_factor"], "2 is not between 0 and 1");
