@@ -89,7 +89,7 @@ fn write(object: &Py, out: &mut Vec<u8>, storages: &mut Vec<Vec<u8>>) {
         }
         // The 7th argument of `_rebuild_tensor_v3` is the type of elements.
         Py::Rebuilt(function) => {
-            out.extend(format!("ctorch._utils\n{function}\n(NNNNNNctorch\nfloat8_e4m3fn\ntR").bytes())
+            out.extend(format!("ctorch._utils\n{function}\n(NNNNNNctorch\nfloat8_e4m3fn\ntR").bytes());
         }
         Py::List(items) => {
             out.extend(b"](");

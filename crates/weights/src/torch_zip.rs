@@ -65,7 +65,9 @@ mod tests {
         zip.extend(b"PK\x06\x06");
         zip.extend(44_u64.to_le_bytes());
         zip.extend([45, 0, 45, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-        [count, count, number(12), number(16)].iter().for_each(|number| zip.extend(number.to_le_bytes()));
+        for number in [count, count, number(12), number(16)] {
+            zip.extend(number.to_le_bytes());
+        }
         zip.extend(b"PK\x06\x07\0\0\0\0");
         zip.extend(position.to_le_bytes());
         zip.extend(1_u32.to_le_bytes());
