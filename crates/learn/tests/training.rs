@@ -193,7 +193,8 @@ fn a_step_whose_gradients_overflow_is_left_out() {
         let result = learner.train_epoch::<LearnError>(epoch(0, &rates, SIZE), batches().take(1), |_| Ok(()));
         (result.map_err(|error| error.to_string()), before["fc.weight"] == tensors(&learner)["fc.weight"])
     };
-    assert_eq!(run(&params).0.expect_err("diverges"), "the gradient is not finite in epoch 1, step 1");
+    let (result, is_unchanged) = run(&params);
+    assert!(result.is_ok() && is_unchanged, "{result:?}");
     // The first factor is small enough, so that the step is made.
     params.optim_wrapper.loss_scale = None;
     assert!(!run(&params).1);
