@@ -131,7 +131,8 @@ mod tests {
         let exact = FrameResize::Exact { width_px: 64, height_px: 40 };
         check(&crop, exact, Some(json!({ "height": 40, "width": 64 })));
         check(&crop, FrameResize::None, None);
-        let resize = json!([{ "type": "Resize", "scale": { "short_side_px": 36 } }, { "type": "CenterCrop", "crop_size": 32 }]);
+        let resize =
+            json!([{ "type": "Resize", "scale": { "short_side_px": 36 } }, { "type": "CenterCrop", "crop_size": 32 }]);
         check(&resize, FrameResize::ShortSidePx(48), Some(json!({ "shortest_edge": 36 })));
     }
 }
