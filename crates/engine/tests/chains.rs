@@ -159,12 +159,14 @@ impl Space {
         let settings =
             [format!("stages.model.with.train_cfg.max_epochs={count}"), format!("stages.model.with.seed={seed}")];
         let plan: Plan = pipe_engine::load(&self.path("p.yaml"), &settings.map(Setting)).expect("a plan");
+        // Names of runs sort by their order.
+        let number = std::fs::read_dir(self.path(".pipe/runs")).map_or(0, Iterator::count);
         let options = RunOptions {
             root: self.path(".pipe"),
             executables: Executables { workers: self.folder.path().into(), pipe: self.path("pipe") },
             environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
             jobs: 1,
-            run: format!("run-{:?}", SystemTime::now()),
+            run: format!("run-{number:04}"),
             started: String::new(),
             selection: Selection::default(),
             keep_going: false,
