@@ -217,7 +217,7 @@ impl fmt::Display for MatchError {
         let is_unused = |mismatch: &&Mismatch| matches!(mismatch, Mismatch::Unused { .. });
         let kinds: [(&str, Vec<&Mismatch>); 4] = [
             ("of another shape", mismatches.iter().filter(is_shape).collect()),
-            ("of integers, which are no weights", mismatches.iter().filter(is_integers).collect()),
+            ("of integers instead of floating-point numbers", mismatches.iter().filter(is_integers).collect()),
             ("not in the checkpoint", mismatches.iter().filter(is_missing).collect()),
             ("not in the network", mismatches.iter().filter(is_unused).collect()),
         ];
@@ -288,7 +288,7 @@ mod tests {
             let tensor = found.tensors.get_mut(name).expect("a tensor");
             *tensor = Tensor { shape: tensor.shape.clone(), dtype, bytes: vec![0; tensor.shape.iter().product()] };
             let error = match_weights(&wanted, &found, &|_| false).expect_err("integers").to_string();
-            let expect = format!("1 of integers, which are no weights: {name} is {}", dtype.name());
+            let expect = format!("1 of integers instead of floating-point numbers: {name} is {}", dtype.name());
             assert!(error.ends_with(&expect), "{error}");
         }
     }

@@ -93,7 +93,7 @@ struct Walk {
 }
 
 impl Walk {
-    /// Returns all files below a folder, sorted. Whatever is no folder counts as a file: reading it gives the reason why it is none.
+    /// Returns all files below a folder, sorted. Links to nothing and pipes are among them, so that each has a row with the reason.
     fn below(folder: &Path, named: Vec<GlobMatcher>) -> Result<Self, CommandError> {
         let mut walk = Self { named, ..Self::default() };
         walk.folder(folder)?;

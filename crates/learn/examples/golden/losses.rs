@@ -267,8 +267,8 @@ impl Case {
         }
     }
 
-    /// Returns the positions of the labels that count. Only the cross-entropy of classes leaves clips out, unless the head of MMAction2
-    /// smooths the labels, which it can't with a label that is no class.
+    /// Returns the positions of the labels that count. Only the cross-entropy of classes leaves clips out, and only if the head of
+    /// MMAction2 does not smooth the labels: a label that is not a class can't be smoothed.
     fn kept(&self, labels: &[i64], loss: &Loss) -> Vec<i64> {
         let leaves_out =
             matches!(loss, Loss::CrossEntropyLoss(_)) && self.lam.is_none() && self.label_smooth_eps.is_none();

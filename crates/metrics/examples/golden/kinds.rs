@@ -39,8 +39,7 @@ pub(crate) struct UnparsedCase {
     pub(crate) value: Value,
 }
 
-/// Reads the cases of a file. A list that is not one is read as a
-/// case, so that it is reported and does not stop the others.
+/// Reads the cases of a file. Another value in the place of a list counts as one case, which is reported and does not stop the others.
 pub(crate) fn read(path: &str) -> Result<Vec<UnparsedCase>, Box<dyn Error>> {
     let file: Map<String, Value> =
         serde_json::from_value(python_json::read(path)?).map_err(|error| format!("{path}: {error}"))?;
