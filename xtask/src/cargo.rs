@@ -141,16 +141,16 @@ pub(crate) fn bench(root: &Path, args: &[OsString]) -> Result<(), Failure> {
     succeed(python.arg(script).arg(target.join("release/pipe")).args(rest))
 }
 
-/// Compares with values of the Python originals, see `examples/golden` of `crates/learn` and, for metrics, which need no libtorch, of
-/// `crates/metrics`.
+/// Compares with values of the Python originals, see `examples/golden` of `crates/learn` and, for metrics, which need no libtorch,
+/// `examples/golden_metrics` of `crates/metrics`. Their names differ, because both programs are in one folder.
 pub(crate) fn golden(root: &Path, args: &[OsString]) -> Result<(), Failure> {
-    let package = if args.first().is_some_and(|kind| kind == "metrics") {
-        "pipe-metrics"
+    let (package, example) = if args.first().is_some_and(|kind| kind == "metrics") {
+        ("pipe-metrics", "golden_metrics")
     } else {
         crate::setup::setup(root)?;
-        "pipe-learn"
+        ("pipe-learn", "golden")
     };
-    let mut compare = cargo(root, &["run", "--quiet", "--package", package, "--example", "golden", "--"]);
+    let mut compare = cargo(root, &["run", "--quiet", "--package", package, "--example", example, "--"]);
     succeed(compare.args(args))
 }
 
