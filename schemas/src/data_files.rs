@@ -1,5 +1,6 @@
 //! Which files of a data folder are data: [`is_left_behind`] and [`with_lower_case_extension`].
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -39,6 +40,15 @@ pub fn extension_name(path: &Path) -> String {
     }
 }
 
+/// Returns the line that reports the numbers of files and folders that are left out, by what they are, such as
+/// `2 files or folders are left out: 1 .txt, 1 excluded`; `None` if there are none.
+pub fn left_out_line(counts: &BTreeMap<String, u64>) -> Option<String> {
+    let total: u64 = counts.values().sum();
+    let list: Vec<String> = counts.iter().map(|(what, count)| format!("{count} {what}")).collect();
+    let files = if total == 1 { "1 file or folder is" } else { &format!("{total} files or folders are") };
+    (total > 0).then(|| format!("{files} left out: {}", list.join(", ")))
+}
+
 /// The name under which hidden files and folders, and those of systems, are counted.
 pub const LEFT_BEHIND: &str = "hidden or of a system";
 
@@ -68,5 +78,16 @@ mod tests {
         assert_eq!(lower("A.B/README"), None);
         assert_eq!(extension_name(Path::new("a/b.TXT")), ".txt");
         assert_eq!(extension_name(Path::new("a.b/c")), "without an extension");
+    }
+
+    #[test]
+    fn files_that_are_left_out_are_counted_in_a_line() {
+        let line = |counts: &[(&str, u64)]| {
+            left_out_line(&counts.iter().map(|(what, count)| ((*what).to_owned(), *count)).collect())
+        };
+        assert_eq!(line(&[]), None);
+        assert_eq!(line(&[(".txt", 1)]).as_deref(), Some("1 file or folder is left out: 1 .txt"));
+        let expect = "5 files or folders are left out: 2 .txt, 3 excluded";
+        assert_eq!(line(&[(EXCLUDED, 3), (".txt", 2)]).as_deref(), Some(expect));
     }
 }

@@ -6,6 +6,7 @@ use crate::exit::Code;
 use crate::render;
 use crate::render::text::printable;
 use fs_err as fs;
+use pipe_schemas::data_files::left_out_line;
 use pipe_schemas::tables::{Verdict, VideoPredictionRow};
 use pipe_stage::protocol::predict::{PredictReply, StreamReport};
 use serde::Serialize;
@@ -101,7 +102,7 @@ impl View {
     pub(super) fn expect_videos(&mut self, num_videos: usize, left_out: &BTreeMap<String, u64>) {
         self.num_videos = num_videos;
         if let Some(line) = left_out_line(left_out) {
-            render::message(&line);
+            render::message(&printable(&line));
         }
     }
 
@@ -263,14 +264,6 @@ impl Sink {
             Self::Csv(file) | Self::JsonLines(file) => Ok(file.write_all(format!("{line}\n").as_bytes())?),
         }
     }
-}
-
-/// Returns the numbers of files that are not predicted, by what they are, as `ingest` reports them; `None` if all are.
-fn left_out_line(counts: &BTreeMap<String, u64>) -> Option<String> {
-    let total: u64 = counts.values().sum();
-    let list: Vec<String> = counts.iter().map(|(what, count)| format!("{count} {}", printable(what))).collect();
-    let files = if total == 1 { "1 file or folder is" } else { &format!("{total} files or folders are") };
-    (total > 0).then(|| format!("{files} left out: {}", list.join(", ")))
 }
 
 /// Shows where the copy of a video is, or why there is none.

@@ -5,7 +5,9 @@ use crate::examine::{Examiner, Found};
 use crate::ids::video_ids;
 use crate::parts::{self, Notes};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use pipe_schemas::data_files::{EXCLUDED, LEFT_BEHIND, extension_name, is_left_behind, with_lower_case_extension};
+use pipe_schemas::data_files::{
+    EXCLUDED, LEFT_BEHIND, extension_name, is_left_behind, left_out_line, with_lower_case_extension,
+};
 use pipe_schemas::stages::ingest::{CONTRACT, IngestParams, OnDamage, OnError};
 use pipe_schemas::tables::{Verdict, VideoRow};
 use pipe_stage::protocol::{Made, MadePart, MakePart, MakeParts, PlannedPart};
@@ -62,7 +64,7 @@ impl PartedStage for Ingest {
             reject_damaged(&mut rows);
         }
         let line = judge(context, &params, &sources, &rows)?;
-        let left_out = left_out(&num_left_out(context, &params)?);
+        let left_out = left_out_line(&num_left_out(context, &params)?);
         pipe_tables::write_rows(&context.output(CONTRACT.outputs[0].path)?, &rows)?;
         Ok(Summary::lines([line].into_iter().chain(left_out).collect()))
     }
@@ -249,14 +251,6 @@ fn summary(num_usable: usize, rows: &[VideoRow]) -> String {
     let others = counts.iter().filter(|(verdict, _)| **verdict != Verdict::Ok);
     let others: String = others.map(|(verdict, count)| format!(", {count} {}", verdict.name())).collect();
     format!("{num_usable} videos{others}")
-}
-
-/// Returns the numbers of files that are not in the table, by what they are; `None` if all are.
-fn left_out(counts: &BTreeMap<String, u64>) -> Option<String> {
-    let total: u64 = counts.values().sum();
-    let list: Vec<String> = counts.iter().map(|(what, count)| format!("{count} {what}")).collect();
-    let files = if total == 1 { "1 file is" } else { &format!("{total} files or folders are") };
-    (total > 0).then(|| format!("{files} left out: {}", list.join(", ")))
 }
 
 /// Returns the first ten files with their reasons, as one line.

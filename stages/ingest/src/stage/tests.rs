@@ -60,7 +60,7 @@ fn run_on(files: &[SourceFile], folder: &Path, output: &Path, params: &IngestPar
 fn each_matching_file_is_a_row() {
     let (folder, output) = (folder(), tempfile::tempdir().expect("a folder"));
     let (summary, warnings) = run(folder.path(), output.path(), &IngestParams::default());
-    assert_eq!(summary.expect("made").lines, ["2 videos, 1 unreadable", "1 file is left out: 1 .txt"]);
+    assert_eq!(summary.expect("made").lines, ["2 videos, 1 unreadable", "1 file or folder is left out: 1 .txt"]);
     let reason = "not a readable video container: Invalid data found when processing input";
     assert_eq!(warnings, [format!("1 of 3 files is not a readable video: b/text.avi ({reason})")]);
     let rows: Vec<VideoRow> = pipe_tables::read_rows(&output.path().join("videos.parquet")).expect("read");
