@@ -1,5 +1,6 @@
 //! [`Alerts`]: events in the predictions of windows.
 
+use crate::PredictError;
 use serde::{Deserialize, Serialize};
 
 /// When a class is an event.
@@ -74,13 +75,14 @@ impl Alerts {
     /// Returns the state before the first window.
     ///
     /// # Errors
-    /// The name of a class that is not in `labels`.
-    pub fn new(rules: &[AlertRule], labels: &[String]) -> Result<Self, String> {
+    /// [`PredictError::UnknownClass`] if a class is not in `labels`.
+    pub fn new(rules: &[AlertRule], labels: &[String]) -> Result<Self, PredictError> {
         let find = |rule: &AlertRule| {
-            let class = labels.iter().position(|label| *label == rule.class).ok_or_else(|| rule.class.clone())?;
+            let class = labels.iter().position(|label| *label == rule.class);
+            let class = class.ok_or_else(|| PredictError::UnknownClass { class: rule.class.clone() })?;
             Ok((rule.clone(), class, None))
         };
-        Ok(Self { rules: rules.iter().map(find).collect::<Result<_, String>>()? })
+        Ok(Self { rules: rules.iter().map(find).collect::<Result<_, PredictError>>()? })
     }
 
     /// Adds the probabilities of the next window, and returns the events that ended before it, in the order of the rules. With `None`
@@ -161,6 +163,7 @@ mod tests {
         for wrong in ["run>=1.5", "run>=0.5,release=0.6", "run>=NaN"] {
             assert!(AlertRule::parse(wrong).expect_err(wrong).starts_with("the threshold"), "{wrong}");
         }
-        assert_eq!(Alerts::new(&[rule], &["run".into()]).expect_err("unknown"), "a >= b");
+        let error = Alerts::new(&[rule], &["run".into()]).expect_err("unknown");
+        assert_eq!(error.to_string(), "the network has no class `a >= b`");
     }
 }

@@ -54,6 +54,9 @@ pub enum PredictError {
     /// A frame that a view needs was not decoded.
     #[error("frame {frame_index} was not decoded")]
     FrameMissing { frame_index: u32 },
+    /// An alert rule names a class that the network does not have.
+    #[error("the network has no class `{class}`")]
+    UnknownClass { class: String },
     /// The logits are not numbers.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -68,6 +71,7 @@ impl PredictError {
                 "use a file that the stage `export` of this version wrote; it contains labels and preprocessing".into(),
             ),
             Self::TooLarge { .. } => Some("predict windows of it: `--window SECONDS`".into()),
+            Self::UnknownClass { .. } => Some("see the key `labels` of the metadata of the file".into()),
             Self::Invalid { .. }
             | Self::Output { .. }
             | Self::TooShort { .. }
@@ -86,9 +90,12 @@ impl PredictError {
             | Self::ViewSize { .. }
             | Self::TooLarge { .. }
             | Self::FrameMissing { .. } => true,
-            Self::Infer(_) | Self::Metadata { .. } | Self::Invalid { .. } | Self::Output { .. } | Self::Metrics(_) => {
-                false
-            }
+            Self::Infer(_)
+            | Self::Metadata { .. }
+            | Self::Invalid { .. }
+            | Self::Output { .. }
+            | Self::UnknownClass { .. }
+            | Self::Metrics(_) => false,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! memory.
 
 use crate::reader::FrameHeader;
-use crate::videos::{not_a_file, unsuitable};
+use crate::videos::{not_a_file, unsuitable, with_help};
 use crate::{PredictStageError, Unusable, VideoFile, VideoReader};
 use pipe_clips::ClipDecoder;
 use pipe_predict::alerts::{AlertEvent, AlertRule, Alerts};
@@ -22,6 +22,16 @@ pub struct WindowPlan {
     pub smoothing: usize,
     /// Which predictions are events.
     pub rules: Vec<AlertRule>,
+}
+
+impl WindowPlan {
+    /// Checks that a network with these class names has the classes of the rules.
+    ///
+    /// # Errors
+    /// [`PredictError::UnknownClass`] otherwise.
+    pub fn check_classes(&self, labels: &[String]) -> Result<(), PredictError> {
+        Alerts::new(&self.rules, labels).map(drop)
+    }
 }
 
 /// A frame in a window.
@@ -115,10 +125,7 @@ impl Progress {
 
 impl Judge {
     pub(crate) fn new(plan: &WindowPlan, labels: &[String]) -> Result<Self, StageError> {
-        let alerts = Alerts::new(&plan.rules, labels).map_err(|class| {
-            StageError::message(format!("the network has no class `{class}`"))
-                .with_help("see the key `labels` of the metadata of the file")
-        })?;
+        let alerts = Alerts::new(&plan.rules, labels).map_err(with_help)?;
         Ok(Self { smoothing: Smoothing::new(plan.smoothing), count: plan.smoothing, alerts })
     }
 

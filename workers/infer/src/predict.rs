@@ -3,7 +3,7 @@
 mod table;
 
 use pipe_infer::{Libraries, SessionOptions, load};
-use pipe_predict::alerts::{AlertEvent, AlertRule, Alerts};
+use pipe_predict::alerts::{AlertEvent, AlertRule};
 use pipe_predict::windows::Windows;
 use pipe_predict::{Classifier, ExportedModel, PredictError};
 use pipe_schemas::stages::ingest::DecodeLimits;
@@ -37,7 +37,7 @@ pub(crate) fn main(libraries: &Libraries) -> ExitCode {
     };
     let (last, code) = match run(libraries, &mut replies) {
         Ok(()) => (PredictReply::Finished, ExitCode::SUCCESS),
-        Err(error) if error.downcast_ref::<WrongArgument>().is_some() => (failed(&error), WRONG_ARGUMENT.into()),
+        Err(error) if is_of_argument(&error) => (failed(&error), WRONG_ARGUMENT.into()),
         Err(error) => (failed(&error), ExitCode::SUCCESS),
     };
     // If this can't be written, `pipe` has ended.
@@ -77,7 +77,10 @@ fn run(libraries: &Libraries, replies: &mut File) -> Result<(), StageError> {
     let (mut classifier, engine) = classifier(&job.model, libraries)?;
     let model = Arc::clone(classifier.model());
     let labels = &model.metadata.labels;
-    check_classes(windows.as_ref(), labels)?;
+    windows
+        .iter()
+        .try_for_each(|plan| plan.check_classes(labels))
+        .map_err(StageError::explained(PredictError::help))?;
 
     let is_cancelled = Arc::new(AtomicBool::new(false));
     let context =
@@ -131,13 +134,10 @@ fn run_videos(
     })
 }
 
-/// Checks that the network has the classes of alert rules.
-fn check_classes(windows: Option<&WindowPlan>, labels: &[String]) -> Result<(), StageError> {
-    let checked = windows.map_or(Ok(()), |plan| Alerts::new(&plan.rules, labels).map(drop));
-    checked.map_err(|class| {
-        StageError::from(WrongArgument(format!("the network has no class `{class}`")))
-            .with_help("see the key `labels` of the metadata of the file")
-    })
+/// Returns whether an argument of the user is wrong, on its own or for this network.
+fn is_of_argument(error: &StageError) -> bool {
+    error.downcast_ref::<WrongArgument>().is_some()
+        || matches!(error.downcast_ref(), Some(PredictError::UnknownClass { .. }))
 }
 
 /// Where predictions of videos go.

@@ -12,7 +12,7 @@ use pipe_schemas::stages::ingest::DecodeLimits;
 use pipe_schemas::tables::{PredictionRow, SampleRow, VideoPredictionRow};
 use pipe_stage::protocol::predict::ServeJob;
 use pipe_stage::{Context, StageError};
-use pipe_stage_predict::{PredictStageError, VideoFile, VideoReader, WindowPlan, predict_one, predict_windows};
+use pipe_stage_predict::{PredictStageError, VideoFile, VideoReader, predict_one, predict_windows};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -145,7 +145,8 @@ impl Service {
     async fn predict(self: Arc<Self>, request: Request<Incoming>) -> Result<(StatusCode, Value), Refusal> {
         let refuse = |message: String| Refusal::new(StatusCode::BAD_REQUEST, &message);
         let query = Query::parse(request.uri().query().unwrap_or_default()).map_err(refuse)?;
-        self.check_classes(query.windows.as_ref()).map_err(refuse)?;
+        let checked = query.windows.iter().try_for_each(|plan| plan.check_classes(&self.model.metadata.labels));
+        checked.map_err(|error| refuse(error.to_string()))?;
         let video = match &query.path {
             Some(path) => self.below_root(path)?,
             None => self.upload(request, query.name.as_deref()).await?,
@@ -162,13 +163,6 @@ impl Service {
         let panicked = |_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the prediction panicked");
         let (has_prediction, answer) = task.await.map_err(panicked)?.map_err(|error| Refusal::of(&error))?;
         Ok((if has_prediction { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY }, answer))
-    }
-
-    /// Checks that the network has the classes of alert rules.
-    fn check_classes(&self, plan: Option<&WindowPlan>) -> Result<(), String> {
-        let labels = &self.model.metadata.labels;
-        let unknown = plan.into_iter().flat_map(|plan| &plan.rules).find(|rule| !labels.contains(&rule.class));
-        unknown.map_or(Ok(()), |rule| Err(format!("the network has no class `{}`", rule.class)))
     }
 
     fn windows_answer(&self, rows: &[VideoPredictionRow], events: Vec<AlertEvent>, top_k: usize) -> Value {
