@@ -27,4 +27,4 @@ pub use reader::{JOB, ReadVideo, Unusable, VideoReader};
 pub use stage::Predict;
 pub use stream::{STREAM_JOB, StreamItem, StreamPlan, predict_stream};
 pub use videos::{VideoFile, predict_one, predict_videos};
-pub use windows::{WindowPlan, predict_windows};
+pub use windows::{WindowItem, WindowPlan, predict_windows};

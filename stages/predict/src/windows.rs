@@ -40,12 +40,31 @@ pub(crate) type Frame = (FrameHeader, Arc<[u8]>);
 /// Runs the network on the views of a window, which are rows and pixels as `Classifier::predict` takes them.
 pub(crate) type Classify<'a> = &'a mut dyn FnMut(&[SampleRow], &[Vec<u8>]) -> Result<PredictionRow, StageError>;
 
-/// What was made of a video so far.
+/// What is found in the windows of a video.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WindowItem {
+    /// The prediction of a window, or why there is none.
+    Row(VideoPredictionRow),
+    /// An event that has ended.
+    Event(AlertEvent),
+}
+
+/// What was made of a video so far. It starts again if the helper does.
 struct Progress {
     frames: WindowFrames<Frame>,
     judge: Judge,
-    rows: Vec<VideoPredictionRow>,
-    events: Vec<AlertEvent>,
+    num_rows: usize,
+    num_events: usize,
+}
+
+/// What stays when the helper starts again.
+struct Shared<'a> {
+    decoder: ClipDecoder,
+    classify: Classify<'a>,
+    on_item: &'a mut dyn FnMut(WindowItem) -> Result<(), StageError>,
+    /// Number of rows and events that were passed on. They are not passed on again.
+    num_rows: usize,
+    num_events: usize,
 }
 
 /// Smooths the predictions of windows in their order, and finds the events in them.
@@ -56,13 +75,14 @@ pub(crate) struct Judge {
     alerts: Alerts,
 }
 
-/// Predicts the windows of a video, and returns a row for each, and the events. A window that can't be predicted has a row with its
-/// verdict, and a video that can't be decoded to its end has one more row with the reason. `classify` runs the network on the views of one
-/// window, so that a caller can share it with others in the meantime.
+/// Predicts the windows of a video, and passes a row for each to `on_item`, and each event after the row of the window that ends it. A
+/// window that can't be predicted has a row with its verdict. A video that is damaged, or can't be decoded to its end, has one more row
+/// without times for the reason, because that is known only at the end. `classify` runs the network on the views of one window, so that a
+/// caller can share it with others in the meantime.
 ///
 /// # Errors
 /// If the request was cancelled or the reader given up, the machine or the network failed, a rule names a class that the network does not
-/// have, or there are more than `max_windows` windows.
+/// have, there are more than `max_windows` windows, or `on_item` returns an error.
 pub fn predict_windows(
     reader: &VideoReader<'_>,
     model: &ExportedModel,
@@ -70,56 +90,66 @@ pub fn predict_windows(
     plan: &WindowPlan,
     max_windows: usize,
     mut classify: impl FnMut(&[SampleRow], &[Vec<u8>]) -> Result<PredictionRow, StageError>,
-) -> Result<(Vec<VideoPredictionRow>, Vec<AlertEvent>), StageError> {
+    mut on_item: impl FnMut(WindowItem) -> Result<(), StageError>,
+) -> Result<(), StageError> {
     let labels = &model.metadata.labels;
     let judge = Judge::new(plan, labels)?;
     if let Some(Unusable { verdict, reason }) = not_a_file(&video.path) {
-        return Ok((vec![VideoPredictionRow::without(&video.id, verdict, reason)], Vec::new()));
+        return on_item(WindowItem::Row(VideoPredictionRow::without(&video.id, verdict, reason)));
     }
     let decoder = ClipDecoder::new().map_err(PredictError::from)?;
-    let shared = RefCell::new((decoder, &mut classify as Classify<'_>));
+    let shared =
+        RefCell::new(Shared { decoder, classify: &mut classify, on_item: &mut on_item, num_rows: 0, num_events: 0 });
     let predict = |progress: &mut Progress, window: Window<Frame>| {
         reader.check_given_up()?;
-        if progress.rows.len() == max_windows {
+        if progress.num_rows == max_windows {
             return Err(PredictStageError::TooManyWindows { max_windows }.into());
         }
-        let (decoder, classify) = &mut *shared.borrow_mut();
-        let row = predict_window(model, &mut **classify, decoder, &video.id, &window)?;
-        progress.add(row, labels);
-        Ok(())
+        let shared = &mut *shared.borrow_mut();
+        let row = predict_window(model, shared.classify, &mut shared.decoder, &video.id, &window)?;
+        let (row, events) = progress.judge.judge(row, labels);
+        shared.pass(progress, Some(row), events)
     };
-    let new = || Progress {
-        frames: WindowFrames::new(plan.windows),
-        judge: judge.clone(),
-        rows: Vec::new(),
-        events: Vec::new(),
-    };
+    let new = || Progress { frames: WindowFrames::new(plan.windows), judge: judge.clone(), num_rows: 0, num_events: 0 };
     let (mut progress, read) = reader.run(&video.path, None, new, |progress: &mut Progress, frame, image| {
         let windows = progress.frames.add(frame.pts_nanos, (frame, image.into()));
         windows.into_iter().try_for_each(|window| predict(progress, window))
     })?;
     let frames = std::mem::replace(&mut progress.frames, WindowFrames::new(plan.windows));
     frames.finish().into_iter().try_for_each(|window| predict(&mut progress, window))?;
-    let Progress { judge, mut rows, mut events, .. } = progress;
-    events.extend(judge.finish());
-    match read {
-        Ok(FrameSet { damage, .. }) if damage.is_empty() => {}
-        Ok(FrameSet { damage, .. }) => {
-            for row in rows.iter_mut().filter(|row| row.predicted_index.is_some()) {
-                (row.verdict, row.reason) = (Verdict::Damaged, damage.clone());
-            }
-        }
-        Err(Unusable { verdict, reason }) => rows.push(VideoPredictionRow::without(&video.id, verdict, reason)),
-    }
-    Ok((rows, events))
+    let events = progress.judge.clone().finish();
+    shared.into_inner().pass(&mut progress, None, events)?;
+    let reason = match read {
+        Ok(FrameSet { damage, .. }) if damage.is_empty() => return Ok(()),
+        Ok(FrameSet { damage, .. }) => Unusable { verdict: Verdict::Damaged, reason: damage },
+        Err(unusable) => unusable,
+    };
+    on_item(WindowItem::Row(VideoPredictionRow::without(&video.id, reason.verdict, reason.reason)))
 }
 
-impl Progress {
-    /// Adds the next window, and the events that end before it.
-    fn add(&mut self, row: VideoPredictionRow, labels: &[String]) {
-        let (row, events) = self.judge.judge(row, labels);
-        self.rows.push(row);
-        self.events.extend(events);
+impl Shared<'_> {
+    /// Passes on the next row and the next events, unless they were before the helper started again.
+    fn pass(
+        &mut self,
+        progress: &mut Progress,
+        row: Option<VideoPredictionRow>,
+        events: Vec<AlertEvent>,
+    ) -> Result<(), StageError> {
+        if let Some(row) = row {
+            progress.num_rows += 1;
+            if progress.num_rows > self.num_rows {
+                self.num_rows = progress.num_rows;
+                (self.on_item)(WindowItem::Row(row))?;
+            }
+        }
+        for event in events {
+            progress.num_events += 1;
+            if progress.num_events > self.num_events {
+                self.num_events = progress.num_events;
+                (self.on_item)(WindowItem::Event(event))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -191,4 +221,51 @@ pub(crate) fn predict_window(
 /// Returns the average rate of the frames of a window; 0 if it is unknown.
 fn rate(num_frames: usize, nanos: i64) -> f64 {
     if nanos > 0 { (num_frames - 1) as f64 * 1e9 / nanos as f64 } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_and_events_are_passed_on_once_if_the_helper_starts_again() {
+        let mut passed = Vec::new();
+        let mut on_item = |item: WindowItem| {
+            passed.push(match item {
+                WindowItem::Row(row) => row.video_id,
+                WindowItem::Event(event) => event.class,
+            });
+            Ok(())
+        };
+        let mut shared = Shared {
+            decoder: ClipDecoder::new().expect("a decoder"),
+            classify: &mut |_, _| unreachable!("nothing is predicted"),
+            on_item: &mut on_item,
+            num_rows: 0,
+            num_events: 0,
+        };
+        let plan =
+            WindowPlan { windows: Windows { length_secs: 1.0, stride_secs: 1.0 }, smoothing: 1, rules: Vec::new() };
+        let row = |name: &str| Some(VideoPredictionRow::without(name, Verdict::Unsuitable, String::new()));
+        let event = |class: &str| AlertEvent {
+            class: class.to_owned(),
+            start_secs: 0.0,
+            end_secs: 1.0,
+            max_probability: 1.0,
+            num_windows: 1,
+        };
+        for items in [
+            // The first attempt ends within an event, the second one before that.
+            vec![(row("1"), vec![]), (row("2"), vec![event("a")]), (row("3"), vec![])],
+            vec![(row("1"), vec![]), (row("2"), vec![event("a")]), (None, vec![event("b")])],
+            vec![(row("1"), vec![]), (row("2"), vec![]), (row("3"), vec![]), (row("4"), vec![])],
+        ] {
+            let judge = Judge::new(&plan, &[]).expect("no rules");
+            let mut progress = Progress { frames: WindowFrames::new(plan.windows), judge, num_rows: 0, num_events: 0 };
+            for (row, events) in items {
+                shared.pass(&mut progress, row, events).expect("passed on");
+            }
+        }
+        assert_eq!(passed, ["1", "2", "a", "3", "b", "4"]);
+    }
 }

@@ -7,11 +7,11 @@ use pipe_predict::alerts::{AlertEvent, AlertRule};
 use pipe_predict::windows::Windows;
 use pipe_predict::{Classifier, ExportedModel, PredictError};
 use pipe_schemas::stages::ingest::DecodeLimits;
-use pipe_schemas::tables::VideoPredictionRow;
+use pipe_schemas::tables::{SampleRow, VideoPredictionRow};
 use pipe_stage::protocol::predict::{ModelJob, PredictJob, PredictReply, StreamJob, VideoPath, WindowJob};
 use pipe_stage::{Context, StageError};
 use pipe_stage_predict::{
-    Annotator, StreamItem, StreamPlan, VideoFile, VideoReader, WindowPlan, predict_stream, predict_videos,
+    Annotator, StreamItem, StreamPlan, VideoFile, VideoReader, WindowItem, WindowPlan, predict_stream, predict_videos,
     predict_windows,
 };
 use std::fs::File;
@@ -100,7 +100,7 @@ fn run(libraries: &Libraries, replies: &mut File) -> Result<(), StageError> {
         let windows = windows.ok_or_else(|| StageError::message("a stream needs windows"))?;
         return run_stream(&context, &mut classifier, stream, windows, job.model.batch_size, replies);
     }
-    let mut output = Output { replies, table, annotator };
+    let mut output = Output { replies, table, annotator, shown: (Vec::new(), Vec::new()) };
     let reader = VideoReader::new(&context, model.metadata.stored_frames, limits);
     run_videos(&context, &reader, &mut classifier, &job, windows, &mut output)?;
     output.table.map_or(Ok(()), TableFile::write)
@@ -122,15 +122,18 @@ fn run_videos(
         let mut next = videos.iter();
         return predict_videos(context, reader, classifier, &videos, batch_size, |row| {
             // Rows are in the order of the videos.
-            next.next().map_or(Ok(()), |video| output.video(video, vec![row], Vec::new()))
+            let Some(video) = next.next() else { return Ok(()) };
+            output.item(&video.id, WindowItem::Row(row))?;
+            output.end_video(video)
         });
     };
     let model = Arc::clone(classifier.model());
     videos.iter().try_for_each(|video| {
-        let (rows, events) = predict_windows(reader, &model, video, &plan, usize::MAX, |rows, clips| {
+        let classify = |rows: &[SampleRow], clips: &[Vec<u8>]| {
             classifier.predict(rows, clips, batch_size).map_err(StageError::explained(PredictError::help))
-        })?;
-        output.video(video, rows, events)
+        };
+        predict_windows(reader, &model, video, &plan, usize::MAX, classify, |item| output.item(&video.id, item))?;
+        output.end_video(video)
     })
 }
 
@@ -145,22 +148,30 @@ struct Output<'a> {
     replies: &'a mut File,
     table: Option<TableFile>,
     annotator: Option<Annotator<'a>>,
+    /// What the copy of the current video shows.
+    shown: (Vec<VideoPredictionRow>, Vec<AlertEvent>),
 }
 
 impl Output<'_> {
-    /// Passes on what is known of a video.
-    fn video(
-        &mut self,
-        video: &VideoFile,
-        rows: Vec<VideoPredictionRow>,
-        events: Vec<AlertEvent>,
-    ) -> Result<(), StageError> {
-        for row in &rows {
-            write(self.replies, &PredictReply::Row { row: row.clone(), latency_secs: None })?;
+    /// Passes on a row or an event at once.
+    fn item(&mut self, video_id: &str, item: WindowItem) -> Result<(), StageError> {
+        let keeps = self.annotator.is_some();
+        match item {
+            WindowItem::Row(row) => {
+                self.table.iter_mut().for_each(|table| table.rows.push(row.clone()));
+                self.shown.0.extend(keeps.then(|| row.clone()));
+                write(self.replies, &PredictReply::Row { row, latency_secs: None })
+            }
+            WindowItem::Event(event) => {
+                self.shown.1.extend(keeps.then(|| event.clone()));
+                write(self.replies, &event_reply(video_id, event))
+            }
         }
-        for event in &events {
-            write(self.replies, &event_reply(&video.id, event.clone()))?;
-        }
+    }
+
+    /// Writes the copy of a video, all of whose rows and events were passed on.
+    fn end_video(&mut self, video: &VideoFile) -> Result<(), StageError> {
+        let (rows, events) = std::mem::take(&mut self.shown);
         if let Some(annotator) = &self.annotator {
             let (path, reason) = match annotator.write(video, &rows, &events)? {
                 Ok((path, written)) => (Some(path), written.differences()),
@@ -168,7 +179,6 @@ impl Output<'_> {
             };
             write(self.replies, &PredictReply::Annotated { video_id: video.id.clone(), path, reason })?;
         }
-        self.table.iter_mut().for_each(|table| table.rows.extend_from_slice(&rows));
         write(self.replies, &PredictReply::VideoDone)
     }
 }

@@ -8,8 +8,11 @@ use pipe_predict::{Classifier, FrameSet, FramesTask, collect_frames};
 use pipe_schemas::stages::augment::Sampler;
 use pipe_schemas::stages::frames::FrameSampling;
 use pipe_schemas::stages::ingest::DecodeLimits;
-use pipe_schemas::tables::{Verdict, VideoPredictionRow};
-use pipe_stage_predict::{PredictStageError, VideoFile, VideoReader, WindowPlan, predict_videos, predict_windows};
+use pipe_schemas::tables::{SampleRow, Verdict, VideoPredictionRow};
+use pipe_stage_predict::{
+    PredictStageError, VideoFile, VideoReader, WindowItem, WindowPlan, predict_videos, predict_windows,
+};
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,9 +25,17 @@ pub(crate) fn all_windows(
     plan: &WindowPlan,
 ) -> (Vec<VideoPredictionRow>, Vec<AlertEvent>) {
     let model = Arc::clone(classifier.model());
-    let predicted =
-        predict_windows(reader, &model, video, plan, usize::MAX, |rows, clips| Ok(classifier.predict(rows, clips, 4)?));
-    predicted.expect("predicted")
+    let (mut rows, mut events) = (Vec::new(), Vec::new());
+    let classify = |rows: &[SampleRow], clips: &[Vec<u8>]| Ok(classifier.predict(rows, clips, 4)?);
+    let on_item = |item| {
+        match item {
+            WindowItem::Row(row) => rows.push(row),
+            WindowItem::Event(event) => events.push(event),
+        }
+        Ok(())
+    };
+    predict_windows(reader, &model, video, plan, usize::MAX, classify, on_item).expect("predicted");
+    (rows, events)
 }
 
 /// Evaluates windows one by one from all frames of the video.
@@ -135,6 +146,43 @@ fn a_cut_video_keeps_the_windows_before_the_cut_and_has_the_reason() {
 }
 
 #[test]
+fn each_window_is_passed_on_before_the_next_is_predicted_and_damage_is_a_row_at_the_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("video.avi");
+    write_video(&path, 67);
+    let mut bytes = std::fs::read(&path).expect("read");
+    let chunks = bytes.windows(4).enumerate().filter(|(_, window)| *window == b"00dc");
+    let frame = chunks.map(|(at, _)| at).nth(30).expect("a frame");
+    // The start of the data of a frame, after the name and the size of its chunk.
+    bytes[frame + 8..frame + 28].fill(0);
+    std::fs::write(&path, &bytes).expect("written");
+    let Some(mut classifier) = classifier(Sampler::frames(3, 1, 1), FrameSampling::All) else { return };
+    let context = context();
+    let model = Arc::clone(classifier.model());
+    let reader = VideoReader::new(&context, model.metadata.stored_frames, DecodeLimits::default());
+    let plan = WindowPlan { windows: Windows { length_secs: 1.0, stride_secs: 1.0 }, smoothing: 1, rules: Vec::new() };
+    let video = VideoFile { id: "v".into(), path };
+    let (num_calls, mut rows) = (Cell::new(0), Vec::new());
+    let classify = |rows: &[SampleRow], clips: &[Vec<u8>]| {
+        num_calls.set(num_calls.get() + 1);
+        Ok(classifier.predict(rows, clips, 4)?)
+    };
+    predict_windows(&reader, &model, &video, &plan, usize::MAX, classify, |item| {
+        if let WindowItem::Row(row) = item {
+            rows.push((num_calls.get(), row));
+        }
+        Ok(())
+    })
+    .expect("predicted");
+    let (last, before) = rows.split_last().expect("rows");
+    assert_eq!((last.1.verdict, last.1.start_secs, last.1.predicted_index), (Verdict::Damaged, None, None), "{rows:?}");
+    assert!(before.len() > 3, "{rows:?}");
+    for (number, (num_calls, row)) in before.iter().enumerate() {
+        assert_eq!((*num_calls, row.verdict), (number + 1, Verdict::Ok), "{row:?}");
+    }
+}
+
+#[test]
 fn windows_end_when_their_reader_is_given_up_or_there_are_too_many() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("video.avi");
@@ -148,12 +196,17 @@ fn windows_end_when_their_reader_is_given_up_or_there_are_too_many() {
     let mut run = |stop_at: usize, max_windows: usize| {
         let (given_up, mut num_calls) = (Arc::new(AtomicBool::new(false)), 0);
         let reader = all.until(Arc::clone(&given_up));
-        let result = predict_windows(&reader, &model, &video, &plan, max_windows, |rows, clips| {
+        let classify = |rows: &[SampleRow], clips: &[Vec<u8>]| {
             num_calls += 1;
             given_up.store(num_calls == stop_at, Ordering::Relaxed);
             Ok(classifier.predict(rows, clips, 4)?)
+        };
+        let mut num_rows = 0;
+        let result = predict_windows(&reader, &model, &video, &plan, max_windows, classify, |_| {
+            num_rows += 1;
+            Ok(())
         });
-        (result.map(|(rows, _)| rows.len()), num_calls)
+        (result.map(|()| num_rows), num_calls)
     };
     let (all, _) = run(usize::MAX, usize::MAX);
     let all = all.expect("predicted");

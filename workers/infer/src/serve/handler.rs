@@ -12,7 +12,7 @@ use pipe_schemas::stages::ingest::DecodeLimits;
 use pipe_schemas::tables::{PredictionRow, SampleRow, VideoPredictionRow};
 use pipe_stage::protocol::predict::ServeJob;
 use pipe_stage::{Context, StageError};
-use pipe_stage_predict::{PredictStageError, VideoFile, VideoReader, predict_one, predict_windows};
+use pipe_stage_predict::{PredictStageError, VideoFile, VideoReader, WindowItem, predict_one, predict_windows};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -255,7 +255,14 @@ impl Task {
             let row = predict_one(&reader, &service.model, &video.file, classify)?;
             return Ok((has_prediction(&row), service.answer(&row, query.top_k)));
         };
-        let (rows, events) = predict_windows(&reader, &service.model, &video.file, plan, MAX_WINDOWS, classify)?;
+        let (mut rows, mut events) = (Vec::new(), Vec::new());
+        predict_windows(&reader, &service.model, &video.file, plan, MAX_WINDOWS, classify, |item| {
+            match item {
+                WindowItem::Row(row) => rows.push(row),
+                WindowItem::Event(event) => events.push(event),
+            }
+            Ok(())
+        })?;
         Ok((rows.iter().any(has_prediction), service.windows_answer(&rows, events, query.top_k)))
     }
 
