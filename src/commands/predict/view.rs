@@ -4,8 +4,9 @@ use crate::args::Format;
 use crate::error::CommandError;
 use crate::exit::Code;
 use crate::render;
-use crate::render::text::printable;
+use crate::render::text::{count, printable};
 use fs_err as fs;
+use pipe_engine::grouped;
 use pipe_schemas::data_files::left_out_line;
 use pipe_schemas::tables::{Verdict, VideoPredictionRow};
 use pipe_stage::protocol::predict::{PredictReply, StreamReport};
@@ -27,6 +28,8 @@ pub(super) struct View {
     started: Instant,
     num_done: usize,
     num_predicted: usize,
+    /// Whether rows are of windows.
+    has_windows: bool,
     num_views: u64,
     num_events: usize,
     stream: Option<StreamReport>,
@@ -91,6 +94,7 @@ impl View {
             started: Instant::now(),
             num_done: 0,
             num_predicted: 0,
+            has_windows: false,
             num_views: 0,
             num_events: 0,
             stream: None,
@@ -139,6 +143,7 @@ impl View {
     }
 
     fn row(&mut self, row: &VideoPredictionRow, latency_secs: Option<f64>) -> Result<(), CommandError> {
+        self.has_windows |= row.start_secs.is_some();
         if row.predicted_index.is_some() {
             self.num_predicted += 1;
             self.num_views += u64::from(row.num_views);
@@ -181,20 +186,26 @@ impl View {
         // One line for every hundredth of the work is enough.
         let step = self.num_videos.div_ceil(100).max(10);
         if self.num_done.is_multiple_of(step) && self.num_done < self.num_videos {
-            render::message(&format!("{} of {} videos, {}", self.num_done, self.num_videos, self.rate()));
+            let (done, all) = (grouped(self.num_done as u64), count(self.num_videos as u64, "video"));
+            render::message(&format!("{done} of {all}, {}", self.rate()));
         }
     }
 
     pub(super) fn finish(self) -> Code {
         let mut line = match &self.stream {
             Some(report) => stream_line(report, &self.engine),
-            None => format!("{} videos, {} predicted with {}", self.num_done, self.num_predicted, self.engine),
+            None => {
+                let videos = count(self.num_done as u64, "video");
+                let predicted = self.num_predicted as u64;
+                let predicted = if self.has_windows { count(predicted, "window") } else { grouped(predicted) };
+                format!("{videos}, {predicted} predicted with {}", self.engine)
+            }
         };
-        for (verdict, count) in &self.without {
-            line += &format!(", {count} {}", verdict.name());
+        for (verdict, number) in &self.without {
+            line += &format!(", {} {}", grouped(*number as u64), verdict.name());
         }
         if self.num_events > 0 {
-            line += &format!(", {} events", self.num_events);
+            line += &format!(", {}", count(self.num_events as u64, "event"));
         }
         render::message(&format!("{line}; {}", self.rate()));
         if self.num_predicted > 0 { Code::Ok } else { Code::Failed }
@@ -280,9 +291,12 @@ fn annotated(video_id: &str, path: Option<&Path>, reason: &str) {
 fn stream_line(report: &StreamReport, engine: &str) -> String {
     let StreamReport { num_frames, num_dropped_frames, num_windows, num_dropped_windows, .. } = report;
     let mut line = format!(
-        "{num_windows} windows of {num_frames} frames with {engine}; {num_dropped_windows} windows and {num_dropped_frames} frames dropped, \
-         {} reconnections",
-        report.num_connections.saturating_sub(1),
+        "{} of {} with {engine}; {} and {} dropped, {}",
+        count(*num_windows, "window"),
+        count(*num_frames, "frame"),
+        count(*num_dropped_windows, "window"),
+        count(*num_dropped_frames, "frame"),
+        count(report.num_connections.saturating_sub(1), "reconnection"),
     );
     if report.mean_latency_secs > 0.0 {
         let (mean, max) = (report.mean_latency_secs, report.max_latency_secs);
