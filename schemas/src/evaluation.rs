@@ -116,8 +116,9 @@ pub struct Metrics<Missing> {
     /// The value of each metric that is defined for the labels, and the number of videos.
     #[serde(flatten)]
     pub figures: Figures,
-    /// Number of videos of the test list; segments count as videos. It is `num_videos` + `num_missing`.
-    pub num_listed: u64,
+    /// Number of videos of the test list; segments count as videos. It is `num_videos` + `num_missing`; absent if the list is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub num_listed: Option<u64>,
     /// Number of those that were not evaluated. They are not counted as errors.
     pub num_missing: u64,
     /// Why they were not evaluated.
@@ -241,7 +242,7 @@ mod tests {
         let denominator = Denominator { num_videos: 4, num_classes: None };
         let metrics = Metrics {
             figures,
-            num_listed: 5,
+            num_listed: Some(5),
             num_missing: 1,
             missing,
             num_views: 12,

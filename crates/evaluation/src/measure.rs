@@ -24,10 +24,11 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Returns the content of `metrics.json`. `num_missing` videos were left out, for the reasons `missing`.
-    pub fn metrics<Missing>(&self, num_missing: u64, missing: Missing) -> Metrics<Missing> {
+    /// Returns the content of `metrics.json`. `num_missing` videos were left out, for the reasons `missing`; `num_listed` is the number of
+    /// videos of the test list, if it is known.
+    pub fn metrics<Missing>(&self, num_listed: Option<u64>, num_missing: u64, missing: Missing) -> Metrics<Missing> {
         Metrics {
-            num_listed: self.figures.num_videos + num_missing,
+            num_listed,
             num_missing,
             missing,
             figures: self.figures.clone(),

@@ -25,7 +25,9 @@ pub(crate) fn write(context: &Context, params: &EvaluateParams, found: &Logits) 
     let EvaluateParams { metric_list, metric_options, bootstrap, num_mistakes, .. } = params;
     let choice = Choice { metric_list, metric_options, bootstrap };
     let measured = measure(&evaluation, &choice)?;
-    write_json(&context.output("metrics.json")?, &measured.metrics(missing.total(), *missing))?;
+    let (num_missing, num_videos) = (missing.total(), measured.figures.num_videos);
+    let metrics = measured.metrics(Some(num_videos + num_missing), num_missing, *missing);
+    write_json(&context.output("metrics.json")?, &metrics)?;
     let folder = context.output("report")?;
     write_report(&evaluation, &choice, &folder)?;
     draw_mistakes(context, found, &predictions, *num_mistakes as usize, &folder)?;

@@ -6,12 +6,12 @@ use pipe_evaluation::{
     Aligned, Choice, Evaluation, Known, LeftOut, Measured, SliceTable, align, check_predictions, class_names,
     classes_without_videos, labelling_of, measure, write_report,
 };
-use pipe_schemas::evaluation::OnMissing;
+use pipe_schemas::evaluation::{Metrics, OnMissing};
 use pipe_schemas::stages::fuse::{CONTRACT, FuseParams, INPUTS};
 use pipe_schemas::tables::{AnnotationRow, ClassRow, PredictionRow};
 use pipe_stage::{Context, Stage, StageError, Summary};
 use pipe_tables::{LabelsFolder, read_rows, write_json, write_rows};
-use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The stage `fuse`.
 pub struct Fuse;
@@ -65,7 +65,7 @@ impl Stage for Fuse {
         let FuseParams { metric_list, metric_options, bootstrap, .. } = &params;
         let choice = Choice { metric_list, metric_options, bootstrap };
         let mut measured = measure(&evaluation, &choice)?;
-        write_json(&context.output("metrics.json")?, &metrics(&mut measured, &left_out)?)?;
+        write_json(&context.output("metrics.json")?, &metrics(&mut measured, &left_out))?;
         write_report(&evaluation, &choice, &context.output("report")?)?;
         if let Some(text) = classes_without_videos(&predictions, &names.names) {
             context.warn(text);
@@ -127,15 +127,12 @@ fn left_out(context: &Context, ports: &[&str], tables: &[Vec<PredictionRow>]) ->
 }
 
 /// Returns the content of `metrics.json`: that of `evaluate`, without the number of listed videos if it is not known.
-fn metrics(measured: &mut Measured, left_out: &LeftOut) -> Result<Value, serde_json::Error> {
-    if left_out.num_listed.is_none() {
+fn metrics<'a>(measured: &mut Measured, left_out: &'a LeftOut) -> Metrics<&'a BTreeMap<String, u64>> {
+    let LeftOut { num_listed, num_missing, missing, .. } = left_out;
+    if num_listed.is_none() {
         measured.not_computed.insert("num_listed".to_owned(), LeftOut::NOT_LISTED.to_owned());
     }
-    let mut value = serde_json::to_value(measured.metrics(left_out.num_missing, &left_out.missing))?;
-    if let (None, Value::Object(fields)) = (left_out.num_listed, &mut value) {
-        fields.shift_remove("num_listed");
-    }
-    Ok(value)
+    measured.metrics(*num_listed, *num_missing, missing)
 }
 
 /// Returns lines such as `1 a + 0.5 b = top1 0.67 (0.33 to 1.00), top5 1.00 (1.00 to 1.00) on 3 of 4 videos (1 missing: 1 in no input)`.
