@@ -1,5 +1,6 @@
 //! [`align`]: the same videos of several tables of predictions.
 
+use crate::check::are_of_segments;
 use crate::{EvaluationError, display_name, key};
 use pipe_schemas::tables::{Labelling, PredictionRow};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,8 @@ pub struct Aligned {
     pub missing: Vec<Vec<String>>,
     /// Number of videos that a table does not have.
     pub num_missing: u64,
+    /// What messages call a row: `segment` if predictions have times, else `video`.
+    noun: &'static str,
 }
 
 /// Maximum number of names in a text.
@@ -21,12 +24,13 @@ const MAX_NAMED: usize = 5;
 impl Aligned {
     /// Returns which videos are missing where, such as `3 videos are not in the input `b`: x, y, z`; `None` if none is.
     pub fn missing_text(&self, inputs: &[&str]) -> Option<String> {
+        let noun = self.noun;
         let text = |(names, input): (&Vec<String>, &&str)| {
             let named = names.iter().take(MAX_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
             let more =
                 if names.len() > MAX_NAMED { format!(" and {} more", names.len() - MAX_NAMED) } else { String::new() };
             let (plural, verb) = if names.len() == 1 { ("", "is") } else { ("s", "are") };
-            (!names.is_empty()).then(|| format!("{} video{plural} {verb} not in {input}: {named}{more}", names.len()))
+            (!names.is_empty()).then(|| format!("{} {noun}{plural} {verb} not in {input}: {named}{more}", names.len()))
         };
         let texts: Vec<String> = self.missing.iter().zip(inputs).filter_map(text).collect();
         (!texts.is_empty()).then(|| texts.join("; "))
@@ -36,7 +40,7 @@ impl Aligned {
 /// Finds the videos that all tables have. Each table comes with its name in messages; a video occurs once in a table.
 ///
 /// # Errors
-/// [`EvaluationError::OtherLabels`] if a video has other labels in another table, [`EvaluationError::NoCommonVideo`] if no video is in all.
+/// [`EvaluationError::OtherLabels`] if a video has other labels in another table, [`EvaluationError::NoneInCommon`] if no video is in all.
 pub fn align(tables: &[(&str, &[PredictionRow])]) -> Result<Aligned, EvaluationError> {
     let by_key: Vec<BTreeMap<_, &PredictionRow>> =
         tables.iter().map(|(_, rows)| rows.iter().map(|row| (key(row), row)).collect()).collect();
@@ -45,13 +49,15 @@ pub fn align(tables: &[(&str, &[PredictionRow])]) -> Result<Aligned, EvaluationE
     let missing = |rows: &BTreeMap<_, &PredictionRow>| {
         all.iter().filter(|(key, _)| !rows.contains_key(*key)).map(|(_, row)| display_name(row)).collect()
     };
+    let noun = if are_of_segments(tables) { "segment" } else { "video" };
     let aligned = Aligned {
         tables: by_key.iter().map(|rows| common.iter().map(|key| rows[*key].clone()).collect()).collect(),
         missing: by_key.iter().map(missing).collect(),
         num_missing: (all.len() - common.len()) as u64,
+        noun,
     };
     if common.is_empty() {
-        return Err(EvaluationError::NoCommonVideo);
+        return Err(EvaluationError::NoneInCommon { noun });
     }
     for at in 0..common.len() {
         let labels = |table: usize| aligned.tables[table][at].class_indices().collect::<BTreeSet<u32>>();
@@ -98,6 +104,19 @@ mod tests {
         assert_eq!(text, "1 video is not in x: d; 1 video is not in y: a");
         let same = align(&[("x", &one), ("y", &one)]).expect("common videos");
         assert_eq!((same.num_missing, same.missing_text(&["x", "y"])), (0, None));
+    }
+
+    #[test]
+    fn segments_are_not_called_videos() {
+        let segment = |start: f64| PredictionRow {
+            start_secs: Some(start),
+            end_secs: Some(start + 1.0),
+            ..row("a", 0, &[0.9, 0.1])
+        };
+        let found = align(&[("x", &[segment(0.0), segment(1.5)]), ("y", &[segment(0.0)])]).expect("a common segment");
+        assert_eq!(found.missing_text(&["x", "y"]).as_deref(), Some("1 segment is not in y: a 1.5 to 2.5 s"));
+        let error = align(&[("x", &[segment(0.0)]), ("y", &[segment(1.0)])]).expect_err("no common segment");
+        assert_eq!(error.to_string(), "no segment is in all predictions");
     }
 
     #[test]

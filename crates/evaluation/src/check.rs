@@ -18,6 +18,11 @@ pub fn display_name(row: &PredictionRow) -> String {
     }
 }
 
+/// Returns whether predictions are of segments, which have times, and not of whole videos.
+pub(crate) fn are_of_segments(tables: &[(&str, &[PredictionRow])]) -> bool {
+    tables.iter().any(|(_, rows)| rows.iter().any(|row| row.start_secs.is_some()))
+}
+
 /// Checks that predictions can be measured, and returns the number of classes. `input` is their name in messages.
 ///
 /// # Errors

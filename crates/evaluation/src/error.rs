@@ -32,9 +32,12 @@ pub enum EvaluationError {
     /// A video has other labels in another table.
     #[error("`{video}` is labelled {one} in {one_input}, {other} in {other_input}")]
     OtherLabels { video: String, one: String, one_input: String, other: String, other_input: String },
-    /// Tables have no video in common.
-    #[error("no video is in all predictions")]
-    NoCommonVideo,
+    /// Tables have no video or segment in common.
+    #[error("no {noun} is in all predictions")]
+    NoneInCommon {
+        /// `video` or `segment`.
+        noun: &'static str,
+    },
     /// The parameter `slices` names a file that is not a table of slices.
     #[error("{}: line {line}: {problem}", path.display())]
     Slices { path: PathBuf, line: u64, problem: String },

@@ -1,5 +1,6 @@
 //! [`LeftOut`]: the videos that a fusion or a comparison leaves out.
 
+use crate::check::are_of_segments;
 use pipe_schemas::tables::{AnnotationRow, PredictionRow, Split};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,7 +34,6 @@ impl LeftOut {
 
     /// Counts the videos of `inputs`, predictions with the names of their ports. `labels` has the test list, if it is known.
     pub fn count(inputs: &[(&str, &[PredictionRow])], labels: Option<&[AnnotationRow]>) -> Self {
-        let has_times = inputs.iter().any(|(_, rows)| rows.iter().any(|row| row.start_secs.is_some()));
         let of_inputs: Vec<BTreeSet<Key<'_>>> = inputs.iter().map(|(_, rows)| keys(rows)).collect();
         let any: BTreeSet<Key<'_>> = of_inputs.iter().flatten().copied().collect();
         let num_common = any.iter().filter(|key| of_inputs.iter().all(|input| input.contains(*key))).count();
@@ -55,7 +55,7 @@ impl LeftOut {
             missing,
             num_listed: listed.is_some().then_some(num_videos + num_missing),
             num_unlisted: listed.map_or(0, |listed| any.difference(&listed).count() as u64),
-            unit: if has_times { "segments" } else { "videos" },
+            unit: if are_of_segments(inputs) { "segments" } else { "videos" },
         }
     }
 
