@@ -1,5 +1,6 @@
 //! [`clip_gradients`]: limits gradients. Nothing is read back from the device.
 
+use crate::foreach;
 use pipe_schemas::stages::train::{ClipGrad, ClipType};
 use tch::{Kind, TchError, Tensor};
 
@@ -28,27 +29,21 @@ pub fn clip_gradients(gradients: &mut [Tensor], clip: Option<&ClipGrad>) -> Resu
 
 /// Returns the p-norm of the p-norms.
 fn total_norm(gradients: &[Tensor], p: f64) -> Result<Tensor, TchError> {
-    let norm = |gradient: &Tensor| p_norm(gradient, p);
-    let defined = gradients.iter().filter(|gradient| gradient.defined());
-    let norms = defined.map(norm).collect::<Result<Vec<_>, _>>()?;
-    if norms.is_empty() {
+    let defined: Vec<&Tensor> = gradients.iter().filter(|gradient| gradient.defined()).collect();
+    if defined.is_empty() {
         return Tensor::f_zeros([0i64; 0], (Kind::Double, tch::Device::Cpu));
     }
-    p_norm(&Tensor::f_stack(&norms, 0)?.f_to_kind(Kind::Double)?, p)
-}
-
-fn p_norm(values: &Tensor, p: f64) -> Result<Tensor, TchError> {
-    let all_axes: Vec<i64> = (0..values.dim() as i64).collect();
-    values.f_norm_scalaropt_dim(p, all_axes, false)
+    foreach::norms(&defined, p)?.f_to_kind(Kind::Double)?.f_norm_scalaropt_dim(p, [0i64], false)
 }
 
 /// Multiplies all gradients by `max_norm / (norm + 1e-6)` if that is below 1.
 fn scale(gradients: &mut [Tensor], norm: &Tensor, max_norm: f64) -> Result<(), TchError> {
     let factor = norm.f_add_scalar(1e-6)?.f_reciprocal()?.f_mul_scalar(max_norm)?.f_clamp_max(1.0)?;
-    for gradient in gradients.iter_mut().filter(|gradient| gradient.defined()) {
-        let _ = gradient.f_mul_(&factor)?;
+    let defined: Vec<&mut Tensor> = gradients.iter_mut().filter(|gradient| gradient.defined()).collect();
+    match defined.first().map(|gradient| gradient.kind()) {
+        Some(kind) => foreach::multiply(&defined, &factor.f_to_kind(kind)?),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::loss_scaler::{LossScaler, Verdict};
 use crate::losses::{Divisor, Labels, Objective};
 use crate::low_precision;
 use crate::memory::{self, MemoryOfClips};
+use crate::memory_format::arrange_weights;
 use crate::totals::{EpochTotals, num_correct};
 use crate::trained_tensor::TrainedTensor;
 use crate::{EpochResult, Freezing, Network, Normalisation, Optimizer, ParamGroups, Piece, ProcessGroup, StepResult};
@@ -84,6 +85,7 @@ impl Learner {
         network.freeze(freezing);
         let amp = params.optim_wrapper.amp();
         network.set_low_precision(amp.map(|amp| low_precision::kind(amp.dtype)));
+        arrange_weights(&network).at("the weights")?;
         let trained: Vec<usize> = network.positions_of_trained();
         let weight_decays = trained.iter().map(|position| groups.groups()[*position].weight_decay).collect();
         let rate_indices = groups.rate_indices();

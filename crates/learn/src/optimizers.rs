@@ -23,11 +23,11 @@ trait Rule {
     /// are zero before the first step.
     fn buffers(&self) -> Vec<&'static str>;
 
-    /// Changes `weight` in place. `buffers` are in the order of [`Self::buffers`]. The values of `gradient` may be overwritten.
-    fn step(&self, now: Now, weight: &mut Tensor, gradient: Tensor, buffers: &mut [Tensor]) -> Result<(), TchError>;
+    /// Changes weights that have the same settings, in place. The values of the gradients may be overwritten.
+    fn step(&self, now: Now, tensors: Tensors) -> Result<(), TchError>;
 }
 
-/// The settings of a step for one weight tensor.
+/// The settings of a step for some of the weight tensors.
 #[derive(Debug, Clone, Copy)]
 struct Now {
     lr: f64,
@@ -36,25 +36,30 @@ struct Now {
     step: i64,
 }
 
-impl Now {
-    /// Returns the gradient with the L2 penalty. It may reuse the memory of `gradient`.
-    fn penalised(self, weight: &Tensor, mut gradient: Tensor) -> Result<Tensor, TchError> {
-        if self.weight_decay == 0.0 {
-            return Ok(gradient);
-        }
-        gradient.f_addcmul_(weight, &scalar(weight, self.weight_decay)?)
-    }
-
-    /// Subtracts `direction` times the learning rate.
-    fn descend(self, weight: &mut Tensor, direction: &Tensor) -> Result<(), TchError> {
-        let factor = scalar(weight, -self.lr)?;
-        weight.f_addcmul_(direction, &factor).map(drop)
-    }
+/// Weight tensors, and what belongs to each.
+#[derive(Debug, Default)]
+struct Tensors {
+    weights: Vec<Tensor>,
+    /// They have the layout of their weights in memory, in whose order the fused kernels of libtorch read them.
+    gradients: Vec<Tensor>,
+    /// A list for each of [`Rule::buffers`]. They have the layout of their weights, too.
+    buffers: Vec<Vec<Tensor>>,
 }
 
-/// Returns a number as a tensor without axes, beside `like` and of its kind.
-fn scalar(like: &Tensor, value: f64) -> Result<Tensor, TchError> {
-    Tensor::f_full([0i64; 0], value, (like.f_kind()?, like.device()))
+/// Returns a gradient whose values are in memory in the order of those of `weight`. The values of convolutions may have other orders.
+fn with_layout_of(weight: &Tensor, gradient: Tensor) -> Result<Tensor, TchError> {
+    let (size, stride) = (weight.size(), weight.stride());
+    if stride == gradient.stride() {
+        return Ok(gradient);
+    }
+    // The stride of an axis of size 1 does not matter.
+    let differ = |((size, a), b): ((&i64, &i64), i64)| *size > 1 && *a != b;
+    if !size.iter().zip(&stride).zip(gradient.stride()).any(differ) {
+        return gradient.f_as_strided(size, stride, None);
+    }
+    let mut copy = weight.detach().f_empty_like()?;
+    copy.f_copy_(&gradient)?;
+    Ok(copy)
 }
 
 fn rule(params: &train::Optimizer) -> &dyn Rule {
@@ -93,16 +98,27 @@ impl Optimizer {
             self.buffers = weights.iter().map(zeros).collect::<Result<_, _>>().at("the optimiser")?;
         }
         self.num_steps += 1;
+        // By the bits of the settings: the fewer groups, the fewer calls.
+        let mut groups: BTreeMap<[u64; 2], (Now, Tensors)> = BTreeMap::new();
         let settings = rates.iter().zip(&self.weight_decays);
         for (((weight, gradient), buffers), (lr, weight_decay)) in
-            weights.iter_mut().zip(gradients).zip(&mut self.buffers).zip(settings)
+            weights.iter().zip(gradients).zip(&self.buffers).zip(settings)
         {
-            if gradient.defined() {
-                let now = Now { lr: *lr, weight_decay: *weight_decay, step: self.num_steps };
-                rule.step(now, weight, gradient, buffers).at("the optimiser")?;
+            if !gradient.defined() {
+                continue;
+            }
+            let now = Now { lr: *lr, weight_decay: *weight_decay, step: self.num_steps };
+            let key = [lr.to_bits(), weight_decay.to_bits()];
+            let (_, tensors) = groups.entry(key).or_insert_with(|| {
+                (now, Tensors { buffers: buffers.iter().map(|_| Vec::new()).collect(), ..Tensors::default() })
+            });
+            tensors.gradients.push(with_layout_of(weight, gradient).at("the optimiser")?);
+            tensors.weights.push(weight.shallow_clone());
+            for (list, buffer) in tensors.buffers.iter_mut().zip(buffers) {
+                list.push(buffer.shallow_clone());
             }
         }
-        Ok(())
+        groups.into_values().try_for_each(|(now, tensors)| rule.step(now, tensors)).at("the optimiser")
     }
 
     /// Returns the state, from which [`Self::restore`] continues. `names` are those of the weights.
@@ -175,6 +191,29 @@ mod tests {
         optimizer.step(&[0.5, 0.25, 0.5], &mut weights, gradients).expect("a step");
         for (weight, expect) in weights.iter().zip([1.5, 2.0 - 0.25 * 1.2, 2.0]) {
             assert!((weight.double_value(&[0]) - expect).abs() < 1e-12, "{weight:?}, not {expect}");
+        }
+    }
+
+    #[test]
+    fn the_layout_in_memory_does_not_matter() {
+        let params = [
+            train::Optimizer::SGD(train::Sgd { momentum: 0.5, weight_decay: 0.1, ..train::Sgd::default() }),
+            train::OptimWrapper::default().optimizer,
+        ];
+        for params in params {
+            let channels_last = |x: &Tensor| crate::memory_format::channels_last(x).expect("arranged");
+            let values = Tensor::arange(24, (tch::Kind::Double, tch::Device::Cpu));
+            // The gradient of the last one has the same order of values with another stride of the axis of size 1.
+            for size in [[2, 3, 2, 2], [6, 4, 1, 1]] {
+                let plain = values.view(size);
+                let [mut expected, mut found] = [[plain.copy()], [channels_last(&plain)]];
+                for (weights, gradient) in [(&mut expected, plain.copy()), (&mut found, plain.copy())] {
+                    let mut optimizer = Optimizer::new(&params, vec![params.weight_decay()]);
+                    optimizer.step(&[0.1], weights, vec![channels_last(&gradient)]).expect("a step");
+                    optimizer.step(&[0.1], weights, vec![gradient]).expect("a step");
+                }
+                assert_eq!(expected, found, "{params:?}");
+            }
         }
     }
 

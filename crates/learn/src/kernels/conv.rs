@@ -3,6 +3,7 @@
 use super::call::Call;
 use super::precision::Precision;
 use crate::convert::dims;
+use crate::memory_format::{channels_last, is_contiguous};
 use pipe_graph::ops::conv::Conv;
 use tch::{TchError, Tensor};
 
@@ -14,17 +15,15 @@ pub(super) fn forward(op: &Conv, call: &Call<'_>) -> Result<Tensor, TchError> {
     let (stride, padding, dilation) = (dims(&op.stride), dims(&op.padding), vec![1; op.stride.len()]);
     let groups = op.groups as i64;
     if stride.len() == 2 {
-        x.f_conv2d(weight, bias, stride, padding, dilation, groups)
-    } else {
-        channels_last(x)?.f_conv3d(weight, bias, stride, padding, dilation, groups)
+        return x.f_conv2d(weight, bias, stride, padding, dilation, groups);
     }
-}
-
-/// Closes the gaps in memory between the positions of a clip whose channels are its last axis in memory, such as a part of the tokens of
-/// a transformer. libtorch would otherwise make them the first axis, for which its depthwise convolutions are several times slower.
-fn channels_last(x: &Tensor) -> Result<Tensor, TchError> {
-    if x.stride()[1] != 1 {
-        return Ok(x.shallow_clone());
+    let has_channels_last = x.stride()[1] == 1;
+    let size: Vec<usize> = weight.size().into_iter().map(|dim| dim as usize).collect();
+    if call.training.is_some() && has_channels_last && is_contiguous(op, &call.input_shapes[0].dims, &size) {
+        return channels_last(&x.f_contiguous()?.f_conv3d(weight, bias, stride, padding, dilation, groups)?);
     }
-    x.f_permute([0, 2, 3, 4, 1])?.f_contiguous()?.f_permute([0, 4, 1, 2, 3])
+    // Without gaps in memory, such as those of a part of the tokens of a transformer. libtorch would otherwise make the channels the
+    // first axis, for which its depthwise convolutions are several times slower.
+    let x = if has_channels_last { channels_last(x)? } else { x.shallow_clone() };
+    x.f_conv3d(weight, bias, stride, padding, dilation, groups)
 }

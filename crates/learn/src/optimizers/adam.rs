@@ -1,17 +1,17 @@
 //! Adam, as `torch.optim.Adam`, and with decoupled weight decay, as `torch.optim.AdamW`.
 
-use super::{Now, Rule};
+use super::{Now, Rule, Tensors};
+use crate::foreach::{self, AdamStep};
 use pipe_schemas::stages::train::{Adam, AdamW};
-use tch::{TchError, Tensor};
+use tch::TchError;
 
 impl Rule for Adam {
     fn buffers(&self) -> Vec<&'static str> {
         buffers(self.amsgrad)
     }
 
-    fn step(&self, now: Now, weight: &mut Tensor, gradient: Tensor, buffers: &mut [Tensor]) -> Result<(), TchError> {
-        let gradient = now.penalised(weight, gradient)?;
-        step(now, self.betas, self.eps, weight, gradient, buffers)
+    fn step(&self, now: Now, tensors: Tensors) -> Result<(), TchError> {
+        step(now, self.betas, self.eps, false, tensors)
     }
 }
 
@@ -20,11 +20,8 @@ impl Rule for AdamW {
         buffers(self.amsgrad)
     }
 
-    fn step(&self, now: Now, weight: &mut Tensor, gradient: Tensor, buffers: &mut [Tensor]) -> Result<(), TchError> {
-        if now.weight_decay != 0.0 {
-            let _ = weight.f_mul_scalar_(1.0 - now.lr * now.weight_decay)?;
-        }
-        step(now, self.betas, self.eps, weight, gradient, buffers)
+    fn step(&self, now: Now, tensors: Tensors) -> Result<(), TchError> {
+        step(now, self.betas, self.eps, true, tensors)
     }
 }
 
@@ -33,32 +30,11 @@ fn buffers(amsgrad: bool) -> Vec<&'static str> {
     names[..if amsgrad { 3 } else { 2 }].into()
 }
 
-/// Moves the averages, and subtracts the first divided by the root of the second or of its maximum, without the bias of both towards 0.
-fn step(
-    now: Now,
-    betas: [f64; 2],
-    eps: f64,
-    weight: &mut Tensor,
-    mut gradient: Tensor,
-    buffers: &mut [Tensor],
-) -> Result<(), TchError> {
-    let [first, second, maximum @ ..] = buffers else { return Ok(()) };
-    let _ = first.f_lerp_(&gradient, 1.0 - betas[0])?;
-    // The root of the factor is in the gradient, so that no further tensor is needed for its square.
-    gradient = gradient.f_mul_scalar_((1.0 - betas[1]).sqrt())?;
-    let _ = second.f_mul_scalar_(betas[1])?.f_addcmul_(&gradient, &gradient)?;
-    let second = match maximum {
-        [maximum] => {
-            maximum.f_copy_(&maximum.f_maximum(second)?)?;
-            &*maximum
-        }
-        _ => &*second,
-    };
-    let [first_bias, second_bias] = betas.map(|beta| 1.0 - beta.powf(now.step as f64));
-    let mut root = second.f_sqrt()?;
-    root = root.f_div_scalar_(second_bias.sqrt())?.f_add_scalar_(eps)?;
-    let direction = first.f_divide_out(&gradient, &root)?;
-    Now { lr: now.lr / first_bias, ..now }.descend(weight, &direction)
+fn step(now: Now, betas: [f64; 2], eps: f64, is_decoupled: bool, tensors: Tensors) -> Result<(), TchError> {
+    let Tensors { mut weights, mut gradients, mut buffers } = tensors;
+    let Now { lr, weight_decay, step } = now;
+    let step = AdamStep { step, lr, betas, eps, weight_decay, is_decoupled };
+    foreach::adam(step, &mut weights, &mut gradients, &mut buffers)
 }
 
 #[cfg(test)]

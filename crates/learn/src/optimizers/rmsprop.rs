@@ -1,6 +1,6 @@
 //! `RMSprop`, as `torch.optim.RMSprop`.
 
-use super::{Now, Rule};
+use super::{Now, Rule, Tensors};
 use pipe_schemas::stages::train::RmsProp;
 use tch::{TchError, Tensor};
 
@@ -12,28 +12,63 @@ impl Rule for RmsProp {
             .collect()
     }
 
-    fn step(&self, now: Now, weight: &mut Tensor, gradient: Tensor, buffers: &mut [Tensor]) -> Result<(), TchError> {
-        let gradient = now.penalised(weight, gradient)?;
-        let [square, rest @ ..] = buffers else { return Ok(()) };
-        let squared = gradient.f_square()?;
-        let _ = square.f_lerp_(&squared, 1.0 - self.alpha)?;
-        let (mut root, rest) = match rest {
-            [mean, rest @ ..] if self.centered => {
-                let _ = mean.f_lerp_(&gradient, 1.0 - self.alpha)?;
-                (square.f_sub(&mean.f_square()?)?.f_sqrt_()?, rest)
-            }
-            rest => (square.f_sqrt()?, rest),
-        };
-        root = root.f_add_scalar_(self.eps)?;
-        let direction = gradient.f_divide_out(&gradient, &root)?;
-        match rest {
-            [buffer] => {
-                let _ = buffer.f_mul_scalar_(self.momentum)?.f_add_(&direction)?;
-                now.descend(weight, buffer)
-            }
-            _ => now.descend(weight, &direction),
+    fn step(&self, now: Now, tensors: Tensors) -> Result<(), TchError> {
+        let Tensors { weights, gradients, buffers } = tensors;
+        for (position, (mut weight, gradient)) in weights.into_iter().zip(gradients).enumerate() {
+            let mut buffers: Vec<Tensor> = buffers.iter().map(|list| list[position].shallow_clone()).collect();
+            step(self, now, &mut weight, gradient, &mut buffers)?;
         }
+        Ok(())
     }
+}
+
+/// Changes `weight` in place. `buffers` are in the order of [`Rule::buffers`]. The values of `gradient` may be overwritten.
+fn step(
+    params: &RmsProp,
+    now: Now,
+    weight: &mut Tensor,
+    gradient: Tensor,
+    buffers: &mut [Tensor],
+) -> Result<(), TchError> {
+    let gradient = penalised(now.weight_decay, weight, gradient)?;
+    let [square, rest @ ..] = buffers else { return Ok(()) };
+    let squared = gradient.f_square()?;
+    let _ = square.f_lerp_(&squared, 1.0 - params.alpha)?;
+    let (mut root, rest) = match rest {
+        [mean, rest @ ..] if params.centered => {
+            let _ = mean.f_lerp_(&gradient, 1.0 - params.alpha)?;
+            (square.f_sub(&mean.f_square()?)?.f_sqrt_()?, rest)
+        }
+        rest => (square.f_sqrt()?, rest),
+    };
+    root = root.f_add_scalar_(params.eps)?;
+    let direction = gradient.f_divide_out(&gradient, &root)?;
+    match rest {
+        [buffer] => {
+            let _ = buffer.f_mul_scalar_(params.momentum)?.f_add_(&direction)?;
+            descend(now.lr, weight, buffer)
+        }
+        _ => descend(now.lr, weight, &direction),
+    }
+}
+
+/// Returns the gradient with the L2 penalty. It may reuse the memory of `gradient`.
+fn penalised(weight_decay: f64, weight: &Tensor, mut gradient: Tensor) -> Result<Tensor, TchError> {
+    if weight_decay == 0.0 {
+        return Ok(gradient);
+    }
+    gradient.f_addcmul_(weight, &scalar(weight, weight_decay)?)
+}
+
+/// Subtracts `direction` times the learning rate.
+fn descend(lr: f64, weight: &mut Tensor, direction: &Tensor) -> Result<(), TchError> {
+    let factor = scalar(weight, -lr)?;
+    weight.f_addcmul_(direction, &factor).map(drop)
+}
+
+/// Returns a number as a tensor without axes, beside `like` and of its kind.
+fn scalar(like: &Tensor, value: f64) -> Result<Tensor, TchError> {
+    Tensor::f_full([0i64; 0], value, (like.f_kind()?, like.device()))
 }
 
 #[cfg(test)]

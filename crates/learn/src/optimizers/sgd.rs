@@ -1,30 +1,26 @@
 //! Stochastic gradient descent with momentum, as `torch.optim.SGD`.
 
-use super::{Now, Rule, scalar};
+use super::{Now, Rule, Tensors};
+use crate::foreach::{self, SgdStep};
 use pipe_schemas::stages::train::Sgd;
-use tch::{TchError, Tensor};
+use tch::TchError;
 
 impl Rule for Sgd {
     fn buffers(&self) -> Vec<&'static str> {
         if self.momentum == 0.0 { vec![] } else { vec!["momentum_buffer"] }
     }
 
-    fn step(&self, now: Now, weight: &mut Tensor, gradient: Tensor, buffers: &mut [Tensor]) -> Result<(), TchError> {
-        let mut gradient = now.penalised(weight, gradient)?;
-        let [buffer] = buffers else { return now.descend(weight, &gradient) };
-        if now.step == 1 {
-            buffer.f_copy_(&gradient)?;
-        } else if self.dampening == 0.0 {
-            let _ = buffer.f_mul_scalar_(self.momentum)?.f_add_(&gradient)?;
-        } else {
-            let _ =
-                buffer.f_mul_scalar_(self.momentum)?.f_addcmul_(&gradient, &scalar(weight, 1.0 - self.dampening)?)?;
-        }
-        if self.nesterov {
-            gradient = gradient.f_addcmul_(buffer, &scalar(weight, self.momentum)?)?;
-            return now.descend(weight, &gradient);
-        }
-        now.descend(weight, buffer)
+    fn step(&self, now: Now, tensors: Tensors) -> Result<(), TchError> {
+        let Tensors { mut weights, mut gradients, mut buffers } = tensors;
+        let step = SgdStep {
+            lr: now.lr,
+            weight_decay: now.weight_decay,
+            momentum: self.momentum,
+            dampening: self.dampening,
+            nesterov: self.nesterov,
+            is_first: now.step == 1,
+        };
+        foreach::sgd(step, &mut weights, &mut gradients, &mut buffers)
     }
 }
 
