@@ -10,7 +10,7 @@ mod numerics;
 mod port;
 
 pub use numerics::{Numerics, Tolerance};
-pub use port::{InputChoice, InputPort, Output, OutputPort, PortType};
+pub use port::{InputChoice, InputPort, Output, OutputPort, PortType, ValuesPerInput};
 
 /// The executable that runs a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -158,6 +158,11 @@ pub trait Params: Serialize + DeserializeOwned + schemars::JsonSchema {
         &[]
     }
 
+    /// Returns a parameter with one value for each connected input of some; `None` if there is none, or it is not given.
+    fn values_per_input(&self) -> Option<ValuesPerInput> {
+        None
+    }
+
     /// Returns the parameter that sets how many classes the labels have, and the number; `None` if the labels decide.
     fn num_classes(&self) -> Option<(&'static str, u32)> {
         None
@@ -255,6 +260,8 @@ pub struct Parsed {
     pub input_choices: Vec<InputChoice>,
     /// Inputs that the stage does not read.
     pub unread_inputs: &'static [&'static str],
+    /// A parameter with one value for each connected input of some.
+    pub values_per_input: Option<ValuesPerInput>,
     /// The parameter that sets how many classes the labels have, and the number.
     pub num_classes: Option<(&'static str, u32)>,
 }
@@ -270,6 +277,7 @@ pub fn parse<P: Params>(value: &Value) -> Result<Parsed, serde_json::Error> {
         outputs: params.outputs(),
         input_choices: params.input_choices(),
         unread_inputs: params.unread_inputs(),
+        values_per_input: params.values_per_input(),
         num_classes: params.num_classes(),
     })
 }

@@ -114,5 +114,6 @@ fn choices_that_are_not_possible_are_mistakes() {
     check("stages.again.with.metric_list=[top_k_acuracy]", "top_k_accuracy");
     check("stages.again.with.metric_options.top_k_accuracy.topk=[0]", "0 is not a number from 1 to 10");
     check("stages.fused.with.coefficients=[1, -1]", "a weight is below 0, or all are 0");
+    check("stages.fused.with.coefficients=[1, 2, 3]", "`coefficients`: 3 values for 2 connected inputs (a, b)");
     check("stages.eval.with.bootstrap.confidence=1.5", "confidence");
 }

@@ -168,6 +168,17 @@ pub struct InputChoice {
     pub required: bool,
 }
 
+/// A parameter that is a list with one value for each connected input of some.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ValuesPerInput {
+    /// The parameter.
+    pub param: &'static str,
+    /// Length of the list.
+    pub num_values: usize,
+    /// The names of the ports that count.
+    pub ports: &'static [&'static str],
+}
+
 /// A port that a stage writes.
 #[derive(Debug, Clone, Copy)]
 pub struct OutputPort {

@@ -1,8 +1,8 @@
 //! `fuse`: late fusion of the predictions of several networks.
 
 use crate::contract::{
-    Check, Contract, InputPort, Numerics, OutputPort, ParamError, Params, PortType, SourceSet, Tolerance, Worker,
-    parse, schema,
+    Check, Contract, InputPort, Numerics, OutputPort, ParamError, Params, PortType, SourceSet, Tolerance,
+    ValuesPerInput, Worker, parse, schema,
 };
 use crate::evaluation::{Bootstrap, MetricName, MetricOptions, OnMissing, check_metrics};
 use schemars::JsonSchema;
@@ -66,6 +66,11 @@ impl Params for FuseParams {
         self.slices.iter().map(|file| SourceSet::of_file("slices", file)).collect()
     }
 
+    fn values_per_input(&self) -> Option<ValuesPerInput> {
+        let num_values = self.coefficients.len();
+        (num_values > 0).then_some(ValuesPerInput { param: "coefficients", num_values, ports: &INPUTS })
+    }
+
     fn check(&self) -> Vec<ParamError> {
         let mut errors = check_metrics(&self.metric_list, &self.metric_options);
         errors.extend(check_coefficients(&self.coefficients).err().map(|message| ParamError {
@@ -77,7 +82,7 @@ impl Params for FuseParams {
     }
 }
 
-/// Checks the weights. The stage checks that there is one for each input: the contract does not know which are connected.
+/// Checks the weights. The engine checks that there is one for each connected input.
 fn check_coefficients(coefficients: &[f64]) -> Result<(), String> {
     let (count, most) = (coefficients.len(), INPUTS.len());
     if count == 0 {

@@ -4,7 +4,7 @@ use super::Connection;
 use crate::diagnostics::Problem;
 use crate::nearest::nearest;
 use crate::yaml::{Entry, Node, Value};
-use pipe_schemas::contract::{InputChoice, InputPort, Parsed, PortType};
+use pipe_schemas::contract::{InputChoice, InputPort, Parsed, PortType, ValuesPerInput};
 use pipe_schemas::stages::command::is_port_name;
 use pipe_schemas::{Contract, Output};
 use std::collections::HashMap;
@@ -190,6 +190,20 @@ pub(super) fn check_required(stage: &Stage, contract: &Contract, parsed: Option<
             problems.push(Problem::new("missing-input", place, message).help(help));
         }
     }
+}
+
+/// Checks that a list with one value for each connected input has as many.
+pub(super) fn check_values_per_input(stage: &Stage, parsed: &Parsed) -> Option<Problem> {
+    let ValuesPerInput { param, num_values, ports } = parsed.values_per_input?;
+    let inputs = stage.entry.node.get("inputs")?;
+    let connected: Vec<&str> = ports.iter().copied().filter(|port| inputs.get(port).is_some()).collect();
+    if connected.len() == num_values {
+        return None;
+    }
+    let place = &stage.entry.node.get("with")?.get(param)?.place;
+    let (plural, names) = (if num_values == 1 { "" } else { "s" }, connected.join(", "));
+    let message = format!("`{param}`: {num_values} value{plural} for {} connected inputs ({names})", connected.len());
+    Some(Problem::new("wrong-value", place, message).help("write one value for each connected input, in their order"))
 }
 
 /// Checks that exactly one of an input and a parameter is given, or at most one where neither is required.

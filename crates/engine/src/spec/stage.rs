@@ -136,6 +136,9 @@ fn finish(
     edges.extend(ports::inputs(&stage, contract, known, names, problems).into_iter().map(connect));
     ports::check_required(&stage, contract, parsed.as_ref(), problems);
     let parsed = parsed?;
+    if problems.len() == before {
+        problems.extend(ports::check_values_per_input(&stage, &parsed));
+    }
     if contract.worker.is_none() {
         check_placeholders(entry, &parsed, problems);
     }
