@@ -121,7 +121,7 @@ pub(crate) fn check_table(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pipe_schemas::tables::{AnnotationRow, SampleRow, Split};
+    use pipe_schemas::tables::{ClassRow, SampleRow};
 
     fn row(video_id: &str) -> SampleRow {
         SampleRow {
@@ -155,21 +155,11 @@ mod tests {
     fn another_table_is_refused() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a.parquet");
-        let rows = vec![AnnotationRow {
-            video_id: "a".into(),
-            split: Split::Test,
-            class_index: 0,
-            group: String::new(),
-            start_secs: None,
-            end_secs: None,
-            present: true,
-            source_file: "l".into(),
-            source_line: 1,
-        }];
+        let rows = vec![ClassRow { class_index: 0, class_name: "run".into() }];
         write_rows(&path, &rows).expect("written");
-        assert_eq!(read_rows::<AnnotationRow>(&path).expect("read"), rows);
+        assert_eq!(read_rows::<ClassRow>(&path).expect("read"), rows);
         let error = read_rows::<SampleRow>(&path).expect_err("another table");
-        assert!(error.to_string().contains("holds `annotations` version 2"), "{error}");
+        assert!(error.to_string().contains("holds `classes` version 1"), "{error}");
     }
 
     #[test]
