@@ -7,12 +7,14 @@ mod parted;
 pub use needs::{onnx_runtime, openvino, python, repository, shared, skip};
 pub use parted::{Bench, Making, older, part_in};
 
-use pipe_stage::protocol::{Grant, Input, PROTOCOL_VERSION, Reply, Request, Task};
+use pipe_schemas::{Worker, stages};
+use pipe_stage::protocol::{Grant, Info, Input, PROTOCOL_VERSION, Reply, Request, Task};
 use pipe_stage::{Context, Stage, StageError, Summary};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 /// The outcome of running a stage.
@@ -46,6 +48,20 @@ impl Ran {
             Err(error) => error.chain().join(": "),
         }
     }
+}
+
+/// Checks that the executable `program` of a worker runs the stage kinds whose contracts name it: the compiler does not find a missing
+/// line of the table in its `main.rs`. Returns what it reports of itself.
+///
+/// # Panics
+/// If it does not, or can't be started.
+pub fn check_kinds(worker: Worker, program: &str) -> Info {
+    let output = Command::new(program).arg("--info").output().expect("runs");
+    let info: Info = serde_json::from_slice(&output.stdout).expect("a line of JSON");
+    let own = stages::ALL.iter().filter(|contract| contract.worker == Some(worker));
+    let expect: BTreeMap<String, u32> = own.map(|contract| (contract.kind.to_owned(), contract.version)).collect();
+    assert_eq!(info.kinds, expect);
+    info
 }
 
 /// Returns an input that is a file, or a folder without a list of its files.

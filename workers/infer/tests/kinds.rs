@@ -1,15 +1,9 @@
-//! The table in `main.rs` has the stage kinds whose contracts name this worker. The compiler does not find a missing line.
+//! The stage kinds of this worker.
 
-use pipe_schemas::{Worker, stages};
-use pipe_stage::protocol::Info;
-use std::collections::BTreeMap;
-use std::process::Command;
+use pipe_schemas::Worker;
+use pipe_testkit::check_kinds;
 
 #[test]
 fn the_worker_runs_every_kind_whose_contract_names_it() {
-    let output = Command::new(env!("CARGO_BIN_EXE_pipe-infer-worker")).arg("--info").output().expect("runs");
-    let info: Info = serde_json::from_slice(&output.stdout).expect("a line of JSON");
-    let own = stages::ALL.iter().filter(|contract| contract.worker == Some(Worker::Infer));
-    let expect: BTreeMap<String, u32> = own.map(|contract| (contract.kind.to_owned(), contract.version)).collect();
-    assert_eq!(info.kinds, expect);
+    check_kinds(Worker::Infer, env!("CARGO_BIN_EXE_pipe-infer-worker"));
 }

@@ -11,7 +11,7 @@ use pipe_schemas::tables::{
     TrainingLogRow,
 };
 use pipe_stage::protocol::{
-    Grant, Info, Input, MadePart, MakePart, MakeParts, Message, PROTOCOL_VERSION, PlannedPart, Reply, Request, Task,
+    Grant, Input, MadePart, MakePart, MakeParts, Message, PROTOCOL_VERSION, PlannedPart, Reply, Request, Task,
 };
 use pipe_tables::frames::{EncodedFrame, RECIPE_FILE, ShardWriter};
 use pipe_tables::{ModelFolder, SamplesFolder, read_rows, read_training_log, write_json, write_rows};
@@ -484,11 +484,7 @@ fn parameters_that_do_not_fit_are_reported() {
 
 #[test]
 fn info_names_kinds_and_libraries() {
-    let output = Command::new(WORKER).arg("--info").output().expect("runs");
-    let info: Info = serde_json::from_slice(&output.stdout).expect("a line of JSON");
-    let own = pipe_schemas::stages::ALL.iter().filter(|contract| contract.worker == Some(pipe_schemas::Worker::Torch));
-    let expect: BTreeMap<String, u32> = own.map(|contract| (contract.kind.to_owned(), contract.version)).collect();
-    assert_eq!(info.kinds, expect);
+    let info = pipe_testkit::check_kinds(pipe_schemas::Worker::Torch, WORKER);
     assert_eq!(
         info.tools.keys().collect::<Vec<_>>(),
         ["ffmpeg", "libjpeg-turbo", "libtorch", "onnxruntime", "openvino"]
