@@ -192,14 +192,13 @@ impl View {
     }
 
     pub(super) fn finish(self) -> Code {
-        let mut line = match &self.stream {
-            Some(report) => stream_line(report, &self.engine),
-            None => {
-                let videos = count(self.num_done as u64, "video");
-                let predicted = self.num_predicted as u64;
-                let predicted = if self.has_windows { count(predicted, "window") } else { grouped(predicted) };
-                format!("{videos}, {predicted} predicted with {}", self.engine)
-            }
+        let mut line = if let Some(report) = &self.stream {
+            stream_line(report, &self.engine)
+        } else {
+            let videos = count(self.num_done as u64, "video");
+            let predicted = self.num_predicted as u64;
+            let predicted = if self.has_windows { count(predicted, "window") } else { grouped(predicted) };
+            format!("{videos}, {predicted} predicted with {}", self.engine)
         };
         for (verdict, number) in &self.without {
             line += &format!(", {} {}", grouped(*number as u64), verdict.name());
