@@ -1,7 +1,7 @@
 //! Lets programs and tests find the libtorch that they were linked with, without `LD_LIBRARY_PATH`, and passes on its version.
 //!
 //! Link arguments apply only to the package whose build script prints them. So every package with a program or test that links
-//! libtorch names this file in its manifest: `build = "../../crates/learn/build.rs"`. `pipe-learn` itself has `c10d/build.rs`, which also
+//! libtorch names this file in its manifest: `build = "../../crates/learn/build.rs"`. `pipe-learn` itself has `cpp/build.rs`, which also
 //! compiles.
 
 #![expect(clippy::disallowed_methods, reason = "a build script without dependencies; the path is in its message")]

@@ -1,4 +1,4 @@
-//! The functions of `c10d/c10d.cpp`, as safe Rust.
+//! The functions of `cpp/c10d.cpp`, as safe Rust.
 
 #![expect(unsafe_code, reason = "functions of C++")]
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 use tch::Tensor;
 
 unsafe extern "C" {
-    fn pipe_c10d_error() -> *const c_char;
+    fn pipe_error() -> *const c_char;
     fn pipe_c10d_new(host: *const c_char, port: u16, listener: c_int, timeout_ms: i64) -> *mut c_void;
     fn pipe_c10d_connect(
         group: *mut c_void,
@@ -169,14 +169,15 @@ pub(crate) fn load_library(path: &Path) -> Result<(), Text> {
     check(unsafe { pipe_load_library(path.as_ptr()) })
 }
 
-fn check(result: c_int) -> Result<(), Text> {
+/// Returns the error of a function that did not return 0.
+pub(crate) fn check(result: c_int) -> Result<(), Text> {
     if result == 0 { Ok(()) } else { Err(last_error()) }
 }
 
 /// Returns the first line of the text of the last error of this thread; the others are the C++ stack.
-fn last_error() -> Text {
+pub(crate) fn last_error() -> Text {
     // SAFETY: the text belongs to this thread, and lives until its next call.
-    let text = unsafe { CStr::from_ptr(pipe_c10d_error()) }.to_string_lossy();
+    let text = unsafe { CStr::from_ptr(pipe_error()) }.to_string_lossy();
     text.lines().next().unwrap_or_default().to_owned()
 }
 

@@ -1,4 +1,4 @@
-//! Operations on lists of tensors: one call of libtorch for all weights of a network, see `c10d/foreach.cpp`.
+//! Operations on lists of tensors: one call of libtorch for all weights of a network, see `cpp/foreach.cpp`.
 
 #![expect(unsafe_code, reason = "functions of C++")]
 

@@ -8,6 +8,8 @@ pub(crate) use call::Call;
 pub use call::TrainingStep;
 pub(crate) use precision::Precision;
 
+use crate::batch_norm::Tail;
+use crate::schedule::limits;
 use pipe_graph::Op;
 use tch::{Kind, TchError, Tensor};
 
@@ -46,6 +48,13 @@ pub(crate) fn run(call: &Call<'_>) -> Result<Tensor, TchError> {
         }
         Precision::Any => forward(call),
     }
+}
+
+/// Computes a batch normalisation in training together with the other nodes of its turn: a sum with `residual`, an activation. Returns `None`
+/// if they are computed one by one.
+pub(crate) fn run_together(call: &Call<'_>, residual: Option<&Tensor>, last: &Op) -> Result<Option<Tensor>, TchError> {
+    let Op::BatchNorm(op) = &call.node.op else { return Ok(None) };
+    batch_norm::with_tail(op, call, Tail { residual, limits: limits(last).unwrap_or(Tail::NOTHING.limits) })
 }
 
 /// Converts floating-point tensors.

@@ -4,9 +4,10 @@ use crate::convert::{copy_into, dims, to_weights};
 use crate::error::{At, LearnError};
 use crate::freezing::Freezing;
 use crate::init;
-use crate::kernels::{Call, TrainingStep, run};
+use crate::kernels::{Call, TrainingStep, run, run_together};
+use crate::schedule::{Schedule, Turn};
 use crate::{Device, ProcessGroup};
-use pipe_graph::{Auxiliary, Graph, Node, NodeId, Role};
+use pipe_graph::{Auxiliary, Graph, Node, NodeId, Op, Role};
 use pipe_models::{Imported, Layout, LoadReport, NameMap, StateDict, import};
 use pipe_schemas::networks::Project;
 use pipe_weights::{Checkpoint, MatchError};
@@ -20,10 +21,8 @@ pub struct Network {
     graph: Graph,
     /// Indexed by [`ParamId`](pipe_graph::ParamId).
     params: Vec<Tensor>,
-    /// For each node, the last node that reads its result.
-    last_readers: Vec<usize>,
-    /// For each node, whether the logits depend on it.
-    used_at_inference: Vec<bool>,
+    inference: Schedule,
+    training: Schedule,
     /// What is not trained; `None` if everything is.
     freezing: Option<Freezing>,
     /// The kind of 16 bits that training computes with where it may; `None` for 32 bits everywhere.
@@ -56,8 +55,8 @@ impl Network {
     }
 
     pub(crate) fn with_params(graph: Graph, params: Vec<Tensor>) -> Self {
-        let (last_readers, used_at_inference) = (last_readers(&graph), graph.used_at_inference());
-        Self { last_readers, used_at_inference, graph, params, freezing: None, low_precision: None, sync_bn: None }
+        let (inference, training) = (Schedule::of_inference(&graph), Schedule::of_training(&graph));
+        Self { inference, training, graph, params, freezing: None, low_precision: None, sync_bn: None }
     }
 
     /// Takes a part of the network out of training. Nothing is differentiated below the lowest node that is trained.
@@ -224,24 +223,58 @@ impl Network {
             let found = found.into_iter().skip(1).collect();
             return Err(LearnError::InputShape { expected: expected.clone(), found });
         }
-        let low_precision = self.low_precision.filter(|_| training.is_some());
-        let mut values: Vec<Option<Tensor>> = Vec::with_capacity(self.graph.nodes.len());
-        for (position, node) in self.graph.nodes.iter().enumerate() {
-            if training.is_none() && !self.used_at_inference[position] {
-                values.push(None);
-                continue;
+        let schedule = if training.is_some() { &self.training } else { &self.inference };
+        let mut values: Vec<Option<Tensor>> = self.graph.nodes.iter().map(|_| None).collect();
+        for Turn { nodes, released } in &schedule.turns {
+            let mut keep = |position: usize, value, values: &mut Vec<Option<Tensor>>| {
+                observe(&self.graph.nodes[position], &value);
+                values[position] = Some(value);
+            };
+            if let Some((last, value)) = self.run_together(nodes, clips, &values, training)? {
+                keep(last, value, &mut values);
+            } else {
+                for position in nodes {
+                    let call = self.call_in_pass(*position, clips, &values, training)?;
+                    let value = run(&call).at(&call.node.name)?;
+                    keep(*position, value, &mut values);
+                }
             }
-            let is_eval = self.freezing.as_ref().is_some_and(|freezing| freezing.is_eval(position));
-            let training = training.filter(|_| !is_eval);
-            let call = Call { low_precision, ..self.call(node, clips, &values, training).at(&node.name)? };
-            let value = run(&call).at(&node.name)?;
-            observe(node, &value);
-            values.push(Some(value));
-            for input in node.inputs.iter().filter(|input| self.last_readers[input.0] == position) {
-                values[input.0] = None;
+            for position in released {
+                values[*position] = None;
             }
         }
         Ok(values)
+    }
+
+    /// Computes the nodes of a turn together, and returns the last one's position and result; `None` if they are computed one by one.
+    fn run_together(
+        &self,
+        nodes: &[usize],
+        clips: &Tensor,
+        values: &[Option<Tensor>],
+        training: Option<TrainingStep>,
+    ) -> Result<Option<(usize, Tensor)>, LearnError> {
+        let [first, .., last] = nodes else { return Ok(None) };
+        let call = self.call_in_pass(*first, clips, values, training)?;
+        let mut inputs = nodes[1..].iter().flat_map(|node| &self.graph.nodes[*node].inputs);
+        let residual = inputs.find_map(|input| values[input.0].as_ref());
+        let last_node = &self.graph.nodes[*last];
+        let value = run_together(&call, residual, &last_node.op).at(&last_node.name)?;
+        Ok(value.map(|value| (*last, value)))
+    }
+
+    /// Looks up the arguments of a node, which depend on what is frozen.
+    fn call_in_pass<'a>(
+        &'a self,
+        position: usize,
+        clips: &'a Tensor,
+        values: &'a [Option<Tensor>],
+        training: Option<TrainingStep>,
+    ) -> Result<Call<'a>, LearnError> {
+        let node = &self.graph.nodes[position];
+        let is_eval = self.freezing.as_ref().is_some_and(|freezing| freezing.is_eval(position));
+        let call = self.call(node, clips, values, training.filter(|_| !is_eval)).at(&node.name)?;
+        Ok(Call { low_precision: self.low_precision.filter(|_| training.is_some()), ..call })
     }
 
     /// Looks up the inputs and tensors of a node.
@@ -252,7 +285,7 @@ impl Network {
         values: &'a [Option<Tensor>],
         training: Option<TrainingStep>,
     ) -> Result<Call<'a>, TchError> {
-        let inputs: Option<Vec<&Tensor>> = if values.is_empty() {
+        let inputs: Option<Vec<&Tensor>> = if matches!(node.op, Op::Input(_)) {
             Some(vec![clips])
         } else {
             node.inputs.iter().map(|input| values.get(input.0)?.as_ref()).collect()
@@ -274,19 +307,4 @@ impl Network {
 fn take(values: &mut [Option<Tensor>], id: NodeId) -> Result<Tensor, LearnError> {
     let missing = || TchError::Shape("the graph's output was not computed".into());
     values.get_mut(id.0).and_then(Option::take).ok_or_else(missing).at("the output")
-}
-
-/// Returns, for each node, the last node that reads its result, so that memory is released early. Outputs are never
-/// released.
-fn last_readers(graph: &Graph) -> Vec<usize> {
-    let mut last_readers: Vec<usize> = (0..graph.nodes.len()).collect();
-    for (position, node) in graph.nodes.iter().enumerate() {
-        for input in &node.inputs {
-            last_readers[input.0] = position;
-        }
-    }
-    for output in [graph.output].into_iter().chain(graph.auxiliary.map(|auxiliary| auxiliary.output)) {
-        last_readers[output.0] = usize::MAX;
-    }
-    last_readers
 }

@@ -54,7 +54,7 @@ use std::collections::BTreeSet;
 /// Contract of `train`.
 pub const CONTRACT: Contract = Contract {
     kind: "train",
-    version: 9,
+    version: 10,
     summary: "trains a network of the zoo, from scratch or from published weights",
     worker: Some(Worker::Torch),
     open_ports: false,

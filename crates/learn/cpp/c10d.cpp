@@ -1,10 +1,11 @@
 // What `tch` does not offer of libtorch: process groups of c10d, batch normalisation over them, tensors on the device of another one, and
 // loading the CUDA libraries. `src/c10d.rs` is the only caller.
 //
-// No exception leaves a function: it returns an error, and `pipe_c10d_error` has the text. Only members of Gloo that
+// No exception leaves a function: it returns an error, and `pipe_error` has the text. Only members of Gloo that
 // ProcessGroupGloo.hpp passes on are touched, because Gloo's own headers are stand-ins.
 
 #define USE_C10D_GLOO 1
+#include "errors.h"
 #include <ATen/ATen.h>
 #include <dlfcn.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -18,29 +19,12 @@
 
 namespace {
 
-thread_local std::string last_error;
-
 struct Group {
   c10::intrusive_ptr<c10d::TCPStore> store;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> processes;
   // How long a reduction may take.
   std::chrono::milliseconds timeout{0};
 };
-
-// Runs `work`; returns `failed` if it throws.
-template <typename R, typename F>
-R guarded(R failed, F work) {
-  try {
-    return work();
-  } catch (const c10::Error& error) {
-    last_error = error.what_without_backtrace();
-  } catch (const std::exception& error) {
-    last_error = error.what();
-  } catch (...) {
-    last_error = "an unknown error";
-  }
-  return failed;
-}
 
 // Adds up the values of all processes, in place. Gloo works in the memory of the CPU.
 void all_reduce(Group& group, at::Tensor& tensor) {
@@ -148,7 +132,7 @@ struct SyncBatchNorm : torch::autograd::Function<SyncBatchNorm> {
 
 extern "C" {
 
-const char* pipe_c10d_error() {
+const char* pipe_error() {
   return last_error.c_str();
 }
 
