@@ -79,7 +79,9 @@ impl Operation for TemporalShift {
         let [next, previous] = self.moved(channels);
         let moved = [kept.before(1, next), kept.before(1, next + previous)];
         let moved = [moved[0], moved[1] - moved[0]];
-        if moved != self.moved(kept.shape.dims[0]) {
+        let left = kept.shape.dims[0];
+        // Fewer than `shift_div` channels are an error unless the numbers are given.
+        if moved != self.moved(left) || left < self.shift_div {
             self.moved = Some(moved);
         }
     }

@@ -172,6 +172,8 @@ fn a_temporal_shift_moves_the_channels_that_stay() {
     assert_eq!(moved(&[0, 1, 2]), (Some([0, 1]), [0, 1]));
     // One of each two: a quarter of 4 channels moves in each direction.
     assert_eq!(moved(&[0, 2, 4, 6]), (None, [1, 1]));
+    // None of the channels that move is left.
+    assert_eq!(moved(&[0, 1, 2, 3, 4]), (Some([0, 0]), [0, 0]));
 }
 
 /// Tokens `[N * 2, 16, 8]` with an attention of 4 heads and an MLP.
