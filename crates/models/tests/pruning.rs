@@ -1,11 +1,11 @@
 //! Channel pruning of every network of the zoo.
 
-use pipe_graph::passes::{ChannelGroups, Removed};
+use pipe_graph::passes::{ChannelGroups, Norm, PruneError, PruneOptions, Removed, Scope, choose_channels};
 use pipe_graph::{ClipShape, Graph, Op};
 use pipe_models::{build, without_channels, zoo};
 use pipe_schemas::RemovedChannels;
 use pipe_schemas::networks::{Backbone, ModelParams};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn graph(backbone: &Backbone, clip: ClipShape) -> Graph {
     let params = ModelParams { backbone: backbone.clone(), ..ModelParams::default() };
@@ -38,6 +38,36 @@ fn every_network_loses_channels_and_stays_consistent() {
         assert_eq!(shape(&pruned, 0), shape(&graph, 0), "{}", graph.name);
         assert_eq!(shape(&pruned, pruned.output.0), shape(&graph, graph.output.0), "{}", graph.name);
     }
+}
+
+/// Returns values between -1 and 1 for all tensors.
+fn values(graph: &Graph) -> BTreeMap<String, Vec<f32>> {
+    let value = |at: usize| (at * 7919 % 2003) as f32 / 1001.0 - 1.0;
+    graph.params.iter().map(|param| (param.name.clone(), (0..param.len()).map(value).collect())).collect()
+}
+
+/// Networks of which too little can be removed say so; no other network fails.
+#[test]
+fn every_network_comes_near_half_of_its_multiply_adds() {
+    let (mut num_near, tolerance) = (0, 0.02);
+    for (width, scope) in [(8, Scope::Group), (4, Scope::Global), (2, Scope::Group)] {
+        let options =
+            PruneOptions { macs: 0.5, tolerance, norm: Norm::L2, scope, min_channels: width, round_to: width };
+        for (_, graph) in small() {
+            let groups = ChannelGroups::of(&graph);
+            match choose_channels(&graph, &groups, &values(&graph), &options) {
+                Ok(removed) => {
+                    let pruned = groups.remove(&graph, &removed).expect(&graph.name).graph;
+                    let share = pruned.macs() as f64 / graph.macs() as f64;
+                    assert!((share - 0.5).abs() <= tolerance, "{}: {share}", graph.name);
+                    num_near += 1;
+                }
+                Err(PruneError::TooSmall { smallest, .. }) => assert!(smallest > 0.5 + tolerance, "{}", graph.name),
+                Err(error) => panic!("{}, {options:?}: {error:?}", graph.name),
+            }
+        }
+    }
+    assert!(num_near > 60, "{num_near}");
 }
 
 /// A convolution or linear layer is in one group, or stays whole with a reason that names a node.

@@ -5,7 +5,7 @@ mod tests;
 
 use super::channels::{ChannelGroup, ChannelGroups, Removed, TensorPart};
 use crate::{Graph, GraphError, Role};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How channels are chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,7 +39,7 @@ pub enum Norm {
 pub enum Scope {
     /// All channels of the network; importance is divided by the mean of the group.
     Global,
-    /// The channels of their group: each group loses the same share.
+    /// The channels of their group: each group loses the same share, as far as its steps allow.
     Group,
 }
 
@@ -69,7 +69,7 @@ pub enum PruneError {
         /// The layers that stay whole, with the reasons.
         whole: Vec<(String, String)>,
     },
-    /// Groups lose channels in steps that are larger than the tolerance.
+    /// Groups lose channels in steps that are larger than the tolerance, also those that lose more or less than others.
     #[error("{macs} of the multiply-adds can't be reached within {tolerance}: the nearest is {nearest:.4}")]
     TooCoarse { macs: f64, tolerance: f64, nearest: f64 },
     /// The graph can't be changed, or values are missing.
@@ -94,8 +94,9 @@ struct Candidate {
     unit: usize,
 }
 
-/// Chooses the channels of least importance, so that the network without them has the share of the multiply-adds. Values are those of all
-/// tensors by name. Equal values give equal choices.
+/// Chooses the channels of least importance, so that the network without them has the share of the multiply-adds. If the step of a group
+/// is too large for that, other groups lose or keep more than their importance says. Values are those of all tensors by name. Equal values
+/// give equal choices.
 ///
 /// # Errors
 /// [`PruneError`]; it names the layers that stay whole if the share can't be reached.
@@ -115,12 +116,8 @@ pub fn choose_channels(
         return Err(PruneError::NoGroups { whole: whole() });
     }
     let candidates = candidates(graph, channels, values, options)?;
-    let removed = |count: usize| first(channels.groups(), &candidates[..count], options);
-    let share = |count: usize| -> Result<f64, GraphError> {
-        let pruned = channels.remove(graph, &removed(count))?.graph;
-        Ok(pruned.macs() as f64 / (graph.macs() as f64).max(1.0))
-    };
-    let smallest = share(candidates.len())?;
+    let search = Search { graph, channels, options, candidates: &candidates };
+    let smallest = search.first(candidates.len())?.share;
     if smallest > macs + tolerance {
         return Err(PruneError::TooSmall { macs, smallest, whole: whole() });
     }
@@ -128,30 +125,121 @@ pub fn choose_channels(
     let (mut above, mut below) = (0, candidates.len());
     while below - above > 1 {
         let middle = usize::midpoint(above, below);
-        if share(middle)? > macs { above = middle } else { below = middle }
+        if search.first(middle)?.share > macs { above = middle } else { below = middle }
     }
-    let distance = |count: usize| Ok::<_, GraphError>((count, (share(count)? - macs).abs()));
-    let (above, below) = (distance(above)?, distance(below)?);
-    let (count, error) = if above.1 < below.1 { above } else { below };
-    if error > tolerance {
-        return Err(PruneError::TooCoarse { macs, tolerance, nearest: share(count)? });
+    let mut choice = search.nearer(search.first(above)?, search.first(below)?);
+    if search.distance(&choice) > tolerance {
+        choice = search.nearer(search.remove_more(above)?, search.give_back(below)?);
     }
-    Ok(removed(count))
+    if search.distance(&choice) > tolerance {
+        return Err(PruneError::TooCoarse { macs, tolerance, nearest: choice.share });
+    }
+    Ok(search.removed(&choice.counts))
 }
 
-/// Returns the channels of the candidates as far as limits and rounding allow: of each group, those that matter least.
-fn first(groups: &[ChannelGroup], candidates: &[Candidate], options: &PruneOptions) -> Removed {
-    let mut removed: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for candidate in candidates {
-        removed.entry(candidate.group).or_default().push(candidate.unit);
+/// How many units of each group are removed, before limits and rounding.
+struct Choice {
+    counts: Vec<usize>,
+    /// The multiply-adds of the network without them, as a share of those before.
+    share: f64,
+}
+
+/// What choices are made from.
+struct Search<'a> {
+    graph: &'a Graph,
+    channels: &'a ChannelGroups,
+    options: &'a PruneOptions,
+    /// All units, the least important first.
+    candidates: &'a [Candidate],
+}
+
+impl Search<'_> {
+    /// Returns the choice of the first `count` candidates.
+    fn first(&self, count: usize) -> Result<Choice, GraphError> {
+        let mut counts = vec![0; self.channels.groups().len()];
+        self.candidates[..count].iter().for_each(|candidate| counts[candidate.group] += 1);
+        self.choice(counts)
     }
-    let limited = removed.into_iter().filter_map(|(group, mut units)| {
-        let group = &groups[group];
-        units.truncate(group.num_units - kept(group, units.len(), options));
-        units.sort_unstable();
-        (!units.is_empty()).then(|| (group.name.clone(), units))
-    });
-    limited.collect()
+
+    fn choice(&self, counts: Vec<usize>) -> Result<Choice, GraphError> {
+        let pruned = self.channels.remove(self.graph, &self.removed(&counts))?.graph;
+        let share = pruned.macs() as f64 / (self.graph.macs() as f64).max(1.0);
+        Ok(Choice { counts, share })
+    }
+
+    /// Returns the units that a choice removes as far as limits and rounding allow: of each group, those that matter least.
+    fn removed(&self, counts: &[usize]) -> Removed {
+        let mut removed = Removed::new();
+        let groups = self.channels.groups();
+        for Candidate { group, unit, .. } in self.candidates {
+            let num_removed = groups[*group].num_units - self.kept(*group, counts[*group]);
+            let units = removed.entry(groups[*group].name.clone()).or_default();
+            if units.len() < num_removed {
+                units.push(*unit);
+            }
+        }
+        removed.retain(|_, units| !units.is_empty());
+        for units in removed.values_mut() {
+            units.sort_unstable();
+        }
+        removed
+    }
+
+    fn kept(&self, group: usize, removed: usize) -> usize {
+        kept(&self.channels.groups()[group], removed, self.options)
+    }
+
+    fn distance(&self, choice: &Choice) -> f64 {
+        (choice.share - self.options.macs).abs()
+    }
+
+    /// Returns the choice that is nearer to the target; the second one if both are equally near.
+    fn nearer(&self, one: Choice, two: Choice) -> Choice {
+        if self.distance(&one) < self.distance(&two) { one } else { two }
+    }
+
+    /// Returns the nearest choice that removes more than the first `count` candidates, the least important ones first.
+    fn remove_more(&self, count: usize) -> Result<Choice, GraphError> {
+        let others = self.candidates[count..].iter().map(|candidate| candidate.group);
+        self.refine(self.first(count)?, others, |removed| removed + 1, |share| share < self.options.macs)
+    }
+
+    /// Returns the nearest choice that removes less than the first `count` candidates, and keeps the most important ones of them.
+    fn give_back(&self, count: usize) -> Result<Choice, GraphError> {
+        let chosen = self.candidates[..count].iter().rev().map(|candidate| candidate.group);
+        self.refine(self.first(count)?, chosen, |removed| removed - 1, |share| share > self.options.macs)
+    }
+
+    /// Returns the nearest choice on the way from `start` to the target. A group is left out from where its next step is too large.
+    fn refine(
+        &self,
+        start: Choice,
+        groups: impl Iterator<Item = usize>,
+        step: impl Fn(usize) -> usize,
+        is_too_far: impl Fn(f64) -> bool,
+    ) -> Result<Choice, GraphError> {
+        let mut counts = start.counts.clone();
+        let mut nearest = start;
+        let mut left_out = BTreeSet::new();
+        for group in groups {
+            if left_out.contains(&group) {
+                continue;
+            }
+            let before = counts[group];
+            counts[group] = step(before);
+            // Limits and rounding take most steps.
+            if self.kept(group, counts[group]) == self.kept(group, before) {
+                continue;
+            }
+            let choice = self.choice(counts.clone())?;
+            if is_too_far(choice.share) {
+                counts[group] = before;
+                left_out.insert(group);
+            }
+            nearest = self.nearer(choice, nearest);
+        }
+        Ok(nearest)
+    }
 }
 
 /// Returns how many units a group keeps of which `removed` are chosen.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ops::{
-    conv::ConvParams, frames_to_batch::FramesToBatch, global_avg_pool::GlobalAvgPool, linear::LinearParams,
+    add::Add, conv::ConvParams, frames_to_batch::FramesToBatch, global_avg_pool::GlobalAvgPool, linear::LinearParams,
     segment_mean::SegmentMean,
 };
 use crate::{Builder, ClipShape, Init};
@@ -61,6 +61,54 @@ fn the_least_important_channels_are_removed_until_the_share_is_reached() {
             assert!(of_1.abs_diff(of_2) <= 1, "{of_1} {of_2}");
         }
     }
+}
+
+/// A stage of residual blocks, whose sums couple all of its layers, and layers with fewer multiply-adds that are pruned one by one.
+fn residual() -> Graph {
+    let conv = |out_channels: usize| ConvParams { out_channels, kernel: [3; 2], padding: [1; 2], ..Default::default() };
+    let build = || {
+        let mut g = Builder::new("test", ClipShape { channels: 3, frames: 1, height: 16, width: 16 })?;
+        let x = g.node("frames", g.input(), FramesToBatch)?;
+        let mut x = g.node("stem", x, conv(32))?;
+        for block in 0..3 {
+            let branch = g.node(&format!("wide.{block}"), x, conv(32))?;
+            x = g.node(&format!("sum.{block}"), [x, branch], Add)?;
+        }
+        for position in 0..8 {
+            let params = ConvParams { stride: [if position == 0 { 2 } else { 1 }; 2], ..conv(32) };
+            x = g.node(&format!("single.{position}"), x, params)?;
+        }
+        let x = g.node("pool", x, GlobalAvgPool)?;
+        let x = g.node("consensus", x, SegmentMean)?;
+        let x = g.node("fc", x, LinearParams { out_features: 2, init: Init::Constant(0.0), bias: true })?;
+        g.finish(x, x)
+    };
+    build().expect("the network fits the clip")
+}
+
+/// With a common share, the network has 0.57 or 0.37 of the multiply-adds, but nothing between.
+#[test]
+fn a_large_step_of_one_group_is_made_up_by_others() {
+    let graph = residual();
+    let channels = ChannelGroups::of(&graph);
+    let values = values(&graph);
+    let num_removed = |macs: f64| {
+        let options =
+            PruneOptions { macs, tolerance: 0.02, scope: Scope::Group, min_channels: 8, round_to: 8, ..OPTIONS };
+        let removed = choose_channels(&graph, &channels, &values, &options).expect("it can be reached");
+        let share =
+            channels.remove(&graph, &removed).expect("they can be removed").graph.macs() as f64 / graph.macs() as f64;
+        assert!((share - macs).abs() <= 0.003, "{macs}: {share}");
+        // All units matter equally, so the first ones are removed.
+        assert!(removed.values().all(|units| units.iter().copied().eq(0..units.len())), "{removed:?}");
+        assert_eq!(Ok(&removed), choose_channels(&graph, &channels, &values, &options).as_ref());
+        let of = |name: &str| removed.get(name).map_or(0, Vec::len);
+        (of("stem"), (0..8).map(|position| of(&format!("single.{position}"))).collect::<Vec<_>>())
+    };
+    // The first stage loses its step, and others get theirs back.
+    assert_eq!(num_removed(0.5), (16, vec![0, 8, 0, 0, 0, 0, 0, 0]));
+    // The first stage keeps its step, and others lose more.
+    assert_eq!(num_removed(0.45), (8, vec![16; 8]));
 }
 
 #[test]
