@@ -1,7 +1,7 @@
 //! Runs every network of the zoo.
 
 use pipe_clips::{Batch, ClipSize};
-use pipe_graph::ClipShape;
+use pipe_graph::{ClipShape, Op};
 use pipe_learn::{Network, Normalisation, Piece, TrainingStep, pin_threads};
 use pipe_models::zoo;
 use pipe_schemas::networks::mobilenet_v2::MobileNetV2;
@@ -91,6 +91,9 @@ fn gradients_are_close_to_those_of_float64() {
         let size = ClipSize { frames, height, width };
         let clips = clips(size);
         let graph = network(small.backbone, size, 5).graph().clone();
+        if !graph.nodes.iter().any(|node| matches!(node.op, Op::BatchNorm(_))) {
+            continue;
+        }
         let error = |seed| {
             let network = Network::new(graph.clone(), seed);
             let found = gradients(&network, &clips);
