@@ -149,9 +149,14 @@ impl ModelFile {
         &self.bytes
     }
 
+    /// Returns whether tensors are in other files.
+    pub fn has_other_files(&self) -> bool {
+        !self.header.external.is_empty()
+    }
+
     /// Returns the path, if an engine must read tensors from other files in its folder.
     pub(crate) fn path_of_external_data(&self) -> Option<&Path> {
-        self.path.as_deref().filter(|_| !self.header.external.is_empty())
+        self.path.as_deref().filter(|_| self.has_other_files())
     }
 
     /// Returns the path, or the size if the model is not in a file.

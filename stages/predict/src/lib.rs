@@ -11,9 +11,10 @@
 //!
 //! The key has the parameters, the inputs, and the versions of FFmpeg, libjpeg-turbo, ONNX Runtime and OpenVINO.
 //!
-//! `pipe predict` uses [`VideoReader`], [`predict_videos`], [`predict_windows`] and [`predict_stream`] without the stage, and `pipe serve` [`predict_one`].
+//! `pipe predict` uses [`VideoReader`], [`open_classifiers`], [`predict_videos`], [`predict_windows`] and [`predict_stream`] without the stage, and `pipe serve` [`predict_one`].
 
 mod annotate;
+mod classifiers;
 mod error;
 mod reader;
 mod stage;
@@ -22,6 +23,7 @@ mod videos;
 mod windows;
 
 pub use annotate::{ANNOTATE_JOB, Annotator};
+pub use classifiers::open_classifiers;
 pub use error::PredictStageError;
 pub use reader::{JOB, ReadVideo, Unusable, VideoReader};
 pub use stage::Predict;

@@ -1,9 +1,9 @@
 //! [`Predict`]: the stage itself.
 
 use crate::videos::with_help;
-use crate::{VideoFile, VideoReader, predict_videos};
+use crate::{VideoFile, VideoReader, open_classifiers, predict_videos};
 use pipe_infer::{Libraries, SessionOptions, load};
-use pipe_predict::{Classifier, ExportedModel};
+use pipe_predict::ExportedModel;
 use pipe_schemas::stages::predict::{CONTRACT, PredictParams};
 use pipe_schemas::tables::{Verdict, VideoPredictionRow, VideoRow};
 use pipe_stage::{Context, Stage, StageError, Summary};
@@ -27,12 +27,12 @@ impl Stage for Predict {
         let model = Arc::new(ExportedModel::open(context.input("exported")?).map_err(with_help)?);
         let engine = load(params.engine, &self.libraries).map_err(|error| with_help(error.into()))?;
         let options = SessionOptions { threads: context.threads(), provider: params.provider };
-        let mut classifier = Classifier::new(Arc::clone(&model), engine.as_ref(), options).map_err(with_help)?;
         let videos: Vec<VideoRow> = read_rows(context.input("videos")?)?;
         let root = context.media_root("videos")?;
         let (usable, unusable): (Vec<_>, Vec<_>) = videos.into_iter().partition(|video| video.verdict.is_usable());
         let files: Vec<VideoFile> =
             usable.into_iter().map(|video| VideoFile { path: root.join(&video.path), id: video.video_id }).collect();
+        let mut classifiers = open_classifiers(&model, engine.as_ref(), options, files.len())?;
         let mut rows: Vec<VideoPredictionRow> = unusable
             .into_iter()
             .map(|video| VideoPredictionRow::without(&video.video_id, video.verdict, video.reason))
@@ -40,7 +40,7 @@ impl Stage for Predict {
         let reader = VideoReader::new(context, model.metadata.stored_frames, params.limits);
         let total = files.len() as u64;
         let mut done = 0;
-        predict_videos(context, &reader, &mut classifier, &files, params.batch_size as usize, |row| {
+        predict_videos(context, &reader, &mut classifiers, &files, params.batch_size as usize, |row| {
             rows.push(row);
             done += 1;
             context.progress(done, total, "videos");

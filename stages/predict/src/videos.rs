@@ -1,4 +1,4 @@
-//! [`predict_videos`]: predictions of many videos, decoded by several threads while the network runs.
+//! [`predict_videos`]: predictions of many videos, by several threads.
 
 use crate::{PredictStageError, Unusable, VideoReader};
 use pipe_clips::ClipDecoder;
@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A video to predict.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,49 +28,56 @@ struct Prepared {
 }
 
 /// Predicts videos, and passes each row to `on_row` in the order of `videos`. A video that can't be used has a row with its verdict.
+/// Each thread decodes a video and runs a network on it; `classifiers` are copies of one network, which compute at the same time.
 ///
 /// # Errors
 /// If the request was cancelled, the machine or the network failed, or `on_row` returns an error.
+///
+/// # Panics
+/// If there is no classifier.
 pub fn predict_videos(
     context: &Context,
     reader: &VideoReader<'_>,
-    classifier: &mut Classifier,
+    classifiers: &mut [Classifier],
     videos: &[VideoFile],
     batch_size: usize,
     mut on_row: impl FnMut(VideoPredictionRow) -> Result<(), StageError>,
 ) -> Result<(), StageError> {
     let num_threads = context.threads().min(videos.len()).max(1);
-    let (send, prepared) = sync_channel(num_threads);
-    let (next, model) = (AtomicUsize::new(0), std::sync::Arc::clone(classifier.model()));
+    let model = Arc::clone(classifiers[0].model());
+    let classifiers: Vec<Mutex<&mut Classifier>> = classifiers.iter_mut().map(Mutex::new).collect();
+    let (send, rows) = sync_channel(num_threads);
+    let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        for _ in 0..num_threads {
-            let (send, next, model) = (send.clone(), &next, &model);
+        for index in 0..num_threads {
+            let (send, next, model, classifier) =
+                (send.clone(), &next, &model, &classifiers[index % classifiers.len()]);
+            let classify = |rows: &[SampleRow], clips: &[Vec<u8>]| {
+                let mut classifier = classifier.lock().unwrap_or_else(PoisonError::into_inner);
+                context.check_cancelled()?;
+                classifier.predict(rows, clips, batch_size).map_err(with_help)
+            };
             let work = move || {
                 let mut decoder = ClipDecoder::new().map_err(PredictError::from).map_err(StageError::from);
                 loop {
                     let position = next.fetch_add(1, Ordering::Relaxed);
                     let Some(video) = videos.get(position) else { return };
-                    let made = match &mut decoder {
-                        Ok(decoder) => prepare(reader, model, decoder, video),
+                    let row = match &mut decoder {
+                        Ok(decoder) => row_of(reader, model, decoder, video, classify),
                         Err(error) => Err(std::mem::replace(error, PredictStageError::Panicked.into())),
                     };
-                    if send.send((position, made)).is_err() {
+                    if send.send((position, row)).is_err() {
                         return;
                     }
                 }
             };
-            std::thread::Builder::new().name("decode".into()).spawn_scoped(scope, work)?;
+            std::thread::Builder::new().name("predict".into()).spawn_scoped(scope, work)?;
         }
         drop(send);
         let (mut waiting, mut num_done) = (BTreeMap::new(), 0);
         // Moved, so that the threads notice when this ends early.
-        for (position, made) in prepared {
-            let video = &videos[position];
-            let row = match made? {
-                Ok(prepared) => row_of(classifier, &prepared, batch_size)?,
-                Err(Unusable { verdict, reason }) => VideoPredictionRow::without(&video.id, verdict, reason),
-            };
-            waiting.insert(position, row);
+        for (position, row) in rows {
+            waiting.insert(position, row?);
             while let Some(row) = waiting.remove(&num_done) {
                 on_row(row)?;
                 num_done += 1;
@@ -92,20 +100,20 @@ pub fn predict_one(
     video: &VideoFile,
     classify: impl FnOnce(&[SampleRow], &[Vec<u8>]) -> Result<PredictionRow, StageError>,
 ) -> Result<VideoPredictionRow, StageError> {
-    let mut decoder = ClipDecoder::new().map_err(PredictError::from)?;
-    match prepare(reader, model, &mut decoder, video)? {
-        Ok(Prepared { rows, clips, damage }) => Ok(VideoPredictionRow::of(classify(&rows, &clips)?, &damage)),
-        Err(Unusable { verdict, reason }) => Ok(VideoPredictionRow::without(&video.id, verdict, reason)),
-    }
+    row_of(reader, model, &mut ClipDecoder::new().map_err(PredictError::from)?, video, classify)
 }
 
 fn row_of(
-    classifier: &mut Classifier,
-    prepared: &Prepared,
-    batch_size: usize,
+    reader: &VideoReader<'_>,
+    model: &ExportedModel,
+    decoder: &mut ClipDecoder,
+    video: &VideoFile,
+    classify: impl FnOnce(&[SampleRow], &[Vec<u8>]) -> Result<PredictionRow, StageError>,
 ) -> Result<VideoPredictionRow, StageError> {
-    let prediction = classifier.predict(&prepared.rows, &prepared.clips, batch_size).map_err(with_help)?;
-    Ok(VideoPredictionRow::of(prediction, &prepared.damage))
+    match prepare(reader, model, decoder, video)? {
+        Ok(Prepared { rows, clips, damage }) => Ok(VideoPredictionRow::of(classify(&rows, &clips)?, &damage)),
+        Err(Unusable { verdict, reason }) => Ok(VideoPredictionRow::without(&video.id, verdict, reason)),
+    }
 }
 
 /// Decodes a video and makes its views.

@@ -11,8 +11,8 @@ use pipe_schemas::tables::{SampleRow, VideoPredictionRow};
 use pipe_stage::protocol::predict::{ModelJob, PredictJob, PredictReply, StreamJob, VideoPath, WindowJob};
 use pipe_stage::{Context, StageError};
 use pipe_stage_predict::{
-    Annotator, StreamItem, StreamPlan, VideoFile, VideoReader, WindowItem, WindowPlan, predict_stream, predict_videos,
-    predict_windows,
+    Annotator, StreamItem, StreamPlan, VideoFile, VideoReader, WindowItem, WindowPlan, open_classifiers,
+    predict_stream, predict_videos, predict_windows,
 };
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -58,14 +58,17 @@ pub(crate) fn write(replies: &mut File, reply: &impl serde::Serialize) -> Result
     Ok(replies.write_all(&line)?)
 }
 
-/// Prepares the model of a job.
-pub(crate) fn classifier(job: &ModelJob, libraries: &Libraries) -> Result<(Classifier, String), StageError> {
+/// Prepares the model of a job, as copies if several of `num_videos` can be computed at a time. Returns the name of the engine too.
+pub(crate) fn classifiers(
+    job: &ModelJob,
+    libraries: &Libraries,
+    num_videos: usize,
+) -> Result<(Vec<Classifier>, String), StageError> {
     let with_help = StageError::explained(PredictError::help);
-    let model = ExportedModel::open(&job.model).map_err(&with_help)?;
+    let model = Arc::new(ExportedModel::open(&job.model).map_err(&with_help)?);
     let engine = load(job.engine, libraries).map_err(|error| with_help(error.into()))?;
     let options = SessionOptions { threads: job.threads, provider: job.provider };
-    let classifier = Classifier::new(Arc::new(model), engine.as_ref(), options).map_err(with_help)?;
-    Ok((classifier, engine.title()))
+    Ok((open_classifiers(&model, engine.as_ref(), options, num_videos)?, engine.title()))
 }
 
 fn run(libraries: &Libraries, replies: &mut File) -> Result<(), StageError> {
@@ -74,8 +77,10 @@ fn run(libraries: &Libraries, replies: &mut File) -> Result<(), StageError> {
     stdin.read_line(&mut line)?;
     let job: PredictJob = serde_json::from_str(&line)?;
     let windows = job.windows.as_ref().map(window_plan).transpose().map_err(WrongArgument)?;
-    let (mut classifier, engine) = classifier(&job.model, libraries)?;
-    let model = Arc::clone(classifier.model());
+    // Windows are computed one after the other.
+    let num_at_once = if windows.is_some() { 1 } else { job.videos.len() };
+    let (mut classifiers, engine) = classifiers(&job.model, libraries, num_at_once)?;
+    let model = Arc::clone(classifiers[0].model());
     let labels = &model.metadata.labels;
     windows
         .iter()
@@ -98,19 +103,19 @@ fn run(libraries: &Libraries, replies: &mut File) -> Result<(), StageError> {
             is_cancelled.store(true, Ordering::Relaxed);
         })?;
         let windows = windows.ok_or_else(|| StageError::message("a stream needs windows"))?;
-        return run_stream(&context, &mut classifier, stream, windows, job.model.batch_size, replies);
+        return run_stream(&context, &mut classifiers[0], stream, windows, job.model.batch_size, replies);
     }
     let mut output = Output { replies, table, annotator, shown: (Vec::new(), Vec::new()) };
     let reader = VideoReader::new(&context, model.metadata.stored_frames, limits);
-    run_videos(&context, &reader, &mut classifier, &job, windows, &mut output)?;
+    run_videos(&context, &reader, &mut classifiers, &job, windows, &mut output)?;
     output.table.map_or(Ok(()), TableFile::write)
 }
 
-/// Predicts the videos of a job one after the other.
+/// Predicts the videos of a job, in their order.
 fn run_videos(
     context: &Context,
     reader: &VideoReader<'_>,
-    classifier: &mut Classifier,
+    classifiers: &mut [Classifier],
     job: &PredictJob,
     windows: Option<WindowPlan>,
     output: &mut Output<'_>,
@@ -120,13 +125,14 @@ fn run_videos(
     let batch_size = job.model.batch_size;
     let Some(plan) = windows else {
         let mut next = videos.iter();
-        return predict_videos(context, reader, classifier, &videos, batch_size, |row| {
+        return predict_videos(context, reader, classifiers, &videos, batch_size, |row| {
             // Rows are in the order of the videos.
             let Some(video) = next.next() else { return Ok(()) };
             output.item(&video.id, WindowItem::Row(row))?;
             output.end_video(video)
         });
     };
+    let classifier = &mut classifiers[0];
     let model = Arc::clone(classifier.model());
     videos.iter().try_for_each(|video| {
         let classify = |rows: &[SampleRow], clips: &[Vec<u8>]| {

@@ -4,7 +4,7 @@ mod counters;
 mod handler;
 mod query;
 
-use crate::predict::{classifier, failed, write};
+use crate::predict::{classifiers, failed, write};
 use handler::Service;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -49,7 +49,8 @@ fn run(libraries: &Libraries, replies: &mut File) -> Result<u64, StageError> {
     stdin.read_line(&mut line)?;
     let job: ServeJob = serde_json::from_str(&line)?;
     let root = job.root.as_ref().map(fs_err::canonicalize).transpose()?;
-    let (classifier, engine) = classifier(&job.model, libraries)?;
+    // Requests use the network in turn.
+    let (mut classifiers, engine) = classifiers(&job.model, libraries, 1)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(job.model.threads + 1)
@@ -68,7 +69,7 @@ fn run(libraries: &Libraries, replies: &mut File) -> Result<u64, StageError> {
     })?;
     let address = listener.local_addr()?.to_string();
     write(replies, &ServeReply::Listening { address, engine: engine.clone() })?;
-    let service = Arc::new(Service::new(&job, root, classifier, engine)?);
+    let service = Arc::new(Service::new(&job, root, classifiers.remove(0), engine)?);
     runtime.block_on(accept(&listener, &service, &job, stopped));
     let num_requests = service.num_requests();
     // A video that is still decoded after its time is not waited for.

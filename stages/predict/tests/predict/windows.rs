@@ -222,7 +222,9 @@ fn windows_end_when_their_reader_is_given_up_or_there_are_too_many() {
 #[test]
 fn videos_keep_their_order_and_unsuitable_ones_have_a_verdict() {
     let folder = tempfile::tempdir().expect("a folder");
-    let Some(mut classifier) = classifier(Sampler::frames(3, 1, 2), FrameSampling::All) else { return };
+    let classifier = || classifier(Sampler::frames(3, 1, 2), FrameSampling::All);
+    let (Some(first), Some(second)) = (classifier(), classifier()) else { return };
+    let mut classifiers = [first, second];
     let names = ["a.avi", "missing.avi", "b.avi", "folder", "text.avi"];
     write_video(&folder.path().join("a.avi"), 30);
     write_video(&folder.path().join("b.avi"), 1);
@@ -230,9 +232,9 @@ fn videos_keep_their_order_and_unsuitable_ones_have_a_verdict() {
     std::fs::write(folder.path().join("text.avi"), "text").expect("written");
     let videos = names.map(|name| VideoFile { id: name.into(), path: folder.path().join(name) });
     let context = context();
-    let reader = VideoReader::new(&context, classifier.model().metadata.stored_frames, DecodeLimits::default());
+    let reader = VideoReader::new(&context, classifiers[0].model().metadata.stored_frames, DecodeLimits::default());
     let mut rows = Vec::new();
-    predict_videos(&context, &reader, &mut classifier, &videos, 4, |row| {
+    predict_videos(&context, &reader, &mut classifiers, &videos, 4, |row| {
         rows.push(row);
         Ok(())
     })

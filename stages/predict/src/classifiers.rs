@@ -1,0 +1,76 @@
+//! [`open_classifiers`]: copies of a network that compute at the same time.
+
+use crate::PredictStageError;
+use crate::videos::with_help;
+use pipe_infer::{Engine, ExecutionProvider, SessionOptions};
+use pipe_predict::{Classifier, ExportedModel};
+use pipe_stage::StageError;
+use std::sync::Arc;
+
+/// Largest size of the files of all copies. A copy needs about the size of its file.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// Prepares a model for so many videos: as copies that share the threads of `options`, if several videos can be computed at a time.
+/// Threads of one copy wait for each other in each operation, which takes a fifth more processor time.
+///
+/// # Errors
+/// If the engine refuses the model, or the machine has no more threads.
+pub fn open_classifiers(
+    model: &Arc<ExportedModel>,
+    engine: &dyn Engine,
+    options: SessionOptions,
+    num_videos: usize,
+) -> Result<Vec<Classifier>, StageError> {
+    let is_one = options.provider != ExecutionProvider::Cpu || model.file.has_other_files();
+    let max_copies = if is_one { 1 } else { num_videos.min(copies_in_memory(model.file.size_bytes())) };
+    let (num_copies, threads) = shares(options.threads, max_copies);
+    let open = || Classifier::new(Arc::clone(model), engine, SessionOptions { threads, ..options }).map_err(with_help);
+    std::thread::scope(|scope| {
+        let spawn = |_| std::thread::Builder::new().name("open".into()).spawn_scoped(scope, open);
+        let others = (1..num_copies).map(spawn).collect::<Result<Vec<_>, _>>()?;
+        let others = others.into_iter().map(|thread| thread.join().map_err(|_| PredictStageError::Panicked)?);
+        std::iter::once(open()).chain(others).collect()
+    })
+}
+
+fn copies_in_memory(file_bytes: u64) -> usize {
+    usize::try_from(MAX_BYTES / file_bytes.max(1)).unwrap_or(usize::MAX)
+}
+
+/// Returns how many copies share some threads, and the number of threads of each. It is the same for all, so that a result does not depend
+/// on which copy computes it. With 0 threads the engine chooses.
+fn shares(threads: usize, max_copies: usize) -> (usize, usize) {
+    if threads == 0 {
+        return (1, 0);
+    }
+    let copies = threads / threads.div_ceil(max_copies.max(1));
+    (copies, threads / copies)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_are_shared_equally() {
+        let cases = [
+            ((0, 9), (1, 0)),
+            ((1, 9), (1, 1)),
+            ((2, 0), (1, 2)),
+            ((2, 1), (1, 2)),
+            ((2, 64), (2, 1)),
+            ((3, 2), (1, 3)),
+            ((16, 11), (8, 2)),
+            ((16, 16), (16, 1)),
+            ((16, 3), (2, 8)),
+        ];
+        for ((threads, max_copies), expect) in cases {
+            assert_eq!(shares(threads, max_copies), expect, "{threads} threads, at most {max_copies} copies");
+        }
+    }
+
+    #[test]
+    fn large_files_have_fewer_copies() {
+        assert_eq!([0, 94 << 20, 600 << 20, 2 << 30].map(copies_in_memory), [1 << 30, 10, 1, 0]);
+    }
+}
