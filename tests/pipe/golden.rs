@@ -19,9 +19,10 @@ use pipe_testkit::{repository, skip};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Of losses near 0.7 and logits up to 0.09 after three short epochs. Without AVX (`ATEN_CPU_CAPABILITY=default`,
-/// `ONEDNN_MAX_CPU_ISA=SSE41`) logits differ by 0.0005.
-const TOLERANCE: Tolerance = Tolerance { relative: 0.01, absolute: 0.005 };
+/// Of losses near 0.7 and logits up to 0.15 after three short epochs. With AVX2 instead of AVX-512 (`ATEN_CPU_CAPABILITY=avx2`,
+/// `ONEDNN_MAX_CPU_ISA=AVX2`) logits differ by 0.00002, and without AVX (`default`, `SSE41`) by 0.016: a value that is next to 0 before an
+/// activation is then on the other side.
+const TOLERANCE: Tolerance = Tolerance { relative: 0.01, absolute: 0.02 };
 
 /// The content of `golden.json`.
 #[derive(Debug, Default, Serialize, Deserialize)]

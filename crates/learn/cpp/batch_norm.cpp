@@ -19,6 +19,8 @@ namespace {
 constexpr int64_t PART_VALUES = 16384;
 // Sums of parts take memory too.
 constexpr int64_t MIN_PART_ROWS = 32;
+// Sums in 32 bits of more rows would lose digits.
+constexpr int64_t MAX_PART_ROWS = 512;
 
 at::MemoryFormat channels_last(const at::Tensor& x) {
   return x.dim() == 4 ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::ChannelsLast3d;
@@ -27,7 +29,7 @@ at::MemoryFormat channels_last(const at::Tensor& x) {
 // A tensor as rows of channels.
 struct Rows {
   explicit Rows(const at::Tensor& x) : size{x.numel() / x.size(1), x.size(1)} {
-    part = std::max(MIN_PART_ROWS, PART_VALUES / size.channels);
+    part = std::clamp(PART_VALUES / size.channels, MIN_PART_ROWS, MAX_PART_ROWS);
     parts = (size.rows + part - 1) / part;
   }
 

@@ -48,6 +48,8 @@ INLINE float passing(float dy, float y, Limits limits) {
   return y <= limits.low || y >= limits.high ? 0.0f : dy;
 }
 
+// Sums are of the differences from the first row, so that the mean of equal values is that value, and that of similar ones is as exact as
+// they are.
 template <typename T>
 INLINE void moments_of(Size size, const T* __restrict x, float* __restrict mean, float* __restrict squares) {
   const auto [rows, channels] = size;
@@ -55,13 +57,13 @@ INLINE void moments_of(Size size, const T* __restrict x, float* __restrict mean,
     mean[c] = 0;
     squares[c] = 0;
   }
-  for (int64_t r = 0; r < rows; ++r) {
+  for (int64_t r = 1; r < rows; ++r) {
     for (int64_t c = 0; c < channels; ++c) {
-      mean[c] += load(x + r * channels + c);
+      mean[c] += load(x + r * channels + c) - load(x + c);
     }
   }
   for (int64_t c = 0; c < channels; ++c) {
-    mean[c] /= static_cast<float>(rows);
+    mean[c] = load(x + c) + mean[c] / static_cast<float>(rows);
   }
   // The rows are in the cache now.
   for (int64_t r = 0; r < rows; ++r) {
@@ -153,8 +155,11 @@ FOR_EACH_PROCESSOR void combine_moments(
   };
   for (int64_t part = 0; part < parts; ++part) {
     for (int64_t c = 0; c < channels; ++c) {
-      mean[c] += weight(part) / static_cast<double>(rows) * means[part * channels + c];
+      mean[c] += weight(part) * (static_cast<double>(means[part * channels + c]) - means[c]);
     }
+  }
+  for (int64_t c = 0; c < channels; ++c) {
+    mean[c] = means[c] + mean[c] / static_cast<double>(rows);
   }
   for (int64_t part = 0; part < parts; ++part) {
     for (int64_t c = 0; c < channels; ++c) {

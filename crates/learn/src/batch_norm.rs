@@ -159,6 +159,16 @@ mod tests {
         }
     }
 
+    /// A background that does not change has no noise for an activation to cut at.
+    #[test]
+    fn equal_values_have_their_mean() {
+        let [x, weight, _, residual, mean, var, dy] = operands(&[2, 24, 40, 30], Kind::Float);
+        let x = to_channels_last(&x.mean_dim([0, 2, 3].as_slice(), true, Kind::Float).expand_as(&x));
+        let bias = Tensor::zeros([24], (Kind::Float, Device::Cpu));
+        let found = results(&[x, weight, bias, residual, mean, var, dy], false, Tail::NOTHING.limits, true);
+        assert_eq!(found[0].abs().max().double_value(&[]), 0.0);
+    }
+
     #[test]
     fn a_value_that_is_not_a_number_stays_one() {
         for kind in [Kind::Float, Kind::BFloat16] {

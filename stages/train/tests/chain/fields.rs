@@ -175,6 +175,6 @@ fn fields_of_an_epoch() {
         "with.seed: 0",
         "with.train_dataloader.batch_size: 2",
     ];
-    assert_eq!((CONTRACT.version, part.name.as_str(), part.items.len()), (9, "0001", 0));
+    assert_eq!((CONTRACT.version, part.name.as_str(), part.items.len()), (10, "0001", 0));
     assert_eq!(found, expect);
 }
