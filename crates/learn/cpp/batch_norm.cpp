@@ -13,6 +13,10 @@
 #include <optional>
 #include <vector>
 
+#if defined(__GNUC__) && !defined(__clang__) && !defined(INTRA_OP_PARALLEL)
+#error "compile with -fopenmp; without it, at::parallel_for is a plain loop"
+#endif
+
 namespace {
 
 // So many values fit into the cache of a core, with those of another tensor.

@@ -12,7 +12,8 @@ fn main() {
     let Ok(libtorch) = std::env::var("LIBTORCH") else { return };
     let include = Path::new(&libtorch).join("include");
     let cpp = || cc::Build::new().cpp(true).std("c++20").clone();
-    cpp()
+    let mut functions = cpp();
+    functions
         .warnings(false) // of libtorch's headers
         // Its functions call others that are compiled. Optimising or describing all that the headers contain would take minutes.
         .opt_level(0)
@@ -20,12 +21,20 @@ fn main() {
         .include("cpp")
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
-        .files(["cpp/c10d.cpp", "cpp/batch_norm.cpp", "cpp/foreach.cpp"])
-        .compile("pipe_learn");
+        .files(["cpp/c10d.cpp", "cpp/batch_norm.cpp", "cpp/foreach.cpp"]);
+    // Without OpenMP, `at::parallel_for` of libtorch's headers is a plain loop. libtorch contains the runtime of GCC, and two runtimes in one
+    // program would each start threads.
+    let has_openmp = functions.get_compiler().is_like_gnu();
+    if has_openmp {
+        functions.flag("-fopenmp");
+    } else {
+        println!("cargo:warning=the C++ compiler is not GCC: batch normalisation is trained with one thread");
+    }
+    functions.compile("pipe_learn");
     // Loops, without headers of libtorch. They are fast in debug builds, too.
     cpp().opt_level(3).debug(false).file("cpp/rows.cpp").compile("pipe_learn_rows");
     println!("cargo:rustc-link-search=native={}", Path::new(&libtorch).join("lib").display());
-    for library in ["torch_cpu", "c10"] {
+    for library in ["torch_cpu", "c10"].into_iter().chain(has_openmp.then_some("gomp")) {
         println!("cargo:rustc-link-lib={library}");
     }
 }
