@@ -1,13 +1,14 @@
-//! Networks on libtorch against the same networks as ONNX files on ONNX Runtime, and against `onnx.checker`.
+//! Networks on libtorch against the same networks as ONNX files on ONNX Runtime and OpenVINO, and against `onnx.checker`.
 
 #![expect(clippy::disallowed_methods, reason = "tests may panic; their files, threads and times are their own")]
+#![expect(clippy::print_stdout, reason = "the figures are the result of the long test")]
 
 mod networks;
 mod ops;
 
 use pipe_clips::{Batch, ClipSize};
 use pipe_graph::{Graph, Init, Param, onnx};
-use pipe_infer::{Engine, ModelFile, OnnxRuntime, SessionOptions};
+use pipe_infer::{Engine, ModelFile, OnnxRuntime, OpenVino, SessionOptions};
 use pipe_learn::{LearnError, Network, Normalisation, pin_threads, predict_clips};
 use pipe_schemas::networks::DataPreprocessor;
 use pipe_weights::{Checkpoint, Tensor};
@@ -17,8 +18,13 @@ use std::process::Command;
 /// The largest difference of a logit, relative to the largest logit.
 const LIMIT: f32 = 1e-4;
 
-fn runtime() -> Option<OnnxRuntime> {
-    pipe_testkit::onnx_runtime().map(|library| OnnxRuntime::load(&library).expect("ONNX Runtime loads"))
+/// Loads the engines that this machine has.
+fn engines() -> Vec<Box<dyn Engine>> {
+    let onnx_runtime = pipe_testkit::onnx_runtime()
+        .map(|library| -> Box<dyn Engine> { Box::new(OnnxRuntime::load(&library).expect("ONNX Runtime loads")) });
+    let openvino = pipe_testkit::openvino()
+        .map(|library| -> Box<dyn Engine> { Box::new(OpenVino::load(&library).expect("OpenVINO loads")) });
+    onnx_runtime.into_iter().chain(openvino).collect()
 }
 
 /// Draws numbers between -1 and 1 that depend on a name only.
@@ -71,27 +77,35 @@ fn clip_size(graph: &Graph) -> ClipSize {
     ClipSize { frames: dims[1], height: dims[2], width: dims[3] }
 }
 
-/// Compares the logits of one clip and of two clips with those of the network rewritten for inference, and with those of its file on ONNX
-/// Runtime. Returns the bytes of the file.
-fn compare(runtime: &OnnxRuntime, network: &Network) -> Vec<u8> {
+/// Compares the logits of one clip and of two clips with those of the network rewritten for inference, and with those of its file on each
+/// engine. Returns the bytes of the file.
+fn compare(engines: &[Box<dyn Engine>], network: &Network) -> Vec<u8> {
     let (name, size) = (&network.graph().name, clip_size(network.graph()));
     let normalisation = Normalisation::new(&DataPreprocessor::default());
     let logits = |network: &Network, num_clips| {
         let batches = std::iter::once(Ok(clips(size, num_clips)));
         predict_clips::<LearnError>(network, &normalisation, size, batches, |_| Ok(())).expect("logits").concat()
     };
+    let expect = [1, 2].map(|num_clips| logits(network, num_clips));
+    let rewritten = network.for_inference().expect("the network is rewritten");
+    let check_all = |what: &str, found: &mut dyn FnMut(usize) -> Vec<f32>| {
+        let differences = [1, 2].map(|num_clips| {
+            check(&format!("{num_clips} clips on {name}, {what}"), &found(num_clips), &expect[num_clips - 1])
+        });
+        println!("{name}, {what}: {:.1e} of the largest logit", differences[0].max(differences[1]));
+    };
+    check_all("for inference", &mut |num_clips| logits(&rewritten, num_clips));
+    drop(rewritten);
     let bytes = write(&network.with_folded_tables().expect("tables fold"));
     let model = ModelFile::from_bytes(bytes.clone()).expect("a model");
-    let mut session =
-        runtime.open(&model, SessionOptions::threads(2)).unwrap_or_else(|error| panic!("{name}: {error:?}"));
-    let rewritten = network.for_inference().expect("the network is rewritten");
-    for num_clips in [1, 2] {
-        let shape = [num_clips, 3, size.frames, size.height, size.width];
-        let values = normalisation.values(&clips(size, num_clips), size);
-        let (_, exported) = session.run(onnx::INPUT, shape, values).expect("it runs");
-        let expect = logits(network, num_clips);
-        check(&format!("{num_clips} clips on the file of {name}"), &exported, &expect);
-        check(&format!("{num_clips} clips on {name} for inference"), &logits(&rewritten, num_clips), &expect);
+    for engine in engines {
+        let session = engine.open(&model, SessionOptions::threads(2));
+        let mut session = session.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        check_all(engine.kind().name(), &mut |num_clips| {
+            let shape = [num_clips, 3, size.frames, size.height, size.width];
+            let values = normalisation.values(&clips(size, num_clips), size);
+            session.run(onnx::INPUT, shape, values).expect("it runs").1
+        });
     }
     bytes
 }
@@ -102,12 +116,14 @@ fn write(network: &Network) -> Vec<u8> {
     onnx::write(network.graph(), values, &BTreeMap::new()).expect("the network is written")
 }
 
-fn check(what: &str, found: &[f32], expect: &[f32]) {
+/// Returns the largest difference of a logit, relative to the largest logit.
+fn check(what: &str, found: &[f32], expect: &[f32]) -> f32 {
     assert_eq!(found.len(), expect.len(), "{what}");
     let largest = expect.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
     let difference = found.iter().zip(expect).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs())) / largest;
     let finite = found.iter().all(|logit| logit.is_finite());
     assert!(finite && difference <= LIMIT, "{what}: the logits differ by {difference:e}");
+    difference
 }
 
 /// Passes files to `onnx.checker`, if Python has it.

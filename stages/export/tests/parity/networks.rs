@@ -1,10 +1,8 @@
-//! Every network of the zoo: two training steps, and its file on ONNX Runtime.
+//! Every network of the zoo: two training steps, and its file on each engine.
 
-#![expect(clippy::print_stdout, reason = "the figures are the result of the long test")]
-
-use crate::{check_files, clip_size, clips, compare, network, runtime};
+use crate::{check_files, clip_size, clips, compare, engines, network};
 use pipe_graph::{ClipShape, Graph};
-use pipe_infer::OnnxRuntime;
+use pipe_infer::Engine;
 use pipe_learn::{Epoch, LearnError, Learner, Network, pin_threads};
 use pipe_models::zoo;
 use pipe_schemas::networks::{Backbone, ClsHead, ModelParams};
@@ -45,16 +43,14 @@ fn two_steps(graph: &Graph, lr: f64, num_clips: usize) -> [f64; 2] {
     })
 }
 
-fn check(runtime: Option<&OnnxRuntime>, configurations: Vec<(Backbone, ClipShape)>, num_clips: usize) {
+fn check(engines: &[Box<dyn Engine>], configurations: Vec<(Backbone, ClipShape)>, num_clips: usize) {
     let mut files = Vec::new();
     for (backbone, clip) in configurations {
         let graph = graph(backbone, clip);
         println!("{}: {:.1} G multiply-adds", graph.name, graph.macs() as f64 / 1e9);
         check_training(&graph, num_clips);
-        if let Some(runtime) = runtime {
-            let name = format!("{}-{}", graph.name, files.len());
-            files.push((name, compare(runtime, &network(graph))));
-        }
+        let name = format!("{}-{}", graph.name, files.len());
+        files.push((name, compare(engines, &network(graph))));
     }
     check_files(&files);
 }
@@ -62,7 +58,7 @@ fn check(runtime: Option<&OnnxRuntime>, configurations: Vec<(Backbone, ClipShape
 #[test]
 fn small_networks_train_and_their_files_have_the_same_logits() {
     let small = zoo().into_iter().flat_map(|entry| entry.small);
-    check(runtime().as_ref(), small.map(|small| (small.backbone, small.clip)).collect(), 4);
+    check(&engines(), small.map(|small| (small.backbone, small.clip)).collect(), 4);
 }
 
 #[test]
@@ -71,6 +67,6 @@ fn full_networks_train_and_their_files_have_the_same_logits() {
     let published = zoo().into_iter().flat_map(|entry| entry.published);
     for published in published {
         // Four clips of a ViT-L need more memory than a laptop has.
-        check(runtime().as_ref(), vec![(published.backbone, published.clip)], 2);
+        check(&engines(), vec![(published.backbone, published.clip)], 2);
     }
 }

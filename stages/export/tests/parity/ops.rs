@@ -1,6 +1,6 @@
 //! Ops of transformers with attributes that no network of the zoo has.
 
-use crate::{compare, network, runtime};
+use crate::{compare, engines, network};
 use pipe_graph::ops::{
     add::Add,
     attention::Attention,
@@ -93,6 +93,5 @@ fn graph() -> Result<Graph, GraphError> {
 
 #[test]
 fn ops_of_transformers_have_the_same_results() {
-    let Some(runtime) = runtime() else { return };
-    compare(&runtime, &network(graph().expect("a graph")));
+    compare(&engines(), &network(graph().expect("a graph")));
 }
