@@ -10,6 +10,8 @@ short side 256, centre crop 224 x 224, normalisation, softmax, top 5.
   faster memory format
 - decord + ONNX Runtime: frames by decord, resized by OpenCV, the file that `pipe` exported
 
+`pipe` also takes its turns with the int8 file of `optimize`, in both engines. These figures are not compared with the peers, which compute in 32 bits.
+
 Each round runs all of them once, in turns, with two threads. `pipe` is started anew each time; the peers have loaded their network and
 libraries before, so their figures are without that time. Figures are medians over the rounds.
 """
@@ -133,26 +135,28 @@ stages:
     inputs: {{ samples: samples, classes: labels.classes }}
     with: {{ model: {{ backbone: {backbone} }}, load_from: {{ checkpoint: weights.pth }} }}
   onnx: {{ uses: export, inputs: {{ model: model, frames: frames, samples: samples }}, with: {{ parity_views: 4 }} }}
+  int8: {{ uses: optimize, inputs: {{ model: model, frames: frames, samples: samples }}, with: {{ quantize: {{ type: int8 }} }} }}
 """
 SAMPLER = "{ type: SampleFrames, clip_len: 1, frame_interval: 1, num_clips: 8 }"
 TRANSFORMS = "[{ type: Resize, scale: { short_side_px: 256 } }, { type: CenterCrop, crop_size: 224 }]"
 
 
 def exported(pipe, folder, clips, backbone, constructor, python):
-    """Returns the exported network, the weights, and the number of classes."""
+    """Returns the exported network, the quantised one, the weights, and the number of classes."""
     classes = sum(path.is_dir() for path in clips.iterdir())
     weights = folder / "weights.pth"
     subprocess.run([python, "-c", WEIGHTS, constructor, str(classes), weights], check=True)
     values = {"clips": json.dumps(str(clips)), "backbone": backbone, "sampler": SAMPLER, "transforms": TRANSFORMS}
     (folder / "bench.yaml").write_text(PIPELINE.format(**values))
     subprocess.run([pipe, "run", "bench.yaml", "--no-lock"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    return folder / ".pipe/out/bench/onnx/model.onnx", weights, classes
+    outputs = folder / ".pipe/out/bench"
+    return outputs / "onnx/model.onnx", outputs / "int8/model.onnx", weights, classes
 
 
-def run_pipe(pipe, model, videos, folder):
+def run_pipe(pipe, model, engine, videos, folder):
     """Returns the wall and CPU seconds of `pipe predict` and its workers."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    command = [pipe, "predict", model, *videos, "--threads", "2", "--to", folder / "rows.jsonl"]
+    command = [pipe, "predict", model, *videos, "--engine", engine, "--threads", "2", "--to", folder / "rows.jsonl"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -160,7 +164,7 @@ def run_pipe(pipe, model, videos, folder):
 
 def measure(name, options, python, packages, folder):
     backbone, constructor = NETWORKS[name]
-    model, weights, classes = exported(options.pipe, folder, options.clips, backbone, constructor, python)
+    model, int8, weights, classes = exported(options.pipe, folder, options.clips, backbone, constructor, python)
     videos = sorted(str(path) for path in options.clips.rglob("*") if path.is_file())
     (folder / "videos.txt").write_text("\n".join(videos))
     os.environ["PYTHONPATH"] = str(packages)
@@ -170,9 +174,15 @@ def measure(name, options, python, packages, folder):
         "decord + ONNX Runtime": Program([python, "-c", DECORD, folder / "videos.txt", model]),
     }
     del os.environ["PYTHONPATH"], os.environ["LD_LIBRARY_PATH"]
-    seconds = {"pipe": [], **{who: [] for who in programs}}
+    variants = {
+        "pipe": (model, "onnxruntime"),
+        "pipe, int8": (int8, "onnxruntime"),
+        "pipe, int8, OpenVINO": (int8, "openvino"),
+    }
+    seconds = {who: [] for who in [*variants, *programs]}
     for _ in range(options.rounds):
-        seconds["pipe"].append(run_pipe(options.pipe, model, videos, folder))
+        for who, variant in variants.items():
+            seconds[who].append(run_pipe(options.pipe, *variant, videos, folder))
         for who, program in programs.items():
             seconds[who].append(program.turn())
     for program in programs.values():
@@ -180,7 +190,7 @@ def measure(name, options, python, packages, folder):
     found = {who: [statistics.median(column) for column in zip(*rows)] for who, rows in seconds.items()}
     print(f"{name}, {len(videos)} videos, medians of {options.rounds} rounds")
     for who, (wall, cpu) in found.items():
-        of_pipe = f"; pipe has {cpu / found['pipe'][1]:.2f} times as many per CPU second" if who != "pipe" else ""
+        of_pipe = f"; pipe has {cpu / found['pipe'][1]:.2f} times as many per CPU second" if who in programs else ""
         print(f"  {who:22} {len(videos) / cpu:6.2f} videos per CPU second, {len(videos) / wall:6.2f} per second{of_pipe}", flush=True)
 
 
