@@ -31,6 +31,8 @@ cargo xtask TASK
                       Measure forward passes of networks, against PyTorch
   bench train [--only NETWORK] [--bfloat16]
                       Measure training steps of networks, against PyTorch
+  bench epoch --clips FOLDER
+                      Measure an epoch of training from videos, against PyTorch with torchcodec
   bench predict --clips FOLDER
                       Measure predictions of videos, against PyTorch with torchcodec, and ONNX Runtime with decord
   bench optimization --clips FOLDER --weights FILE
