@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 mod help;
 mod message;
 mod pieces;
+mod start;
 
 pub(crate) use help::help;
 
@@ -353,7 +354,8 @@ impl Helper {
         let mut command = Command::new(program);
         command.args([HELPER_FLAG, job.name]).args(numbers);
         command.env(PARENT_VARIABLE, std::process::id().to_string());
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = start::start(command)?;
         match (child.stdin.take(), child.stdout.take()) {
             (Some(jobs), Some(replies)) => Ok(Self { child, jobs, replies: Inbox::new(replies), pieces }),
             _ => Err(io::ErrorKind::BrokenPipe.into()),

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 const JOB: Job = Job { name: "misbehave", run: misbehave };
 const LIMITS: JobLimits = JobLimits { memory_mb: 512, cpu_secs: 1 };
-const TESTS: [(&str, fn()); 7] = [
+const TESTS: [(&str, fn()); 8] = [
     ("a_failure_of_the_machine_is_not_one_of_the_job", a_failure_of_the_machine_is_not_one_of_the_job),
     ("a_job_that_succeeds_when_it_is_alone_has_a_result", a_job_that_succeeds_when_it_is_alone_has_a_result),
     (
@@ -25,6 +25,7 @@ const TESTS: [(&str, fn()); 7] = [
     ),
     ("a_bad_job_costs_itself_only", a_bad_job_costs_itself_only),
     ("a_helper_does_many_jobs", a_helper_does_many_jobs),
+    ("a_helper_outlives_the_thread_that_needed_it_first", a_helper_outlives_the_thread_that_needed_it_first),
     ("pieces_of_all_sizes_arrive_as_they_were_sent", pieces_of_all_sizes_arrive_as_they_were_sent),
     ("a_cancelled_run_does_not_wait", a_cancelled_run_does_not_wait),
 ];
@@ -60,6 +61,7 @@ fn misbehave(job: &[u8], send: SendPiece) -> std::io::Result<Vec<u8>> {
     match job {
         b"crash" => nix::sys::signal::raise(nix::sys::signal::Signal::SIGILL)?,
         b"exit" => std::process::exit(7),
+        b"number" => count = u64::from(std::process::id()),
         _ if job.starts_with(b"signal ") => {
             let number: i32 = String::from_utf8_lossy(&job[7..]).parse().unwrap_or_default();
             end_by_signal(number)?;
@@ -207,6 +209,16 @@ fn a_helper_that_can_not_be_started_is_a_failure_of_the_machine() {
     let expect = HelperFailure::NotStarted { errno: 2 };
     assert_eq!(failure, JobFailure::OfMachine(expect));
     assert_eq!(expect.to_string(), "the decoder can't be started: No such file or directory (os error 2)");
+}
+
+fn a_helper_outlives_the_thread_that_needed_it_first() {
+    let context = context(Arc::default());
+    let helpers = Helpers::new(&context, JOB, LIMITS);
+    let number = || run(&helpers, "number").1.expect("a result");
+    let first = std::thread::scope(|scope| scope.spawn(number).join().expect("no panic"));
+    // The signal that would end it may take a moment.
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(first, number(), "another process did the second job");
 }
 
 fn a_helper_does_many_jobs() {
