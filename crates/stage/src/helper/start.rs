@@ -5,14 +5,14 @@
 
 use std::io;
 use std::process::{Child, Command};
-use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
 type Order = (Command, SyncSender<io::Result<Child>>);
 
 /// Starts a program.
 pub(super) fn start(command: Command) -> io::Result<Child> {
-    static STARTER: Mutex<Option<Sender<Order>>> = Mutex::new(None);
+    static STARTER: Mutex<Option<SyncSender<Order>>> = Mutex::new(None);
     let ended = || io::Error::other("the thread that starts helpers has ended");
     let (answer, child) = sync_channel(1);
     let orders = {
@@ -26,8 +26,8 @@ pub(super) fn start(command: Command) -> io::Result<Child> {
     child.recv().map_err(|_| ended())?
 }
 
-fn starter_thread() -> io::Result<Sender<Order>> {
-    let (send, orders) = channel::<Order>();
+fn starter_thread() -> io::Result<SyncSender<Order>> {
+    let (send, orders) = sync_channel::<Order>(1);
     let work = move || {
         for (mut command, answer) in orders {
             // Who gave the order may have been given up.
