@@ -77,7 +77,7 @@ PRUNED = """
   {name}_pruned:
     uses: optimize
     inputs: {{ model: {name}, frames: frames, samples: samples }}
-    with: {{ prune: {{ type: channels, target: {{ macs: 0.5 }}{widths} }} }}
+    with: {{ prune: {{ type: channels, target: {{ macs: 0.5 }}, min_channels: 4, round_to: 2 }} }}
 """
 
 TABLE = """
@@ -88,15 +88,15 @@ TABLE = """
 """
 
 
-def stages(name, backbone, is_pruned, epochs, optimizer, batch, more, widths=""):
-    """Returns the stages of a network. `widths` are parameters of pruning."""
+def stages(name, backbone, is_pruned, epochs, optimizer, batch, more):
+    """Returns the stages of a network."""
     # OpenVINO needs it for depthwise convolutions over frames.
     symmetric = "true" if "X3D" in backbone else "false"
     values = {"backbone": backbone, "epochs": epochs, "optimizer": optimizer, "batch": batch, "symmetric": symmetric}
     text = NETWORK.format(name=name, port="", more=more, **values)
     variants = ""
     if is_pruned:
-        text += PRUNED.format(name=name, widths=widths)
+        text += PRUNED.format(name=name)
         tuned = f"{name}_tuned"
         text += NETWORK.format(name=tuned, port=f", model: {name}_pruned", more="", **values)
         variants = f", pruned: {name}_pruned.onnx, pruned_tuned: {tuned}_onnx, pruned_tuned_int8: {tuned}_int8.onnx"
@@ -139,9 +139,7 @@ def main():
     # A rate as `lr_finder` suggests them here.
     sgd = "{ type: SGD, lr: 0.004, momentum: 0.9, weight_decay: 0.0001 }"
     adamw = lambda lr: f"{{ type: AdamW, lr: {lr} }}"
-    # Layers of the small networks have few channels.
-    widths = ", min_channels: 4, round_to: 2"
-    texts = {name: ("motion", MOTION_DATA + stages(name, backbone, is_pruned, epochs, adamw(lr), 16, "", widths))
+    texts = {name: ("motion", MOTION_DATA + stages(name, backbone, is_pruned, epochs, adamw(lr), 16, ""))
              for name, (backbone, is_pruned, epochs, lr) in MOTION.items()}
     texts |= {name: ("real", real + stages(name, backbone, is_pruned, 24, sgd, 5, load)) for name, (backbone, is_pruned) in REAL.items()}
     for name, (kind, text) in texts.items():

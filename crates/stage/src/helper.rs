@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 mod help;
 mod message;
 mod pieces;
-mod start;
+mod spawn;
 
 pub(crate) use help::help;
 
@@ -355,7 +355,7 @@ impl Helper {
         command.args([HELPER_FLAG, job.name]).args(numbers);
         command.env(PARENT_VARIABLE, std::process::id().to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = start::start(command)?;
+        let mut child = spawn::spawn(command)?;
         match (child.stdin.take(), child.stdout.take()) {
             (Some(jobs), Some(replies)) => Ok(Self { child, jobs, replies: Inbox::new(replies), pieces }),
             _ => Err(io::ErrorKind::BrokenPipe.into()),
