@@ -40,6 +40,12 @@ impl Server {
 
     /// Sends a request, and returns the status and the body of the response.
     fn request(&self, head: &str, body: &[u8]) -> (u16, String) {
+        let (status, body, _) = self.exchange(head, body);
+        (status, body)
+    }
+
+    /// Sends a request, and returns the status, the body and the head of the response.
+    fn exchange(&self, head: &str, body: &[u8]) -> (u16, String, String) {
         let mut stream = self.connect();
         let length = body.len();
         // A server that refuses an upload closes the connection before it has read all of it.
@@ -83,12 +89,12 @@ impl Drop for Server {
     }
 }
 
-fn response(mut stream: TcpStream) -> (u16, String) {
+fn response(mut stream: TcpStream) -> (u16, String, String) {
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes);
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no response: `{text}`"));
-    (head.split_whitespace().nth(1).unwrap().parse().unwrap(), body.to_owned())
+    (head.split_whitespace().nth(1).unwrap().parse().unwrap(), body.to_owned(), head.to_owned())
 }
 
 /// Returns a space with an exported network, and the bytes of a video.
@@ -141,7 +147,11 @@ fn requests_are_answered_or_refused_and_nothing_leaks() {
     assert_eq!(server.predict("", b"").0, 400);
     assert_eq!(server.predict("?top_k=many", &video).0, 400);
     assert_eq!(server.predict("", &vec![0; 1_000_001]).0, 413);
-    assert_eq!(server.request("GET /predict", b"").0, 405);
+    assert_eq!(server.predict("?path=a%20b.avi", b"another video").0, 400, "which of the two is meant is not known");
+    let (status, _, head) = server.exchange("GET /predict", b"");
+    assert!(status == 405 && head.contains("allow: POST"), "{status} {head}");
+    let (status, body, _) = server.exchange("HEAD /healthz", b"");
+    assert_eq!((status, body.as_str()), (200, ""));
     assert_eq!(server.request("GET /other", b"").0, 404);
     let (status, answer) = server.predict("", b"this is not a video");
     assert_eq!((status, answer["verdict"].as_str()), (422, Some("unreadable")));
@@ -178,8 +188,15 @@ fn requests_are_answered_or_refused_and_nothing_leaks() {
     }
 
     let (_, metrics) = server.request("GET /metrics", b"");
+    let metric = |name: &str| -> u64 {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{name}"));
+        line.trim().parse().unwrap()
+    };
+    // Of an upload that is cut off, either the body ends early, or no one waits any more.
+    let (early, abandoned) = (metric("pipe_requests_total{status=\"400\"}"), metric("pipe_requests_abandoned_total"));
+    assert!(early + abandoned >= 40 + 8, "{metrics}");
     for line in
-        ["pipe_requests_total{status=\"200\"} 5", "pipe_requests_total{status=\"413\"} 2", "pipe_requests_in_flight 1"]
+        ["pipe_requests_total{status=\"200\"} 6", "pipe_requests_total{status=\"413\"} 2", "pipe_requests_in_flight 1"]
     {
         assert!(metrics.lines().any(|found| found == line), "{line} in {metrics}");
     }

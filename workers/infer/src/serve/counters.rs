@@ -14,6 +14,8 @@ const BOUNDS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.
 pub(crate) struct Counters {
     /// Requests that are not answered yet.
     pub(crate) in_flight: AtomicU64,
+    /// Requests whose clients left before the response.
+    pub(crate) abandoned: AtomicU64,
     /// Bytes of uploaded videos.
     pub(crate) upload_bytes: AtomicU64,
     finished: Mutex<Finished>,
@@ -67,6 +69,12 @@ impl Counters {
             text,
             "# HELP pipe_requests_in_flight Requests that are not answered yet.\n# TYPE pipe_requests_in_flight gauge\n\
              pipe_requests_in_flight {in_flight}\n"
+        );
+        let abandoned = self.abandoned.load(Ordering::Relaxed);
+        let _ = write!(
+            text,
+            "# HELP pipe_requests_abandoned_total Requests whose clients left before the response.\n\
+             # TYPE pipe_requests_abandoned_total counter\npipe_requests_abandoned_total {abandoned}\n"
         );
         let bytes = self.upload_bytes.load(Ordering::Relaxed);
         let _ = write!(

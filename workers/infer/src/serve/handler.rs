@@ -4,7 +4,8 @@ use super::counters::Counters;
 use super::query::Query;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
+use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use pipe_predict::alerts::AlertEvent;
 use pipe_predict::{Classifier, ExportedModel, PredictError};
@@ -23,6 +24,9 @@ use tokio::sync::Semaphore;
 
 /// Maximum number of windows of a request: those of an hour with a stride of two seconds. Their rows are in memory until the response.
 const MAX_WINDOWS: usize = 2000;
+
+const JSON: &str = "application/json";
+const PROMETHEUS: &str = "text/plain; version=0.0.4";
 
 const MAX_DRAINED_BYTES: usize = 16 << 20;
 const MAX_DRAIN_TIME: Duration = Duration::from_secs(2);
@@ -109,31 +113,39 @@ impl Service {
         let started = Instant::now();
         self.counters.in_flight.fetch_add(1, Ordering::Relaxed);
         // Also when the connection is closed, and this is never resumed.
-        let _in_flight = InFlight(Arc::clone(&self));
-        let route = (request.method().clone(), request.uri().path().to_owned());
-        let (status, content_type, body) = match (&route.0, route.1.as_str()) {
-            (&Method::GET, "/healthz") => (StatusCode::OK, "application/json", self.health().to_string()),
-            (&Method::GET, "/metrics") => (StatusCode::OK, "text/plain; version=0.0.4", self.counters.text()),
-            (&Method::POST, "/predict") => {
+        let mut in_flight = InFlight { service: Arc::clone(&self), is_answered: false };
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let allowed = match path.as_str() {
+            "/healthz" | "/metrics" => Some("GET, HEAD"),
+            "/predict" => Some("POST"),
+            _ => None,
+        };
+        // `hyper` leaves out the body of a response to HEAD.
+        let (status, content_type, body) = match (method, path.as_str()) {
+            (Method::GET | Method::HEAD, "/healthz") => (StatusCode::OK, JSON, self.health().to_string()),
+            (Method::GET | Method::HEAD, "/metrics") => (StatusCode::OK, PROMETHEUS, self.counters.text()),
+            (Method::POST, "/predict") => {
                 let (status, value) = match tokio::time::timeout(self.timeout, self.clone().predict(request)).await {
                     Ok(Ok(answer)) => answer,
                     Ok(Err(refusal)) => refusal.answer(),
                     Err(_) => Refusal::new(StatusCode::GATEWAY_TIMEOUT, "the request exceeded the time limit").answer(),
                 };
-                (status, "application/json", value.to_string())
+                (status, JSON, value.to_string())
             }
-            (_, path) => {
-                let is_route = ["/healthz", "/metrics", "/predict"].contains(&path);
-                let status = if is_route { StatusCode::METHOD_NOT_ALLOWED } else { StatusCode::NOT_FOUND };
+            _ => {
+                let status = if allowed.is_some() { StatusCode::METHOD_NOT_ALLOWED } else { StatusCode::NOT_FOUND };
                 let (status, value) = Refusal::new(status, "use GET /healthz, GET /metrics or POST /predict").answer();
-                (status, "application/json", value.to_string())
+                (status, JSON, value.to_string())
             }
         };
+        in_flight.is_answered = true;
         self.counters.add(status.as_u16(), started.elapsed());
         let mut response = Response::new(Full::new(Bytes::from(body + "\n")));
         *response.status_mut() = status;
-        let content_type = hyper::header::HeaderValue::from_static(content_type);
-        response.headers_mut().insert(hyper::header::CONTENT_TYPE, content_type);
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        if let Some(allowed) = allowed.filter(|_| status == StatusCode::METHOD_NOT_ALLOWED) {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+        }
         response
     }
 
@@ -148,7 +160,10 @@ impl Service {
         let checked = query.windows.iter().try_for_each(|plan| plan.check_classes(&self.model.metadata.labels));
         checked.map_err(|error| refuse(error.to_string()))?;
         let video = match &query.path {
-            Some(path) => self.below_root(path)?,
+            Some(path) => {
+                check_empty(request).await?;
+                self.below_root(path)?
+            }
             None => self.upload(request, query.name.as_deref()).await?,
         };
         let permit = Arc::clone(&self.decoders).acquire_owned().await;
@@ -213,7 +228,7 @@ impl Service {
             let message = format!("the video is larger than the limit of {} bytes", self.max_upload_bytes);
             Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, &message)
         };
-        let declared = request.headers().get(hyper::header::CONTENT_LENGTH);
+        let declared = request.headers().get(header::CONTENT_LENGTH);
         let declared: Option<u64> = declared.and_then(|length| length.to_str().ok()?.parse().ok());
         let mut body = request.into_body();
         if declared.is_some_and(|length| length > self.max_upload_bytes) {
@@ -302,12 +317,32 @@ async fn drain(body: &mut Incoming) {
     let _ = tokio::time::timeout(MAX_DRAIN_TIME, read).await;
 }
 
+/// Checks that a request that names a video has no body, which could be another video.
+async fn check_empty(request: Request<Incoming>) -> Result<(), Refusal> {
+    let mut body = request.into_body();
+    if body.is_end_stream() {
+        return Ok(());
+    }
+    drain(&mut body).await;
+    Err(Refusal::new(
+        StatusCode::BAD_REQUEST,
+        "`path` names the video, so the request has no body; leave one of them out",
+    ))
+}
+
 /// Counts a request until it is answered or given up.
-struct InFlight(Arc<Service>);
+struct InFlight {
+    service: Arc<Service>,
+    is_answered: bool,
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let counters = &self.service.counters;
+        counters.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if !self.is_answered {
+            counters.abandoned.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
