@@ -13,6 +13,7 @@ use crate::render;
 use clap::Args;
 use pipe_schemas::engines::{ExecutionProvider, InferenceEngine};
 use pipe_stage::protocol::predict::{ModelJob, PredictJob, StreamJob, VideoPath, WindowJob};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use stream::Stream;
 use videos::Found;
@@ -26,7 +27,7 @@ use view::View;
 /// With `--window`, VIDEO may be a stream: `-` for stdin, a named pipe, or a URL with rtsp, http or https. Ctrl-C ends it.
 #[derive(Debug, Args)]
 pub(crate) struct Predict {
-    /// Exported network: a file that the stage `export` wrote
+    /// Exported network: an ONNX file that a stage `export` or `optimize` wrote
     model: PathBuf,
     /// Videos, folders of videos, patterns such as `'clips/**/*.mp4'`, or one stream
     #[arg(required = true, value_name = "VIDEO")]
@@ -94,12 +95,13 @@ impl Command for Predict {
     const NAME: &'static str = "predict";
 
     fn run(self) -> Result<Code, CommandError> {
-        let stream = Stream::of(&self.videos)?;
-        if stream.is_some() {
+        if Stream::is_named(&self.videos) {
             self.check_stream()?;
         }
+        let stream = Stream::of(&self.videos)?;
         let mut view = View::new(self.output, self.top_k as usize, self.to.as_deref())?;
         let Found { videos, left_out } = if stream.is_some() { Found::default() } else { videos::find(&self.videos)? };
+        self.check_outputs(&videos)?;
         view.expect_videos(videos.len(), &left_out);
         if !self.alerts.is_empty() && self.to.as_deref().is_some_and(|to| !has_extension(to, "jsonl")) {
             render::message(
@@ -129,6 +131,23 @@ impl Command for Predict {
 }
 
 impl Predict {
+    /// Checks that `--to` does not replace what is read, and that `--annotate` names a folder.
+    fn check_outputs(&self, videos: &[PathBuf]) -> Result<(), CommandError> {
+        if let Some(file) = self.annotate.as_deref().filter(|folder| folder.exists() && !folder.is_dir()) {
+            return Err(CommandError::bad_input(format!(
+                "`--annotate` needs a folder, but {} is a file",
+                file.display()
+            )));
+        }
+        let id = |path: &Path| path.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()));
+        let Some((to, target)) = self.to.as_deref().and_then(|to| Some((to, id(to)?))) else { return Ok(()) };
+        let mut read = videos.iter().chain([&self.model]);
+        if read.any(|path| id(path) == Some(target)) {
+            return Err(CommandError::bad_input(format!("`--to` would replace {}, which is read", to.display())));
+        }
+        Ok(())
+    }
+
     /// Checks the options that a stream does not have.
     fn check_stream(&self) -> Result<(), CommandError> {
         let wrong = |text: &str| Err(CommandError::bad_input(text));

@@ -19,7 +19,7 @@ use std::sync::Mutex;
 /// that has both before you listen on other addresses than this machine's own. Ctrl-C answers the requests that have begun, and ends.
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// Exported network: a file that the stage `export` wrote
+    /// Exported network: an ONNX file that a stage `export` or `optimize` wrote
     model: PathBuf,
     /// Address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]

@@ -72,8 +72,11 @@ fn stdin_gives_the_windows_of_the_file_and_ctrl_c_ends_it() {
     assert!(rows.lines().next().unwrap().contains("\"latency_secs\""), "{rows}");
     assert!(rows.lines().last().unwrap().contains("\"event\""), "the event that lasts to the end: {rows}");
 
+    // A named pipe that no one writes to is not opened before the options are checked.
+    assert!(std::process::Command::new("mkfifo").arg(space.path("fifo")).status().unwrap().success());
     let wrong: &[(&[&str], &str)] = &[
         (&["-"], "add `--window SECONDS`"),
+        (&["fifo"], "add `--window SECONDS`"),
         (&["-", "--window", "1", "--to", "x.parquet"], "write a stream to a .jsonl or .csv file"),
         (&["-", "--window", "1", "--annotate", "x"], "which a stream does not allow"),
         (&["rtsp://u:secret@127.0.0.1/x", "a.avi", "--window", "1"], "one stream at a time"),

@@ -49,14 +49,18 @@ impl AlertRule {
         let number = |text: &str| text.trim().parse::<f64>().map_err(|_| format!("`{text}` is not a number"));
         let mut values = values.split(',');
         let threshold = number(values.next().unwrap_or_default())?;
-        let (mut release, mut min_duration_secs) = (threshold, 0.0);
+        let (mut release, mut min_duration_secs) = (None, None);
         for value in values {
-            match value.split_once('=') {
-                Some(("release", text)) => release = number(text)?,
-                Some(("min", text)) => min_duration_secs = number(text)?,
+            let (place, text) = match value.split_once('=') {
+                Some(("release", text)) => (&mut release, text),
+                Some(("min", text)) => (&mut min_duration_secs, text),
                 _ => return Err(format!("`{value}` is unknown; expected release=PROBABILITY or min=SECONDS")),
+            };
+            if place.replace(number(text)?).is_some() {
+                return Err(format!("`{value}` is the second value of its kind"));
             }
         }
+        let (release, min_duration_secs) = (release.unwrap_or(threshold), min_duration_secs.unwrap_or(0.0));
         let is_probability = |value: f64| (0.0..=1.0).contains(&value);
         if !is_probability(threshold) || !is_probability(release) || release > threshold {
             return Err(format!(
@@ -79,8 +83,8 @@ impl Alerts {
     pub fn new(rules: &[AlertRule], labels: &[String]) -> Result<Self, PredictError> {
         let find = |rule: &AlertRule| {
             let class = labels.iter().position(|label| *label == rule.class);
-            let class = class.ok_or_else(|| PredictError::UnknownClass { class: rule.class.clone() })?;
-            Ok((rule.clone(), class, None))
+            let unknown = || PredictError::UnknownClass { class: rule.class.clone(), labels: labels.to_vec() };
+            Ok((rule.clone(), class.ok_or_else(unknown)?, None))
         };
         Ok(Self { rules: rules.iter().map(find).collect::<Result<_, PredictError>>()? })
     }
@@ -160,10 +164,15 @@ mod tests {
         check("run>=much", "`much` is not a number");
         check("run>=0.5,max=3", "`max=3` is unknown; expected release=PROBABILITY or min=SECONDS");
         check("run>=0.5,min=-1", "the minimum duration is -1 s, expected 0 or more");
+        check("run>=0.5,min=1,release=0.2,min=2", "`min=2` is the second value of its kind");
         for wrong in ["run>=1.5", "run>=0.5,release=0.6", "run>=NaN"] {
             assert!(AlertRule::parse(wrong).expect_err(wrong).starts_with("the threshold"), "{wrong}");
         }
-        let error = Alerts::new(&[rule], &["run".into()]).expect_err("unknown");
+        let error = Alerts::new(std::slice::from_ref(&rule), &["run".into()]).expect_err("unknown");
         assert_eq!(error.to_string(), "the network has no class `a >= b`");
+        assert_eq!(error.help().as_deref(), Some("its classes are `run`"));
+        let labels: Vec<String> = (0..400).map(|class| format!("class {class}")).collect();
+        let help = Alerts::new(&[rule], &labels).expect_err("unknown").help().expect("help");
+        assert!(help.starts_with("its classes are `class 0`, ") && help.contains("`class 19` and 380 more"), "{help}");
     }
 }

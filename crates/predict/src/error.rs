@@ -56,11 +56,14 @@ pub enum PredictError {
     FrameMissing { frame_index: u32 },
     /// An alert rule names a class that the network does not have.
     #[error("the network has no class `{class}`")]
-    UnknownClass { class: String },
+    UnknownClass { class: String, labels: Vec<String> },
     /// The logits are not numbers.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
 }
+
+/// The most classes that an error lists.
+const MAX_LISTED: usize = 20;
 
 impl PredictError {
     /// Returns what the user can do about it.
@@ -68,10 +71,11 @@ impl PredictError {
         match self {
             Self::Infer(error) => error.help(),
             Self::Metadata { .. } => Some(
-                "use a file that the stage `export` of this version wrote; it contains labels and preprocessing".into(),
+                "use a file that a stage `export` or `optimize` of this version wrote; it contains labels and preprocessing"
+                    .into(),
             ),
             Self::TooLarge { .. } => Some("predict windows of it: `--window SECONDS`".into()),
-            Self::UnknownClass { .. } => Some("see the key `labels` of the metadata of the file".into()),
+            Self::UnknownClass { labels, .. } => Some(class_list(labels)),
             Self::Invalid { .. }
             | Self::Output { .. }
             | Self::TooShort { .. }
@@ -89,7 +93,8 @@ impl PredictError {
             | Self::Clip(_)
             | Self::ViewSize { .. }
             | Self::TooLarge { .. }
-            | Self::FrameMissing { .. } => true,
+            | Self::FrameMissing { .. }
+            | Self::Metrics(MetricsError::NotFinite { .. }) => true,
             Self::Infer(_)
             | Self::Metadata { .. }
             | Self::Invalid { .. }
@@ -98,4 +103,12 @@ impl PredictError {
             | Self::Metrics(_) => false,
         }
     }
+}
+
+fn class_list(labels: &[String]) -> String {
+    let listed: Vec<String> = labels.iter().take(MAX_LISTED).map(|label| format!("`{label}`")).collect();
+    let others = labels.len().saturating_sub(MAX_LISTED);
+    let others =
+        if others > 0 { format!(" and {others} more: see the key `labels` of its metadata") } else { String::new() };
+    format!("its classes are {}{others}", listed.join(", "))
 }

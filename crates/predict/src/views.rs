@@ -62,7 +62,8 @@ impl ExportedModel {
         rows.iter().map(clip).collect()
     }
 
-    fn clip_bytes(&self) -> usize {
+    /// Returns the size of the pixels of a view.
+    pub fn clip_bytes(&self) -> usize {
         3 * self.clip_size.frames * self.clip_size.height * self.clip_size.width
     }
 }

@@ -50,7 +50,7 @@ impl Windows {
     /// Returns what is wrong with the values.
     pub fn problem(&self) -> Option<String> {
         let right = |value: f64| value.is_finite() && (0.001..=86_400.0).contains(&value);
-        let wrong = |name: &str, value: f64| format!("the {name} is {value} s, expected 0.001 to 86400");
+        let wrong = |name: &str, value: f64| format!("the {name} is {value:?} s, expected 0.001 to 86400");
         if !right(self.length_secs) {
             return Some(wrong("length of a window", self.length_secs));
         }

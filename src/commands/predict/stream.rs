@@ -17,7 +17,12 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Returns the stream that the arguments name; `None` if they name files.
+    /// Returns whether one of the arguments names a stream.
+    pub(super) fn is_named(arguments: &[PathBuf]) -> bool {
+        arguments.iter().any(|argument| is_stream(argument))
+    }
+
+    /// Opens the stream that the arguments name; `None` if they name files.
     pub(super) fn of(arguments: &[PathBuf]) -> Result<Option<Self>, CommandError> {
         let streams: Vec<&PathBuf> = arguments.iter().filter(|argument| is_stream(argument)).collect();
         match streams[..] {

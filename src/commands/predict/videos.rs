@@ -19,7 +19,7 @@ pub(super) struct Found {
 }
 
 /// The name under which links are counted that would be followed for ever.
-const CYCLE: &str = "a link to a folder that contains it";
+const CYCLE: &str = "link to a folder that contains it";
 
 /// Returns the files that arguments name: a file itself, the videos below a folder, or the files that match a pattern. As for `ingest`,
 /// hidden files and those of systems are not data. A path that does not exist, or a link to nothing, stays, and has a row with the reason.

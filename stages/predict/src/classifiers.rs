@@ -3,15 +3,18 @@
 use crate::PredictStageError;
 use crate::videos::with_help;
 use pipe_infer::{Engine, ExecutionProvider, SessionOptions};
-use pipe_predict::{Classifier, ExportedModel};
+use pipe_predict::{Classifier, ExportedModel, FrameSet};
 use pipe_stage::StageError;
 use std::sync::Arc;
 
 /// Largest size of the files of all copies. A copy needs about the size of its file.
-const MAX_BYTES: u64 = 1 << 30;
+const MAX_FILE_BYTES: u64 = 1 << 30;
 
-/// Prepares a model for so many videos: as copies that share the threads of `options`, if several videos can be computed at a time.
-/// Threads of one copy wait for each other in each operation, which takes a fifth more processor time.
+/// Largest size of the clips that all copies compute at a time. What they compute of them takes 10 to 30 times as much.
+const MAX_CLIP_BYTES: u64 = 128 << 20;
+
+/// Prepares a model for so many videos: as copies that share the threads of `options`, if several videos can be computed at a time, each
+/// `batch_size` views at a time. Threads of one copy wait for each other in each operation, which takes a fifth more processor time.
 ///
 /// # Errors
 /// If the engine refuses the model, or the machine has no more threads.
@@ -19,10 +22,12 @@ pub fn open_classifiers(
     model: &Arc<ExportedModel>,
     engine: &dyn Engine,
     options: SessionOptions,
+    batch_size: usize,
     num_videos: usize,
 ) -> Result<Vec<Classifier>, StageError> {
     let is_one = options.provider != ExecutionProvider::Cpu || model.file.has_other_files();
-    let max_copies = if is_one { 1 } else { num_videos.min(copies_in_memory(model.file.size_bytes())) };
+    let in_memory = copies_in_memory(model.file.size_bytes(), pass_bytes(model, batch_size));
+    let max_copies = if is_one { 1 } else { num_videos.min(in_memory) };
     let (num_copies, threads) = shares(options.threads, max_copies);
     let open = || Classifier::new(Arc::clone(model), engine, SessionOptions { threads, ..options }).map_err(with_help);
     std::thread::scope(|scope| {
@@ -33,8 +38,17 @@ pub fn open_classifiers(
     })
 }
 
-fn copies_in_memory(file_bytes: u64) -> usize {
-    usize::try_from(MAX_BYTES / file_bytes.max(1)).unwrap_or(usize::MAX)
+fn copies_in_memory(file_bytes: u64, pass_bytes: u64) -> usize {
+    let copies = (MAX_FILE_BYTES / file_bytes.max(1)).min(MAX_CLIP_BYTES / pass_bytes.max(1));
+    usize::try_from(copies).unwrap_or(usize::MAX)
+}
+
+/// Returns the size of the clips of a forward pass for a video of a minute, in 32 bits per value.
+fn pass_bytes(model: &ExportedModel, batch_size: usize) -> u64 {
+    let (width_px, height_px) = (2 * model.clip_size.width as u32, 2 * model.clip_size.height as u32);
+    let video = FrameSet { num_frames: 1800, width_px, height_px, fps: 30.0, damage: String::new() };
+    let num_views = model.views("", &video, 0..video.num_frames, None).map_or(batch_size, |views| views.len());
+    (model.clip_bytes() * size_of::<f32>() * num_views.min(batch_size)) as u64
 }
 
 /// Returns how many copies share some threads, and the number of threads of each. It is the same for all, so that a result does not depend
@@ -70,7 +84,10 @@ mod tests {
     }
 
     #[test]
-    fn large_files_have_fewer_copies() {
-        assert_eq!([0, 94 << 20, 600 << 20, 2 << 30].map(copies_in_memory), [1 << 30, 10, 1, 0]);
+    fn large_files_and_passes_have_fewer_copies() {
+        let of_file = |file_bytes| copies_in_memory(file_bytes, 1 << 20);
+        assert_eq!([0, 94 << 20, 600 << 20, 2 << 30].map(of_file), [128, 10, 1, 0]);
+        let of_pass = |pass_bytes| copies_in_memory(1 << 20, pass_bytes);
+        assert_eq!([0, 5 << 20, 38 << 20, 1 << 30].map(of_pass), [1024, 25, 3, 0]);
     }
 }

@@ -32,7 +32,8 @@ impl Stage for Predict {
         let (usable, unusable): (Vec<_>, Vec<_>) = videos.into_iter().partition(|video| video.verdict.is_usable());
         let files: Vec<VideoFile> =
             usable.into_iter().map(|video| VideoFile { path: root.join(&video.path), id: video.video_id }).collect();
-        let mut classifiers = open_classifiers(&model, engine.as_ref(), options, files.len())?;
+        let batch_size = params.batch_size as usize;
+        let mut classifiers = open_classifiers(&model, engine.as_ref(), options, batch_size, files.len())?;
         let mut rows: Vec<VideoPredictionRow> = unusable
             .into_iter()
             .map(|video| VideoPredictionRow::without(&video.video_id, video.verdict, video.reason))
@@ -40,7 +41,7 @@ impl Stage for Predict {
         let reader = VideoReader::new(context, model.metadata.stored_frames, params.limits);
         let total = files.len() as u64;
         let mut done = 0;
-        predict_videos(context, &reader, &mut classifiers, &files, params.batch_size as usize, |row| {
+        predict_videos(context, &reader, &mut classifiers, &files, batch_size, |row| {
             rows.push(row);
             done += 1;
             context.progress(done, total, "videos");

@@ -111,8 +111,23 @@ fn row_of(
     classify: impl FnOnce(&[SampleRow], &[Vec<u8>]) -> Result<PredictionRow, StageError>,
 ) -> Result<VideoPredictionRow, StageError> {
     match prepare(reader, model, decoder, video)? {
-        Ok(Prepared { rows, clips, damage }) => Ok(VideoPredictionRow::of(classify(&rows, &clips)?, &damage)),
+        Ok(Prepared { rows, clips, damage }) => row_of_prediction(&video.id, classify(&rows, &clips), &damage),
         Err(Unusable { verdict, reason }) => Ok(VideoPredictionRow::without(&video.id, verdict, reason)),
+    }
+}
+
+/// Returns the row of what the network made of a video. If that is no prediction because of this video only, it is a row with a verdict.
+pub(crate) fn row_of_prediction(
+    video_id: &str,
+    predicted: Result<PredictionRow, StageError>,
+    damage: &str,
+) -> Result<VideoPredictionRow, StageError> {
+    match predicted {
+        Ok(prediction) => Ok(VideoPredictionRow::of(prediction, damage)),
+        Err(error) => {
+            let Unusable { verdict, reason } = unsuitable(error)?;
+            Ok(VideoPredictionRow::without(video_id, verdict, reason))
+        }
     }
 }
 
@@ -138,17 +153,16 @@ fn prepare(
     });
     match views {
         Ok(prepared) => Ok(Ok(prepared)),
-        Err(error) => unsuitable(error).map(Err),
+        Err(error) => unsuitable(with_help(error)).map(Err),
     }
 }
 
-/// Returns the verdict on a video of which no view can be made; passes on an error that other videos would have too.
-pub(crate) fn unsuitable(error: PredictError) -> Result<Unusable, StageError> {
-    if error.is_of_video() {
-        let reason = StageError::from(error).chain().join(": ");
-        return Ok(Unusable { verdict: Verdict::Unsuitable, reason });
+/// Returns the verdict on a video that has no prediction; passes on an error that other videos would have too.
+pub(crate) fn unsuitable(error: StageError) -> Result<Unusable, StageError> {
+    if error.downcast_ref().is_some_and(PredictError::is_of_video) {
+        return Ok(Unusable { verdict: Verdict::Unsuitable, reason: error.chain().join(": ") });
     }
-    Err(with_help(error))
+    Err(error)
 }
 
 pub(crate) fn with_help(error: PredictError) -> StageError {

@@ -2,7 +2,7 @@
 //! memory.
 
 use crate::reader::FrameHeader;
-use crate::videos::{not_a_file, unsuitable, with_help};
+use crate::videos::{not_a_file, row_of_prediction, unsuitable, with_help};
 use crate::{PredictStageError, Unusable, VideoFile, VideoReader};
 use pipe_clips::ClipDecoder;
 use pipe_predict::alerts::{AlertEvent, AlertRule, Alerts};
@@ -193,10 +193,10 @@ pub(crate) fn predict_window(
 ) -> Result<VideoPredictionRow, StageError> {
     let times = (window.start_secs, window.end_secs);
     let frames = &window.frames;
+    let timed = |row| VideoPredictionRow { start_secs: Some(times.0), end_secs: Some(times.1), ..row };
     let without = |error| {
-        let Unusable { verdict, reason } = unsuitable(error)?;
-        let row = VideoPredictionRow::without(video_id, verdict, reason);
-        Ok(VideoPredictionRow { start_secs: Some(times.0), end_secs: Some(times.1), ..row })
+        let Unusable { verdict, reason } = unsuitable(with_help(error))?;
+        Ok(timed(VideoPredictionRow::without(video_id, verdict, reason)))
     };
     let Some((first, last)) = frames.first().zip(frames.last()).map(|(first, last)| (first.0, last.0)) else {
         return without(PredictError::TooShort { num_frames: 0, min_frames: 1 });
@@ -213,7 +213,7 @@ pub(crate) fn predict_window(
         Ok((model.clips(decoder, &rows, &set, image)?, rows))
     });
     match views {
-        Ok((clips, rows)) => Ok(VideoPredictionRow::of(classify(&rows, &clips)?, "")),
+        Ok((clips, rows)) => row_of_prediction(video_id, classify(&rows, &clips), "").map(timed),
         Err(error) => without(error),
     }
 }

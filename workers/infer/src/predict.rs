@@ -68,7 +68,7 @@ pub(crate) fn classifiers(
     let model = Arc::new(ExportedModel::open(&job.model).map_err(&with_help)?);
     let engine = load(job.engine, libraries).map_err(|error| with_help(error.into()))?;
     let options = SessionOptions { threads: job.threads, provider: job.provider };
-    Ok((open_classifiers(&model, engine.as_ref(), options, num_videos)?, engine.title()))
+    Ok((open_classifiers(&model, engine.as_ref(), options, job.batch_size, num_videos)?, engine.title()))
 }
 
 fn run(libraries: &Libraries, replies: &mut File) -> Result<(), StageError> {
@@ -222,7 +222,10 @@ pub(crate) fn window_plan(job: &WindowJob) -> Result<WindowPlan, String> {
         return Err(problem);
     }
     let rule = |text: &String| AlertRule::parse(text).map_err(|problem| format!("the alert rule `{text}`: {problem}"));
-    let rules = job.alerts.iter().map(rule).collect::<Result<_, _>>()?;
+    let rules: Vec<AlertRule> = job.alerts.iter().map(rule).collect::<Result<_, _>>()?;
+    if let Some(at) = (1..rules.len()).find(|at| rules[..*at].contains(&rules[*at])) {
+        return Err(format!("the alert rule `{}` is given twice", job.alerts[at]));
+    }
     Ok(WindowPlan { windows, smoothing: job.smoothing, rules })
 }
 

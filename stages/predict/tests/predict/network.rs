@@ -21,6 +21,11 @@ pub(crate) const FPS: u32 = 10;
 
 /// Returns a network whose logits are means of the colours of a clip of 3 frames of 16x12 px.
 pub(crate) fn classifier(sampler: Sampler, sample: FrameSampling) -> Option<Classifier> {
+    classifier_with(1.0, sampler, sample)
+}
+
+/// Returns a network whose logits are such means, multiplied by a weight.
+pub(crate) fn classifier_with(weight: f32, sampler: Sampler, sample: FrameSampling) -> Option<Classifier> {
     let library = pipe_testkit::onnx_runtime()?;
     let shape = ClipShape { channels: 3, frames: 3, height: 12, width: 16 };
     let mut g = Builder::new("means", shape).expect("a clip");
@@ -32,7 +37,7 @@ pub(crate) fn classifier(sampler: Sampler, sample: FrameSampling) -> Option<Clas
     let graph = g.finish(fc, fc).expect("logits");
     // Dark clips are of the first class, bright ones of the second.
     let values =
-        |name: &str| if name.ends_with("weight") { vec![-1.0, -1.0, -1.0, 1.0, 1.0, 1.0] } else { vec![0.0; 2] };
+        |name: &str| if name.ends_with("weight") { [[-weight; 3], [weight; 3]].concat() } else { vec![0.0; 2] };
     let metadata = ExportMetadata {
         network: "means".into(),
         labels: vec!["dark".into(), "bright".into()],

@@ -1,6 +1,6 @@
 //! Windows of a video, each frame decoded once, against the same windows evaluated one by one; and predictions of the whole video.
 
-use crate::network::{classifier, context, write_video};
+use crate::network::{classifier, classifier_with, context, write_video};
 use pipe_clips::ClipDecoder;
 use pipe_predict::alerts::{AlertEvent, AlertRule, Alerts};
 use pipe_predict::windows::Windows;
@@ -249,4 +249,29 @@ fn videos_keep_their_order_and_unsuitable_ones_have_a_verdict() {
         ("text.avi", unreadable, 0),
     ];
     assert_eq!(found, expect, "{rows:?}");
+}
+
+#[test]
+fn logits_that_are_not_numbers_cost_their_own_rows() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("video.avi");
+    write_video(&path, 30);
+    let Some(mut classifier) = classifier_with(f32::MAX, Sampler::frames(3, 1, 1), FrameSampling::All) else { return };
+    let context = context();
+    let reader = VideoReader::new(&context, classifier.model().metadata.stored_frames, DecodeLimits::default());
+    let windows = Windows { length_secs: 1.0, stride_secs: 1.0 };
+    let plan = WindowPlan { windows, smoothing: 1, rules: Vec::new() };
+    let video = |id: &str| VideoFile { id: id.into(), path: path.clone() };
+    let (mut rows, _) = all_windows(&reader, &mut classifier, &video("w"), &plan);
+    assert!(rows.iter().all(|row| row.start_secs.is_some()), "{rows:?}");
+    let mut classifiers = [classifier];
+    predict_videos(&context, &reader, &mut classifiers, &[video("a"), video("b")], 4, |row| {
+        rows.push(row);
+        Ok(())
+    })
+    .expect("predicted");
+    let found: Vec<_> = rows.iter().map(|row| (row.verdict, row.reason.as_str())).collect();
+    let expect = ["w", "w", "w", "a", "b"].map(|id| format!("the logits of `{id}` are not finite"));
+    let expect: Vec<_> = expect.iter().map(|reason| (Verdict::Unsuitable, reason.as_str())).collect();
+    assert_eq!(found, expect);
 }
