@@ -10,7 +10,7 @@ mod numerics;
 mod port;
 
 pub use numerics::{Numerics, Tolerance};
-pub use port::{InputChoice, InputPort, Output, OutputPort, PortType, ValuesPerInput};
+pub use port::{InputChoice, InputPort, NamedInput, Output, OutputPort, PortType, ValuesPerInput};
 
 /// The executable that runs a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -158,6 +158,16 @@ pub trait Params: Serialize + DeserializeOwned + schemars::JsonSchema {
         &[]
     }
 
+    /// Returns the inputs that some parameters require and others do not: with a mistake in the parameters, nothing is known about them.
+    fn conditional_inputs(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Returns a parameter that is the name of an input, which must be connected; for stages with open ports.
+    fn named_input(&self) -> Option<NamedInput> {
+        None
+    }
+
     /// Returns a parameter with one value for each connected input of some; `None` if there is none, or it is not given.
     fn values_per_input(&self) -> Option<ValuesPerInput> {
         None
@@ -165,6 +175,16 @@ pub trait Params: Serialize + DeserializeOwned + schemars::JsonSchema {
 
     /// Returns the parameter that sets how many classes the labels have, and the number; `None` if the labels decide.
     fn num_classes(&self) -> Option<(&'static str, u32)> {
+        None
+    }
+
+    /// Returns how many epochs of samples the stage draws; `None` if it draws none.
+    fn epochs_drawn(&self) -> Option<u32> {
+        None
+    }
+
+    /// Returns the parameter that sets how many epochs of samples the stage reads, and the number; `None` if the samples decide.
+    fn epochs_read(&self) -> Option<(&'static str, u32)> {
         None
     }
 }
@@ -260,10 +280,18 @@ pub struct Parsed {
     pub input_choices: Vec<InputChoice>,
     /// Inputs that the stage does not read.
     pub unread_inputs: &'static [&'static str],
+    /// Inputs that some parameters require and others do not.
+    pub conditional_inputs: &'static [&'static str],
+    /// A parameter that is the name of an input.
+    pub named_input: Option<NamedInput>,
     /// A parameter with one value for each connected input of some.
     pub values_per_input: Option<ValuesPerInput>,
     /// The parameter that sets how many classes the labels have, and the number.
     pub num_classes: Option<(&'static str, u32)>,
+    /// Number of epochs of samples that the stage draws.
+    pub epochs_drawn: Option<u32>,
+    /// The parameter that sets how many epochs of samples the stage reads, and the number.
+    pub epochs_read: Option<(&'static str, u32)>,
 }
 
 /// Parses `value` as `P`; the function behind [`Contract::parse`].
@@ -277,8 +305,12 @@ pub fn parse<P: Params>(value: &Value) -> Result<Parsed, serde_json::Error> {
         outputs: params.outputs(),
         input_choices: params.input_choices(),
         unread_inputs: params.unread_inputs(),
+        conditional_inputs: params.conditional_inputs(),
+        named_input: params.named_input(),
         values_per_input: params.values_per_input(),
         num_classes: params.num_classes(),
+        epochs_drawn: params.epochs_drawn(),
+        epochs_read: params.epochs_read(),
     })
 }
 

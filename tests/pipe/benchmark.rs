@@ -104,7 +104,7 @@ fn inputs_that_are_no_variants_are_errors() {
         let text = failed.events.iter().map(ToString::to_string).collect::<String>() + &failed.stderr;
         assert!(text.contains(expect), "{inputs}: {text}");
     };
-    check("a: onnx", "", "`baseline` is `baseline`, but the variants are a");
+    check("a: onnx", "", "the input `baseline` of the stage `table` is not connected");
     check("baseline: labels", "", "is neither a model folder nor an ONNX file");
     check("baseline: eval", "", "the input `baseline` can't be measured");
     check("baseline: onnx", "engines: [tensorrt]", "tensorrt");

@@ -48,7 +48,7 @@ fn built_in_files_are_listed_printed_and_extended() {
     space.write(
         "p.yaml",
         "pipeline: p\nextends: [builtin/datasets/class_folder, builtin/models/tsn_r50]\nvars: { data: videos }\n\
-         stages: { samples: { with: { epochs: 1 } }, model: { with: { optim_wrapper: { optimizer: { type: SGD, lr: 0.1 } } } } }\n",
+         stages: { samples: { with: { epochs: 1 } }, model: { with: { train_cfg: { max_epochs: 1 }, optim_wrapper: { optimizer: { type: SGD, lr: 0.1 } } } } }\n",
     );
     let plan = space.output(&["plan", "p.yaml"]);
     assert_eq!(plan.status.code(), Some(0), "{}", text(&plan));

@@ -12,7 +12,9 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+mod culprit;
 mod cycles;
+mod epochs;
 mod foreign;
 mod limits;
 mod matrix;

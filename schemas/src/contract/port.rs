@@ -168,6 +168,17 @@ pub struct InputChoice {
     pub required: bool,
 }
 
+/// A parameter that is the name of an input, which must be connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedInput {
+    /// The parameter.
+    pub param: &'static str,
+    /// Its value.
+    pub port: String,
+    /// What the input must be, such as `a model or an ONNX file`.
+    pub content: &'static str,
+}
+
 /// A parameter that is a list with one value for each connected input of some.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ValuesPerInput {

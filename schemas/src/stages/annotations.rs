@@ -317,6 +317,10 @@ impl Params for AnnotationsParams {
     fn unread_inputs(&self) -> &'static [&'static str] {
         if matches!(self.format.rules().lists, Lists::None) { &["lists"] } else { &[] }
     }
+
+    fn conditional_inputs(&self) -> &'static [&'static str] {
+        &["lists"]
+    }
 }
 
 /// Returns a glob that matches only `path`.

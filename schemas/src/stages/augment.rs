@@ -200,6 +200,10 @@ impl Params for AugmentParams {
         errors
     }
 
+    fn epochs_drawn(&self) -> Option<u32> {
+        Some(self.epochs)
+    }
+
     fn outputs(&self) -> Vec<Output> {
         let clips = || Output { name: "clips".into(), port_type: PortType::Clips, path: "clips".into() };
         self.store_clips.iter().map(|_| clips()).collect()

@@ -1,8 +1,8 @@
 //! `benchmark`: one table of several variants of a network: accuracy, size, cost, latency and memory.
 
 use crate::contract::{
-    Check, Contract, InputPort, Numerics, OutputPort, ParamError, Params, PortType, Tolerance, Tool, Worker, parse,
-    schema,
+    Check, Contract, InputPort, NamedInput, Numerics, OutputPort, ParamError, Params, PortType, Tolerance, Tool,
+    Worker, parse, schema,
 };
 use crate::engines::InferenceEngine;
 use crate::evaluation::Bootstrap;
@@ -101,6 +101,10 @@ impl Params for BenchmarkParams {
             ));
         }
         errors
+    }
+
+    fn named_input(&self) -> Option<NamedInput> {
+        Some(NamedInput { param: "baseline", port: self.baseline.clone(), content: "a model or an ONNX file" })
     }
 }
 

@@ -113,6 +113,10 @@ impl Params for EvaluateParams {
         }
     }
 
+    fn conditional_inputs(&self) -> &'static [&'static str] {
+        &["model", "exported"]
+    }
+
     fn sources(&self) -> Vec<SourceSet> {
         self.slices.iter().map(|file| SourceSet::of_file("slices", file)).collect()
     }

@@ -262,4 +262,8 @@ impl Params for TrainParams {
     fn num_classes(&self) -> Option<(&'static str, u32)> {
         Some(("model.cls_head.num_classes", self.model.cls_head.num_classes?))
     }
+
+    fn epochs_read(&self) -> Option<(&'static str, u32)> {
+        Some(("train_cfg.max_epochs", self.train_cfg.num_epochs()?))
+    }
 }

@@ -3,8 +3,9 @@
 use super::Connection;
 use crate::diagnostics::Problem;
 use crate::nearest::nearest;
+use crate::place::Place;
 use crate::yaml::{Entry, Node, Value};
-use pipe_schemas::contract::{InputChoice, InputPort, Parsed, PortType, ValuesPerInput};
+use pipe_schemas::contract::{InputChoice, InputPort, NamedInput, Parsed, PortType, ValuesPerInput};
 use pipe_schemas::stages::command::is_port_name;
 use pipe_schemas::{Contract, Output};
 use std::collections::HashMap;
@@ -14,6 +15,8 @@ pub(super) struct Stage<'a> {
     pub(super) entry: &'a Entry,
     /// `None` if a mistake keeps them unknown.
     pub(super) outputs: Option<Vec<Output>>,
+    /// How many epochs of samples it draws; `None` also if a mistake keeps the number unknown.
+    pub(super) epochs_drawn: Option<u32>,
 }
 
 /// Positions of stages by name.
@@ -160,13 +163,23 @@ fn shown(known: &[Stage]) -> String {
     format!("{}{more}", names.join(", "))
 }
 
-/// Checks that every required input is connected, and that no input is given twice or ignored.
-pub(super) fn check_required(stage: &Stage, contract: &Contract, parsed: Option<&Parsed>, problems: &mut Vec<Problem>) {
+/// Checks that every required input is connected, and that no input is given twice or ignored. With a mistake in the parameters, inputs that
+/// depend on them are not checked.
+pub(super) fn check_required(
+    stage: &Stage,
+    contract: &Contract,
+    parsed: Option<&Parsed>,
+    params_are_valid: bool,
+    problems: &mut Vec<Problem>,
+) {
     let (inputs, with) = (stage.entry.node.get("inputs"), stage.entry.node.get("with"));
     let (name, place) = (&stage.entry.key, &stage.entry.key_place);
     let (unread, choices) =
         parsed.map_or((&[][..], &[][..]), |parsed| (parsed.unread_inputs, parsed.input_choices.as_slice()));
-    for port in contract.inputs {
+    let conditional = parsed.map_or(&[][..], |parsed| parsed.conditional_inputs);
+    let depends_on_params =
+        |port: &str| conditional.contains(&port) || choices.iter().any(|choice| choice.port == port);
+    for port in contract.inputs.iter().filter(|port| params_are_valid || !depends_on_params(port.name)) {
         let connected = inputs.is_some_and(|inputs| inputs.get(port.name).is_some());
         let of_contract = port.or_param.map(|param| InputChoice {
             port: port.name,
@@ -179,6 +192,7 @@ pub(super) fn check_required(stage: &Stage, contract: &Contract, parsed: Option<
         if unread.contains(&port.name) {
             if connected {
                 let message = format!("the stage `{name}` ignores its input `{}` with these parameters", port.name);
+                let place = place_of_input(stage, port.name);
                 problems.push(Problem::new("unread-input", place, message).help("remove the input"));
             }
         } else if let Some(choice) = choice {
@@ -190,6 +204,31 @@ pub(super) fn check_required(stage: &Stage, contract: &Contract, parsed: Option<
             problems.push(Problem::new("missing-input", place, message).help(help));
         }
     }
+}
+
+/// Returns the place of the name of an input; that of the stage if the input is not connected.
+fn place_of_input<'s>(stage: &Stage<'s>, name: &str) -> &'s Place {
+    let inputs = stage.entry.node.get("inputs").map(Node::entries).unwrap_or_default();
+    inputs.iter().find(|input| input.key == name).map_or(&stage.entry.key_place, |input| &input.key_place)
+}
+
+/// Checks that the input is connected that a parameter names.
+pub(super) fn check_named_input(stage: &Stage, parsed: &Parsed) -> Option<Problem> {
+    let NamedInput { param, port, content } = parsed.named_input.as_ref()?;
+    let inputs = stage.entry.node.get("inputs");
+    if inputs.is_some_and(|inputs| inputs.get(port).is_some()) {
+        return None;
+    }
+    let name = &stage.entry.key;
+    let written = stage.entry.node.get("with").and_then(|with| with.get(param));
+    let (place, message) = match written {
+        Some(value) => (&value.place, format!("`{param}`: the stage `{name}` has no input `{port}`")),
+        None => (&stage.entry.key_place, format!("the input `{port}` of the stage `{name}` is not connected")),
+    };
+    let help = format!(
+        "inputs: {{ {port}: STAGE }}, with a stage that writes {content}; or set `{param}` to the name of another input"
+    );
+    Some(Problem::new("missing-input", place, message).help(help))
 }
 
 /// Checks that a list with one value for each connected input has as many.
@@ -213,7 +252,7 @@ fn check_choice(stage: &Stage, port: &InputPort, choice: InputChoice, connected:
     match (connected, given) {
         (true, true) => {
             let message = format!("the stage `{name}` has both `{param}` and the input `{input}`");
-            Some(Problem::new("two-inputs", place, message).help("remove one of the two"))
+            Some(Problem::new("two-inputs", place_of_input(stage, input), message).help("remove one of the two"))
         }
         (false, false) if required => {
             let message = format!("the stage `{name}` has neither `{param}` nor the input `{input}`");

@@ -1,7 +1,7 @@
 //! Reads each stage of the file: its kind, its parameters and its sources.
 
 use super::ports::{self, Stage};
-use super::{Edge, StageName, StageSpec, check_length, cycles, foreign, is_name, limits, matrix};
+use super::{Edge, StageName, StageSpec, check_length, culprit, cycles, epochs, foreign, is_name, limits, matrix};
 use crate::diagnostics::Problem;
 use crate::json_schema;
 use crate::nearest::nearest;
@@ -40,22 +40,32 @@ pub(super) fn read_all(
 struct Draft<'a> {
     entry: &'a Entry,
     contract: Option<&'static Contract>,
+    params: DraftParams,
+}
+
+/// The parameters of a draft.
+#[derive(Default)]
+struct DraftParams {
+    /// Without those that have a mistake; `None` if the others can't be parsed alone.
     parsed: Option<Parsed>,
+    /// Whether all of them are valid.
+    are_valid: bool,
+}
+
+impl DraftParams {
+    fn valid(&self) -> Option<&Parsed> {
+        self.parsed.as_ref().filter(|_| self.are_valid)
+    }
 }
 
 impl<'a> Draft<'a> {
     /// Returns the part that other stages are checked against.
     fn known(&self) -> Stage<'a> {
-        let outputs = match (self.contract, &self.parsed) {
-            // The outputs are unknown until the parameters are valid.
-            (Some(contract), None) if contract.open_ports => None,
-            (Some(contract), parsed) => {
-                let named = parsed.iter().flat_map(|parsed| parsed.outputs.iter().cloned());
-                Some(contract.outputs.iter().map(Output::from).chain(named).collect())
-            }
-            (None, _) => None,
-        };
-        Stage { entry: self.entry, outputs }
+        // The outputs of open ports are unknown until the parameters are valid.
+        let contract = self.contract.filter(|contract| self.params.are_valid || !contract.open_ports);
+        let named = self.params.parsed.iter().flat_map(|parsed| parsed.outputs.iter().cloned());
+        let outputs = contract.map(|contract| contract.outputs.iter().map(Output::from).chain(named).collect());
+        Stage { entry: self.entry, outputs, epochs_drawn: self.params.valid().and_then(|parsed| parsed.epochs_drawn) }
     }
 }
 
@@ -74,19 +84,19 @@ fn draft<'a>(entry: &'a Entry, ignored: &mut Vec<String>, problems: &mut Vec<Pro
         let message = format!("there is no stage `{}` that a null could remove", entry.key);
         let help = "a null removes a stage of a file that this one extends; a stage has `uses`, `with` and `inputs`";
         problems.push(Problem::new("unknown-stage", place, message).help(help));
-        return Draft { entry, contract: None, parsed: None };
+        return Draft { entry, contract: None, params: DraftParams::default() };
     }
     if !matches!(entry.node.value, Value::Map(_)) {
         let message = format!("expected a stage, found {}", entry.node.describe());
         problems.push(
             Problem::new("wrong-type", &entry.node.place, message).help("a stage has `uses`, `with` and `inputs`"),
         );
-        return Draft { entry, contract: None, parsed: None };
+        return Draft { entry, contract: None, params: DraftParams::default() };
     }
     check_keys(&entry.node, format_args!("the stage `{}`", entry.key), KEYS, problems);
     let contract = kind(entry, problems);
-    let parsed = contract.and_then(|contract| params(entry, contract, ignored, problems));
-    Draft { entry, contract, parsed }
+    let params = contract.map(|contract| params(entry, contract, ignored, problems)).unwrap_or_default();
+    Draft { entry, contract, params }
 }
 
 fn kind(entry: &Entry, problems: &mut Vec<Problem>) -> Option<&'static Contract> {
@@ -126,16 +136,18 @@ fn finish(
     edges: &mut Vec<Edge>,
     problems: &mut Vec<Problem>,
 ) -> Option<StageSpec> {
-    let Draft { entry, contract, parsed } = draft;
+    let Draft { entry, contract, params } = draft;
     let limits = limits::read(&entry.node, problems);
     let contract = contract?;
     let before = problems.len();
     let sources = source_globs(entry, contract, problems);
-    let stage = Stage { entry, outputs: None };
-    let connect = |(from, connection)| Edge { from, to: position, connection };
-    edges.extend(ports::inputs(&stage, contract, known, names, problems).into_iter().map(connect));
-    ports::check_required(&stage, contract, parsed.as_ref(), problems);
-    let parsed = parsed?;
+    let stage = Stage { entry, outputs: None, epochs_drawn: None };
+    let inputs = ports::inputs(&stage, contract, known, names, problems);
+    ports::check_required(&stage, contract, params.parsed.as_ref(), params.are_valid, problems);
+    let parsed = params.parsed.filter(|_| params.are_valid)?;
+    problems.extend(ports::check_named_input(&stage, &parsed));
+    problems.extend(epochs::check(entry, &parsed, &inputs, known));
+    edges.extend(inputs.into_iter().map(|(from, connection)| Edge { from, to: position, connection }));
     if problems.len() == before {
         problems.extend(ports::check_values_per_input(&stage, &parsed));
     }
@@ -155,12 +167,7 @@ fn finish(
 }
 
 /// Returns the parameters of a stage, and adds those that change nothing to `ignored`.
-fn params(
-    entry: &Entry,
-    contract: &Contract,
-    ignored: &mut Vec<String>,
-    problems: &mut Vec<Problem>,
-) -> Option<Parsed> {
+fn params(entry: &Entry, contract: &Contract, ignored: &mut Vec<String>, problems: &mut Vec<Problem>) -> DraftParams {
     let empty = Node::new(Value::Map(Vec::new()), entry.key_place.clone());
     // `with:` without a value is a map without entries.
     let with = entry.node.get("with").filter(|with| !with.is_null()).unwrap_or(&empty);
@@ -179,26 +186,62 @@ fn params(
         let problem = Problem::new(code, place, in_with(&violation.path, violation.at_key, &violation.message));
         problems.push(if let Some(help) = &violation.help { problem.help(help) } else { problem });
     }
-    if problems.len() > before {
-        // The valid parameters are checked further, so that all mistakes are reported at once.
-        value = without(value, violations.iter().map(|violation| violation.path.as_slice()));
-    }
-    match (contract.parse)(&value) {
-        Err(error) if problems.len() == before => {
-            problems.push(Problem::new("wrong-value", &with.place, error.to_string()));
-            None
+    let mut wrong: Vec<Vec<String>> = violations.into_iter().map(|violation| violation.path).collect();
+    // The valid parameters are checked further, so that all mistakes are reported at once.
+    value = without(value, wrong.iter().map(Vec::as_slice));
+    let parsed = parse(contract, with, value, &mut wrong, problems);
+    if let Some(parsed) = &parsed {
+        for error in parsed.errors.iter().filter(|error| !wrong.iter().any(|path| affects(path, &error.path))) {
+            let message = in_with(&error.path, false, &error.message);
+            problems.push(Problem::new("wrong-value", with.place_of(&error.path, false), message).help(&error.help));
         }
-        Err(_) => None,
-        Ok(parsed) => {
-            for error in &parsed.errors {
-                let message = in_with(&error.path, false, &error.message);
-                problems
-                    .push(Problem::new("wrong-value", with.place_of(&error.path, false), message).help(&error.help));
+    }
+    let are_valid = problems.len() == before;
+    if let Some(parsed) = &parsed {
+        check_sources(&entry.node, parsed, problems);
+    }
+    DraftParams { parsed, are_valid }
+}
+
+/// Parses parameters that fit the schema. Values that their types refuse are reported, added to `wrong` and left out.
+fn parse(
+    contract: &Contract,
+    with: &Node,
+    mut value: serde_json::Value,
+    wrong: &mut Vec<Vec<String>>,
+    problems: &mut Vec<Problem>,
+) -> Option<Parsed> {
+    loop {
+        let error = match (contract.parse)(&value) {
+            Ok(parsed) => return Some(parsed),
+            Err(error) => error.to_string(),
+        };
+        let Some(path) = culprit::find(contract, &value, &error) else {
+            // What is missing may be a parameter that was left out, because it has a mistake.
+            if wrong.is_empty() {
+                problems.push(Problem::new("wrong-value", &with.place, error));
             }
-            check_sources(&entry.node, &parsed, problems);
-            (problems.len() == before).then_some(parsed)
+            return None;
+        };
+        // The schema has reported what is missing, and the mistake that leaves nothing of a map.
+        if !error.starts_with("missing field") && !wrong.iter().any(|wrong| is_nested(wrong, &path)) {
+            let message = in_with(&path, false, &error);
+            problems.push(Problem::new("wrong-value", with.place_of(&path, false), message));
         }
+        value = without(value, [path.as_slice()].into_iter());
+        wrong.push(path);
     }
+}
+
+/// Returns whether an error at `path` may only be there because the parameter at `wrong`, which has a mistake, was left out: one of them
+/// contains the other, or they are in the same map.
+fn affects(wrong: &[String], path: &[String]) -> bool {
+    let same_map = !path.is_empty() && wrong.len() == path.len() && wrong[..path.len() - 1] == path[..path.len() - 1];
+    same_map || is_nested(wrong, path)
+}
+
+fn is_nested(one: &[String], other: &[String]) -> bool {
+    one.starts_with(other) || other.starts_with(one)
 }
 
 /// Returns parameters as JSON. A number or truth value that comes from a variable is text where only text is accepted: `${year}` may
