@@ -44,7 +44,8 @@ impl Renderer for Lines {
             RunEvent::RunStarted { stages, .. } => self.width = stages.iter().map(String::len).max().unwrap_or(0),
             RunEvent::SourcesHashed { stage, num_read, bytes_read, .. } => {
                 message(&format!(
-                    "read    {stage:width$}  {num_read} new or changed files, {}",
+                    "read    {stage:width$}  {}, {}",
+                    text::count_of(*num_read, "new or changed file", "new or changed files"),
                     text::bytes(*bytes_read)
                 ));
             }

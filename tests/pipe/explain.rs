@@ -59,6 +59,7 @@ fn mistakes_in_parameters_say_what_is_possible() {
     let space = Space::new();
     for (params, expected) in [
         ("target_layer: layer4.1.relu3", "has no layer `layer4.1.relu3`; similar layers are `layer4.1.relu`"),
+        ("target_layer: layer4.1.relu3", "such as `layer4.1.relu`; if it is left out, it is `layer4.1.relu`"),
         ("target_layer: fc", "has no feature map in layer `fc`"),
         ("method: attention_rollout", "no attention between tokens, so attention rollout is not possible"),
         ("method: attention_rollout", "it can be explained with grad_cam, grad_cam_plus_plus, grad_cam_mmaction2"),

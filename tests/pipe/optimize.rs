@@ -85,6 +85,10 @@ fn impossible_parameters_are_errors() {
     check("{ type: magnitude, sparsity: 1 }", 2, "1 is not a share");
     check("{ type: channels, min_channels: 1000 }", 1, "0.5 of the multiply-adds can't be reached");
     check(&channels("0.01"), 1, "0.01 of the multiply-adds can't be reached");
+    check(&channels("0.01"), 1, "set `prune.target.macs` to 0.");
+    let exactly = "{ type: channels, target: { macs: 0.5 }, tolerance: 0.0 }";
+    check(exactly, 1, "0.5 of the multiply-adds can't be reached within 0: the nearest is 0.");
+    check(exactly, 1, "set `prune.tolerance` to 0.");
 }
 
 #[test]

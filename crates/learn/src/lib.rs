@@ -70,6 +70,7 @@ pub use piece::Piece;
 pub use predict::predict_clips;
 pub use process::restart_with_settings;
 pub use process_group::{GroupError, ProcessGroup, Rendezvous, listen};
+pub use similar::nearest;
 pub use threads::{COMPUTE_THREADS, pin_threads, use_threads};
 pub use timed::{TimedNetwork, noise};
 pub use totals::{EpochResult, StepResult};

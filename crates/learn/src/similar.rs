@@ -11,7 +11,7 @@ pub(crate) fn similar(name: &str, tensors: &[TrainedTensor]) -> Vec<String> {
 }
 
 /// Returns the names that are most like `name`, best first.
-pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let mut names: Vec<&str> = known.into_iter().collect();
     names.sort_unstable();
     names.dedup();

@@ -56,8 +56,18 @@ fn explanation(params: &ExplainParams, model: &TrainedModel) -> Result<Explanati
     let graph = model.network.graph();
     Explanation::new(graph, method, params.target_layer.as_deref()).map_err(|source| {
         let method = params.method.name();
-        StageError::from(ExplainError::Method { method, source }).with_help(possible_methods(model))
+        let help = layer_help(&source, pipe_learn::default_layer(graph)).unwrap_or_else(|| possible_methods(model));
+        StageError::from(ExplainError::Method { method, source }).with_help(help)
     })
+}
+
+/// Returns what to do about a `target_layer` that can't be shown; `None` for other errors. `default` is the layer without `target_layer`, if
+/// there is one.
+fn layer_help(error: &pipe_learn::ExplainError, default: Option<&str>) -> Option<String> {
+    let pipe_learn::ExplainError::UnknownLayer { nearest, .. } = error else { return None };
+    let example = nearest.first().map(|name| format!(", such as {name}")).unwrap_or_default();
+    let otherwise = default.map(|name| format!("; if it is left out, it is `{name}`")).unwrap_or_default();
+    Some(format!("set `target_layer` to a layer with a feature map{example}{otherwise}"))
 }
 
 /// Returns which methods a network can be explained with.
@@ -308,4 +318,25 @@ fn summary(faithfulness: &Faithfulness) -> Summary {
         method.name()
     ))
     .with_figures([("probability", probability), ("without_marked", marked), ("without_random", random)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_layer_has_help_that_fits_the_error() {
+        let error = |nearest: &[&str]| pipe_learn::ExplainError::UnknownLayer {
+            network: "MViT".into(),
+            layer: "x".into(),
+            is_node: false,
+            nearest: nearest.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let check = |error, default, expect: Option<&str>| assert_eq!(layer_help(&error, default).as_deref(), expect);
+        let both = "set `target_layer` to a layer with a feature map, such as `a`; if it is left out, it is `b`";
+        check(error(&["`a`", "`c`"]), Some("b"), Some(both));
+        // A network without a default layer needs one.
+        check(error(&["`a`"]), None, Some("set `target_layer` to a layer with a feature map, such as `a`"));
+        check(pipe_learn::ExplainError::NoAttention { network: "ResNet".into() }, Some("b"), None);
+    }
 }

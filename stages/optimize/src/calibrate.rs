@@ -2,9 +2,9 @@
 
 use crate::OptimizeError;
 use pipe_clips::{ClipSize, Loader};
-use pipe_graph::Op;
 use pipe_graph::passes::{Calibration, Integers, Quantization, QuantizeOptions, QuantizePlan};
-use pipe_learn::{CalibrationClips, Network, Ranges, TrainedModel, measure_histograms, measure_ranges};
+use pipe_graph::{Graph, GraphError, Op};
+use pipe_learn::{CalibrationClips, Network, Ranges, TrainedModel, measure_histograms, measure_ranges, nearest};
 use pipe_schemas::stages::optimize::{CalibrationMethod, Int8, Int8Report, WholeLayer};
 use pipe_schemas::tables::{MissingCounts, SampleRow, Split};
 use pipe_stage::{Context, StageError};
@@ -25,7 +25,10 @@ pub(crate) fn quantize(
     let graph = inference.graph();
     let options =
         QuantizeOptions { skip_first: params.skip_first, skip_last: params.skip_last, skip: params.skip.clone() };
-    let plan = QuantizePlan::new(graph, &options)?;
+    let plan = QuantizePlan::new(graph, &options).map_err(|error| {
+        let help = skip_help(&error, layers(graph));
+        StageError::from(error).with_optional_help(help.as_deref())
+    })?;
     let (rows, num_train_clips) = rows(context, params)?;
     let clips = Clips { context, rows: rows.into(), loader: Loader::open(context.input("frames")?)? };
     let ranges = clips.ranges(params, model, inference, &plan)?;
@@ -45,6 +48,24 @@ pub(crate) fn quantize(
         num_train_clips: num_train_clips as u64,
     };
     Ok((Quantization::new(plan, &ranges, params.symmetric, params.reduce_range), report))
+}
+
+/// Returns the names of the convolutions and linear layers.
+fn layers(graph: &Graph) -> impl Iterator<Item = &str> {
+    let used = graph.used_at_inference();
+    let layers =
+        graph.nodes.iter().zip(used).filter(|(node, used)| *used && matches!(node.op, Op::Conv(_) | Op::Linear(_)));
+    layers.map(|(node, _)| node.name.as_str())
+}
+
+/// Returns what to do about a name of `skip` that is not that of a layer; `None` for other errors.
+fn skip_help<'a>(error: &GraphError, layers: impl Iterator<Item = &'a str>) -> Option<String> {
+    let GraphError::UnknownLayer { name } = error else { return None };
+    let similar = nearest(name, layers);
+    Some(format!(
+        "`quantize.skip` takes names of convolutions and linear layers; similar ones are {}",
+        similar.join(", ")
+    ))
 }
 
 /// Returns clips of the first training epoch, spread evenly over it, and the number of all. Blended clips are used without the other clip.
@@ -140,5 +161,20 @@ fn calibration(params: &Int8) -> Calibration {
         CalibrationMethod::Percentile => Calibration::Percentile(params.percentile),
         CalibrationMethod::Entropy => Calibration::Entropy,
         CalibrationMethod::Mse => Calibration::Mse,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_layer_has_similar_ones() {
+        let error = GraphError::UnknownLayer { name: "layer1.0.conv3".into() };
+        let help = skip_help(&error, ["fc", "layer1.0.conv1", "layer1.0.conv2", "stem"].into_iter());
+        let names = "similar ones are `layer1.0.conv1`, `layer1.0.conv2`";
+        assert!(help.as_ref().is_some_and(|help| help.contains(names)), "{help:?}");
+        let other = GraphError::NothingToQuantize { float: Vec::new() };
+        assert_eq!(skip_help(&other, ["fc"].into_iter()), None);
     }
 }

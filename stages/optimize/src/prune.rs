@@ -1,6 +1,6 @@
 //! [`prune`]: removes channels or weights from a model.
 
-use pipe_graph::passes::{ChannelGroup, ChannelGroups, Norm, PruneOptions, Removed, Scope, WeightScope};
+use pipe_graph::passes::{ChannelGroup, ChannelGroups, Norm, PruneError, PruneOptions, Removed, Scope, WeightScope};
 use pipe_learn::{LearnError, TrainedModel};
 use pipe_schemas::RemovedChannels;
 use pipe_schemas::stages::optimize::{
@@ -34,6 +34,30 @@ pub(crate) fn prune(model: &mut TrainedModel, prune: &Prune) -> Result<Pruned, L
             Ok(Pruned { weights: zeros.collect(), ..Pruned::default() })
         }
     }
+}
+
+/// Returns what to do if a network can't be pruned as asked; `None` for other errors.
+pub(crate) fn help(error: &LearnError) -> Option<String> {
+    let LearnError::Prune(error) = error else { return None };
+    match error {
+        PruneError::TooSmall { smallest, .. } => Some(format!(
+            "set `prune.target.macs` to {} or more, or lower `prune.min_channels` and `prune.round_to`",
+            rounded_up(*smallest)
+        )),
+        PruneError::TooCoarse { macs, nearest, .. } => Some(format!(
+            "set `prune.tolerance` to {} or more, or lower `prune.round_to`: layers lose channels in steps",
+            rounded_up((nearest - macs).abs())
+        )),
+        PruneError::NoGroups { .. } => {
+            Some("set single weights to 0 instead: `prune: { type: magnitude, sparsity: 0.5 }`".to_owned())
+        }
+        PruneError::Share { .. } | PruneError::Sparsity { .. } | PruneError::Graph(_) => None,
+    }
+}
+
+/// Returns a share with at most four decimals that is not smaller.
+fn rounded_up(share: f64) -> f64 {
+    (share * 1e4).ceil() / 1e4
 }
 
 fn channels(model: &mut TrainedModel, params: &ChannelPruning) -> Result<Pruned, LearnError> {
@@ -79,4 +103,30 @@ fn training_digest(model: &TrainedModel) -> Result<String, LearnError> {
     let frames = card.preprocessing.train_frames;
     let graph = TrainedModel::graph(&card.model, frames, &card.preprocessing, card.classes.len(), &card.pruning)?;
     Ok(graph.digest().to_hex().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_names_what_can_be_reached() {
+        let check = |error: PruneError, expect: Option<&str>| {
+            assert_eq!(help(&LearnError::Prune(error)).as_deref(), expect);
+        };
+        check(
+            PruneError::TooSmall { macs: 0.0001, smallest: 0.289_512, whole: Vec::new() },
+            Some("set `prune.target.macs` to 0.2896 or more, or lower `prune.min_channels` and `prune.round_to`"),
+        );
+        check(
+            PruneError::TooCoarse { macs: 0.5, tolerance: 0.0, nearest: 0.487_65 },
+            Some("set `prune.tolerance` to 0.0124 or more, or lower `prune.round_to`: layers lose channels in steps"),
+        );
+        check(
+            PruneError::NoGroups { whole: Vec::new() },
+            Some("set single weights to 0 instead: `prune: { type: magnitude, sparsity: 0.5 }`"),
+        );
+        check(PruneError::Share { macs: 2.0 }, None);
+        assert_eq!(help(&LearnError::NotFinite { name: "fc.bias".into() }), None);
+    }
 }

@@ -42,7 +42,8 @@ impl Stage for Optimize {
         let mut model = TrainedModel::open(context.input("model")?)?;
         let samples = test_samples(context, &model)?;
         let (before, bytes_before) = (size(&model.network), float_bytes(&model.network)?);
-        let pruned = params.prune.as_ref().map(|params| prune(&mut model, params)).transpose()?.unwrap_or_default();
+        let pruned = params.prune.as_ref().map(|params| prune(&mut model, params)).transpose();
+        let pruned = pruned.map_err(StageError::explained(crate::prune::help))?.unwrap_or_default();
         write_model(context, &model)?;
 
         let inference = model.network.for_inference()?;
@@ -130,6 +131,10 @@ fn check_parity(comparison: &Comparison) -> Result<(), OptimizeError> {
     Ok(())
 }
 
+fn stay_whole(num_layers: usize) -> String {
+    if num_layers == 1 { "1 layer stays whole".to_owned() } else { format!("{num_layers} layers stay whole") }
+}
+
 fn summary(report: &OptimizeReport) -> Summary {
     let OptimizeReport { before, after, channels, whole, weights, int8, onnx_bytes, onnx_share, comparison } = report;
     let macs_share = after.macs as f64 / before.macs.max(1) as f64;
@@ -137,15 +142,14 @@ fn summary(report: &OptimizeReport) -> Summary {
     if !channels.is_empty() {
         let num_pruned = channels.iter().filter(|layers| layers.after < layers.before).count();
         lines.push(format!(
-            "{:.1} % of the multiply-adds ({} of {}), {} of {} parameters; {num_pruned} of {} groups of layers pruned, {} layers stay \
-             whole",
+            "{:.1} % of the multiply-adds ({} of {}), {} of {} parameters; {num_pruned} of {} groups of layers pruned, {}",
             100.0 * macs_share,
             after.macs,
             before.macs,
             after.num_params,
             before.num_params,
             channels.len(),
-            whole.len(),
+            stay_whole(whole.len()),
         ));
     }
     if !weights.is_empty() {
@@ -154,8 +158,9 @@ fn summary(report: &OptimizeReport) -> Summary {
         lines.push(format!("{zeros} of {all} weights are 0"));
     }
     if let Some(Int8Report { num_layers, float, num_clips, num_train_clips, .. }) = int8 {
+        let layers = if *num_layers == 1 { "layer" } else { "layers" };
         lines.push(format!(
-            "{num_layers} layers in int8, {} in floating point, calibrated on {num_clips} of {num_train_clips} training clips",
+            "{num_layers} {layers} in int8, {} in floating point, calibrated on {num_clips} of {num_train_clips} training clips",
             float.len()
         ));
     }
@@ -175,4 +180,15 @@ fn summary(report: &OptimizeReport) -> Summary {
         ("onnx_share", *onnx_share),
         ("top1_agreement", comparison.top1_agreement),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_are_counted() {
+        let texts = [0, 1, 2].map(stay_whole);
+        assert_eq!(texts, ["0 layers stay whole", "1 layer stays whole", "2 layers stay whole"]);
+    }
 }

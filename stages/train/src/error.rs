@@ -1,6 +1,6 @@
 //! [`TrainError`]: why training cannot start.
 
-use pipe_learn::{GroupError, LearnError, MemoryOfClips};
+use pipe_learn::{DeviceError, GroupError, LearnError, MemoryOfClips};
 use pipe_models::LoadError;
 use pipe_schemas::Rule;
 use pipe_schemas::tables::{Labelling, MissingCounts};
@@ -296,12 +296,30 @@ fn help(error: &LearnError) -> Option<&'static str> {
              `load_from`, whether the weights belong to a network with the same normalisation of pixels",
         );
     }
+    if let LearnError::Device(error) = error {
+        return Some(device_help(error));
+    }
     if matches!(error, LearnError::Diverged { .. } | LearnError::NotFinite { .. }) {
         return Some(LOWER_RATE);
     }
     error
         .is_out_of_memory()
         .then_some("lower `train_dataloader.batch_size`, or make smaller or shorter clips in the `augment` stage")
+}
+
+/// Returns what to do about a device that can't be used.
+fn device_help(error: &DeviceError) -> &'static str {
+    match error {
+        DeviceError::NoLibraries { .. } => {
+            "install them with `cargo xtask setup --cuda`, set `LIBTORCH_CUDA` to the path of `libtorch_cuda.so`, or set `device: cpu`"
+        }
+        DeviceError::Load { .. } => {
+            "install the libraries again with `cargo xtask setup --cuda`, and check the driver with `nvidia-smi`; or set `device: cpu`"
+        }
+        DeviceError::NoDevice { .. } => {
+            "`nvidia-smi` lists the GPUs, counted from 0; `device: auto` uses what there is"
+        }
+    }
 }
 
 /// Returns which batch size would fit, after a step with `batch_size` clips did not.
@@ -346,6 +364,11 @@ mod tests {
         check(torch("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes"), Some("batch_size"));
         check(torch("DefaultCPUAllocator: not enough memory"), Some("batch_size"));
         check(torch("expected 5 dimensions"), None);
+        let device = |error: DeviceError| LearnError::Device(error);
+        let (index, path) = (9, PathBuf::from("libtorch_cuda.so"));
+        check(device(DeviceError::NoLibraries { index, path: path.clone() }), Some("`cargo xtask setup --cuda`"));
+        check(device(DeviceError::Load { index, path, message: String::new() }), Some("`cargo xtask setup --cuda`"));
+        check(device(DeviceError::NoDevice { index, count: 1 }), Some("`nvidia-smi` lists the GPUs"));
     }
 
     #[test]
