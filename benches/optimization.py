@@ -25,6 +25,9 @@ MOTION = {
 # Name: backbone, and whether it is pruned.
 REAL = {"tsn_mobilenet_v2": ("{ type: MobileNetV2 }", True), "tsm_mobilenet_v2": ("{ type: MobileNetV2TSM }", False)}
 
+# Parameters of pruning for layers of a few channels.
+SMALL = ", min_channels: 4, round_to: 2"
+
 MOTION_DATA = """
   clips:
     uses: synthesize
@@ -77,7 +80,7 @@ PRUNED = """
   {name}_pruned:
     uses: optimize
     inputs: {{ model: {name}, frames: frames, samples: samples }}
-    with: {{ prune: {{ type: channels, target: {{ macs: 0.5 }}, min_channels: 4, round_to: 2 }} }}
+    with: {{ prune: {{ type: channels, target: {{ macs: 0.5 }}{widths} }} }}
 """
 
 TABLE = """
@@ -88,15 +91,15 @@ TABLE = """
 """
 
 
-def stages(name, backbone, is_pruned, epochs, optimizer, batch, more):
-    """Returns the stages of a network."""
+def stages(name, backbone, is_pruned, epochs, optimizer, batch, more, widths=""):
+    """Returns the stages of a network. `widths` are parameters of pruning."""
     # OpenVINO needs it for depthwise convolutions over frames.
     symmetric = "true" if "X3D" in backbone else "false"
     values = {"backbone": backbone, "epochs": epochs, "optimizer": optimizer, "batch": batch, "symmetric": symmetric}
     text = NETWORK.format(name=name, port="", more=more, **values)
     variants = ""
     if is_pruned:
-        text += PRUNED.format(name=name)
+        text += PRUNED.format(name=name, widths=widths)
         tuned = f"{name}_tuned"
         text += NETWORK.format(name=tuned, port=f", model: {name}_pruned", more="", **values)
         variants = f", pruned: {name}_pruned.onnx, pruned_tuned: {tuned}_onnx, pruned_tuned_int8: {tuned}_int8.onnx"
@@ -139,7 +142,7 @@ def main():
     # A rate as `lr_finder` suggests them here.
     sgd = "{ type: SGD, lr: 0.004, momentum: 0.9, weight_decay: 0.0001 }"
     adamw = lambda lr: f"{{ type: AdamW, lr: {lr} }}"
-    texts = {name: ("motion", MOTION_DATA + stages(name, backbone, is_pruned, epochs, adamw(lr), 16, ""))
+    texts = {name: ("motion", MOTION_DATA + stages(name, backbone, is_pruned, epochs, adamw(lr), 16, "", SMALL))
              for name, (backbone, is_pruned, epochs, lr) in MOTION.items()}
     texts |= {name: ("real", real + stages(name, backbone, is_pruned, 24, sgd, 5, load)) for name, (backbone, is_pruned) in REAL.items()}
     for name, (kind, text) in texts.items():
