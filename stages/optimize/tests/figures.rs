@@ -10,7 +10,7 @@ use pipe_clips::{Batch, ClipSize};
 use pipe_graph::ClipShape;
 use pipe_graph::onnx::{self, Form};
 use pipe_graph::passes::{ChannelGroups, Norm, PruneOptions, Quantization, QuantizeOptions, QuantizePlan, Scope};
-use pipe_infer::{Engine, ModelFile, OnnxRuntime, SessionOptions};
+use pipe_infer::{Engine, ModelFile, OnnxRuntime, OpenVino, SessionOptions};
 use pipe_learn::{CalibrationClips, LearnError, Network, Normalisation, measure_ranges, pin_threads};
 use pipe_schemas::networks::{Backbone, DataPreprocessor, ModelParams};
 use std::collections::BTreeMap;
@@ -74,13 +74,17 @@ fn half_of_the_multiply_adds() {
 #[test]
 #[ignore = "prints figures; takes minutes"]
 fn int8_against_float() {
-    let Some(runtime) = pipe_testkit::onnx_runtime().map(|library| OnnxRuntime::load(&library).expect("it loads"))
-    else {
-        return;
-    };
+    let (Some(onnx_runtime), Some(openvino)) = (pipe_testkit::onnx_runtime(), pipe_testkit::openvino()) else { return };
+    let onnx_runtime = OnnxRuntime::load(&onnx_runtime).expect("it loads");
+    let openvino = OpenVino::load(&openvino).expect("it loads");
+    let engines: [&dyn Engine; 2] = [&onnx_runtime, &openvino];
     let tsm = (r#"{"type": "MobileNetV2TSM"}"#, [8, 224, 224]);
+    let resnet = (r#"{"type": "ResNet", "depth": 50}"#, [8, 224, 224]);
     let x3d = (r#"{"type": "X3D"}"#, [13, 160, 160]);
-    for (case, symmetric) in [(MOBILENET_V2, false), (tsm, false), (R3D, false), (x3d, true), (VIDEOMAE_S, false)] {
+    let cases = [MOBILENET_V2, tsm, resnet, R3D, x3d, VIDEOMAE_S];
+    for case in cases {
+        // OpenVINO needs it for depthwise convolutions over frames.
+        let symmetric = case == x3d;
         let (network, size) = network(case);
         let inference = network.for_inference().expect("it folds");
         let plan = QuantizePlan::new(inference.graph(), &QuantizeOptions::default()).expect("layers");
@@ -97,19 +101,18 @@ fn int8_against_float() {
             onnx::write_as(inference.graph(), tensor, &BTreeMap::new(), form).expect("written")
         };
         let (float, int8) = (write(&Form::Float32), write(&Form::Int8(&quantization)));
-        let [of_float, of_int8] = [&float, &int8].map(|bytes| median_ms(&runtime, bytes, size));
-        println!(
-            "{}: {:.3} of the size, {of_float:.1} ms in 32 bits, {of_int8:.1} ms in int8 ({:.2} times as fast)",
-            network.graph().name,
-            int8.len() as f64 / float.len() as f64,
-            of_float / of_int8,
-        );
+        println!("{}: {:.3} of the size", network.graph().name, int8.len() as f64 / float.len() as f64);
+        for engine in engines {
+            let [of_float, of_int8] = [&float, &int8].map(|bytes| median_ms(engine, bytes, size));
+            let (name, ratio) = (engine.title(), of_float / of_int8);
+            println!("  {name}: {of_float:.1} ms in 32 bits, {of_int8:.1} ms in int8 ({ratio:.2} times as fast)");
+        }
     }
 }
 
-fn median_ms(runtime: &OnnxRuntime, bytes: &[u8], size: ClipSize) -> f64 {
+fn median_ms(engine: &dyn Engine, bytes: &[u8], size: ClipSize) -> f64 {
     let model = ModelFile::from_bytes(bytes.to_vec()).expect("a model");
-    let mut session = runtime.open(&model, SessionOptions::threads(2)).expect("it opens");
+    let mut session = engine.open(&model, SessionOptions::threads(2)).expect("it opens");
     let shape = [1, 3, size.frames, size.height, size.width];
     let values = noise(shape.iter().product());
     let mut times: Vec<f64> = (0..NUM_RUNS + 2)
