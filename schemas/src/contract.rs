@@ -158,8 +158,9 @@ pub trait Params: Serialize + DeserializeOwned + schemars::JsonSchema {
         &[]
     }
 
-    /// Returns the inputs that some parameters require and others do not: with a mistake in the parameters, nothing is known about them.
-    fn conditional_inputs(&self) -> &'static [&'static str] {
+    /// Returns the inputs that some values of a parameter require and others do not, each with the parameter: if that has a mistake, nothing
+    /// is known about the input.
+    fn conditional_inputs(&self) -> &'static [(&'static str, &'static str)] {
         &[]
     }
 
@@ -280,8 +281,8 @@ pub struct Parsed {
     pub input_choices: Vec<InputChoice>,
     /// Inputs that the stage does not read.
     pub unread_inputs: &'static [&'static str],
-    /// Inputs that some parameters require and others do not.
-    pub conditional_inputs: &'static [&'static str],
+    /// Inputs that some values of a parameter require and others do not, and the parameter.
+    pub conditional_inputs: &'static [(&'static str, &'static str)],
     /// A parameter that is the name of an input.
     pub named_input: Option<NamedInput>,
     /// A parameter with one value for each connected input of some.

@@ -1,19 +1,24 @@
 //! A mistake is reported at the value that the user has to change, and no other mistake is reported because of it.
 
 use fs_err as fs;
-use pipe_engine::load;
+use pipe_engine::{Problem, load};
 
 /// A stage whose output `s` fits every input.
 const ANY: &str = "  s: { uses: command, with: { shell: 'touch \"${outputs.s}\"', outputs: { s: s } } }";
+
+/// Returns the mistakes of a pipeline with a stage `s`, that writes anything, and `stages` from line 4 on, in the order of the file.
+fn problems(stages: &str) -> Vec<Problem> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("p.yaml");
+    fs::write(&path, format!("pipeline: p\nstages:\n{ANY}\n{stages}\n")).expect("written");
+    load(&path, &[]).map(drop).map_err(|problems| problems.0).err().unwrap_or_default()
+}
 
 /// Compares the mistakes of a pipeline with a stage `s`, that writes anything, and `stages` from line 4 on. Each is given as line, column,
 /// message and help.
 #[track_caller]
 fn check(stages: &str, expect: &[(usize, usize, &str, &str)]) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("p.yaml");
-    fs::write(&path, format!("pipeline: p\nstages:\n{ANY}\n{stages}\n")).expect("written");
-    let problems = load(&path, &[]).map(drop).map_err(|problems| problems.0).err().unwrap_or_default();
+    let problems = problems(stages);
     let found: Vec<_> = problems
         .iter()
         .map(|problem| {
@@ -116,4 +121,39 @@ fn the_baseline_of_a_benchmark_is_connected() {
     check(&stage(", float: s", ""), &[(4, 3, missing, &help("baseline"))]);
     let other = "`baseline`: the stage `b` has no input `flaot`";
     check(&stage(", float: s", "baseline: flaot"), &[(4, 88, other, &help("flaot"))]);
+}
+
+#[test]
+fn mistakes_that_do_not_depend_on_each_other_are_reported_at_once() {
+    // In the same map.
+    let unused = "`optim_wrapper.clip_grad.max_norm`: has no effect with `type: value`";
+    let below = "`optim_wrapper.clip_grad.clip_value`: -1 is below the minimum 0.0";
+    let clip = train("      optim_wrapper: { clip_grad: { type: value, max_norm: 3, clip_value: -1 } }");
+    check_messages(&clip, &[unused, below]);
+    // Beside a parameter that does not exist.
+    let stages = "  a: { uses: augment, inputs: { frames: s, labels: s }, with: { epochs: 3 } }\n  t: { uses: train, inputs: { frames: s, \
+                  samples: a }, with: { foo: 1, train_cfg: { max_epochs: 4 } } }";
+    let epochs = "`train_cfg.max_epochs` is 4, but the stage `a` draws only 3";
+    check_messages(stages, &["unknown parameter `foo`", epochs]);
+    // An input that depends on no parameter with a mistake.
+    let model = "the input `model` of the stage `e` is not connected";
+    let size = "`batch_size`: 0 is below the minimum 1";
+    check_messages(
+        "  e: { uses: evaluate, inputs: { frames: s, samples: s }, with: { batch_size: 0 } }",
+        &[model, size],
+    );
+    let baseline = "the input `baseline` of the stage `b` is not connected";
+    let runs = "`num_runs`: 0 is below the minimum 1";
+    check_messages(
+        "  b: { uses: benchmark, inputs: { frames: s, samples: s, x: s }, with: { num_runs: 0 } }",
+        &[baseline, runs],
+    );
+}
+
+/// Compares the messages of the mistakes, in the order of the file.
+#[track_caller]
+fn check_messages(stages: &str, expect: &[&str]) {
+    let problems = problems(stages);
+    let found: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+    assert_eq!(found, expect, "{stages}");
 }

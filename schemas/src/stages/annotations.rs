@@ -318,8 +318,8 @@ impl Params for AnnotationsParams {
         if matches!(self.format.rules().lists, Lists::None) { &["lists"] } else { &[] }
     }
 
-    fn conditional_inputs(&self) -> &'static [&'static str] {
-        &["lists"]
+    fn conditional_inputs(&self) -> &'static [(&'static str, &'static str)] {
+        &[("lists", "format"), ("lists", "root")]
     }
 }
 

@@ -113,8 +113,8 @@ impl Params for EvaluateParams {
         }
     }
 
-    fn conditional_inputs(&self) -> &'static [&'static str] {
-        &["model", "exported"]
+    fn conditional_inputs(&self) -> &'static [(&'static str, &'static str)] {
+        &[("model", "engine"), ("exported", "engine")]
     }
 
     fn sources(&self) -> Vec<SourceSet> {

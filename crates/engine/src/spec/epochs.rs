@@ -12,8 +12,9 @@ pub(super) fn check(
     parsed: &Parsed,
     inputs: &[(usize, Connection)],
     known: &[Stage],
+    is_wrong: &dyn Fn(&str) -> bool,
 ) -> Option<Problem> {
-    let (param, read) = parsed.epochs_read?;
+    let (param, read) = parsed.epochs_read.filter(|(param, _)| !is_wrong(param))?;
     let (from, _) = inputs.iter().find(|(_, connection)| connection.wanted == PortType::Samples)?;
     let (samples, drawn) = (&known[*from].entry.key, known[*from].epochs_drawn?);
     if read <= drawn {

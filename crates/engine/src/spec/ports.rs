@@ -163,13 +163,13 @@ fn shown(known: &[Stage]) -> String {
     format!("{}{more}", names.join(", "))
 }
 
-/// Checks that every required input is connected, and that no input is given twice or ignored. With a mistake in the parameters, inputs that
-/// depend on them are not checked.
+/// Checks that every required input is connected, and that no input is given twice or ignored. An input is not checked if it depends on a
+/// parameter that has a mistake, as `is_wrong` says.
 pub(super) fn check_required(
     stage: &Stage,
     contract: &Contract,
     parsed: Option<&Parsed>,
-    params_are_valid: bool,
+    is_wrong: &dyn Fn(&str) -> bool,
     problems: &mut Vec<Problem>,
 ) {
     let (inputs, with) = (stage.entry.node.get("inputs"), stage.entry.node.get("with"));
@@ -177,9 +177,11 @@ pub(super) fn check_required(
     let (unread, choices) =
         parsed.map_or((&[][..], &[][..]), |parsed| (parsed.unread_inputs, parsed.input_choices.as_slice()));
     let conditional = parsed.map_or(&[][..], |parsed| parsed.conditional_inputs);
-    let depends_on_params =
-        |port: &str| conditional.contains(&port) || choices.iter().any(|choice| choice.port == port);
-    for port in contract.inputs.iter().filter(|port| params_are_valid || !depends_on_params(port.name)) {
+    let of_choices = choices.iter().map(|choice| (choice.port, choice.param));
+    let is_unknown = |port: &str| {
+        conditional.iter().copied().chain(of_choices.clone()).any(|(of, param)| of == port && is_wrong(param))
+    };
+    for port in contract.inputs.iter().filter(|port| !is_unknown(port.name)) {
         let connected = inputs.is_some_and(|inputs| inputs.get(port.name).is_some());
         let of_contract = port.or_param.map(|param| InputChoice {
             port: port.name,
@@ -213,8 +215,8 @@ fn place_of_input<'s>(stage: &Stage<'s>, name: &str) -> &'s Place {
 }
 
 /// Checks that the input is connected that a parameter names.
-pub(super) fn check_named_input(stage: &Stage, parsed: &Parsed) -> Option<Problem> {
-    let NamedInput { param, port, content } = parsed.named_input.as_ref()?;
+pub(super) fn check_named_input(stage: &Stage, parsed: &Parsed, is_wrong: &dyn Fn(&str) -> bool) -> Option<Problem> {
+    let NamedInput { param, port, content } = parsed.named_input.as_ref().filter(|named| !is_wrong(named.param))?;
     let inputs = stage.entry.node.get("inputs");
     if inputs.is_some_and(|inputs| inputs.get(port).is_some()) {
         return None;

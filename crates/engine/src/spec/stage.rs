@@ -7,7 +7,7 @@ use crate::json_schema;
 use crate::nearest::nearest;
 use crate::yaml::keys::check_keys;
 use crate::yaml::{Entry, Node, Value};
-use pipe_schemas::contract::Parsed;
+use pipe_schemas::contract::{ParamError, Parsed};
 use pipe_schemas::stages::command::{CommandParams, Placeholder};
 use pipe_schemas::{Contract, OddNames, Output, Selection, SourceSet, stages};
 use serde::Deserialize;
@@ -48,6 +48,8 @@ struct Draft<'a> {
 struct DraftParams {
     /// Without those that have a mistake; `None` if the others can't be parsed alone.
     parsed: Option<Parsed>,
+    /// The paths of those that have a mistake.
+    wrong: Vec<Vec<String>>,
     /// Whether all of them are valid.
     are_valid: bool,
 }
@@ -143,10 +145,15 @@ fn finish(
     let sources = source_globs(entry, contract, problems);
     let stage = Stage { entry, outputs: None, epochs_drawn: None };
     let inputs = ports::inputs(&stage, contract, known, names, problems);
-    ports::check_required(&stage, contract, params.parsed.as_ref(), params.are_valid, problems);
-    let parsed = params.parsed.filter(|_| params.are_valid)?;
-    problems.extend(ports::check_named_input(&stage, &parsed));
-    problems.extend(epochs::check(entry, &parsed, &inputs, known));
+    let is_wrong = |param: &str| {
+        let path: Vec<String> = param.split('.').map(str::to_owned).collect();
+        params.wrong.iter().any(|wrong| is_nested(wrong, &path))
+    };
+    ports::check_required(&stage, contract, params.parsed.as_ref(), &is_wrong, problems);
+    let parsed = params.parsed?;
+    problems.extend(ports::check_named_input(&stage, &parsed, &is_wrong));
+    problems.extend(epochs::check(entry, &parsed, &inputs, known, &is_wrong));
+    let parsed = Some(parsed).filter(|_| params.are_valid)?;
     edges.extend(inputs.into_iter().map(|(from, connection)| Edge { from, to: position, connection }));
     if problems.len() == before {
         problems.extend(ports::check_values_per_input(&stage, &parsed));
@@ -191,7 +198,7 @@ fn params(entry: &Entry, contract: &Contract, ignored: &mut Vec<String>, problem
     value = without(value, wrong.iter().map(Vec::as_slice));
     let parsed = parse(contract, with, value, &mut wrong, problems);
     if let Some(parsed) = &parsed {
-        for error in parsed.errors.iter().filter(|error| !wrong.iter().any(|path| affects(path, &error.path))) {
+        for error in parsed.errors.iter().filter(|error| !wrong.iter().any(|path| follows(error, path))) {
             let message = in_with(&error.path, false, &error.message);
             problems.push(Problem::new("wrong-value", with.place_of(&error.path, false), message).help(&error.help));
         }
@@ -200,7 +207,7 @@ fn params(entry: &Entry, contract: &Contract, ignored: &mut Vec<String>, problem
     if let Some(parsed) = &parsed {
         check_sources(&entry.node, parsed, problems);
     }
-    DraftParams { parsed, are_valid }
+    DraftParams { parsed, wrong, are_valid }
 }
 
 /// Parses parameters that fit the schema. Values that their types refuse are reported, added to `wrong` and left out.
@@ -233,11 +240,12 @@ fn parse(
     }
 }
 
-/// Returns whether an error at `path` may only be there because the parameter at `wrong`, which has a mistake, was left out: one of them
-/// contains the other, or they are in the same map.
-fn affects(wrong: &[String], path: &[String]) -> bool {
-    let same_map = !path.is_empty() && wrong.len() == path.len() && wrong[..path.len() - 1] == path[..path.len() - 1];
-    same_map || is_nested(wrong, path)
+/// Returns whether an error is only there because the parameter at `wrong`, which has a mistake, was left out: it is about that parameter or
+/// what is in it, or it is about the map that contains the parameter, or something in this map, and names the parameter.
+fn follows(error: &ParamError, wrong: &[String]) -> bool {
+    let Some((name, map)) = wrong.split_last() else { return false };
+    let is_near = is_nested(map, &error.path);
+    error.path.starts_with(wrong) || (is_near && error.message.contains(&format!("`{name}")))
 }
 
 fn is_nested(one: &[String], other: &[String]) -> bool {
