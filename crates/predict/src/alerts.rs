@@ -51,13 +51,13 @@ impl AlertRule {
         let threshold = number(values.next().unwrap_or_default())?;
         let (mut release, mut min_duration_secs) = (None, None);
         for value in values {
-            let (place, text) = match value.split_once('=') {
-                Some(("release", text)) => (&mut release, text),
-                Some(("min", text)) => (&mut min_duration_secs, text),
+            let (name, place, text) = match value.split_once('=') {
+                Some((name @ "release", text)) => (name, &mut release, text),
+                Some((name @ "min", text)) => (name, &mut min_duration_secs, text),
                 _ => return Err(format!("`{value}` is unknown; expected release=PROBABILITY or min=SECONDS")),
             };
             if place.replace(number(text)?).is_some() {
-                return Err(format!("`{value}` is the second value of its kind"));
+                return Err(format!("`{name}` is given more than once"));
             }
         }
         let (release, min_duration_secs) = (release.unwrap_or(threshold), min_duration_secs.unwrap_or(0.0));
@@ -164,7 +164,7 @@ mod tests {
         check("run>=much", "`much` is not a number");
         check("run>=0.5,max=3", "`max=3` is unknown; expected release=PROBABILITY or min=SECONDS");
         check("run>=0.5,min=-1", "the minimum duration is -1 s, expected 0 or more");
-        check("run>=0.5,min=1,release=0.2,min=2", "`min=2` is the second value of its kind");
+        check("run>=0.5,min=1,release=0.2,min=2", "`min` is given more than once");
         for wrong in ["run>=1.5", "run>=0.5,release=0.6", "run>=NaN"] {
             assert!(AlertRule::parse(wrong).expect_err(wrong).starts_with("the threshold"), "{wrong}");
         }

@@ -171,9 +171,9 @@ pub struct InputChoice {
 /// A parameter that is the name of an input, which must be connected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedInput {
-    /// The parameter.
+    /// The path of the parameter, such as `baseline`.
     pub param: &'static str,
-    /// Its value.
+    /// The name of the input: the value of the parameter.
     pub port: String,
     /// What the input must be, such as `a model or an ONNX file`.
     pub content: &'static str,

@@ -10,11 +10,12 @@ use std::sync::Arc;
 /// Largest size of the files of all copies. A copy needs about the size of its file.
 const MAX_FILE_BYTES: u64 = 1 << 30;
 
-/// Largest size of the clips that all copies compute at a time. What they compute of them takes 10 to 30 times as much.
+/// Maximum size of the clips that all copies compute at a time. Intermediate results need several times as much.
 const MAX_CLIP_BYTES: u64 = 128 << 20;
 
-/// Prepares a model for so many videos: as copies that share the threads of `options`, if several videos can be computed at a time, each
-/// `batch_size` views at a time. Threads of one copy wait for each other in each operation, which takes a fifth more processor time.
+/// Opens copies of a model, so that several videos can be computed at the same time. The copies share the threads of `options`. Each copy
+/// computes `batch_size` views at a time. One copy with all threads would take a fifth more processor time, because the threads wait for
+/// each other in each operation.
 ///
 /// # Errors
 /// If the engine refuses the model, or the machine has no more threads.

@@ -116,7 +116,10 @@ fn row_of(
     }
 }
 
-/// Returns the row of what the network made of a video. If that is no prediction because of this video only, it is a row with a verdict.
+/// Returns the row for the result of the network. An error that concerns this video only becomes a row with a verdict.
+///
+/// # Errors
+/// Any other error.
 pub(crate) fn row_of_prediction(
     video_id: &str,
     predicted: Result<PredictionRow, StageError>,

@@ -163,8 +163,8 @@ fn shown(known: &[Stage]) -> String {
     format!("{}{more}", names.join(", "))
 }
 
-/// Checks that every required input is connected, and that no input is given twice or ignored. An input is not checked if it depends on a
-/// parameter that has a mistake, as `is_wrong` says.
+/// Checks that every required input is connected, and that no input is given twice or ignored. `is_wrong` returns whether a
+/// parameter has a mistake; an input that depends on such a parameter is not checked.
 pub(super) fn check_required(
     stage: &Stage,
     contract: &Contract,
