@@ -10,7 +10,8 @@ short side 256, centre crop 224 x 224, normalisation, softmax, top 5.
   faster memory format
 - decord + ONNX Runtime: frames by decord, resized by OpenCV, the file that `pipe` exported
 
-`pipe` also takes its turns with the int8 file of `optimize`, in both engines. These figures are not compared with the peers, which compute in 32 bits.
+All of these compute in 32 bits. With less precision, `pipe` also takes its turns with `--precision bfloat16`, where the processor has it, and with
+the int8 file of `optimize` in both engines; a third peer is the first one with PyTorch's autocast to bfloat16.
 
 Each round runs all of them once, in turns, with two threads. `pipe` is started anew each time; the peers have loaded their network and
 libraries before, so their figures are without that time. Figures are medians over the rounds.
@@ -90,7 +91,7 @@ def predict(video):
     clip = ((frames - mean) / std).contiguous(memory_format=torch.channels_last)
     return model(clip).mean(0).softmax(0).topk(5)
 
-with torch.no_grad():
+with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=sys.argv[5] == "bfloat16"):
     serve(predict)
 """
 
@@ -153,10 +154,10 @@ def exported(pipe, folder, clips, backbone, constructor, python):
     return outputs / "onnx/model.onnx", outputs / "int8/model.onnx", weights, classes
 
 
-def run_pipe(pipe, model, engine, videos, folder):
-    """Returns the wall and CPU seconds of `pipe predict` and its workers."""
+def run_pipe(pipe, model, more, videos, folder):
+    """Returns the wall and CPU seconds of `pipe predict` with more arguments, and of its workers."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    command = [pipe, "predict", model, *videos, "--engine", engine, "--threads", "2", "--to", folder / "rows.jsonl"]
+    command = [pipe, "predict", model, *videos, *more, "--threads", "2", "--to", folder / "rows.jsonl"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -169,16 +170,23 @@ def measure(name, options, python, packages, folder):
     (folder / "videos.txt").write_text("\n".join(videos))
     os.environ["PYTHONPATH"] = str(packages)
     os.environ["LD_LIBRARY_PATH"] = lent_ffmpeg(python.parent.parent)
+    torchcodec = [python, "-c", TORCHCODEC, folder / "videos.txt", constructor, classes, weights]
     programs = {
-        "torchcodec + PyTorch": Program([python, "-c", TORCHCODEC, folder / "videos.txt", constructor, classes, weights]),
+        "torchcodec + PyTorch": Program([*torchcodec, "float32"]),
+        "torchcodec + PyTorch, bfloat16": Program([*torchcodec, "bfloat16"]),
         "decord + ONNX Runtime": Program([python, "-c", DECORD, folder / "videos.txt", model]),
     }
     del os.environ["PYTHONPATH"], os.environ["LD_LIBRARY_PATH"]
     variants = {
-        "pipe": (model, "onnxruntime"),
-        "pipe, int8": (int8, "onnxruntime"),
-        "pipe, int8, OpenVINO": (int8, "openvino"),
+        "pipe": (model, []),
+        "pipe, OpenVINO": (model, ["--engine", "openvino"]),
+        "pipe, OpenVINO, bfloat16": (model, ["--engine", "openvino", "--precision", "bfloat16"]),
+        "pipe, int8": (int8, []),
+        "pipe, OpenVINO, int8": (int8, ["--engine", "openvino"]),
     }
+    if "avx512_bf16" not in pathlib.Path("/proc/cpuinfo").read_text():
+        print("this processor has no bfloat16: `pipe` is not measured with it")
+        del variants["pipe, OpenVINO, bfloat16"]
     seconds = {who: [] for who in [*variants, *programs]}
     for _ in range(options.rounds):
         for who, variant in variants.items():
@@ -191,7 +199,7 @@ def measure(name, options, python, packages, folder):
     print(f"{name}, {len(videos)} videos, medians of {options.rounds} rounds")
     for who, (wall, cpu) in found.items():
         of_pipe = f"; pipe has {cpu / found['pipe'][1]:.2f} times as many per CPU second" if who in programs else ""
-        print(f"  {who:22} {len(videos) / cpu:6.2f} videos per CPU second, {len(videos) / wall:6.2f} per second{of_pipe}", flush=True)
+        print(f"  {who:30} {len(videos) / cpu:6.2f} videos per CPU second, {len(videos) / wall:6.2f} per second{of_pipe}", flush=True)
 
 
 def main():

@@ -11,7 +11,7 @@ use crate::error::CommandError;
 use crate::exit::Code;
 use crate::render;
 use clap::Args;
-use pipe_schemas::engines::{ExecutionProvider, InferenceEngine};
+use pipe_schemas::engines::{ExecutionProvider, InferenceEngine, InferencePrecision};
 use pipe_stage::protocol::predict::{ModelJob, PredictJob, StreamJob, VideoPath, WindowJob};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -73,6 +73,9 @@ pub(super) struct EngineArgs {
     /// What computes, with `onnxruntime`: `cpu`, `cuda` or `tensorrt`
     #[arg(long, default_value = "cpu", value_parser = provider)]
     provider: ExecutionProvider,
+    /// What convolutions and linear layers compute with: `float32`, or with `openvino` on processors that have it, `bfloat16`
+    #[arg(long, default_value = "float32", value_parser = precision)]
+    precision: InferencePrecision,
     /// Number of threads [default: one per processor]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -86,8 +89,8 @@ impl EngineArgs {
     pub(super) fn job(&self, model: PathBuf) -> ModelJob {
         let threads =
             self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, Into::into), usize::from);
-        let Self { engine, provider, batch_size, .. } = *self;
-        ModelJob { model, engine, provider, threads, batch_size: batch_size.into() }
+        let Self { engine, provider, precision, batch_size, .. } = *self;
+        ModelJob { model, engine, provider, precision, threads, batch_size: batch_size.into() }
     }
 }
 
@@ -180,6 +183,10 @@ fn engine(text: &str) -> Result<InferenceEngine, String> {
 
 fn provider(text: &str) -> Result<ExecutionProvider, String> {
     named(text, &ExecutionProvider::ALL, ExecutionProvider::name)
+}
+
+fn precision(text: &str) -> Result<InferencePrecision, String> {
+    named(text, &InferencePrecision::ALL, InferencePrecision::name)
 }
 
 /// Returns the value with this name.

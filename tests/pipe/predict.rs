@@ -7,7 +7,7 @@ use pipe_tables::read_rows;
 use pipe_testkit::shared;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A network with weights as they were drawn, evaluated on three engines, and predictions of the same videos.
 pub(crate) const PIPELINE: &str = r"pipeline: p
@@ -128,10 +128,34 @@ fn check_every_way(space: &Space, videos: &Path, num_classes: usize) -> usize {
         let found = predicted(&table, |path| id(Path::new(path)));
         check_equal(&reference, &found, &format!("pipe predict --engine {engine}"));
     }
+    check_bfloat16(space, &files, &reference, id);
     let server = Server::start(space, &[]);
     let served = files.iter().map(|path| (id(path), served(&server, path, num_classes))).collect();
     check_equal(&reference, &served, "pipe serve");
     reference.len()
+}
+
+/// Predicts with `--precision bfloat16`, which OpenVINO refuses on processors without it, and ONNX Runtime on all.
+fn check_bfloat16(space: &Space, files: &[PathBuf], reference: &Probabilities, id: impl Fn(&Path) -> String) {
+    for engine in ["onnxruntime", "openvino"] {
+        let mut args = vec!["predict", ".pipe/out/p/onnx/model.onnx", "--engine", engine, "--precision", "bfloat16"];
+        args.extend(["--to", "bfloat16.parquet"]);
+        args.extend(files.iter().map(|path| path.to_str().unwrap()));
+        let output = space.output(&args);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        if !output.status.success() {
+            assert!(stderr.contains("does not compute in bfloat16 on this processor"), "{stderr}");
+            assert!(!space.path("bfloat16.parquet").exists());
+            continue;
+        }
+        assert_eq!(engine, "openvino");
+        assert!(stderr.contains("in bfloat16"), "{stderr}");
+        let found = predicted(&space.path("bfloat16.parquet"), |path| id(Path::new(path)));
+        for (video, expect) in reference {
+            let differs = expect.iter().zip(&found[video]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(differs <= 0.05, "{video} {expect:?} {:?}", found[video]);
+        }
+    }
 }
 
 /// Uploads a video to `pipe serve`, and returns the probabilities of all classes.

@@ -1,6 +1,8 @@
 //! [`Engine`] and [`Session`]: what every inference engine does.
 
-use crate::{ExecutionProvider, InferError, InferenceEngine, Libraries, ModelFile, OnnxRuntime, OpenVino};
+use crate::{
+    ExecutionProvider, InferError, InferenceEngine, InferencePrecision, Libraries, ModelFile, OnnxRuntime, OpenVino,
+};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -15,12 +17,21 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// Prepares a model.
     ///
     /// # Errors
-    /// [`InferError::Model`] if the engine refuses the model, [`InferError::Provider`] if it has no such execution provider.
+    /// [`InferError::Model`] if the engine refuses the model, [`InferError::Provider`] if it has no such execution provider,
+    /// [`InferError::Precision`] if it does not compute in this precision here.
     fn open(&self, model: &ModelFile, options: SessionOptions) -> Result<Box<dyn Session>, InferError>;
 
     /// Returns name and version, such as `onnxruntime 1.31.1`.
     fn title(&self) -> String {
         format!("{} {}", self.kind().name(), self.version())
+    }
+
+    /// Returns name, version, and a precision other than float32, such as `openvino 2026.4.1 in bfloat16`.
+    fn title_in(&self, precision: InferencePrecision) -> String {
+        match precision {
+            InferencePrecision::Float32 => self.title(),
+            InferencePrecision::Bfloat16 => format!("{} in {}", self.title(), precision.name()),
+        }
     }
 }
 
@@ -46,6 +57,8 @@ pub struct SessionOptions {
     pub threads: usize,
     /// What computes. OpenVINO has the CPU only.
     pub provider: ExecutionProvider,
+    /// What convolutions and linear layers compute with.
+    pub precision: InferencePrecision,
 }
 
 impl SessionOptions {

@@ -1,6 +1,6 @@
 //! [`InferError`]: why a model can't be run.
 
-use crate::{ExecutionProvider, InferenceEngine, Libraries, ModelFileError};
+use crate::{ExecutionProvider, InferenceEngine, InferencePrecision, Libraries, ModelFileError};
 use std::path::PathBuf;
 
 /// Why a model can't be run.
@@ -52,6 +52,9 @@ pub enum InferError {
     /// The library has no such execution provider.
     #[error("{} at {} has no execution provider `{}`", title(*engine), library.display(), provider.name())]
     Provider { engine: InferenceEngine, provider: ExecutionProvider, library: PathBuf },
+    /// The engine does not compute in this precision, or not on this processor.
+    #[error("{} does not compute in {} on this processor", title(*engine), precision.name())]
+    Precision { engine: InferenceEngine, precision: InferencePrecision },
     /// The engine can't load the model.
     #[error("{} can't load the model {model}", title(*engine))]
     Model {
@@ -130,6 +133,12 @@ impl InferError {
             )),
             Self::Provider { engine: InferenceEngine::OpenVino, .. } => {
                 Some("use the provider `cpu`, or the engine `onnxruntime`".into())
+            }
+            Self::Precision { engine: InferenceEngine::OnnxRuntime, .. } => {
+                Some("use the engine `openvino`, or a file that `optimize` quantised to int8".into())
+            }
+            Self::Precision { engine: InferenceEngine::OpenVino, .. } => {
+                Some("use the precision `float32`, or a file that `optimize` quantised to int8".into())
             }
             Self::File(_)
             | Self::OtherLibrary { .. }

@@ -25,4 +25,4 @@ pub use libraries::Libraries;
 pub use model_file::{ModelFile, ModelFileError};
 pub use onnx_runtime::OnnxRuntime;
 pub use openvino::OpenVino;
-pub use pipe_schemas::engines::{ExecutionProvider, InferenceEngine};
+pub use pipe_schemas::engines::{ExecutionProvider, InferenceEngine, InferencePrecision};

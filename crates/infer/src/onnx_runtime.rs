@@ -1,7 +1,9 @@
 //! [`OnnxRuntime`]: ONNX Runtime, loaded once per process.
 
 use crate::engine::check_length;
-use crate::{Engine, ExecutionProvider, InferError, InferenceEngine, ModelFile, Session, SessionOptions};
+use crate::{
+    Engine, ExecutionProvider, InferError, InferenceEngine, InferencePrecision, ModelFile, Session, SessionOptions,
+};
 use ort::environment::Environment;
 use ort::ep::{CUDA, ExecutionProvider as _, ExecutionProviderDispatch, TensorRT};
 use ort::session::builder::GraphOptimizationLevel;
@@ -107,6 +109,9 @@ impl Engine for OnnxRuntime {
     }
 
     fn open(&self, model: &ModelFile, options: SessionOptions) -> Result<Box<dyn Session>, InferError> {
+        if options.precision != InferencePrecision::Float32 {
+            return Err(InferError::Precision { engine: ENGINE, precision: options.precision });
+        }
         let providers = self.providers(options.provider)?;
         let session = self.session(model, options, providers).map_err(|source| InferError::Model {
             engine: ENGINE,

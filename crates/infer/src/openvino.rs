@@ -2,9 +2,12 @@
 
 use crate::engine::check_length;
 use crate::error::EngineError;
-use crate::{Engine, ExecutionProvider, InferError, InferenceEngine, ModelFile, Session, SessionOptions};
+use crate::{
+    Engine, ExecutionProvider, InferError, InferenceEngine, InferencePrecision, ModelFile, Session, SessionOptions,
+};
 use openvino::{
-    CompiledModel, Core, DeviceType, ElementType, InferRequest, InferenceError, RwPropertyKey, Shape, Tensor,
+    CompiledModel, Core, DeviceType, ElementType, InferRequest, InferenceError, PropertyKey, RwPropertyKey, Shape,
+    Tensor,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,9 +15,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 const ENGINE: InferenceEngine = InferenceEngine::OpenVino;
-
-/// By default OpenVINO computes in bfloat16 on processors that have it, with differences of up to 1.5 % of the largest logit.
-const PRECISION: &str = "f32";
 
 /// The library of this process: the crate `openvino` never replaces it.
 static LOADED: Mutex<Option<OpenVino>> = Mutex::new(None);
@@ -29,6 +29,7 @@ pub struct OpenVino {
 
 /// A model on OpenVINO.
 struct OpenVinoSession {
+    precision: InferencePrecision,
     request: InferRequest,
     /// Outlives the request.
     _model: CompiledModel,
@@ -64,22 +65,32 @@ impl OpenVino {
         Ok(loaded.insert(Self { core: Arc::new(Mutex::new(core)), library, version }).clone())
     }
 
-    fn session(&self, model: &ModelFile, threads: usize) -> Result<OpenVinoSession, InferenceError> {
+    /// Tells whether OpenVINO computes in a precision on this processor.
+    fn computes_in(&self, precision: InferencePrecision) -> Result<bool, InferenceError> {
+        let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        let capabilities = core.get_property(&DeviceType::CPU, &PropertyKey::DeviceCapabilities)?;
+        Ok(match precision {
+            InferencePrecision::Float32 => true,
+            InferencePrecision::Bfloat16 => capabilities.split_whitespace().any(|name| name == "BF16"),
+        })
+    }
+
+    fn session(&self, model: &ModelFile, options: SessionOptions) -> Result<OpenVinoSession, InferenceError> {
         let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
         let read = match model.path_of_external_data().and_then(Path::to_str) {
             Some(path) => core.read_model_from_file(path, "")?,
             None => core.read_model_from_buffer(model.bytes(), None)?,
         };
-        let threads = threads.to_string();
+        let threads = options.threads.to_string();
         let properties = [
-            (RwPropertyKey::HintInferencePrecision, PRECISION),
+            (RwPropertyKey::HintInferencePrecision, hint(options.precision)),
             (RwPropertyKey::NumStreams, "1"),
             (RwPropertyKey::InferenceNumThreads, threads.as_str()),
         ];
         core.set_properties(&DeviceType::CPU, properties)?;
         let mut compiled = core.compile_model(&read, DeviceType::CPU)?;
         let request = compiled.create_infer_request()?;
-        Ok(OpenVinoSession { request, _model: compiled })
+        Ok(OpenVinoSession { precision: options.precision, request, _model: compiled })
     }
 }
 
@@ -97,12 +108,12 @@ impl Engine for OpenVino {
             let (provider, library) = (options.provider, self.library.clone());
             return Err(InferError::Provider { engine: ENGINE, provider, library });
         }
-        let session = self.session(model, options.threads).map_err(|source| InferError::Model {
-            engine: ENGINE,
-            model: model.name(),
-            source: source.into(),
-        })?;
-        Ok(Box::new(session))
+        let refused =
+            |source: InferenceError| InferError::Model { engine: ENGINE, model: model.name(), source: source.into() };
+        if !self.computes_in(options.precision).map_err(refused)? {
+            return Err(InferError::Precision { engine: ENGINE, precision: options.precision });
+        }
+        Ok(Box::new(self.session(model, options).map_err(refused)?))
     }
 }
 
@@ -134,7 +145,7 @@ impl Session for OpenVinoSession {
     }
 
     fn settings(&self) -> BTreeMap<&'static str, String> {
-        BTreeMap::from([("INFERENCE_PRECISION_HINT", PRECISION.to_owned())])
+        BTreeMap::from([("INFERENCE_PRECISION_HINT", hint(self.precision).to_owned())])
     }
 }
 
@@ -150,6 +161,14 @@ impl fmt::Debug for OpenVino {
 impl fmt::Debug for OpenVinoSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("OpenVinoSession")
+    }
+}
+
+/// Returns OpenVINO's name of a precision. It must always be set: by default OpenVINO computes in bfloat16 on processors that have it.
+fn hint(precision: InferencePrecision) -> &'static str {
+    match precision {
+        InferencePrecision::Float32 => "f32",
+        InferencePrecision::Bfloat16 => "bf16",
     }
 }
 

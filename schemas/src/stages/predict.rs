@@ -1,9 +1,9 @@
 //! `predict`: an exported network on videos without labels.
 
 use crate::contract::{
-    Check, Contract, InputPort, Numerics, OutputPort, Params, PortType, Tolerance, Tool, Worker, parse, schema,
+    Check, Contract, InputPort, Numerics, OutputPort, ParamError, Params, PortType, Tolerance, Tool, Worker, parse, schema,
 };
-use crate::engines::{ExecutionProvider, InferenceEngine};
+use crate::engines::{ExecutionProvider, InferenceEngine, InferencePrecision};
 use crate::stages::ingest::DecodeLimits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,8 @@ pub struct PredictParams {
     pub engine: InferenceEngine,
     /// What computes, with `onnxruntime`. Default: `cpu`.
     pub provider: ExecutionProvider,
+    /// What convolutions and linear layers compute with; `bfloat16` needs `openvino`. Default: `float32`.
+    pub precision: InferencePrecision,
     /// Number of views per forward pass. It affects speed and memory, and the rounding of results. Default: 8.
     #[schemars(range(min = 1, max = 4096))]
     pub batch_size: u32,
@@ -52,10 +54,48 @@ impl Default for PredictParams {
         Self {
             engine: InferenceEngine::default(),
             provider: ExecutionProvider::default(),
+            precision: InferencePrecision::default(),
             batch_size: 8,
             limits: DecodeLimits::default(),
         }
     }
 }
 
-impl Params for PredictParams {}
+impl Params for PredictParams {
+    fn check(&self) -> Vec<ParamError> {
+        let has_openvino = self.engine == InferenceEngine::OpenVino;
+        let error = |name: &str, message: String, help: &str| ParamError {
+            path: vec![name.into()],
+            message,
+            help: help.into(),
+        };
+        let provider = (has_openvino && self.provider != ExecutionProvider::Cpu).then(|| {
+            let message = format!("openvino has no execution provider `{}`", self.provider.name());
+            error("provider", message, "use `cpu`, or `engine: onnxruntime`")
+        });
+        let precision = (!has_openvino && self.precision != InferencePrecision::Float32).then(|| {
+            let message = format!("onnxruntime does not compute in {}", self.precision.name());
+            error("precision", message, "use `float32`, or `engine: openvino`")
+        });
+        provider.into_iter().chain(precision).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_engine_does_not_have_is_an_error() {
+        let check = |json: &str| {
+            let params: PredictParams = serde_json::from_str(json).expect("parameters");
+            params.check().into_iter().map(|error| error.message).collect::<Vec<_>>()
+        };
+        assert!(check("{}").is_empty());
+        assert!(check(r#"{"provider": "cuda"}"#).is_empty());
+        assert!(check(r#"{"engine": "openvino", "precision": "bfloat16"}"#).is_empty());
+        assert_eq!(check(r#"{"precision": "bfloat16"}"#), ["onnxruntime does not compute in bfloat16"]);
+        let both = check(r#"{"engine": "openvino", "provider": "tensorrt"}"#);
+        assert_eq!(both, ["openvino has no execution provider `tensorrt`"]);
+    }
+}

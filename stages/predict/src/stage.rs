@@ -26,7 +26,8 @@ impl Stage for Predict {
         let params: PredictParams = context.params()?;
         let model = Arc::new(ExportedModel::open(context.input("exported")?).map_err(with_help)?);
         let engine = load(params.engine, &self.libraries).map_err(|error| with_help(error.into()))?;
-        let options = SessionOptions { threads: context.threads(), provider: params.provider };
+        let options =
+            SessionOptions { threads: context.threads(), provider: params.provider, precision: params.precision };
         let videos: Vec<VideoRow> = read_rows(context.input("videos")?)?;
         let root = context.media_root("videos")?;
         let (usable, unusable): (Vec<_>, Vec<_>) = videos.into_iter().partition(|video| video.verdict.is_usable());
@@ -49,7 +50,7 @@ impl Stage for Predict {
         })?;
         rows.sort_by(|a, b| a.video_id.cmp(&b.video_id));
         write_rows(&context.output(CONTRACT.outputs[0].path)?, &rows)?;
-        Ok(Summary::line(summary(&rows, &engine.title())))
+        Ok(Summary::line(summary(&rows, &engine.title_in(params.precision))))
     }
 }
 

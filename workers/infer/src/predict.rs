@@ -67,8 +67,9 @@ pub(crate) fn classifiers(
     let with_help = StageError::explained(PredictError::help);
     let model = Arc::new(ExportedModel::open(&job.model).map_err(&with_help)?);
     let engine = load(job.engine, libraries).map_err(|error| with_help(error.into()))?;
-    let options = SessionOptions { threads: job.threads, provider: job.provider };
-    Ok((open_classifiers(&model, engine.as_ref(), options, job.batch_size, num_videos)?, engine.title()))
+    let options = SessionOptions { threads: job.threads, provider: job.provider, precision: job.precision };
+    let title = engine.title_in(job.precision);
+    Ok((open_classifiers(&model, engine.as_ref(), options, job.batch_size, num_videos)?, title))
 }
 
 fn run(libraries: &Libraries, replies: &mut File) -> Result<(), StageError> {

@@ -4,7 +4,8 @@ use crate::{clip, engines, open, session};
 use pipe_graph::ops::{global_avg_pool::GlobalAvgPool, linear::LinearParams};
 use pipe_graph::{Builder, Graph, GraphError, Init, onnx};
 use pipe_infer::{
-    Engine, ExecutionProvider, InferError, InferenceEngine, Libraries, ModelFile, ModelFileError, SessionOptions, load,
+    Engine, ExecutionProvider, InferError, InferenceEngine, InferencePrecision, Libraries, ModelFile, ModelFileError,
+    SessionOptions, load,
 };
 use std::collections::BTreeMap;
 
@@ -43,7 +44,7 @@ fn suite(engine: &dyn Engine) {
 
     for provider in [ExecutionProvider::Cuda, ExecutionProvider::TensorRt] {
         let model = ModelFile::from_bytes(tiny_bytes(&BTreeMap::new())).expect("a model");
-        match engine.open(&model, SessionOptions { threads: 1, provider }) {
+        match engine.open(&model, SessionOptions { provider, ..SessionOptions::threads(1) }) {
             // A machine with a GPU.
             Ok(session) => assert_eq!(session.settings()["execution_provider"], provider.name()),
             Err(error @ InferError::Provider { .. }) => {
@@ -68,6 +69,29 @@ fn openvino_computes_in_f32() {
     let Some(engine) = engines().into_iter().find(|engine| engine.kind() == InferenceEngine::OpenVino) else { return };
     let session = open(engine.as_ref(), tiny_bytes(&BTreeMap::new()));
     assert_eq!(session.settings()["INFERENCE_PRECISION_HINT"], "f32");
+}
+
+#[test]
+fn bfloat16_is_computed_or_refused() {
+    let options = SessionOptions { precision: InferencePrecision::Bfloat16, ..SessionOptions::threads(1) };
+    for engine in engines() {
+        let model = ModelFile::from_bytes(tiny_bytes(&BTreeMap::new())).expect("a model");
+        match engine.open(&model, options) {
+            Ok(mut session) => {
+                assert_eq!(session.settings()["INFERENCE_PRECISION_HINT"], "bf16");
+                // y = x + 1; above 2, bfloat16 has steps of 1/64.
+                let (_, values) = session.run("clip", [1; 5], vec![1.0 + 1.0 / 512.0]).expect("it runs");
+                assert!((values[0] - 2.0).abs() <= 1.0 / 64.0, "{values:?}");
+                assert_eq!(engine.title_in(options.precision), format!("{} in bfloat16", engine.title()));
+            }
+            Err(error @ InferError::Precision { .. }) => {
+                assert!(error.to_string().ends_with("does not compute in bfloat16 on this processor"), "{error}");
+                let other = if engine.kind() == InferenceEngine::OnnxRuntime { "`openvino`" } else { "`float32`" };
+                assert!(error.help().is_some_and(|help| help.contains(other)));
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
 }
 
 #[test]

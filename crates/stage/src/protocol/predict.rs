@@ -1,7 +1,7 @@
 //! The messages of `pipe predict` and `pipe serve` with `pipe-infer-worker`: one job on its stdin, and replies on its stdout.
 
 use super::paths;
-use pipe_schemas::engines::{ExecutionProvider, InferenceEngine};
+use pipe_schemas::engines::{ExecutionProvider, InferenceEngine, InferencePrecision};
 use pipe_schemas::tables::VideoPredictionRow;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -17,6 +17,8 @@ pub struct ModelJob {
     pub engine: InferenceEngine,
     /// What computes.
     pub provider: ExecutionProvider,
+    /// What convolutions and linear layers compute with.
+    pub precision: InferencePrecision,
     /// Number of threads, at least 1.
     pub threads: usize,
     /// Number of views per forward pass, at least 1.
