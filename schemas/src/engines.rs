@@ -1,5 +1,6 @@
 //! [`InferenceEngine`]: the programs that run an exported file.
 
+use crate::contract::ParamError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +76,23 @@ impl InferencePrecision {
             Self::Float32 => "float32",
             Self::Bfloat16 => "bfloat16",
         }
+    }
+
+    /// Checks the parameter `precision` of a stage against its parameter `engine`.
+    pub(crate) fn check(self, engine: &str) -> Option<ParamError> {
+        if self == Self::Float32 || engine == InferenceEngine::OpenVino.name() {
+            return None;
+        }
+        Some(ParamError {
+            path: vec!["precision".into()],
+            message: format!("{engine} does not compute in {} here", self.name()),
+            help: "use `float32`, or `engine: openvino`".into(),
+        })
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 }
 

@@ -151,9 +151,15 @@ fn check_bfloat16(space: &Space, files: &[PathBuf], reference: &Probabilities, i
         assert_eq!(engine, "openvino");
         assert!(stderr.contains("in bfloat16"), "{stderr}");
         let found = predicted(&space.path("bfloat16.parquet"), |path| id(Path::new(path)));
-        for (video, expect) in reference {
-            let differs = expect.iter().zip(&found[video]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            assert!(differs <= 0.05, "{video} {expect:?} {:?}", found[video]);
+        let stage = "  bfloat16: { uses: evaluate, inputs: { exported: onnx, frames: frames, samples: samples }, \
+                     with: { engine: openvino, precision: bfloat16 } }\n";
+        space.write("p.yaml", &(std::fs::read_to_string(space.path("p.yaml")).unwrap() + stage));
+        space.run("p.yaml", &[]).ok();
+        for (what, found) in [("pipe predict", found), ("evaluate", evaluated(space, "bfloat16"))] {
+            for (video, expect) in reference {
+                let differs = expect.iter().zip(&found[video]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(differs <= 0.05, "{what} in bfloat16: {video} {expect:?} {:?}", found[video]);
+            }
         }
     }
 }

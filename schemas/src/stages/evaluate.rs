@@ -4,7 +4,7 @@ use crate::contract::{
     Check, Contract, InputPort, Numerics, OutputPort, ParamError, Params, PortType, SourceSet, Tolerance, Tool, Worker,
     parse, schema,
 };
-use crate::engines::InferenceEngine;
+use crate::engines::{InferenceEngine, InferencePrecision};
 use crate::evaluation::{Bootstrap, MetricName, MetricOptions, check_metrics};
 use crate::networks::AverageClips;
 use schemars::JsonSchema;
@@ -47,6 +47,9 @@ pub struct EvaluateParams {
     /// The program that runs the network: `libtorch` evaluates the input `model`, the others the input `exported`.
     /// Default: `libtorch`.
     pub engine: EvaluationEngine,
+    /// What convolutions and linear layers compute with; `bfloat16` needs `openvino`. Default: `float32`.
+    #[serde(skip_serializing_if = "InferencePrecision::is_default")]
+    pub precision: InferencePrecision,
     /// Number of views per forward pass. It affects speed and memory, and the rounding of results. Default: 32.
     #[schemars(range(min = 1, max = 4096))]
     pub batch_size: u32,
@@ -71,6 +74,7 @@ impl Default for EvaluateParams {
     fn default() -> Self {
         Self {
             engine: EvaluationEngine::Libtorch,
+            precision: InferencePrecision::Float32,
             batch_size: 32,
             average_clips: None,
             metric_list: Vec::new(),
@@ -90,7 +94,7 @@ pub enum EvaluationEngine {
     Libtorch,
     /// ONNX Runtime. It evaluates an exported file.
     OnnxRuntime,
-    /// OpenVINO, with an inference precision of f32. It evaluates an exported file.
+    /// OpenVINO. It evaluates an exported file.
     OpenVino,
 }
 
@@ -122,6 +126,9 @@ impl Params for EvaluateParams {
     }
 
     fn check(&self) -> Vec<ParamError> {
-        check_metrics(&self.metric_list, &self.metric_options)
+        let engine = self.engine.of_exported_files().map_or("libtorch", InferenceEngine::name);
+        let mut errors = check_metrics(&self.metric_list, &self.metric_options);
+        errors.extend(self.precision.check(engine));
+        errors
     }
 }

@@ -41,6 +41,7 @@ pub struct PredictParams {
     /// What computes, with `onnxruntime`. Default: `cpu`.
     pub provider: ExecutionProvider,
     /// What convolutions and linear layers compute with; `bfloat16` needs `openvino`. Default: `float32`.
+    #[serde(skip_serializing_if = "InferencePrecision::is_default")]
     pub precision: InferencePrecision,
     /// Number of views per forward pass. It affects speed and memory, and the rounding of results. Default: 8.
     #[schemars(range(min = 1, max = 4096))]
@@ -63,21 +64,14 @@ impl Default for PredictParams {
 
 impl Params for PredictParams {
     fn check(&self) -> Vec<ParamError> {
-        let has_openvino = self.engine == InferenceEngine::OpenVino;
-        let error = |name: &str, message: String, help: &str| ParamError {
-            path: vec![name.into()],
-            message,
-            help: help.into(),
-        };
-        let provider = (has_openvino && self.provider != ExecutionProvider::Cpu).then(|| {
-            let message = format!("openvino has no execution provider `{}`", self.provider.name());
-            error("provider", message, "use `cpu`, or `engine: onnxruntime`")
+        let provider = (self.engine == InferenceEngine::OpenVino && self.provider != ExecutionProvider::Cpu).then(|| {
+            ParamError {
+                path: vec!["provider".into()],
+                message: format!("openvino has no execution provider `{}`", self.provider.name()),
+                help: "use `cpu`, or `engine: onnxruntime`".into(),
+            }
         });
-        let precision = (!has_openvino && self.precision != InferencePrecision::Float32).then(|| {
-            let message = format!("onnxruntime does not compute in {}", self.precision.name());
-            error("precision", message, "use `float32`, or `engine: openvino`")
-        });
-        provider.into_iter().chain(precision).collect()
+        provider.into_iter().chain(self.precision.check(self.engine.name())).collect()
     }
 }
 
@@ -94,7 +88,7 @@ mod tests {
         assert!(check("{}").is_empty());
         assert!(check(r#"{"provider": "cuda"}"#).is_empty());
         assert!(check(r#"{"engine": "openvino", "precision": "bfloat16"}"#).is_empty());
-        assert_eq!(check(r#"{"precision": "bfloat16"}"#), ["onnxruntime does not compute in bfloat16"]);
+        assert_eq!(check(r#"{"precision": "bfloat16"}"#), ["onnxruntime does not compute in bfloat16 here"]);
         let both = check(r#"{"engine": "openvino", "provider": "tensorrt"}"#);
         assert_eq!(both, ["openvino has no execution provider `tensorrt`"]);
     }

@@ -68,7 +68,7 @@ fn run_exported(
     let with_help = StageError::explained(PredictError::help);
     let model = Arc::new(ExportedModel::open(context.input("exported")?).map_err(&with_help)?);
     let engine = load(engine, libraries).map_err(|error| with_help(error.into()))?;
-    let options = SessionOptions::threads(COMPUTE_THREADS as usize);
+    let options = SessionOptions { precision: params.precision, ..SessionOptions::threads(COMPUTE_THREADS as usize) };
     let mut classifier = Classifier::new(Arc::clone(&model), engine.as_ref(), options).map_err(with_help)?;
     let TestSamples { rows, clip_size, missing, .. } = samples(context, model.takes("the model"))?;
     let metadata = &model.metadata;
