@@ -235,8 +235,8 @@ pub struct Contract {
     pub summary: &'static str,
     /// The worker that runs it; `None` if the stage's parameters name a program.
     pub worker: Option<Worker>,
-    /// Whether a stage names inputs of its own, of type [`PortType::Any`]; a command also names outputs, and source globs beside `with:`.
-    pub open_ports: bool,
+    /// The type of the inputs that a stage names itself, if it may; a command also names outputs, and source globs beside `with:`.
+    pub open_ports: Option<PortType>,
     /// Input ports.
     pub inputs: &'static [InputPort],
     /// Output ports; the first is the main port.

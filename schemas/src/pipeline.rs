@@ -113,7 +113,7 @@ fn kind_rule(contract: &Contract, defs: &mut Map<String, Value>) -> Value {
         "then": {
             "properties": {
                 "with": with,
-                "inputs": { "properties": inputs, "additionalProperties": contract.open_ports },
+                "inputs": { "properties": inputs, "additionalProperties": contract.open_ports.is_some() },
             },
         },
     })

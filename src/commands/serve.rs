@@ -77,7 +77,14 @@ fn serve(job: &ServeJob) -> Result<Code, CommandError> {
     // If the worker has ended, its replies end too.
     let _ = stdin.write_all(&line);
     let stdin = Mutex::new(Some(stdin));
-    ctrlc::set_handler(move || drop(stdin.lock().map(|mut stdin| stdin.take())))?;
+    let timeout_secs = job.timeout_secs;
+    ctrlc::set_handler(move || {
+        let open = stdin.lock().ok().and_then(|mut stdin| stdin.take());
+        // Before it is closed, so that this line is the first of the two.
+        if open.is_some() {
+            view::stopping(timeout_secs);
+        }
+    })?;
     for line in BufReader::new(replies).lines() {
         match serde_json::from_str(&line?)? {
             ServeReply::Listening { address, engine } => view::listening(&address, &engine),

@@ -99,14 +99,18 @@ fn inputs_that_are_no_variants_are_errors() {
         let table = format!(
             "stages.table=!replace {{ uses: benchmark, inputs: {{ frames: frames, samples: samples, {inputs} }}, with: {{ {with} }} }}"
         );
-        let failed = space.run_tiny(&[&table]);
+        let any = "stages.any={ uses: command, with: { shell: 'mkdir \"${outputs.any}\"', outputs: { any: any } } }";
+        let failed = space.run_tiny(&[any, &table]);
         assert_ne!(failed.code, Some(0), "{inputs}");
         let text = failed.events.iter().map(ToString::to_string).collect::<String>() + &failed.stderr;
         assert!(text.contains(expect), "{inputs}: {text}");
     };
     check("a: onnx", "", "the input `baseline` of the stage `table` is not connected");
-    check("baseline: labels", "", "is neither a model folder nor an ONNX file");
-    check("baseline: eval", "", "the input `baseline` can't be measured");
+    check("baseline: labels", "", "the input `baseline` takes model or onnx, but `labels` is annotations");
+    check("baseline: onnx, int8: int8", "", "use `int8.model` or `int8.onnx`");
+    // What a command writes is seen only when it is read.
+    check("baseline: any", "", "the input `baseline` can't be measured");
+    check("baseline: any", "", "is neither a model folder nor an ONNX file");
     check("baseline: onnx", "engines: [tensorrt]", "tensorrt");
     check("baseline: onnx", "engines: []", "no engine is listed");
 }

@@ -66,7 +66,7 @@ impl<'a> KeyPlanner<'a> {
         let mut collected = BTreeMap::new();
         for set in &spec.sources {
             let source = sources::collect(self.kept, set)?;
-            if spec.contract.open_ports {
+            if spec.contract.open_ports.is_some() {
                 every_glob_matches(&source, &set.include)?;
             }
             collected.insert(set.param, Arc::new(source));

@@ -47,7 +47,7 @@ pub fn ports_fit(fields: &Fields, record: &ActionRecord, tree: &Tree) -> bool {
     }
     let mut paths: BTreeMap<String, String> =
         contract.outputs.iter().map(|port| (port.name.to_owned(), port.path.to_owned())).collect();
-    if contract.open_ports {
+    if contract.open_ports.is_some() {
         paths.extend(named_outputs(fields));
     }
     let digest = |(name, path): (&String, &String)| Some((name.clone(), tree.part(path).ok()?.digest()));

@@ -124,6 +124,23 @@ fn the_baseline_of_a_benchmark_is_connected() {
 }
 
 #[test]
+fn a_variant_of_a_benchmark_is_one_network() {
+    let stages = |variant: &str| {
+        format!(
+            "  o: {{ uses: optimize, inputs: {{ model: s, frames: s, samples: s }}, with: {{ quantize: {{ type: int8 }} }} }}\n  x: {{ uses: export, inputs: {{ model: s, frames: \
+             s, samples: s }} }}\n  b: {{ uses: benchmark, inputs: {{ frames: s, samples: s, baseline: {variant} }} }}"
+        )
+    };
+    for network in ["o.model", "o.onnx", "x", "x.onnx", "s"] {
+        check(&stages(network), &[]);
+    }
+    let several = "the stage `o` writes 2 networks";
+    check(&stages("o"), &[(6, 68, several, "use `o.model` or `o.onnx`")]);
+    let none = "the input `baseline` takes model or onnx, but `o.report` is metrics";
+    check(&stages("o.report"), &[(6, 68, none, "use `o.model` or `o.onnx` or `x.onnx`")]);
+}
+
+#[test]
 fn mistakes_that_do_not_depend_on_each_other_are_reported_at_once() {
     // In the same map.
     let unused = "`optim_wrapper.clip_grad.max_norm`: has no effect with `type: value`";

@@ -43,6 +43,8 @@ pub enum PortType {
     HeatMaps,
     /// A picture for people.
     Picture,
+    /// Inputs only: a model or an ONNX file.
+    Network,
     /// Inputs and outputs of a `command`: fits every port; the stage that reads it checks the content.
     Any,
 }
@@ -71,6 +73,7 @@ impl PortType {
             Self::LrCurve => "lr_curve",
             Self::HeatMaps => "heat_maps",
             Self::Picture => "picture",
+            Self::Network => "model or onnx",
             Self::Any => "any",
         }
     }
@@ -103,6 +106,7 @@ impl PortType {
             | Self::LrCurve
             | Self::HeatMaps
             | Self::Picture
+            | Self::Network
             | Self::Any => false,
         }
     }
@@ -130,13 +134,18 @@ impl PortType {
             | Self::LrCurve
             | Self::HeatMaps
             | Self::Picture
+            | Self::Network
             | Self::Any => false,
         }
     }
 
     /// Returns whether an output of this type may be connected to an input of type `wanted`.
     pub fn fits(self, wanted: Self) -> bool {
-        self == wanted || self == Self::Any || wanted == Self::Any
+        match wanted {
+            Self::Any => true,
+            Self::Network => matches!(self, Self::Model | Self::Onnx | Self::Any),
+            _ => self == wanted || self == Self::Any,
+        }
     }
 }
 

@@ -19,7 +19,7 @@ pub const CONTRACT: Contract = Contract {
     version: 6,
     summary: "reads label lists, joins them with the videos and checks both",
     worker: Some(Worker::Data),
-    open_ports: false,
+    open_ports: None,
     inputs: &[
         InputPort { name: "videos", port_type: PortType::Videos, required: true, or_param: None },
         InputPort { name: "lists", port_type: PortType::Folder, required: false, or_param: Some("root") },

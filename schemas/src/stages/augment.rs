@@ -21,7 +21,7 @@ pub const CONTRACT: Contract = Contract {
     version: 6,
     summary: "draws the frames, crops and flips that the network sees: one row per clip, for every epoch and test view",
     worker: Some(Worker::Data),
-    open_ports: false,
+    open_ports: None,
     inputs: &[
         InputPort { name: "frames", port_type: PortType::Frames, required: true, or_param: None },
         InputPort { name: "labels", port_type: PortType::Annotations, required: true, or_param: None },

@@ -16,7 +16,7 @@ pub const CONTRACT: Contract = Contract {
     version: 1,
     summary: "measures models and ONNX files on the same videos: accuracy, size, multiply-adds, latency, memory",
     worker: Some(Worker::Torch),
-    open_ports: true,
+    open_ports: Some(PortType::Network),
     inputs: &[
         InputPort { name: "frames", port_type: PortType::Frames, required: true, or_param: None },
         InputPort { name: "samples", port_type: PortType::Samples, required: true, or_param: None },

@@ -14,7 +14,7 @@ pub const CONTRACT: Contract = Contract {
     version: 1,
     summary: "runs any program or shell script",
     worker: None,
-    open_ports: true,
+    open_ports: Some(PortType::Any),
     inputs: &[],
     outputs: &[],
     parts: None,

@@ -14,7 +14,7 @@ pub const CONTRACT: Contract = Contract {
     version: 2,
     summary: "compares the predictions of two networks on the same videos, with tests of the difference",
     worker: Some(Worker::Data),
-    open_ports: false,
+    open_ports: None,
     inputs: &[
         InputPort { name: "a", port_type: PortType::Predictions, required: true, or_param: None },
         InputPort { name: "b", port_type: PortType::Predictions, required: true, or_param: None },

@@ -18,7 +18,7 @@ pub const CONTRACT: Contract = Contract {
     version: 9,
     summary: "runs the network on every test view, and writes predictions, metrics with intervals, and a report",
     worker: Some(Worker::Torch),
-    open_ports: false,
+    open_ports: None,
     inputs: &[
         InputPort { name: "model", port_type: PortType::Model, required: true, or_param: None },
         InputPort { name: "exported", port_type: PortType::Onnx, required: true, or_param: None },

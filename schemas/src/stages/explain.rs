@@ -19,7 +19,7 @@ pub const CONTRACT: Contract = Contract {
     version: 1,
     summary: "marks where in test clips the evidence for a class is, and measures whether the network needs it",
     worker: Some(Worker::Torch),
-    open_ports: false,
+    open_ports: None,
     inputs: &[
         InputPort { name: "model", port_type: PortType::Model, required: true, or_param: None },
         InputPort { name: "frames", port_type: PortType::Frames, required: true, or_param: None },

@@ -12,7 +12,7 @@ pub const CONTRACT: Contract = Contract {
     version: 6,
     summary: "writes ONNX, safetensors, a model card and a Hugging Face folder, and compares ONNX with libtorch on test clips",
     worker: Some(Worker::Torch),
-    open_ports: false,
+    open_ports: None,
     inputs: &[
         InputPort { name: "model", port_type: PortType::Model, required: true, or_param: None },
         InputPort { name: "frames", port_type: PortType::Frames, required: true, or_param: None },

@@ -11,7 +11,7 @@ pub const CONTRACT: Contract = Contract {
     version: 1,
     summary: "downloads files, verifies their digests and unpacks archives",
     worker: Some(Worker::Data),
-    open_ports: false,
+    open_ports: None,
     inputs: &[],
     outputs: &[OutputPort { name: "files", port_type: PortType::Folder, path: "files" }],
     parts: None,

@@ -13,7 +13,7 @@ pub const CONTRACT: Contract = Contract {
     version: 7,
     summary: "decodes videos and stores their frames as images in Parquet shards",
     worker: Some(Worker::Data),
-    open_ports: false,
+    open_ports: None,
     inputs: &[InputPort { name: "videos", port_type: PortType::Videos, required: true, or_param: None }],
     outputs: &[OutputPort { name: "frames", port_type: PortType::Frames, path: "frames" }],
     parts: Some(Parts::Independent),

@@ -17,7 +17,7 @@ pub const CONTRACT: Contract = Contract {
     version: 2,
     summary: "adds the predictions of several networks with weights, and evaluates the sum",
     worker: Some(Worker::Data),
-    open_ports: false,
+    open_ports: None,
     inputs: &[
         InputPort { name: "a", port_type: PortType::Predictions, required: true, or_param: None },
         InputPort { name: "b", port_type: PortType::Predictions, required: true, or_param: None },

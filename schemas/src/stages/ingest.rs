@@ -13,7 +13,7 @@ pub const CONTRACT: Contract = Contract {
     version: 6,
     summary: "lists the videos of a folder with codec, size, frame rate and frame count, and finds unusable files",
     worker: Some(Worker::Data),
-    open_ports: false,
+    open_ports: None,
     inputs: &[InputPort { name: "folder", port_type: PortType::Folder, required: false, or_param: Some("root") }],
     outputs: &[OutputPort { name: "videos", port_type: PortType::Videos, path: "videos.parquet" }],
     parts: Some(Parts::Independent),

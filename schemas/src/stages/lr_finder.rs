@@ -16,7 +16,7 @@ pub const CONTRACT: Contract = Contract {
     version: 3,
     summary: "trains a copy of the network with a growing learning rate, and suggests one for `train`",
     worker: Some(Worker::Torch),
-    open_ports: false,
+    open_ports: None,
     inputs: &[
         InputPort { name: "frames", port_type: PortType::Frames, required: true, or_param: None },
         InputPort { name: "samples", port_type: PortType::Samples, required: true, or_param: None },

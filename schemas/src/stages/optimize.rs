@@ -13,7 +13,7 @@ pub const CONTRACT: Contract = Contract {
     version: 1,
     summary: "prunes a trained network, or quantises it to int8 or 16 bits, and compares the ONNX file with libtorch",
     worker: Some(Worker::Torch),
-    open_ports: false,
+    open_ports: None,
     inputs: &[
         InputPort { name: "model", port_type: PortType::Model, required: true, or_param: None },
         InputPort { name: "frames", port_type: PortType::Frames, required: true, or_param: None },

@@ -14,7 +14,7 @@ pub const CONTRACT: Contract = Contract {
     version: 1,
     summary: "decodes videos and runs an exported network on them, with the preprocessing of its evaluation",
     worker: Some(Worker::Infer),
-    open_ports: false,
+    open_ports: None,
     inputs: &[
         InputPort { name: "exported", port_type: PortType::Onnx, required: true, or_param: None },
         InputPort { name: "videos", port_type: PortType::Videos, required: true, or_param: None },

@@ -15,7 +15,7 @@ pub const CONTRACT: Contract = Contract {
     version: 1,
     summary: "makes a model from a published checkpoint without training, to evaluate or export it",
     worker: Some(Worker::Torch),
-    open_ports: false,
+    open_ports: None,
     inputs: &[
         InputPort { name: "samples", port_type: PortType::Samples, required: true, or_param: None },
         InputPort { name: "weights", port_type: PortType::Folder, required: false, or_param: None },

@@ -12,7 +12,7 @@ pub const CONTRACT: Contract = Contract {
     version: 1,
     summary: "generates labelled clips that differ only in motion, in the layout of UCF101",
     worker: Some(Worker::Data),
-    open_ports: false,
+    open_ports: None,
     inputs: &[],
     outputs: &[
         OutputPort { name: "videos", port_type: PortType::Folder, path: "videos" },

@@ -57,7 +57,7 @@ pub const CONTRACT: Contract = Contract {
     version: 10,
     summary: "trains a network of the zoo, from scratch or from published weights",
     worker: Some(Worker::Torch),
-    open_ports: false,
+    open_ports: None,
     inputs: &[
         InputPort { name: "frames", port_type: PortType::Frames, required: true, or_param: None },
         InputPort { name: "samples", port_type: PortType::Samples, required: true, or_param: None },

@@ -314,7 +314,7 @@ fn summary(faithfulness: &Faithfulness) -> Summary {
     };
     Summary::line(format!(
         "{} at `{layer}`: probability {probability:.2}, {marked:.2} without marked and {random:.2} without random regions, on \
-         {num_videos} of {num_test_videos} videos; marked ones count more in {num_faithful}",
+         {num_videos} of {num_test_videos} videos; marked ones count more in {num_faithful} of them",
         method.name()
     ))
     .with_figures([("probability", probability), ("without_marked", marked), ("without_random", random)])

@@ -164,9 +164,10 @@ fn summary(report: &OptimizeReport) -> Summary {
             float.len()
         ));
     }
+    let reference = if channels.is_empty() { "libtorch" } else { "the pruned network on libtorch" };
     lines.push(format!(
-        "{}, {:.2} of the size; top-1 equals that of libtorch on {:.1} % of {} of {} test views, logits differ by up to {:.1e} (largest \
-         {:.1})",
+        "{}, {:.2} of the size before; top-1 equals that of {reference} on {:.1} % of {} of {} test views, logits differ by up to {:.1e} \
+         (largest {:.1})",
         size_text(*onnx_bytes),
         onnx_share,
         100.0 * comparison.top1_agreement,

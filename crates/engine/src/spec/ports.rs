@@ -65,7 +65,7 @@ pub(super) fn inputs(
     }
     for entry in node.entries() {
         let Some(wanted) = port_type(entry, contract, problems) else { continue };
-        let Some((from, output)) = output(&entry.node, known, names, problems) else { continue };
+        let Some((from, output)) = output(&entry.node, wanted, known, names, problems) else { continue };
         if !output.port_type.fits(wanted) {
             problems.push(type_mismatch(entry, &output, wanted, known));
             continue;
@@ -80,9 +80,9 @@ fn port_type(entry: &Entry, contract: &Contract, problems: &mut Vec<Problem>) ->
     if let Some(port) = contract.inputs.iter().find(|port| port.name == entry.key) {
         return Some(port.port_type);
     }
-    if contract.open_ports {
+    if let Some(port_type) = contract.open_ports {
         if is_port_name(&entry.key) {
-            return Some(PortType::Any);
+            return Some(port_type);
         }
         let problem = Problem::new("bad-name", &entry.key_place, format!("`{}` is not a valid port name", entry.key));
         problems.push(problem.help("letters, digits, `_` and `-`"));
@@ -109,9 +109,9 @@ fn type_mismatch(entry: &Entry, output: &Output, wanted: PortType, known: &[Stag
     let message = format!("the input `{}` takes {}, but `{named}` is {found}", entry.key, wanted.name());
     let matching = known.iter().flat_map(|stage| {
         let outputs = stage.outputs.as_deref().unwrap_or_default().iter().enumerate();
-        let matching = outputs.filter(|(_, output)| output.port_type == wanted);
+        let matching = outputs.filter(|(_, output)| output.port_type != PortType::Any && output.port_type.fits(wanted));
         matching.map(|(position, output)| match position {
-            0 => format!("`{}`", stage.entry.key),
+            0 if wanted != PortType::Network => format!("`{}`", stage.entry.key),
             _ => format!("`{}.{}`", stage.entry.key, output.name),
         })
     });
@@ -124,8 +124,14 @@ fn type_mismatch(entry: &Entry, output: &Output, wanted: PortType, known: &[Stag
     }
 }
 
-/// Finds the output that `stage` or `stage.port` names.
-fn output(node: &Node, known: &[Stage], names: &Names, problems: &mut Vec<Problem>) -> Option<(usize, Output)> {
+/// Finds the output that `stage` or `stage.port` names, for an input of type `wanted`.
+fn output(
+    node: &Node,
+    wanted: PortType,
+    known: &[Stage],
+    names: &Names,
+    problems: &mut Vec<Problem>,
+) -> Option<(usize, Output)> {
     let Value::Text(text) = &node.value else {
         let message = format!("expected a stage, found {}", node.describe());
         problems.push(Problem::new("wrong-type", &node.place, message).help("`stage` or `stage.port`"));
@@ -141,6 +147,9 @@ fn output(node: &Node, known: &[Stage], names: &Names, problems: &mut Vec<Proble
         return None;
     };
     let outputs = known[position].outputs.as_deref()?;
+    if port.is_none() && wanted == PortType::Network {
+        problems.extend(several_networks(node, &known[position].entry.key, outputs));
+    }
     let found = match port {
         None => outputs.first(),
         Some(port) => outputs.iter().find(|output| output.name == port),
@@ -154,6 +163,15 @@ fn output(node: &Node, known: &[Stage], names: &Names, problems: &mut Vec<Proble
         );
     }
     found.map(|output| (position, output.clone()))
+}
+
+/// Returns the problem of a stage whose name alone could mean several networks, such as the pruned model and its quantised ONNX file.
+fn several_networks(node: &Node, stage: &str, outputs: &[Output]) -> Option<Problem> {
+    let networks = outputs.iter().filter(|output| output.port_type.fits(PortType::Network));
+    let names: Vec<String> = networks.map(|output| format!("`{stage}.{}`", output.name)).collect();
+    let message = format!("the stage `{stage}` writes {} networks", names.len());
+    let problem = Problem::new("several-outputs", &node.place, message);
+    (names.len() > 1).then(|| problem.help(format!("use {}", names.join(" or "))))
 }
 
 /// Lists the names of stages, up to a limit.

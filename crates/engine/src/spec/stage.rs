@@ -64,7 +64,7 @@ impl<'a> Draft<'a> {
     /// Returns the part that other stages are checked against.
     fn known(&self) -> Stage<'a> {
         // The outputs of open ports are unknown until the parameters are valid.
-        let contract = self.contract.filter(|contract| self.params.are_valid || !contract.open_ports);
+        let contract = self.contract.filter(|contract| self.params.are_valid || contract.open_ports.is_none());
         let named = self.params.parsed.iter().flat_map(|parsed| parsed.outputs.iter().cloned());
         let outputs = contract.map(|contract| contract.outputs.iter().map(Output::from).chain(named).collect());
         Stage { entry: self.entry, outputs, epochs_drawn: self.params.valid().and_then(|parsed| parsed.epochs_drawn) }
