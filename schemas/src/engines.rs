@@ -35,7 +35,7 @@ pub enum InferencePrecision {
     /// The precision of the file: 32 bits, or integers where the file has int8.
     #[default]
     Float32,
-    /// bfloat16, with OpenVINO on a processor that computes in it. Logits move by up to 1.5 % of the largest.
+    /// bfloat16, with OpenVINO on a processor that computes in it. Logits move by about 2 % of the largest.
     Bfloat16,
 }
 
@@ -85,8 +85,8 @@ impl InferencePrecision {
         }
         Some(ParamError {
             path: vec!["precision".into()],
-            message: format!("{engine} does not compute in {} here", self.name()),
-            help: "use `float32`, or `engine: openvino`".into(),
+            message: format!("`engine: {engine}` does not compute in {}", self.name()),
+            help: "use `float32`, or `engine: openvino`, which runs exported files".into(),
         })
     }
 

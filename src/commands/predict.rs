@@ -86,11 +86,14 @@ pub(super) struct EngineArgs {
 
 impl EngineArgs {
     /// Returns the job for a model.
-    pub(super) fn job(&self, model: PathBuf) -> ModelJob {
+    pub(super) fn job(&self, model: PathBuf) -> Result<ModelJob, CommandError> {
         let threads =
             self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, Into::into), usize::from);
         let Self { engine, provider, precision, batch_size, .. } = *self;
-        ModelJob { model, engine, provider, precision, threads, batch_size: batch_size.into() }
+        if precision == InferencePrecision::Bfloat16 && engine != InferenceEngine::OpenVino {
+            return Err(CommandError::bad_input("`--precision bfloat16` needs `--engine openvino`"));
+        }
+        Ok(ModelJob { model, engine, provider, precision, threads, batch_size: batch_size.into() })
     }
 }
 
@@ -112,7 +115,7 @@ impl Command for Predict {
             );
         }
         let job = PredictJob {
-            model: self.engine.job(self.model),
+            model: self.engine.job(self.model)?,
             videos: videos.into_iter().map(|path| VideoPath { path }).collect(),
             stream: stream.as_ref().map(|stream| StreamJob {
                 name: stream.name.clone(),

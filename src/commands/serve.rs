@@ -10,7 +10,8 @@ use clap::Args;
 use pipe_stage::protocol::predict::{ServeJob, ServeReply};
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// Answer HTTP requests with the predictions of an exported network
 ///
@@ -53,7 +54,7 @@ impl Command for Serve {
         let host = self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&self.host);
         let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
         let job = ServeJob {
-            model: self.engine.job(self.model),
+            model: self.engine.job(self.model)?,
             address: format!("{host}:{}", self.port),
             root: self.root,
             max_upload_bytes: self.max_upload * 1_000_000,
@@ -78,16 +79,21 @@ fn serve(job: &ServeJob) -> Result<Code, CommandError> {
     let _ = stdin.write_all(&line);
     let stdin = Mutex::new(Some(stdin));
     let timeout_secs = job.timeout_secs;
+    let is_listening = Arc::new(AtomicBool::new(false));
+    let of_handler = Arc::clone(&is_listening);
     ctrlc::set_handler(move || {
         let open = stdin.lock().ok().and_then(|mut stdin| stdin.take());
         // Before it is closed, so that this line is the first of the two.
-        if open.is_some() {
+        if open.is_some() && of_handler.load(Ordering::Relaxed) {
             view::stopping(timeout_secs);
         }
     })?;
     for line in BufReader::new(replies).lines() {
         match serde_json::from_str(&line?)? {
-            ServeReply::Listening { address, engine } => view::listening(&address, &engine),
+            ServeReply::Listening { address, engine } => {
+                view::listening(&address, &engine);
+                is_listening.store(true, Ordering::Relaxed);
+            }
             ServeReply::Stopped { num_requests } => {
                 view::stopped(num_requests);
                 return Ok(Code::Ok);

@@ -201,7 +201,7 @@ fn requests_are_answered_or_refused_and_nothing_leaks() {
         assert!(metrics.lines().any(|found| found == line), "{line} in {metrics}");
     }
     let (code, text) = server.stop();
-    assert!(code == Some(0) && text.starts_with("no new requests;"), "{code:?} {text}");
+    assert!(code == Some(0) && text.starts_with("stopping; requests that have begun"), "{code:?} {text}");
     assert!(text.contains("\nstopped after "), "{text}");
 }
 

@@ -127,17 +127,33 @@ fn the_baseline_of_a_benchmark_is_connected() {
 fn a_variant_of_a_benchmark_is_one_network() {
     let stages = |variant: &str| {
         format!(
-            "  o: {{ uses: optimize, inputs: {{ model: s, frames: s, samples: s }}, with: {{ quantize: {{ type: int8 }} }} }}\n  x: {{ uses: export, inputs: {{ model: s, frames: \
-             s, samples: s }} }}\n  b: {{ uses: benchmark, inputs: {{ frames: s, samples: s, baseline: {variant} }} }}"
+            "  o: {{ uses: optimize, inputs: {{ model: s, frames: s, samples: s }}, with: {{ quantize: {{ type: int8 }} }} }}\n  \
+             x: {{ uses: export, inputs: {{ model: s, frames: s, samples: s }} }}\n  t: {{ uses: train, inputs: {{ frames: s, samples: s \
+             }} }}\n  b: {{ uses: benchmark, inputs: {{ frames: s, samples: s, {variant} }} }}"
         )
     };
-    for network in ["o.model", "o.onnx", "x", "x.onnx", "s"] {
-        check(&stages(network), &[]);
+    for network in ["o.model", "o.onnx", "x", "x.onnx", "t", "t.last", "s"] {
+        check(&stages(&format!("baseline: {network}")), &[]);
     }
-    let several = "the stage `o` writes 2 networks";
-    check(&stages("o"), &[(6, 68, several, "use `o.model` or `o.onnx`")]);
+    let several = "the stage `o` writes a model and an ONNX file";
+    check(&stages("baseline: o"), &[(7, 68, several, "use `o.model` or `o.onnx`")]);
     let none = "the input `baseline` takes model or onnx, but `o.report` is metrics";
-    check(&stages("o.report"), &[(6, 68, none, "use `o.model` or `o.onnx` or `x.onnx`")]);
+    check(&stages("baseline: o.report"), &[(7, 68, none, "use `o.model` or `o.onnx` or `x` or `t` or `t.last`")]);
+    let misspelt = "the input `fraems` takes model or onnx, but `o.report` is metrics";
+    check(&stages("baseline: x, fraems: o.report"), &[(7, 79, misspelt, "did you mean the input `frames`?")]);
+}
+
+#[test]
+fn a_precision_is_checked_with_the_engine_that_is_meant() {
+    let stage = |with: &str| {
+        format!("  e: {{ uses: evaluate, inputs: {{ frames: s, samples: s, exported: s }}, with: {{ {with} }} }}")
+    };
+    check(&stage("engine: openvino, precision: bfloat16"), &[]);
+    let help = "use `float32`, or `engine: openvino`, which runs exported files";
+    let message = "`precision`: `engine: onnxruntime` does not compute in bfloat16";
+    check(&stage("engine: onnxruntime, precision: bfloat16"), &[(4, 112, message, help)]);
+    let misspelt = "`engine`: expected one of `libtorch`, `onnxruntime`, `openvino`, found the text \"openvion\"";
+    check(&stage("engine: openvion, precision: bfloat16"), &[(4, 88, misspelt, "did you mean `openvino`?")]);
 }
 
 #[test]

@@ -53,7 +53,7 @@ pub enum InferError {
     #[error("{} at {} has no execution provider `{}`", title(*engine), library.display(), provider.name())]
     Provider { engine: InferenceEngine, provider: ExecutionProvider, library: PathBuf },
     /// The engine does not compute in this precision, or not on this processor.
-    #[error("{} does not compute in {} on this processor", title(*engine), precision.name())]
+    #[error("{} does not compute in {}{}", title(*engine), precision.name(), where_not(*engine))]
     Precision { engine: InferenceEngine, precision: InferencePrecision },
     /// The engine can't load the model.
     #[error("{} can't load the model {model}", title(*engine))]
@@ -148,6 +148,14 @@ impl InferError {
             | Self::Run { .. }
             | Self::NoOutput => None,
         }
+    }
+}
+
+/// Returns where an engine does not compute in a precision that it can be asked for.
+fn where_not(engine: InferenceEngine) -> &'static str {
+    match engine {
+        InferenceEngine::OnnxRuntime => ", only in the precision of the file",
+        InferenceEngine::OpenVino => " on this processor",
     }
 }
 

@@ -67,7 +67,7 @@ impl Params for PredictParams {
         let provider = (self.engine == InferenceEngine::OpenVino && self.provider != ExecutionProvider::Cpu).then(|| {
             ParamError {
                 path: vec!["provider".into()],
-                message: format!("openvino has no execution provider `{}`", self.provider.name()),
+                message: format!("`engine: openvino` has no execution provider `{}`", self.provider.name()),
                 help: "use `cpu`, or `engine: onnxruntime`".into(),
             }
         });
@@ -88,8 +88,8 @@ mod tests {
         assert!(check("{}").is_empty());
         assert!(check(r#"{"provider": "cuda"}"#).is_empty());
         assert!(check(r#"{"engine": "openvino", "precision": "bfloat16"}"#).is_empty());
-        assert_eq!(check(r#"{"precision": "bfloat16"}"#), ["onnxruntime does not compute in bfloat16 here"]);
+        assert_eq!(check(r#"{"precision": "bfloat16"}"#), ["`engine: onnxruntime` does not compute in bfloat16"]);
         let both = check(r#"{"engine": "openvino", "provider": "tensorrt"}"#);
-        assert_eq!(both, ["openvino has no execution provider `tensorrt`"]);
+        assert_eq!(both, ["`engine: openvino` has no execution provider `tensorrt`"]);
     }
 }

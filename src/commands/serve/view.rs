@@ -7,7 +7,7 @@ pub(super) fn listening(address: &str, engine: &str) {
 }
 
 pub(super) fn stopping(timeout_secs: u64) {
-    render::message(&format!("no new requests; those that have begun are answered, in {timeout_secs} s at most"));
+    render::message(&format!("stopping; requests that have begun have up to {timeout_secs} s"));
 }
 
 pub(super) fn stopped(num_requests: u64) {

@@ -67,7 +67,13 @@ pub(super) fn inputs(
         let Some(wanted) = port_type(entry, contract, problems) else { continue };
         let Some((from, output)) = output(&entry.node, wanted, known, names, problems) else { continue };
         if !output.port_type.fits(wanted) {
-            problems.push(type_mismatch(entry, &output, wanted, known));
+            let problem = type_mismatch(entry, &output, wanted, known);
+            let is_own = contract.inputs.iter().any(|port| port.name == entry.key);
+            let names = contract.inputs.iter().map(|port| port.name);
+            problems.push(match nearest(&entry.key, names).filter(|_| !is_own) {
+                Some(nearest) => problem.help(format!("did you mean the input `{nearest}`?")),
+                None => problem,
+            });
             continue;
         }
         inputs.push((from, Connection { input: entry.key.clone(), wanted, output }));
@@ -108,10 +114,14 @@ fn type_mismatch(entry: &Entry, output: &Output, wanted: PortType, known: &[Stag
     let named = if let Value::Text(text) = &entry.node.value { text.clone() } else { entry.node.describe() };
     let message = format!("the input `{}` takes {}, but `{named}` is {found}", entry.key, wanted.name());
     let matching = known.iter().flat_map(|stage| {
-        let outputs = stage.outputs.as_deref().unwrap_or_default().iter().enumerate();
-        let matching = outputs.filter(|(_, output)| output.port_type != PortType::Any && output.port_type.fits(wanted));
-        matching.map(|(position, output)| match position {
-            0 if wanted != PortType::Network => format!("`{}`", stage.entry.key),
+        let outputs = stage.outputs.as_deref().unwrap_or_default();
+        let is_ambiguous = wanted == PortType::Network && model_and_onnx(outputs).is_some();
+        let matching = outputs
+            .iter()
+            .enumerate()
+            .filter(|(_, output)| output.port_type != PortType::Any && output.port_type.fits(wanted));
+        matching.map(move |(position, output)| match position {
+            0 if !is_ambiguous => format!("`{}`", stage.entry.key),
             _ => format!("`{}.{}`", stage.entry.key, output.name),
         })
     });
@@ -138,7 +148,7 @@ fn output(
         return None;
     };
     let Some((position, port)) = names.find(text) else {
-        let stage = text.split('.').next().unwrap_or(text);
+        let stage = text.rsplit_once('.').map_or(text.as_str(), |(stage, _)| stage);
         let help = match nearest(stage, known.iter().map(|stage| stage.entry.key.as_str())) {
             Some(nearest) => format!("did you mean `{nearest}`?"),
             None => format!("the stages of this pipeline are {}", shown(known)),
@@ -147,8 +157,11 @@ fn output(
         return None;
     };
     let outputs = known[position].outputs.as_deref()?;
-    if port.is_none() && wanted == PortType::Network {
-        problems.extend(several_networks(node, &known[position].entry.key, outputs));
+    if let Some((model, onnx)) = model_and_onnx(outputs).filter(|_| port.is_none() && wanted == PortType::Network) {
+        let message = format!("the stage `{text}` writes a model and an ONNX file");
+        let help = format!("use `{text}.{}` or `{text}.{}`", model.name, onnx.name);
+        problems.push(Problem::new("several-outputs", &node.place, message).help(help));
+        return None;
     }
     let found = match port {
         None => outputs.first(),
@@ -165,13 +178,10 @@ fn output(
     found.map(|output| (position, output.clone()))
 }
 
-/// Returns the problem of a stage whose name alone could mean several networks, such as the pruned model and its quantised ONNX file.
-fn several_networks(node: &Node, stage: &str, outputs: &[Output]) -> Option<Problem> {
-    let networks = outputs.iter().filter(|output| output.port_type.fits(PortType::Network));
-    let names: Vec<String> = networks.map(|output| format!("`{stage}.{}`", output.name)).collect();
-    let message = format!("the stage `{stage}` writes {} networks", names.len());
-    let problem = Problem::new("several-outputs", &node.place, message);
-    (names.len() > 1).then(|| problem.help(format!("use {}", names.join(" or "))))
+/// Returns the model and the ONNX file of a stage that writes both: the name of the stage alone could mean either.
+fn model_and_onnx(outputs: &[Output]) -> Option<(&Output, &Output)> {
+    let of_type = |port_type| outputs.iter().find(|output| output.port_type == port_type);
+    of_type(PortType::Model).zip(of_type(PortType::Onnx))
 }
 
 /// Lists the names of stages, up to a limit.
