@@ -8,7 +8,7 @@ a folder of videos of UCF101 per class: the classes with two groups or more, one
 
 R3D-18, X3D-S and VideoMAE-S of published size (`*_published`) begin with drawn weights. The first two learn the same motions, at their own clip sizes. A
 transformer of this size does not learn them from 400 clips, so VideoMAE-S learns pieces of 0.72 seconds of all clips of FOLDER: one begins each second, in turns
-for training and for the test. It trains with frames of half the size first. Its test pieces are of videos that it has seen in training: good enough to compare
+for training and for the test. It trains with frames of half the size first, whose positions (`img_size`) are resized for the whole size. Its test pieces are of videos that it has seen in training: good enough to compare
 int8 with 32 bits, but not an accuracy on new videos.
 
 Each network is a baseline in 32 bits, int8 of it, and, except X3D, VideoMAE-S and TSM with MobileNetV2, pruned to half of its multiply-adds, before and after
@@ -36,7 +36,7 @@ PUBLISHED = {
     "r3d_18_published": ("{ type: R3D }", "motion", (16, 112, 112), True, 3, AMP + "optimizer: { type: AdamW, lr: 0.0005 }", 0),
     "x3d_s_published": ("{ type: X3D }", "motion", (13, 160, 160), False, 5, "optimizer: { type: AdamW, lr: 0.002 }", 0),
     "videomae_s_published": (
-        "{ type: VisionTransformer, embed_dims: 384, num_heads: 6 }", "pieces", (16, 224, 224), False, 3, AMP + "optimizer: { type: AdamW, lr: 0.0002 }", 14,
+        "{ type: VisionTransformer, embed_dims: 384, num_heads: 6, img_size: 112 }", "pieces", (16, 224, 224), False, 3, AMP + "optimizer: { type: AdamW, lr: 0.0002 }", 14,
     ),
 }
 
@@ -171,9 +171,8 @@ def published(name, root):
     samples = lambda share: PUBLISHED_SAMPLES.format(frames=frames, height=height // share, width=width // share, augment=AUGMENT[data])
     if not epochs_of_half:
         return [videos + samples(1) + stages(name, backbone, is_pruned, epochs, optimizer, 8, "", passes=PASSES)]
-    small = f"{{ type: VisionTransformer, embed_dims: 384, num_heads: 6, img_size: {height // 2} }}"
     rate = optimizer.replace("0.0002", "0.0005")
-    half = TRAINED.format(name="half", port="", backbone=small, epochs=epochs_of_half, optimizer=rate, batch=6, more="")
+    half = TRAINED.format(name="half", port="", backbone=backbone, epochs=epochs_of_half, optimizer=rate, batch=6, more="")
     load = f"load_from: {{ checkpoint: .pipe/out/{name}/half/model }}"
     return [videos + samples(2) + half, videos + samples(1) + stages(name, backbone, is_pruned, epochs, optimizer, 6, load, passes=PASSES)]
 
