@@ -36,7 +36,7 @@ PUBLISHED = {
     "r3d_18_published": ("{ type: R3D }", "motion", (16, 112, 112), True, 3, AMP + "optimizer: { type: AdamW, lr: 0.0005 }", 0),
     "x3d_s_published": ("{ type: X3D }", "motion", (13, 160, 160), False, 5, "optimizer: { type: AdamW, lr: 0.002 }", 0),
     "videomae_s_published": (
-        "{ type: VisionTransformer, embed_dims: 384, num_heads: 6, img_size: 112 }", "pieces", (16, 224, 224), False, 3, AMP + "optimizer: { type: AdamW, lr: 0.0002 }", 14,
+        "{ type: VisionTransformer, embed_dims: 384, num_heads: 6, img_size: 112 }", "pieces", (16, 224, 224), False, 2, AMP + "optimizer: { type: AdamW, lr: 0.0002 }", 14,
     ),
 }
 
