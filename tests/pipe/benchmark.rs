@@ -99,7 +99,7 @@ fn inputs_that_are_no_variants_are_errors() {
         let table = format!(
             "stages.table=!replace {{ uses: benchmark, inputs: {{ frames: frames, samples: samples, {inputs} }}, with: {{ {with} }} }}"
         );
-        let any = "stages.any={ uses: command, with: { shell: 'mkdir \"${outputs.any}\"', outputs: { any: any } } }";
+        let any = "stages.any={ uses: command, with: { shell: 'mkdir \"${outputs.any}\"; echo 1 > \"${outputs.any}/1\"', outputs: { any: any } } }";
         let failed = space.run_tiny(&[any, &table]);
         assert_ne!(failed.code, Some(0), "{inputs}");
         let text = failed.events.iter().map(ToString::to_string).collect::<String>() + &failed.stderr;

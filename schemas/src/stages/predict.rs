@@ -1,7 +1,8 @@
 //! `predict`: an exported network on videos without labels.
 
 use crate::contract::{
-    Check, Contract, InputPort, Numerics, OutputPort, ParamError, Params, PortType, Tolerance, Tool, Worker, parse, schema,
+    Check, Contract, InputPort, Numerics, OutputPort, ParamError, Params, PortType, Tolerance, Tool, Worker, parse,
+    schema,
 };
 use crate::engines::{ExecutionProvider, InferenceEngine, InferencePrecision};
 use crate::stages::ingest::DecodeLimits;
@@ -64,13 +65,12 @@ impl Default for PredictParams {
 
 impl Params for PredictParams {
     fn check(&self) -> Vec<ParamError> {
-        let provider = (self.engine == InferenceEngine::OpenVino && self.provider != ExecutionProvider::Cpu).then(|| {
-            ParamError {
+        let provider =
+            (self.engine == InferenceEngine::OpenVino && self.provider != ExecutionProvider::Cpu).then(|| ParamError {
                 path: vec!["provider".into()],
                 message: format!("`engine: openvino` has no execution provider `{}`", self.provider.name()),
                 help: "use `cpu`, or `engine: onnxruntime`".into(),
-            }
-        });
+            });
         provider.into_iter().chain(self.precision.check(self.engine.name())).collect()
     }
 }
