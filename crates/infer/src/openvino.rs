@@ -86,6 +86,8 @@ impl OpenVino {
             (RwPropertyKey::HintInferencePrecision, hint(options.precision)),
             (RwPropertyKey::NumStreams, "1"),
             (RwPropertyKey::InferenceNumThreads, threads.as_str()),
+            // Pinned threads of several copies of a network would all be on the first processor.
+            (RwPropertyKey::HintEnableCpuPinning, "NO"),
         ];
         core.set_properties(&DeviceType::CPU, properties)?;
         let mut compiled = core.compile_model(&read, DeviceType::CPU)?;
