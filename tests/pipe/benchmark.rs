@@ -99,8 +99,11 @@ fn inputs_that_are_no_variants_are_errors() {
         let table = format!(
             "stages.table=!replace {{ uses: benchmark, inputs: {{ frames: frames, samples: samples, {inputs} }}, with: {{ {with} }} }}"
         );
-        let any = "stages.any={ uses: command, with: { shell: 'mkdir \"${outputs.any}\"; echo 1 > \"${outputs.any}/1\"', outputs: { any: any } } }";
-        let failed = space.run_tiny(&[any, &table]);
+        let shell = r#"mkdir "${outputs.any}"; echo 1 > "${outputs.any}/1"; echo 1 > "${outputs.text}""#;
+        let any = format!(
+            "stages.any={{ uses: command, with: {{ shell: '{shell}', outputs: {{ any: any, text: text }} }} }}"
+        );
+        let failed = space.run_tiny(&[&any, &table]);
         assert_ne!(failed.code, Some(0), "{inputs}");
         let text = failed.events.iter().map(ToString::to_string).collect::<String>() + &failed.stderr;
         assert!(text.contains(expect), "{inputs}: {text}");
@@ -109,7 +112,7 @@ fn inputs_that_are_no_variants_are_errors() {
     check("baseline: labels", "", "the input `baseline` takes model or onnx, but `labels` is annotations");
     check("baseline: onnx, int8: int8", "", "use `int8.model` or `int8.onnx`");
     // What a command writes is seen only when it is read.
-    check("baseline: any", "", "the input `baseline` can't be measured");
+    check("baseline: any.text", "", "the input `baseline` can't be measured");
     check("baseline: any", "", "is neither a model folder nor an ONNX file");
     check("baseline: onnx", "engines: [tensorrt]", "tensorrt");
     check("baseline: onnx", "engines: []", "no engine is listed");
