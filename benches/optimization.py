@@ -8,8 +8,8 @@ a folder of videos of UCF101 per class: the classes with two groups or more, one
 
 R3D-18, X3D-S and VideoMAE-S of published size (`*_published`) begin with drawn weights. The first two learn the same motions, at their own clip sizes. A
 transformer of this size does not learn them from 400 clips, so VideoMAE-S learns pieces of 0.72 seconds of all clips of FOLDER: one begins each second, in turns
-for training and for the test. It trains with frames of half the size first, whose positions (`img_size`) are resized for the whole size. Its test pieces are of videos that it has seen in training: good enough to compare
-int8 with 32 bits, but not an accuracy on new videos.
+for training and for the test. It trains with frames of half the size first; the table of positions (`img_size`) is then resized. Training and test pieces come from the same
+videos: the accuracy compares int8 with 32 bits, and says nothing about new videos.
 
 Each network is a baseline in 32 bits, int8 of it, and, except X3D, VideoMAE-S and TSM with MobileNetV2, pruned to half of its multiply-adds, before and after
 training again, with int8 of that. `uses: benchmark` measures all of them in one run on ONNX Runtime and OpenVINO, so run it on a machine that does nothing else.
@@ -30,13 +30,15 @@ MOTION = {
 # Name: backbone, and whether it is pruned.
 REAL = {"tsn_mobilenet_v2": ("{ type: MobileNetV2 }", True), "tsm_mobilenet_v2": ("{ type: MobileNetV2TSM }", False)}
 
-# Networks of published size. Name: backbone, data, clip (T, H, W), whether it is pruned, epochs, optimizer wrapper, and epochs before with half of H and W.
+# Networks of published size. Name: backbone, data, clip (T, H, W), whether it is pruned, epochs and optimizer wrapper, and for
+# training with half of H and W before, the same two.
 AMP = "type: AmpOptimWrapper, dtype: bfloat16, "
 PUBLISHED = {
-    "r3d_18_published": ("{ type: R3D }", "motion", (16, 112, 112), True, 3, AMP + "optimizer: { type: AdamW, lr: 0.0005 }", 0),
-    "x3d_s_published": ("{ type: X3D }", "motion", (13, 160, 160), False, 5, "optimizer: { type: AdamW, lr: 0.002 }", 0),
+    "r3d_18_published": ("{ type: R3D }", "motion", (16, 112, 112), True, 3, AMP + "optimizer: { type: AdamW, lr: 0.0005 }", None),
+    "x3d_s_published": ("{ type: X3D }", "motion", (13, 160, 160), False, 5, "optimizer: { type: AdamW, lr: 0.002 }", None),
     "videomae_s_published": (
-        "{ type: VisionTransformer, embed_dims: 384, num_heads: 6, img_size: 112 }", "pieces", (16, 224, 224), False, 2, AMP + "optimizer: { type: AdamW, lr: 0.0002 }", 14,
+        "{ type: VisionTransformer, embed_dims: 384, num_heads: 6, img_size: 112 }", "pieces", (16, 224, 224), False,
+        2, AMP + "optimizer: { type: AdamW, lr: 0.0002 }", (14, AMP + "optimizer: { type: AdamW, lr: 0.0005 }"),
     ),
 }
 
@@ -166,13 +168,12 @@ def stages(name, backbone, is_pruned, epochs, optimizer, batch, more, widths="",
 
 def published(name, root):
     """Returns the pipelines of a network of published size: the last one has its table, one before it trains with frames of half the size."""
-    backbone, data, (frames, height, width), is_pruned, epochs, optimizer, epochs_of_half = PUBLISHED[name]
+    backbone, data, (frames, height, width), is_pruned, epochs, optimizer, before = PUBLISHED[name]
     videos = {"motion": MOTION_VIDEOS.format(width=160, height=120), "pieces": PIECES_VIDEOS.format(root=root)}[data]
     samples = lambda share: PUBLISHED_SAMPLES.format(frames=frames, height=height // share, width=width // share, augment=AUGMENT[data])
-    if not epochs_of_half:
+    if before is None:
         return [videos + samples(1) + stages(name, backbone, is_pruned, epochs, optimizer, 8, "", passes=PASSES)]
-    rate = optimizer.replace("0.0002", "0.0005")
-    half = TRAINED.format(name="half", port="", backbone=backbone, epochs=epochs_of_half, optimizer=rate, batch=6, more="")
+    half = TRAINED.format(name="half", port="", backbone=backbone, epochs=before[0], optimizer=before[1], batch=6, more="")
     load = f"load_from: {{ checkpoint: .pipe/out/{name}/half/model }}"
     return [videos + samples(2) + half, videos + samples(1) + stages(name, backbone, is_pruned, epochs, optimizer, 6, load, passes=PASSES)]
 

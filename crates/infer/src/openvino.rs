@@ -65,14 +65,14 @@ impl OpenVino {
         Ok(loaded.insert(Self { core: Arc::new(Mutex::new(core)), library, version }).clone())
     }
 
-    /// Tells whether OpenVINO computes in a precision on this processor.
-    fn computes_in(&self, precision: InferencePrecision) -> Result<bool, InferenceError> {
+    /// Returns whether this processor supports the precision.
+    fn supports(&self, precision: InferencePrecision) -> Result<bool, InferenceError> {
+        if precision == InferencePrecision::Float32 {
+            return Ok(true);
+        }
         let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
         let capabilities = core.get_property(&DeviceType::CPU, &PropertyKey::DeviceCapabilities)?;
-        Ok(match precision {
-            InferencePrecision::Float32 => true,
-            InferencePrecision::Bfloat16 => capabilities.split_whitespace().any(|name| name == "BF16"),
-        })
+        Ok(capabilities.split_whitespace().any(|name| name == "BF16"))
     }
 
     fn session(&self, model: &ModelFile, options: SessionOptions) -> Result<OpenVinoSession, InferenceError> {
@@ -112,7 +112,7 @@ impl Engine for OpenVino {
         }
         let refused =
             |source: InferenceError| InferError::Model { engine: ENGINE, model: model.name(), source: source.into() };
-        if !self.computes_in(options.precision).map_err(refused)? {
+        if !self.supports(options.precision).map_err(refused)? {
             return Err(InferError::Precision { engine: ENGINE, precision: options.precision });
         }
         Ok(Box::new(self.session(model, options).map_err(refused)?))
