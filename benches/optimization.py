@@ -6,12 +6,12 @@ Small versions of four networks learn the motions of generated clips (those of `
 groups for the test). MobileNetV2 (TSN, TSM) starts from ImageNet weights (FILE, torchvision's) and learns the real clips of FOLDER, which has
 a folder of videos of UCF101 per class: the classes with two groups or more, one half of the groups for training, the other for the test.
 
-R3D-18, X3D-S and VideoMAE-S of published size (`*_published`) begin with drawn weights. The first two learn the same motions, at their own clip sizes. A
-transformer of this size does not learn them from 400 clips, so VideoMAE-S learns pieces of 0.72 seconds of all clips of FOLDER: one begins each second, in turns
-for training and for the test. It trains with frames of half the size first; the table of positions (`img_size`) is then resized. Training and test pieces come from the same
-videos: the accuracy compares int8 with 32 bits, and says nothing about new videos.
+R3D-18, X3D-S, ResNet-18 (TSN) and VideoMAE-S of published size (`*_published`) begin with drawn weights. The first two learn the same motions, at their own clip
+sizes. TSN does not see the order of frames, and a transformer of this size does not learn motions from 400 clips, so the others learn pieces of 0.72 seconds of all
+clips of FOLDER: one begins each second, in turns for training and for the test. They train with frames of half the size first; the table of positions of the
+transformer (`img_size`) is then resized. Training and test pieces come from the same videos: the accuracy compares the variants, and says nothing about new videos.
 
-Each network is a baseline in 32 bits, int8 of it, and, except X3D, VideoMAE-S and TSM with MobileNetV2, pruned to half of its multiply-adds, before and after
+Each network is a baseline in 32 bits, int8 of it, and, except X3D and TSM with MobileNetV2, pruned to half of its multiply-adds, before and after
 training again, with int8 of that. `uses: benchmark` measures all of them in one run on ONNX Runtime and OpenVINO, so run it on a machine that does nothing else.
 """
 
@@ -30,15 +30,26 @@ MOTION = {
 # Name: backbone, and whether it is pruned.
 REAL = {"tsn_mobilenet_v2": ("{ type: MobileNetV2 }", True), "tsm_mobilenet_v2": ("{ type: MobileNetV2TSM }", False)}
 
-# Networks of published size. Name: backbone, data, clip (T, H, W), whether it is pruned, epochs and optimizer wrapper, and for
-# training with half of H and W before, the same two.
+# Networks of published size. Name: backbone, data, sampler, size of a frame (height, width), epochs and optimizer wrapper, those of training after pruning
+# (None: it is not pruned), and those of training with frames of half the size before.
 AMP = "type: AmpOptimWrapper, dtype: bfloat16, "
 PUBLISHED = {
-    "r3d_18_published": ("{ type: R3D }", "motion", (16, 112, 112), True, 3, AMP + "optimizer: { type: AdamW, lr: 0.0005 }", None),
-    "x3d_s_published": ("{ type: X3D }", "motion", (13, 160, 160), False, 5, "optimizer: { type: AdamW, lr: 0.002 }", None),
+    "r3d_18_published": (
+        "{ type: R3D }", "motion", "clip_len: 16, frame_interval: 1", (112, 112),
+        (3, AMP + "optimizer: { type: AdamW, lr: 0.0005 }"), (3, AMP + "optimizer: { type: AdamW, lr: 0.0005 }"), None,
+    ),
+    "x3d_s_published": (
+        "{ type: X3D }", "motion", "clip_len: 13, frame_interval: 1", (160, 160), (5, "optimizer: { type: AdamW, lr: 0.002 }"), None, None,
+    ),
+    "resnet18_published": (
+        "{ type: ResNet, depth: 18 }", "pieces", "clip_len: 1, frame_interval: 1, num_clips: 8", (224, 224),
+        (4, AMP + "optimizer: { type: AdamW, lr: 0.0002 }"), (4, AMP + "optimizer: { type: AdamW, lr: 0.0005 }"),
+        (14, AMP + "optimizer: { type: AdamW, lr: 0.0005 }"),
+    ),
     "videomae_s_published": (
-        "{ type: VisionTransformer, embed_dims: 384, num_heads: 6, img_size: 112 }", "pieces", (16, 224, 224), False,
-        2, AMP + "optimizer: { type: AdamW, lr: 0.0002 }", (14, AMP + "optimizer: { type: AdamW, lr: 0.0005 }"),
+        "{ type: VisionTransformer, embed_dims: 384, num_heads: 6, img_size: 112 }", "pieces", "clip_len: 16, frame_interval: 1", (224, 224),
+        (2, AMP + "optimizer: { type: AdamW, lr: 0.0002 }"), (6, AMP + "optimizer: { type: AdamW, lr: 0.0002 }"),
+        (14, AMP + "optimizer: { type: AdamW, lr: 0.0005 }"),
     ),
 }
 
@@ -93,10 +104,10 @@ PUBLISHED_SAMPLES = """
     with:
       epochs: 30
       train:
-        sampler: {{ type: SampleFrames, clip_len: {frames}, frame_interval: 1 }}
+        sampler: {{ type: SampleFrames, {sampler} }}
         transforms: [{augment}{{ type: Resize, scale: {{ exact: [{width}, {height}] }} }}]
       test:
-        sampler: {{ type: SampleFrames, clip_len: {frames}, frame_interval: 1 }}
+        sampler: {{ type: SampleFrames, {sampler} }}
         transforms: [{{ type: Resize, scale: {{ exact: [{width}, {height}] }} }}]
 """
 AUGMENT = {"motion": "", "pieces": "{ type: RandomResizedCrop, area_range: [0.5, 1.0] }, { type: Flip, flip_ratio: 0.5 }, "}
@@ -151,31 +162,32 @@ TABLE = """
 """
 
 
-def stages(name, backbone, is_pruned, epochs, optimizer, batch, more, widths="", passes=(30, 5)):
-    """Returns the stages of a network. `widths` are parameters of pruning, `passes` the number of measured ones per round, and of rounds."""
+def stages(name, backbone, trained, tuned, batch, more, widths="", passes=(30, 5)):
+    """Returns the stages of a network. `trained` are epochs and the optimizer of the first training, `tuned` those after pruning, if it is pruned.
+    `widths` are parameters of pruning, `passes` the number of measured ones per round, and of rounds."""
     # OpenVINO needs it for depthwise convolutions over frames.
     symmetric = "true" if "X3D" in backbone else "false"
-    values = {"backbone": backbone, "epochs": epochs, "optimizer": optimizer, "batch": batch, "symmetric": symmetric}
-    text = (TRAINED + EXPORTED).format(name=name, port="", more=more, **values)
+    values = {"backbone": backbone, "batch": batch, "symmetric": symmetric}
+    text = (TRAINED + EXPORTED).format(name=name, port="", more=more, epochs=trained[0], optimizer=trained[1], **values)
     variants = ""
-    if is_pruned:
+    if tuned is not None:
         text += PRUNED.format(name=name, widths=widths)
-        tuned = f"{name}_tuned"
-        text += (TRAINED + EXPORTED).format(name=tuned, port=f", model: {name}_pruned", more="", **values)
-        variants = f", pruned: {name}_pruned.onnx, pruned_tuned: {tuned}_onnx, pruned_tuned_int8: {tuned}_int8.onnx"
+        port = f", model: {name}_pruned"
+        text += (TRAINED + EXPORTED).format(name=f"{name}_tuned", port=port, more="", epochs=tuned[0], optimizer=tuned[1], **values)
+        variants = f", pruned: {name}_pruned.onnx, pruned_tuned: {name}_tuned_onnx, pruned_tuned_int8: {name}_tuned_int8.onnx"
     return text + TABLE.format(name=name, more=variants, num_runs=passes[0], num_rounds=passes[1])
 
 
 def published(name, root):
     """Returns the pipelines of a network of published size: the last one has its table, one before it trains with frames of half the size."""
-    backbone, data, (frames, height, width), is_pruned, epochs, optimizer, before = PUBLISHED[name]
+    backbone, data, sampler, (height, width), trained, tuned, before = PUBLISHED[name]
     videos = {"motion": MOTION_VIDEOS.format(width=160, height=120), "pieces": PIECES_VIDEOS.format(root=root)}[data]
-    samples = lambda share: PUBLISHED_SAMPLES.format(frames=frames, height=height // share, width=width // share, augment=AUGMENT[data])
+    samples = lambda share: PUBLISHED_SAMPLES.format(sampler=sampler, height=height // share, width=width // share, augment=AUGMENT[data])
     if before is None:
-        return [videos + samples(1) + stages(name, backbone, is_pruned, epochs, optimizer, 8, "", passes=PASSES)]
+        return [videos + samples(1) + stages(name, backbone, trained, tuned, 8, "", passes=PASSES)]
     half = TRAINED.format(name="half", port="", backbone=backbone, epochs=before[0], optimizer=before[1], batch=6, more="")
     load = f"load_from: {{ checkpoint: .pipe/out/{name}/half/model }}"
-    return [videos + samples(2) + half, videos + samples(1) + stages(name, backbone, is_pruned, epochs, optimizer, 6, load, passes=PASSES)]
+    return [videos + samples(2) + half, videos + samples(1) + stages(name, backbone, trained, tuned, 6, load, passes=PASSES)]
 
 
 def write_pieces(folder, clips):
@@ -226,9 +238,9 @@ def main():
     # A rate as `lr_finder` suggests them here.
     sgd = "optimizer: { type: SGD, lr: 0.004, momentum: 0.9, weight_decay: 0.0001 }"
     adamw = lambda lr: f"optimizer: {{ type: AdamW, lr: {lr} }}"
-    texts = {name: ("motion", [MOTION_VIDEOS.format(width=96, height=72) + MOTION_SAMPLES + stages(name, backbone, is_pruned, epochs, adamw(lr), 16, "", SMALL)])
+    texts = {name: ("motion", [MOTION_VIDEOS.format(width=96, height=72) + MOTION_SAMPLES + stages(name, backbone, (epochs, adamw(lr)), (epochs, adamw(lr)) if is_pruned else None, 16, "", SMALL)])
              for name, (backbone, is_pruned, epochs, lr) in MOTION.items()}
-    texts |= {name: ("real", [real + stages(name, backbone, is_pruned, 24, sgd, 5, load)]) for name, (backbone, is_pruned) in REAL.items()}
+    texts |= {name: ("real", [real + stages(name, backbone, (24, sgd), (24, sgd) if is_pruned else None, 5, load)]) for name, (backbone, is_pruned) in REAL.items()}
     texts |= {name: (name, published(name, json.dumps(str(clips)))) for name in PUBLISHED}
     for name, (kind, pipelines) in texts.items():
         if options.only in (None, name):
