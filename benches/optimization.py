@@ -48,7 +48,7 @@ PUBLISHED = {
     ),
     "videomae_s_published": (
         "{ type: VisionTransformer, embed_dims: 384, num_heads: 6, img_size: 112 }", "pieces", "clip_len: 16, frame_interval: 1", (224, 224),
-        (2, AMP + "optimizer: { type: AdamW, lr: 0.0002 }"), (6, AMP + "optimizer: { type: AdamW, lr: 0.0002 }"),
+        (2, AMP + "optimizer: { type: AdamW, lr: 0.0002 }"), (2, AMP + "optimizer: { type: AdamW, lr: 0.0002 }"),
         (14, AMP + "optimizer: { type: AdamW, lr: 0.0005 }"),
     ),
 }
