@@ -13,11 +13,11 @@ pub(crate) const RIGHT_PX: usize = WIDTH_PX - 24;
 pub(crate) const TOP_PX: usize = 32;
 pub(crate) const BOTTOM_PX: usize = HEIGHT_PX - 32;
 
-/// Number of intervals on the vertical axis.
-const NUM_INTERVALS: usize = 4;
+/// Least number of intervals on the vertical axis.
+const NUM_INTERVALS: f64 = 4.0;
 
 pub(crate) const BACKGROUND: Ink = [24; 3];
-const GRID: Ink = [64; 3];
+pub(crate) const GRID: Ink = [64; 3];
 pub(crate) const INK: Ink = [224; 3];
 pub(crate) const MARK: Ink = [255, 180, 60];
 
@@ -60,9 +60,9 @@ impl Axis {
         Self { low: low - margin, high: high + margin, first_px: first_px as f64, last_px: last_px as f64 }
     }
 
-    /// Returns the value at a pixel.
-    pub(crate) fn value(&self, px: f64) -> f64 {
-        self.low + (px - self.first_px) / (self.last_px - self.first_px) * (self.high - self.low)
+    /// Returns the values at both ends.
+    pub(crate) fn range(&self) -> (f64, f64) {
+        (self.low, self.high)
     }
 
     pub(crate) fn px(&self, value: f64) -> f64 {
@@ -125,14 +125,24 @@ fn powers(canvas: &mut Canvas, across: Axis) {
     }
 }
 
-/// Draws horizontal lines at even values.
+/// Draws horizontal lines at round values.
 pub(crate) fn levels(canvas: &mut Canvas, up: Axis) {
-    for interval in 0..=NUM_INTERVALS {
-        let value = up.low + (up.high - up.low) * interval as f64 / NUM_INTERVALS as f64;
+    let step = round_step((up.high - up.low) / NUM_INTERVALS);
+    let num_decimals = (-step.log10().floor()).clamp(0.0, 6.0) as usize;
+    let first = (up.low / step).ceil();
+    // A step is more than a tenth of the range.
+    let values = (0..=10).map(|number| (first + f64::from(number)) * step);
+    for value in values.take_while(|value| *value <= up.high) {
         let y = up.px(value);
         canvas.line((LEFT_PX as f64, y), (RIGHT_PX as f64, y), GRID);
-        canvas.text(&format!("{value:>8.3}"), 4, (y as usize).saturating_sub(font::HEIGHT_PX / 2), INK);
+        canvas.text(&format!("{value:>8.num_decimals$}"), 4, (y as usize).saturating_sub(font::HEIGHT_PX / 2), INK);
     }
+}
+
+/// Returns the largest of 1, 2 and 5 times a power of ten that is not above a length.
+fn round_step(length: f64) -> f64 {
+    let power = 10_f64.powf(length.log10().floor());
+    [5.0, 2.0, 1.0].map(|digit| digit * power).into_iter().find(|step| *step <= length).unwrap_or(power)
 }
 
 #[cfg(test)]
@@ -163,6 +173,12 @@ mod tests {
         assert_eq!(pixel(&canvas, LEFT_PX + 40, TOP_PX), red);
         assert_eq!(pixel(&canvas, RIGHT_PX, BOTTOM_PX), red);
         assert_eq!(canvas.height(), HEIGHT_PX);
+    }
+
+    #[test]
+    fn values_of_the_vertical_axis_are_round() {
+        let steps = [0.26, 0.19, 1.0, 0.05].map(|length| (round_step(length) * 1000.0).round() as i64);
+        assert_eq!(steps, [200, 100, 1000, 50]);
     }
 
     #[test]

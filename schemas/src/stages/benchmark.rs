@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// Contract of `benchmark`.
 pub const CONTRACT: Contract = Contract {
     kind: "benchmark",
-    version: 1,
+    version: 2,
     summary: "measures models and ONNX files on the same videos: accuracy, size, multiply-adds, latency, memory",
     worker: Some(Worker::Torch),
     open_ports: Some(PortType::Network),

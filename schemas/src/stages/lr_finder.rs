@@ -13,7 +13,7 @@ use serde_json::Value;
 /// Contract of `lr_finder`.
 pub const CONTRACT: Contract = Contract {
     kind: "lr_finder",
-    version: 3,
+    version: 4,
     summary: "trains a copy of the network with a growing learning rate, and suggests one for `train`",
     worker: Some(Worker::Torch),
     open_ports: None,
