@@ -65,16 +65,21 @@ pub(crate) fn table(report: &BenchmarkReport) -> String {
         .collect();
     format!(
         "{} videos, {} of the test list missing; changes are from `{}` on the same videos, with an interval\n\
-         latency of {} clip(s), {} thread(s), {}\n\n{}{}{reasons}",
+         latency of {}, {}, {}\n\n{}{}{reasons}",
         report.num_videos,
         report.num_missing,
         report.baseline,
-        report.batch_size,
-        report.threads,
+        counted(report.batch_size, "clip"),
+        counted(report.threads, "thread"),
         report.processor,
         lines.iter().map(text).collect::<String>(),
         if reasons.is_empty() { "" } else { "\n" },
     )
+}
+
+fn counted(count: u32, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
 }
 
 fn cells(row: &BenchmarkRow) -> Vec<String> {
