@@ -37,8 +37,7 @@ fn inputs(contract: &Contract) -> String {
         (false, Some(param)) => format!("`{}`, or files as `with: {{ {param}: … }}`", port.name),
         (false, None) => format!("`{}` (optional)", port.name),
     };
-    let any = contract.open_ports.map(|_| "any".to_owned());
-    contract.inputs.iter().map(name).chain(any).collect::<Vec<_>>().join(", ")
+    contract.inputs.iter().map(name).chain(contract.open_inputs()).collect::<Vec<_>>().join(", ")
 }
 
 fn outputs(contract: &Contract) -> String {

@@ -262,6 +262,14 @@ impl Contract {
         let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
         made.entry(self.kind).or_insert_with(|| Box::leak(Box::new((self.schema)())))
     }
+
+    /// Returns what a stage may name as further inputs, such as `any model or onnx`.
+    pub fn open_inputs(&self) -> Option<String> {
+        self.open_ports.map(|port_type| match port_type {
+            PortType::Any => port_type.name().to_owned(),
+            port_type => format!("any {}", port_type.name()),
+        })
+    }
 }
 
 /// Parameters after parsing.

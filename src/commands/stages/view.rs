@@ -14,8 +14,7 @@ fn ports(contract: &Contract) -> String {
         let optional = if port.required { "" } else { "?" };
         format!("{}{optional}", port.name)
     };
-    let any = contract.open_ports.map(|_| "any".to_owned());
-    let inputs: Vec<String> = contract.inputs.iter().map(input).chain(any).collect();
+    let inputs: Vec<String> = contract.inputs.iter().map(input).chain(contract.open_inputs()).collect();
     let outputs: Vec<&str> = contract.outputs.iter().map(|port: &OutputPort| port.name).collect();
     format!("{} → {}", inputs.join(", "), outputs.join(", ")).trim().to_owned()
 }
