@@ -1,5 +1,7 @@
 //! The smoke pipeline on generated clips: it learns motion, a second run does nothing, and with shuffled labels it learns nothing.
 
+#![expect(clippy::print_stdout, reason = "the share of the marked pixels is a figure to look at")]
+
 use crate::explain::{coverage, of_motion};
 use crate::space::{Space, run_args};
 use pipe_testkit::repository;
@@ -48,7 +50,10 @@ fn check_evidence(space: &Space) {
     let (marked, chance) = coverage(space, "smoke", "why");
     let (of_control, _) = coverage(space, "smoke", "control");
     let faithfulness = space.json("smoke", "why", "faithfulness.json");
-    let text = format!("marked {marked:.3}, untrained {of_control:.3}, chance {chance:.3}; {faithfulness}");
+    let on_shape =
+        format!("on the moving shape: {marked:.3} of the marked pixels, untrained {of_control:.3}, chance {chance:.3}");
+    println!("{on_shape}");
+    let text = format!("{on_shape}; {faithfulness}");
     assert!(marked > 2.0 * chance && marked > 1.3 * of_control, "{text}");
     let mean = |name: &str| faithfulness[name].as_f64().unwrap();
     assert!(mean("without_marked") < mean("without_random") - 0.02, "{text}");
