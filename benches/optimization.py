@@ -238,9 +238,13 @@ def main():
     # A rate as `lr_finder` suggests them here.
     sgd = "optimizer: { type: SGD, lr: 0.004, momentum: 0.9, weight_decay: 0.0001 }"
     adamw = lambda lr: f"optimizer: {{ type: AdamW, lr: {lr} }}"
-    texts = {name: ("motion", [MOTION_VIDEOS.format(width=96, height=72) + MOTION_SAMPLES + stages(name, backbone, (epochs, adamw(lr)), (epochs, adamw(lr)) if is_pruned else None, 16, "", SMALL)])
-             for name, (backbone, is_pruned, epochs, lr) in MOTION.items()}
-    texts |= {name: ("real", [real + stages(name, backbone, (24, sgd), (24, sgd) if is_pruned else None, 5, load)]) for name, (backbone, is_pruned) in REAL.items()}
+    texts = {}
+    for name, (backbone, is_pruned, epochs, lr) in MOTION.items():
+        training = (epochs, adamw(lr))
+        of_network = stages(name, backbone, training, training if is_pruned else None, 16, "", SMALL)
+        texts[name] = ("motion", [MOTION_VIDEOS.format(width=96, height=72) + MOTION_SAMPLES + of_network])
+    for name, (backbone, is_pruned) in REAL.items():
+        texts[name] = ("real", [real + stages(name, backbone, (24, sgd), (24, sgd) if is_pruned else None, 5, load)])
     texts |= {name: (name, published(name, json.dumps(str(clips)))) for name in PUBLISHED}
     for name, (kind, pipelines) in texts.items():
         if options.only in (None, name):

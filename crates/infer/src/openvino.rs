@@ -67,12 +67,13 @@ impl OpenVino {
 
     /// Returns whether this processor supports the precision.
     fn supports(&self, precision: InferencePrecision) -> Result<bool, InferenceError> {
-        if precision == InferencePrecision::Float32 {
-            return Ok(true);
-        }
+        let capability = match precision {
+            InferencePrecision::Float32 => return Ok(true),
+            InferencePrecision::Bfloat16 => "BF16",
+        };
         let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
         let capabilities = core.get_property(&DeviceType::CPU, &PropertyKey::DeviceCapabilities)?;
-        Ok(capabilities.split_whitespace().any(|name| name == "BF16"))
+        Ok(capabilities.split_whitespace().any(|name| name == capability))
     }
 
     fn session(&self, model: &ModelFile, options: SessionOptions) -> Result<OpenVinoSession, InferenceError> {

@@ -137,7 +137,8 @@ fn free_place((x, y): (f64, f64), num_digits: usize, taken: &[Area]) -> Area {
         let (left, top) = (x + across, y + rows * height - height / 2.0);
         Area(left, top, left + width, top + height)
     };
-    let is_free = |place: &Area| place.1 >= TOP_PX as f64 && !taken.iter().any(|other| place.meets(*other));
+    let is_inside = |place: &Area| place.1 >= TOP_PX as f64 && place.3 <= BOTTOM_PX as f64;
+    let is_free = |place: &Area| is_inside(place) && !taken.iter().any(|other| place.meets(*other));
     let around = (0..10).map(f64::from).flat_map(|rows| {
         let sides = [gap, -gap - width, -width / 2.0];
         sides.into_iter().flat_map(move |across| [(across, -rows), (across, rows)])
